@@ -1,0 +1,2 @@
+//! The governor's command line.
+fn main() {}

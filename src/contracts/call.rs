@@ -1,0 +1,43 @@
+//! A tool call as the gate sees it, the same whichever harness made it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::ids::{MessageId, SessionId};
+
+/// Who an event is attributed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// The person who runs the session.
+    SessionOwner,
+    /// The agent's process, whichever harness it is.
+    ClaudeProcess,
+}
+
+impl Actor {
+    /// The wire name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SessionOwner => "session_owner",
+            Self::ClaudeProcess => "claude_process",
+        }
+    }
+}
+
+/// One attempted tool call. Everything in it was said by the agent's side: it is what is
+/// decided about, never a ground for the decision beyond tool and arguments.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolCall {
+    /// The harness's tool-use id, unique in the session.
+    pub id: MessageId,
+    /// The session the call belongs to.
+    pub session: SessionId,
+    /// The tool's name in the harness's words, such as `Bash` or `mcp__server__tool`.
+    pub tool: String,
+    /// The arguments, unredacted.
+    pub args: Map<String, Value>,
+    /// Who is said to call.
+    pub actor: Actor,
+}

@@ -1,0 +1,54 @@
+//! How a human is asked.
+
+use std::time::Duration;
+
+use super::call::ToolCall;
+use super::event::ApprovalBinding;
+use super::ids::Sha256;
+use super::verdict::Verdict;
+
+/// What an approver is shown.
+#[derive(Debug, Clone)]
+pub struct ApprovalRequest<'a> {
+    /// The call.
+    pub call: &'a ToolCall,
+    /// The verdict that requires an approval.
+    pub verdict: &'a Verdict,
+    /// Digest of the canonical arguments: what runs must have the same.
+    pub args_sha256: Sha256,
+    /// No answer within this time is a deny.
+    pub deadline: Duration,
+}
+
+/// What came of asking.
+#[must_use = "an unread answer is a call that nobody approved"]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// A human approved exactly this call.
+    Granted {
+        /// Who.
+        by: String,
+        /// How the approval was bound to the call.
+        binding: ApprovalBinding,
+    },
+    /// A human refused.
+    Denied {
+        /// Who.
+        by: String,
+        /// How the refusal was bound to the call.
+        binding: ApprovalBinding,
+    },
+    /// Nobody answered before the deadline.
+    TimedOut,
+    /// Nobody could be asked; says why and how to mend it.
+    Unreachable(String),
+}
+
+/// Somewhere humans are asked. Called from many call workers at once.
+pub trait Channel: Send + Sync {
+    /// The channel's name in events: `console`, `slack`.
+    fn name(&self) -> &'static str;
+
+    /// Asks and waits, at most until the request's deadline.
+    fn ask(&self, request: &ApprovalRequest<'_>) -> Answer;
+}

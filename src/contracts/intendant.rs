@@ -1,0 +1,80 @@
+//! What drives one harness.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// Which harness is behind a session, as far as agp can know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HarnessIdentity {
+    /// The harness's name, such as `claude-code` or `scripted`.
+    pub name: &'static str,
+    /// Its version as it reports it.
+    pub version: String,
+    /// SHA-256 of its executable, lowercase hex; `None` when it has none of its own.
+    pub binary_sha256: Option<String>,
+}
+
+/// Something a harness was seen to do, for the operator's eyes. Never an input to a decision.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Observation {
+    /// The harness is up; the tools it offers its model.
+    Started {
+        /// Tool names.
+        tools: Vec<String>,
+    },
+    /// The model said something.
+    Said(String),
+    /// The harness finished by its own account.
+    Finished {
+        /// Whether it calls itself successful.
+        ok: bool,
+        /// Its closing text.
+        text: String,
+    },
+    /// One line of its output, as it came.
+    Raw(String),
+}
+
+/// How a harness ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HarnessExit {
+    /// It ended well.
+    Success,
+    /// It ended with this code.
+    Code(i32),
+    /// A signal ended it.
+    Signal(i32),
+    /// agp ended it.
+    Stopped,
+}
+
+/// Why a harness could not be started or followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HarnessError {
+    /// What went wrong.
+    pub problem: String,
+    /// The command or step that mends it.
+    pub mend: String,
+}
+
+impl fmt::Display for HarnessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem)
+    }
+}
+
+/// An adapter for one harness.
+pub trait Intendant: Send {
+    /// Which harness this is.
+    fn identity(&self) -> &HarnessIdentity;
+
+    /// Particulars for `session.started`, camelCase names.
+    fn describe(&self) -> Map<String, Value>;
+
+    /// Runs the harness until it ends or `stop` says so.
+    ///
+    /// # Errors
+    /// [`HarnessError`] when it cannot be started or followed.
+    fn run(&mut self, observe: &mut dyn FnMut(Observation)) -> Result<HarnessExit, HarnessError>;
+}

@@ -1,0 +1,86 @@
+//! Every bound in one place, each with its reason.
+
+use std::time::Duration;
+
+/// One gateway frame, newline included. Large enough for any real tool call, small enough that
+/// 64 of them at once stay harmless.
+pub const FRAME_BYTES: usize = 1 << 20;
+
+/// One journal line, newline excluded. A frame's arguments are cut before they are journaled, so
+/// a line never needs more.
+pub const LINE_BYTES: usize = 1 << 20;
+
+/// Calls being decided at the same time, approvals waiting included.
+pub const CALLS_IN_FLIGHT: usize = 64;
+
+/// Ids remembered per session to refuse replays. A session that makes more calls is ended by
+/// refusal: its ids could no longer be told from replays.
+pub const CALLS_PER_SESSION: usize = 100_000;
+
+/// An approval nobody answers is a deny after this long.
+pub const APPROVAL_DEADLINE: Duration = Duration::from_secs(300);
+/// Shortest approval deadline that can be configured.
+pub const APPROVAL_DEADLINE_MIN: Duration = Duration::from_secs(1);
+/// Longest approval deadline that can be configured.
+pub const APPROVAL_DEADLINE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The bridge gives up (and denies) this long after the approval deadline, so that the governor
+/// answers first in every ordinary case.
+pub const BRIDGE_GRACE: Duration = Duration::from_secs(10);
+/// The harness's own hook timeout lies this long above the bridge's deadline: the bridge, which
+/// fails closed on every version, must speak before the harness loses patience.
+pub const HOOK_GRACE: Duration = Duration::from_secs(20);
+
+/// A peer that has connected must finish its frame within this time.
+pub const FRAME_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Bytes of hook input the bridge reads: a post-tool hook carries the tool's whole output.
+pub const HOOK_INPUT_BYTES: usize = 64 << 20;
+
+/// Bytes of a tool's output that a report carries; the rest is cut and its length kept.
+pub const REPORT_OUTPUT_BYTES: usize = 256 << 10;
+
+/// Events one journal batch holds at most: bounds the memory of a group commit.
+pub const BATCH_EVENTS: usize = 128;
+
+/// Bytes of one string argument that a journal event keeps; the rest is cut, its length kept.
+pub const JOURNALED_STRING_BYTES: usize = 2048;
+/// Bytes of all arguments of one call that a journal event keeps, canonical form.
+pub const JOURNALED_ARGS_BYTES: usize = 64 << 10;
+
+/// Bytes of a policy file.
+pub const POLICY_BYTES: u64 = 8 << 20;
+/// Rules in a policy: a decision walks all of them.
+pub const POLICY_RULES: usize = 10_000;
+/// Bytes of a rule's id, tool pattern or tier.
+pub const RULE_NAME_BYTES: usize = 128;
+/// Bytes of a reason, in a policy and on the wire.
+pub const REASON_BYTES: usize = 1024;
+
+/// Bytes of any identifier (message, session).
+pub const ID_BYTES: usize = 128;
+/// Bytes of a tool's name.
+pub const TOOL_NAME_BYTES: usize = 256;
+
+/// Bytes of a configuration, key or head file: more is not ours.
+pub const SMALL_FILE_BYTES: u64 = 64 << 10;
+
+/// Bytes of a script file for the scripted intendant.
+pub const SCRIPT_BYTES: u64 = 16 << 20;
+
+/// Bytes of one line of a harness's output stream; a longer one is passed over, not kept.
+pub const STREAM_LINE_BYTES: usize = 16 << 20;
+
+/// Problems a verification lists; beyond it they are counted only, so memory stays flat.
+pub const PROBLEMS_LISTED: usize = 10_000;
+
+/// Bytes of the journal that one verifier worker takes at a time.
+pub const VERIFY_CHUNK_BYTES: usize = 256 << 10;
+
+/// Bytes of a secret below which it is not screened for: shorter ones match by accident.
+pub const SECRET_BYTES_MIN: usize = 8;
+
+const _: () = assert!(REPORT_OUTPUT_BYTES * 2 < FRAME_BYTES);
+const _: () = assert!(JOURNALED_ARGS_BYTES * 4 < LINE_BYTES);
+const _: () = assert!(VERIFY_CHUNK_BYTES <= LINE_BYTES);
+const _: () = assert!(BATCH_EVENTS >= CALLS_IN_FLIGHT);

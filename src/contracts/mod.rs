@@ -1,0 +1,15 @@
+//! The contracts: data and traits every part agrees on. Imports nothing of this crate.
+//!
+//! A change to a wire format here is an entry in `docs/decisions.md` and a new test vector.
+
+pub mod call;
+pub mod channel;
+pub mod event;
+pub mod ids;
+pub mod intendant;
+pub mod limits;
+pub mod message;
+pub mod sandbox;
+pub mod strict_json;
+pub mod timestamp;
+pub mod verdict;

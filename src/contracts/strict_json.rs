@@ -1,0 +1,157 @@
+//! JSON read strictly: two readers that disagree about a text are an attack.
+//!
+//! Refused, beyond what RFC 8259 refuses: duplicate names at any depth, lone surrogates, numbers
+//! outside an IEEE 754 double, trailing bytes, a byte-order mark, nesting beyond 128 levels.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// Reads one JSON text.
+///
+/// # Errors
+/// The parser's error, with line and column, for anything that is not strict JSON.
+pub fn from_slice(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+    serde_json::from_slice::<Strict>(bytes).map(|strict| strict.0)
+}
+
+/// Reads one JSON text into a type. Duplicate names are found at every depth, also inside parts
+/// that the type keeps as [`Value`].
+///
+/// # Errors
+/// As [`from_slice`], and where the text does not have the type's shape.
+pub fn parse<T: de::DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+    // Twice over the same bytes: the first pass finds duplicates, the second keeps line and
+    // column in the type's own errors.
+    from_slice(bytes)?;
+    serde_json::from_slice(bytes)
+}
+
+/// A [`Value`] whose objects were seen to have no duplicate names.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Strict)
+    }
+}
+
+struct StrictSeed;
+
+impl<'de> DeserializeSeed<'de> for StrictSeed {
+    type Value = Value;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(StrictVisitor)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
+        Ok(Value::Bool(v))
+    }
+
+    fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
+        Ok(Value::Number(v.into()))
+    }
+
+    fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
+        Ok(Value::Number(v.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, v: f64) -> Result<Value, E> {
+        Number::from_f64(v)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("number is not finite"))
+    }
+
+    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
+        Ok(Value::String(v.to_owned()))
+    }
+
+    fn visit_string<E>(self, v: String) -> Result<Value, E> {
+        Ok(Value::String(v))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(StrictSeed)? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(name) = access.next_key::<String>()? {
+            let value = access.next_value_seed(StrictSeed)?;
+            match map.entry(name) {
+                serde_json::map::Entry::Vacant(slot) => {
+                    slot.insert(value);
+                }
+                serde_json::map::Entry::Occupied(slot) => {
+                    return Err(de::Error::custom(format_args!(
+                        "duplicate name {:?}",
+                        slot.key()
+                    )));
+                }
+            }
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::from_slice;
+
+    #[test]
+    fn refuses_what_another_reader_could_read_otherwise() {
+        let refused: &[&[u8]] = &[
+            br#"{"a":1,"a":1}"#,
+            br#"{"a":{"b":[{"c":1,"\u0063":2}]}}"#,
+            b"\xef\xbb\xbf{}",
+            b"{} x",
+            b"{}{}",
+            br#"{"a":"\ud800"}"#,
+            b"{\"a\":\"\xff\"}",
+            br#"{"a":1e999}"#,
+            br#"{"a":NaN}"#,
+            br#"{"a":01}"#,
+            br#"{"a":1,}"#,
+            b"{\"a\":\"\t\"}",
+            b"",
+        ];
+        for bytes in refused {
+            assert!(
+                from_slice(bytes).is_err(),
+                "{:?}",
+                String::from_utf8_lossy(bytes)
+            );
+        }
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        assert!(from_slice(deep.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn reads_ordinary_json() {
+        let text = r#" {"a":[1,-2,3.5,true,null,"\u2028\ud83d\ude00"],"b":{}} "#;
+        let value = from_slice(text.as_bytes()).unwrap();
+        assert_eq!(
+            value,
+            serde_json::from_str::<serde_json::Value>(text).unwrap()
+        );
+    }
+}
