@@ -2,4 +2,6 @@
 //!
 //! Modules in reading order. `contracts` is what all agree on; `governor::mediate` is the main path.
 
+pub mod cli;
 pub mod contracts;
+pub mod journal;

@@ -1,2 +1,56 @@
-//! The governor's command line.
-fn main() {}
+//! Verifies a journal offline, with its public key and nothing else.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use agp::cli::verify_report;
+use argh::FromArgs;
+
+/// Verify a journal: exit 0 intact, 1 not intact, 2 could not check.
+#[derive(FromArgs)]
+struct Arguments {
+    /// the journal, with its head beside it as JOURNAL.head
+    #[argh(positional)]
+    journal: PathBuf,
+    /// the public key (PEM, SPKI) that you trust for the first event
+    #[argh(option)]
+    key: PathBuf,
+    /// print the report as JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = match std::env::args_os().map(|a| a.into_string()).collect() {
+        Ok(arguments) => arguments,
+        Err(_) => return usage("an argument is not UTF-8\n"),
+    };
+    let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+    let parsed = match Arguments::from_args(&["agp-verify"], &words) {
+        Ok(parsed) => parsed,
+        Err(exit) if exit.status.is_ok() => {
+            let shown = io::stdout().write_all(exit.output.as_bytes());
+            return ExitCode::from(if shown.is_ok() {
+                0
+            } else {
+                verify_report::NOT_CHECKED
+            });
+        }
+        Err(exit) => return usage(&exit.output),
+    };
+    let outcome = verify_report::run(
+        &parsed.journal,
+        &parsed.key,
+        parsed.json,
+        &mut io::stdout().lock(),
+        &mut io::stderr().lock(),
+    );
+    ExitCode::from(outcome.unwrap_or(verify_report::NOT_CHECKED))
+}
+
+fn usage(text: &str) -> ExitCode {
+    // Nowhere is left to say that standard error is closed.
+    let _ = io::stderr().write_all(text.as_bytes());
+    ExitCode::from(verify_report::NOT_CHECKED)
+}

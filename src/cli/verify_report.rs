@@ -1,0 +1,132 @@
+//! The verifier's answer, the same from `agp verify` and `agp-verify`.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::contracts::limits;
+use crate::journal::key::PublicKey;
+use crate::journal::verify::{self, Report};
+
+/// Exit code of a verification that found nothing wrong.
+pub const INTACT: u8 = 0;
+/// Exit code of a verification that found something wrong.
+pub const NOT_INTACT: u8 = 1;
+/// Exit code when nothing could be found out.
+pub const NOT_CHECKED: u8 = 2;
+
+/// Verifies and prints; gives the exit code.
+///
+/// Text: a first line `OK: <n> events ...` or `FAIL: <n> problems ...`, then a line a problem.
+/// JSON: one object, [`Report`].
+///
+/// # Errors
+/// Only what writing to `out` or `err` gives.
+pub fn run(
+    journal: &Path,
+    key: &Path,
+    json: bool,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<u8> {
+    let public = match read_key(key) {
+        Ok(public) => public,
+        Err(problem) => {
+            writeln!(err, "agp: {}: {problem}", key.display())?;
+            writeln!(
+                err,
+                "  give the journal's public key: --key signing/journal-ed25519.pub"
+            )?;
+            return Ok(NOT_CHECKED);
+        }
+    };
+    let report = match verify::verify(journal, &public) {
+        Ok(report) => report,
+        Err(error) => {
+            writeln!(err, "agp: {}: {error}", journal.display())?;
+            writeln!(
+                err,
+                "  give a journal that can be read, with its .head beside it"
+            )?;
+            return Ok(NOT_CHECKED);
+        }
+    };
+    if json {
+        serde_json::to_writer(&mut *out, &report)?;
+        writeln!(out)?;
+    } else {
+        text(&report, out)?;
+    }
+    Ok(if report.intact { INTACT } else { NOT_INTACT })
+}
+
+/// Reads a public key file.
+///
+/// # Errors
+/// What is wrong with the file, for people.
+pub fn read_key(path: &Path) -> Result<PublicKey, String> {
+    let size = std::fs::metadata(path)
+        .map_err(|error| error.to_string())?
+        .len();
+    if size > limits::SMALL_FILE_BYTES {
+        return Err("too large for a key".into());
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    PublicKey::from_pem(&text).map_err(|error| error.to_string())
+}
+
+fn text(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    if report.intact {
+        write!(out, "OK: {} events", report.events)?;
+        if let (Some(seq), Some(hash)) = (report.last_seq, &report.last_hash) {
+            write!(out, ", last {seq} {hash}")?;
+        }
+        writeln!(out, ", key {}", report.keys.join(" then "))?;
+        if report.beyond_head > 0 {
+            writeln!(
+                out,
+                "note: {} signed events beyond the head",
+                report.beyond_head
+            )?;
+        }
+        return Ok(());
+    }
+    let plural = if report.problem_count == 1 {
+        "problem"
+    } else {
+        "problems"
+    };
+    writeln!(
+        out,
+        "FAIL: {} {plural} in {} events",
+        report.problem_count, report.events
+    )?;
+    for problem in &report.problems {
+        match (problem.line, problem.seq) {
+            (0, _) => write!(out, "head")?,
+            (line, Some(seq)) => write!(out, "line {line} seq {seq}")?,
+            (line, None) => write!(out, "line {line}")?,
+        }
+        writeln!(out, ": {}: {}", problem.code, printable(&problem.detail))?;
+    }
+    let unlisted = report
+        .problem_count
+        .saturating_sub(report.problems.len() as u64);
+    if unlisted > 0 {
+        writeln!(out, "and {unlisted} more")?;
+    }
+    Ok(())
+}
+
+/// A detail can quote a damaged journal; nothing of it reaches a terminal raw.
+fn printable(detail: &str) -> String {
+    detail
+        .chars()
+        .map(|c| {
+            if c.is_ascii_graphic() || c == ' ' {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect()
+}

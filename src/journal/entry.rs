@@ -1,0 +1,317 @@
+//! One journal line: its envelope, the bytes it signs, and everything that can be wrong with it.
+
+use std::fmt;
+
+use data_encoding::BASE64;
+use serde_json::{Map, Value};
+
+use crate::contracts::ids::Sha256;
+use crate::contracts::timestamp;
+use crate::contracts::{limits, strict_json};
+
+use super::jcs;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What is wrong with a journal, as a stable code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// The stable text of the code.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The line is longer than 1 MiB.
+    LineTooLong = "line.too_long",
+    /// The line is empty.
+    LineBlank = "line.blank",
+    /// The last line has no newline: a torn write, never acknowledged.
+    LineTorn = "line.torn",
+    /// The line is not strict JSON: syntax, encoding, trailing bytes.
+    LineNotJson = "line.not_json",
+    /// A name stands twice in one object.
+    DuplicateName = "line.duplicate_name",
+    /// A field of the envelope is absent.
+    FieldMissing = "event.field_missing",
+    /// The envelope has a field that the format does not know.
+    FieldUnknown = "event.field_unknown",
+    /// A field of the envelope has the wrong type or shape.
+    FieldInvalid = "event.field_invalid",
+    /// The event is not of format version 2.
+    Version = "event.version",
+    /// The sequence number does not follow the one before.
+    Sequence = "chain.seq",
+    /// `prevHash` is not the hash of the event before.
+    PrevHash = "chain.prev_hash",
+    /// `hash` is not the digest of the event's content.
+    Hash = "event.hash",
+    /// The signature is not the key's over the event's content.
+    Signature = "event.signature",
+    /// The event names another signing key than the one in force.
+    KeyId = "event.key_id",
+    /// A `key.rotated` event does not name a usable key.
+    Rotation = "key.rotation",
+    /// There is no head beside the journal.
+    HeadMissing = "head.missing",
+    /// The head is not of the format.
+    HeadInvalid = "head.invalid",
+    /// The head's signature is not the key's.
+    HeadSignature = "head.signature",
+    /// The journal ends before the event that the head names.
+    Truncated = "head.truncated",
+    /// The event that the head names has another hash.
+    HeadHash = "head.hash",
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One thing wrong with one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// What kind of wrong.
+    pub code: Code,
+    /// For people.
+    pub detail: String,
+}
+
+impl Flaw {
+    pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+        }
+    }
+}
+
+/// Largest sequence number: the largest integer that every JSON reader keeps.
+const SEQ_MAX: u64 = (1 << 53) - 1;
+
+const REQUIRED: [&str; 13] = [
+    "v",
+    "seq",
+    "ts",
+    "prevHash",
+    "hash",
+    "signature",
+    "kind",
+    "actor",
+    "payload",
+    "tenant_id",
+    "signing_key_id",
+    "approval_binding_type",
+    "intendant_identity_uri",
+];
+/// Required like the others; apart because a constant array wants a round number on screen.
+const ON_BEHALF_OF: &str = "on_behalf_of";
+/// Some writers add these two; we accept and never write them.
+const TOLERATED: [&str; 2] = ["correlation_id", "gsb_receipt_tip_hash"];
+
+/// A well-formed line. Its hash, chain and signature are not checked yet.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Place in the journal, from 1.
+    pub seq: u64,
+    /// `hash` of the event before, as this one claims it.
+    pub prev: Option<Sha256>,
+    /// The claimed digest of this event.
+    pub hash: Sha256,
+    signature: [u8; 64],
+    /// The bytes that `hash` and `signature` cover.
+    signed: Vec<u8>,
+    /// The envelope without `hash` and `signature`.
+    fields: Map<String, Value>,
+}
+
+impl Entry {
+    /// Reads one line, newline excluded.
+    ///
+    /// # Errors
+    /// The first [`Flaw`] that makes it no event of this format.
+    pub fn parse(line: &[u8]) -> Result<Self, Flaw> {
+        if line.is_empty() {
+            return Err(Flaw::new(Code::LineBlank, "blank line"));
+        }
+        if line.len() > limits::LINE_BYTES {
+            return Err(Flaw::new(Code::LineTooLong, "line is longer than 1 MiB"));
+        }
+        let value = strict_json::from_slice(line).map_err(|error| {
+            let text = error.to_string();
+            let code = if text.starts_with("duplicate name") {
+                Code::DuplicateName
+            } else {
+                Code::LineNotJson
+            };
+            Flaw::new(code, text)
+        })?;
+        let Value::Object(fields) = value else {
+            return Err(Flaw::new(Code::LineNotJson, "not a JSON object"));
+        };
+        Self::from_fields(fields)
+    }
+
+    fn from_fields(mut fields: Map<String, Value>) -> Result<Self, Flaw> {
+        // Another version may have other fields: say that first.
+        if fields.get("v").is_some_and(|v| v.as_u64() != Some(2)) {
+            return Err(Flaw::new(Code::Version, "v is not 2"));
+        }
+        check_names(&fields)?;
+        let seq = fields
+            .get("seq")
+            .and_then(Value::as_u64)
+            .filter(|seq| (1..=SEQ_MAX).contains(seq))
+            .ok_or_else(|| invalid("seq"))?;
+        check_envelope(&fields)?;
+        let prev = match fields.get("prevHash") {
+            Some(Value::Null) => None,
+            Some(Value::String(hex)) => {
+                Some(Sha256::from_hex(hex).ok_or_else(|| invalid("prevHash"))?)
+            }
+            _ => return Err(invalid("prevHash")),
+        };
+        let hash = take_string(&mut fields, "hash")
+            .and_then(|hex| Sha256::from_hex(&hex))
+            .ok_or_else(|| invalid("hash"))?;
+        let signature = take_string(&mut fields, "signature")
+            .and_then(|text| BASE64.decode(text.as_bytes()).ok())
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(|| invalid("signature"))?;
+        let signed = signed_bytes(prev, &fields);
+        Ok(Self {
+            seq,
+            prev,
+            hash,
+            signature,
+            signed,
+            fields,
+        })
+    }
+
+    /// What is wrong with the event's own content: hash and signature. Empty when nothing is.
+    pub(super) fn check_content(&self, key: &super::key::PublicKey) -> Vec<Flaw> {
+        let mut flaws = Vec::new();
+        if jcs::sha256(&self.signed) != self.hash {
+            flaws.push(Flaw::new(
+                Code::Hash,
+                "hash is not the digest of the content",
+            ));
+        }
+        if !key.verifies(&self.signed, &self.signature) {
+            flaws.push(Flaw::new(Code::Signature, "signature does not verify"));
+        }
+        if let Some(named) = self.text("signing_key_id")
+            && named != key.id()
+        {
+            let detail = format!(
+                "signing_key_id is {named}, the key in force is {}",
+                key.id()
+            );
+            flaws.push(Flaw::new(Code::KeyId, detail));
+        }
+        flaws
+    }
+
+    /// The event's kind.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.text("kind").unwrap_or_default()
+    }
+
+    /// A string field of the envelope.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).and_then(Value::as_str)
+    }
+
+    /// The payload.
+    #[must_use]
+    pub fn payload(&self) -> Option<&Map<String, Value>> {
+        self.fields.get("payload").and_then(Value::as_object)
+    }
+}
+
+/// The bytes that hash and signature cover: `prevHash` as hexadecimal text, nothing when null,
+/// then the canonical envelope without `hash` and `signature`.
+pub(super) fn signed_bytes(prev: Option<Sha256>, fields: &Map<String, Value>) -> Vec<u8> {
+    let mut bytes = prev.map(Sha256::to_hex).unwrap_or_default().into_bytes();
+    bytes.extend_from_slice(&jcs::canonical_object(fields));
+    bytes
+}
+
+fn invalid(field: &str) -> Flaw {
+    Flaw::new(
+        Code::FieldInvalid,
+        format!("{field} has the wrong type or shape"),
+    )
+}
+
+fn take_string(fields: &mut Map<String, Value>, name: &str) -> Option<String> {
+    match fields.remove(name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn check_names(fields: &Map<String, Value>) -> Result<(), Flaw> {
+    for name in REQUIRED.iter().chain([&ON_BEHALF_OF]) {
+        if !fields.contains_key(*name) {
+            return Err(Flaw::new(Code::FieldMissing, format!("{name} is missing")));
+        }
+    }
+    let known =
+        |name: &str| REQUIRED.contains(&name) || name == ON_BEHALF_OF || TOLERATED.contains(&name);
+    // Fields known and required are all there, so a count tells whether there are others.
+    if fields.len() == REQUIRED.len() + 1 {
+        return Ok(());
+    }
+    match fields.keys().find(|name| !known(name)) {
+        Some(name) => Err(Flaw::new(
+            Code::FieldUnknown,
+            format!("unknown field {name:?}"),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn check_envelope(fields: &Map<String, Value>) -> Result<(), Flaw> {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str);
+    if !text("ts").is_some_and(timestamp::is_rfc3339_millis) {
+        return Err(invalid("ts"));
+    }
+    if text("kind").is_none_or(str::is_empty) {
+        return Err(invalid("kind"));
+    }
+    if !text("actor").is_some_and(|actor| matches!(actor, "session_owner" | "claude_process")) {
+        return Err(invalid("actor"));
+    }
+    if !fields.get("payload").is_some_and(Value::is_object) {
+        return Err(invalid("payload"));
+    }
+    if !fields.get("tenant_id").is_some_and(Value::is_null) {
+        return Err(invalid("tenant_id"));
+    }
+    let nullable = [
+        "signing_key_id",
+        "approval_binding_type",
+        "intendant_identity_uri",
+    ];
+    for name in nullable.iter().chain([&ON_BEHALF_OF]).chain(&TOLERATED) {
+        if !matches!(
+            fields.get(*name),
+            None | Some(Value::Null | Value::String(_))
+        ) {
+            return Err(invalid(name));
+        }
+    }
+    Ok(())
+}

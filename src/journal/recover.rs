@@ -1,0 +1,315 @@
+//! Opening a journal: its tail is checked and, after a crash, mended. Nothing else is repaired.
+//!
+//! A crash can leave two things: a last line that is torn, which nobody was ever told of, and
+//! complete events that the head does not cover yet. Everything else that is wrong is somebody's
+//! doing, and refuses the start.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+
+use crate::contracts::ids::Sha256;
+use crate::contracts::{limits, timestamp};
+
+use super::entry::{Entry, Flaw};
+use super::head::Head;
+use super::key::PublicKey;
+use super::tail::{self, Backward, Forward};
+use super::{Paths, durable};
+
+/// Why a journal was not opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// A file could not be read or written.
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The journal is not what its last writer left: it was cut, replaced or edited.
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::Damaged { path, problem } => write!(f, "{}: {problem}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// The end of a journal that was found sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Position {
+    /// Bytes of complete lines.
+    pub bytes: u64,
+    /// The last event's sequence number; 0 when there is none.
+    pub seq: u64,
+    /// The last event's hash.
+    pub hash: Option<Sha256>,
+}
+
+/// What opening found and did.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    pub position: Position,
+    /// The payload of the `journal.recovered` event to write, if anything was mended.
+    pub recovered: Option<Map<String, Value>>,
+}
+
+/// Checks the tail of a locked log and mends what a crash can leave.
+///
+/// `retired` are earlier public keys: the last event may be the `key.rotated` that one of them
+/// signed.
+pub(super) fn open_tail(
+    file: &File,
+    paths: &Paths,
+    key: &PublicKey,
+    retired: &[PublicKey],
+) -> Result<Tail, OpenError> {
+    let damaged = |problem: String| OpenError::Damaged {
+        path: paths.log.clone(),
+        problem,
+    };
+    let log_io = |error| OpenError::Io {
+        path: paths.log.clone(),
+        error,
+    };
+    let extent = tail::extent(file).map_err(log_io)?;
+    let head = read_head(paths, key, retired)?;
+    let last = last_entry(file, extent.complete, paths, key, retired)?;
+
+    let position = match (&head, &last) {
+        (None, None) => Position::default(),
+        (Some(head), None) => {
+            return Err(damaged(format!(
+                "it is empty, but its head names event {}",
+                head.seq
+            )));
+        }
+        // The very first append is a batch of one event (see the writer), so a crash between its
+        // two writes leaves one event and no head, and never more.
+        (None, Some(last)) if last.seq == 1 && last.prev.is_none() => at(last, extent.complete),
+        (None, Some(_)) => {
+            return Err(OpenError::Damaged {
+                path: paths.head.clone(),
+                problem: "the head is missing, so a cut of the journal could not be seen".into(),
+            });
+        }
+        (Some(head), Some(last)) if last.seq < head.seq => {
+            return Err(damaged(format!(
+                "it ends at event {}, but its head names event {}: events were cut off",
+                last.seq, head.seq
+            )));
+        }
+        (Some(head), Some(last)) => {
+            if last.seq > head.seq {
+                check_beyond(file, extent.complete, head, key).map_err(|fault| match fault {
+                    Fault::Io(error) => log_io(error),
+                    Fault::Wrong(problem) => damaged(problem),
+                })?;
+            } else if last.hash != head.hash {
+                return Err(damaged(format!(
+                    "event {} is not the one its head names",
+                    last.seq
+                )));
+            }
+            at(last, extent.complete)
+        }
+    };
+    let covered = head.map_or(0, |head| head.seq);
+    let recovered = mend(file, paths, extent, covered, position).map_err(log_io)?;
+    Ok(Tail {
+        position,
+        recovered,
+    })
+}
+
+fn at(entry: &Entry, bytes: u64) -> Position {
+    Position {
+        bytes,
+        seq: entry.seq,
+        hash: Some(entry.hash),
+    }
+}
+
+fn read_head(
+    paths: &Paths,
+    key: &PublicKey,
+    retired: &[PublicKey],
+) -> Result<Option<Head>, OpenError> {
+    let bytes = match durable::read_bounded(&paths.head, limits::SMALL_FILE_BYTES) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(OpenError::Io {
+                path: paths.head.clone(),
+                error,
+            });
+        }
+    };
+    let mut outcome = Head::read(&bytes, key);
+    for old in retired {
+        // A crash between a rotation's event and its head leaves a head of the old key.
+        if outcome.is_err() {
+            outcome = Head::read(&bytes, old);
+        }
+    }
+    outcome.map(Some).map_err(|flaw| OpenError::Damaged {
+        path: paths.head.clone(),
+        problem: flaw.detail,
+    })
+}
+
+fn last_entry(
+    file: &File,
+    end: u64,
+    paths: &Paths,
+    key: &PublicKey,
+    retired: &[PublicKey],
+) -> Result<Option<Entry>, OpenError> {
+    let Some(line) = Backward::new(file, end).next() else {
+        return Ok(None);
+    };
+    let (_, line) = line.map_err(|error| OpenError::Io {
+        path: paths.log.clone(),
+        error,
+    })?;
+    let damaged = |flaw: &Flaw| OpenError::Damaged {
+        path: paths.log.clone(),
+        problem: format!("its last event is wrong: {}", flaw.detail),
+    };
+    let entry = Entry::parse(&line).map_err(|flaw| damaged(&flaw))?;
+    if rotates_to(&entry, key)
+        && retired
+            .iter()
+            .any(|old| entry.check_content(old).is_empty())
+    {
+        return Ok(Some(entry));
+    }
+    match entry.check_content(key).first() {
+        Some(flaw) => Err(damaged(flaw)),
+        None => Ok(Some(entry)),
+    }
+}
+
+/// Whether an event hands the journal over to `key`.
+pub(super) fn rotates_to(entry: &Entry, key: &PublicKey) -> bool {
+    super::verify::rotation(entry).is_some_and(|named| named.as_ref() == Ok(key))
+}
+
+enum Fault {
+    Io(io::Error),
+    Wrong(String),
+}
+
+/// Verifies the events beyond the head, which only the crash between two writes explains.
+fn check_beyond(file: &File, end: u64, head: &Head, key: &PublicKey) -> Result<(), Fault> {
+    let mut start = None;
+    for line in Backward::new(file, end) {
+        let (offset, line) = line.map_err(Fault::Io)?;
+        let entry = Entry::parse(&line).map_err(|flaw| Fault::Wrong(flaw.detail))?;
+        if entry.seq == head.seq {
+            if entry.hash != head.hash {
+                return Err(Fault::Wrong(format!(
+                    "event {} is not the one its head names",
+                    head.seq
+                )));
+            }
+            start = Some(offset + line.len() as u64 + 1);
+            break;
+        }
+        if entry.seq < head.seq {
+            break;
+        }
+    }
+    let start = start
+        .ok_or_else(|| Fault::Wrong(format!("event {} of its head is not in it", head.seq)))?;
+    let mut position = Position {
+        bytes: start,
+        seq: head.seq,
+        hash: Some(head.hash),
+    };
+    for line in Forward::new(file, start, end) {
+        let line = line.map_err(Fault::Io)?;
+        follow(&mut position, &line, key).map_err(|flaw| Fault::Wrong(flaw.detail))?;
+    }
+    Ok(())
+}
+
+/// Checks that a line is the next event, and moves the position behind it.
+pub(super) fn follow(position: &mut Position, line: &[u8], key: &PublicKey) -> Result<(), Flaw> {
+    use super::entry::Code;
+    let entry = Entry::parse(line)?;
+    if entry.seq != position.seq + 1 || entry.prev != position.hash {
+        let detail = format!("event {} does not follow event {}", entry.seq, position.seq);
+        return Err(Flaw::new(Code::Sequence, detail));
+    }
+    if let Some(flaw) = entry.check_content(key).into_iter().next() {
+        return Err(flaw);
+    }
+    if super::verify::rotation(&entry).is_some() {
+        return Err(Flaw::new(
+            Code::Rotation,
+            "another process rotated the signing key",
+        ));
+    }
+    *position = at(&entry, position.bytes + line.len() as u64 + 1);
+    Ok(())
+}
+
+/// Moves a torn last line aside and tells what was mended.
+fn mend(
+    file: &File,
+    paths: &Paths,
+    extent: tail::Extent,
+    covered: u64,
+    position: Position,
+) -> io::Result<Option<Map<String, Value>>> {
+    let mut payload = Map::new();
+    if extent.torn > 0 {
+        let aside = move_torn_aside(file, paths, extent)?;
+        payload.insert("tornBytes".into(), json!(extent.torn));
+        payload.insert("tornFile".into(), json!(aside.display().to_string()));
+    }
+    if position.seq > covered {
+        payload.insert("headSeq".into(), json!(covered));
+        payload.insert("rolledForwardTo".into(), json!(position.seq));
+    }
+    Ok((!payload.is_empty()).then_some(payload))
+}
+
+/// Copies the bytes after the last newline to `<log>.torn-<time>`, durably, then cuts them off.
+pub(super) fn move_torn_aside(
+    file: &File,
+    paths: &Paths,
+    extent: tail::Extent,
+) -> io::Result<PathBuf> {
+    let mut torn = vec![0; usize::try_from(extent.torn).unwrap_or_default()];
+    file.read_exact_at(&mut torn, extent.complete)?;
+    let stamp: String = timestamp::rfc3339(SystemTime::now())
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect();
+    let mut name = paths.log.as_os_str().to_owned();
+    name.push(format!(".torn-{stamp}-{}", std::process::id()));
+    let aside = PathBuf::from(name);
+    durable::create_new(&aside, 0o600, &torn)?;
+    file.set_len(extent.complete)?;
+    file.sync_all()?;
+    Ok(aside)
+}

@@ -1,0 +1,524 @@
+//! The journal thread: the only place that signs and writes, and the only one that holds the key.
+//!
+//! It drains what is waiting, writes all of it at once, syncs once, replaces the head, and only
+//! then answers. After a failed write or sync nothing is known about the disk any more: the
+//! journal is poisoned, and every later append fails.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use data_encoding::BASE64;
+use serde_json::{Map, Value};
+
+use crate::contracts::event::{Draft, Kind};
+use crate::contracts::ids::Sha256;
+use crate::contracts::{limits, timestamp};
+
+use super::head::Head;
+use super::key::{PublicKey, SigningKey};
+use super::receipt::Receipt;
+use super::recover::{self, OpenError, Position};
+use super::redact::{self, Screen};
+use super::tail::{self, Forward};
+use super::{Paths, durable, entry, jcs};
+
+/// Why an event was not recorded. Whoever waited for it must not act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppendError {
+    /// A write or sync failed, now or earlier: nothing can be recorded any more.
+    Poisoned(String),
+    /// The value of this known secret stands in the event.
+    Secret(String),
+    /// The event does not fit a line.
+    TooLong,
+    /// The journal thread has stopped.
+    Closed,
+}
+
+impl fmt::Display for AppendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Poisoned(why) => write!(f, "the journal can no longer be written: {why}"),
+            Self::Secret(name) => write!(f, "the value of secret {name} stands in the event"),
+            Self::TooLong => f.write_str("the event does not fit a journal line"),
+            Self::Closed => f.write_str("the journal is closed"),
+        }
+    }
+}
+
+impl std::error::Error for AppendError {}
+
+struct Job {
+    drafts: Vec<Draft>,
+    reply: SyncSender<Result<Vec<Receipt>, AppendError>>,
+}
+
+/// A way to the journal thread; as many as there are threads that record.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    jobs: SyncSender<Job>,
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Job({} events)", self.drafts.len())
+    }
+}
+
+impl Handle {
+    /// Records events, together and in order, and returns once they are on disk.
+    ///
+    /// # Errors
+    /// [`AppendError`]; then none of them is recorded, except that after
+    /// [`AppendError::Poisoned`] nobody can know.
+    pub fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, AppendError> {
+        let (reply, answer) = sync_channel(1);
+        self.jobs
+            .send(Job { drafts, reply })
+            .map_err(|_| AppendError::Closed)?;
+        answer.recv().map_err(|_| AppendError::Closed)?
+    }
+
+    /// Records one event.
+    ///
+    /// # Errors
+    /// As [`Handle::append`].
+    pub fn append_one(&self, draft: Draft) -> Result<Receipt, AppendError> {
+        self.append(vec![draft])?.pop().ok_or(AppendError::Closed)
+    }
+}
+
+/// What opening found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Sequence number of the last event; 0 in a new journal.
+    pub seq: u64,
+    /// What was mended, as the `journal.recovered` event says it.
+    pub recovered: Option<Map<String, Value>>,
+}
+
+/// A running journal thread.
+#[derive(Debug)]
+pub struct Journal {
+    handle: Handle,
+    thread: JoinHandle<()>,
+    fault: Arc<Mutex<Option<String>>>,
+}
+
+impl Journal {
+    /// Opens a journal, mends what a crash can leave, and starts its thread.
+    ///
+    /// # Errors
+    /// [`OpenError`] when a file cannot be used, or is not what its last writer left.
+    pub fn open(
+        paths: &Paths,
+        key: SigningKey,
+        retired: &[PublicKey],
+        screen: Screen,
+    ) -> Result<(Self, Opened), OpenError> {
+        let io_error = |error| OpenError::Io {
+            path: paths.log.clone(),
+            error,
+        };
+        durable::private_dir(&durable::parent(&paths.log)).map_err(io_error)?;
+        let file = durable::open_log(&paths.log).map_err(io_error)?;
+        file.lock().map_err(io_error)?;
+        let found = recover::open_tail(&file, paths, key.public(), retired);
+        let unlocked = file.unlock();
+        let found = found?;
+        unlocked.map_err(io_error)?;
+
+        let fault = Arc::new(Mutex::new(None));
+        let key = Arc::new(key);
+        let mut writer = Writer {
+            helper: Helper::start(Arc::clone(&key)).map_err(io_error)?,
+            fault: Arc::clone(&fault),
+            position: found.position,
+            paths: paths.clone(),
+            file,
+            key,
+            screen,
+            poison: None,
+        };
+        if let Some(payload) = found.recovered.clone() {
+            let draft = Draft::new(Kind::JournalRecovered, payload);
+            let recorded = writer.commit_alone(draft);
+            recorded.map_err(|error| OpenError::Damaged {
+                path: paths.log.clone(),
+                problem: error.to_string(),
+            })?;
+        }
+        let (jobs, waiting) = sync_channel(limits::BATCH_EVENTS);
+        let thread = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || writer.run(&waiting))
+            .map_err(io_error)?;
+        let opened = Opened {
+            seq: found.position.seq,
+            recovered: found.recovered,
+        };
+        Ok((
+            Self {
+                handle: Handle { jobs },
+                thread,
+                fault,
+            },
+            opened,
+        ))
+    }
+
+    /// A way to record.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Why nothing can be recorded any more, once that is so.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        self.fault
+            .lock()
+            .map_or_else(|_| Some("journal thread panicked".into()), |f| f.clone())
+    }
+
+    /// Stops the thread once every [`Handle`] is gone and what was waiting is written.
+    pub fn close(self) {
+        drop(self.handle);
+        // A panicked thread has answered nobody; there is nothing left to tell.
+        let _ = self.thread.join();
+    }
+}
+
+struct Writer {
+    file: File,
+    paths: Paths,
+    key: Arc<SigningKey>,
+    helper: Helper,
+    screen: Screen,
+    position: Position,
+    poison: Option<String>,
+    fault: Arc<Mutex<Option<String>>>,
+}
+
+/// An event on its way: chained, not yet signed.
+struct Chained {
+    fields: Map<String, Value>,
+    signed: Vec<u8>,
+    hash: Sha256,
+    receipt: Receipt,
+}
+
+impl Writer {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        let mut held: Option<Job> = None;
+        while let Some(first) = held.take().or_else(|| jobs.recv().ok()) {
+            let mut events = first.drafts.len();
+            let mut batch = vec![first];
+            // The first event of a journal goes alone: opening tells a crash after it from a cut.
+            while self.position.seq > 0 && events < limits::BATCH_EVENTS {
+                let Ok(job) = jobs.try_recv() else { break };
+                if events + job.drafts.len() > limits::BATCH_EVENTS {
+                    held = Some(job);
+                    break;
+                }
+                events += job.drafts.len();
+                batch.push(job);
+            }
+            self.commit(batch);
+        }
+    }
+
+    fn commit_alone(&mut self, draft: Draft) -> Result<(), AppendError> {
+        let (reply, answer) = sync_channel(1);
+        self.commit(vec![Job {
+            drafts: vec![draft],
+            reply,
+        }]);
+        answer.recv().map_err(|_| AppendError::Closed)?.map(drop)
+    }
+
+    fn commit(&mut self, batch: Vec<Job>) {
+        let mut accepted = Vec::with_capacity(batch.len());
+        for mut job in batch {
+            match self.admit(&mut job.drafts) {
+                Ok(()) => accepted.push(job),
+                Err(error) => answer(&job.reply, Err(error)),
+            }
+        }
+        if accepted.is_empty() {
+            return;
+        }
+        let mut replies = Vec::with_capacity(accepted.len());
+        let mut drafts = Vec::new();
+        for job in accepted {
+            replies.push((job.reply, job.drafts.len()));
+            drafts.extend(job.drafts);
+        }
+        match self.write_all_of(drafts) {
+            Ok(receipts) => {
+                let mut receipts = receipts.into_iter();
+                for (reply, count) in replies {
+                    answer(&reply, Ok(receipts.by_ref().take(count).collect()));
+                }
+            }
+            Err(why) => {
+                self.poison(why.clone());
+                for (reply, _) in replies {
+                    answer(&reply, Err(AppendError::Poisoned(why.clone())));
+                }
+            }
+        }
+    }
+
+    fn poison(&mut self, why: String) {
+        if let Ok(mut fault) = self.fault.lock() {
+            *fault = Some(why.clone());
+        }
+        self.poison = Some(why);
+    }
+
+    /// Refuses what must not be written, and takes token-shaped strings out of the rest.
+    fn admit(&self, drafts: &mut [Draft]) -> Result<(), AppendError> {
+        if let Some(why) = &self.poison {
+            return Err(AppendError::Poisoned(why.clone()));
+        }
+        for draft in drafts {
+            if let Some(name) = self.screen.secret_in(&draft.payload) {
+                return Err(AppendError::Secret(name.to_owned()));
+            }
+            redact::redact_tokens(&mut draft.payload);
+            if jcs::canonical_object(&draft.payload).len() > limits::LINE_BYTES - ENVELOPE_BYTES {
+                return Err(AppendError::TooLong);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_all_of(&mut self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, String> {
+        self.file
+            .lock()
+            .map_err(|error| format!("locking failed: {error}"))?;
+        let written = self.write_locked(drafts);
+        // The lock goes with the descriptor, too; a failure to unlock only delays other writers.
+        let _ = self.file.unlock();
+        written
+    }
+
+    fn write_locked(&mut self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, String> {
+        self.catch_up()?;
+        let single_first = self.position.seq == 0 && drafts.len() > 1;
+        if single_first {
+            let mut drafts = drafts.into_iter();
+            let mut receipts = self.write_batch(drafts.by_ref().take(1).collect())?;
+            receipts.extend(self.write_batch(drafts.collect())?);
+            return Ok(receipts);
+        }
+        self.write_batch(drafts)
+    }
+
+    fn write_batch(&mut self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, String> {
+        let chained = self.chain(drafts);
+        let Some(last) = chained.last() else {
+            return Ok(Vec::new());
+        };
+        let head = Head {
+            seq: last.receipt.seq(),
+            hash: last.hash,
+        };
+        let signatures = self.helper.sign(&self.key, &chained, head.signed_bytes())?;
+        let mut lines = Vec::with_capacity(chained.len() * 1024);
+        let mut receipts = Vec::with_capacity(chained.len());
+        for (event, signature) in chained.into_iter().zip(signatures.events) {
+            lines.extend_from_slice(&line(event.fields, event.hash, &signature));
+            lines.push(b'\n');
+            receipts.push(event.receipt);
+        }
+        self.file
+            .write_all(&lines)
+            .map_err(|error| format!("write failed: {error}"))?;
+        self.file
+            .sync_data()
+            .map_err(|error| format!("fdatasync failed: {error}"))?;
+        let head_signature = signatures
+            .head
+            .recv()
+            .map_err(|_| "signing thread is gone")?;
+        durable::write_head(&self.paths.head, &head.to_text(&head_signature))
+            .map_err(|error| format!("{}: {error}", self.paths.head.display()))?;
+        self.position = Position {
+            bytes: self.position.bytes + lines.len() as u64,
+            seq: head.seq,
+            hash: Some(head.hash),
+        };
+        Ok(receipts)
+    }
+
+    /// Gives events their sequence, time and hash. The chain covers content, not signatures, so
+    /// the signing can follow in any order.
+    fn chain(&self, drafts: Vec<Draft>) -> Vec<Chained> {
+        let ts = timestamp::rfc3339(SystemTime::now());
+        let (mut seq, mut prev) = (self.position.seq, self.position.hash);
+        drafts
+            .into_iter()
+            .map(|draft| {
+                seq += 1;
+                let receipt_of = (draft.kind, draft.message_id.clone());
+                let fields = envelope(draft, seq, &ts, prev, self.key.public().id());
+                let signed = entry::signed_bytes(prev, &fields);
+                let hash = jcs::sha256(&signed);
+                prev = Some(hash);
+                let receipt = Receipt::new(seq, hash, receipt_of.0, receipt_of.1);
+                Chained {
+                    fields,
+                    signed,
+                    hash,
+                    receipt,
+                }
+            })
+            .collect()
+    }
+
+    /// Takes in what other processes have appended since, under the lock.
+    fn catch_up(&mut self) -> Result<(), String> {
+        let log = self.paths.log.display();
+        let stat = |error: io::Error| format!("{log}: {error}");
+        if !durable::is_same_file(&self.file, &self.paths.log).map_err(stat)? {
+            return Err(format!("{log} was replaced by another file"));
+        }
+        let length = self.file.metadata().map_err(stat)?.len();
+        if length == self.position.bytes {
+            return Ok(());
+        }
+        if length < self.position.bytes {
+            return Err(format!("{log} was cut"));
+        }
+        let extent = tail::extent(&self.file).map_err(stat)?;
+        if extent.torn > 0 {
+            // Its writer died in the middle of the write; it holds the lock no more.
+            recover::move_torn_aside(&self.file, &self.paths, extent).map_err(stat)?;
+        }
+        let mut position = self.position;
+        for text in Forward::new(&self.file, position.bytes, extent.complete) {
+            let text = text.map_err(stat)?;
+            recover::follow(&mut position, &text, self.key.public())
+                .map_err(|flaw| format!("{log}: after event {}: {}", position.seq, flaw.detail))?;
+        }
+        self.position = position;
+        Ok(())
+    }
+}
+
+/// More than the envelope around a payload can take.
+const ENVELOPE_BYTES: usize = 2048;
+
+fn answer(
+    reply: &SyncSender<Result<Vec<Receipt>, AppendError>>,
+    result: Result<Vec<Receipt>, AppendError>,
+) {
+    // Whoever asked may be gone; the event stays recorded.
+    let _ = reply.send(result);
+}
+
+fn envelope(
+    draft: Draft,
+    seq: u64,
+    ts: &str,
+    prev: Option<Sha256>,
+    key_id: &str,
+) -> Map<String, Value> {
+    let text = |text: &str| Value::String(text.to_owned());
+    let optional = |text: Option<String>| text.map_or(Value::Null, Value::String);
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: Value| {
+        fields.insert(name.to_owned(), value);
+    };
+    put("v", Value::from(2));
+    put("seq", Value::from(seq));
+    put("ts", text(ts));
+    put("prevHash", optional(prev.map(Sha256::to_hex)));
+    put("kind", text(draft.kind.as_str()));
+    put("actor", text(draft.actor.as_str()));
+    put("payload", Value::Object(draft.payload));
+    put("tenant_id", Value::Null);
+    put("signing_key_id", text(key_id));
+    put(
+        "approval_binding_type",
+        optional(draft.binding.map(|b| b.as_str().to_owned())),
+    );
+    put("intendant_identity_uri", Value::Null);
+    put("on_behalf_of", optional(draft.on_behalf_of));
+    fields
+}
+
+/// The line: the canonical form of the whole event.
+fn line(mut fields: Map<String, Value>, hash: Sha256, signature: &[u8; 64]) -> Vec<u8> {
+    fields.insert("hash".into(), Value::String(hash.to_hex()));
+    fields.insert("signature".into(), Value::String(BASE64.encode(signature)));
+    jcs::canonical_object(&fields)
+}
+
+struct Signatures {
+    events: Vec<[u8; 64]>,
+    /// Comes while the disk works.
+    head: Receiver<[u8; 64]>,
+}
+
+/// A second pair of hands: signing costs a fifth of a disk sync, so a batch is signed on two
+/// cores, and the head's signature is made while the disk works.
+struct Helper {
+    work: Sender<Task>,
+}
+
+struct Task {
+    events: Vec<Vec<u8>>,
+    signed: SyncSender<Vec<[u8; 64]>>,
+    head: Vec<u8>,
+    head_signed: SyncSender<[u8; 64]>,
+}
+
+impl Helper {
+    fn start(key: Arc<SigningKey>) -> io::Result<Self> {
+        let (work, tasks) = channel::<Task>();
+        std::thread::Builder::new()
+            .name("journal-sign".into())
+            .spawn(move || {
+                while let Ok(task) = tasks.recv() {
+                    let events = task.events.iter().map(|bytes| key.sign(bytes)).collect();
+                    // The journal thread waits for both, or is gone.
+                    let _ = task.signed.send(events);
+                    let _ = task.head_signed.send(key.sign(&task.head));
+                }
+            })?;
+        Ok(Self { work })
+    }
+
+    fn sign(
+        &self,
+        key: &SigningKey,
+        chained: &[Chained],
+        head: Vec<u8>,
+    ) -> Result<Signatures, String> {
+        let (own, others) = chained.split_at(chained.len().div_ceil(2));
+        let (signed, theirs) = sync_channel(1);
+        let (head_signed, head_signature) = sync_channel(1);
+        let events = others.iter().map(|event| event.signed.clone()).collect();
+        let task = Task {
+            events,
+            signed,
+            head,
+            head_signed,
+        };
+        self.work.send(task).map_err(|_| "signing thread is gone")?;
+        let mut events: Vec<_> = own.iter().map(|event| key.sign(&event.signed)).collect();
+        events.extend(theirs.recv().map_err(|_| "signing thread is gone")?);
+        Ok(Signatures {
+            events,
+            head: head_signature,
+        })
+    }
+}
