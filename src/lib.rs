@@ -1,7 +1,26 @@
 //! agp: a governor between a coding agent and the world.
 //!
 //! Modules in reading order. `contracts` is what all agree on; `governor::mediate` is the main path.
+//! Without the feature `agp` only what a verifier needs is built.
+
+pub mod contracts;
+
+#[cfg(feature = "agp")]
+pub mod governor;
+#[cfg(feature = "agp")]
+pub mod policy;
+
+pub mod journal;
+
+#[cfg(feature = "agp")]
+pub mod bridge;
+#[cfg(feature = "agp")]
+pub mod channels;
+#[cfg(feature = "agp")]
+pub mod gateway;
+#[cfg(feature = "agp")]
+pub mod intendants;
+#[cfg(feature = "agp")]
+pub mod sandbox;
 
 pub mod cli;
-pub mod contracts;
-pub mod journal;

@@ -1,2 +1,15 @@
-//! The governor's command line.
-fn main() {}
+//! The small program on the harness's side: hook bridge and leash. No cryptography, no network.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use agp::cli::{hooked, report};
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // An unknown command ends in the code that blocks a call: this program is a hook.
+    ExitCode::from(hooked::main(&arguments).unwrap_or_else(|| {
+        report::complain("usage: agp-bridge bridge|leash ...");
+        agp::bridge::hook::BLOCKED
+    }))
+}

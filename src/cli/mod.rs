@@ -1,3 +1,36 @@
 //! The command line: one file a command.
 
+#[cfg(feature = "agp")]
+mod arguments;
+#[cfg(feature = "agp")]
+pub mod config;
+#[cfg(feature = "agp")]
+mod doctor;
+#[cfg(feature = "agp")]
+pub mod home;
+#[cfg(feature = "agp")]
+pub mod hooked;
+#[cfg(feature = "agp")]
+mod init;
+#[cfg(feature = "agp")]
+mod keygen;
+#[cfg(feature = "agp")]
+mod lease;
+#[cfg(feature = "agp")]
+mod log;
+#[cfg(feature = "agp")]
+mod quickstart;
+#[cfg(feature = "agp")]
+pub mod report;
+#[cfg(feature = "agp")]
+mod run;
+#[cfg(feature = "agp")]
+mod sessions;
+#[cfg(feature = "agp")]
+mod started;
 pub mod verify_report;
+#[cfg(feature = "agp")]
+mod view;
+
+#[cfg(feature = "agp")]
+pub use arguments::main;

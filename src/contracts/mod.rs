@@ -2,6 +2,7 @@
 //!
 //! A change to a wire format here is an entry in `docs/decisions.md` and a new test vector.
 
+pub mod bounded_file;
 pub mod call;
 pub mod channel;
 pub mod event;

@@ -44,7 +44,9 @@ pub fn args_sha256(args: &Map<String, Value>) -> Sha256 {
     sha256(&canonical_object(args))
 }
 
-pub(super) fn sha256(bytes: &[u8]) -> Sha256 {
+/// SHA-256 of bytes.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> Sha256 {
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
     let mut out = [0; 32];
     out.copy_from_slice(digest.as_ref());

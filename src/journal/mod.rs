@@ -3,7 +3,7 @@
 //! The format is `docs/journal-format.md`. The verifier's half builds without the `agp` feature.
 
 #[cfg(feature = "agp")]
-mod durable;
+pub(crate) mod durable;
 mod entry;
 mod head;
 mod jcs;
@@ -22,11 +22,13 @@ mod writer;
 
 pub use entry::{Code, Entry, Flaw};
 pub use head::Head;
-pub use jcs::{args_sha256, canonical};
+pub use jcs::{args_sha256, canonical, sha256};
 #[cfg(feature = "agp")]
 pub use receipt::{Permit, Receipt};
 #[cfg(feature = "agp")]
 pub use recover::OpenError;
+#[cfg(feature = "agp")]
+pub use tail::last_line;
 #[cfg(feature = "agp")]
 pub use writer::{AppendError, Handle, Journal, Opened};
 

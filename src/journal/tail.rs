@@ -83,6 +83,13 @@ impl Iterator for Backward<'_> {
     }
 }
 
+/// The last complete line of a log, newline excluded, if it has one and can be read.
+#[must_use]
+pub fn last_line(file: &File) -> Option<Vec<u8>> {
+    let end = extent(file).ok()?.complete;
+    Backward::new(file, end).next()?.ok().map(|(_, line)| line)
+}
+
 /// The complete lines from one offset to another, first first.
 pub(super) struct Forward<'a> {
     file: &'a File,

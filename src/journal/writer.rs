@@ -119,7 +119,7 @@ impl Journal {
         paths: &Paths,
         key: SigningKey,
         retired: &[PublicKey],
-        screen: Screen,
+        screen: Arc<Screen>,
     ) -> Result<(Self, Opened), OpenError> {
         let io_error = |error| OpenError::Io {
             path: paths.log.clone(),
@@ -199,7 +199,7 @@ struct Writer {
     paths: Paths,
     key: Arc<SigningKey>,
     helper: Helper,
-    screen: Screen,
+    screen: Arc<Screen>,
     position: Position,
     poison: Option<String>,
     fault: Arc<Mutex<Option<String>>>,

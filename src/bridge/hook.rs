@@ -1,0 +1,254 @@
+//! The hook that a harness runs before and after each of its tool calls.
+//!
+//! Whatever goes wrong here is a deny: exit code 2 with a reason on standard error, which every
+//! harness version takes as "blocked". Only a verdict of the governor's can say otherwise.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::contracts::call::Actor;
+use crate::contracts::ids::{MessageId, SessionId};
+use crate::contracts::message::Message;
+use crate::contracts::verdict::{Decision, Verdict};
+use crate::contracts::{limits, strict_json};
+use crate::gateway::client;
+
+/// Before or after the tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The tool has not run: ask.
+    Pre,
+    /// The tool has run: report.
+    Post,
+}
+
+/// Which governor to speak to, and how.
+#[derive(Debug, Clone)]
+pub struct Link<'a> {
+    /// The gateway's socket.
+    pub socket: &'a Path,
+    /// The session the harness was started for.
+    pub session: &'a SessionId,
+    /// How long to wait for an answer.
+    pub within: Duration,
+}
+
+/// Exit code that harnesses take as "blocked, and here is why".
+pub const BLOCKED: u8 = 2;
+
+/// Runs one hook; gives its exit code.
+pub fn run(
+    event: Event,
+    link: &Link<'_>,
+    input: impl Read,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> u8 {
+    let said = match event {
+        Event::Pre => decide(link, input).map(|verdict| answer(&verdict)),
+        Event::Post => report(link, input).map(|()| Answer::silent()),
+    };
+    let answer = said.unwrap_or_else(|problem| Answer::blocked(&problem));
+    let shown = out
+        .write_all(answer.stdout.as_bytes())
+        .and_then(|()| out.flush())
+        .and_then(|()| err.write_all(answer.stderr.as_bytes()));
+    // An allow that did not arrive whole must not end in the code for "no objection".
+    if shown.is_err() { BLOCKED } else { answer.code }
+}
+
+/// What a hook says to its harness.
+struct Answer {
+    code: u8,
+    stdout: String,
+    stderr: String,
+}
+
+impl Answer {
+    fn silent() -> Self {
+        Self {
+            code: 0,
+            stdout: String::new(),
+            stderr: String::new(),
+        }
+    }
+
+    fn blocked(reason: &str) -> Self {
+        Self {
+            code: BLOCKED,
+            stdout: String::new(),
+            stderr: format!("agp: {reason}\n"),
+        }
+    }
+}
+
+/// Claude Code's dialect: an allow must be said, or its own permission layer decides.
+fn answer(verdict: &Verdict) -> Answer {
+    if verdict.decision != Decision::Allow {
+        return Answer::blocked(&verdict.reason);
+    }
+    let said = serde_json::json!({"hookSpecificOutput": {
+        "hookEventName": "PreToolUse",
+        "permissionDecision": "allow",
+        "permissionDecisionReason": verdict.reason,
+    }});
+    Answer {
+        stdout: said.to_string(),
+        ..Answer::silent()
+    }
+}
+
+fn decide(link: &Link<'_>, input: impl Read) -> Result<Verdict, String> {
+    let mut fields = read(input)?;
+    let id = tool_use_id(&fields)?;
+    let tool = take_text(&mut fields, "tool_name")?;
+    let Some(Value::Object(args)) = fields.remove("tool_input") else {
+        return Err("the hook input has no tool_input object".into());
+    };
+    let request = Message::ToolCallRequest {
+        id,
+        session_id: link.session.clone(),
+        tool,
+        args,
+        actor: Actor::ClaudeProcess,
+    };
+    client::ask(link.socket, &request, link.within).map_err(|error| error.to_string())
+}
+
+fn report(link: &Link<'_>, input: impl Read) -> Result<(), String> {
+    let mut fields = read(input)?;
+    let id = tool_use_id(&fields)?;
+    let tool = take_text(&mut fields, "tool_name")?;
+    // A failed tool comes with an error instead of a response.
+    let (ok, said) = match (fields.remove("error"), fields.remove("tool_response")) {
+        (Some(error), _) => (false, error),
+        (None, Some(response)) => (true, response),
+        (None, None) => (true, Value::Null),
+    };
+    let mut output = match said {
+        Value::String(text) => text,
+        Value::Null => String::new(),
+        other => other.to_string(),
+    };
+    let output_bytes = output.len() as u64;
+    cut(&mut output, limits::REPORT_OUTPUT_BYTES);
+    let session_id = link.session.clone();
+    let message = Message::ToolCallReport {
+        id,
+        session_id,
+        tool,
+        ok,
+        output,
+        output_bytes,
+    };
+    client::report(link.socket, &message, link.within).map_err(|error| error.to_string())
+}
+
+/// Cuts a text to at most `bytes`, and never inside a character.
+fn cut(text: &mut String, bytes: usize) {
+    if text.len() > bytes {
+        let end = (0..=bytes)
+            .rev()
+            .find(|at| text.is_char_boundary(*at))
+            .unwrap_or(0);
+        text.truncate(end);
+    }
+}
+
+fn read(input: impl Read) -> Result<Map<String, Value>, String> {
+    let mut bytes = Vec::new();
+    input
+        .take(limits::HOOK_INPUT_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("the hook input cannot be read: {error}"))?;
+    if bytes.len() > limits::HOOK_INPUT_BYTES {
+        return Err(format!(
+            "the hook input is longer than {} bytes",
+            limits::HOOK_INPUT_BYTES
+        ));
+    }
+    match strict_json::from_slice(&bytes) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err("the hook input is no JSON object".into()),
+        Err(error) => Err(format!("the hook input is not strict JSON: {error}")),
+    }
+}
+
+fn tool_use_id(fields: &Map<String, Value>) -> Result<MessageId, String> {
+    let id = fields
+        .get("tool_use_id")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    MessageId::new(id).map_err(|error| format!("the hook input's tool_use_id: {error}"))
+}
+
+fn take_text(fields: &mut Map<String, Value>, name: &str) -> Result<String, String> {
+    match fields.remove(name) {
+        Some(Value::String(text)) => Ok(text),
+        _ => Err(format!("the hook input has no {name}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_pre(input: &[u8]) -> (u8, String, String) {
+        let session = SessionId::new("s1").unwrap();
+        let link = Link {
+            socket: Path::new("/nonexistent/gate.sock"),
+            session: &session,
+            within: Duration::from_secs(1),
+        };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = run(Event::Pre, &link, input, &mut out, &mut err);
+        (
+            code,
+            String::from_utf8(out).unwrap(),
+            String::from_utf8(err).unwrap(),
+        )
+    }
+
+    #[test]
+    fn whatever_is_wrong_with_the_input_is_a_deny_with_a_reason() {
+        let whole = br#"{"tool_use_id":"t1","tool_name":"Bash","tool_input":{"command":"x"}}"#;
+        let inputs: &[&[u8]] = &[
+            b"",
+            b"[]",
+            b"{}",
+            whole,
+            br#"{"tool_use_id":"t1","tool_name":"Bash","tool_input":"x"}"#,
+            br#"{"tool_use_id":"a b","tool_name":"Bash","tool_input":{}}"#,
+            br#"{"tool_use_id":"t1","tool_name":"Read","tool_name":"Bash","tool_input":{}}"#,
+            b"{\"tool_use_id\":\"t1\",\"tool_name\":\"\xff\",\"tool_input\":{}}",
+        ];
+        for input in inputs {
+            let (code, out, err) = run_pre(input);
+            let shown = String::from_utf8_lossy(input);
+            assert_eq!((code, out.as_str()), (BLOCKED, ""), "{shown}");
+            assert!(err.len() > "agp: \n".len(), "{shown}");
+        }
+    }
+
+    #[test]
+    fn only_an_allow_exits_0() {
+        let mut verdict = Verdict::refused("no");
+        assert_eq!(answer(&verdict).code, BLOCKED);
+        verdict.decision = Decision::Require;
+        assert_eq!(answer(&verdict).code, BLOCKED);
+        verdict.decision = Decision::Allow;
+        let said = answer(&verdict);
+        assert_eq!(said.code, 0);
+        assert!(said.stdout.contains(r#""permissionDecision":"allow""#));
+    }
+
+    #[test]
+    fn an_output_is_cut_between_characters() {
+        let mut text = "aé".repeat(10);
+        cut(&mut text, 5);
+        assert_eq!(text, "aéa");
+    }
+}

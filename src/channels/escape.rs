@@ -1,0 +1,236 @@
+//! The agent's text made safe to look at: nothing in it moves the cursor, reorders, or hides.
+//!
+//! An approver decides by what is shown, so each character that a terminal obeys, or that a
+//! reader cannot see, is written out as `\u{202e}`. A backslash is doubled: what looks like an
+//! escape then is one, and the original can be told from the output.
+
+use std::fmt::Write;
+
+/// Stands at the end of what was cut.
+const CUT: char = '…';
+
+/// Text on one line, escaped whole.
+#[must_use]
+pub fn line(text: &str) -> String {
+    line_max(text, usize::MAX)
+}
+
+/// Text on one line of at most `max_chars` characters (at least one), escapes counted as they
+/// are shown and never cut in two. A line that was cut ends in `…`.
+#[must_use]
+pub fn line_max(text: &str, max_chars: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(max_chars));
+    let mut shown = 0;
+    // Where to cut if the rest does not fit: the last place with room for the mark.
+    let mut room = 0;
+    for c in text.chars() {
+        if shown < max_chars {
+            room = out.len();
+        }
+        let before = out.len();
+        push_escaped(&mut out, c);
+        // All that is longer than one character is ASCII: bytes are characters.
+        shown += if obeyed_or_unseen(c) || c == '\\' {
+            out.len() - before
+        } else {
+            1
+        };
+        if shown > max_chars {
+            out.truncate(room);
+            out.push(CUT);
+            break;
+        }
+    }
+    out
+}
+
+/// Text on lines: its own newlines separate them, everything else is as [`line_max`] shows it,
+/// and each begins with `prefix`, so that no line of the agent's can pass for one of ours. After
+/// `max_lines` a last line says how many more there are. No newline at the end.
+#[must_use]
+pub fn block(text: &str, prefix: &str, max_lines: usize, max_chars: usize) -> String {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let mut lines = text.split('\n');
+    let mut shown: Vec<String> = lines
+        .by_ref()
+        .take(max_lines)
+        .map(|text| format!("{prefix}{}", line_max(text, max_chars)))
+        .collect();
+    let more = lines.count();
+    if more > 0 {
+        let lines = if more == 1 { "line" } else { "lines" };
+        shown.push(format!("{prefix}{CUT} {more} more {lines}"));
+    }
+    shown.join("\n")
+}
+
+fn push_escaped(out: &mut String, c: char) {
+    match c {
+        '\n' => out.push_str("\\n"),
+        '\t' => out.push_str("\\t"),
+        '\r' => out.push_str("\\r"),
+        '\\' => out.push_str("\\\\"),
+        c if obeyed_or_unseen(c) => {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+        }
+        c => out.push(c),
+    }
+}
+
+/// Whether a terminal acts on the character, or a reader sees nothing or not what is there.
+fn obeyed_or_unseen(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    matches!(c,
+        '\u{80}'..='\u{9f}'                             // C1 controls
+        | '\u{61c}' | '\u{200e}' | '\u{200f}'           // bidirectional marks
+        | '\u{202a}'..='\u{202e}'                       // embeddings, overrides
+        | '\u{2066}'..='\u{2069}'                       // isolates
+        | '\u{ad}' | '\u{34f}'                          // soft hyphen, grapheme joiner
+        | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' // Hangul fillers
+        | '\u{17b4}' | '\u{17b5}'                       // Khmer inherent vowels
+        | '\u{180b}'..='\u{180f}'                       // Mongolian selectors, vowel separator
+        | '\u{200b}'..='\u{200d}'                       // zero-width space and joiners
+        | '\u{2028}' | '\u{2029}'                       // line and paragraph separator
+        | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' // invisible operators, deprecated
+        | '\u{fe00}'..='\u{fe0f}'                       // variation selectors
+        | '\u{feff}'                                    // byte-order mark
+        | '\u{fff0}'..='\u{fffb}'                       // annotations, specials
+        | '\u{1bca0}'..='\u{1bca3}'                     // shorthand controls
+        | '\u{1d173}'..='\u{1d17a}'                     // musical controls
+        | '\u{e0000}'..='\u{e0fff}'                     // tags, more variation selectors
+        | '\u{e000}'..='\u{f8ff}'                       // private use
+        | '\u{fdd0}'..='\u{fdef}'                       // noncharacters
+        | '\u{f0000}'..='\u{10ffff}'                    // private planes
+    ) || u32::from(c) & 0xfffe == 0xfffe // the last two of each plane: noncharacters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The inverse, as a reader applies it.
+    fn unescape(text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            rest = &rest[c.len_utf8()..];
+            if c != '\\' {
+                out.push(c);
+                continue;
+            }
+            let kind = rest.chars().next().unwrap();
+            rest = &rest[1..];
+            match kind {
+                'n' => out.push('\n'),
+                't' => out.push('\t'),
+                'r' => out.push('\r'),
+                '\\' => out.push('\\'),
+                'u' => {
+                    let (hex, after) = rest[1..].split_once('}').unwrap();
+                    out.push(char::from_u32(u32::from_str_radix(hex, 16).unwrap()).unwrap());
+                    rest = after;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn no_character_gets_through_that_hides_or_acts() {
+        // By number, from the Unicode tables; apart from the ranges of the code under test.
+        let forbidden: &[(u32, u32)] = &[
+            (0, 0x1f),
+            (0x7f, 0x9f),
+            (0xad, 0xad),
+            (0x34f, 0x34f),
+            (0x61c, 0x61c),
+            (0x115f, 0x1160),
+            (0x17b4, 0x17b5),
+            (0x180b, 0x180f),
+            (0x200b, 0x200f),
+            (0x2028, 0x202e),
+            (0x2060, 0x206f),
+            (0x3164, 0x3164),
+            (0xe000, 0xf8ff),
+            (0xfdd0, 0xfdef),
+            (0xfe00, 0xfe0f),
+            (0xfeff, 0xfeff),
+            (0xffa0, 0xffa0),
+            (0xfff0, 0xfffb),
+            (0xfffe, 0xffff),
+            (0x1bca0, 0x1bca3),
+            (0x1d173, 0x1d17a),
+            (0xe0000, 0xe0fff),
+            (0xf0000, 0x0010_ffff),
+        ];
+        let hides = |c: char| {
+            let n = u32::from(c);
+            forbidden
+                .iter()
+                .any(|(from, to)| (*from..=*to).contains(&n))
+                || n & 0xfffe == 0xfffe
+        };
+        for c in '\0'..=char::MAX {
+            let text = String::from(c);
+            let shown = line(&text);
+            assert!(!shown.contains(hides), "{:x}", u32::from(c));
+            assert_eq!(unescape(&shown), text);
+            assert_eq!(shown == text, !hides(c) && c != '\\', "{:x}", u32::from(c));
+        }
+    }
+
+    #[test]
+    fn escapes_are_told_from_text_that_looks_like_them() {
+        for text in [
+            "\u{202e}",
+            "\\u{202e}",
+            "\\\u{202e}",
+            "\\\\n",
+            "\n",
+            "a\\",
+            "\\n\n\u{1b}[2J",
+        ] {
+            assert_eq!(unescape(&line(text)), text);
+        }
+        assert_eq!(line("a\n\u{202e}\\"), "a\\n\\u{202e}\\\\");
+    }
+
+    #[test]
+    fn ordinary_text_of_any_script_stays_as_it_is() {
+        for text in ["ls -la | wc", "naïve 日本語 עברית 👍🏽", ""] {
+            assert_eq!(line(text), text);
+        }
+    }
+
+    #[test]
+    fn a_cut_counts_what_is_shown_and_spares_escapes() {
+        assert_eq!(line_max("abcd", 4), "abcd");
+        assert_eq!(line_max("abcde", 4), "abc…");
+        assert_eq!(line_max("üüüüü", 4), "üüü…");
+        assert_eq!(line_max("ab\u{202e}", 4), "ab…");
+        assert_eq!(line_max("ab\n", 4), "ab\\n");
+        assert_eq!(line_max("ab\nc", 4), "ab…");
+        assert_eq!(line_max("abc\n", 4), "abc…");
+        assert_eq!(line_max("ab", 1), "…");
+        let pieces = "a\u{1b}ü\\\n".repeat(20);
+        for max in 1..200 {
+            assert!(line_max(&pieces, max).chars().count() <= max);
+        }
+    }
+
+    #[test]
+    fn each_line_of_a_block_carries_the_prefix() {
+        assert_eq!(block("a\r\nb\u{85}c\n", "│ ", 9, 80), "│ a\\r\n│ b\\u{85}c");
+        assert_eq!(
+            block("a\nb\nc\nd", "│ ", 2, 80),
+            "│ a\n│ b\n│ … 2 more lines"
+        );
+        assert_eq!(block("a\nb", "│ ", 1, 80), "│ a\n│ … 1 more line");
+        assert_eq!(block("abcdef", "> ", 1, 3), "> ab…");
+        assert_eq!(block("", "│ ", 3, 80), "│ ");
+    }
+}

@@ -1,0 +1,5 @@
+//! Where humans are asked.
+
+pub mod console;
+pub mod escape;
+pub mod terminal;

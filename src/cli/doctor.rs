@@ -1,0 +1,236 @@
+//! `agp doctor`: whether a session would hold, part by part, before one is started.
+
+use std::fs;
+use std::sync::Arc;
+
+use argh::FromArgs;
+use serde::Serialize;
+
+use crate::intendants::claude_code;
+use crate::journal::Journal;
+use crate::journal::redact::Screen;
+
+use super::config::{self, Config};
+use super::home::Home;
+use super::report::{Failure, Outcome, exit, say};
+use super::{init, lease};
+
+/// Check that a session would hold: exit 1 when anything needed is missing.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "doctor")]
+pub(super) struct Doctor {
+    /// only this check: signing, policy, journal, harness, docker, slack, sandbox, confinement
+    #[argh(option)]
+    check: Option<String>,
+    /// print JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Status {
+    Ok,
+    Missing,
+    NotNeeded,
+}
+
+impl Status {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Missing => "MISSING",
+            Self::NotNeeded => "not needed",
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    status: Status,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+}
+
+type Check = fn(&Home) -> Result<(Status, String), Failure>;
+
+const CHECKS: [(&str, Check); 8] = [
+    ("signing", signing),
+    ("policy", policy),
+    ("journal", journal),
+    ("harness", harness),
+    ("docker", docker),
+    ("slack", slack),
+    ("sandbox", sandbox),
+    ("confinement", confinement),
+];
+
+pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
+    let asked = |name: &str| command.check.as_deref().is_none_or(|wanted| wanted == name);
+    let findings: Vec<Finding> = CHECKS
+        .iter()
+        .filter(|(name, _)| asked(name))
+        .map(|(name, check)| finding(name, check(home)))
+        .collect();
+    if findings.is_empty() {
+        let known: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
+        return Err(Failure::usage(
+            "there is no such check",
+            format!("--check {}", known.join("|")),
+        ));
+    }
+    let sound = findings
+        .iter()
+        .all(|finding| finding.status != Status::Missing);
+    if command.json {
+        say(serde_json::json!({"ok": sound, "checks": findings}));
+    } else {
+        for finding in &findings {
+            say(format_args!(
+                "{:<12} {:<11} {}",
+                finding.check,
+                finding.status.word(),
+                finding.detail
+            ));
+            if let Some(mend) = &finding.mend {
+                say(format_args!("{:24} to mend it: {mend}", ""));
+            }
+        }
+    }
+    Ok(if sound { 0 } else { exit::REFUSED })
+}
+
+fn finding(check: &'static str, found: Result<(Status, String), Failure>) -> Finding {
+    match found {
+        Ok((status, detail)) => Finding {
+            check,
+            status,
+            detail,
+            mend: None,
+        },
+        Err(failure) => Finding {
+            check,
+            status: Status::Missing,
+            detail: failure.problem,
+            mend: Some(failure.mend),
+        },
+    }
+}
+
+fn ok(detail: impl Into<String>) -> Result<(Status, String), Failure> {
+    Ok((Status::Ok, detail.into()))
+}
+
+fn not_needed(detail: impl Into<String>) -> Result<(Status, String), Failure> {
+    Ok((Status::NotNeeded, detail.into()))
+}
+
+fn signing(home: &Home) -> Result<(Status, String), Failure> {
+    let key = home.signing_key()?;
+    let path = home.public_key();
+    let public = super::verify_report::read_key(&path).map_err(|problem| {
+        Failure::refused(
+            format!("{}: {problem}", path.display()),
+            "agp keygen --force",
+        )
+    })?;
+    if public != *key.public() {
+        let problem = format!("{} is not the private key's", path.display());
+        return Err(Failure::refused(
+            problem,
+            "restore the pair, or: agp keygen --force",
+        ));
+    }
+    ok(format!("key {}", public.id()))
+}
+
+fn policy(home: &Home) -> Result<(Status, String), Failure> {
+    let policy = init::load_policy(home)?;
+    ok(format!(
+        "{} rules, sha256 {}",
+        policy.len(),
+        policy.digest()
+    ))
+}
+
+fn journal(home: &Home) -> Result<(Status, String), Failure> {
+    let paths = home.journal();
+    if fs::metadata(&paths.log).map_or(true, |meta| meta.len() == 0) {
+        return ok("none yet; the first session begins it");
+    }
+    if lease::live(home) == 0 {
+        // Opening checks the tail against the head, and mends what a crash left.
+        let (journal, _) = Journal::open(
+            &paths,
+            home.signing_key()?,
+            &home.retired()?,
+            Arc::new(Screen::new(Vec::new())),
+        )
+        .map_err(|error| Failure::refused(error, "agp verify"))?;
+        journal.close();
+    }
+    let last = super::log::last_event(&paths.log).map_or(0, |last| last.seq);
+    ok(format!("{} ({last} events)", paths.log.display()))
+}
+
+fn harness(home: &Home) -> Result<(Status, String), Failure> {
+    let config = Config::load(home)?;
+    let intendant = config::first(None, "AGP_INTENDANT", config.intendant);
+    let needed = intendant.as_deref() == Some("claude-code");
+    match claude_code::find() {
+        Ok(found) => {
+            let login = if claude_code::login_present() {
+                "login present"
+            } else {
+                "no login"
+            };
+            let detail = format!(
+                "Claude Code {} at {}, {login}",
+                found.version,
+                found.program.display()
+            );
+            if needed && !claude_code::login_present() {
+                return Err(Failure::refused(
+                    detail,
+                    "log in with `claude`, or set ANTHROPIC_API_KEY",
+                ));
+            }
+            ok(detail)
+        }
+        Err(error) if needed => Err(Failure::refused(error.problem, error.mend)),
+        Err(error) => not_needed(format!("{} ({})", error.problem, error.mend)),
+    }
+}
+
+fn docker(_home: &Home) -> Result<(Status, String), Failure> {
+    not_needed("no sandbox of this version uses it")
+}
+
+fn slack(home: &Home) -> Result<(Status, String), Failure> {
+    let config = Config::load(home)?;
+    match config::first(None, "AGP_CHANNEL", config.channel).as_deref() {
+        None | Some("console") => not_needed("approvals are asked at the console"),
+        Some(other) => Err(Failure::refused(
+            format!("the channel {other:?} is not in this version of agp"),
+            "channel console",
+        )),
+    }
+}
+
+fn sandbox(home: &Home) -> Result<(Status, String), Failure> {
+    let config = Config::load(home)?;
+    let provider = config.sandbox.and_then(|sandbox| sandbox.provider);
+    match config::first(None, "AGP_SANDBOX", provider).as_deref() {
+        None | Some("recording") => ok("recording for scripts; a harness runs on this host"),
+        Some(other) => Err(Failure::refused(
+            format!("the sandbox {other:?} is not in this version of agp"),
+            "leave the sandbox out",
+        )),
+    }
+}
+
+fn confinement(_home: &Home) -> Result<(Status, String), Failure> {
+    not_needed("no thread of this version confines itself; session.started says so")
+}

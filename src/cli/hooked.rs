@@ -1,0 +1,129 @@
+//! The commands that are not for people: a harness's hook, and the leash that holds a harness.
+//! `agp-bridge` has only these; `agp` has them too.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::bridge::{hook, leash};
+use crate::contracts::ids::SessionId;
+use crate::contracts::limits;
+
+use super::report::{complain, exit};
+
+/// Runs one of these commands; `None` when the arguments ask for another.
+#[must_use]
+pub fn main(arguments: &[OsString]) -> Option<u8> {
+    let (command, rest) = arguments.split_first()?;
+    match command.to_str()? {
+        "bridge" => Some(bridge(rest)),
+        "leash" => Some(leash_command(rest)),
+        "leashed" => Some(leashed(rest)),
+        _ => None,
+    }
+}
+
+const USAGE: &str = "usage: agp bridge --socket PATH --session ID [--harness claude-code] \
+                     [--event pre|post] [--deadline SECONDS]";
+
+/// A hook's arguments. Whatever is wrong with them ends in the exit code that blocks the call.
+fn bridge(arguments: &[OsString]) -> u8 {
+    match parse(arguments) {
+        Ok(Some(bridge)) => {
+            let link = hook::Link {
+                socket: &bridge.socket,
+                session: &bridge.session,
+                within: bridge.within,
+            };
+            let (stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout(), io::stderr());
+            hook::run(bridge.event, &link, stdin.lock(), &mut stdout, &mut stderr)
+        }
+        Ok(None) => {
+            super::report::say(USAGE);
+            0
+        }
+        Err(problem) => {
+            complain(format_args!("agp: {problem}; {USAGE}"));
+            hook::BLOCKED
+        }
+    }
+}
+
+struct Bridge {
+    socket: PathBuf,
+    session: SessionId,
+    event: hook::Event,
+    within: Duration,
+}
+
+fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
+    let (mut socket, mut session, mut event) = (None, None, hook::Event::Pre);
+    let mut within = limits::APPROVAL_DEADLINE + limits::BRIDGE_GRACE;
+    let mut rest = arguments.iter();
+    while let Some(name) = rest.next() {
+        if name == "--help" || name == "help" {
+            return Ok(None);
+        }
+        let value = rest
+            .next()
+            .ok_or_else(|| format!("{} has no value", name.display()))?;
+        let text = value.to_str();
+        match (name.to_str(), text) {
+            (Some("--socket"), _) => socket = Some(PathBuf::from(value)),
+            (Some("--session"), Some(text)) => {
+                session =
+                    Some(SessionId::new(text).map_err(|error| format!("--session: {error}"))?);
+            }
+            (Some("--harness"), Some("claude-code")) => {}
+            (Some("--event"), Some("pre")) => event = hook::Event::Pre,
+            (Some("--event"), Some("post")) => event = hook::Event::Post,
+            (Some("--deadline"), Some(text)) => {
+                let seconds = text
+                    .parse()
+                    .map_err(|_| "--deadline takes seconds".to_owned())?;
+                within = Duration::from_secs(seconds);
+            }
+            _ => {
+                return Err(format!(
+                    "{} {} is not taken",
+                    name.display(),
+                    value.display()
+                ));
+            }
+        }
+    }
+    match (socket, session) {
+        (Some(socket), Some(session)) => Ok(Some(Bridge {
+            socket,
+            session,
+            event,
+            within,
+        })),
+        (None, _) => Err("--socket is missing".into()),
+        (_, None) => Err("--session is missing".into()),
+    }
+}
+
+fn leash_command(arguments: &[OsString]) -> u8 {
+    let command = match arguments.split_first() {
+        Some((dashes, command)) if dashes == OsStr::new("--") && !command.is_empty() => command,
+        _ => {
+            complain("usage: agp leash -- COMMAND [ARGUMENT]...");
+            return exit::USAGE;
+        }
+    };
+    leash::hold(command).unwrap_or_else(|error| {
+        complain(format_args!("agp: the leash: {error}"));
+        exit::USAGE
+    })
+}
+
+fn leashed(arguments: &[OsString]) -> u8 {
+    let error = match arguments.split_first() {
+        Some((parent, command)) => leash::become_leashed(&parent.to_string_lossy(), command),
+        None => io::Error::new(io::ErrorKind::InvalidInput, "no command"),
+    };
+    complain(format_args!("agp: the leash: {error}"));
+    127
+}

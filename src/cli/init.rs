@@ -1,0 +1,122 @@
+//! `agp init`: a policy and a configuration to start from.
+
+use std::path::Path;
+
+use argh::FromArgs;
+
+use crate::journal::durable;
+use crate::policy::Policy;
+
+use super::home::Home;
+use super::report::{Failure, Outcome, say};
+
+/// Write a policy and a configuration to start from.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "init")]
+pub(super) struct Init {
+    /// replace a policy and configuration that are there
+    #[argh(switch)]
+    force: bool,
+    /// starter (reads allowed, changes asked), readonly, or ask (everything asked)
+    #[argh(option, default = "String::from(\"starter\")")]
+    policy: String,
+}
+
+/// The policies that `--policy` names.
+const POLICIES: [(&str, &str); 3] = [
+    ("starter", include_str!("policies/starter.json")),
+    ("readonly", include_str!("policies/readonly.json")),
+    ("ask", include_str!("policies/ask.json")),
+];
+
+const CONFIG: &str = "{\n  \"approval\": { \"timeoutSeconds\": 300 }\n}\n";
+
+pub(super) fn init(home: &Home, command: &Init) -> Outcome {
+    let text = policy_text(&command.policy)?;
+    for path in [home.policy(), home.config()] {
+        if !command.force && path.exists() {
+            let problem = format!("{} is there already", path.display());
+            return Err(Failure::refused(problem, "keep it, or: agp init --force"));
+        }
+    }
+    scaffold(home, text)?;
+    say(format_args!(
+        "policy   {} ({})",
+        home.policy().display(),
+        command.policy
+    ));
+    say(format_args!("config   {}", home.config().display()));
+    if !home.private_key().exists() {
+        say("next: agp keygen");
+    }
+    Ok(0)
+}
+
+fn policy_text(name: &str) -> Result<&'static str, Failure> {
+    let found = POLICIES.iter().find(|(known, _)| *known == name);
+    found.map(|(_, text)| *text).ok_or_else(|| {
+        let known: Vec<&str> = POLICIES.iter().map(|(name, _)| *name).collect();
+        Failure::usage(
+            format!("there is no policy named {name:?}"),
+            format!("agp init --policy {}", known.join("|")),
+        )
+    })
+}
+
+/// Writes whatever of home, policy and configuration is not there; gives what it wrote.
+pub(super) fn scaffold_missing(home: &Home) -> Result<(), Failure> {
+    make_directories(home)?;
+    if !home.policy().exists() {
+        write(&home.policy(), policy_text("starter")?)?;
+    }
+    if !home.config().exists() {
+        write(&home.config(), CONFIG)?;
+    }
+    Ok(())
+}
+
+fn scaffold(home: &Home, policy: &str) -> Result<(), Failure> {
+    make_directories(home)?;
+    write(&home.policy(), policy)?;
+    write(&home.config(), CONFIG)
+}
+
+fn make_directories(home: &Home) -> Result<(), Failure> {
+    for directory in [home.root().to_owned(), home.signing(), home.sessions()] {
+        durable::private_dir(&directory).map_err(|error| cannot_write(&directory, &error))?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    durable::replace(path, 0o600, text.as_bytes()).map_err(|error| cannot_write(path, &error))
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    let problem = format!("{} cannot be written: {error}", path.display());
+    Failure::refused(problem, "set AGP_HOME to a directory of yours")
+}
+
+/// Reads the policy of a home.
+pub(super) fn load_policy(home: &Home) -> Result<Policy, Failure> {
+    Policy::load(&home.policy()).map_err(|error| {
+        let mend = if home.policy().exists() {
+            "correct the file"
+        } else {
+            "agp init"
+        };
+        Failure::refused(error, mend)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_policy_that_can_be_named_loads() {
+        for (name, text) in POLICIES {
+            assert!(Policy::parse(text.as_bytes()).is_ok(), "{name}");
+        }
+    }
+}

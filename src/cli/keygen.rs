@@ -1,0 +1,172 @@
+//! `agp keygen`: mints the journal's signing key, or rotates it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use argh::FromArgs;
+use serde_json::{Map, json};
+
+use crate::contracts::event::{Draft, Kind};
+use crate::contracts::{bounded_file, limits};
+use crate::journal::key::{PublicKey, SigningKey};
+use crate::journal::redact::Screen;
+use crate::journal::{Journal, durable};
+
+use super::home::Home;
+use super::report::{Failure, Outcome, say};
+
+/// Mint the journal's signing key; with --force, rotate it.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "keygen")]
+pub(super) struct Keygen {
+    /// rotate: the old key signs the new one into the journal and is destroyed
+    #[argh(switch)]
+    force: bool,
+}
+
+pub(super) fn keygen(home: &Home, command: &Keygen) -> Outcome {
+    let exists = home.private_key().exists() || home.public_key().exists();
+    if exists && !command.force {
+        let problem = format!("{} is there already", home.private_key().display());
+        return Err(Failure::refused(
+            problem,
+            "keep it, or rotate it: agp keygen --force",
+        ));
+    }
+    settle_rotation(home)?;
+    let public = if journal_has_events(home) {
+        rotate(home)?
+    } else {
+        mint(home)?
+    };
+    say(format_args!("key      {}", public.id()));
+    say(format_args!("private  {}", home.private_key().display()));
+    say(format_args!(
+        "public   {} (give this to your auditor)",
+        home.public_key().display()
+    ));
+    Ok(0)
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> Failure + '_ {
+    move |error| {
+        let problem = format!("{}: {error}", path.display());
+        Failure::refused(problem, "make the directory yours: chmod u+rwx")
+    }
+}
+
+fn journal_has_events(home: &Home) -> bool {
+    fs::metadata(home.journal().log).is_ok_and(|meta| meta.len() > 0)
+}
+
+/// A first key.
+pub(super) fn mint(home: &Home) -> Result<PublicKey, Failure> {
+    let signing = home.signing();
+    durable::private_dir(&signing).map_err(failed(&signing))?;
+    let (key, pem) = generate()?;
+    put(&home.private_key(), 0o600, pem.as_bytes())?;
+    put(&home.public_key(), 0o644, key.public().to_pem().as_bytes())?;
+    Ok(key.public().clone())
+}
+
+fn generate() -> Result<(SigningKey, zeroize::Zeroizing<String>), Failure> {
+    SigningKey::generate()
+        .map_err(|_| Failure::refused("the system gives no random numbers", "try again"))
+}
+
+fn put(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Failure> {
+    durable::replace(path, mode, bytes).map_err(failed(path))
+}
+
+/// Where the next key waits while the journal hands over to it.
+fn next_key(home: &Home) -> std::path::PathBuf {
+    home.signing().join("journal-ed25519.key.next")
+}
+
+/// The next key is on disk before the journal names it, and takes the old one's place after: a
+/// crash in between is settled by [`settle_rotation`].
+fn rotate(home: &Home) -> Result<PublicKey, Failure> {
+    if !home.private_key().exists() {
+        let log = home.journal().log;
+        let problem = format!(
+            "{} has events, and the key that could hand it over is gone",
+            log.display()
+        );
+        return Err(Failure::refused(
+            problem,
+            "move the journal, its head and the public key aside for the auditor, then: agp keygen",
+        ));
+    }
+    let old = home.signing_key()?;
+    let old_public = old.public().clone();
+    let retired = home.retired_keys();
+    durable::private_dir(&retired).map_err(failed(&retired))?;
+    let kept = retired.join(format!("{}.pub", old_public.id()));
+    put(&kept, 0o644, old_public.to_pem().as_bytes())?;
+    let (new, pem) = generate()?;
+    put(&next_key(home), 0o600, pem.as_bytes())?;
+
+    let damaged = |error: String| Failure::refused(error, "agp verify shows what is wrong");
+    let (journal, _) = Journal::open(
+        &home.journal(),
+        old,
+        &home.retired()?,
+        Arc::new(Screen::new(Vec::new())),
+    )
+    .map_err(|error| damaged(error.to_string()))?;
+    let payload = Map::from_iter([
+        ("oldKeyId".to_owned(), json!(old_public.id())),
+        ("newKeyId".to_owned(), json!(new.public().id())),
+        (
+            "newPublicKey".to_owned(),
+            json!(new.public().to_spki_base64()),
+        ),
+    ]);
+    let recorded = journal
+        .handle()
+        .append_one(Draft::new(Kind::KeyRotated, payload));
+    journal.close();
+    recorded
+        .map(drop)
+        .map_err(|error| damaged(error.to_string()))?;
+    promote(home, new.public())?;
+    Ok(new.public().clone())
+}
+
+fn promote(home: &Home, public: &PublicKey) -> Result<(), Failure> {
+    let (next, private) = (next_key(home), home.private_key());
+    put(&home.public_key(), 0o644, public.to_pem().as_bytes())?;
+    // Renaming over the old private key is what destroys it.
+    fs::rename(&next, &private)
+        .and_then(|()| durable::sync_dir(&home.signing()))
+        .map_err(failed(&private))
+}
+
+/// Ends a rotation that a crash interrupted: forward when the journal names the next key, back
+/// when it does not.
+pub(super) fn settle_rotation(home: &Home) -> Result<(), Failure> {
+    let next = next_key(home);
+    let bytes = match bounded_file::read(&next, limits::SMALL_FILE_BYTES) {
+        Ok(bytes) => zeroize::Zeroizing::new(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(&next)(error)),
+    };
+    let key = std::str::from_utf8(&bytes)
+        .ok()
+        .and_then(|text| SigningKey::from_pem(text).ok());
+    let named = key.as_ref().is_some_and(|key| {
+        super::log::last_event(&home.journal().log).is_some_and(|last| {
+            let payload = last
+                .payload()
+                .and_then(|payload| payload.get("newPublicKey"));
+            last.kind() == Kind::KeyRotated.as_str()
+                && payload.and_then(|text| text.as_str()) == Some(&key.public().to_spki_base64())
+        })
+    });
+    match key {
+        Some(key) if named => promote(home, key.public()),
+        _ => fs::remove_file(&next).map_err(failed(&next)),
+    }
+}

@@ -1,0 +1,164 @@
+//! A lease per live session: a locked file that tells, after a crash, what was left behind.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
+
+use crate::contracts::event::{Draft, Kind};
+use crate::contracts::ids::SessionId;
+use crate::contracts::{bounded_file, limits, strict_json};
+use crate::journal::{Handle, durable};
+
+use super::home::Home;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Terms {
+    session_id: SessionId,
+    pid: u32,
+    directory: PathBuf,
+}
+
+/// A live session's claim: held as long as this value lives, and lost with the process.
+pub(super) struct Lease {
+    path: PathBuf,
+    directory: PathBuf,
+    _locked: File,
+}
+
+impl Lease {
+    /// Claims a session and makes its private directory (0700) for the socket and settings.
+    pub(super) fn take(home: &Home, session: &SessionId) -> io::Result<Self> {
+        durable::private_dir(&home.sessions())?;
+        let directory = runtime_base().join(format!("agp-{session}"));
+        let path = home.sessions().join(format!("{session}.lease"));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        file.lock()?;
+        let terms = Terms {
+            session_id: session.clone(),
+            pid: std::process::id(),
+            directory: directory.clone(),
+        };
+        file.write_all(&serde_json::to_vec(&terms)?)?;
+        file.sync_data()?;
+        fs::DirBuilder::new().mode(0o700).create(&directory)?;
+        Ok(Self {
+            path,
+            directory,
+            _locked: file,
+        })
+    }
+
+    /// The session's private directory.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        clear(&self.directory);
+        // A lease that stays behind is reaped by the next start.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// A user's own runtime directory where there is one. Not in `AGP_HOME`: the harness must reach
+/// the socket, and nothing else of agp's. Socket paths are bounded at 108 bytes, too.
+fn runtime_base() -> PathBuf {
+    std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_absolute() && dir.is_dir() && dir.as_os_str().len() < 60)
+        .unwrap_or_else(|| PathBuf::from("/tmp"))
+}
+
+/// Removes the files that a session makes, and its directory, but nothing that is not ours.
+fn clear(directory: &Path) {
+    let ours = fs::symlink_metadata(directory)
+        .is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw());
+    let named = directory
+        .file_name()
+        .and_then(|name| name.to_str())
+        .is_some_and(|name| name.starts_with("agp-"));
+    if ours && named {
+        for name in ["gate.sock", "settings.json"] {
+            let _ = fs::remove_file(directory.join(name));
+        }
+        let _ = fs::remove_dir(directory);
+    }
+}
+
+/// Cleans up after sessions whose governor died, and records each as `session.reaped`.
+pub(super) fn reap(home: &Home, journal: &Handle) -> Result<usize, String> {
+    let entries = match fs::read_dir(home.sessions()) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(format!("{}: {error}", home.sessions().display())),
+    };
+    let mut reaped = 0;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "lease")
+            && is_dead(&path)
+        {
+            reap_one(&path, journal)?;
+            reaped += 1;
+        }
+    }
+    Ok(reaped)
+}
+
+/// Whether nobody holds the lease: its lock went with its process.
+fn is_dead(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| !matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// How many sessions are live.
+pub(super) fn live(home: &Home) -> usize {
+    let entries = fs::read_dir(home.sessions())
+        .into_iter()
+        .flatten()
+        .flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "lease")
+        })
+        .filter(|path| !is_dead(path))
+        .count()
+}
+
+fn reap_one(path: &Path, journal: &Handle) -> Result<(), String> {
+    let text = bounded_file::read(path, limits::SMALL_FILE_BYTES).unwrap_or_default();
+    // A lease that was cut by a crash names nothing that could be cleaned up.
+    let terms: Option<Terms> = strict_json::parse(&text).ok();
+    let session = terms
+        .as_ref()
+        .map(|terms| terms.session_id.as_str())
+        .or_else(|| path.file_stem().and_then(|stem| stem.to_str()));
+    let payload = Map::from_iter([
+        ("sessionId".to_owned(), json!(session)),
+        (
+            "pid".to_owned(),
+            json!(terms.as_ref().map(|terms| terms.pid)),
+        ),
+    ]);
+    journal
+        .append_one(Draft::new(Kind::SessionReaped, payload))
+        .map(drop)
+        .map_err(|error| error.to_string())?;
+    if let Some(terms) = terms {
+        clear(&terms.directory);
+    }
+    fs::remove_file(path).map_err(|error| format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,145 @@
+//! `agp sessions`: every session the journal knows, one line each.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+
+use argh::FromArgs;
+use serde_json::{Map, Value, json};
+
+use crate::channels::escape;
+use crate::contracts::limits;
+use crate::journal::Entry;
+
+use super::home::Home;
+use super::report::{Failure, Outcome, exit, say};
+
+/// List the sessions in the journal.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "sessions")]
+pub(super) struct Sessions {
+    /// print JSON lines
+    #[argh(switch)]
+    json: bool,
+}
+
+#[derive(Default)]
+struct Summary {
+    first_seq: u64,
+    started: String,
+    harness: String,
+    allowed: u64,
+    denied: u64,
+    end: Option<String>,
+}
+
+pub(super) fn sessions(home: &Home, command: &Sessions) -> Outcome {
+    let path = home.journal().log;
+    let failed = |error: io::Error| Failure {
+        code: exit::USAGE,
+        ..Failure::refused(
+            format!("{}: {error}", path.display()),
+            "agp doctor --check journal",
+        )
+    };
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if !command.json {
+                say("no sessions yet: agp quickstart");
+            }
+            return Ok(0);
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let mut reader = BufReader::new(file);
+    let mut found: BTreeMap<String, Summary> = BTreeMap::new();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let got = (&mut reader)
+            .take(limits::LINE_BYTES as u64 + 2)
+            .read_until(b'\n', &mut line)
+            .map_err(failed)?;
+        if got == 0 {
+            break;
+        }
+        if let Some(Ok(entry)) = line.strip_suffix(b"\n").map(Entry::parse) {
+            take_in(&mut found, &entry);
+        }
+    }
+    let mut all: Vec<_> = found.into_iter().collect();
+    all.sort_by_key(|(_, summary)| summary.first_seq);
+    for (id, summary) in all {
+        say(if command.json {
+            as_json(&id, &summary)
+        } else {
+            for_people(&id, &summary)
+        });
+    }
+    Ok(0)
+}
+
+fn take_in(found: &mut BTreeMap<String, Summary>, entry: &Entry) {
+    let text = |name: &str| {
+        let payload = entry.payload()?;
+        payload.get(name)?.as_str().map(str::to_owned)
+    };
+    let Some(id) = text("sessionId") else { return };
+    let summary = found.entry(id).or_insert_with(|| Summary {
+        first_seq: entry.seq,
+        ..Summary::default()
+    });
+    match entry.kind() {
+        "session.started" => {
+            summary.started = entry.text("ts").unwrap_or_default().to_owned();
+            let name = |harness: &Map<String, Value>| {
+                harness
+                    .get("name")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            let harness = entry.payload().and_then(|payload| payload.get("harness"));
+            summary.harness = harness
+                .and_then(Value::as_object)
+                .map(name)
+                .unwrap_or_default();
+        }
+        "session.ended" => {
+            summary.end = Some(text("end").unwrap_or_else(|| "ended".into()));
+            let count = |name: &str| entry.payload()?.get(name)?.as_u64();
+            summary.allowed = count("allowed").unwrap_or(summary.allowed);
+            summary.denied = count("denied").unwrap_or(summary.denied);
+        }
+        "session.reaped" => summary.end = Some("reaped".into()),
+        "session.refused" => summary.end = Some("refused".into()),
+        "gate.allow" | "tool_call.executed" => summary.allowed += 1,
+        "gate.deny" => summary.denied += 1,
+        _ => {}
+    }
+}
+
+fn for_people(id: &str, summary: &Summary) -> String {
+    format!(
+        "{:<20} {} {:<12} {} allowed, {} denied, {}",
+        escape::line(id),
+        escape::line(&summary.started),
+        escape::line(&summary.harness),
+        summary.allowed,
+        summary.denied,
+        escape::line(summary.end.as_deref().unwrap_or("running")),
+    )
+}
+
+fn as_json(id: &str, summary: &Summary) -> String {
+    json!({
+        "sessionId": id,
+        "started": summary.started,
+        "harness": summary.harness,
+        "allowed": summary.allowed,
+        "denied": summary.denied,
+        "end": summary.end,
+    })
+    .to_string()
+}

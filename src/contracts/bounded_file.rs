@@ -1,0 +1,19 @@
+//! Reading a whole file that must not be larger than expected.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// Reads at most `bound` bytes; a larger file is an error, so that nothing is read in part.
+///
+/// # Errors
+/// What the file system gives, or [`io::ErrorKind::FileTooLarge`].
+pub fn read(path: &Path, bound: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(bound + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bound {
+        let problem = format!("larger than {bound} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,83 @@
+//! The asking side: one question, one answer, and a deny whenever there is any doubt.
+
+use std::fmt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::contracts::message::Message;
+use crate::contracts::verdict::{Decision, Verdict};
+
+use super::frame::{self, FrameError};
+
+/// Why a question has no answer. Every one of them means: the call must not run.
+#[derive(Debug)]
+pub enum AskError {
+    /// The governor's socket cannot be reached.
+    Unreachable(std::io::Error),
+    /// The exchange broke.
+    Link(FrameError),
+    /// The governor refused the question.
+    Refused(String),
+    /// The answer is not one to this question.
+    Mismatched,
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(error) => write!(f, "the governor cannot be reached: {error}"),
+            Self::Link(error) => write!(f, "no answer from the governor: {error}"),
+            Self::Refused(why) => write!(f, "the governor refused the call: {why}"),
+            Self::Mismatched => f.write_str("the governor's answer belongs to another question"),
+        }
+    }
+}
+
+impl std::error::Error for AskError {}
+
+fn exchange(socket: &Path, question: &Message, within: Duration) -> Result<Message, AskError> {
+    let stream = UnixStream::connect(socket).map_err(AskError::Unreachable)?;
+    frame::write(&stream, question).map_err(AskError::Link)?;
+    match frame::read(&stream, within).map_err(AskError::Link)? {
+        Message::Error { message, .. } => Err(AskError::Refused(message)),
+        answer => Ok(answer),
+    }
+}
+
+/// Asks whether a call may run and waits for the effective verdict.
+///
+/// # Errors
+/// [`AskError`]; the call must then not run.
+pub fn ask(socket: &Path, request: &Message, within: Duration) -> Result<Verdict, AskError> {
+    let Message::ToolCallRequest { id, session_id, .. } = request else {
+        return Err(AskError::Mismatched);
+    };
+    match exchange(socket, request, within)? {
+        Message::PolicyVerdict {
+            id: answered,
+            session_id: session,
+            verdict,
+        } if answered == *id && session == *session_id && verdict.decision != Decision::Require => {
+            Ok(verdict)
+        }
+        _ => Err(AskError::Mismatched),
+    }
+}
+
+/// Reports how a call has ended, and waits until that is recorded.
+///
+/// # Errors
+/// [`AskError`] when it is not known to be recorded.
+pub fn report(socket: &Path, report: &Message, within: Duration) -> Result<(), AskError> {
+    let Message::ToolCallReport { id, session_id, .. } = report else {
+        return Err(AskError::Mismatched);
+    };
+    match exchange(socket, report, within)? {
+        Message::ReportRecorded {
+            id: answered,
+            session_id: session,
+        } if answered == *id && session == *session_id => Ok(()),
+        _ => Err(AskError::Mismatched),
+    }
+}

@@ -1,0 +1,106 @@
+//! Framing: one JSON object a line, at most [`limits::FRAME_BYTES`], read strictly.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use crate::contracts::message::Message;
+use crate::contracts::{limits, strict_json};
+
+/// Why no message could be had.
+#[derive(Debug)]
+pub enum FrameError {
+    /// The peer closed without a whole frame.
+    Closed,
+    /// No whole frame came in time.
+    Late,
+    /// The frame is longer than [`limits::FRAME_BYTES`].
+    TooLong,
+    /// The frame is not a message.
+    Malformed(String),
+    /// The socket failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the link was closed in the middle"),
+            Self::Late => f.write_str("no whole message came in time"),
+            Self::TooLong => write!(
+                f,
+                "the message is longer than {} bytes",
+                limits::FRAME_BYTES
+            ),
+            Self::Malformed(why) => write!(f, "not a message: {why}"),
+            Self::Io(error) => write!(f, "the link failed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for FrameError {}
+
+/// Reads one message. Bytes behind its newline are an error: a peer that sends ahead is not one
+/// of ours.
+///
+/// # Errors
+/// [`FrameError`]; the link is of no further use then.
+pub fn read(stream: &UnixStream, within: Duration) -> Result<Message, FrameError> {
+    let line = read_line(stream, within)?;
+    strict_json::parse(&line).map_err(|error| FrameError::Malformed(error.to_string()))
+}
+
+fn read_line(mut stream: &UnixStream, within: Duration) -> Result<Vec<u8>, FrameError> {
+    let started = Instant::now();
+    let mut line = Vec::with_capacity(4096);
+    let mut block = [0_u8; 16 << 10];
+    loop {
+        let left = within
+            .checked_sub(started.elapsed())
+            .ok_or(FrameError::Late)?;
+        // A zero time-out would mean none.
+        stream
+            .set_read_timeout(Some(left.max(Duration::from_millis(1))))
+            .map_err(FrameError::Io)?;
+        let got = match stream.read(&mut block) {
+            Ok(0) => return Err(FrameError::Closed),
+            Ok(got) => got,
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                    return Err(FrameError::Late);
+                }
+                io::ErrorKind::Interrupted => continue,
+                _ => return Err(FrameError::Io(error)),
+            },
+        };
+        line.extend_from_slice(block.get(..got).unwrap_or_default());
+        match line.iter().position(|byte| *byte == b'\n') {
+            Some(at) if at + 1 > limits::FRAME_BYTES => return Err(FrameError::TooLong),
+            Some(at) if at + 1 == line.len() => {
+                line.pop();
+                return Ok(line);
+            }
+            Some(_) => return Err(FrameError::Malformed("bytes behind the newline".into())),
+            None if line.len() >= limits::FRAME_BYTES => return Err(FrameError::TooLong),
+            None => {}
+        }
+    }
+}
+
+/// Writes one message.
+///
+/// # Errors
+/// [`FrameError::TooLong`] before a byte is sent, or what the socket gives.
+pub fn write(mut stream: &UnixStream, message: &Message) -> Result<(), FrameError> {
+    let mut line =
+        serde_json::to_vec(message).map_err(|error| FrameError::Malformed(error.to_string()))?;
+    line.push(b'\n');
+    if line.len() > limits::FRAME_BYTES {
+        return Err(FrameError::TooLong);
+    }
+    stream
+        .set_write_timeout(Some(limits::FRAME_DEADLINE))
+        .and_then(|()| stream.write_all(&line))
+        .map_err(FrameError::Io)
+}

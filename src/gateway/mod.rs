@@ -1,0 +1,8 @@
+//! The gateway: how a process inside the session reaches the governor, over one Unix socket.
+//!
+//! One connection carries one question and its answer. Whatever is malformed, oversized, late,
+//! replayed or from somebody else ends in an error and a dropped link, never in an allow.
+
+pub mod client;
+pub mod frame;
+pub mod server;

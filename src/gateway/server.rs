@@ -1,0 +1,267 @@
+//! The answering side: a listener in a private directory and a bounded worker per connection.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::contracts::call::ToolCall;
+use crate::contracts::ids::{MessageId, SessionId};
+use crate::contracts::limits;
+use crate::contracts::message::Message;
+use crate::contracts::verdict::Verdict;
+
+use super::frame;
+
+/// Who is at the other end, as the kernel says (`SO_PEERCRED`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Process id at the time of connecting.
+    pub pid: i32,
+    /// Effective user id at the time of connecting.
+    pub uid: u32,
+}
+
+/// How a harness's own call has ended, as its post-tool hook says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallReport {
+    /// The call.
+    pub id: MessageId,
+    /// The tool's name.
+    pub tool: String,
+    /// Whether the tool succeeded.
+    pub ok: bool,
+    /// What it answered, possibly cut.
+    pub output: String,
+    /// Bytes of the whole answer.
+    pub output_bytes: u64,
+}
+
+/// What stands behind the gateway.
+pub trait Gate: Send + Sync {
+    /// The session whose calls are answered.
+    fn session(&self) -> &SessionId;
+
+    /// Decides a call; returns once the decision is durable.
+    ///
+    /// # Errors
+    /// Why there is no verdict; the call is refused.
+    fn request(&self, call: ToolCall, peer: Peer) -> Result<Verdict, String>;
+
+    /// Records how a call has ended.
+    ///
+    /// # Errors
+    /// Why it is not recorded.
+    fn report(&self, report: CallReport, peer: Peer) -> Result<(), String>;
+
+    /// Says that a peer broke the protocol or is not allowed to speak.
+    fn intruded(&self, peer: Option<Peer>, problem: &str);
+}
+
+/// A listening gateway. Dropping it stops accepting; workers end with their calls.
+#[derive(Debug)]
+pub struct Server {
+    listener: Arc<UnixListener>,
+    stopping: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    socket: PathBuf,
+}
+
+impl Server {
+    /// Listens on `socket` (0600), which must not exist, in a directory that is the caller's alone
+    /// (0700).
+    ///
+    /// # Errors
+    /// What the file system or the socket gives.
+    pub fn start(socket: &Path, gate: Arc<dyn Gate>) -> io::Result<Self> {
+        let socket = socket.to_owned();
+        let listener = Arc::new(UnixListener::bind(&socket)?);
+        std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let (accepting, stop) = (Arc::clone(&listener), Arc::clone(&stopping));
+        let thread = thread::Builder::new()
+            .name("gateway".into())
+            .spawn(move || accept_all(&accepting, &stop, &gate))?;
+        Ok(Self {
+            listener,
+            stopping,
+            thread: Some(thread),
+            socket,
+        })
+    }
+
+    /// Where the gateway listens.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        // Wakes `accept`, which then fails; there is no other safe way to interrupt it.
+        let _ = rustix::net::shutdown(&*self.listener, rustix::net::Shutdown::Both);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        // The directory goes with the session; a socket left behind answers nobody.
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+fn accept_all(listener: &UnixListener, stopping: &AtomicBool, gate: &Arc<dyn Gate>) {
+    let in_flight = Arc::new(AtomicUsize::new(0));
+    while !stopping.load(Ordering::SeqCst) {
+        let Ok((stream, _)) = listener.accept() else {
+            // Out of descriptors, most likely: workers give theirs back.
+            thread::sleep(Duration::from_millis(5));
+            continue;
+        };
+        if in_flight.fetch_add(1, Ordering::SeqCst) >= limits::CALLS_IN_FLIGHT {
+            in_flight.fetch_sub(1, Ordering::SeqCst);
+            let problem = format!("{} calls are already waiting", limits::CALLS_IN_FLIGHT);
+            refuse(&stream, None, None, problem);
+            continue;
+        }
+        let slot = Slot(Arc::clone(&in_flight));
+        let gate = Arc::clone(gate);
+        let worker = thread::Builder::new().name("call".into()).spawn(move || {
+            let _slot = slot;
+            answer(&stream, gate.as_ref());
+        });
+        // A worker that cannot be started drops the link, which is a deny.
+        drop(worker);
+    }
+}
+
+/// A worker's place among [`limits::CALLS_IN_FLIGHT`], given back also when it panics.
+struct Slot(Arc<AtomicUsize>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn refuse(stream: &UnixStream, id: Option<MessageId>, session: Option<SessionId>, problem: String) {
+    // The peer may be gone; the link drops either way.
+    let _ = frame::write(
+        stream,
+        &Message::Error {
+            id,
+            session_id: session,
+            message: problem,
+        },
+    );
+}
+
+fn peer_of(stream: &UnixStream) -> Option<Peer> {
+    let credentials = rustix::net::sockopt::socket_peercred(stream).ok()?;
+    Some(Peer {
+        pid: credentials.pid.as_raw_nonzero().get(),
+        uid: credentials.uid.as_raw(),
+    })
+}
+
+fn answer(stream: &UnixStream, gate: &dyn Gate) {
+    let own = rustix::process::geteuid().as_raw();
+    let Some(peer) = peer_of(stream).filter(|peer| peer.uid == own) else {
+        gate.intruded(peer_of(stream), "a process of another user connected");
+        return refuse(
+            stream,
+            None,
+            None,
+            "this gateway serves another user".into(),
+        );
+    };
+    let message = match frame::read(stream, limits::FRAME_DEADLINE) {
+        Ok(message) => message,
+        Err(error) => {
+            gate.intruded(Some(peer), &error.to_string());
+            return refuse(stream, None, None, error.to_string());
+        }
+    };
+    match handle(message, peer, gate) {
+        Ok(reply) => {
+            // A peer that is gone takes no answer, and so does not act on one.
+            let _ = frame::write(stream, &reply);
+        }
+        Err((id, session, problem)) => refuse(stream, id, session, problem),
+    }
+}
+
+type Refusal = (Option<MessageId>, Option<SessionId>, String);
+
+fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Message, Refusal> {
+    match message {
+        Message::ToolCallRequest {
+            id,
+            session_id,
+            tool,
+            args,
+            actor,
+        } => {
+            check_session(&id, &session_id, peer, gate)?;
+            let call = ToolCall {
+                id: id.clone(),
+                session: session_id.clone(),
+                tool,
+                args,
+                actor,
+            };
+            match gate.request(call, peer) {
+                Ok(verdict) => Ok(Message::PolicyVerdict {
+                    id,
+                    session_id,
+                    verdict,
+                }),
+                Err(problem) => Err((Some(id), Some(session_id), problem)),
+            }
+        }
+        Message::ToolCallReport {
+            id,
+            session_id,
+            tool,
+            ok,
+            output,
+            output_bytes,
+        } => {
+            check_session(&id, &session_id, peer, gate)?;
+            let report = CallReport {
+                id: id.clone(),
+                tool,
+                ok,
+                output,
+                output_bytes,
+            };
+            match gate.report(report, peer) {
+                Ok(()) => Ok(Message::ReportRecorded { id, session_id }),
+                Err(problem) => Err((Some(id), Some(session_id), problem)),
+            }
+        }
+        _ => {
+            let problem = "only requests and reports are taken here";
+            gate.intruded(Some(peer), problem);
+            Err((None, None, problem.into()))
+        }
+    }
+}
+
+fn check_session(
+    id: &MessageId,
+    session: &SessionId,
+    peer: Peer,
+    gate: &dyn Gate,
+) -> Result<(), Refusal> {
+    if session == gate.session() {
+        return Ok(());
+    }
+    let problem = "this gateway serves another session";
+    gate.intruded(Some(peer), problem);
+    Err((Some(id.clone()), Some(session.clone()), problem.into()))
+}

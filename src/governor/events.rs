@@ -1,0 +1,153 @@
+//! The payloads of a call's events, the same keys whichever harness made the call.
+
+use serde_json::{Map, Value, json};
+
+use crate::contracts::call::ToolCall;
+use crate::contracts::channel::Answer;
+use crate::contracts::event::{Draft, Kind};
+use crate::contracts::ids::Sha256;
+use crate::contracts::sandbox::Execution;
+use crate::contracts::verdict::{Decision, Verdict};
+use crate::gateway::server::{CallReport, Peer};
+use crate::journal::redact;
+
+/// One call's events share these: message, session, tool, digest of the arguments as the harness
+/// gave them, and the arguments as far as they may be kept.
+pub(super) struct CallEvents<'a> {
+    call: &'a ToolCall,
+    base: Map<String, Value>,
+}
+
+impl<'a> CallEvents<'a> {
+    pub(super) fn new(call: &'a ToolCall, args_sha256: Sha256) -> Self {
+        let mut base = Map::new();
+        base.insert("messageId".into(), json!(call.id.as_str()));
+        base.insert("sessionId".into(), json!(call.session.as_str()));
+        base.insert("tool".into(), json!(call.tool));
+        base.insert("argsSha256".into(), json!(args_sha256.to_hex()));
+        base.insert("args".into(), redact::journaled_args(&call.args));
+        Self { call, base }
+    }
+
+    /// The same without what the agent wrote, for a call that must not be quoted.
+    pub(super) fn withheld(call: &'a ToolCall, args_sha256: Sha256) -> Self {
+        let mut events = Self::new(call, args_sha256);
+        events.base.insert("tool".into(), json!("[withheld]"));
+        events.base.insert("args".into(), json!({"withheld": true}));
+        events
+    }
+
+    fn draft(&self, kind: Kind, more: Value) -> Draft {
+        let mut payload = self.base.clone();
+        if let Value::Object(more) = more {
+            payload.extend(more);
+        }
+        Draft {
+            actor: self.call.actor,
+            message_id: Some(self.call.id.clone()),
+            ..Draft::new(kind, payload)
+        }
+    }
+
+    pub(super) fn verdict(&self, verdict: &Verdict) -> Draft {
+        let kind = match verdict.decision {
+            Decision::Allow => Kind::ToolCallAllow,
+            Decision::Require => Kind::ToolCallRequire,
+            Decision::Deny => Kind::ToolCallDeny,
+        };
+        self.draft(kind, grounds(verdict))
+    }
+
+    pub(super) fn answer(&self, answer: &Answer, channel: &str) -> Draft {
+        let (kind, by, binding, reason) = match answer {
+            Answer::Granted { by, binding } => {
+                (Kind::ApprovalGranted, Some(by), Some(*binding), None)
+            }
+            Answer::Denied { by, binding } => {
+                (Kind::ApprovalDenied, Some(by), Some(*binding), None)
+            }
+            Answer::TimedOut => (
+                Kind::ApprovalTimeout,
+                None,
+                None,
+                Some("nobody answered in time"),
+            ),
+            Answer::Unreachable(why) => (Kind::ApprovalDenied, None, None, Some(why.as_str())),
+        };
+        let mut draft = self.draft(
+            kind,
+            json!({"channel": channel, "decidedBy": by, "reason": reason}),
+        );
+        draft.actor = crate::contracts::call::Actor::SessionOwner;
+        draft.binding = binding;
+        draft.on_behalf_of = by.cloned();
+        draft
+    }
+
+    pub(super) fn gate(&self, verdict: &Verdict, peer: Peer) -> Draft {
+        let kind = match verdict.decision {
+            Decision::Allow => Kind::GateAllow,
+            Decision::Require | Decision::Deny => Kind::GateDeny,
+        };
+        let mut more = grounds(verdict);
+        if let Some(more) = more.as_object_mut() {
+            more.insert("peer".into(), json!({"pid": peer.pid, "uid": peer.uid}));
+        }
+        self.draft(kind, more)
+    }
+
+    pub(super) fn executed(&self, sandbox: &str, execution: &Execution) -> Draft {
+        self.draft(
+            Kind::ToolCallExecuted,
+            json!({
+                "sandbox": sandbox,
+                "exitCode": execution.exit_code,
+                "outputSha256": execution.output_sha256.to_hex(),
+                "outputBytes": execution.output_bytes,
+                "secretsUsed": [],
+            }),
+        )
+    }
+}
+
+fn grounds(verdict: &Verdict) -> Value {
+    json!({"ruleId": verdict.rule_id, "reason": verdict.reason, "tier": verdict.tier})
+}
+
+/// The event of a harness's own report on a call.
+pub(super) fn result(session: &str, report: &CallReport, output_sha256: Sha256) -> Draft {
+    let payload = json!({
+        "messageId": report.id.as_str(),
+        "sessionId": session,
+        "tool": report.tool,
+        "ok": report.ok,
+        "outputSha256": output_sha256.to_hex(),
+        "outputBytes": report.output_bytes,
+        "outputCut": report.output_bytes > report.output.len() as u64,
+    });
+    call_event(Kind::ToolCallResult, report, payload)
+}
+
+/// The event of a call that ran, or is said to have run, without a decision that let it.
+pub(super) fn bypassed(session: &str, report: &CallReport, how: &str) -> Draft {
+    let payload = json!({
+        "messageId": report.id.as_str(),
+        "sessionId": session,
+        "tool": report.tool,
+        "ok": report.ok,
+        "how": how,
+    });
+    call_event(Kind::GateBypassed, report, payload)
+}
+
+fn call_event(kind: Kind, report: &CallReport, payload: Value) -> Draft {
+    let payload = match payload {
+        Value::Object(payload) => payload,
+        _ => Map::new(),
+    };
+    Draft {
+        actor: crate::contracts::call::Actor::ClaudeProcess,
+        message_id: Some(report.id.clone()),
+        ..Draft::new(kind, payload)
+    }
+}

@@ -1,0 +1,112 @@
+//! The main path: what agp does with one tool call, start to end.
+
+use crate::contracts::call::ToolCall;
+use crate::contracts::channel::{Answer, ApprovalRequest};
+use crate::contracts::ids::Sha256;
+use crate::contracts::sandbox::{Execution, Sandbox};
+use crate::contracts::verdict::{Decision, Verdict};
+use crate::gateway::server::Peer;
+use crate::journal::{self, Permit};
+
+use super::events::CallEvents;
+use super::session::{Broken, Governor, Notice};
+
+/// What an allowed call comes to.
+pub enum Effect<'a> {
+    /// The harness runs it: its own hook is let go.
+    Release(Peer),
+    /// agp runs it.
+    Execute(&'a dyn Sandbox<Permit>),
+}
+
+/// What became of a call.
+#[must_use = "the harness waits for this"]
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It must not run; says why.
+    Denied(Verdict),
+    /// The harness may run it. The permit is spent by telling it so.
+    Released(Verdict, Permit),
+    /// agp ran it.
+    Executed(Execution),
+}
+
+/// Decides a call and sees it through: policy, where needed a human, the journal, and only then
+/// the effect.
+///
+/// # Errors
+/// [`Broken`] when a decision or result could not be recorded: the session is over, and the call
+/// has not run, or its result is not delivered.
+pub fn mediate(
+    governor: &Governor,
+    call: &ToolCall,
+    effect: &Effect<'_>,
+) -> Result<Outcome, Broken> {
+    let args_sha256 = journal::args_sha256(&call.args);
+    let (events, verdict) = match governor.refusal(call) {
+        Some(refusal) => (CallEvents::withheld(call, args_sha256), refusal),
+        None => (
+            CallEvents::new(call, args_sha256),
+            governor.policy_verdict(call),
+        ),
+    };
+
+    let mut drafts = vec![events.verdict(&verdict)];
+    let verdict = if verdict.decision == Decision::Require {
+        governor.record(drafts)?;
+        let answer = ask(governor, call, &verdict, args_sha256);
+        drafts = vec![events.answer(&answer, governor.channel_name())];
+        settle(verdict, &answer)
+    } else {
+        verdict
+    };
+    if let Effect::Release(peer) = effect {
+        drafts.push(events.gate(&verdict, *peer));
+    }
+    let receipts = governor.record(drafts)?;
+
+    governor.notice(&Notice::Decided {
+        call,
+        verdict: &verdict,
+    });
+    let permit = receipts
+        .into_iter()
+        .next_back()
+        .and_then(|last| last.permit(&call.id));
+    match (permit, effect) {
+        (None, _) => Ok(Outcome::Denied(verdict)),
+        (Some(permit), Effect::Release(_)) => Ok(Outcome::Released(verdict, permit)),
+        (Some(permit), Effect::Execute(sandbox)) => {
+            let execution = governor.executed(sandbox.exec(call, permit))?;
+            governor.record(vec![events.executed(sandbox.kind(), &execution)])?;
+            Ok(Outcome::Executed(execution))
+        }
+    }
+}
+
+fn ask(governor: &Governor, call: &ToolCall, verdict: &Verdict, args_sha256: Sha256) -> Answer {
+    governor.ask(&ApprovalRequest {
+        call,
+        verdict,
+        args_sha256,
+        deadline: governor.approval_deadline(),
+    })
+}
+
+/// The effective verdict once a human was asked.
+fn settle(asked: Verdict, answer: &Answer) -> Verdict {
+    let (decision, reason) = match answer {
+        Answer::Granted { by, .. } => (Decision::Allow, format!("approved by {by}")),
+        Answer::Denied { by, .. } => (Decision::Deny, format!("refused by {by}")),
+        Answer::TimedOut => (
+            Decision::Deny,
+            "nobody answered the approval request in time".to_owned(),
+        ),
+        Answer::Unreachable(why) => (Decision::Deny, format!("nobody could be asked: {why}")),
+    };
+    Verdict {
+        decision,
+        reason,
+        ..asked
+    }
+}

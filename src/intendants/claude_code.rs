@@ -1,0 +1,401 @@
+//! Claude Code in hook mode: every tool call passes agp's hook; the settings that say so are ours
+//! alone.
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::contracts::ids::SessionId;
+use crate::contracts::intendant::{
+    HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation,
+};
+use crate::contracts::{limits, strict_json};
+
+use super::harness_process::{self as process, Launch, Stop};
+
+/// The first version that honours `onFailure: "block"`. Below it a hook that crashes, is slow or
+/// is missing lets tools run.
+const VERSION_FLOOR: [u64; 3] = [2, 1, 295];
+
+/// Options of the operator's that may reach Claude Code, and whether each takes a value. A list of
+/// what is harmless, because the list of what is not grows with every version.
+const PASSED_OPTIONS: &[(&str, bool)] = &[
+    ("--model", true),
+    ("--fallback-model", true),
+    ("--effort", true),
+    ("--max-turns", true),
+    ("--max-budget-usd", true),
+    ("--append-system-prompt", true),
+    ("--system-prompt", true),
+    ("--disallowedTools", true),
+    ("--session-id", true),
+    ("--no-session-persistence", false),
+];
+
+/// Checks the operator's own arguments for Claude Code.
+///
+/// # Errors
+/// Which argument is refused, and which are taken.
+pub fn check_arguments(arguments: &[String]) -> Result<(), String> {
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let (name, has_value) = match argument.split_once('=') {
+            Some((name, _)) => (name, true),
+            None => (argument.as_str(), false),
+        };
+        let option = PASSED_OPTIONS.iter().find(|(known, _)| *known == name);
+        let complete = match option {
+            Some((_, true)) => {
+                has_value || rest.next().is_some_and(|value| !value.starts_with('-'))
+            }
+            Some((_, false)) => !has_value,
+            None => false,
+        };
+        if !complete {
+            let known: Vec<&str> = PASSED_OPTIONS.iter().map(|(name, _)| *name).collect();
+            return Err(format!(
+                "--harness-arg {argument} could weaken the gate or lacks its value; these are \
+                 passed: {}",
+                known.join(" ")
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Where Claude Code is and which one it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its program.
+    pub program: PathBuf,
+    /// Its version, as it says.
+    pub version: String,
+}
+
+/// Finds Claude Code and asks its version.
+///
+/// # Errors
+/// [`HarnessError`] when it is missing, does not answer, or is too old to be gated.
+pub fn find() -> Result<Found, HarnessError> {
+    let install = "npm install -g @anthropic-ai/claude-code";
+    let program = process::find("AGP_CLAUDE_BIN", "claude", install)?;
+    let failed = |problem: String| HarnessError {
+        problem,
+        mend: format!("run `{} --version` yourself to see why", program.display()),
+    };
+    let answer = Command::new(&program)
+        .arg("--version")
+        .env_clear()
+        .envs(process::environment(&[]))
+        .output()
+        .map_err(|error| failed(format!("{}: {error}", program.display())))?;
+    let text = String::from_utf8_lossy(&answer.stdout);
+    let version = text
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let Some(numbers) = numbers(&version).filter(|_| answer.status.success()) else {
+        return Err(failed(format!(
+            "{} does not say its version",
+            program.display()
+        )));
+    };
+    if numbers < VERSION_FLOOR {
+        let [major, minor, patch] = VERSION_FLOOR;
+        return Err(HarnessError {
+            problem: format!(
+                "Claude Code {version} lets tools run when a hook fails; {major}.{minor}.{patch} \
+                 is the first that can be told not to"
+            ),
+            mend: install.into(),
+        });
+    }
+    Ok(Found { program, version })
+}
+
+fn numbers(version: &str) -> Option<[u64; 3]> {
+    let mut parts = version.split('.').map(|part| part.parse().ok());
+    Some([parts.next()??, parts.next()??, parts.next()??])
+}
+
+/// Whether a login is there to be used, without reading it: a variable, or a file that exists.
+#[must_use]
+pub fn login_present() -> bool {
+    let names = [
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_AUTH_TOKEN",
+        "CLAUDE_CODE_OAUTH_TOKEN",
+    ];
+    if names.iter().any(|name| process::variable(name).is_some()) {
+        return true;
+    }
+    let directory = process::variable("CLAUDE_CONFIG_DIR")
+        .map(PathBuf::from)
+        .or_else(|| process::variable("HOME").map(|home| Path::new(&home).join(".claude")));
+    directory.is_some_and(|dir| dir.join(".credentials.json").exists())
+}
+
+/// What a session of Claude Code needs to know.
+pub struct Setup {
+    /// The harness.
+    pub found: Found,
+    /// The session.
+    pub session: SessionId,
+    /// The gateway's socket.
+    pub socket: PathBuf,
+    /// A private directory, for the settings.
+    pub directory: PathBuf,
+    /// What the agent is asked to do.
+    pub task: String,
+    /// Where.
+    pub repository: PathBuf,
+    /// How long an approval may take.
+    pub approval_deadline: Duration,
+    /// The operator's own arguments, already checked by [`check_arguments`].
+    pub arguments: Vec<String>,
+    /// Names of further variables to pass.
+    pub environment: Vec<String>,
+    /// How it is stopped.
+    pub stop: Stop,
+}
+
+/// A session of Claude Code.
+pub struct ClaudeCode {
+    identity: HarnessIdentity,
+    launch: Launch,
+    stop: Stop,
+}
+
+impl ClaudeCode {
+    /// Writes the settings and prepares the start.
+    ///
+    /// # Errors
+    /// [`HarnessError`] when the private directory cannot be written or the program not read.
+    pub fn prepare(setup: Setup) -> Result<Self, HarnessError> {
+        let failed = |error: io::Error| HarnessError {
+            problem: format!("preparing Claude Code: {error}"),
+            mend: "agp doctor --check harness".into(),
+        };
+        let bridge = process::bridge_program().map_err(failed)?;
+        let settings = setup.directory.join("settings.json");
+        let text = settings_of(&bridge, &setup).to_string();
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&settings)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(failed)?;
+        let identity = HarnessIdentity {
+            name: "claude-code",
+            version: setup.found.version,
+            binary_sha256: Some(process::digest(&setup.found.program).map_err(failed)?),
+        };
+        let mut environment = process::environment(&setup.environment);
+        for (name, value) in FIXED_ENVIRONMENT {
+            environment.retain(|(set, _)| set != name);
+            environment.push((name.into(), value.into()));
+        }
+        let launch = Launch {
+            leash: bridge,
+            program: setup.found.program,
+            arguments: arguments(&settings, &setup.arguments, &setup.task),
+            environment,
+            directory: setup.repository,
+        };
+        Ok(Self {
+            identity,
+            launch,
+            stop: setup.stop,
+        })
+    }
+}
+
+/// An update in the middle of a session would be another harness than the one that was journaled.
+const FIXED_ENVIRONMENT: [(&str, &str); 2] = [
+    ("DISABLE_AUTOUPDATER", "1"),
+    ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+];
+
+fn arguments(settings: &Path, own: &[String], task: &str) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["--settings".into(), settings.into()];
+    // No user's, project's or local settings: a repository's own can switch hooks off. No MCP
+    // servers but those named here, and none is.
+    let fixed = [
+        "--setting-sources",
+        "",
+        "--strict-mcp-config",
+        "--permission-mode",
+        "default",
+        "--output-format",
+        "stream-json",
+        "--verbose",
+    ];
+    arguments.extend(fixed.map(OsString::from));
+    arguments.extend(own.iter().map(OsString::from));
+    // Behind `--`, so that a task that begins with a dash is no option.
+    arguments.extend(["--print", "--"].map(OsString::from));
+    arguments.push(task.into());
+    arguments
+}
+
+fn settings_of(bridge: &Path, setup: &Setup) -> Value {
+    let within = setup.approval_deadline + limits::BRIDGE_GRACE;
+    let timeout = (setup.approval_deadline + limits::BRIDGE_GRACE + limits::HOOK_GRACE).as_secs();
+    let hook = |event: &str| {
+        json!([{"matcher": "*", "hooks": [{
+            "type": "command",
+            "command": bridge,
+            // With arguments of their own, no shell comes between.
+            "args": [
+                "bridge",
+                "--socket", setup.socket,
+                "--session", setup.session.as_str(),
+                "--harness", "claude-code",
+                "--event", event,
+                "--deadline", within.as_secs().to_string(),
+            ],
+            "timeout": timeout,
+            "onFailure": "block",
+        }]}])
+    };
+    json!({"hooks": {
+        "PreToolUse": hook("pre"),
+        "PostToolUse": hook("post"),
+        "PostToolUseFailure": hook("post"),
+    }})
+}
+
+impl Intendant for ClaudeCode {
+    fn identity(&self) -> &HarnessIdentity {
+        &self.identity
+    }
+
+    fn describe(&self) -> Map<String, Value> {
+        Map::from_iter([
+            ("mode".to_owned(), json!("hook")),
+            ("confined".to_owned(), json!(false)),
+        ])
+    }
+
+    fn run(&mut self, observe: &mut dyn FnMut(Observation)) -> Result<HarnessExit, HarnessError> {
+        process::run(&self.launch, &self.stop, &mut |line| {
+            observe(Observation::Raw(String::from_utf8_lossy(line).into_owned()));
+            for observation in observations(line) {
+                observe(observation);
+            }
+        })
+    }
+}
+
+/// What one line of `stream-json` says. A line that is not understood says nothing: it is for the
+/// operator's eyes only.
+fn observations(line: &[u8]) -> Vec<Observation> {
+    let Ok(value) = strict_json::from_slice(line) else {
+        return Vec::new();
+    };
+    let text = |value: &Value, name: &str| {
+        value
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    match (
+        text(&value, "type").as_str(),
+        text(&value, "subtype").as_str(),
+    ) {
+        ("system", "init") => {
+            let tools = value.get("tools").and_then(Value::as_array);
+            let names = tools.into_iter().flatten().filter_map(Value::as_str);
+            vec![Observation::Started {
+                tools: names.map(str::to_owned).collect(),
+            }]
+        }
+        ("assistant", _) => {
+            let content = value.pointer("/message/content").and_then(Value::as_array);
+            let said = content.into_iter().flatten();
+            said.filter(|part| text(part, "type") == "text")
+                .map(|part| Observation::Said(text(part, "text")))
+                .collect()
+        }
+        ("result", subtype) => {
+            let failed = value
+                .get("is_error")
+                .and_then(Value::as_bool)
+                .unwrap_or(false);
+            vec![Observation::Finished {
+                ok: subtype == "success" && !failed,
+                text: text(&value, "result"),
+            }]
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert!(numbers("2.1.330").unwrap() >= VERSION_FLOOR);
+        assert!(numbers("2.1.94").unwrap() < VERSION_FLOOR);
+        assert!(numbers("2.10.0").unwrap() >= VERSION_FLOOR);
+        assert!(numbers("nonsense").is_none());
+    }
+
+    #[test]
+    fn only_harmless_arguments_are_passed() {
+        let check = |words: &[&str]| {
+            check_arguments(
+                &words
+                    .iter()
+                    .map(|word| (*word).to_owned())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert!(check(&["--model", "x", "--max-turns=3", "--no-session-persistence"]).is_ok());
+        for refused in [
+            &["--dangerously-skip-permissions"][..],
+            &["--settings", "x"],
+            &["--setting-sources=user"],
+            &["--permission-mode", "bypassPermissions"],
+            &["--model"],
+            &["--model", "--bare"],
+            &["--no-session-persistence=x"],
+            &["a prompt of its own"],
+            &["-p"],
+        ] {
+            assert!(check(refused).is_err(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_task_can_be_no_option() {
+        let all = arguments(Path::new("/s"), &[], "--dangerously-skip-permissions");
+        assert_eq!(all[all.len() - 2], "--");
+    }
+
+    #[test]
+    fn the_stream_is_read_for_what_it_says() {
+        let line = br#"{"type":"assistant","message":{"content":[{"type":"text","text":"hi"}]}}"#;
+        assert_eq!(observations(line), [Observation::Said("hi".into())]);
+        assert!(observations(b"not json").is_empty());
+        let line = br#"{"type":"result","subtype":"success","is_error":false,"result":"done"}"#;
+        assert_eq!(
+            observations(line),
+            [Observation::Finished {
+                ok: true,
+                text: "done".into()
+            }]
+        );
+    }
+}

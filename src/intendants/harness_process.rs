@@ -1,0 +1,309 @@
+//! A harness as a process: found, identified, started on a leash with a built environment, read
+//! line by line, ended.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use crate::bridge::{leash, processes};
+use crate::contracts::intendant::{HarnessError, HarnessExit};
+use crate::contracts::limits;
+
+/// Names that reach a harness as they are.
+const PASSED: [&str; 16] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "TERM",
+    "TZ",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "LOGNAME",
+];
+/// Families of names that reach a harness as they are.
+const PASSED_PREFIXES: [&str; 6] = [
+    "LC_",
+    "ANTHROPIC_",
+    "CLAUDE_",
+    "OPENAI_",
+    "CODEX_",
+    "DISABLE_",
+];
+/// agp's own: they never reach a harness, whoever asks.
+const WITHHELD_PREFIXES: [&str; 2] = ["AGP_SECRET_", "AGP_SLACK_"];
+/// What one Claude Code sets for another that it starts: a governed one must not take itself for
+/// a part of an ungoverned one.
+const NESTED: [&str; 2] = ["CLAUDE_CODE_CHILD_", "CLAUDE_CODE_MESSAGING_"];
+
+/// The environment that a harness gets: a list of names, plus what `--harness-env` names.
+#[must_use]
+pub fn environment(extra: &[String]) -> Vec<(OsString, OsString)> {
+    environment_from(env::vars_os(), extra)
+}
+
+fn environment_from(
+    all: impl Iterator<Item = (OsString, OsString)>,
+    extra: &[String],
+) -> Vec<(OsString, OsString)> {
+    all.filter(|(name, _)| {
+        let Some(name) = name.to_str() else {
+            return false;
+        };
+        let listed = PASSED.contains(&name)
+            || PASSED_PREFIXES
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+            || extra.iter().any(|asked| asked == name);
+        let withheld = WITHHELD_PREFIXES
+            .iter()
+            .chain(&NESTED)
+            .any(|prefix| name.starts_with(prefix));
+        listed && !withheld
+    })
+    .collect()
+}
+
+/// Finds a program: by the variable that names it, or on `PATH`.
+///
+/// # Errors
+/// [`HarnessError`] that names both ways.
+pub fn find(variable: &str, program: &str, install: &str) -> Result<PathBuf, HarnessError> {
+    let mend = format!("install it ({install}) or set {variable} to its path");
+    let missing = |problem: String| HarnessError {
+        problem,
+        mend: mend.clone(),
+    };
+    let found = match env::var_os(variable).filter(|path| !path.is_empty()) {
+        Some(path) => Some(PathBuf::from(path)),
+        None => env::var_os("PATH").and_then(|path| {
+            env::split_paths(&path)
+                .map(|dir| dir.join(program))
+                .find(|path| is_program(path))
+        }),
+    };
+    let found = found.ok_or_else(|| missing(format!("{program} is not on PATH")))?;
+    if !is_program(&found) {
+        return Err(missing(format!("{} is not a program", found.display())));
+    }
+    // The file that will run, not the name that led to it: a link could be turned meanwhile.
+    found
+        .canonicalize()
+        .map_err(|error| missing(format!("{}: {error}", found.display())))
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// SHA-256 of a file, lowercase hexadecimal.
+///
+/// # Errors
+/// What reading it gives.
+pub fn digest(path: &Path) -> io::Result<String> {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    let mut file = File::open(path)?;
+    let mut block = vec![0; 1 << 20];
+    loop {
+        let got = file.read(&mut block)?;
+        if got == 0 {
+            return Ok(data_encoding::HEXLOWER.encode(context.finish().as_ref()));
+        }
+        context.update(block.get(..got).unwrap_or_default());
+    }
+}
+
+/// Ends a running harness from another thread.
+#[derive(Clone, Default)]
+pub struct Stop {
+    leash: Arc<Mutex<(bool, Option<ChildStdin>)>>,
+}
+
+impl Stop {
+    /// Ends the harness and everything below it, now or as soon as it starts. Returns at once.
+    pub fn now(&self) {
+        if let Ok(mut leash) = self.leash.lock() {
+            // Closing the leash's input is what makes it kill.
+            *leash = (true, None);
+        }
+    }
+
+    /// Whether the harness was told to stop.
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        self.leash.lock().map_or(true, |leash| leash.0)
+    }
+
+    fn hold(&self, input: Option<ChildStdin>) {
+        if let Ok(mut leash) = self.leash.lock()
+            && !leash.0
+        {
+            leash.1 = input;
+        }
+    }
+}
+
+/// How to start a harness.
+pub struct Launch {
+    /// The program that holds leashes: `agp-bridge`, or `agp` itself.
+    pub leash: PathBuf,
+    /// The harness's program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Its whole environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Its working directory.
+    pub directory: PathBuf,
+}
+
+/// Starts a harness on a leash and gives its output line by line until it ends.
+///
+/// # Errors
+/// [`HarnessError`] when it cannot be started.
+pub fn run(
+    launch: &Launch,
+    stop: &Stop,
+    on_line: &mut dyn FnMut(&[u8]),
+) -> Result<HarnessExit, HarnessError> {
+    let failed = |error: io::Error| HarnessError {
+        problem: format!("{} cannot be started: {error}", launch.program.display()),
+        mend: "agp doctor --check harness".into(),
+    };
+    let mut child = Command::new(&launch.leash)
+        .arg("leash")
+        .arg("--")
+        .arg(&launch.program)
+        .args(&launch.arguments)
+        .env_clear()
+        .envs(launch.environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(&launch.directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .map_err(failed)?;
+    stop.hold(child.stdin.take());
+    if let Some(output) = child.stdout.take() {
+        each_line(output, on_line);
+    }
+    finish(&mut child, stop).map_err(failed)
+}
+
+fn finish(child: &mut Child, stop: &Stop) -> io::Result<HarnessExit> {
+    // The output is closed: the harness has ended, or works on without anybody watching it.
+    let status = child.wait()?;
+    // What escaped the leash came back to this process.
+    let _ = processes::sweep();
+    if stop.asked() {
+        return Ok(HarnessExit::Stopped);
+    }
+    Ok(match status.code() {
+        Some(0) => HarnessExit::Success,
+        Some(code) if code > 128 && code != i32::from(leash::KILLED) => {
+            HarnessExit::Signal(code - 128)
+        }
+        Some(code) => HarnessExit::Code(code),
+        None => HarnessExit::Stopped,
+    })
+}
+
+/// Reads lines of at most [`limits::STREAM_LINE_BYTES`]; a longer one is passed over.
+fn each_line(output: impl Read, on_line: &mut dyn FnMut(&[u8])) {
+    let mut reader = BufReader::with_capacity(64 << 10, output);
+    let mut line = Vec::new();
+    let mut whole = true;
+    loop {
+        let Ok(block) = reader.fill_buf() else { return };
+        if block.is_empty() {
+            if whole && !line.is_empty() {
+                on_line(&line);
+            }
+            return;
+        }
+        let (taken, ended) = match block.iter().position(|byte| *byte == b'\n') {
+            Some(at) => (at + 1, true),
+            None => (block.len(), false),
+        };
+        if whole {
+            line.extend_from_slice(block.get(..taken).unwrap_or_default());
+            whole = line.len() <= limits::STREAM_LINE_BYTES;
+        }
+        reader.consume(taken);
+        if ended {
+            if whole {
+                on_line(line.strip_suffix(b"\n").unwrap_or(&line));
+            }
+            line.clear();
+            whole = true;
+        }
+    }
+}
+
+/// The program that holds leashes and answers hooks: `agp-bridge` beside this program, which
+/// starts faster, or this program itself, which can do the same.
+///
+/// # Errors
+/// What finding this program's own path gives.
+pub fn bridge_program() -> io::Result<PathBuf> {
+    let own = env::current_exe()?;
+    let beside = own.with_file_name("agp-bridge");
+    Ok(if is_program(&beside) { beside } else { own })
+}
+
+/// A variable of the environment as text, when it is set and not empty.
+#[must_use]
+pub fn variable(name: impl AsRef<OsStr>) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_is_a_list_and_agp_secrets_are_never_on_it() {
+        let all = [
+            ("PATH", "/bin"),
+            ("LC_ALL", "C"),
+            ("ANTHROPIC_API_KEY", "k"),
+            ("AGP_SECRET_TOKEN", "s"),
+            ("AGP_SLACK_BOT_TOKEN", "s"),
+            ("AWS_SECRET_ACCESS_KEY", "s"),
+            ("LD_PRELOAD", "x"),
+            ("MINE", "1"),
+            ("CLAUDE_CODE_MESSAGING_TOKEN", "t"),
+        ];
+        let extra = ["MINE".to_owned(), "AGP_SECRET_TOKEN".to_owned()];
+        let all = all
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        let names: Vec<_> = environment_from(all, &extra)
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(names, ["PATH", "LC_ALL", "ANTHROPIC_API_KEY", "MINE"]);
+    }
+
+    #[test]
+    fn lines_are_whole_and_giant_ones_are_passed_over() {
+        let giant = vec![b'x'; limits::STREAM_LINE_BYTES + 10];
+        let text = [b"a\n", &giant[..], b"\nb\n\nc"].concat();
+        let mut lines = Vec::new();
+        each_line(&text[..], &mut |line| lines.push(line.to_vec()));
+        assert_eq!(lines, [&b"a"[..], b"b", b"", b"c"]);
+    }
+}

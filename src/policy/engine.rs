@@ -1,0 +1,178 @@
+//! Deciding: the strictest rule that matches a call speaks; when none does, it is a deny.
+
+use std::cmp::Reverse;
+
+use super::Policy;
+use super::rules::Rule;
+use crate::contracts::call::Actor;
+use crate::contracts::verdict::{Decision, Verdict};
+
+/// Characters of a tool's name in a reason: any real one whole, and never a screenful.
+const TOOL_SHOWN_CHARS: usize = 80;
+
+/// Positions in `rules`, the one that wins over all others first, so that deciding is finding
+/// the first match. Sorting is stable: what remains equal stays in the file's order.
+pub(super) fn rank(rules: &[Rule]) -> Vec<usize> {
+    let mut ranked: Vec<(usize, &Rule)> = rules.iter().enumerate().collect();
+    ranked.sort_by_key(|(_, rule)| Reverse((strictness(rule.effect), rule.priority)));
+    ranked.into_iter().map(|(position, _)| position).collect()
+}
+
+fn strictness(effect: Decision) -> u8 {
+    match effect {
+        Decision::Allow => 0,
+        Decision::Require => 1,
+        Decision::Deny => 2,
+    }
+}
+
+impl Policy {
+    /// Decides a call of `tool` by `actor`: of the rules that match, the strictest, then the one
+    /// with the highest priority, then the first in the file. No match is a deny without a rule.
+    pub fn decide(&self, tool: &str, actor: Actor) -> Verdict {
+        self.ranked
+            .iter()
+            .filter_map(|&position| self.rules.get(position))
+            .find(|rule| rule.matches(tool, actor))
+            .map_or_else(
+                || {
+                    let shown = shown(tool);
+                    Verdict::refused(format!("no rule allows tool '{shown}' (default deny)"))
+                },
+                |rule| rule.verdict(tool),
+            )
+    }
+}
+
+impl Rule {
+    /// Whether the rule speaks about a call of `tool` by `actor`.
+    #[must_use]
+    pub fn matches(&self, tool: &str, actor: Actor) -> bool {
+        self.actor.is_none_or(|only| only == actor) && self.tool.matches(tool)
+    }
+
+    fn verdict(&self, tool: &str) -> Verdict {
+        let reason = self.reason.clone().unwrap_or_else(|| {
+            let says = match self.effect {
+                Decision::Allow => "allows",
+                Decision::Require => "requires an approval for",
+                Decision::Deny => "denies",
+            };
+            format!("rule '{}' {says} {}", self.id, shown(tool))
+        });
+        Verdict {
+            decision: self.effect,
+            reason,
+            rule_id: Some(self.id.clone()),
+            tier: self.tier.clone(),
+        }
+    }
+}
+
+/// A tool's name as a reason shows it. The name is the agent's text.
+fn shown(tool: &str) -> String {
+    match tool.char_indices().nth(TOOL_SHOWN_CHARS) {
+        Some((at, _)) => format!("{}…", tool.get(..at).unwrap_or_default()),
+        None => tool.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::limits;
+    use serde_json::{Value, json};
+
+    fn policy(rules: &Value) -> Policy {
+        Policy::parse(json!({ "rules": rules }).to_string().as_bytes()).unwrap()
+    }
+
+    fn decided(policy: &Policy, tool: &str) -> (Decision, Option<String>) {
+        let verdict = policy.decide(tool, Actor::ClaudeProcess);
+        (verdict.decision, verdict.rule_id)
+    }
+
+    /// The rules of precedence as the design states them, one sentence a loop.
+    fn reference(rules: &[(&str, i64, bool)]) -> (Decision, Option<String>) {
+        for (effect, decision) in [
+            ("deny", Decision::Deny),
+            ("require", Decision::Require),
+            ("allow", Decision::Allow),
+        ] {
+            for priority in [1, 0, -1] {
+                for (position, rule) in rules.iter().enumerate() {
+                    if *rule == (effect, priority, true) {
+                        return (decision, Some(position.to_string()));
+                    }
+                }
+            }
+        }
+        (Decision::Deny, None)
+    }
+
+    #[test]
+    fn every_policy_of_three_small_rules_decides_as_stated() {
+        let mut kinds = Vec::new();
+        for effect in ["allow", "require", "deny"] {
+            for priority in [-1, 0, 1] {
+                kinds.extend([(effect, priority, true), (effect, priority, false)]);
+            }
+        }
+        for a in &kinds {
+            for b in &kinds {
+                for c in &kinds {
+                    let rules = [*a, *b, *c];
+                    let written: Vec<Value> = rules
+                        .iter()
+                        .enumerate()
+                        .map(|(position, (effect, priority, matching))| {
+                            let tool = if *matching { "Ba*" } else { "Read" };
+                            json!({"id": position.to_string(), "effect": effect,
+                                   "priority": priority, "tool": tool})
+                        })
+                        .collect();
+                    let policy = policy(&json!(written));
+                    assert_eq!(decided(&policy, "Bash"), reference(&rules), "{rules:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_rule_matches_is_denied_and_says_so() {
+        let policy = policy(&json!([{"id": "r", "effect": "allow", "tool": "Read"}]));
+        let verdict = policy.decide("Bash", Actor::SessionOwner);
+        assert_eq!(verdict.decision, Decision::Deny);
+        assert_eq!(verdict.reason, "no rule allows tool 'Bash' (default deny)");
+        assert_eq!(verdict.rule_id, None);
+
+        let verdict = policy.decide(&"ü".repeat(100_000), Actor::SessionOwner);
+        assert!(verdict.reason.len() < limits::REASON_BYTES);
+    }
+
+    #[test]
+    fn a_rule_for_one_actor_leaves_the_other_alone() {
+        let policy = policy(&json!([
+            {"id": "all", "effect": "allow", "tool": "*"},
+            {"id": "agent", "effect": "deny", "tool": "*", "actor": "claude_process"},
+        ]));
+        assert_eq!(decided(&policy, "X").0, Decision::Deny);
+        let owner = policy.decide("X", Actor::SessionOwner);
+        assert_eq!(owner.rule_id.as_deref(), Some("all"));
+    }
+
+    #[test]
+    fn a_verdict_carries_the_rules_words_or_names_the_rule() {
+        let policy = policy(&json!([
+            {"id": "said", "effect": "require", "tool": "Bash", "tier": "high", "reason": "shell"},
+            {"id": "read-ok", "effect": "allow", "tool": "Read"},
+            {"id": "ask", "effect": "require", "tool": "Write"},
+        ]));
+        let verdict = policy.decide("Bash", Actor::ClaudeProcess);
+        assert_eq!(verdict.reason, "shell");
+        assert_eq!(verdict.tier.as_deref(), Some("high"));
+        let reason = |tool| policy.decide(tool, Actor::ClaudeProcess).reason;
+        assert_eq!(reason("Read"), "rule 'read-ok' allows Read");
+        assert_eq!(reason("Write"), "rule 'ask' requires an approval for Write");
+    }
+}

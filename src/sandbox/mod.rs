@@ -1,0 +1,3 @@
+//! Where agp runs the calls that it executes itself.
+
+pub mod recording;
