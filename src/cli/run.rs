@@ -91,17 +91,17 @@ enum Event {
 
 pub(super) fn run(home: &Home, run: Run) -> Outcome {
     let asked = Asked::resolve(home, run)?;
-    session(home, asked, Arc::new(Terminal::find()))
+    session(home, &asked, Arc::new(Terminal::find()))
 }
 
 /// Runs a session whose questions go to `terminal`.
-pub(super) fn session(home: &Home, asked: Asked, terminal: Arc<Terminal>) -> Outcome {
+pub(super) fn session(home: &Home, asked: &Asked, terminal: Arc<Terminal>) -> Outcome {
     let policy = load_policy(home)?;
-    let script = read_script(&asked)?;
+    let script = read_script(asked)?;
     let screen = Arc::new(screen());
     let journal = open_journal(home, &screen)?;
     let handle = journal.handle();
-    let ended = governed(home, asked, script, policy, &handle, screen, terminal);
+    let ended = governed(home, asked, script, &policy, &handle, screen, terminal);
     drop(handle);
     let fault = journal.fault();
     journal.close();
@@ -117,9 +117,9 @@ pub(super) fn session(home: &Home, asked: Asked, terminal: Arc<Terminal>) -> Out
 
 fn governed(
     home: &Home,
-    asked: Asked,
+    asked: &Asked,
     script: Vec<ScriptedCall>,
-    policy: Policy,
+    policy: &Policy,
     journal: &Handle,
     screen: Arc<Screen>,
     terminal: Arc<Terminal>,
@@ -155,14 +155,14 @@ fn governed(
         session: session.clone(),
         journal: journal.clone(),
         screen,
-        channel: channel_of(&asked, &terminal),
+        channel: channel_of(asked, &terminal),
         approval_deadline: asked.approval_deadline,
-        notices: notices(&asked, &terminal),
+        notices: notices(asked, &terminal),
         broken: broken_to(&events, &stop),
         policy: policy.clone(),
     }));
     let setup = IntendantSetup {
-        asked: &asked,
+        asked,
         session: &session,
         lease: &lease,
         stop: &stop,
@@ -174,11 +174,11 @@ fn governed(
             mend: error.mend,
         })
     })?;
-    announce(&asked, &session);
+    announce(asked, &session);
     let payload = started::payload(
         &session,
-        &asked,
-        &policy,
+        asked,
+        policy,
         intendant.identity(),
         intendant.describe(),
     );

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -94,10 +95,14 @@ struct Calls {
     census: Census,
 }
 
+/// Intrusions shown per session.
+const WARNINGS: u32 = 20;
+
 /// A session's governor. Shared by its call workers.
 pub struct Governor {
     terms: Terms,
     calls: Mutex<Calls>,
+    warnings: AtomicU32,
 }
 
 impl Governor {
@@ -107,6 +112,7 @@ impl Governor {
         Self {
             terms,
             calls: Mutex::default(),
+            warnings: AtomicU32::new(0),
         }
     }
 
@@ -288,7 +294,15 @@ impl Gate for Governor {
             || "a process".to_owned(),
             |peer| format!("process {} of user {}", peer.pid, peer.uid),
         );
-        self.notice(&Notice::Warning(&format!("gateway: {who}: {problem}")));
+        // Whoever floods the gateway must not flood the operator.
+        let told = self.warnings.fetch_add(1, Ordering::Relaxed);
+        match told {
+            0..WARNINGS => self.notice(&Notice::Warning(&format!("gateway: {who}: {problem}"))),
+            WARNINGS => self.notice(&Notice::Warning(
+                "gateway: further intrusions are not shown",
+            )),
+            _ => {}
+        }
     }
 }
 

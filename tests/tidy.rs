@@ -1,0 +1,174 @@
+//! Keeps `docs/architecture.md` true: who imports whom, and what stands nowhere.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot read the sources has failed"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which modules a module may import, besides itself.
+const IMPORTS: &[(&str, &[&str])] = &[
+    ("contracts", &[]),
+    ("journal", &["contracts"]),
+    ("policy", &["contracts"]),
+    ("gateway", &["contracts"]),
+    ("bridge", &["contracts", "gateway"]),
+    ("intendants", &["contracts", "bridge"]),
+    ("channels", &["contracts"]),
+    ("sandbox", &["contracts"]),
+    ("governor", &["contracts", "gateway", "journal", "policy"]),
+];
+
+/// Names of adapters: the governor, the policy and the journal know none of them.
+const ADAPTERS: &[&str] = &["claude_code", "codex", "slack", "docker", "scripted"];
+
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The source without its comments and without its unit tests.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let text = text
+        .split("#[cfg(test)]")
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The first names behind `crate::`, also within braces.
+fn imported(code: &str) -> BTreeSet<String> {
+    let name = |text: &str| -> String {
+        text.chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect()
+    };
+    let mut found = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        if let Some(list) = rest.strip_prefix('{') {
+            found.extend(list.split(&[',', '}'][..]).map(|part| name(part.trim())));
+        } else {
+            found.insert(name(rest));
+        }
+    }
+    found.remove("");
+    found
+}
+
+#[test]
+fn imports_are_found_in_every_form() {
+    let code = "use crate::{alpha, beta::b};\nfn f() { crate::gamma::g(); }";
+    assert_eq!(
+        imported(code).into_iter().collect::<Vec<_>>(),
+        ["alpha", "beta", "gamma"]
+    );
+}
+
+#[test]
+fn imports_go_one_way() {
+    for (module, allowed) in IMPORTS {
+        let files = sources(&root().join(module));
+        assert!(!files.is_empty(), "no module {module}");
+        for file in files {
+            for name in imported(&code(&file)) {
+                let fine = name == *module || allowed.contains(&name.as_str());
+                assert!(fine, "{} imports {name}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_module_is_in_the_table() {
+    for entry in fs::read_dir(root()).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        if entry.path().is_dir() && !matches!(name.as_str(), "bin" | "cli") {
+            assert!(IMPORTS.iter().any(|(module, _)| *module == name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_file_says_its_job() {
+    for file in sources(&root()) {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(
+            text.starts_with("//! "),
+            "{} has no //! line",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn the_core_names_no_adapter() {
+    for module in ["governor", "policy", "journal"] {
+        for file in sources(&root().join(module)) {
+            let code = code(&file).to_lowercase();
+            for adapter in ADAPTERS {
+                // The binding of a Slack approval and the shape of a Slack token are contract
+                // words, not adapters.
+                let code = code.replace("slack-", "").replace("slack_token", "");
+                let named = code.contains(&format!("{adapter}::"))
+                    || code.contains(&format!("\"{}\"", adapter.replace('_', "-")));
+                assert!(!named, "{} names {adapter}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_places_that_must_start_processes() {
+    let allowed = [
+        "bridge/leash.rs",
+        "intendants/harness_process.rs",
+        "intendants/claude_code.rs",
+    ];
+    for file in sources(&root()) {
+        let starts = code(&file).contains("Command::new(");
+        let known = allowed.iter().any(|allowed| file.ends_with(allowed));
+        assert!(!starts || known, "{} starts a process", file.display());
+    }
+}
+
+#[test]
+fn deciding_touches_nothing_outside() {
+    // Loading reads one file; deciding is a function of policy and call.
+    for file in [
+        "policy/engine.rs",
+        "policy/rules.rs",
+        "governor/mediate.rs",
+        "governor/events.rs",
+    ] {
+        let code = code(&root().join(file));
+        for outside in [
+            "std::fs",
+            "std::net",
+            "std::env",
+            "std::process",
+            "SystemTime",
+        ] {
+            assert!(!code.contains(outside), "{file} uses {outside}");
+        }
+    }
+}
