@@ -166,7 +166,7 @@ fn journal(home: &Home) -> Result<(Status, String), Failure> {
             &paths,
             home.signing_key()?,
             &home.retired()?,
-            Arc::new(Screen::new(Vec::new())),
+            Arc::new(Screen::new(&[])),
         )
         .map_err(|error| Failure::refused(error, "agp verify"))?;
         journal.close();

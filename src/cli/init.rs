@@ -5,7 +5,7 @@ use std::path::Path;
 use argh::FromArgs;
 
 use crate::journal::durable;
-use crate::policy::Policy;
+use crate::policy::{Policy, PolicyError};
 
 use super::home::Home;
 use super::report::{Failure, Outcome, say};
@@ -99,13 +99,12 @@ fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
 
 /// Reads the policy of a home.
 pub(super) fn load_policy(home: &Home) -> Result<Policy, Failure> {
-    Policy::load(&home.policy()).map_err(|error| {
-        let mend = if home.policy().exists() {
-            "correct the file"
-        } else {
-            "agp init"
-        };
-        Failure::refused(error, mend)
+    Policy::load(&home.policy()).map_err(|error| match error {
+        PolicyError::Io { .. } => Failure::refused(error, "agp init"),
+        _ => {
+            let problem = format!("{}: {error}", home.policy().display());
+            Failure::refused(problem, "correct the file, or: agp init --force")
+        }
     })
 }
 

@@ -113,7 +113,7 @@ fn rotate(home: &Home) -> Result<PublicKey, Failure> {
         &home.journal(),
         old,
         &home.retired()?,
-        Arc::new(Screen::new(Vec::new())),
+        Arc::new(Screen::new(&[])),
     )
     .map_err(|error| damaged(error.to_string()))?;
     let payload = Map::from_iter([

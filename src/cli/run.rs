@@ -468,11 +468,16 @@ fn screen() -> Screen {
         name.starts_with("AGP_SECRET_")
             || name.starts_with("AGP_SLACK_") && name.ends_with("_TOKEN")
     });
-    Screen::new(
-        secrets
-            .map(|(name, value)| Secret::new(name, value))
-            .collect(),
-    )
+    let secrets: Vec<Secret> = secrets
+        .map(|(name, value)| Secret::new(name, value))
+        .collect();
+    let screen = Screen::new(&secrets);
+    for name in screen.ignored() {
+        complain(format_args!(
+            "agp: warning: {name} is too short to be screened for"
+        ));
+    }
+    screen
 }
 
 fn open_journal(home: &Home, screen: &Arc<Screen>) -> Result<Journal, Failure> {

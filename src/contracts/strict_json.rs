@@ -16,16 +16,21 @@ pub fn from_slice(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice::<Strict>(bytes).map(|strict| strict.0)
 }
 
-/// Reads one JSON text into a type. Duplicate names are found at every depth, also inside parts
-/// that the type keeps as [`Value`].
+/// Reads one JSON object into a type. Duplicate names are found at every depth, also inside parts
+/// that the type keeps as [`Value`]; an array never stands for a structure, as serde would let it.
 ///
 /// # Errors
 /// As [`from_slice`], and where the text does not have the type's shape.
 pub fn parse<T: de::DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
     // Twice over the same bytes: the first pass finds duplicates, the second keeps line and
     // column in the type's own errors.
-    from_slice(bytes)?;
-    serde_json::from_slice(bytes)
+    let value = from_slice(bytes)?;
+    let read = serde_json::from_slice(bytes)?;
+    if value.is_object() {
+        Ok(read)
+    } else {
+        Err(de::Error::custom("not a JSON object"))
+    }
 }
 
 /// A [`Value`] whose objects were seen to have no duplicate names.
@@ -96,18 +101,11 @@ impl<'de> Visitor<'de> for StrictVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(name) = access.next_key::<String>()? {
-            let value = access.next_value_seed(StrictSeed)?;
-            match map.entry(name) {
-                serde_json::map::Entry::Vacant(slot) => {
-                    slot.insert(value);
-                }
-                serde_json::map::Entry::Occupied(slot) => {
-                    return Err(de::Error::custom(format_args!(
-                        "duplicate name {:?}",
-                        slot.key()
-                    )));
-                }
+            // Before the value is read, so that the error points at the name.
+            if map.contains_key(&name) {
+                return Err(de::Error::custom(format_args!("duplicate name {name:?}")));
             }
+            map.insert(name, access.next_value_seed(StrictSeed)?);
         }
         Ok(Value::Object(map))
     }

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use serde::Deserialize;
+
 use crate::contracts::message::Message;
 use crate::contracts::{limits, strict_json};
 
@@ -47,8 +49,25 @@ impl std::error::Error for FrameError {}
 /// # Errors
 /// [`FrameError`]; the link is of no further use then.
 pub fn read(stream: &UnixStream, within: Duration) -> Result<Message, FrameError> {
-    let line = read_line(stream, within)?;
-    strict_json::parse(&line).map_err(|error| FrameError::Malformed(error.to_string()))
+    parse(&read_line(stream, within)?)
+}
+
+/// Reads a frame's bytes, newline excluded.
+///
+/// # Errors
+/// [`FrameError::Malformed`] for whatever is not exactly a message as [`write`] would send it:
+/// serde alone would take an array for a structure, and an absent field for a null.
+pub fn parse(line: &[u8]) -> Result<Message, FrameError> {
+    let malformed = |error: serde_json::Error| FrameError::Malformed(error.to_string());
+    let value = strict_json::from_slice(line).map_err(malformed)?;
+    let message = Message::deserialize(&value).map_err(malformed)?;
+    if serde_json::to_value(&message).map_err(malformed)? == value {
+        Ok(message)
+    } else {
+        Err(FrameError::Malformed(
+            "a field is absent or of another shape".into(),
+        ))
+    }
 }
 
 fn read_line(mut stream: &UnixStream, within: Duration) -> Result<Vec<u8>, FrameError> {
@@ -103,4 +122,40 @@ pub fn write(mut stream: &UnixStream, message: &Message) -> Result<(), FrameErro
         .set_write_timeout(Some(limits::FRAME_DEADLINE))
         .and_then(|()| stream.write_all(&line))
         .map_err(FrameError::Io)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ERROR: &str = r#"{"kind":"error","id":null,"sessionId":null,"message":"m"}"#;
+    const REQUEST: &str = r#"{"kind":"tool_call_request","id":"a","sessionId":"b","tool":"Bash","args":{"x":[1.5,{"y":null}]},"actor":"claude_process"}"#;
+    const VERDICT: &str = r#"{"kind":"policy_verdict","id":"a","sessionId":"b","verdict":{"decision":"allow","reason":"r","ruleId":null,"tier":null}}"#;
+
+    #[test]
+    fn a_message_is_read_as_it_is_written() {
+        for text in [ERROR, REQUEST, VERDICT] {
+            assert!(parse(text.as_bytes()).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_shapes_are_no_messages() {
+        let refused = [
+            ERROR.replace(r#""id":null,"#, ""),
+            ERROR.replace("error", "unheard_of"),
+            REQUEST.replace(r#""claude_process""#, r#"{"claude_process":null}"#),
+            REQUEST.replace(r#""actor""#, r#""more":1,"actor""#),
+            REQUEST.replace(r#""id":"a""#, r#""id":"a b""#),
+            REQUEST.replace(r#""tool":"Bash""#, r#""tool":"Read","tool":"Bash""#),
+            VERDICT.replace(
+                r#"{"decision":"allow","reason":"r","ruleId":null,"tier":null}"#,
+                r#"["allow","r",null,null]"#,
+            ),
+            r#"["tool_call_request","a","b","Bash",{},"claude_process"]"#.to_owned(),
+        ];
+        for text in refused {
+            assert!(parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
 }

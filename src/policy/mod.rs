@@ -1,6 +1,7 @@
 //! A policy: loaded once and strictly, then asked about each tool call without side effects.
 
 mod engine;
+mod fields;
 mod glob;
 mod rules;
 

@@ -6,10 +6,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor,
-};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::fields::{OneOf, Text};
 use super::glob::Glob;
 use crate::contracts::call::Actor;
 use crate::contracts::limits;
@@ -183,81 +182,6 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
     }
 }
 
-/// A bounded text for people, and with `taken` one that must be new.
-struct Text<'a> {
-    field: &'static str,
-    max: usize,
-    taken: Option<&'a HashSet<String>>,
-}
-
-impl Text<'_> {
-    fn name(field: &'static str) -> Self {
-        Self {
-            field,
-            max: limits::RULE_NAME_BYTES,
-            taken: None,
-        }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Text<'_> {
-    type Value = String;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Text<'_> {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} as a string of 1 to {} bytes", self.field, self.max)
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
-        if text.is_empty() || text.len() > self.max {
-            return Err(E::invalid_length(text.len(), &self));
-        }
-        if text.contains(char::is_control) {
-            return Err(E::custom(format_args!(
-                "{} has a control character",
-                self.field
-            )));
-        }
-        if self.taken.is_some_and(|taken| taken.contains(text)) {
-            return Err(E::custom(format_args!("duplicate rule id {text:?}")));
-        }
-        Ok(text.to_owned())
-    }
-}
-
-/// A field's name, and the words it can hold with what they mean.
-struct OneOf<T: 'static>(&'static str, &'static [(&'static str, T)]);
-
-impl<'de, T: Copy> DeserializeSeed<'de> for OneOf<T> {
-    type Value = T;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<T: Copy> Visitor<'_> for OneOf<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to be one of", self.0)?;
-        self.1.iter().try_for_each(|(word, _)| write!(f, " {word}"))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-        self.1
-            .iter()
-            .find(|(word, _)| *word == text)
-            .map(|(_, meaning)| *meaning)
-            .ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Policy;
@@ -317,7 +241,7 @@ mod tests {
         );
         assert_eq!(
             refusal(&rule(r#""id":"a","id":"b""#)),
-            "line 2 column 20: duplicate name \"id\""
+            "line 2 column 16: duplicate name \"id\""
         );
     }
 
