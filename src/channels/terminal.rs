@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -11,6 +12,8 @@ use rustix::termios::{QueueSelector, tcflush};
 
 /// Lines held back while a question stands; beyond it the oldest are dropped and counted.
 const HELD_LINES: usize = 1000;
+/// How soon a question notices that the session is ending.
+const CLOSE_INTERVAL: Duration = Duration::from_millis(100);
 /// Bytes of an answer: a word.
 const ANSWER_BYTES: usize = 64;
 
@@ -27,6 +30,7 @@ pub struct Terminal {
     /// One question at a time; those who wait here run against their own deadlines.
     turn: Mutex<()>,
     input: Option<File>,
+    closed: AtomicBool,
 }
 
 /// What came of a question.
@@ -59,6 +63,7 @@ impl Terminal {
             state: Mutex::default(),
             turn: Mutex::default(),
             input,
+            closed: AtomicBool::new(false),
         }
     }
 
@@ -69,6 +74,7 @@ impl Terminal {
             state: Mutex::default(),
             turn: Mutex::default(),
             input: None,
+            closed: AtomicBool::new(false),
         }
     }
 
@@ -76,6 +82,11 @@ impl Terminal {
     #[must_use]
     pub fn is_attended(&self) -> bool {
         self.input.is_some()
+    }
+
+    /// Ends the question that stands and refuses further ones: the session is ending.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
     }
 
     /// Shows a line, at once or, while a question stands, after it. The line is shown as it is:
@@ -102,6 +113,9 @@ impl Terminal {
         let Ok(_turn) = self.turn.lock() else {
             return Typed::Closed;
         };
+        if self.closed.load(Ordering::SeqCst) {
+            return Typed::Closed;
+        }
         if Instant::now() >= until {
             return Typed::Nothing;
         }
@@ -109,7 +123,7 @@ impl Terminal {
         // Not a terminal any more: reading then says so.
         let _ = tcflush(input, QueueSelector::IFlush);
         self.write_question(question);
-        let typed = read_line(input, until);
+        let typed = self.read_line(input, until);
         self.hold(false);
         typed
     }
@@ -126,6 +140,36 @@ impl Terminal {
                 let _ = stderr
                     .write_all(question.as_bytes())
                     .and_then(|()| stderr.flush());
+            }
+        }
+    }
+
+    fn read_line(&self, mut input: &File, until: Instant) -> Typed {
+        let mut line = Vec::new();
+        loop {
+            let Some(left) = until.checked_duration_since(Instant::now()) else {
+                return Typed::Nothing;
+            };
+            if self.closed.load(Ordering::SeqCst) {
+                return Typed::Closed;
+            }
+            if !readable(input, left.min(CLOSE_INTERVAL)) {
+                continue;
+            }
+            let mut block = [0_u8; ANSWER_BYTES];
+            match input.read(&mut block) {
+                Ok(0) => return Typed::Closed,
+                Ok(got) => line.extend_from_slice(block.get(..got).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Typed::Closed,
+            }
+            if let Some(end) = line.iter().position(|byte| *byte == b'\n') {
+                line.truncate(end);
+                return Typed::Line(String::from_utf8_lossy(&line).trim().to_owned());
+            }
+            if line.len() > ANSWER_BYTES {
+                // Keep reading to the line's end, but it is no answer any more.
+                line.truncate(ANSWER_BYTES);
             }
         }
     }
@@ -153,33 +197,6 @@ fn write_out(line: &str) {
     let mut stdout = io::stdout().lock();
     // An operator who closed the output does not stop the session.
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-}
-
-fn read_line(mut input: &File, until: Instant) -> Typed {
-    let mut line = Vec::new();
-    loop {
-        let Some(left) = until.checked_duration_since(Instant::now()) else {
-            return Typed::Nothing;
-        };
-        if !readable(input, left) {
-            continue;
-        }
-        let mut block = [0_u8; ANSWER_BYTES];
-        match input.read(&mut block) {
-            Ok(0) => return Typed::Closed,
-            Ok(got) => line.extend_from_slice(block.get(..got).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Typed::Closed,
-        }
-        if let Some(end) = line.iter().position(|byte| *byte == b'\n') {
-            line.truncate(end);
-            return Typed::Line(String::from_utf8_lossy(&line).trim().to_owned());
-        }
-        if line.len() > ANSWER_BYTES {
-            // Keep reading to the line's end, but it is no answer any more.
-            line.truncate(ANSWER_BYTES);
-        }
-    }
 }
 
 fn readable(input: &File, within: Duration) -> bool {

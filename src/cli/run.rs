@@ -191,11 +191,12 @@ fn governed(
         .then(|| Server::start(&socket, governor.clone()))
         .transpose()
         .map_err(|error| unrecorded(format!("{}: {error}", socket.display())))?;
-    let harness =
-        drive(intendant, events, terminal, raw).map_err(|error| unrecorded(error.to_string()))?;
+    let harness = drive(intendant, events, Arc::clone(&terminal), raw)
+        .map_err(|error| unrecorded(error.to_string()))?;
     let end = wait(&happened, &stop);
-    // No thread of the session outlives its record.
+    // No call is decided behind the session's record: whoever is still being asked is told no.
     let _ = harness.join();
+    terminal.close();
     drop(gateway);
     signals.close();
     finish(&governor, &end)

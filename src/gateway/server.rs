@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::contracts::call::ToolCall;
 use crate::contracts::ids::{MessageId, SessionId};
@@ -62,12 +62,16 @@ pub trait Gate: Send + Sync {
     fn intruded(&self, peer: Option<Peer>, problem: &str);
 }
 
-/// A listening gateway. Dropping it stops accepting; workers end with their calls.
+/// How long calls in flight may take to be recorded once the gateway is to end.
+const WORKERS_END: Duration = Duration::from_secs(2);
+
+/// A listening gateway. Dropping it stops accepting and waits a little for calls in flight.
 #[derive(Debug)]
 pub struct Server {
     listener: Arc<UnixListener>,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    in_flight: Arc<AtomicUsize>,
     socket: PathBuf,
 }
 
@@ -82,14 +86,17 @@ impl Server {
         let listener = Arc::new(UnixListener::bind(&socket)?);
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
         let stopping = Arc::new(AtomicBool::new(false));
+        let in_flight = Arc::new(AtomicUsize::new(0));
         let (accepting, stop) = (Arc::clone(&listener), Arc::clone(&stopping));
+        let count = Arc::clone(&in_flight);
         let thread = thread::Builder::new()
             .name("gateway".into())
-            .spawn(move || accept_all(&accepting, &stop, &gate))?;
+            .spawn(move || accept_all(&accepting, &stop, &count, &gate))?;
         Ok(Self {
             listener,
             stopping,
             thread: Some(thread),
+            in_flight,
             socket,
         })
     }
@@ -109,13 +116,21 @@ impl Drop for Server {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+        let asked = Instant::now();
+        while self.in_flight.load(Ordering::SeqCst) > 0 && asked.elapsed() < WORKERS_END {
+            thread::sleep(Duration::from_millis(2));
+        }
         // The directory goes with the session; a socket left behind answers nobody.
         let _ = std::fs::remove_file(&self.socket);
     }
 }
 
-fn accept_all(listener: &UnixListener, stopping: &AtomicBool, gate: &Arc<dyn Gate>) {
-    let in_flight = Arc::new(AtomicUsize::new(0));
+fn accept_all(
+    listener: &UnixListener,
+    stopping: &AtomicBool,
+    in_flight: &Arc<AtomicUsize>,
+    gate: &Arc<dyn Gate>,
+) {
     while !stopping.load(Ordering::SeqCst) {
         let Ok((stream, _)) = listener.accept() else {
             // Out of descriptors, most likely: workers give theirs back.
@@ -128,7 +143,7 @@ fn accept_all(listener: &UnixListener, stopping: &AtomicBool, gate: &Arc<dyn Gat
             refuse(&stream, None, None, problem);
             continue;
         }
-        let slot = Slot(Arc::clone(&in_flight));
+        let slot = Slot(Arc::clone(in_flight));
         let gate = Arc::clone(gate);
         let worker = thread::Builder::new().name("call".into()).spawn(move || {
             let _slot = slot;

@@ -56,6 +56,8 @@ impl std::error::Error for AppendError {}
 struct Job {
     drafts: Vec<Draft>,
     reply: SyncSender<Result<Vec<Receipt>, AppendError>>,
+    /// The last job: nothing after it is taken.
+    last: bool,
 }
 
 /// A way to the journal thread; as many as there are threads that record.
@@ -79,7 +81,11 @@ impl Handle {
     pub fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, AppendError> {
         let (reply, answer) = sync_channel(1);
         self.jobs
-            .send(Job { drafts, reply })
+            .send(Job {
+                drafts,
+                reply,
+                last: false,
+            })
             .map_err(|_| AppendError::Closed)?;
         answer.recv().map_err(|_| AppendError::Closed)?
     }
@@ -186,9 +192,16 @@ impl Journal {
             .map_or_else(|_| Some("journal thread panicked".into()), |f| f.clone())
     }
 
-    /// Stops the thread once every [`Handle`] is gone and what was waiting is written.
+    /// Writes what was waiting and stops the thread; a [`Handle`] that is left over finds the
+    /// journal closed.
     pub fn close(self) {
-        drop(self.handle);
+        let (reply, _) = sync_channel(1);
+        // A thread that is gone already needs no telling.
+        let _ = self.handle.jobs.send(Job {
+            drafts: Vec::new(),
+            reply,
+            last: true,
+        });
         // A panicked thread has answered nobody; there is nothing left to tell.
         let _ = self.thread.join();
     }
@@ -220,16 +233,21 @@ impl Writer {
             let mut events = first.drafts.len();
             let mut batch = vec![first];
             // The first event of a journal goes alone: opening tells a crash after it from a cut.
-            while self.position.seq > 0 && events < limits::BATCH_EVENTS {
+            let mut last = batch.iter().any(|job| job.last);
+            while !last && self.position.seq > 0 && events < limits::BATCH_EVENTS {
                 let Ok(job) = jobs.try_recv() else { break };
                 if events + job.drafts.len() > limits::BATCH_EVENTS {
                     held = Some(job);
                     break;
                 }
                 events += job.drafts.len();
+                last = job.last;
                 batch.push(job);
             }
             self.commit(batch);
+            if last {
+                return;
+            }
         }
     }
 
@@ -238,6 +256,7 @@ impl Writer {
         self.commit(vec![Job {
             drafts: vec![draft],
             reply,
+            last: false,
         }]);
         answer.recv().map_err(|_| AppendError::Closed)?.map(drop)
     }
