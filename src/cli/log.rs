@@ -13,7 +13,7 @@ use crate::contracts::limits;
 use crate::journal::Entry;
 
 use super::home::Home;
-use super::report::{Failure, Outcome, complain, say};
+use super::report::{Failure, Outcome, complain, try_say};
 
 /// Show the journal's events, one line each (agp verify proves them).
 #[derive(FromArgs)]
@@ -55,7 +55,9 @@ pub(super) fn log(home: &Home, command: &Log) -> Outcome {
             .read_until(b'\n', &mut line)
             .map_err(failed)?;
         if line.ends_with(b"\n") {
-            show(command, line.strip_suffix(b"\n").unwrap_or(&line));
+            if !show(command, line.strip_suffix(b"\n").unwrap_or(&line)) {
+                return Ok(0);
+            }
             line.clear();
         } else if line.len() > limits::LINE_BYTES {
             return Err(Failure::refused(
@@ -70,26 +72,28 @@ pub(super) fn log(home: &Home, command: &Log) -> Outcome {
     }
 }
 
-fn show(command: &Log, line: &[u8]) {
+/// Shows a line if it is asked for; false when nobody reads any more.
+fn show(command: &Log, line: &[u8]) -> bool {
     let entry = match Entry::parse(line) {
         Ok(entry) => entry,
-        Err(flaw) => return complain(format_args!("not an event: {}", escape::line(&flaw.detail))),
+        Err(flaw) => {
+            complain(format_args!("not an event: {}", escape::line(&flaw.detail)));
+            return true;
+        }
     };
     let of_session = |wanted: &String| text(entry.payload(), "sessionId") == Some(wanted);
     let of_kind = |wanted: &String| {
-        entry.kind() == wanted
-            || entry
-                .kind()
-                .strip_prefix(wanted)
-                .is_some_and(|rest| rest.starts_with('.'))
+        let rest = entry.kind().strip_prefix(wanted.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
-    if command.session.as_ref().is_none_or(of_session) && command.kind.as_ref().is_none_or(of_kind)
-    {
-        if command.json {
-            say(String::from_utf8_lossy(line));
-        } else {
-            say(for_people(&entry));
-        }
+    let asked = command.session.as_ref().is_none_or(of_session)
+        && command.kind.as_ref().is_none_or(of_kind);
+    if !asked {
+        true
+    } else if command.json {
+        try_say(String::from_utf8_lossy(line))
+    } else {
+        try_say(for_people(&entry))
     }
 }
 

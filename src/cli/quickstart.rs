@@ -26,7 +26,7 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
     say("a scripted session under your policy (nothing is run; nobody is asked):");
     say("");
     let asked = Asked::resolve(home, scripted_run())?;
-    let code = run::session(home, &asked, Arc::new(Terminal::unattended()))?;
+    let code = run::session(home, &asked, &Arc::new(Terminal::unattended()))?;
     say("");
     let journal = home.journal().log;
     let verified = verify_report::run(

@@ -74,8 +74,13 @@ pub type Outcome = Result<u8, Failure>;
 
 /// A line on standard output. A reader who went away is no failure.
 pub fn say(line: impl Display) {
+    try_say(line);
+}
+
+/// A line on standard output; false when nobody reads it any more.
+pub fn try_say(line: impl Display) -> bool {
     let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    writeln!(out, "{line}").and_then(|()| out.flush()).is_ok()
 }
 
 /// A line on standard error.

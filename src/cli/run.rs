@@ -91,11 +91,11 @@ enum Event {
 
 pub(super) fn run(home: &Home, run: Run) -> Outcome {
     let asked = Asked::resolve(home, run)?;
-    session(home, &asked, Arc::new(Terminal::find()))
+    session(home, &asked, &Arc::new(Terminal::find()))
 }
 
 /// Runs a session whose questions go to `terminal`.
-pub(super) fn session(home: &Home, asked: &Asked, terminal: Arc<Terminal>) -> Outcome {
+pub(super) fn session(home: &Home, asked: &Asked, terminal: &Arc<Terminal>) -> Outcome {
     let policy = load_policy(home)?;
     let script = read_script(asked)?;
     let screen = Arc::new(screen());
@@ -122,7 +122,7 @@ fn governed(
     policy: &Policy,
     journal: &Handle,
     screen: Arc<Screen>,
-    terminal: Arc<Terminal>,
+    terminal: &Arc<Terminal>,
 ) -> Outcome {
     let unrecorded = |error: String| Failure::broken(error, "agp doctor --check journal");
     lease::reap(home, journal).map_err(unrecorded)?;
@@ -155,9 +155,9 @@ fn governed(
         session: session.clone(),
         journal: journal.clone(),
         screen,
-        channel: channel_of(asked, &terminal),
+        channel: channel_of(asked, terminal),
         approval_deadline: asked.approval_deadline,
-        notices: notices(asked, &terminal),
+        notices: notices(asked, terminal),
         broken: broken_to(&events, &stop),
         policy: policy.clone(),
     }));
@@ -191,7 +191,7 @@ fn governed(
         .then(|| Server::start(&socket, governor.clone()))
         .transpose()
         .map_err(|error| unrecorded(format!("{}: {error}", socket.display())))?;
-    let harness = drive(intendant, events, Arc::clone(&terminal), raw)
+    let harness = drive(intendant, events, Arc::clone(terminal), raw)
         .map_err(|error| unrecorded(error.to_string()))?;
     let end = wait(&happened, &stop);
     // No call is decided behind the session's record: whoever is still being asked is told no.
@@ -479,6 +479,11 @@ fn screen() -> Screen {
         ));
     }
     screen
+}
+
+fn task_secret(asked: &Asked, screen: &Screen) -> Option<String> {
+    let task = Map::from_iter([("task".to_owned(), json!(asked.task))]);
+    screen.secret_in(&task).map(str::to_owned)
 }
 
 fn open_journal(home: &Home, screen: &Arc<Screen>) -> Result<Journal, Failure> {
