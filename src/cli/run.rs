@@ -137,6 +137,13 @@ fn governed(
             Err(error) => unrecorded(error.to_string()),
         }
     };
+    if let Some(name) = task_secret(asked, &screen) {
+        let problem = format!("the task quotes the value of {name}, which must not be journaled");
+        return Err(refuse(Failure::refused(
+            problem,
+            "ask for the work without the secret",
+        )));
+    }
     let lease = Lease::take(home, &session).map_err(|error| {
         refuse(Failure::refused(
             error,
