@@ -18,6 +18,9 @@ macro_rules! codes {
         pub enum Code { $($(#[$doc])* $name,)* }
 
         impl Code {
+            /// Every code, in the order of the format document.
+            pub const ALL: &'static [Code] = &[$(Code::$name,)*];
+
             /// The stable text of the code.
             #[must_use]
             pub fn as_str(self) -> &'static str {
