@@ -4,11 +4,13 @@
 //! signatures; the chunks' results are joined in order, where the chain between them is checked.
 //! Memory is a few chunks, whatever the log's size.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -88,8 +90,9 @@ pub fn verify(log: &Path, key: &PublicKey) -> io::Result<Report> {
 pub fn verify_with(log: &Path, key: &PublicKey, workers: usize) -> io::Result<Report> {
     let paths = Paths::of(log);
     // The head first: the log only grows, so a live journal is never taken for a cut one.
-    let mut file = File::open(&paths.log)?;
+    let file = File::open(&paths.log)?;
     let head = HeadText::read(&paths.head)?;
+    let end = settled_end(&file)?;
     let mut joiner = Joiner::new(key, head.seq());
     thread::scope(|scope| {
         let mut lanes = Vec::new();
@@ -99,7 +102,7 @@ pub fn verify_with(log: &Path, key: &PublicKey, workers: usize) -> io::Result<Re
             scope.spawn(move || check_all(&work, &results));
             lanes.push((chunks, done));
         }
-        let mut reader = Chunker::new(&mut file);
+        let mut reader = Chunker::new(file.take(end));
         let (mut sent, mut joined) = (0_usize, 0_usize);
         loop {
             let lines = reader.next_chunk()?;
@@ -131,6 +134,41 @@ pub fn verify_with(log: &Path, key: &PublicKey, workers: usize) -> io::Result<Re
         }
     })?;
     Ok(joiner.finish(&head))
+}
+
+/// How long a write that is under way is waited for; one takes milliseconds.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the log ends for this verification.
+///
+/// A live journal's last write may be visible in part, which is no torn line: while its writer
+/// holds the lock, its end is waited for. What comes later belongs to the next verification.
+fn settled_end(file: &File) -> io::Result<u64> {
+    if !file.metadata()?.is_file() {
+        return Ok(u64::MAX);
+    }
+    let asked = Instant::now();
+    loop {
+        let length = file.metadata()?.len();
+        let mut last = [b'\n'];
+        if length > 0 && file.read_at(&mut last, length - 1)? == 0 {
+            continue;
+        }
+        if last == [b'\n'] || asked.elapsed() > WRITE_PATIENCE {
+            return Ok(length);
+        }
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
+            // Nobody writes, or the file system has no locks: it is as it will stay.
+            outcome => {
+                let length = file.metadata()?.len();
+                if outcome.is_ok() {
+                    file.unlock()?;
+                }
+                return Ok(length);
+            }
+        }
+    }
 }
 
 /// Whole lines, the last possibly torn.
