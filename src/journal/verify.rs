@@ -196,6 +196,11 @@ impl<R: Read> Chunker<R> {
 
     fn next_chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut buffer = std::mem::take(&mut self.rest);
+        // Behind a dropped line there may be whole ones.
+        if let Some(at) = buffer.iter().rposition(|byte| *byte == b'\n') {
+            self.rest = buffer.split_off(at + 1);
+            return Ok(Some(buffer));
+        }
         // A chunk grows past its usual size only to hold one long line, and then to one byte
         // over the longest allowed: the rest of such a line is dropped unread.
         loop {
