@@ -467,6 +467,10 @@ impl Joiner {
             let detail = "there is no head beside the journal, so a cut could not be seen";
             return Some(Flaw::new(Code::HeadMissing, detail));
         };
+        if bytes.len() as u64 > limits::SMALL_FILE_BYTES {
+            let detail = "the head is larger than any head";
+            return Some(Flaw::new(Code::HeadInvalid, detail));
+        }
         // The head is signed with the key of its event, or, when that event is a rotation that
         // the head was rewritten after, with the key in force since.
         let signer = self.at_head.as_ref().map_or(&self.key, |(_, key)| key);
@@ -556,7 +560,7 @@ impl HeadText {
         let mut bytes = Vec::new();
         match File::open(path) {
             Ok(file) => file
-                .take(limits::SMALL_FILE_BYTES)
+                .take(limits::SMALL_FILE_BYTES + 1)
                 .read_to_end(&mut bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Self { bytes: None });
