@@ -5,7 +5,7 @@
 //! doing, and refuses the start.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -137,6 +137,22 @@ pub(super) fn open_tail(
         position,
         recovered,
     })
+}
+
+/// Refuses a head whose log is gone, before opening would make a new log in its place.
+///
+/// The head is looked at first: a log is always made before its head.
+pub(super) fn check_not_removed(paths: &Paths) -> Result<(), OpenError> {
+    if fs::symlink_metadata(&paths.head).is_err() {
+        return Ok(());
+    }
+    match fs::symlink_metadata(&paths.log) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenError::Damaged {
+            path: paths.log.clone(),
+            problem: "it is gone, but its head is still there".into(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn at(entry: &Entry, bytes: u64) -> Position {

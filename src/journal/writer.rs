@@ -132,6 +132,7 @@ impl Journal {
             error,
         };
         durable::private_dir(&durable::parent(&paths.log)).map_err(io_error)?;
+        recover::check_not_removed(paths)?;
         let file = durable::open_log(&paths.log).map_err(io_error)?;
         file.lock().map_err(io_error)?;
         let found = recover::open_tail(&file, paths, key.public(), retired);
