@@ -10,6 +10,9 @@ pub const FRAME_BYTES: usize = 1 << 20;
 /// a line never needs more.
 pub const LINE_BYTES: usize = 1 << 20;
 
+/// Levels of arrays and objects that a JSON text may nest: what the strict reader reads.
+pub const JSON_DEPTH: usize = 127;
+
 /// Calls being decided at the same time, approvals waiting included.
 pub const CALLS_IN_FLIGHT: usize = 64;
 

@@ -1,7 +1,7 @@
 //! JSON read strictly: two readers that disagree about a text are an attack.
 //!
 //! Refused, beyond what RFC 8259 refuses: duplicate names at any depth, lone surrogates, numbers
-//! outside an IEEE 754 double, trailing bytes, a byte-order mark, nesting beyond 128 levels.
+//! outside an IEEE 754 double, trailing bytes, a byte-order mark, nesting beyond 127 levels.
 
 use std::fmt;
 
@@ -114,6 +114,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
 #[cfg(test)]
 mod tests {
     use super::from_slice;
+    use crate::contracts::limits;
 
     #[test]
     fn refuses_what_another_reader_could_read_otherwise() {
@@ -139,8 +140,9 @@ mod tests {
                 String::from_utf8_lossy(bytes)
             );
         }
-        let deep = "[".repeat(200) + &"]".repeat(200);
-        assert!(from_slice(deep.as_bytes()).is_err());
+        let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert!(from_slice(nested(limits::JSON_DEPTH).as_bytes()).is_ok());
+        assert!(from_slice(nested(limits::JSON_DEPTH + 1).as_bytes()).is_err());
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub enum AppendError {
     Poisoned(String),
     /// The value of this known secret stands in the event.
     Secret(String),
-    /// The event does not fit a line.
+    /// The event does not fit a line: it is too long, or nested deeper than readers go.
     TooLong,
     /// The journal thread has stopped.
     Closed,
@@ -312,7 +312,7 @@ impl Writer {
                 return Err(AppendError::Secret(name.to_owned()));
             }
             redact::redact_tokens(&mut draft.payload);
-            if jcs::canonical_object(&draft.payload).len() > limits::LINE_BYTES - ENVELOPE_BYTES {
+            if !fits_a_line(draft) {
                 return Err(AppendError::TooLong);
             }
         }
@@ -433,8 +433,27 @@ impl Writer {
     }
 }
 
-/// More than the envelope around a payload can take.
+/// More than the envelope can take, without the payload and the human it may name.
 const ENVELOPE_BYTES: usize = 2048;
+
+/// Whether the event can be read again: what no reader takes would damage the journal for good.
+fn fits_a_line(draft: &Draft) -> bool {
+    let named = draft.on_behalf_of.as_deref().unwrap_or_default();
+    let bytes = jcs::canonical_object(&draft.payload).len() + jcs::canonical(&named.into()).len();
+    // The envelope and the payload itself are two of the levels.
+    let mut values = draft.payload.values();
+    bytes <= limits::LINE_BYTES - ENVELOPE_BYTES
+        && values.all(|value| nests_within(value, limits::JSON_DEPTH - 2))
+}
+
+fn nests_within(value: &Value, levels: usize) -> bool {
+    let inner = |value: &Value| levels > 0 && nests_within(value, levels - 1);
+    match value {
+        Value::Array(items) => levels > 0 && items.iter().all(inner),
+        Value::Object(map) => levels > 0 && map.values().all(inner),
+        _ => true,
+    }
+}
 
 fn answer(
     reply: &SyncSender<Result<Vec<Receipt>, AppendError>>,
