@@ -298,9 +298,7 @@ fn mend(
 ) -> io::Result<Option<Map<String, Value>>> {
     let mut payload = Map::new();
     if extent.torn > 0 {
-        let aside = move_torn_aside(file, paths, extent)?;
-        payload.insert("tornBytes".into(), json!(extent.torn));
-        payload.insert("tornFile".into(), json!(aside.display().to_string()));
+        payload = move_torn_aside(file, paths, extent)?;
     }
     if position.seq > covered {
         payload.insert("headSeq".into(), json!(covered));
@@ -310,11 +308,12 @@ fn mend(
 }
 
 /// Copies the bytes after the last newline to `<log>.torn-<time>`, durably, then cuts them off.
+/// Gives what there is to report of it.
 pub(super) fn move_torn_aside(
     file: &File,
     paths: &Paths,
     extent: tail::Extent,
-) -> io::Result<PathBuf> {
+) -> io::Result<Map<String, Value>> {
     let mut torn = vec![0; usize::try_from(extent.torn).unwrap_or_default()];
     file.read_exact_at(&mut torn, extent.complete)?;
     let stamp: String = timestamp::rfc3339(SystemTime::now())
@@ -327,5 +326,8 @@ pub(super) fn move_torn_aside(
     durable::create_new(&aside, 0o600, &torn)?;
     file.set_len(extent.complete)?;
     file.sync_all()?;
-    Ok(aside)
+    let mut payload = Map::new();
+    payload.insert("tornBytes".into(), json!(extent.torn));
+    payload.insert("tornFile".into(), json!(aside.display().to_string()));
+    Ok(payload)
 }

@@ -330,7 +330,9 @@ impl Writer {
     }
 
     fn write_locked(&mut self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, String> {
-        self.catch_up()?;
+        if let Some(mended) = self.catch_up()? {
+            self.write_batch(vec![Draft::new(Kind::JournalRecovered, mended)])?;
+        }
         let single_first = self.position.seq == 0 && drafts.len() > 1;
         if single_first {
             let mut drafts = drafts.into_iter();
@@ -403,8 +405,9 @@ impl Writer {
             .collect()
     }
 
-    /// Takes in what other processes have appended since, under the lock.
-    fn catch_up(&mut self) -> Result<(), String> {
+    /// Takes in what other processes have appended since, under the lock. Gives the payload of the
+    /// `journal.recovered` event when one of them died in the middle of its write.
+    fn catch_up(&mut self) -> Result<Option<Map<String, Value>>, String> {
         let log = self.paths.log.display();
         let stat = |error: io::Error| format!("{log}: {error}");
         if !durable::is_same_file(&self.file, &self.paths.log).map_err(stat)? {
@@ -412,16 +415,12 @@ impl Writer {
         }
         let length = self.file.metadata().map_err(stat)?.len();
         if length == self.position.bytes {
-            return Ok(());
+            return Ok(None);
         }
         if length < self.position.bytes {
             return Err(format!("{log} was cut"));
         }
         let extent = tail::extent(&self.file).map_err(stat)?;
-        if extent.torn > 0 {
-            // Its writer died in the middle of the write; it holds the lock no more.
-            recover::move_torn_aside(&self.file, &self.paths, extent).map_err(stat)?;
-        }
         let mut position = self.position;
         for text in Forward::new(&self.file, position.bytes, extent.complete) {
             let text = text.map_err(stat)?;
@@ -429,7 +428,11 @@ impl Writer {
                 .map_err(|flaw| format!("{log}: after event {}: {}", position.seq, flaw.detail))?;
         }
         self.position = position;
-        Ok(())
+        if extent.torn == 0 {
+            return Ok(None);
+        }
+        let mended = recover::move_torn_aside(&self.file, &self.paths, extent);
+        mended.map(Some).map_err(stat)
     }
 }
 
