@@ -16,10 +16,11 @@ use serde_json::{Map, Value, json};
 use crate::contracts::ids::Sha256;
 use crate::contracts::{limits, timestamp};
 
-use super::entry::{Entry, Flaw};
+use super::entry::{Code, Entry, Flaw};
 use super::head::Head;
 use super::key::PublicKey;
 use super::tail::{self, Backward, Forward};
+use super::verify::rotation;
 use super::{Paths, durable};
 
 /// Why a journal was not opened.
@@ -95,7 +96,7 @@ pub(super) fn open_tail(
 
     let position = match (&head, &last) {
         (None, None) => Position::default(),
-        (Some(head), None) => {
+        (Some((head, _)), None) => {
             return Err(damaged(format!(
                 "it is empty, but its head names event {}",
                 head.seq
@@ -110,15 +111,16 @@ pub(super) fn open_tail(
                 problem: "the head is missing, so a cut of the journal could not be seen".into(),
             });
         }
-        (Some(head), Some(last)) if last.seq < head.seq => {
+        (Some((head, _)), Some(last)) if last.seq < head.seq => {
             return Err(damaged(format!(
                 "it ends at event {}, but its head names event {}: events were cut off",
                 last.seq, head.seq
             )));
         }
-        (Some(head), Some(last)) => {
+        (Some((head, signer)), Some(last)) => {
             if last.seq > head.seq {
-                check_beyond(file, extent.complete, head, key).map_err(|fault| match fault {
+                let checked = check_beyond(file, extent.complete, (head, signer), key);
+                checked.map_err(|fault| match fault {
                     Fault::Io(error) => log_io(error),
                     Fault::Wrong(problem) => damaged(problem),
                 })?;
@@ -131,7 +133,7 @@ pub(super) fn open_tail(
             at(last, extent.complete)
         }
     };
-    let covered = head.map_or(0, |head| head.seq);
+    let covered = head.map_or(0, |(head, _)| head.seq);
     let recovered = mend(file, paths, extent, covered, position).map_err(log_io)?;
     Ok(Tail {
         position,
@@ -167,7 +169,7 @@ fn read_head(
     paths: &Paths,
     key: &PublicKey,
     retired: &[PublicKey],
-) -> Result<Option<Head>, OpenError> {
+) -> Result<Option<(Head, PublicKey)>, OpenError> {
     let bytes = match durable::read_bounded(&paths.head, limits::SMALL_FILE_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -178,13 +180,12 @@ fn read_head(
             });
         }
     };
-    let mut outcome = Head::read(&bytes, key);
-    for old in retired {
-        // A crash between a rotation's event and its head leaves a head of the old key.
-        if outcome.is_err() {
-            outcome = Head::read(&bytes, old);
-        }
-    }
+    let first = Head::read(&bytes, key).map(|head| (head, key.clone()));
+    // After a rotation the head is the old key's until the new one has written.
+    let mut older = retired
+        .iter()
+        .map(|old| Head::read(&bytes, old).map(|head| (head, old.clone())));
+    let outcome = first.or_else(|flaw| older.find(Result::is_ok).unwrap_or(Err(flaw)));
     outcome.map(Some).map_err(|flaw| OpenError::Damaged {
         path: paths.head.clone(),
         problem: flaw.detail,
@@ -210,22 +211,26 @@ fn last_entry(
         problem: format!("its last event is wrong: {}", flaw.detail),
     };
     let entry = Entry::parse(&line).map_err(|flaw| damaged(&flaw))?;
-    if rotates_to(&entry, key)
-        && retired
-            .iter()
-            .any(|old| entry.check_content(old).is_empty())
-    {
-        return Ok(Some(entry));
+    let Some(named) = rotation(&entry) else {
+        return match entry.check_content(key).first() {
+            Some(flaw) => Err(damaged(flaw)),
+            None => Ok(Some(entry)),
+        };
+    };
+    if !signed_by_any(&entry, key, retired) {
+        let detail = "signature does not verify";
+        return Err(damaged(&Flaw::new(Code::Signature, detail)));
     }
-    match entry.check_content(key).first() {
-        Some(flaw) => Err(damaged(flaw)),
-        None => Ok(Some(entry)),
+    if named.as_ref() != Ok(key) {
+        let detail = "it hands the journal over to another key";
+        return Err(damaged(&Flaw::new(Code::Rotation, detail)));
     }
+    Ok(Some(entry))
 }
 
-/// Whether an event hands the journal over to `key`.
-pub(super) fn rotates_to(entry: &Entry, key: &PublicKey) -> bool {
-    super::verify::rotation(entry).is_some_and(|named| named.as_ref() == Ok(key))
+fn signed_by_any(entry: &Entry, key: &PublicKey, retired: &[PublicKey]) -> bool {
+    let mut keys = retired.iter().chain([key]);
+    keys.any(|key| entry.check_content(key).is_empty())
 }
 
 enum Fault {
@@ -233,8 +238,15 @@ enum Fault {
     Wrong(String),
 }
 
-/// Verifies the events beyond the head, which only the crash between two writes explains.
-fn check_beyond(file: &File, end: u64, head: &Head, key: &PublicKey) -> Result<(), Fault> {
+/// Verifies the events beyond the head, which only the crash between two writes explains. They
+/// may hand the journal over, from the key that signed the head to the one in force.
+fn check_beyond(
+    file: &File,
+    end: u64,
+    (head, signer): (&Head, &PublicKey),
+    key: &PublicKey,
+) -> Result<(), Fault> {
+    let mut signer = signer.clone();
     let mut start = None;
     for line in Backward::new(file, end) {
         let (offset, line) = line.map_err(Fault::Io)?;
@@ -245,6 +257,9 @@ fn check_beyond(file: &File, end: u64, head: &Head, key: &PublicKey) -> Result<(
                     "event {} is not the one its head names",
                     head.seq
                 )));
+            }
+            if let Some(Ok(next)) = rotation(&entry) {
+                signer = next;
             }
             start = Some(offset + line.len() as u64 + 1);
             break;
@@ -262,23 +277,24 @@ fn check_beyond(file: &File, end: u64, head: &Head, key: &PublicKey) -> Result<(
     };
     for line in Forward::new(file, start, end) {
         let line = line.map_err(Fault::Io)?;
-        follow(&mut position, &line, key).map_err(|flaw| Fault::Wrong(flaw.detail))?;
+        let entry =
+            check_next(&position, &line, &signer).map_err(|flaw| Fault::Wrong(flaw.detail))?;
+        if let Some(Ok(next)) = rotation(&entry) {
+            signer = next;
+        }
+        position = at(&entry, position.bytes + line.len() as u64 + 1);
     }
-    Ok(())
+    if signer == *key {
+        Ok(())
+    } else {
+        Err(Fault::Wrong("it was handed over to another key".into()))
+    }
 }
 
 /// Checks that a line is the next event, and moves the position behind it.
 pub(super) fn follow(position: &mut Position, line: &[u8], key: &PublicKey) -> Result<(), Flaw> {
-    use super::entry::Code;
-    let entry = Entry::parse(line)?;
-    if entry.seq != position.seq + 1 || entry.prev != position.hash {
-        let detail = format!("event {} does not follow event {}", entry.seq, position.seq);
-        return Err(Flaw::new(Code::Sequence, detail));
-    }
-    if let Some(flaw) = entry.check_content(key).into_iter().next() {
-        return Err(flaw);
-    }
-    if super::verify::rotation(&entry).is_some() {
+    let entry = check_next(position, line, key)?;
+    if rotation(&entry).is_some() {
         return Err(Flaw::new(
             Code::Rotation,
             "another process rotated the signing key",
@@ -286,6 +302,18 @@ pub(super) fn follow(position: &mut Position, line: &[u8], key: &PublicKey) -> R
     }
     *position = at(&entry, position.bytes + line.len() as u64 + 1);
     Ok(())
+}
+
+fn check_next(position: &Position, line: &[u8], key: &PublicKey) -> Result<Entry, Flaw> {
+    let entry = Entry::parse(line)?;
+    if entry.seq != position.seq + 1 || entry.prev != position.hash {
+        let detail = format!("event {} does not follow event {}", entry.seq, position.seq);
+        return Err(Flaw::new(Code::Sequence, detail));
+    }
+    match entry.check_content(key).into_iter().next() {
+        Some(flaw) => Err(flaw),
+        None => Ok(entry),
+    }
 }
 
 /// Moves a torn last line aside and tells what was mended.

@@ -303,11 +303,11 @@ impl Writer {
     }
 
     /// Refuses what must not be written, and takes token-shaped strings out of the rest.
-    fn admit(&self, drafts: &mut [Draft]) -> Result<(), AppendError> {
+    fn admit(&mut self, drafts: &mut [Draft]) -> Result<(), AppendError> {
         if let Some(why) = &self.poison {
             return Err(AppendError::Poisoned(why.clone()));
         }
-        for draft in drafts {
+        for draft in drafts.iter_mut() {
             if let Some(name) = self.screen.secret_in(&draft.payload) {
                 return Err(AppendError::Secret(name.to_owned()));
             }
@@ -315,6 +315,10 @@ impl Writer {
             if !fits_a_line(draft) {
                 return Err(AppendError::TooLong);
             }
+        }
+        if drafts.iter().any(|draft| draft.kind == Kind::KeyRotated) {
+            // It is the last event that this key signs; what comes behind it is refused.
+            self.poison = Some("the signing key was rotated".into());
         }
         Ok(())
     }
