@@ -51,6 +51,10 @@ pub const JOURNALED_STRING_BYTES: usize = 2048;
 /// Bytes of all arguments of one call that a journal event keeps, canonical form.
 pub const JOURNALED_ARGS_BYTES: usize = 64 << 10;
 
+/// Levels of nesting in one argument: what is journaled around it must still be readable by
+/// every JSON reader, which stop at 128 or earlier.
+pub const ARGS_DEPTH: usize = 64;
+
 /// Bytes of a policy file.
 pub const POLICY_BYTES: u64 = 8 << 20;
 /// Rules in a policy: a decision walks all of them.

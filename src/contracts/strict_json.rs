@@ -33,6 +33,17 @@ pub fn parse<T: de::DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Err
     }
 }
 
+/// Whether arrays and objects stand within each other at most `levels` deep in a value.
+#[must_use]
+pub fn nests_within(value: &Value, levels: usize) -> bool {
+    let inner = |value: &Value| levels > 0 && nests_within(value, levels - 1);
+    match value {
+        Value::Array(items) => levels > 0 && items.iter().all(inner),
+        Value::Object(map) => levels > 0 && map.values().all(inner),
+        _ => true,
+    }
+}
+
 /// A [`Value`] whose objects were seen to have no duplicate names.
 struct Strict(Value);
 

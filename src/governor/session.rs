@@ -12,9 +12,9 @@ use crate::contracts::call::ToolCall;
 use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::{MessageId, SessionId};
-use crate::contracts::limits;
 use crate::contracts::sandbox::{Execution, SandboxError};
 use crate::contracts::verdict::Verdict;
+use crate::contracts::{limits, strict_json};
 use crate::gateway::server::{CallReport, Gate, Peer};
 use crate::journal::redact::Screen;
 use crate::journal::{self, Handle, Receipt};
@@ -142,6 +142,15 @@ impl Governor {
     pub(super) fn refusal(&self, call: &ToolCall) -> Option<Verdict> {
         if !(1..=limits::TOOL_NAME_BYTES).contains(&call.tool.len()) {
             return Some(Verdict::refused("the tool's name is empty or too long"));
+        }
+        if !call
+            .args
+            .values()
+            .all(|value| strict_json::nests_within(value, limits::ARGS_DEPTH))
+        {
+            return Some(Verdict::refused(
+                "the arguments are nested too deep to be recorded",
+            ));
         }
         let named = Map::from_iter([("tool".to_owned(), json!(call.tool))]);
         let screen = &self.terms.screen;

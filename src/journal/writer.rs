@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::Sha256;
-use crate::contracts::{limits, timestamp};
+use crate::contracts::{limits, strict_json, timestamp};
 
 use super::head::Head;
 use super::key::{PublicKey, SigningKey};
@@ -450,16 +450,7 @@ fn fits_a_line(draft: &Draft) -> bool {
     // The envelope and the payload itself are two of the levels.
     let mut values = draft.payload.values();
     bytes <= limits::LINE_BYTES - ENVELOPE_BYTES
-        && values.all(|value| nests_within(value, limits::JSON_DEPTH - 2))
-}
-
-fn nests_within(value: &Value, levels: usize) -> bool {
-    let inner = |value: &Value| levels > 0 && nests_within(value, levels - 1);
-    match value {
-        Value::Array(items) => levels > 0 && items.iter().all(inner),
-        Value::Object(map) => levels > 0 && map.values().all(inner),
-        _ => true,
-    }
+        && values.all(|value| strict_json::nests_within(value, limits::JSON_DEPTH - 2))
 }
 
 fn answer(

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use agp::contracts::event::{Draft, Kind};
@@ -69,8 +70,8 @@ impl Key {
 }
 
 /// The one place where tests make a screen.
-pub(crate) fn screen() -> Screen {
-    Screen
+pub(crate) fn screen() -> Arc<Screen> {
+    Arc::new(Screen::new(&[]))
 }
 
 pub(crate) fn open(paths: &Paths, key: &Key) -> Result<(Journal, Opened), OpenError> {
