@@ -1,8 +1,11 @@
 //! The governor: what a session decides and records. It names no harness, channel or sandbox.
 
 mod events;
+mod gate;
+mod ledger;
 pub mod mediate;
-pub mod session;
+mod session;
 
+pub use ledger::Census;
 pub use mediate::{Effect, Outcome, mediate};
-pub use session::{Broken, Census, Governor, Notice, Terms};
+pub use session::{Broken, Governor, Notice, Terms};

@@ -1,0 +1,84 @@
+//! The governor behind the gateway: calls come in, reports come back, ids are used once.
+
+use crate::contracts::call::ToolCall;
+use crate::contracts::ids::SessionId;
+use crate::contracts::verdict::Verdict;
+use crate::gateway::server::{CallReport, Gate, Peer};
+use crate::journal;
+
+use super::events;
+use super::ledger::Standing;
+use super::mediate::{Effect, Outcome, mediate};
+use super::session::{Governor, Notice};
+
+impl Governor {
+    /// Sees one call through.
+    ///
+    /// # Errors
+    /// Why there is no outcome; the call did not run, or its result is not recorded.
+    pub fn run_call(&self, call: &ToolCall, effect: &Effect<'_>) -> Result<Outcome, String> {
+        self.ledger.ask(&call.id)?;
+        let outcome = mediate(self, call, effect).map_err(|broken| broken.0);
+        let allowed = matches!(outcome, Ok(Outcome::Executed(_) | Outcome::Released(..)));
+        self.ledger.decide(&call.id, allowed);
+        outcome
+    }
+
+    fn bypassed(&self, report: &CallReport, how: &str) -> Result<(), String> {
+        let session = self.session().as_str();
+        let recorded = self.record(vec![events::bypassed(session, report, how)]);
+        self.break_off(format!("a call of {} {how}", report.tool));
+        recorded.map_err(|error| error.to_string())?;
+        Err(format!("this call {how}"))
+    }
+}
+
+impl Gate for Governor {
+    fn session(&self) -> &SessionId {
+        self.session_id()
+    }
+
+    fn request(&self, call: ToolCall, peer: Peer) -> Result<Verdict, String> {
+        match self.run_call(&call, &Effect::Release(peer))? {
+            Outcome::Denied(verdict) => Ok(verdict),
+            Outcome::Released(verdict, permit) => {
+                // The one place where a permit is spent on words instead of an execution.
+                drop(permit);
+                Ok(verdict)
+            }
+            Outcome::Executed(_) => Err("the call was executed elsewhere".into()),
+        }
+    }
+
+    fn report(&self, report: CallReport, _peer: Peer) -> Result<(), String> {
+        match self.ledger.report(&report.id, report.ok) {
+            Standing::Allowed => {
+                let digest = journal::sha256(report.output.as_bytes());
+                let draft = events::result(self.session().as_str(), &report, digest);
+                self.record(vec![draft])
+                    .map(drop)
+                    .map_err(|error| error.to_string())
+            }
+            Standing::Repeated => Err("this call was reported before".into()),
+            Standing::DeniedAndFailed => Ok(()),
+            Standing::Bypassed(how) => self.bypassed(&report, how),
+        }
+    }
+
+    fn intruded(&self, peer: Option<Peer>, problem: &str) {
+        let who = peer.map_or_else(
+            || "a process".to_owned(),
+            |peer| format!("process {} of user {}", peer.pid, peer.uid),
+        );
+        // Whoever floods the gateway must not flood the operator.
+        match self.next_warning() {
+            Some(true) => self.notice(&Notice::Warning(&format!("gateway: {who}: {problem}"))),
+            Some(false) => {
+                self.notice(&Notice::Warning(
+                    "gateway: further intrusions are not shown",
+                ));
+            }
+            None => {}
+        }
+    }
+}

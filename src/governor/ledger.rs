@@ -1,0 +1,155 @@
+//! The calls of a session: which ids were seen, and what became of them.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::contracts::ids::MessageId;
+use crate::contracts::limits;
+
+/// How many calls there were and what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Calls that asked.
+    pub decided: u64,
+    /// Calls let through.
+    pub allowed: u64,
+    /// Calls refused.
+    pub denied: u64,
+    /// Calls that ran, or are said to have run, without a decision that let them.
+    pub bypassed: u64,
+}
+
+/// What became of a call so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Asked,
+    Allowed,
+    Denied,
+    Reported,
+}
+
+/// What a report about a call means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The call was allowed, and this is its first report.
+    Allowed,
+    /// The call was reported before.
+    Repeated,
+    /// The call was denied, and is said not to have run.
+    DeniedAndFailed,
+    /// The call ran without a decision that let it; says how.
+    Bypassed(&'static str),
+}
+
+#[derive(Default)]
+struct Calls {
+    stages: HashMap<MessageId, Stage>,
+    census: Census,
+}
+
+/// The calls of one session.
+#[derive(Default)]
+pub(super) struct Ledger(Mutex<Calls>);
+
+impl Ledger {
+    /// A worker that panicked holding the lock left the map whole: each change is one insertion.
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn census(&self) -> Census {
+        self.calls().census
+    }
+
+    /// Remembers an id; an id that was seen before is a replay.
+    pub(super) fn ask(&self, id: &MessageId) -> Result<(), String> {
+        let mut calls = self.calls();
+        if calls.stages.contains_key(id) {
+            return Err("this call's id was used before".into());
+        }
+        if calls.stages.len() >= limits::CALLS_PER_SESSION {
+            return Err(format!(
+                "a session makes at most {} calls",
+                limits::CALLS_PER_SESSION
+            ));
+        }
+        calls.stages.insert(id.clone(), Stage::Asked);
+        Ok(())
+    }
+
+    pub(super) fn decide(&self, id: &MessageId, allowed: bool) {
+        let mut calls = self.calls();
+        calls.census.decided += 1;
+        if allowed {
+            calls.census.allowed += 1;
+        } else {
+            calls.census.denied += 1;
+        }
+        let stage = if allowed {
+            Stage::Allowed
+        } else {
+            Stage::Denied
+        };
+        calls.stages.insert(id.clone(), stage);
+    }
+
+    /// Takes a report in: whether the call may have run at all.
+    pub(super) fn report(&self, id: &MessageId, ok: bool) -> Standing {
+        let mut calls = self.calls();
+        let standing = match calls.stages.get(id) {
+            Some(Stage::Allowed) => Standing::Allowed,
+            Some(Stage::Reported) => Standing::Repeated,
+            // A harness may report that a call it was denied has failed: it did not run.
+            Some(Stage::Denied) if !ok => Standing::DeniedAndFailed,
+            Some(Stage::Denied) => Standing::Bypassed("ran although it was denied"),
+            Some(Stage::Asked) => Standing::Bypassed("ran before it was decided"),
+            None => Standing::Bypassed("ran without having asked"),
+        };
+        match standing {
+            Standing::Allowed => {
+                calls.stages.insert(id.clone(), Stage::Reported);
+            }
+            Standing::Bypassed(_) => calls.census.bypassed += 1,
+            Standing::Repeated | Standing::DeniedAndFailed => {}
+        }
+        standing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_stands_or_falls_with_the_decision_before_it() {
+        let ledger = Ledger::default();
+        let id = |text: &str| MessageId::new(text).unwrap();
+        assert!(matches!(
+            ledger.report(&id("never"), true),
+            Standing::Bypassed(_)
+        ));
+        ledger.ask(&id("a")).unwrap();
+        assert!(ledger.ask(&id("a")).is_err());
+        assert!(matches!(
+            ledger.report(&id("a"), true),
+            Standing::Bypassed(_)
+        ));
+        ledger.decide(&id("a"), true);
+        assert_eq!(ledger.report(&id("a"), true), Standing::Allowed);
+        assert_eq!(ledger.report(&id("a"), true), Standing::Repeated);
+        ledger.ask(&id("b")).unwrap();
+        ledger.decide(&id("b"), false);
+        assert_eq!(ledger.report(&id("b"), false), Standing::DeniedAndFailed);
+        assert!(matches!(
+            ledger.report(&id("b"), true),
+            Standing::Bypassed(_)
+        ));
+        let census = Census {
+            decided: 2,
+            allowed: 1,
+            denied: 1,
+            bypassed: 3,
+        };
+        assert_eq!(ledger.census(), census);
+    }
+}
