@@ -1,5 +1,6 @@
 //! The verifier against damaged journals: what is found, where, and under which code.
 
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -791,13 +792,17 @@ fn a_detail_that_quotes_a_journal_cannot_steer_a_terminal() {
     );
 }
 
-#[test]
-fn the_format_document_lists_every_code_and_every_kind() {
-    let text = fs::read_to_string(concat!(
+fn format_document() -> String {
+    fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/docs/journal-format.md"
     ))
-    .unwrap();
+    .unwrap()
+}
+
+#[test]
+fn the_format_document_lists_every_code_and_every_kind() {
+    let text = format_document();
     let table = |heading: &str| -> Vec<String> {
         text.split(&format!("\n## {heading}\n"))
             .nth(1)
@@ -815,4 +820,31 @@ fn the_format_document_lists_every_code_and_every_kind() {
         .map(|kind| kind.as_str())
         .collect();
     assert_eq!(table("Kinds"), kinds);
+}
+
+/// The fenced block of that name in the format document, which ends without a line's end.
+fn quoted<'a>(document: &'a str, name: &str) -> &'a str {
+    let start = format!("\n```{name}\n");
+    let body = document.split(&start).nth(1).unwrap();
+    body.split("\n```\n").next().unwrap()
+}
+
+#[test]
+fn the_example_in_the_format_document_verifies() {
+    let text = format_document();
+    let scratch = Scratch::new("example");
+    let paths = scratch.paths();
+    let key = scratch.dir().join("key.pub");
+    fs::write(&paths.log, quoted(&text, "journal").to_owned() + "\n").unwrap();
+    fs::write(&paths.head, format!("{:256}", quoted(&text, "head"))).unwrap();
+    fs::write(&key, quoted(&text, "key")).unwrap();
+    let output = agp_verify(&[paths.log.to_str().unwrap(), "--key", key.to_str().unwrap()]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said.trim_end(), quoted(&text, "verdict"));
+    assert_eq!(output.status.code(), Some(0));
+
+    let signed = quoted(&text, "signed").as_bytes();
+    let digest = ring::digest::digest(&ring::digest::SHA256, signed);
+    let hash = data_encoding::HEXLOWER.encode(digest.as_ref());
+    assert_eq!(support::events(&paths.log)[1]["hash"], json!(hash));
 }

@@ -1,5 +1,6 @@
 //! The writer: concurrent appends, crashes at every moment, recovery, and what it refuses.
 
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

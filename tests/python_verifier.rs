@@ -1,5 +1,6 @@
 //! An independent verifier, written from the format document alone, agrees with ours.
 
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
