@@ -161,6 +161,7 @@ fn journal(home: &Home) -> Result<(Status, String), Failure> {
         return ok("none yet; the first session begins it");
     }
     if lease::live(home) == 0 {
+        super::keygen::settle_rotation(home)?;
         // Opening checks the tail against the head, and mends what a crash left.
         let (journal, _) = Journal::open(
             &paths,
