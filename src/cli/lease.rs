@@ -36,11 +36,14 @@ impl Lease {
         durable::private_dir(&home.sessions())?;
         let directory = runtime_base().join(format!("agp-{session}"));
         let path = home.sessions().join(format!("{session}.lease"));
+        // It gets its name once it is locked and whole: another start must not take it for one
+        // that its process has lost.
+        let unnamed = path.with_extension("new");
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(&path)?;
+            .open(&unnamed)?;
         file.lock()?;
         let terms = Terms {
             session_id: session.clone(),
@@ -49,6 +52,7 @@ impl Lease {
         };
         file.write_all(&serde_json::to_vec(&terms)?)?;
         file.sync_data()?;
+        fs::rename(&unnamed, &path)?;
         fs::DirBuilder::new().mode(0o700).create(&directory)?;
         Ok(Self {
             path,
@@ -108,7 +112,7 @@ pub(super) fn reap(home: &Home, journal: &Handle) -> Result<usize, String> {
         if path
             .extension()
             .is_some_and(|extension| extension == "lease")
-            && is_dead(&path)
+            && let Some(_claimed) = claim_dead(&path)
         {
             reap_one(&path, journal)?;
             reaped += 1;
@@ -117,9 +121,17 @@ pub(super) fn reap(home: &Home, journal: &Handle) -> Result<usize, String> {
     Ok(reaped)
 }
 
-/// Whether nobody holds the lease: its lock went with its process.
-fn is_dead(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| !matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+/// Takes over a lease that nobody holds: its lock went with its process. Holding it keeps other
+/// starts from reaping the same session again.
+fn claim_dead(path: &Path) -> Option<File> {
+    let file = File::open(path).ok()?;
+    if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        return None;
+    }
+    // Without a name it was reaped, or has ended, since it was opened.
+    file.metadata()
+        .is_ok_and(|meta| meta.nlink() > 0)
+        .then_some(file)
 }
 
 /// How many sessions are live.
@@ -134,7 +146,7 @@ pub(super) fn live(home: &Home) -> usize {
             path.extension()
                 .is_some_and(|extension| extension == "lease")
         })
-        .filter(|path| !is_dead(path))
+        .filter(|path| claim_dead(path).is_none())
         .count()
 }
 
