@@ -73,7 +73,8 @@ pub fn main(arguments: &[OsString]) -> u8 {
             0
         }
         Err(early) => {
-            report::complain(early.output.trim_end());
+            report::complain(format_args!("agp: {}", early.output.trim()));
+            report::complain("  to mend it: agp --help, or agp COMMAND --help");
             report::exit::USAGE
         }
     }
@@ -131,7 +132,7 @@ fn verify(command: Verify) -> Outcome {
 }
 
 /// The operator's own key that the journal begins under: after a rotation, a retired one.
-fn first_key(home: &Home, journal: &std::path::Path) -> Result<PathBuf, Failure> {
+pub(super) fn first_key(home: &Home, journal: &std::path::Path) -> Result<PathBuf, Failure> {
     let named =
         log::first_event(journal).and_then(|first| first.text("signing_key_id").map(str::to_owned));
     let retired = named.map(|id| home.retired_keys().join(format!("{id}.pub")));

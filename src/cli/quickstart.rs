@@ -10,7 +10,7 @@ use crate::channels::terminal::Terminal;
 use super::home::Home;
 use super::report::{Outcome, say};
 use super::started::Asked;
-use super::{init, keygen, run, verify_report};
+use super::{arguments, init, keygen, run, verify_report};
 
 /// Scaffold a home, run a scripted session, verify its journal: the whole of agp in a second.
 #[derive(FromArgs)]
@@ -31,7 +31,8 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
     let journal = home.journal().log;
     let verified = verify_report::run(
         &journal,
-        &home.public_key(),
+        // After a rotation, the key that the journal begins under.
+        &arguments::first_key(home, &journal)?,
         false,
         &mut io::stdout().lock(),
         &mut io::stderr().lock(),
