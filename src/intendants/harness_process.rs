@@ -6,11 +6,12 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use crate::bridge::{leash, processes};
+use crate::bridge::processes;
 use crate::contracts::intendant::{HarnessError, HarnessExit};
 use crate::contracts::limits;
 
@@ -213,11 +214,11 @@ fn finish(child: &mut Child, stop: &Stop) -> io::Result<HarnessExit> {
     }
     Ok(match status.code() {
         Some(0) => HarnessExit::Success,
-        Some(code) if code > 128 && code != i32::from(leash::KILLED) => {
-            HarnessExit::Signal(code - 128)
-        }
+        // The leash's own code for what it killed is not among these: it was asked to, above.
+        Some(code) if code > 128 => HarnessExit::Signal(code - 128),
         Some(code) => HarnessExit::Code(code),
-        None => HarnessExit::Stopped,
+        // The leash was killed, and the kernel ended the harness the same way.
+        None => HarnessExit::Signal(status.signal().unwrap_or(0)),
     })
 }
 
