@@ -17,10 +17,15 @@ impl Governor {
     /// # Errors
     /// Why there is no outcome; the call did not run, or its result is not recorded.
     pub fn run_call(&self, call: &ToolCall, effect: &Effect<'_>) -> Result<Outcome, String> {
-        self.ledger.ask(&call.id)?;
-        let outcome = mediate(self, call, effect).map_err(|broken| broken.0);
-        let allowed = matches!(outcome, Ok(Outcome::Executed(_) | Outcome::Released(..)));
-        self.ledger.decide(&call.id, allowed);
+        let fresh = self.ledger.ask(&call.id);
+        let replayed = fresh.is_err();
+        let outcome = mediate(self, call, fresh.err(), effect).map_err(|broken| broken.0);
+        if replayed {
+            self.ledger.refuse_replay();
+        } else {
+            let allowed = matches!(outcome, Ok(Outcome::Executed(_) | Outcome::Released(..)));
+            self.ledger.decide(&call.id, allowed);
+        }
         outcome
     }
 

@@ -93,6 +93,13 @@ impl Ledger {
         calls.stages.insert(id.clone(), stage);
     }
 
+    /// Counts a replay; what became of the first call under its id stays as it is.
+    pub(super) fn refuse_replay(&self) {
+        let mut calls = self.calls();
+        calls.census.decided += 1;
+        calls.census.denied += 1;
+    }
+
     /// Takes a report in: whether the call may have run at all.
     pub(super) fn report(&self, id: &MessageId, ok: bool) -> Standing {
         let mut calls = self.calls();

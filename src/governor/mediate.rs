@@ -32,7 +32,7 @@ pub enum Outcome {
 }
 
 /// Decides a call and sees it through: policy, where needed a human, the journal, and only then
-/// the effect.
+/// the effect. `replay` says why the call's id cannot be decided about, if that is so.
 ///
 /// # Errors
 /// [`Broken`] when a decision or result could not be recorded: the session is over, and the call
@@ -40,15 +40,16 @@ pub enum Outcome {
 pub fn mediate(
     governor: &Governor,
     call: &ToolCall,
+    replay: Option<String>,
     effect: &Effect<'_>,
 ) -> Result<Outcome, Broken> {
     let args_sha256 = journal::args_sha256(&call.args);
     let (events, verdict) = match governor.refusal(call) {
         Some(refusal) => (CallEvents::withheld(call, args_sha256), refusal),
-        None => (
-            CallEvents::new(call, args_sha256),
-            governor.policy_verdict(call),
-        ),
+        None => {
+            let verdict = replay.map_or_else(|| governor.policy_verdict(call), Verdict::refused);
+            (CallEvents::new(call, args_sha256), verdict)
+        }
     };
 
     let mut drafts = vec![events.verdict(&verdict)];
