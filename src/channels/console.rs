@@ -36,6 +36,10 @@ impl Channel for Console {
         "console"
     }
 
+    fn hang_up(&self) {
+        self.terminal.hang_up();
+    }
+
     fn ask(&self, request: &ApprovalRequest<'_>) -> Answer {
         let until = Instant::now() + request.deadline;
         if !self.terminal.is_attended() {
@@ -65,10 +69,14 @@ impl Channel for Console {
                     _ => {}
                 },
                 Typed::Nothing => {
-                    self.terminal.show("no answer in time: denied");
+                    self.terminal.tell("no answer in time: denied");
                     return Answer::TimedOut;
                 }
-                Typed::Closed => return Answer::Unreachable("the terminal was closed".into()),
+                Typed::Closed => {
+                    return Answer::Unreachable(
+                        "the terminal was closed, or the session ended first".into(),
+                    );
+                }
             }
         }
     }
@@ -121,8 +129,10 @@ impl Channel for AutoApprove {
         "console"
     }
 
+    fn hang_up(&self) {}
+
     fn ask(&self, request: &ApprovalRequest<'_>) -> Answer {
-        self.terminal.show(&format!(
+        self.terminal.tell(&format!(
             "WARNING: AGP_AUTO_APPROVE=1 approves {} ({}) with nobody looking",
             escape::line_max(&request.call.tool, 100),
             escape::line(request.verdict.rule_id.as_deref().unwrap_or("no rule")),

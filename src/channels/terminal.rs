@@ -1,10 +1,9 @@
 //! The operator's terminal: live lines and questions share it without running into each other.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -12,16 +11,21 @@ use rustix::termios::{QueueSelector, tcflush};
 
 /// Lines held back while a question stands; beyond it the oldest are dropped and counted.
 const HELD_LINES: usize = 1000;
-/// How soon a question notices that the session is ending.
-const CLOSE_INTERVAL: Duration = Duration::from_millis(100);
 /// Bytes of an answer: a word.
 const ANSWER_BYTES: usize = 64;
 
 #[derive(Default)]
 struct State {
     asking: bool,
-    held: Vec<String>,
+    held: Vec<(Output, String)>,
     dropped: usize,
+}
+
+/// Where a line goes: what the session does, or what agp itself has to say.
+#[derive(Clone, Copy)]
+enum Output {
+    Session,
+    Own,
 }
 
 /// Where the operator reads and, if it is a terminal, answers.
@@ -29,8 +33,16 @@ pub struct Terminal {
     state: Mutex<State>,
     /// One question at a time; those who wait here run against their own deadlines.
     turn: Mutex<()>,
-    input: Option<File>,
-    closed: AtomicBool,
+    input: Option<Input>,
+    /// Dropped when the session is over.
+    open: Mutex<Option<PipeWriter>>,
+}
+
+/// Where answers come from.
+struct Input {
+    tty: File,
+    /// Readable, for it is at its end, once nobody waits for an answer any more.
+    over: PipeReader,
 }
 
 /// What came of a question.
@@ -50,7 +62,7 @@ impl Terminal {
     #[must_use]
     pub fn find() -> Self {
         let stdin = io::stdin();
-        let input = if stdin.is_terminal() && io::stderr().is_terminal() {
+        let tty = if stdin.is_terminal() && io::stderr().is_terminal() {
             stdin.as_fd().try_clone_to_owned().ok().map(File::from)
         } else {
             OpenOptions::new()
@@ -59,11 +71,15 @@ impl Terminal {
                 .open("/dev/tty")
                 .ok()
         };
+        // Without a way to end a question, none is put.
+        let (over, open) = match io::pipe() {
+            Ok((over, open)) => (Some(over), Some(open)),
+            Err(_) => (None, None),
+        };
         Self {
-            state: Mutex::default(),
-            turn: Mutex::default(),
-            input,
-            closed: AtomicBool::new(false),
+            input: tty.zip(over).map(|(tty, over)| Input { tty, over }),
+            open: Mutex::new(open),
+            ..Self::unattended()
         }
     }
 
@@ -74,7 +90,7 @@ impl Terminal {
             state: Mutex::default(),
             turn: Mutex::default(),
             input: None,
-            closed: AtomicBool::new(false),
+            open: Mutex::default(),
         }
     }
 
@@ -84,21 +100,33 @@ impl Terminal {
         self.input.is_some()
     }
 
-    /// Ends the question that stands and refuses further ones: the session is ending.
-    pub fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
+    /// Ends the question that stands and every later one: the session is over.
+    pub fn hang_up(&self) {
+        if let Ok(mut open) = self.open.lock() {
+            *open = None;
+        }
     }
 
-    /// Shows a line, at once or, while a question stands, after it. The line is shown as it is:
-    /// whatever the agent said in it must be escaped before.
+    /// Shows a line of the session's on standard output, at once or, while a question stands,
+    /// after it. The line is shown as it is: whatever the agent said in it must be escaped before.
     pub fn show(&self, line: &str) {
+        self.put(Output::Session, line);
+    }
+
+    /// As [`Self::show`], for agp's own words: on standard error, where a program that reads the
+    /// session's output does not meet them.
+    pub fn tell(&self, line: &str) {
+        self.put(Output::Own, line);
+    }
+
+    fn put(&self, output: Output, line: &str) {
         let Ok(mut state) = self.state.lock() else {
             return;
         };
         if !state.asking {
-            write_out(line);
+            write_out(output, line);
         } else if state.held.len() < HELD_LINES {
-            state.held.push(line.to_owned());
+            state.held.push((output, line.to_owned()));
         } else {
             state.dropped += 1;
         }
@@ -113,27 +141,26 @@ impl Terminal {
         let Ok(_turn) = self.turn.lock() else {
             return Typed::Closed;
         };
-        if self.closed.load(Ordering::SeqCst) {
-            return Typed::Closed;
-        }
         if Instant::now() >= until {
             return Typed::Nothing;
         }
+        if input.is_over() {
+            return Typed::Closed;
+        }
         self.hold(true);
         // Not a terminal any more: reading then says so.
-        let _ = tcflush(input, QueueSelector::IFlush);
+        let _ = tcflush(&input.tty, QueueSelector::IFlush);
         self.write_question(question);
-        let typed = self.read_line(input, until);
+        let typed = input.line(until);
         self.hold(false);
         typed
     }
 
     fn write_question(&self, question: &str) {
         match &self.input {
-            Some(tty) if !io::stderr().is_terminal() => {
+            Some(input) if !io::stderr().is_terminal() => {
                 // Standard error is a file: the question belongs to the terminal.
-                let mut tty: &File = tty;
-                let _ = tty.write_all(question.as_bytes());
+                let _ = (&input.tty).write_all(question.as_bytes());
             }
             _ => {
                 let mut stderr = io::stderr().lock();
@@ -144,20 +171,53 @@ impl Terminal {
         }
     }
 
-    fn read_line(&self, mut input: &File, until: Instant) -> Typed {
+    fn hold(&self, asking: bool) {
+        let Ok(mut state) = self.state.lock() else {
+            return;
+        };
+        state.asking = asking;
+        if !asking {
+            for (output, line) in std::mem::take(&mut state.held) {
+                write_out(output, &line);
+            }
+            let dropped = std::mem::take(&mut state.dropped);
+            if dropped > 0 {
+                let told = format!("({dropped} lines not shown; the journal has them)");
+                write_out(Output::Own, &told);
+            }
+        }
+    }
+}
+
+fn write_out(output: Output, line: &str) {
+    // An operator who closed the output does not stop the session.
+    let _ = match output {
+        Output::Session => {
+            let mut stdout = io::stdout().lock();
+            writeln!(stdout, "{line}").and_then(|()| stdout.flush())
+        }
+        Output::Own => writeln!(io::stderr().lock(), "{line}"),
+    };
+}
+
+impl Input {
+    fn is_over(&self) -> bool {
+        self.wait(Duration::ZERO).1
+    }
+
+    fn line(&self, until: Instant) -> Typed {
         let mut line = Vec::new();
         loop {
             let Some(left) = until.checked_duration_since(Instant::now()) else {
                 return Typed::Nothing;
             };
-            if self.closed.load(Ordering::SeqCst) {
-                return Typed::Closed;
-            }
-            if !readable(input, left.min(CLOSE_INTERVAL)) {
-                continue;
+            match self.wait(left) {
+                (_, true) => return Typed::Closed,
+                (false, false) => continue,
+                (true, false) => {}
             }
             let mut block = [0_u8; ANSWER_BYTES];
-            match input.read(&mut block) {
+            match (&self.tty).read(&mut block) {
                 Ok(0) => return Typed::Closed,
                 Ok(got) => line.extend_from_slice(block.get(..got).unwrap_or_default()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -174,36 +234,20 @@ impl Terminal {
         }
     }
 
-    fn hold(&self, asking: bool) {
-        let Ok(mut state) = self.state.lock() else {
-            return;
+    /// Whether something was typed, and whether the session is over.
+    fn wait(&self, within: Duration) -> (bool, bool) {
+        let timeout = Timespec {
+            tv_sec: i64::try_from(within.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: within.subsec_nanos().into(),
         };
-        state.asking = asking;
-        if !asking {
-            for line in std::mem::take(&mut state.held) {
-                write_out(&line);
-            }
-            let dropped = std::mem::take(&mut state.dropped);
-            if dropped > 0 {
-                write_out(&format!(
-                    "({dropped} lines not shown; the journal has them)"
-                ));
-            }
+        let mut polled = [
+            PollFd::new(&self.tty, PollFlags::IN),
+            PollFd::new(&self.over, PollFlags::IN),
+        ];
+        // Interrupted: the caller comes again.
+        if poll(&mut polled, Some(&timeout)).is_err() {
+            return (false, false);
         }
+        polled.map(|fd| !fd.revents().is_empty()).into()
     }
-}
-
-fn write_out(line: &str) {
-    let mut stdout = io::stdout().lock();
-    // An operator who closed the output does not stop the session.
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-}
-
-fn readable(input: &File, within: Duration) -> bool {
-    let timeout = Timespec {
-        tv_sec: i64::try_from(within.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: within.subsec_nanos().into(),
-    };
-    let mut polled = [PollFd::new(input, PollFlags::IN)];
-    matches!(poll(&mut polled, Some(&timeout)), Ok(ready) if ready > 0)
 }

@@ -203,10 +203,10 @@ fn governed(
     let end = wait(&happened, &stop);
     // No call is decided behind the session's record: whoever is still being asked is told no.
     let _ = harness.join();
-    terminal.close();
+    governor.hang_up();
     drop(gateway);
     signals.close();
-    finish(&governor, &end)
+    finish(&governor, &end, raw)
 }
 
 /// How a session ended, in the order of what matters most.
@@ -246,7 +246,7 @@ fn wait(happened: &Receiver<Event>, stop: &Stop) -> End {
     end
 }
 
-fn finish(governor: &Governor, end: &End) -> Outcome {
+fn finish(governor: &Governor, end: &End, raw: bool) -> Outcome {
     let (word, failure) = match end {
         End {
             broken: Some(broken),
@@ -299,10 +299,16 @@ fn finish(governor: &Governor, end: &End) -> Outcome {
         .record_session(Kind::SessionEnded, payload)
         .map_err(|broken| Failure::broken(broken, "mend the disk, then: agp verify"))?;
     let census = governor.census();
-    say(format_args!(
+    let told = format!(
         "{} calls: {} allowed, {} denied; prove it: agp verify",
         census.decided, census.allowed, census.denied
-    ));
+    );
+    // In raw mode standard output is the harness's own.
+    if raw {
+        complain(told);
+    } else {
+        say(told);
+    }
     failure.map_or(Ok(0), Err)
 }
 

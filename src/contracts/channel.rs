@@ -51,4 +51,8 @@ pub trait Channel: Send + Sync {
 
     /// Asks and waits, at most until the request's deadline.
     fn ask(&self, request: &ApprovalRequest<'_>) -> Answer;
+
+    /// The session is over: whoever still waits for an answer, or asks later, gets
+    /// [`Answer::Unreachable`] at once.
+    fn hang_up(&self);
 }

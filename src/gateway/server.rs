@@ -17,6 +17,10 @@ use crate::contracts::verdict::Verdict;
 
 use super::frame;
 
+/// How long a gateway that stops waits for the calls under way: their harness is gone by then,
+/// and nobody is asked any more.
+const LAST_CALLS: Duration = Duration::from_secs(2);
+
 /// Who is at the other end, as the kernel says (`SO_PEERCRED`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
@@ -62,16 +66,13 @@ pub trait Gate: Send + Sync {
     fn intruded(&self, peer: Option<Peer>, problem: &str);
 }
 
-/// How long calls in flight may take to be recorded once the gateway is to end.
-const WORKERS_END: Duration = Duration::from_secs(2);
-
-/// A listening gateway. Dropping it stops accepting and waits a little for calls in flight.
+/// A listening gateway. Dropping it stops accepting and waits, a little, for calls under way.
 #[derive(Debug)]
 pub struct Server {
     listener: Arc<UnixListener>,
     stopping: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
     in_flight: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<()>>,
     socket: PathBuf,
 }
 
@@ -88,15 +89,15 @@ impl Server {
         let stopping = Arc::new(AtomicBool::new(false));
         let in_flight = Arc::new(AtomicUsize::new(0));
         let (accepting, stop) = (Arc::clone(&listener), Arc::clone(&stopping));
-        let count = Arc::clone(&in_flight);
+        let counted = Arc::clone(&in_flight);
         let thread = thread::Builder::new()
             .name("gateway".into())
-            .spawn(move || accept_all(&accepting, &stop, &count, &gate))?;
+            .spawn(move || accept_all(&accepting, &stop, &counted, &gate))?;
         Ok(Self {
             listener,
             stopping,
-            thread: Some(thread),
             in_flight,
+            thread: Some(thread),
             socket,
         })
     }
@@ -116,9 +117,10 @@ impl Drop for Server {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        let asked = Instant::now();
-        while self.in_flight.load(Ordering::SeqCst) > 0 && asked.elapsed() < WORKERS_END {
-            thread::sleep(Duration::from_millis(2));
+        // Their last words belong before the session's.
+        let until = Instant::now() + LAST_CALLS;
+        while self.in_flight.load(Ordering::SeqCst) > 0 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
         }
         // The directory goes with the session; a socket left behind answers nobody.
         let _ = std::fs::remove_file(&self.socket);

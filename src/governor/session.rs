@@ -184,6 +184,11 @@ impl Governor {
         }
     }
 
+    /// Ends every question that still waits for a human: the session is over.
+    pub fn hang_up(&self) {
+        self.terms.channel.hang_up();
+    }
+
     /// Records an event of the session itself.
     ///
     /// # Errors
