@@ -436,8 +436,16 @@ fn notices(asked: &Asked, terminal: &Arc<Terminal>) -> Box<dyn Fn(&Notice<'_>) +
     let (terminal, raw) = (Arc::clone(terminal), asked.stream == Stream::Raw);
     let repository = asked.repository.clone();
     Box::new(move |notice| match notice {
-        Notice::Decided { call, verdict } => {
-            let line = view::decided(call, verdict, &repository);
+        Notice::Decided {
+            call,
+            verdict,
+            withheld,
+        } => {
+            let line = if *withheld {
+                view::withheld(verdict)
+            } else {
+                view::decided(call, verdict, &repository)
+            };
             // In raw mode standard output is the harness's own, for a program to read.
             if raw {
                 complain(line);

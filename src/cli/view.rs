@@ -49,6 +49,13 @@ pub(super) fn decided(call: &ToolCall, verdict: &Verdict, repository: &Path) -> 
     line
 }
 
+/// The same for a call of which nothing may be shown.
+#[must_use]
+pub(super) fn withheld(verdict: &Verdict) -> String {
+    let reason = escape::line_max(&verdict.reason, 300);
+    format!("deny  [withheld] (no rule): {reason}")
+}
+
 fn telling(args: &Map<String, Value>, repository: &Path) -> String {
     let text = TELLING
         .iter()

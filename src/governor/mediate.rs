@@ -44,7 +44,9 @@ pub fn mediate(
     effect: &Effect<'_>,
 ) -> Result<Outcome, Broken> {
     let args_sha256 = journal::args_sha256(&call.args);
-    let (events, verdict) = match governor.refusal(call) {
+    let refusal = governor.refusal(call);
+    let withheld = refusal.is_some();
+    let (events, verdict) = match refusal {
         Some(refusal) => (CallEvents::withheld(call, args_sha256), refusal),
         None => {
             let verdict = replay.map_or_else(|| governor.policy_verdict(call), Verdict::refused);
@@ -69,6 +71,7 @@ pub fn mediate(
     governor.notice(&Notice::Decided {
         call,
         verdict: &verdict,
+        withheld,
     });
     let permit = receipts
         .into_iter()

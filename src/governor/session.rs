@@ -39,6 +39,8 @@ pub enum Notice<'a> {
         call: &'a ToolCall,
         /// The effective verdict.
         verdict: &'a Verdict,
+        /// Nothing of what the agent wrote may be shown: a secret stands in it.
+        withheld: bool,
     },
     /// Something is not as it should be; governance holds.
     Warning(&'a str),
