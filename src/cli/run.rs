@@ -200,7 +200,7 @@ fn governed(
         .map_err(|error| unrecorded(format!("{}: {error}", socket.display())))?;
     let harness = drive(intendant, events, Arc::clone(terminal), raw)
         .map_err(|error| unrecorded(error.to_string()))?;
-    let end = wait(&happened, &stop);
+    let end = wait(&happened, &stop, &governor);
     // No call is decided behind the session's record: whoever is still being asked is told no.
     let _ = harness.join();
     governor.hang_up();
@@ -217,7 +217,7 @@ struct End {
 }
 
 /// Waits for the harness to end, and ends it when it must not go on.
-fn wait(happened: &Receiver<Event>, stop: &Stop) -> End {
+fn wait(happened: &Receiver<Event>, stop: &Stop, governor: &Governor) -> End {
     let mut end = End {
         broken: None,
         signal: None,
@@ -228,10 +228,13 @@ fn wait(happened: &Receiver<Event>, stop: &Stop) -> End {
             Event::Signal(signal) => {
                 end.signal = Some(signal);
                 stop.now();
+                // A script waits for the answer itself.
+                governor.hang_up();
             }
             Event::Broken(broken) => {
                 end.broken.get_or_insert(broken);
                 stop.now();
+                governor.hang_up();
             }
             Event::Harness(ended) => {
                 end.harness = ended;
