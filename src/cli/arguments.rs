@@ -8,7 +8,7 @@ use argh::FromArgs;
 
 use super::home::Home;
 use super::report::{self, Failure, Outcome};
-use super::{doctor, hooked, init, keygen, log, quickstart, run, sessions, verify_report};
+use super::{asked, doctor, hooked, init, keygen, log, quickstart, run, sessions, verify_report};
 
 /// agp governs a coding agent: policy decides every tool call, a signed journal proves it.
 #[derive(FromArgs)]
@@ -23,7 +23,7 @@ enum Command {
     Init(init::Init),
     Keygen(keygen::Keygen),
     Doctor(doctor::Doctor),
-    Run(run::Run),
+    Run(asked::Run),
     Verify(Verify),
     Sessions(sessions::Sessions),
     Log(log::Log),

@@ -3,9 +3,13 @@
 #[cfg(feature = "agp")]
 mod arguments;
 #[cfg(feature = "agp")]
+mod asked;
+#[cfg(feature = "agp")]
 pub mod config;
 #[cfg(feature = "agp")]
 mod doctor;
+#[cfg(feature = "agp")]
+mod ending;
 #[cfg(feature = "agp")]
 pub mod home;
 #[cfg(feature = "agp")]
@@ -31,6 +35,8 @@ mod started;
 pub mod verify_report;
 #[cfg(feature = "agp")]
 mod view;
+#[cfg(feature = "agp")]
+mod wiring;
 
 #[cfg(feature = "agp")]
 pub use arguments::main;

@@ -7,9 +7,9 @@ use argh::FromArgs;
 
 use crate::channels::terminal::Terminal;
 
+use super::asked::{Asked, Run};
 use super::home::Home;
 use super::report::{Outcome, say};
-use super::started::Asked;
 use super::{arguments, init, keygen, run, verify_report};
 
 /// Scaffold a home, run a scripted session, verify its journal: the whole of agp in a second.
@@ -53,8 +53,8 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
     })
 }
 
-fn scripted_run() -> run::Run {
-    run::Run {
+fn scripted_run() -> Run {
+    Run {
         intendant: Some("scripted".into()),
         task: None,
         repo: None,

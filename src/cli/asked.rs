@@ -1,0 +1,185 @@
+//! What a session is asked to be: flags, environment and configuration brought together, checked.
+
+use std::env;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use argh::FromArgs;
+
+use super::config::{self, Config};
+use super::home::Home;
+use super::report::Failure;
+
+/// Run one governed session.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "run")]
+pub(super) struct Run {
+    /// scripted (default) or claude-code
+    #[argh(option)]
+    pub(super) intendant: Option<String>,
+    /// what the agent is asked to do
+    #[argh(option)]
+    pub(super) task: Option<String>,
+    /// the repository it works in (default: this directory)
+    #[argh(option)]
+    pub(super) repo: Option<String>,
+    /// a script for --intendant scripted: JSON lines of {{"tool":..,"args":{{..}}}}
+    #[argh(option)]
+    pub(super) script: Option<PathBuf>,
+    /// recording (for --intendant scripted)
+    #[argh(option)]
+    pub(super) sandbox: Option<String>,
+    /// console
+    #[argh(option)]
+    pub(super) channel: Option<String>,
+    /// seconds an approver has, 1 to 86400 (default: 300)
+    #[argh(option)]
+    pub(super) approval_timeout: Option<u64>,
+    /// an argument for the harness; repeatable
+    #[argh(option)]
+    pub(super) harness_arg: Vec<String>,
+    /// a variable that the harness gets too; repeatable
+    #[argh(option)]
+    pub(super) harness_env: Vec<String>,
+    /// lines (default) or raw: how the harness's output is shown
+    #[argh(option)]
+    pub(super) stream: Option<String>,
+}
+
+/// Which harness is driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Harness {
+    Scripted,
+    ClaudeCode,
+}
+
+/// How the harness's output is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stream {
+    Lines,
+    Raw,
+}
+
+/// A session as it was asked for, checked.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub harness: Harness,
+    pub task: Option<String>,
+    pub repository: PathBuf,
+    pub script: Option<PathBuf>,
+    pub approval_deadline: Duration,
+    pub auto_approve: bool,
+    pub stream: Stream,
+    pub harness_args: Vec<String>,
+    pub harness_env: Vec<String>,
+}
+
+impl Asked {
+    /// Flag beats environment beats `config.json` beats default; whatever is asked for and not
+    /// there is refused, never replaced by something weaker.
+    pub(super) fn resolve(home: &Home, run: Run) -> Result<Self, Failure> {
+        let config = Config::load(home)?;
+        let harness = harness(run.intendant, &config)?;
+        check_channel(run.channel, &config)?;
+        check_sandbox(run.sandbox, &config, harness)?;
+        let repository = repository(config::first(run.repo, "AGP_REPO", None))?;
+        let task = config::first(run.task, "AGP_TASK", None);
+        if harness == Harness::ClaudeCode {
+            if task.is_none() {
+                return Err(Failure::usage(
+                    "a harness needs a task",
+                    "--task \"what to do\"",
+                ));
+            }
+            if run.script.is_some() {
+                return Err(Failure::usage(
+                    "--script is for --intendant scripted",
+                    "leave it out",
+                ));
+            }
+            crate::intendants::claude_code::check_arguments(&run.harness_arg)
+                .map_err(|problem| Failure::usage(problem, "leave the argument out"))?;
+        } else if !run.harness_arg.is_empty() || !run.harness_env.is_empty() {
+            let problem = "--harness-arg and --harness-env are for a harness, not for a script";
+            return Err(Failure::usage(problem, "--intendant claude-code"));
+        }
+        Ok(Self {
+            harness,
+            task,
+            repository,
+            script: run.script,
+            approval_deadline: config::approval_deadline(run.approval_timeout, &config)?,
+            auto_approve: env::var_os("AGP_AUTO_APPROVE").is_some_and(|value| value == "1"),
+            stream: match run.stream.as_deref() {
+                None | Some("lines") => Stream::Lines,
+                Some("raw") => Stream::Raw,
+                Some(other) => return Err(unknown("--stream", other, "lines or raw")),
+            },
+            harness_args: run.harness_arg,
+            harness_env: run.harness_env,
+        })
+    }
+}
+
+fn unknown(flag: &str, value: &str, known: &str) -> Failure {
+    Failure::usage(
+        format!("{flag} {value:?} is not known"),
+        format!("{flag} takes {known}"),
+    )
+}
+
+fn not_here(what: &str, instead: &str) -> Failure {
+    Failure::refused(format!("{what} is not in this version of agp"), instead)
+}
+
+fn harness(flag: Option<String>, config: &Config) -> Result<Harness, Failure> {
+    match config::first(flag, "AGP_INTENDANT", config.intendant.clone()).as_deref() {
+        None | Some("scripted") => Ok(Harness::Scripted),
+        Some("claude-code") => Ok(Harness::ClaudeCode),
+        Some("codex") => Err(not_here("the codex intendant", "--intendant claude-code")),
+        Some(other) => Err(unknown("--intendant", other, "scripted or claude-code")),
+    }
+}
+
+fn check_channel(flag: Option<String>, config: &Config) -> Result<(), Failure> {
+    match config::first(flag, "AGP_CHANNEL", config.channel.clone()).as_deref() {
+        None | Some("console") => Ok(()),
+        Some("slack") => Err(not_here("the slack channel", "--channel console")),
+        Some(other) => Err(unknown("--channel", other, "console")),
+    }
+}
+
+fn check_sandbox(flag: Option<String>, config: &Config, harness: Harness) -> Result<(), Failure> {
+    let file = config
+        .sandbox
+        .as_ref()
+        .and_then(|sandbox| sandbox.provider.clone());
+    let asked = config::first(flag, "AGP_SANDBOX", file);
+    if env::var_os("AGP_CLAUDE_SANDBOX").is_some_and(|value| !value.is_empty()) {
+        return Err(not_here(
+            "a harness in a container",
+            "unset AGP_CLAUDE_SANDBOX",
+        ));
+    }
+    match (asked.as_deref(), harness) {
+        (None, _) | (Some("recording"), Harness::Scripted) => Ok(()),
+        (Some("recording"), Harness::ClaudeCode) => Err(Failure::usage(
+            "the recording sandbox runs nothing, and in hook mode the harness runs its own tools",
+            "leave --sandbox out, or use --intendant scripted",
+        )),
+        (Some(kind @ ("process" | "docker")), _) => Err(not_here(
+            &format!("the {kind} sandbox"),
+            "leave --sandbox out",
+        )),
+        (Some(other), _) => Err(unknown("--sandbox", other, "recording")),
+    }
+}
+
+fn repository(asked: Option<String>) -> Result<PathBuf, Failure> {
+    let path = asked.map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let found = path.canonicalize().ok().filter(|path| path.is_dir());
+    found.ok_or_else(|| {
+        let problem = format!("{} is not a directory that can be entered", path.display());
+        Failure::usage(problem, "--repo DIR")
+    })
+}

@@ -1,0 +1,125 @@
+//! How a session ends: what the main thread waits for, and what it then records and says.
+
+use std::sync::mpsc::Receiver;
+
+use serde_json::json;
+
+use crate::contracts::event::Kind;
+use crate::contracts::intendant::{HarnessError, HarnessExit};
+use crate::governor::{Broken, Governor};
+use crate::intendants::harness_process::Stop;
+
+use super::report::{Failure, Outcome, complain, say};
+
+/// What the main thread waits for.
+pub(super) enum Event {
+    Signal(i32),
+    Broken(Broken),
+    Harness(Result<HarnessExit, HarnessError>),
+}
+
+/// How a session ended, in the order of what matters most.
+pub(super) struct End {
+    broken: Option<Broken>,
+    signal: Option<i32>,
+    harness: Result<HarnessExit, HarnessError>,
+}
+
+/// Waits for the harness to end, and ends it when it must not go on.
+pub(super) fn wait(happened: &Receiver<Event>, stop: &Stop, governor: &Governor) -> End {
+    let mut end = End {
+        broken: None,
+        signal: None,
+        harness: Ok(HarnessExit::Stopped),
+    };
+    while let Ok(event) = happened.recv() {
+        match event {
+            Event::Signal(signal) => {
+                end.signal = Some(signal);
+                stop.now();
+                // A script waits for the answer itself.
+                governor.hang_up();
+            }
+            Event::Broken(broken) => {
+                end.broken.get_or_insert(broken);
+                stop.now();
+                governor.hang_up();
+            }
+            Event::Harness(ended) => {
+                end.harness = ended;
+                // Whatever broke before the harness ended was sent before this.
+                while let Ok(Event::Broken(broken)) = happened.try_recv() {
+                    end.broken.get_or_insert(broken);
+                }
+                break;
+            }
+        }
+    }
+    end
+}
+
+pub(super) fn finish(governor: &Governor, end: &End, raw: bool) -> Outcome {
+    let (word, failure) = match end {
+        End {
+            broken: Some(broken),
+            ..
+        } => (
+            "broken".to_owned(),
+            Some(Failure::broken(
+                broken,
+                "agp verify, then agp log --kind gate.bypassed",
+            )),
+        ),
+        End {
+            signal: Some(signal),
+            ..
+        } => (
+            format!("stopped by signal {signal}"),
+            Some(Failure::harness(
+                format!("stopped by signal {signal}"),
+                "agp run starts anew",
+            )),
+        ),
+        End {
+            harness: Err(error),
+            ..
+        } => (
+            "failed".to_owned(),
+            Some(Failure::harness(error, error.mend.clone())),
+        ),
+        End {
+            harness: Ok(HarnessExit::Success),
+            ..
+        } => ("done".to_owned(), None),
+        End {
+            harness: Ok(other), ..
+        } => {
+            let problem = match other {
+                HarnessExit::Code(code) => format!("the harness ended with code {code}"),
+                HarnessExit::Signal(signal) => format!("the harness was ended by signal {signal}"),
+                _ => "the harness was stopped".to_owned(),
+            };
+            (
+                problem.clone(),
+                Some(Failure::harness(problem, "see its own output above")),
+            )
+        }
+    };
+    let mut payload = governor.census_payload();
+    payload.insert("end".into(), json!(word));
+    governor
+        .record_session(Kind::SessionEnded, payload)
+        .map_err(|broken| Failure::broken(broken, "mend the disk, then: agp verify"))?;
+    let census = governor.census();
+    let told = format!(
+        "{} calls: {} allowed, {} denied; prove it: agp verify",
+        census.decided, census.allowed, census.denied
+    );
+    // In raw mode standard output is the harness's own.
+    if raw {
+        complain(told);
+    } else {
+        say(told);
+    }
+    failure.map_or(Ok(0), Err)
+}

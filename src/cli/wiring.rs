@@ -1,0 +1,208 @@
+//! The parts of a session, made from what was asked: harness, channel, journal, view.
+
+use std::sync::Arc;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::{Map, json};
+
+use crate::channels::console::{AutoApprove, Console};
+use crate::channels::terminal::Terminal;
+use crate::contracts::call::{Actor, ToolCall};
+use crate::contracts::channel::Channel;
+use crate::contracts::ids::{MessageId, SessionId};
+use crate::contracts::intendant::{HarnessError, Intendant};
+use crate::governor::{Effect, Governor, Notice, Outcome as CallOutcome};
+use crate::intendants::claude_code::{self, ClaudeCode};
+use crate::intendants::harness_process::Stop;
+use crate::intendants::scripted::{self, Scripted, ScriptedCall};
+use crate::journal::Journal;
+use crate::journal::redact::{Screen, Secret};
+use crate::sandbox::recording::Recording;
+
+use super::asked::{Asked, Harness, Stream};
+use super::home::Home;
+use super::keygen::settle_rotation;
+use super::lease::Lease;
+use super::report::{Failure, complain};
+use super::view;
+
+pub(super) struct IntendantSetup<'a> {
+    pub(super) asked: &'a Asked,
+    pub(super) session: &'a SessionId,
+    pub(super) lease: &'a Lease,
+    pub(super) stop: &'a Stop,
+}
+
+impl IntendantSetup<'_> {
+    pub(super) fn intendant(
+        &self,
+        script: Vec<ScriptedCall>,
+        governor: &Arc<Governor>,
+    ) -> Result<Box<dyn Intendant>, HarnessError> {
+        let asked = self.asked;
+        if asked.harness == Harness::Scripted {
+            let submit = submit(
+                self.session.clone(),
+                Arc::clone(governor),
+                self.stop.clone(),
+            );
+            return Ok(Box::new(Scripted::new(script, submit)));
+        }
+        let setup = claude_code::Setup {
+            found: claude_code::find()?,
+            session: self.session.clone(),
+            socket: self.lease.directory().join("gate.sock"),
+            directory: self.lease.directory().to_owned(),
+            task: asked.task.clone().unwrap_or_default(),
+            repository: asked.repository.clone(),
+            approval_deadline: asked.approval_deadline,
+            arguments: asked.harness_args.clone(),
+            environment: asked.harness_env.clone(),
+            stop: self.stop.clone(),
+        };
+        Ok(Box::new(ClaudeCode::prepare(setup)?))
+    }
+}
+
+/// Has scripted calls mediated and executed in the recording sandbox.
+fn submit(session: SessionId, governor: Arc<Governor>, stop: Stop) -> scripted::Submit {
+    let mut count = 0_u64;
+    Box::new(move |scripted: ScriptedCall| {
+        if stop.asked() {
+            return Err("stopped".into());
+        }
+        count += 1;
+        let id = MessageId::new(format!("call-{count}")).map_err(|error| error.to_string())?;
+        let call = ToolCall {
+            id,
+            session: session.clone(),
+            tool: scripted.tool,
+            args: scripted.args,
+            actor: Actor::ClaudeProcess,
+        };
+        match governor.run_call(&call, &Effect::Execute(&Recording))? {
+            CallOutcome::Denied(_) | CallOutcome::Executed(_) => Ok(()),
+            CallOutcome::Released(..) => Err("a scripted call has no harness to run it".into()),
+        }
+    })
+}
+
+pub(super) fn channel_of(asked: &Asked, terminal: &Arc<Terminal>) -> Box<dyn Channel> {
+    if asked.auto_approve {
+        return Box::new(AutoApprove::new(Arc::clone(terminal)));
+    }
+    let name = std::env::var("USER").unwrap_or_default();
+    let uid = rustix::process::getuid().as_raw();
+    Box::new(Console::new(
+        Arc::clone(terminal),
+        format!("{name} (uid {uid})"),
+    ))
+}
+
+pub(super) fn notices(
+    asked: &Asked,
+    terminal: &Arc<Terminal>,
+) -> Box<dyn Fn(&Notice<'_>) + Send + Sync> {
+    let (terminal, raw) = (Arc::clone(terminal), asked.stream == Stream::Raw);
+    let repository = asked.repository.clone();
+    Box::new(move |notice| match notice {
+        Notice::Decided {
+            call,
+            verdict,
+            withheld,
+        } => {
+            let line = if *withheld {
+                view::withheld(verdict)
+            } else {
+                view::decided(call, verdict, &repository)
+            };
+            // In raw mode standard output is the harness's own, for a program to read.
+            if raw {
+                complain(line);
+            } else {
+                terminal.show(&line);
+            }
+        }
+        Notice::Warning(text) => complain(format_args!("agp: warning: {text}")),
+    })
+}
+
+pub(super) fn announce(asked: &Asked, session: &SessionId) {
+    complain(format_args!(
+        "session {session} in {}",
+        asked.repository.display()
+    ));
+    if asked.harness == Harness::ClaudeCode {
+        complain(
+            "note: hook mode on this host: calls are gated, the harness itself is not confined",
+        );
+    }
+    if asked.auto_approve {
+        complain("WARNING: AGP_AUTO_APPROVE=1: every approval is given with nobody looking");
+    }
+}
+
+pub(super) fn read_script(asked: &Asked) -> Result<Vec<ScriptedCall>, Failure> {
+    match &asked.script {
+        None => Ok(scripted::built_in()),
+        Some(path) => scripted::read(path).map_err(|problem| {
+            Failure::usage(
+                problem,
+                r#"each line: {"tool":"Bash","args":{"command":"..."}}"#,
+            )
+        }),
+    }
+}
+
+/// The secrets that must never be journaled: agp's own, by the names that hold them.
+pub(super) fn screen() -> Screen {
+    let secrets = std::env::vars().filter(|(name, _)| {
+        name.starts_with("AGP_SECRET_")
+            || name.starts_with("AGP_SLACK_") && name.ends_with("_TOKEN")
+    });
+    let secrets: Vec<Secret> = secrets
+        .map(|(name, value)| Secret::new(name, value))
+        .collect();
+    let screen = Screen::new(&secrets);
+    for name in screen.ignored() {
+        complain(format_args!(
+            "agp: warning: {name} is too short to be screened for"
+        ));
+    }
+    screen
+}
+
+pub(super) fn task_secret(asked: &Asked, screen: &Screen) -> Option<String> {
+    let task = Map::from_iter([("task".to_owned(), json!(asked.task))]);
+    screen.secret_in(&task).map(str::to_owned)
+}
+
+pub(super) fn open_journal(home: &Home, screen: &Arc<Screen>) -> Result<Journal, Failure> {
+    settle_rotation(home)?;
+    let key = home.signing_key()?;
+    let (journal, opened) =
+        Journal::open(&home.journal(), key, &home.retired()?, Arc::clone(screen)).map_err(
+            |error| {
+                Failure::refused(
+                    error,
+                    "agp verify; then move journal and head aside for the auditor",
+                )
+            },
+        )?;
+    if let Some(recovered) = opened.recovered {
+        let told = serde_json::to_string(&recovered).unwrap_or_default();
+        complain(format_args!(
+            "agp: the journal was mended after a crash: {told}"
+        ));
+    }
+    Ok(journal)
+}
+
+pub(super) fn new_session() -> Result<SessionId, String> {
+    let mut bytes = [0_u8; 6];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| "the system gives no random numbers")?;
+    let id = format!("s-{}", data_encoding::HEXLOWER.encode(&bytes));
+    SessionId::new(id).map_err(|error| error.to_string())
+}
