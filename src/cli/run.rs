@@ -20,7 +20,7 @@ use signal_hook::iterator::Signals;
 use crate::bridge::processes;
 use crate::channels::terminal::Terminal;
 use crate::contracts::event::{Draft, Kind};
-use crate::contracts::intendant::{Intendant, Observation};
+use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant, Observation};
 use crate::gateway::server::Server;
 use crate::governor::{Broken, Governor, Terms};
 use crate::intendants::harness_process::Stop;
@@ -170,7 +170,11 @@ fn drive(
     thread::Builder::new()
         .name("harness".into())
         .spawn(move || {
-            let ended = intendant.run(&mut |observation| match (&observation, raw) {
+            let mut ended = Ended {
+                events,
+                outcome: None,
+            };
+            let outcome = intendant.run(&mut |observation| match (&observation, raw) {
                 (Observation::Raw(line), true) => terminal.show(line),
                 (_, true) => {}
                 (_, false) => {
@@ -179,9 +183,27 @@ fn drive(
                     }
                 }
             });
-            // The main thread waits for exactly this.
-            let _ = events.send(Event::Harness(ended));
+            ended.outcome = Some(outcome);
         })
+}
+
+/// Tells the main thread that the harness has ended, also when its thread panicked: the main
+/// thread waits for exactly this.
+struct Ended {
+    events: Sender<Event>,
+    outcome: Option<Result<HarnessExit, HarnessError>>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let outcome = self.outcome.take().unwrap_or_else(|| {
+            Err(HarnessError {
+                problem: "agp's own harness thread panicked".into(),
+                mend: "report it, with what was printed above".into(),
+            })
+        });
+        let _ = self.events.send(Event::Harness(outcome));
+    }
 }
 
 fn watch_signals(events: Sender<Event>) -> std::io::Result<signal_hook::iterator::Handle> {
