@@ -1,0 +1,731 @@
+//! The gateway at its edges: whatever is not exactly a question of this session's own process is
+//! an error or a dropped link, and on neither side ever an allow.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a JSON value indexed by a name it lacks is null; whatever fails here fails the test"
+)]
+
+#[path = "support/model.rs"]
+mod model;
+#[path = "support/session.rs"]
+mod session;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use agp::contracts::call::{Actor, ToolCall};
+use agp::contracts::ids::{MessageId, SessionId};
+use agp::contracts::limits::{CALLS_IN_FLIGHT, FRAME_BYTES, FRAME_DEADLINE};
+use agp::contracts::message::Message;
+use agp::contracts::verdict::{Decision, Verdict};
+use agp::gateway::client::{self, AskError};
+use agp::gateway::frame::{self, FrameError};
+use agp::gateway::server::{CallReport, Gate, Peer, Server};
+use model::{Call, ModelDouble, Turn};
+use serde_json::{Map, Value, json};
+use session::{World, claude, python, say_skipped, wait_for};
+
+/// A directory of the test's own, gone with it.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("agp-gateway-test-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o700)).unwrap();
+        Self(path)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.0.join("gate.sock")
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A gate that allows every call it is asked about, and keeps book. Only the gateway's own checks
+/// stand between a peer and an allow.
+struct AllowAll {
+    session: SessionId,
+    calls: Mutex<Vec<ToolCall>>,
+    reports: Mutex<Vec<CallReport>>,
+    intrusions: Mutex<Vec<(Option<Peer>, String)>>,
+    /// Calls of the tool `Hold` wait until this is set.
+    released: (Mutex<bool>, Condvar),
+}
+
+impl Gate for AllowAll {
+    fn session(&self) -> &SessionId {
+        &self.session
+    }
+
+    fn request(&self, call: ToolCall, peer: Peer) -> Result<Verdict, String> {
+        assert_eq!(peer.pid, i32::try_from(std::process::id()).unwrap());
+        let holds = call.tool == "Hold";
+        {
+            let mut calls = self.calls.lock().unwrap();
+            if calls.iter().any(|seen| seen.id == call.id) {
+                return Err("this call's id was used before".into());
+            }
+            calls.push(call);
+        }
+        if holds {
+            let (released, changed) = &self.released;
+            let guard = released.lock().unwrap();
+            drop(changed.wait_while(guard, |released| !*released).unwrap());
+        }
+        Ok(verdict(Decision::Allow))
+    }
+
+    fn report(&self, report: CallReport, _peer: Peer) -> Result<(), String> {
+        self.reports.lock().unwrap().push(report);
+        Ok(())
+    }
+
+    fn intruded(&self, peer: Option<Peer>, problem: &str) {
+        let mut all = self.intrusions.lock().unwrap();
+        all.push((peer, problem.to_owned()));
+    }
+}
+
+fn verdict(decision: Decision) -> Verdict {
+    Verdict {
+        decision,
+        ..Verdict::refused("because")
+    }
+}
+
+fn serve() -> (Directory, Arc<AllowAll>, Server) {
+    let directory = Directory::new();
+    let gate = Arc::new(AllowAll {
+        session: SessionId::new("s-1").unwrap(),
+        calls: Mutex::default(),
+        reports: Mutex::default(),
+        intrusions: Mutex::default(),
+        released: Default::default(),
+    });
+    let server = Server::start(&directory.socket(), gate.clone()).unwrap();
+    (directory, gate, server)
+}
+
+/// Sends bytes as they are, closes the sending side if asked, and gives what came back.
+fn send(socket: &Path, bytes: &[u8], close: bool) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(FRAME_DEADLINE * 2)).unwrap();
+    // The server may have dropped the link before it took everything.
+    let _ = stream.write_all(bytes);
+    if close {
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+    let mut answer = Vec::new();
+    // Unread bytes on the other side turn its close into a reset.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8(answer).unwrap()
+}
+
+fn request(id: &str) -> Value {
+    json!({
+        "kind": "tool_call_request",
+        "id": id,
+        "sessionId": "s-1",
+        "tool": "Bash",
+        "args": {"command": "true"},
+        "actor": "claude_process",
+    })
+}
+
+fn line(value: &Value) -> Vec<u8> {
+    let mut line = value.to_string().into_bytes();
+    line.push(b'\n');
+    line
+}
+
+fn with(mut value: Value, name: &str, to: Value) -> Value {
+    value[name] = to;
+    value
+}
+
+/// Nothing but one error came back, and then the link was dropped.
+#[track_caller]
+fn is_error(answer: &str, about: &str) -> Value {
+    let only = answer.strip_suffix('\n').unwrap_or(answer);
+    let value: Value =
+        serde_json::from_str(only).unwrap_or_else(|error| panic!("{about}: {error} in {answer:?}"));
+    assert_eq!(value["kind"], "error", "{about}: {answer}");
+    assert!(!answer.contains("allow"), "{about}: {answer}");
+    value
+}
+
+#[test]
+fn a_question_is_answered_and_a_report_taken() {
+    let (directory, gate, server) = serve();
+    let answer: Value =
+        serde_json::from_str(&send(&directory.socket(), &line(&request("m1")), false)).unwrap();
+    assert_eq!(answer["kind"], "policy_verdict");
+    assert_eq!(answer["id"], "m1");
+    assert_eq!(answer["sessionId"], "s-1");
+    assert_eq!(answer["verdict"]["decision"], "allow");
+    let report = json!({
+        "kind": "tool_call_report", "id": "m1", "sessionId": "s-1", "tool": "Bash",
+        "ok": true, "output": "out", "outputBytes": 3,
+    });
+    let answer = send(&directory.socket(), &line(&report), false);
+    assert!(answer.contains("report_recorded"), "{answer}");
+    assert_eq!(gate.reports.lock().unwrap().len(), 1);
+    assert_eq!(gate.intrusions.lock().unwrap().len(), 0);
+    drop(server);
+    assert!(!directory.socket().exists());
+}
+
+#[test]
+fn whatever_is_no_message_is_an_error_and_the_link_drops() {
+    let (directory, gate, _server) = serve();
+    let good = String::from_utf8(line(&request("m"))).unwrap();
+    let one = good.trim_end();
+    let nul: &[u8] = b"\0\n";
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("garbage", b"hello\n".to_vec()),
+        ("nothing", b"\n".to_vec()),
+        ("a NUL", nul.to_vec()),
+        ("HTTP", b"GET / HTTP/1.1\r\n".to_vec()),
+        ("an array", format!("[{one}]\n").into()),
+        ("two on a line", format!("{one}{one}\n").into()),
+        ("bytes behind the newline", format!("{one}\nx").into()),
+        ("two at once", format!("{one}\n{one}\n").into()),
+        ("a byte-order mark", format!("\u{feff}{one}\n").into()),
+        ("invalid UTF-8", {
+            let at = one.find("Bash").unwrap();
+            [&one.as_bytes()[..at], b"\xff\n"].concat()
+        }),
+        ("invalid UTF-8 within a text", {
+            let (before, after) = one.split_once("true").unwrap();
+            [before.as_bytes(), b"\xc0\xae", after.as_bytes(), b"\n"].concat()
+        }),
+        ("a lone surrogate", good.replace("true", "\\ud800").into()),
+        (
+            "a duplicate key",
+            good.replace("\"tool\"", "\"tool\":\"Read\",\"tool\"")
+                .into(),
+        ),
+        (
+            "a duplicate key in the arguments",
+            good.replace("\"command\"", "\"command\":\"x\",\"command\"")
+                .into(),
+        ),
+        ("an unknown field", line(&with(request("m"), "x", json!(1)))),
+        (
+            "an unknown kind",
+            line(&with(request("m"), "kind", json!("let_me"))),
+        ),
+        ("no kind", good.replace("\"kind\"", "\"kin\"").into()),
+        ("a bad id", line(&with(request("m"), "id", json!("a b")))),
+        ("an empty id", line(&with(request("m"), "id", json!("")))),
+        (
+            "an id of no text",
+            line(&with(request("m"), "id", json!(7))),
+        ),
+        (
+            "arguments of no object",
+            line(&with(request("m"), "args", json!([]))),
+        ),
+        (
+            "an unknown actor",
+            line(&with(request("m"), "actor", json!("root"))),
+        ),
+        ("a missing field", {
+            let mut request = request("m");
+            request.as_object_mut().unwrap().remove("actor");
+            line(&request)
+        }),
+        ("deep nesting", {
+            let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+            good.replace("\"true\"", &deep).into()
+        }),
+    ];
+    let count = cases.len();
+    for (about, bytes) in cases {
+        is_error(&send(&directory.socket(), &bytes, false), about);
+    }
+    assert_eq!(gate.calls.lock().unwrap().len(), 0);
+    let intrusions = gate.intrusions.lock().unwrap();
+    assert_eq!(intrusions.len(), count, "{intrusions:?}");
+}
+
+#[test]
+fn the_wrong_kind_or_session_is_an_error() {
+    let (directory, gate, _server) = serve();
+    let said = json!({"decision": "allow", "reason": "r", "ruleId": null, "tier": null});
+    for wrong in [
+        json!({"kind": "policy_verdict", "id": "m", "sessionId": "s-1", "verdict": said}),
+        json!({"kind": "tool_call_result", "id": "m", "sessionId": "s-1", "ok": true, "output": ""}),
+        json!({"kind": "report_recorded", "id": "m", "sessionId": "s-1"}),
+        json!({"kind": "error", "id": null, "sessionId": null, "message": "m"}),
+    ] {
+        let about = wrong.to_string();
+        is_error(&send(&directory.socket(), &line(&wrong), false), &about);
+    }
+    let other = with(request("m"), "sessionId", json!("s-2"));
+    let answer = is_error(&send(&directory.socket(), &line(&other), false), "session");
+    assert_eq!(answer["id"], "m");
+    assert_eq!(gate.calls.lock().unwrap().len(), 0);
+    assert_eq!(gate.intrusions.lock().unwrap().len(), 5);
+}
+
+#[test]
+fn a_frame_of_1_mib_is_taken_and_one_byte_more_is_not() {
+    let (directory, gate, _server) = serve();
+    let of_size = |id: &str, size: usize| {
+        let empty = line(&with(request(id), "args", json!({"command": ""}))).len();
+        let filler = "x".repeat(size - empty);
+        line(&with(request(id), "args", json!({"command": filler})))
+    };
+    let exact = of_size("m1", FRAME_BYTES);
+    assert_eq!(exact.len(), FRAME_BYTES);
+    let answer = send(&directory.socket(), &exact, false);
+    assert!(answer.contains("policy_verdict"), "{answer}");
+    let more = of_size("m2", FRAME_BYTES + 1);
+    assert_eq!(more.len(), FRAME_BYTES + 1);
+    is_error(&send(&directory.socket(), &more, false), "one byte more");
+    // Without an end: refused as soon as it is too long, not when it ends.
+    let endless = vec![b'['; FRAME_BYTES];
+    is_error(&send(&directory.socket(), &endless, false), "no end");
+    assert_eq!(gate.calls.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn half_a_frame_is_no_question() {
+    let (directory, gate, _server) = serve();
+    let whole = line(&request("m"));
+    for end in [0, 1, whole.len() / 2, whole.len() - 1] {
+        is_error(&send(&directory.socket(), &whole[..end], true), "half");
+    }
+    // The same with the peer gone altogether.
+    let mut gone = UnixStream::connect(directory.socket()).unwrap();
+    gone.write_all(&whole[..whole.len() - 1]).unwrap();
+    drop(gone);
+    wait_for("the last one's end", || {
+        (gate.intrusions.lock().unwrap().len() == 5).then_some(())
+    });
+    assert_eq!(gate.calls.lock().unwrap().len(), 0);
+}
+
+#[test]
+fn a_frame_may_come_in_pieces() {
+    let (directory, _gate, _server) = serve();
+    let mut stream = UnixStream::connect(directory.socket()).unwrap();
+    for piece in line(&request("m")).chunks(7) {
+        stream.write_all(piece).unwrap();
+        thread::sleep(Duration::from_millis(1));
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("policy_verdict"), "{answer}");
+}
+
+#[test]
+fn silence_ends_at_the_deadline_however_it_is_stretched() {
+    let (quiet, _other) = UnixStream::pair().unwrap();
+    let started = Instant::now();
+    let within = Duration::from_millis(50);
+    assert!(matches!(frame::read(&quiet, within), Err(FrameError::Late)));
+    // A byte now and then does not buy time.
+    let (slow, mut writer) = UnixStream::pair().unwrap();
+    let feeder = thread::spawn(move || {
+        while writer.write_all(b" ").is_ok() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+    assert!(matches!(frame::read(&slow, within), Err(FrameError::Late)));
+    drop(slow);
+    feeder.join().unwrap();
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn an_id_is_answered_once() {
+    let (directory, gate, _server) = serve();
+    assert!(send(&directory.socket(), &line(&request("m")), false).contains("policy_verdict"));
+    let again = is_error(
+        &send(&directory.socket(), &line(&request("m")), false),
+        "again",
+    );
+    assert_eq!(again["id"], "m");
+    assert_eq!(gate.calls.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn one_call_too_many_at_once_is_refused_and_the_others_are_not_harmed() {
+    let (directory, gate, _server) = serve();
+    let mut waiting: Vec<UnixStream> = (0..CALLS_IN_FLIGHT)
+        .map(|number| {
+            let held = with(request(&format!("m{number}")), "tool", json!("Hold"));
+            let mut stream = UnixStream::connect(directory.socket()).unwrap();
+            stream.write_all(&line(&held)).unwrap();
+            stream
+        })
+        .collect();
+    wait_for("all to wait", || {
+        (gate.calls.lock().unwrap().len() == CALLS_IN_FLIGHT).then_some(())
+    });
+    let refused = send(&directory.socket(), &line(&request("late")), false);
+    is_error(&refused, "the 65th");
+    *gate.released.0.lock().unwrap() = true;
+    gate.released.1.notify_all();
+    for stream in &mut waiting {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("policy_verdict"), "{answer}");
+    }
+    // Their places are free again.
+    wait_for("a place", || {
+        let answer = send(&directory.socket(), &line(&request("after")), false);
+        answer.contains("policy_verdict").then_some(())
+    });
+    assert_eq!(gate.calls.lock().unwrap().len(), CALLS_IN_FLIGHT + 1);
+}
+
+#[test]
+fn another_users_process_is_refused() {
+    if !rustix::process::geteuid().is_root() {
+        return say_skipped(
+            "not root: no other user to be",
+            "run the tests as root once",
+        );
+    }
+    let Some(python) = python() else { return };
+    let (directory, gate, _server) = serve();
+    // In real life the directory and the socket's own mode stop it earlier.
+    fs::set_permissions(&directory.0, PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(directory.socket(), PermissionsExt::from_mode(0o666)).unwrap();
+    let program = "import os, socket, sys\n\
+        os.setgroups([]); os.setgid(65534); os.setuid(65534)\n\
+        s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n\
+        try: s.sendall(sys.argv[2].encode() + b'\\n')\n\
+        except OSError: pass\n\
+        print(s.recv(65536).decode(), end='')";
+    let output = Command::new(python)
+        .args(["-c", program])
+        .arg(directory.socket())
+        .arg(request("m").to_string())
+        .output()
+        .unwrap();
+    let answer = String::from_utf8(output.stdout).unwrap();
+    is_error(&answer, &String::from_utf8_lossy(&output.stderr));
+    assert_eq!(gate.calls.lock().unwrap().len(), 0);
+    let intrusions = gate.intrusions.lock().unwrap();
+    assert_eq!(intrusions[0].0.unwrap().uid, 65534);
+
+    // With the modes that agp sets, it does not even connect.
+    fs::set_permissions(directory.socket(), PermissionsExt::from_mode(0o600)).unwrap();
+    let connect = "import os, socket, sys\n\
+        os.setgroups([]); os.setgid(65534); os.setuid(65534)\n\
+        socket.socket(socket.AF_UNIX).connect(sys.argv[1])";
+    let output = Command::new("/usr/bin/env")
+        .args(["python3", "-c", connect])
+        .arg(directory.socket())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+}
+
+#[test]
+fn the_socket_is_its_owners_alone_and_never_takes_over_another() {
+    let (directory, gate, server) = serve();
+    assert_eq!(session::mode(&directory.socket()), 0o600);
+    assert!(Server::start(&directory.socket(), gate).is_err());
+    assert_eq!(server.socket(), directory.socket());
+}
+
+#[test]
+fn a_gateway_that_stops_waits_for_the_calls_under_way() {
+    let (directory, gate, server) = serve();
+    let held = with(request("m"), "tool", json!("Hold"));
+    let mut stream = UnixStream::connect(directory.socket()).unwrap();
+    stream.write_all(&line(&held)).unwrap();
+    wait_for("it to wait", || gate.calls.lock().unwrap().pop());
+    let later = Arc::clone(&gate);
+    let release = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(100));
+        *later.released.0.lock().unwrap() = true;
+        later.released.1.notify_all();
+    });
+    drop(server);
+    assert!(*gate.released.0.lock().unwrap(), "it did not wait");
+    release.join().unwrap();
+}
+
+// The asking side.
+
+fn question() -> Message {
+    Message::ToolCallRequest {
+        id: MessageId::new("m").unwrap(),
+        session_id: SessionId::new("s-1").unwrap(),
+        tool: "Bash".into(),
+        args: Map::new(),
+        actor: Actor::ClaudeProcess,
+    }
+}
+
+fn completion() -> Message {
+    Message::ToolCallReport {
+        id: MessageId::new("m").unwrap(),
+        session_id: SessionId::new("s-1").unwrap(),
+        tool: "Bash".into(),
+        ok: true,
+        output: String::new(),
+        output_bytes: 0,
+    }
+}
+
+fn said(id: &str, session: &str, decision: Decision) -> Message {
+    Message::PolicyVerdict {
+        id: MessageId::new(id).unwrap(),
+        session_id: SessionId::new(session).unwrap(),
+        verdict: verdict(decision),
+    }
+}
+
+/// A governor that answers one question with these bytes, after this long.
+fn governor(directory: &Directory, answer: Vec<u8>, after: Duration) -> thread::JoinHandle<()> {
+    let listener = UnixListener::bind(directory.socket()).unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = String::new();
+        BufReader::new(&stream).read_line(&mut asked).unwrap();
+        thread::sleep(after);
+        let _ = stream.write_all(&answer);
+    })
+}
+
+fn bytes(message: &Message) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(message).unwrap();
+    bytes.push(b'\n');
+    bytes
+}
+
+fn ask_of(answer: Vec<u8>) -> Result<Verdict, AskError> {
+    let directory = Directory::new();
+    let thread = governor(&directory, answer, Duration::ZERO);
+    let verdict = client::ask(&directory.socket(), &question(), Duration::from_secs(5));
+    thread.join().unwrap();
+    verdict
+}
+
+#[test]
+fn an_answer_to_the_question_is_believed() {
+    let allow = ask_of(bytes(&said("m", "s-1", Decision::Allow))).unwrap();
+    assert_eq!(allow.decision, Decision::Allow);
+    let deny = ask_of(bytes(&said("m", "s-1", Decision::Deny))).unwrap();
+    assert_eq!(deny.decision, Decision::Deny);
+}
+
+#[test]
+fn no_other_answer_is() {
+    let allow = bytes(&said("m", "s-1", Decision::Allow));
+    let mismatched = [
+        said("other", "s-1", Decision::Allow),
+        said("m", "s-2", Decision::Allow),
+        // Nobody waits for a human behind the gateway's back.
+        said("m", "s-1", Decision::Require),
+        question(),
+        completion(),
+    ];
+    for answer in mismatched {
+        let asked = ask_of(bytes(&answer));
+        assert!(matches!(asked, Err(AskError::Mismatched)), "{answer:?}");
+    }
+    let refused = Message::Error {
+        id: None,
+        session_id: None,
+        message: "no".into(),
+    };
+    assert!(matches!(ask_of(bytes(&refused)), Err(AskError::Refused(_))));
+    let broken: [Vec<u8>; 6] = [
+        Vec::new(),
+        b"\n".to_vec(),
+        allow[..allow.len() - 1].to_vec(),
+        [&allow[..], &allow[..]].concat(),
+        String::from_utf8(allow.clone())
+            .unwrap()
+            .replace("\"decision\"", "\"decision\":\"deny\",\"decision\"")
+            .into(),
+        vec![b' '; FRAME_BYTES + 1],
+    ];
+    for answer in broken {
+        let shown = String::from_utf8_lossy(&answer).into_owned();
+        let asked = ask_of(answer);
+        assert!(
+            matches!(asked, Err(AskError::Link(_))),
+            "{shown:.200}: {asked:?}"
+        );
+    }
+}
+
+#[test]
+fn a_late_answer_is_none() {
+    let directory = Directory::new();
+    let allow = bytes(&said("m", "s-1", Decision::Allow));
+    let thread = governor(&directory, allow, Duration::from_millis(300));
+    let within = Duration::from_millis(30);
+    let asked = client::ask(&directory.socket(), &question(), within);
+    assert!(
+        matches!(asked, Err(AskError::Link(FrameError::Late))),
+        "{asked:?}"
+    );
+    thread.join().unwrap();
+}
+
+#[test]
+fn nobody_there_and_questions_that_are_none() {
+    let directory = Directory::new();
+    let within = Duration::from_secs(1);
+    let asked = client::ask(&directory.socket(), &question(), within);
+    assert!(matches!(asked, Err(AskError::Unreachable(_))));
+    // A socket that nobody answers any more.
+    drop(UnixListener::bind(directory.socket()).unwrap());
+    let asked = client::ask(&directory.socket(), &question(), within);
+    assert!(matches!(asked, Err(AskError::Unreachable(_))));
+    let asked = client::ask(&directory.socket(), &completion(), within);
+    assert!(matches!(asked, Err(AskError::Mismatched)));
+    let told = client::report(&directory.socket(), &question(), within);
+    assert!(matches!(told, Err(AskError::Mismatched)));
+}
+
+#[test]
+fn a_question_too_long_to_send_is_an_error_before_it_is_sent() {
+    let (directory, gate, _server) = serve();
+    let Message::ToolCallRequest {
+        id,
+        session_id,
+        tool,
+        actor,
+        ..
+    } = question()
+    else {
+        unreachable!()
+    };
+    let huge = json!("x".repeat(FRAME_BYTES));
+    let args = Map::from_iter([("command".to_owned(), huge)]);
+    let huge = Message::ToolCallRequest {
+        id,
+        session_id,
+        tool,
+        args,
+        actor,
+    };
+    let asked = client::ask(&directory.socket(), &huge, Duration::from_secs(5));
+    assert!(matches!(asked, Err(AskError::Link(FrameError::TooLong))));
+    assert_eq!(gate.calls.lock().unwrap().len(), 0);
+}
+
+#[test]
+fn a_report_counts_when_it_is_recorded() {
+    let (directory, gate, _server) = serve();
+    let within = Duration::from_secs(5);
+    client::report(&directory.socket(), &completion(), within).unwrap();
+    assert_eq!(gate.reports.lock().unwrap().len(), 1);
+    let other = Directory::new();
+    let recorded = json!({"kind": "report_recorded", "id": "n", "sessionId": "s-1"});
+    let thread = governor(&other, line(&recorded), Duration::ZERO);
+    let told = client::report(&other.socket(), &completion(), within);
+    assert!(matches!(told, Err(AskError::Mismatched)));
+    thread.join().unwrap();
+}
+
+// The same gateway in a session of the real harness.
+
+#[test]
+fn a_live_session_is_not_moved_by_what_comes_in_beside_its_harness() {
+    let Some(claude) = claude() else { return };
+    let Some(python) = python() else { return };
+    let world = World::new();
+    world.policy(&[("require", "Write"), ("allow", "Read")]);
+    let model = ModelDouble::start(vec![Turn::Calls(vec![Call {
+        id: Some("toolu_w".into()),
+        ..Call::new(
+            "Write",
+            json!({"file_path": world.path("w"), "content": "w\n"}),
+        )
+    }])]);
+    let repo = world.repo();
+    let start = world
+        .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+        .arguments(&["--repo", repo.to_str().unwrap()])
+        .env("ANTHROPIC_BASE_URL", &model.base_url())
+        .env("ANTHROPIC_API_KEY", "x")
+        .env("AGP_CLAUDE_BIN", claude.to_str().unwrap());
+    let mut live = start.start_at_terminal(&python);
+    live.see("allow this call, once?");
+    let lease = world.lease();
+    let socket = lease.directory.join("gate.sock");
+    assert_eq!(session::mode(&lease.directory), 0o700);
+    assert_eq!(session::mode(&socket), 0o600);
+
+    let ours = |id: &str| with(request(id), "sessionId", json!(lease.session));
+    is_error(&send(&socket, b"let me in\n", false), "garbage");
+    is_error(&send(&socket, &line(&request("m")), false), "session");
+    // The id of the call that waits for its approval, asked about as another call.
+    let replay = with(ours("toolu_w"), "tool", json!("Read"));
+    is_error(&send(&socket, &line(&replay), false), "replay");
+    assert_eq!(world.get("w"), None);
+    live.type_in("y\n");
+    live.finish().succeeded();
+    assert!(world.get("w").is_some());
+    assert_eq!(world.events("gate.allow").len(), 1);
+    assert_eq!(world.events("gate.deny").len(), 1);
+    world.verifies();
+}
+
+#[test]
+fn a_report_of_a_call_that_nobody_decided_breaks_the_session_off() {
+    let Some(claude) = claude() else { return };
+    let world = World::new();
+    world.policy(&[("allow", "Bash")]);
+    let model = ModelDouble::start(vec![Turn::Calls(vec![Call::new(
+        "Bash",
+        json!({"command": "echo up > up; tail -f /dev/null"}),
+    )])]);
+    let repo = world.repo();
+    let start = world
+        .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+        .arguments(&["--repo", repo.to_str().unwrap()])
+        .env("ANTHROPIC_BASE_URL", &model.base_url())
+        .env("ANTHROPIC_API_KEY", "x")
+        .env("AGP_CLAUDE_BIN", claude.to_str().unwrap());
+    let live = start.start();
+    wait_for("the command to run", || world.get("up"));
+    let lease = world.lease();
+    let report = json!({
+        "kind": "tool_call_report", "id": "never-asked", "sessionId": lease.session,
+        "tool": "Bash", "ok": true, "output": "", "outputBytes": 0,
+    });
+    let socket = lease.directory.join("gate.sock");
+    is_error(&send(&socket, &line(&report), false), "never asked");
+    live.finish()
+        .exited(3)
+        .complained(&["without having asked"]);
+    assert_eq!(
+        world.event("gate.bypassed")["payload"]["messageId"],
+        "never-asked"
+    );
+    let ended = world.event("session.ended");
+    assert_eq!(ended["payload"]["end"], "broken");
+    assert_eq!(ended["payload"]["bypassed"], 1);
+    world.verifies();
+}
