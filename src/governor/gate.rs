@@ -17,16 +17,21 @@ impl Governor {
     /// # Errors
     /// Why there is no outcome; the call did not run, or its result is not recorded.
     pub fn run_call(&self, call: &ToolCall, effect: &Effect<'_>) -> Result<Outcome, String> {
-        let fresh = self.ledger.ask(&call.id);
-        let replayed = fresh.is_err();
-        let outcome = mediate(self, call, fresh.err(), effect).map_err(|broken| broken.0);
-        if replayed {
-            self.ledger.refuse_replay();
-        } else {
-            let allowed = matches!(outcome, Ok(Outcome::Executed(_) | Outcome::Released(..)));
-            self.ledger.decide(&call.id, allowed);
+        let replay = self.ledger.ask(&call.id).err();
+        let outcome = mediate(self, call, replay.clone(), effect).map_err(|broken| broken.0);
+        match (replay, outcome) {
+            (None, outcome) => {
+                let allowed = matches!(outcome, Ok(Outcome::Executed(_) | Outcome::Released(..)));
+                self.ledger.decide(&call.id, allowed);
+                outcome
+            }
+            (Some(why), Ok(_)) => {
+                // Recorded and refused; to the asking side it is an error, as any replay is.
+                self.ledger.refuse_replay();
+                Err(why)
+            }
+            (Some(_), Err(broken)) => Err(broken),
         }
-        outcome
     }
 
     fn bypassed(&self, report: &CallReport, how: &str) -> Result<(), String> {
