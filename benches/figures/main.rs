@@ -1,0 +1,95 @@
+//! The performance figures of docs/benchmarks.md: each measures the machine's limit and us, in turns, in one run.
+
+mod append;
+mod decide;
+mod events;
+mod hook;
+mod machine;
+mod process;
+mod report;
+mod resident;
+mod stock;
+mod stored;
+mod timing;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use report::Format;
+
+/// Whatever stops a measurement; there is nobody to tell the kinds apart.
+type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+const USAGE: &str = "usage: bench/run [--json | --markdown] [--only NAME]...
+NAME: append, stored, hook, resident, decide";
+
+struct Asked {
+    format: Format,
+    only: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let asked = match arguments(std::env::args().skip(1)) {
+        Ok(asked) => asked,
+        Err(problem) => {
+            complain(&format!("{problem}\n{USAGE}"));
+            return ExitCode::from(2);
+        }
+    };
+    match measure(&asked) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            complain(&format!("bench: {problem}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn arguments(mut given: impl Iterator<Item = String>) -> Result<Asked, String> {
+    let mut asked = Asked {
+        format: Format::Table,
+        only: Vec::new(),
+    };
+    while let Some(argument) = given.next() {
+        match argument.as_str() {
+            // `cargo bench` adds it.
+            "--bench" => {}
+            "--json" => asked.format = Format::Json,
+            "--markdown" => asked.format = Format::Markdown,
+            "--only" => asked.only.push(given.next().ok_or("--only has no value")?),
+            other => return Err(format!("{other} is not known")),
+        }
+    }
+    Ok(asked)
+}
+
+fn measure(asked: &Asked) -> Fallible<()> {
+    // On the disk that the sources are on: /tmp may be memory.
+    let work = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("figures");
+    std::fs::create_dir_all(&work)?;
+    type Group = (&'static str, fn(&Path) -> Fallible<Vec<report::Figure>>);
+    let groups: [Group; 5] = [
+        ("append", append::figures),
+        ("stored", stored::figures),
+        ("hook", hook::figures),
+        ("resident", resident::figures),
+        ("decide", decide::figures),
+    ];
+    let mut figures = Vec::new();
+    for (name, group) in groups {
+        if asked.only.is_empty() || asked.only.iter().any(|only| only == name) {
+            complain(&format!("bench: {name} ..."));
+            figures.extend(group(&work).map_err(|error| format!("{name}: {error}"))?);
+        }
+    }
+    let text = report::render(asked.format, &figures, &machine::describe(&work));
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn complain(text: &str) {
+    // Progress and trouble; whoever closed standard error does not want to know.
+    let _ = writeln!(io::stderr(), "{text}");
+}
