@@ -94,36 +94,121 @@ pub(crate) fn open_log(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Whether the path still names the very file that is open.
-pub(crate) fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
-    let (open, named) = (file.metadata()?, fs::symlink_metadata(path)?);
-    Ok(open.dev() == named.dev() && open.ino() == named.ino())
+/// Which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    /// The identity of what `stat` tells about. An open file's never changes.
+    pub(crate) fn of(stat: &fs::Metadata) -> Self {
+        Self {
+            device: stat.dev(),
+            inode: stat.ino(),
+        }
+    }
 }
 
 /// Size of the head's file: the text is padded with spaces, so that every head fits the same
 /// bytes of one disk sector.
 pub(crate) const HEAD_FILE_BYTES: usize = 256;
 
-/// Replaces the head.
-///
-/// In place, in one write of a fixed size within one sector, which leaves the old head or the new
-/// one: process death cannot interrupt it, and disks write sectors whole. A temporary file and a
-/// rename were measured at two and a half times the cost of the append itself (the next
-/// `fdatasync` commits the directory too). The write is not synced: a head that lags behind is
-/// mended on opening. A head of another size (another writer's, or none) is replaced by rename.
-pub(crate) fn write_head(path: &Path, text: &str) -> io::Result<()> {
-    let mut padded = text.as_bytes().to_vec();
-    padded.resize(HEAD_FILE_BYTES.max(padded.len()), b' ');
-    let open = OpenOptions::new()
-        .write(true)
-        .custom_flags(no_follow())
-        .open(path);
-    match open {
-        Ok(file) if file.metadata()?.len() == HEAD_FILE_BYTES as u64 => {
-            file.write_all_at(&padded, 0)
+/// The head's file, kept open from one event to the next.
+#[derive(Debug)]
+pub(crate) struct HeadFile {
+    path: PathBuf,
+    open: Option<(File, Identity)>,
+}
+
+impl HeadFile {
+    /// The head at `path`, which need not be there yet.
+    pub(crate) fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            open: None,
         }
-        Ok(_) => replace(path, 0o600, &padded),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => replace(path, 0o600, &padded),
-        Err(error) => Err(error),
+    }
+
+    /// Replaces the head.
+    ///
+    /// In place, in one write of a fixed size within one sector, which leaves the old head or the
+    /// new one: process death cannot interrupt it, and disks write sectors whole. A temporary file
+    /// and a rename were measured at two and a half times the cost of the append itself (the next
+    /// `fdatasync` commits the directory too). The write is not synced: a head that lags behind is
+    /// mended on opening. A head of another size (another writer's, or none) is replaced by rename.
+    pub(crate) fn write(&mut self, text: &str) -> io::Result<()> {
+        let mut padded = text.as_bytes().to_vec();
+        padded.resize(HEAD_FILE_BYTES.max(padded.len()), b' ');
+        match fs::symlink_metadata(&self.path) {
+            Ok(named) if named.len() == HEAD_FILE_BYTES as u64 => {
+                self.opened(Identity::of(&named))?.write_all_at(&padded, 0)
+            }
+            Ok(named) if named.is_symlink() => Err(rustix::io::Errno::LOOP.into()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => replace(&self.path, 0o600, &padded),
+        }
+    }
+
+    /// The open file, opened anew when the name has come to mean another one.
+    fn opened(&mut self, named: Identity) -> io::Result<&File> {
+        if self.open.as_ref().is_none_or(|(_, open)| *open != named) {
+            let file = OpenOptions::new()
+                .write(true)
+                .custom_flags(no_follow())
+                .open(&self.path)?;
+            let identity = Identity::of(&file.metadata()?);
+            self.open = Some((file, identity));
+        }
+        let open = self.open.as_ref().map(|(file, _)| file);
+        open.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("agp-durable-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        private_dir(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_head_is_written_under_its_name_whatever_was_put_there() {
+        let directory = directory("head");
+        let path = directory.join("head");
+        let mut head = HeadFile::at(&path);
+        let shown = || fs::read_to_string(&path).unwrap().trim_end().to_owned();
+
+        head.write("one").unwrap();
+        head.write("two").unwrap();
+        assert_eq!(
+            (shown(), fs::metadata(&path).unwrap().len()),
+            ("two".into(), 256)
+        );
+
+        let other = directory.join("other");
+        replace(&other, 0o600, &[b'x'; HEAD_FILE_BYTES]).unwrap();
+        fs::rename(&other, &path).unwrap();
+        head.write("three").unwrap();
+        assert_eq!(shown(), "three", "another file of the right size");
+
+        fs::write(&path, "short").unwrap();
+        head.write("four").unwrap();
+        assert_eq!(shown(), "four", "another size");
+
+        fs::remove_file(&path).unwrap();
+        head.write("five").unwrap();
+        assert_eq!(shown(), "five", "none");
+
+        fs::rename(&path, &other).unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        assert!(head.write("six").is_err(), "a link");
+        assert!(fs::read_to_string(&other).unwrap().starts_with("five"));
+        fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -5,12 +5,12 @@
 //! journal is poisoned, and every later append fails.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use data_encoding::BASE64;
 use serde_json::{Map, Value};
@@ -19,13 +19,14 @@ use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::Sha256;
 use crate::contracts::{limits, strict_json, timestamp};
 
+use super::durable::{self, HeadFile, Identity};
 use super::head::Head;
 use super::key::{PublicKey, SigningKey};
 use super::receipt::Receipt;
 use super::recover::{self, OpenError, Position};
 use super::redact::{self, Screen};
 use super::tail::{self, Forward};
-use super::{Paths, durable, entry, jcs};
+use super::{Paths, entry, jcs};
 
 /// Why an event was not recorded. Whoever waited for it must not act.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +147,8 @@ impl Journal {
             helper: Helper::start(Arc::clone(&key)).map_err(io_error)?,
             fault: Arc::clone(&fault),
             position: found.position,
+            head: HeadFile::at(&paths.head),
+            identity: Identity::of(&file.metadata().map_err(io_error)?),
             paths: paths.clone(),
             file,
             key,
@@ -210,6 +213,9 @@ impl Journal {
 
 struct Writer {
     file: File,
+    /// Which file the log is, to notice when its name comes to mean another.
+    identity: Identity,
+    head: HeadFile,
     paths: Paths,
     key: Arc<SigningKey>,
     helper: Helper,
@@ -227,16 +233,28 @@ struct Chained {
     receipt: Receipt,
 }
 
+/// How long a batch waits for as many jobs as the one before had: whoever was just answered is
+/// likely back at once, and would otherwise wait for a whole sync of others'. Where one thread
+/// records, nobody waits.
+const GATHERING: Duration = Duration::from_micros(100);
+
 impl Writer {
     fn run(mut self, jobs: &Receiver<Job>) {
         let mut held: Option<Job> = None;
+        let mut crowd = 1;
         while let Some(first) = held.take().or_else(|| jobs.recv().ok()) {
             let mut events = first.drafts.len();
             let mut batch = vec![first];
+            let until = Instant::now() + GATHERING;
             // The first event of a journal goes alone: opening tells a crash after it from a cut.
             let mut last = batch.iter().any(|job| job.last);
             while !last && self.position.seq > 0 && events < limits::BATCH_EVENTS {
-                let Ok(job) = jobs.try_recv() else { break };
+                let left = until.saturating_duration_since(Instant::now());
+                let job = match jobs.try_recv() {
+                    Err(TryRecvError::Empty) if batch.len() < crowd => jobs.recv_timeout(left).ok(),
+                    tried => tried.ok(),
+                };
+                let Some(job) = job else { break };
                 if events + job.drafts.len() > limits::BATCH_EVENTS {
                     held = Some(job);
                     break;
@@ -245,6 +263,7 @@ impl Writer {
                 last = job.last;
                 batch.push(job);
             }
+            crowd = batch.len();
             self.commit(batch);
             if last {
                 return;
@@ -370,11 +389,13 @@ impl Writer {
         self.file
             .sync_data()
             .map_err(|error| format!("fdatasync failed: {error}"))?;
+        // Usually there by now; signatures are deterministic, so it is no matter who makes it.
         let head_signature = signatures
             .head
-            .recv()
-            .map_err(|_| "signing thread is gone")?;
-        durable::write_head(&self.paths.head, &head.to_text(&head_signature))
+            .try_recv()
+            .unwrap_or_else(|_| self.key.sign(&head.signed_bytes()));
+        self.head
+            .write(&head.to_text(&head_signature))
             .map_err(|error| format!("{}: {error}", self.paths.head.display()))?;
         self.position = Position {
             bytes: self.position.bytes + lines.len() as u64,
@@ -414,10 +435,11 @@ impl Writer {
     fn catch_up(&mut self) -> Result<Option<Map<String, Value>>, String> {
         let log = self.paths.log.display();
         let stat = |error: io::Error| format!("{log}: {error}");
-        if !durable::is_same_file(&self.file, &self.paths.log).map_err(stat)? {
+        let named = fs::symlink_metadata(&self.paths.log).map_err(stat)?;
+        if Identity::of(&named) != self.identity {
             return Err(format!("{log} was replaced by another file"));
         }
-        let length = self.file.metadata().map_err(stat)?.len();
+        let length = named.len();
         if length == self.position.bytes {
             return Ok(None);
         }
@@ -507,6 +529,10 @@ struct Signatures {
 
 /// A second pair of hands: signing costs a fifth of a disk sync, so a batch is signed on two
 /// cores, and the head's signature is made while the disk works.
+///
+/// Its thread gives way to all others: woken next to the journal thread, or to the kernel's that
+/// commits the sync, it would take from them the core that it is to save. So it can also be
+/// starved, and nobody waits for it longer than the work takes.
 struct Helper {
     work: Sender<Task>,
 }
@@ -518,16 +544,25 @@ struct Task {
     head_signed: SyncSender<[u8; 64]>,
 }
 
+/// The lowest priority.
+const NICE: i32 = 19;
+/// A generous time for one signature.
+const SIGNATURE: Duration = Duration::from_micros(50);
+
 impl Helper {
     fn start(key: Arc<SigningKey>) -> io::Result<Self> {
         let (work, tasks) = channel::<Task>();
         std::thread::Builder::new()
             .name("journal-sign".into())
             .spawn(move || {
+                // On Linux this is the calling thread's own; refused, the work is done all the same.
+                let _ = rustix::process::setpriority_process(None, NICE);
                 while let Ok(task) = tasks.recv() {
-                    let events = task.events.iter().map(|bytes| key.sign(bytes)).collect();
-                    // The journal thread waits for both, or is gone.
-                    let _ = task.signed.send(events);
+                    if !task.events.is_empty() {
+                        let events = task.events.iter().map(|bytes| key.sign(bytes)).collect();
+                        // Whoever asked may have done it himself.
+                        let _ = task.signed.send(events);
+                    }
                     let _ = task.head_signed.send(key.sign(&task.head));
                 }
             })?;
@@ -543,16 +578,23 @@ impl Helper {
         let (own, others) = chained.split_at(chained.len().div_ceil(2));
         let (signed, theirs) = sync_channel(1);
         let (head_signed, head_signature) = sync_channel(1);
-        let events = others.iter().map(|event| event.signed.clone()).collect();
         let task = Task {
-            events,
+            events: others.iter().map(|event| event.signed.clone()).collect(),
             signed,
             head,
             head_signed,
         };
         self.work.send(task).map_err(|_| "signing thread is gone")?;
-        let mut events: Vec<_> = own.iter().map(|event| key.sign(&event.signed)).collect();
-        events.extend(theirs.recv().map_err(|_| "signing thread is gone")?);
+        let by_us = |events: &[Chained]| -> Vec<[u8; 64]> {
+            events.iter().map(|event| key.sign(&event.signed)).collect()
+        };
+        let mut events = by_us(own);
+        if let Ok(count) = u32::try_from(others.len())
+            && count > 0
+        {
+            let theirs = theirs.recv_timeout(SIGNATURE * count);
+            events.extend(theirs.unwrap_or_else(|_| by_us(others)));
+        }
         Ok(Signatures {
             events,
             head: head_signature,
