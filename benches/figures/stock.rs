@@ -85,7 +85,7 @@ impl Stock {
 
 /// No secrets to look for: a session without any.
 pub(crate) fn screen() -> Arc<Screen> {
-    Arc::new(Screen::new(Vec::new()))
+    Arc::new(Screen::new(&[]))
 }
 
 /// The envelope up to `hash`, and from there to the payload. Names stand in canonical order.
