@@ -538,10 +538,23 @@ fn when_agp_is_killed_nothing_runs_on_and_the_next_start_says_so() {
 /// A session whose harness is busy with an allowed command that never ends.
 fn busy() -> Option<(Governed, ModelDouble, Live)> {
     let governed = Governed::by(&[("allow", "Bash")])?;
-    let model = one(bash("toolu_b", "echo up > up; tail -f /dev/null"));
+    let model = one(bash("toolu_b", "echo up > up; exec tail -f /dev/null"));
     let live = governed.run_against(&model).start();
     wait_for("the command to run", || governed.world.get("up"));
     Some((governed, model, live))
+}
+
+#[test]
+fn when_agp_is_killed_a_command_under_way_ends_too() {
+    let Some((governed, _model, live)) = busy() else {
+        return;
+    };
+    let (agp, all) = governed.processes();
+    let runs = |process: &Process| process.arguments().first().is_some_and(|a| a == "tail");
+    assert!(all.iter().any(runs), "the command is among {all:?}");
+    agp.kill("-KILL");
+    live.finish().exited(128 + 9);
+    all_gone(&all);
 }
 
 fn ended(governed: &Governed) -> String {
