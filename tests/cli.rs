@@ -9,10 +9,11 @@
 #[path = "support/session.rs"]
 mod session;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use session::{World, mode, python, wait_for};
 
 #[test]
@@ -516,18 +517,29 @@ fn sessions_at_the_same_time_share_the_journal() {
 }
 
 #[test]
-fn starts_at_the_same_time_reap_a_dead_session_once() {
+fn starts_at_the_same_time_reap_each_dead_session_once() {
+    const DEAD: usize = 50;
     let world = World::new();
-    world.agp(&["run"]).run().succeeded();
-    let lease = world.agp_home().join("sessions/s-dead.lease");
-    let dead = "{\"sessionId\":\"s-dead\",\"pid\":1,\"directory\":\"/tmp/agp-s-dead\"}";
-    fs::write(&lease, dead).unwrap();
+    let leases = world.agp_home().join("sessions");
+    for number in 0..DEAD {
+        let session = format!("s-dead-{number}");
+        let directory = world.root().join(format!("agp-{session}"));
+        let terms = json!({"sessionId": session, "pid": 1, "directory": directory});
+        let lease = leases.join(format!("{session}.lease"));
+        fs::write(lease, terms.to_string()).unwrap();
+    }
     let live: Vec<_> = (0..6).map(|_| world.agp(&["run"]).start()).collect();
     for live in live {
         live.finish().succeeded();
     }
-    let reaped = world.event("session.reaped");
-    assert_eq!(reaped["payload"]["sessionId"], "s-dead");
+    let reaped = world.events("session.reaped");
+    assert_eq!(reaped.len(), DEAD);
+    let which: BTreeSet<_> = reaped
+        .iter()
+        .map(|event| event["payload"]["sessionId"].as_str().unwrap())
+        .collect();
+    assert_eq!(which.len(), DEAD);
+    assert_eq!(fs::read_dir(leases).unwrap().count(), 0);
     world.verifies();
 }
 
