@@ -55,7 +55,7 @@ pub fn read(stream: &UnixStream, within: Duration) -> Result<Message, FrameError
 /// Reads a frame's bytes, newline excluded.
 ///
 /// # Errors
-/// [`FrameError::Malformed`] for whatever is not exactly a message as [`write`] would send it:
+/// [`FrameError::Malformed`] for whatever is not exactly a message as [`write()`] would send it:
 /// serde alone would take an array for a structure, and an absent field for a null.
 pub fn parse(line: &[u8]) -> Result<Message, FrameError> {
     let malformed = |error: serde_json::Error| FrameError::Malformed(error.to_string());
