@@ -5,6 +5,8 @@
 #[cfg(feature = "agp")]
 pub(crate) mod durable;
 mod entry;
+#[cfg(feature = "agp")]
+mod envelope;
 mod head;
 mod jcs;
 pub mod key;

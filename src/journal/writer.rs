@@ -12,21 +12,20 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use data_encoding::BASE64;
 use serde_json::{Map, Value};
 
 use crate::contracts::event::{Draft, Kind};
-use crate::contracts::ids::Sha256;
-use crate::contracts::{limits, strict_json, timestamp};
+use crate::contracts::{limits, timestamp};
 
+use super::Paths;
 use super::durable::{self, HeadFile, Identity};
+use super::envelope::{Chained, Sealed};
 use super::head::Head;
 use super::key::{PublicKey, SigningKey};
 use super::receipt::Receipt;
 use super::recover::{self, OpenError, Position};
 use super::redact::{self, Screen};
 use super::tail::{self, Forward};
-use super::{Paths, entry, jcs};
 
 /// Why an event was not recorded. Whoever waited for it must not act.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,21 +54,37 @@ impl fmt::Display for AppendError {
 impl std::error::Error for AppendError {}
 
 struct Job {
-    drafts: Vec<Draft>,
+    events: Vec<Sealed>,
     reply: SyncSender<Result<Vec<Receipt>, AppendError>>,
     /// The last job: nothing after it is taken.
     last: bool,
 }
 
+impl Job {
+    /// Whether the key is another one behind this job.
+    fn rotates(&self) -> bool {
+        self.events
+            .iter()
+            .any(|event| event.kind() == Kind::KeyRotated)
+    }
+}
+
 /// A way to the journal thread; as many as there are threads that record.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Handle {
     jobs: SyncSender<Job>,
+    screen: Arc<Screen>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handle")
+    }
 }
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Job({} events)", self.drafts.len())
+        write!(f, "Job({} events)", self.events.len())
     }
 }
 
@@ -80,10 +95,12 @@ impl Handle {
     /// [`AppendError`]; then none of them is recorded, except that after
     /// [`AppendError::Poisoned`] nobody can know.
     pub fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, AppendError> {
+        // Here and not in the journal thread: those who record together do this side by side.
+        let events = admit(drafts, &self.screen)?;
         let (reply, answer) = sync_channel(1);
         self.jobs
             .send(Job {
-                drafts,
+                events,
                 reply,
                 last: false,
             })
@@ -152,12 +169,11 @@ impl Journal {
             paths: paths.clone(),
             file,
             key,
-            screen,
             poison: None,
         };
         if let Some(payload) = found.recovered.clone() {
             let draft = Draft::new(Kind::JournalRecovered, payload);
-            let recorded = writer.commit_alone(draft);
+            let recorded = admit(vec![draft], &screen).and_then(|draft| writer.commit_alone(draft));
             recorded.map_err(|error| OpenError::Damaged {
                 path: paths.log.clone(),
                 problem: error.to_string(),
@@ -174,7 +190,7 @@ impl Journal {
         };
         Ok((
             Self {
-                handle: Handle { jobs },
+                handle: Handle { jobs, screen },
                 thread,
                 fault,
             },
@@ -202,7 +218,7 @@ impl Journal {
         let (reply, _) = sync_channel(1);
         // A thread that is gone already needs no telling.
         let _ = self.handle.jobs.send(Job {
-            drafts: Vec::new(),
+            events: Vec::new(),
             reply,
             last: true,
         });
@@ -219,18 +235,9 @@ struct Writer {
     paths: Paths,
     key: Arc<SigningKey>,
     helper: Helper,
-    screen: Arc<Screen>,
     position: Position,
     poison: Option<String>,
     fault: Arc<Mutex<Option<String>>>,
-}
-
-/// An event on its way: chained, not yet signed.
-struct Chained {
-    fields: Map<String, Value>,
-    signed: Vec<u8>,
-    hash: Sha256,
-    receipt: Receipt,
 }
 
 /// How long a batch waits for as many jobs as the one before had: whoever was just answered is
@@ -243,27 +250,29 @@ impl Writer {
         let mut held: Option<Job> = None;
         let mut crowd = 1;
         while let Some(first) = held.take().or_else(|| jobs.recv().ok()) {
-            let mut events = first.drafts.len();
+            let mut events = first.events.len();
             let mut batch = vec![first];
             let until = Instant::now() + GATHERING;
             // The first event of a journal goes alone: opening tells a crash after it from a cut.
-            let mut last = batch.iter().any(|job| job.last);
-            while !last && self.position.seq > 0 && events < limits::BATCH_EVENTS {
+            let ends = |job: &Job| job.last || job.rotates();
+            let mut ended = batch.iter().any(ends);
+            while !ended && self.position.seq > 0 && events < limits::BATCH_EVENTS {
                 let left = until.saturating_duration_since(Instant::now());
                 let job = match jobs.try_recv() {
                     Err(TryRecvError::Empty) if batch.len() < crowd => jobs.recv_timeout(left).ok(),
                     tried => tried.ok(),
                 };
                 let Some(job) = job else { break };
-                if events + job.drafts.len() > limits::BATCH_EVENTS {
+                if events + job.events.len() > limits::BATCH_EVENTS {
                     held = Some(job);
                     break;
                 }
-                events += job.drafts.len();
-                last = job.last;
+                events += job.events.len();
+                ended = ends(&job);
                 batch.push(job);
             }
             crowd = batch.len();
+            let last = batch.iter().any(|job| job.last);
             self.commit(batch);
             if last {
                 return;
@@ -271,10 +280,10 @@ impl Writer {
         }
     }
 
-    fn commit_alone(&mut self, draft: Draft) -> Result<(), AppendError> {
+    fn commit_alone(&mut self, events: Vec<Sealed>) -> Result<(), AppendError> {
         let (reply, answer) = sync_channel(1);
         self.commit(vec![Job {
-            drafts: vec![draft],
+            events,
             reply,
             last: false,
         }]);
@@ -282,23 +291,28 @@ impl Writer {
     }
 
     fn commit(&mut self, batch: Vec<Job>) {
-        let mut accepted = Vec::with_capacity(batch.len());
-        for mut job in batch {
-            match self.admit(&mut job.drafts) {
-                Ok(()) => accepted.push(job),
-                Err(error) => answer(&job.reply, Err(error)),
+        let rotates = batch.iter().any(Job::rotates);
+        let mut replies = Vec::with_capacity(batch.len());
+        let mut events = Vec::new();
+        for job in batch {
+            replies.push((job.reply, job.events.len()));
+            events.extend(job.events);
+        }
+        let written = match self.poison.clone() {
+            Some(why) => Err(why),
+            None => {
+                let written = self.write_all_of(events);
+                if let Err(why) = &written {
+                    self.poison(why.clone());
+                }
+                written
             }
+        };
+        if rotates && written.is_ok() {
+            // It is the last event that this key signs; what comes behind it is refused.
+            self.poison = Some("the signing key was rotated".into());
         }
-        if accepted.is_empty() {
-            return;
-        }
-        let mut replies = Vec::with_capacity(accepted.len());
-        let mut drafts = Vec::new();
-        for job in accepted {
-            replies.push((job.reply, job.drafts.len()));
-            drafts.extend(job.drafts);
-        }
-        match self.write_all_of(drafts) {
+        match written {
             Ok(receipts) => {
                 let mut receipts = receipts.into_iter();
                 for (reply, count) in replies {
@@ -306,7 +320,6 @@ impl Writer {
                 }
             }
             Err(why) => {
-                self.poison(why.clone());
                 for (reply, _) in replies {
                     answer(&reply, Err(AppendError::Poisoned(why.clone())));
                 }
@@ -321,53 +334,33 @@ impl Writer {
         self.poison = Some(why);
     }
 
-    /// Refuses what must not be written, and takes token-shaped strings out of the rest.
-    fn admit(&mut self, drafts: &mut [Draft]) -> Result<(), AppendError> {
-        if let Some(why) = &self.poison {
-            return Err(AppendError::Poisoned(why.clone()));
-        }
-        for draft in drafts.iter_mut() {
-            if let Some(name) = self.screen.secret_in(&draft.payload) {
-                return Err(AppendError::Secret(name.to_owned()));
-            }
-            redact::redact_tokens(&mut draft.payload);
-            if !fits_a_line(draft) {
-                return Err(AppendError::TooLong);
-            }
-        }
-        if drafts.iter().any(|draft| draft.kind == Kind::KeyRotated) {
-            // It is the last event that this key signs; what comes behind it is refused.
-            self.poison = Some("the signing key was rotated".into());
-        }
-        Ok(())
-    }
-
-    fn write_all_of(&mut self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, String> {
+    fn write_all_of(&mut self, events: Vec<Sealed>) -> Result<Vec<Receipt>, String> {
         self.file
             .lock()
             .map_err(|error| format!("locking failed: {error}"))?;
-        let written = self.write_locked(drafts);
+        let written = self.write_locked(events);
         // The lock goes with the descriptor, too; a failure to unlock only delays other writers.
         let _ = self.file.unlock();
         written
     }
 
-    fn write_locked(&mut self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, String> {
+    fn write_locked(&mut self, events: Vec<Sealed>) -> Result<Vec<Receipt>, String> {
         if let Some(mended) = self.catch_up()? {
-            self.write_batch(vec![Draft::new(Kind::JournalRecovered, mended)])?;
+            let event = Sealed::new(Draft::new(Kind::JournalRecovered, mended));
+            self.write_batch(event.into_iter().collect())?;
         }
-        let single_first = self.position.seq == 0 && drafts.len() > 1;
+        let single_first = self.position.seq == 0 && events.len() > 1;
         if single_first {
-            let mut drafts = drafts.into_iter();
-            let mut receipts = self.write_batch(drafts.by_ref().take(1).collect())?;
-            receipts.extend(self.write_batch(drafts.collect())?);
+            let mut events = events.into_iter();
+            let mut receipts = self.write_batch(events.by_ref().take(1).collect())?;
+            receipts.extend(self.write_batch(events.collect())?);
             return Ok(receipts);
         }
-        self.write_batch(drafts)
+        self.write_batch(events)
     }
 
-    fn write_batch(&mut self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, String> {
-        let chained = self.chain(drafts);
+    fn write_batch(&mut self, events: Vec<Sealed>) -> Result<Vec<Receipt>, String> {
+        let chained = self.chain(events);
         let Some(last) = chained.last() else {
             return Ok(Vec::new());
         };
@@ -379,8 +372,7 @@ impl Writer {
         let mut lines = Vec::with_capacity(chained.len() * 1024);
         let mut receipts = Vec::with_capacity(chained.len());
         for (event, signature) in chained.into_iter().zip(signatures.events) {
-            lines.extend_from_slice(&line(event.fields, event.hash, &signature));
-            lines.push(b'\n');
+            event.write_line(&signature, &mut lines);
             receipts.push(event.receipt);
         }
         self.file
@@ -407,25 +399,17 @@ impl Writer {
 
     /// Gives events their sequence, time and hash. The chain covers content, not signatures, so
     /// the signing can follow in any order.
-    fn chain(&self, drafts: Vec<Draft>) -> Vec<Chained> {
+    fn chain(&self, events: Vec<Sealed>) -> Vec<Chained> {
         let ts = timestamp::rfc3339(SystemTime::now());
         let (mut seq, mut prev) = (self.position.seq, self.position.hash);
-        drafts
+        let key_id = self.key.public().id();
+        events
             .into_iter()
-            .map(|draft| {
+            .map(|event| {
                 seq += 1;
-                let receipt_of = (draft.kind, draft.message_id.clone());
-                let fields = envelope(draft, seq, &ts, prev, self.key.public().id());
-                let signed = entry::signed_bytes(prev, &fields);
-                let hash = jcs::sha256(&signed);
-                prev = Some(hash);
-                let receipt = Receipt::new(seq, hash, receipt_of.0, receipt_of.1);
-                Chained {
-                    fields,
-                    signed,
-                    hash,
-                    receipt,
-                }
+                let chained = event.chain(seq, prev, &ts, key_id);
+                prev = Some(chained.hash);
+                chained
             })
             .collect()
     }
@@ -462,17 +446,16 @@ impl Writer {
     }
 }
 
-/// More than the envelope can take, without the payload and the human it may name.
-const ENVELOPE_BYTES: usize = 2048;
-
-/// Whether the event can be read again: what no reader takes would damage the journal for good.
-fn fits_a_line(draft: &Draft) -> bool {
-    let named = draft.on_behalf_of.as_deref().unwrap_or_default();
-    let bytes = jcs::canonical_object(&draft.payload).len() + jcs::canonical(&named.into()).len();
-    // The envelope and the payload itself are two of the levels.
-    let mut values = draft.payload.values();
-    bytes <= limits::LINE_BYTES - ENVELOPE_BYTES
-        && values.all(|value| strict_json::nests_within(value, limits::JSON_DEPTH - 2))
+/// Refuses what must not be written, and takes token-shaped strings out of the rest.
+fn admit(drafts: Vec<Draft>, screen: &Screen) -> Result<Vec<Sealed>, AppendError> {
+    let admit = |mut draft: Draft| {
+        if let Some(name) = screen.secret_in(&draft.payload) {
+            return Err(AppendError::Secret(name.to_owned()));
+        }
+        redact::redact_tokens(&mut draft.payload);
+        Sealed::new(draft).ok_or(AppendError::TooLong)
+    };
+    drafts.into_iter().map(admit).collect()
 }
 
 fn answer(
@@ -481,44 +464,6 @@ fn answer(
 ) {
     // Whoever asked may be gone; the event stays recorded.
     let _ = reply.send(result);
-}
-
-fn envelope(
-    draft: Draft,
-    seq: u64,
-    ts: &str,
-    prev: Option<Sha256>,
-    key_id: &str,
-) -> Map<String, Value> {
-    let text = |text: &str| Value::String(text.to_owned());
-    let optional = |text: Option<String>| text.map_or(Value::Null, Value::String);
-    let mut fields = Map::new();
-    let mut put = |name: &str, value: Value| {
-        fields.insert(name.to_owned(), value);
-    };
-    put("v", Value::from(2));
-    put("seq", Value::from(seq));
-    put("ts", text(ts));
-    put("prevHash", optional(prev.map(Sha256::to_hex)));
-    put("kind", text(draft.kind.as_str()));
-    put("actor", text(draft.actor.as_str()));
-    put("payload", Value::Object(draft.payload));
-    put("tenant_id", Value::Null);
-    put("signing_key_id", text(key_id));
-    put(
-        "approval_binding_type",
-        optional(draft.binding.map(|b| b.as_str().to_owned())),
-    );
-    put("intendant_identity_uri", Value::Null);
-    put("on_behalf_of", optional(draft.on_behalf_of));
-    fields
-}
-
-/// The line: the canonical form of the whole event.
-fn line(mut fields: Map<String, Value>, hash: Sha256, signature: &[u8; 64]) -> Vec<u8> {
-    fields.insert("hash".into(), Value::String(hash.to_hex()));
-    fields.insert("signature".into(), Value::String(BASE64.encode(signature)));
-    jcs::canonical_object(&fields)
 }
 
 struct Signatures {
