@@ -25,6 +25,18 @@ pub(super) struct End {
     harness: Result<HarnessExit, HarnessError>,
 }
 
+impl End {
+    /// Holds what was seen of a harness that ended by itself against what was decided.
+    pub(super) fn account(&mut self, governor: &Governor) {
+        if self.broken.is_none()
+            && self.harness == Ok(HarnessExit::Success)
+            && let Err(difference) = governor.account()
+        {
+            self.broken = Some(Broken(difference));
+        }
+    }
+}
+
 /// Waits for the harness to end, and ends it when it must not go on.
 pub(super) fn wait(happened: &Receiver<Event>, stop: &Stop, governor: &Governor) -> End {
     let mut end = End {

@@ -150,20 +150,30 @@ fn governed(
         .then(|| Server::start(&socket, governor.clone()))
         .transpose()
         .map_err(|error| unrecorded(format!("{}: {error}", socket.display())))?;
-    let harness = drive(intendant, events, Arc::clone(terminal), raw)
-        .map_err(|error| unrecorded(error.to_string()))?;
-    let end = wait(&happened, &stop, &governor);
+    let harness = drive(
+        intendant,
+        events,
+        Arc::clone(&governor),
+        Arc::clone(terminal),
+        raw,
+    )
+    .map_err(|error| unrecorded(error.to_string()))?;
+    let mut end = wait(&happened, &stop, &governor);
     // No call is decided behind the session's record: whoever is still being asked is told no.
     let _ = harness.join();
     governor.hang_up();
     drop(gateway);
     signals.close();
+    if asked.harness == Harness::ClaudeCode {
+        end.account(&governor);
+    }
     finish(&governor, &end, raw)
 }
 
 fn drive(
     mut intendant: Box<dyn Intendant>,
     events: Sender<Event>,
+    governor: Arc<Governor>,
     terminal: Arc<Terminal>,
     raw: bool,
 ) -> std::io::Result<thread::JoinHandle<()>> {
@@ -174,12 +184,15 @@ fn drive(
                 events,
                 outcome: None,
             };
-            let outcome = intendant.run(&mut |observation| match (&observation, raw) {
-                (Observation::Raw(line), true) => terminal.show(line),
-                (_, true) => {}
-                (_, false) => {
-                    if let Some(line) = view::observed(&observation) {
-                        terminal.show(&line);
+            let outcome = intendant.run(&mut |observation| {
+                governor.witness(&observation);
+                match (&observation, raw) {
+                    (Observation::Raw(line), true) => terminal.show(line),
+                    (_, true) => {}
+                    (_, false) => {
+                        if let Some(line) = view::observed(&observation) {
+                            terminal.show(&line);
+                        }
                     }
                 }
             });

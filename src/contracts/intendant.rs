@@ -15,9 +15,27 @@ pub struct HarnessIdentity {
     pub binary_sha256: Option<String>,
 }
 
-/// Something a harness was seen to do, for the operator's eyes. Never an input to a decision.
+/// Something the harness was seen to do, as its own output tells: for the operator's eyes, and for
+/// the witness, who holds it against the decisions. Never a ground for a decision.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Observation {
+    /// The model attempted a call.
+    Attempted {
+        /// The call's id, as the model gave it: any text.
+        id: String,
+        /// The tool's name, in the stream's words.
+        tool: String,
+    },
+    /// A call came back.
+    Returned {
+        /// The call's id.
+        id: String,
+        /// Whether the tool ran, well or not. False only where the harness is known to have
+        /// refused it.
+        ran: bool,
+    },
+    /// A part of the output could not be understood, so that nobody knows what was done.
+    Unreadable(String),
     /// The harness is up; the tools it offers its model.
     Started {
         /// Tool names.

@@ -1,6 +1,6 @@
 //! The calls of a session: which ids were seen, and what became of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::contracts::ids::MessageId;
@@ -9,6 +9,8 @@ use crate::contracts::limits;
 /// How many calls there were and what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Census {
+    /// Calls that the witness saw attempted, without those that the harness itself refused.
+    pub seen: u64,
     /// Calls that asked.
     pub decided: u64,
     /// Calls let through.
@@ -44,6 +46,8 @@ pub(super) enum Standing {
 #[derive(Default)]
 struct Calls {
     stages: HashMap<MessageId, Stage>,
+    /// Allowed calls whose result the witness has seen: each decision covers one.
+    returned: HashSet<MessageId>,
     census: Census,
 }
 
@@ -123,6 +127,40 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// The witness saw a call attempted.
+    pub(super) fn attempted(&self) {
+        self.calls().census.seen += 1;
+    }
+
+    /// The witness saw a call come back: how it got past the gate, if it did.
+    pub(super) fn returned(&self, id: &str, ran: bool) -> Option<&'static str> {
+        let mut calls = self.calls();
+        let id = MessageId::new(id).ok();
+        let stage = id.as_ref().and_then(|id| calls.stages.get(id).copied());
+        if !ran {
+            if stage.is_none() {
+                // The harness's own checks come before its hook: nothing was there to decide.
+                calls.census.seen = calls.census.seen.saturating_sub(1);
+            }
+            return None;
+        }
+        let how = match (stage, id) {
+            (Some(Stage::Allowed | Stage::Reported), Some(id)) => {
+                if calls.returned.insert(id) {
+                    return None;
+                }
+                "came back twice under one decision"
+            }
+            (Some(Stage::Denied), _) => "came back although it was denied",
+            (Some(Stage::Asked), _) => "came back before it was decided",
+            _ => "came back without having asked",
+        };
+        calls.census.bypassed += 1;
+        Some(how)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,7 +194,33 @@ mod tests {
             allowed: 1,
             denied: 1,
             bypassed: 3,
+            seen: 0,
         };
         assert_eq!(ledger.census(), census);
+    }
+
+    #[test]
+    fn what_the_witness_sees_stands_or_falls_with_the_decision_too() {
+        let ledger = Ledger::default();
+        let id = |text: &str| MessageId::new(text).unwrap();
+        let attempt = |text: &str, allowed: bool| {
+            ledger.attempted();
+            ledger.ask(&id(text)).unwrap();
+            ledger.decide(&id(text), allowed);
+        };
+        attempt("a", true);
+        assert_eq!(ledger.returned("a", true), None);
+        assert!(
+            ledger.returned("a", true).is_some(),
+            "one decision, one run"
+        );
+        attempt("d", false);
+        assert_eq!(ledger.returned("d", false), None);
+        assert!(ledger.returned("d", true).is_some());
+        assert!(ledger.returned("never asked, and no id", true).is_some());
+        ledger.attempted();
+        assert_eq!(ledger.returned("refused by the harness", false), None);
+        let census = ledger.census();
+        assert_eq!((census.seen, census.decided, census.bypassed), (2, 2, 3));
     }
 }

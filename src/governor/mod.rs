@@ -5,6 +5,7 @@ mod gate;
 mod ledger;
 pub mod mediate;
 mod session;
+mod witness;
 
 pub use ledger::Census;
 pub use mediate::{Effect, Outcome, mediate};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -74,6 +74,8 @@ pub struct Governor {
     terms: Terms,
     pub(super) ledger: Ledger,
     warnings: AtomicU32,
+    /// Whether the harness's own output has been seen to begin.
+    pub(super) witnessing: AtomicBool,
 }
 
 impl Governor {
@@ -84,6 +86,7 @@ impl Governor {
             terms,
             ledger: Ledger::default(),
             warnings: AtomicU32::new(0),
+            witnessing: AtomicBool::new(false),
         }
     }
 
@@ -99,6 +102,7 @@ impl Governor {
         let census = self.census();
         let mut payload = Map::new();
         payload.insert("sessionId".into(), json!(self.terms.session.as_str()));
+        payload.insert("seen".into(), json!(census.seen));
         payload.insert("decided".into(), json!(census.decided));
         payload.insert("allowed".into(), json!(census.allowed));
         payload.insert("denied".into(), json!(census.denied));

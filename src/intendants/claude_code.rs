@@ -15,8 +15,9 @@ use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{
     HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation,
 };
-use crate::contracts::{limits, strict_json};
+use crate::contracts::limits;
 
+use super::claude_stream;
 use super::harness_process::{self as process, Launch, Stop};
 
 /// The first version that honours `onFailure: "block"`. Below it a hook that crashes, is slow or
@@ -288,55 +289,10 @@ impl Intendant for ClaudeCode {
     fn run(&mut self, observe: &mut dyn FnMut(Observation)) -> Result<HarnessExit, HarnessError> {
         process::run(&self.launch, &self.stop, &mut |line| {
             observe(Observation::Raw(String::from_utf8_lossy(line).into_owned()));
-            for observation in observations(line) {
+            for observation in claude_stream::observations(line) {
                 observe(observation);
             }
         })
-    }
-}
-
-/// What one line of `stream-json` says. A line that is not understood says nothing: it is for the
-/// operator's eyes only.
-fn observations(line: &[u8]) -> Vec<Observation> {
-    let Ok(value) = strict_json::from_slice(line) else {
-        return Vec::new();
-    };
-    let text = |value: &Value, name: &str| {
-        value
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    match (
-        text(&value, "type").as_str(),
-        text(&value, "subtype").as_str(),
-    ) {
-        ("system", "init") => {
-            let tools = value.get("tools").and_then(Value::as_array);
-            let names = tools.into_iter().flatten().filter_map(Value::as_str);
-            vec![Observation::Started {
-                tools: names.map(str::to_owned).collect(),
-            }]
-        }
-        ("assistant", _) => {
-            let content = value.pointer("/message/content").and_then(Value::as_array);
-            let said = content.into_iter().flatten();
-            said.filter(|part| text(part, "type") == "text")
-                .map(|part| Observation::Said(text(part, "text")))
-                .collect()
-        }
-        ("result", subtype) => {
-            let failed = value
-                .get("is_error")
-                .and_then(Value::as_bool)
-                .unwrap_or(false);
-            vec![Observation::Finished {
-                ok: subtype == "success" && !failed,
-                text: text(&value, "result"),
-            }]
-        }
-        _ => Vec::new(),
     }
 }
 
@@ -382,20 +338,5 @@ mod tests {
     fn a_task_can_be_no_option() {
         let all = arguments(Path::new("/s"), &[], "--dangerously-skip-permissions");
         assert_eq!(all[all.len() - 2], "--");
-    }
-
-    #[test]
-    fn the_stream_is_read_for_what_it_says() {
-        let line = br#"{"type":"assistant","message":{"content":[{"type":"text","text":"hi"}]}}"#;
-        assert_eq!(observations(line), [Observation::Said("hi".into())]);
-        assert!(observations(b"not json").is_empty());
-        let line = br#"{"type":"result","subtype":"success","is_error":false,"result":"done"}"#;
-        assert_eq!(
-            observations(line),
-            [Observation::Finished {
-                ok: true,
-                text: "done".into()
-            }]
-        );
     }
 }

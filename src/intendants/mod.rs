@@ -1,5 +1,6 @@
 //! The adapters that drive harnesses.
 
 pub mod claude_code;
+mod claude_stream;
 pub mod harness_process;
 pub mod scripted;

@@ -1,0 +1,75 @@
+//! The witness: holds what the harness was seen to do against what was decided.
+//!
+//! It stands beside the path of a call and adds nothing to it. A call that came back without a
+//! decision that let it run ends the session at once.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+
+use crate::contracts::event::{Draft, Kind};
+use crate::contracts::intendant::Observation;
+
+use super::session::Governor;
+
+impl Governor {
+    /// Takes in what the harness was seen to do.
+    pub fn witness(&self, observation: &Observation) {
+        match observation {
+            Observation::Started { .. } => self.witnessing.store(true, Ordering::SeqCst),
+            Observation::Attempted { .. } => self.ledger.attempted(),
+            Observation::Returned { id, ran } => {
+                if let Some(how) = self.ledger.returned(id, *ran) {
+                    self.ungated(id, how);
+                }
+            }
+            Observation::Unreadable(why) => {
+                self.break_off(format!("the harness can no longer be watched: {why}"));
+            }
+            Observation::Said(_) | Observation::Finished { .. } | Observation::Raw(_) => {}
+        }
+    }
+
+    fn ungated(&self, id: &str, how: &str) {
+        // The harness is ended before anything else is done about it.
+        self.break_off(format!("a call {how}: {}", shown(id)));
+        let mut draft = Draft::new(Kind::GateBypassed, serde_json::Map::new());
+        draft.payload.insert("messageId".into(), json!(shown(id)));
+        draft
+            .payload
+            .insert("sessionId".into(), json!(self.session_id().as_str()));
+        draft.payload.insert("how".into(), json!(how));
+        draft.payload.insert("seenBy".into(), json!("stream"));
+        // A journal that fails has told the session so itself.
+        let _ = self.record(vec![draft]);
+    }
+
+    /// Whether the census adds up: every call that was seen was decided, and none was decided
+    /// unseen. For a session that ended by itself; one that was ended has calls under way.
+    ///
+    /// # Errors
+    /// What does not add up.
+    pub fn account(&self) -> Result<(), String> {
+        let census = self.census();
+        if !self.witnessing.load(Ordering::SeqCst) {
+            return match census.decided {
+                0 => Ok(()),
+                decided => Err(format!(
+                    "{decided} calls were decided, and none could be watched"
+                )),
+            };
+        }
+        if census.seen == census.decided {
+            return Ok(());
+        }
+        Err(format!(
+            "{} calls were seen, {} were decided",
+            census.seen, census.decided
+        ))
+    }
+}
+
+/// An id of the agent's making, bounded.
+fn shown(id: &str) -> String {
+    id.chars().take(128).collect()
+}
