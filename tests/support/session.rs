@@ -175,6 +175,7 @@ impl World {
             ("USER", "tester".to_owned()),
         ];
         Start {
+            program: AGP.into(),
             arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
             environment: set.map(|(name, value)| (name.to_owned(), value)).into(),
             directory: self.repo(),
@@ -274,6 +275,7 @@ pub(crate) struct Lease {
 
 /// A command about to be started.
 pub(crate) struct Start {
+    program: PathBuf,
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
     directory: PathBuf,
@@ -282,6 +284,12 @@ pub(crate) struct Start {
 impl Start {
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// Starts another copy of `agp`.
+    pub(crate) fn program(mut self, program: &Path) -> Self {
+        self.program = program.to_owned();
         self
     }
 
@@ -300,7 +308,7 @@ impl Start {
     pub(crate) fn start(self) -> Live {
         let mut command = Command::new("setsid");
         command
-            .arg(AGP)
+            .arg(self.program)
             .args(self.arguments)
             .env_clear()
             .envs(self.environment)
@@ -321,7 +329,7 @@ impl Start {
             .arg(relay)
             .args(["env", "-i"])
             .args(set)
-            .arg(AGP)
+            .arg(self.program)
             .args(self.arguments)
             .current_dir(self.directory)
             .stdin(Stdio::piped());

@@ -1,0 +1,160 @@
+//! The witness on the real Claude Code: a gate that no longer fires is found in the harness's own
+//! stream, journaled, and ends the session; what the harness itself refuses is no bypass.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a JSON value indexed by a name it lacks is null; whatever fails here fails the test"
+)]
+#![allow(
+    dead_code,
+    reason = "the support modules serve other tests too, with more than these use"
+)]
+
+#[path = "support/model.rs"]
+mod model;
+#[path = "support/session.rs"]
+mod session;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use model::{Call, ModelDouble, Turn};
+use serde_json::{Value, json};
+use session::{Start, World, all_gone, below, claude, wait_for};
+
+fn call(id: &str, name: &str, input: Value) -> Call {
+    Call {
+        id: Some(id.to_owned()),
+        ..Call::new(name, input)
+    }
+}
+
+fn bash(id: &str, command: &str) -> Call {
+    call(id, "Bash", json!({"command": command}))
+}
+
+fn run(world: &World, claude: &Path, model: &ModelDouble) -> Start {
+    world
+        .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+        .arguments(&["--repo", world.repo().to_str().unwrap()])
+        .env("ANTHROPIC_BASE_URL", &model.base_url())
+        .env("ANTHROPIC_API_KEY", "x")
+        .env("AGP_CLAUDE_BIN", claude.to_str().unwrap())
+}
+
+/// Copies of `agp` and `agp-bridge` that a test may spoil.
+fn copies(world: &World) -> (PathBuf, PathBuf) {
+    let directory = world.root().join("copies");
+    fs::create_dir(&directory).unwrap();
+    let (agp, bridge) = (directory.join("agp"), directory.join("agp-bridge"));
+    fs::copy(env!("CARGO_BIN_EXE_agp"), &agp).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_agp-bridge"), &bridge).unwrap();
+    (agp, bridge)
+}
+
+#[test]
+fn a_hook_that_falls_silent_is_found_and_ends_the_session() {
+    let Some(claude) = claude() else { return };
+    let world = World::new();
+    world.policy(&[("allow", "Bash")]);
+    // The second call waits until the hook has been replaced by one that has no opinion: then
+    // Claude Code's own permission layer lets a harmless command run, and nobody decided it.
+    let wait = "touch first; for i in $(seq 200); do [ -e go ] && break; sleep 0.05; done";
+    let model = ModelDouble::start(vec![
+        Turn::Calls(vec![bash("toolu_first", wait)]),
+        Turn::Calls(vec![bash("toolu_second", "echo ungated")]),
+        Turn::Calls(vec![call(
+            "toolu_third",
+            "Write",
+            json!({"file_path": world.path("third"), "content": "x"}),
+        )]),
+    ]);
+    let (agp, bridge) = copies(&world);
+    let live = run(&world, &claude, &model).program(&agp).start();
+    wait_for("the first call", || world.get("first"));
+    let all = below(live.pid());
+    let silent = world.root().join("silent");
+    fs::write(&silent, "#!/bin/sh\nexit 0\n").unwrap();
+    fs::set_permissions(&silent, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(&silent, &bridge).unwrap();
+    world.put("go", "");
+
+    live.finish()
+        .exited(3)
+        .complained(&["came back without having asked"]);
+    all_gone(&all);
+    let bypassed = world.event("gate.bypassed");
+    assert_eq!(bypassed["payload"]["messageId"], "toolu_second");
+    assert_eq!(bypassed["payload"]["seenBy"], "stream");
+    let ended = world.event("session.ended");
+    assert_eq!(ended["payload"]["end"], "broken");
+    assert_eq!(ended["payload"]["bypassed"], 1);
+    assert_eq!(world.get("third"), None);
+    world.verifies();
+}
+
+#[test]
+fn what_the_harness_itself_refuses_is_no_bypass() {
+    let Some(claude) = claude() else { return };
+    let world = World::new();
+    world.policy(&[("allow", "Read"), ("allow", "Bash"), ("deny", "Write")]);
+    world.put("a.txt", "text\n");
+    let write = json!({"file_path": world.path("w"), "content": "x"});
+    let model = ModelDouble::start(vec![
+        Turn::Calls(vec![
+            call("toolu_unknown", "NoSuchTool", json!({})),
+            call("toolu_schema", "Read", json!({"nonsense": 1})),
+            call(
+                "toolu_read",
+                "Read",
+                json!({"file_path": world.path("a.txt")}),
+            ),
+        ]),
+        Turn::Calls(vec![
+            bash("toolu_fails", "echo '<tool_use_error>'; exit 1"),
+            call("toolu_denied", "Write", write),
+            call(
+                "toolu_missing",
+                "Read",
+                json!({"file_path": world.path("none")}),
+            ),
+        ]),
+    ]);
+    run(&world, &claude, &model).run().succeeded();
+    let ended = world.event("session.ended");
+    let count = |name: &str| ended["payload"][name].as_u64().unwrap();
+    assert_eq!(
+        (count("seen"), count("decided"), count("bypassed")),
+        (4, 4, 0)
+    );
+    world.verifies();
+}
+
+#[test]
+fn a_sub_agents_calls_are_seen_and_decided() {
+    let Some(claude) = claude() else { return };
+    let world = World::new();
+    world.policy(&[("allow", "Agent"), ("allow", "Bash"), ("deny", "Write")]);
+    let write = json!({"file_path": world.path("w"), "content": "x"});
+    let agent = json!({
+        "description": "look", "prompt": "look around", "subagent_type": "general-purpose",
+        "run_in_background": false,
+    });
+    let model = ModelDouble::start(vec![
+        Turn::Calls(vec![call("toolu_agent", "Agent", agent)]),
+        Turn::Calls(vec![bash("toolu_inner", "touch inner")]),
+        Turn::Calls(vec![call("toolu_inner_denied", "Write", write)]),
+        Turn::Text("the sub-agent is done".into()),
+    ]);
+    run(&world, &claude, &model).run().succeeded();
+    assert!(world.get("inner").is_some());
+    assert_eq!(world.get("w"), None);
+    let ended = world.event("session.ended");
+    let count = |name: &str| ended["payload"][name].as_u64().unwrap();
+    assert_eq!(
+        (count("seen"), count("decided"), count("bypassed")),
+        (3, 3, 0)
+    );
+    world.verifies();
+}
