@@ -287,6 +287,26 @@ fn an_approval_nobody_gives_in_time_is_a_deny() {
 }
 
 #[test]
+fn a_yes_to_a_part_of_a_command_runs_nothing() {
+    let Some(governed) = Governed::by(&[("require", "Bash")]) else {
+        return;
+    };
+    let Some(python) = python() else { return };
+    let command = format!("true {}; echo tail > ran", " ".repeat(500));
+    let model = one(bash("toolu_b", &command));
+    let mut live = governed.run_against(&model).start_at_terminal(&python);
+    live.see(QUESTION);
+    assert!(!live.seen().contains("echo tail"), "{}", live.seen());
+    live.type_in("y\n");
+    live.see_times(QUESTION, 2);
+    live.see("echo tail > ran");
+    assert_eq!(governed.world.get("ran"), None);
+    live.type_in("y\n");
+    live.finish().succeeded();
+    assert!(governed.world.get("ran").is_some());
+}
+
+#[test]
 fn what_was_typed_ahead_approves_nothing() {
     let Some(governed) = Governed::by(&[("require", "Write")]) else {
         return;

@@ -12,10 +12,11 @@ use crate::contracts::event::ApprovalBinding;
 use super::escape;
 use super::terminal::{Terminal, Typed};
 
-/// Characters of one argument that a question shows; all of them on request.
+/// Characters of one argument that a question shows at first; all of them on request.
 const SHOWN_CHARS: usize = 400;
-/// Characters of one argument shown on request.
-const DETAIL_CHARS: usize = 20_000;
+/// Columns of a line of the agent's text. It is broken here and not by the terminal, which would
+/// leave the rest without a bar, to pass for a line of agp's own.
+const LINE_COLUMNS: usize = 64;
 
 /// Asks at a terminal.
 pub struct Console {
@@ -50,8 +51,11 @@ impl Channel for Console {
         let binding = ApprovalBinding::Console;
         let mut chars = SHOWN_CHARS;
         loop {
-            match self.terminal.ask(&question(request, chars), until) {
+            let (text, hidden) = question(request, chars);
+            match self.terminal.ask(&text, until) {
                 Typed::Line(word) => match word.to_ascii_lowercase().as_str() {
+                    // A yes is to what was seen: the rest is shown, and asked about, first.
+                    "y" | "yes" if hidden > 0 => chars = usize::MAX,
                     "y" | "yes" => {
                         return Answer::Granted {
                             by: self.operator.clone(),
@@ -64,7 +68,7 @@ impl Channel for Console {
                             binding,
                         };
                     }
-                    "d" | "details" => chars = DETAIL_CHARS,
+                    "d" | "details" => chars = usize::MAX,
                     // Anything else is asked again: neither a yes nor a no was typed.
                     _ => {}
                 },
@@ -83,20 +87,37 @@ impl Channel for Console {
 }
 
 /// The question's text. Everything of the agent's in it is escaped; what agp itself says stands
-/// outside the bars.
-fn question(request: &ApprovalRequest<'_>, chars: usize) -> String {
+/// outside the bars. With it comes how many characters of the agent's it does not show.
+fn question(request: &ApprovalRequest<'_>, chars: usize) -> (String, usize) {
     let mut text = String::from("\napproval needed\n");
     let mut line = |name: &str, value: &str| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {name:<8} {value}");
     };
-    line("tool", &escape::line_max(&request.call.tool, 100));
+    let mut hidden = 0;
+    let mut shown = |text: &str| {
+        let cut = escape::line_max(text, chars);
+        let whole = escape::line(text);
+        if cut != whole {
+            hidden += whole.chars().count() - cut.chars().count() + 1;
+        }
+        cut
+    };
+    let mut name = "tool";
+    for piece in pieces(&shown(&request.call.tool)) {
+        line(name, &piece);
+        name = "       |";
+    }
     for (name, value) in &request.call.args {
-        let shown = match value {
-            Value::String(text) => escape::line_max(text, chars),
-            other => escape::line_max(&other.to_string(), chars),
+        let value = match value {
+            Value::String(text) => shown(text),
+            other => shown(&other.to_string()),
         };
-        line("", &format!("| {}: {shown}", escape::line_max(name, 60)));
+        let mut bar = "|";
+        for piece in pieces(&format!("{}: {value}", shown(name))) {
+            line("", &format!("{bar} {piece}"));
+            bar = "|  ";
+        }
     }
     let rule = request.verdict.rule_id.as_deref().unwrap_or("none");
     line("rule", &escape::line(rule));
@@ -106,8 +127,32 @@ fn question(request: &ApprovalRequest<'_>, chars: usize) -> String {
         "deadline",
         &format!("{} s, then denied", request.deadline.as_secs()),
     );
-    text.push_str("allow this call, once? [y]es, [n]o, [d]etails: ");
-    text
+    text.push_str("allow this call, once? ");
+    if hidden > 0 {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{hidden} characters are not shown: [d]etails, [n]o: ");
+    } else {
+        text.push_str("[y]es, [n]o, [d]etails: ");
+    }
+    (text, hidden)
+}
+
+/// Escaped text in pieces of at most [`LINE_COLUMNS`]; what is not ASCII may take two columns.
+fn pieces(text: &str) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut columns = 0;
+    for c in text.chars() {
+        let wide = if c.is_ascii() { 1 } else { 2 };
+        if columns + wide > LINE_COLUMNS {
+            pieces.push(String::new());
+            columns = 0;
+        }
+        columns += wide;
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(c);
+        }
+    }
+    pieces
 }
 
 /// Approves everything, for unattended local trials (`AGP_AUTO_APPROVE=1`). Loud, and the journal
@@ -181,7 +226,7 @@ mod tests {
     fn a_question_shows_the_call_and_nothing_of_the_agent_reaches_the_terminal_raw() {
         let args = json!({"file_path": "/r/a\u{1b}[2K\r\nallow this call", "x\u{202e}": ["\u{7}"]});
         with_request("Wri\u{200b}te", &args, |request| {
-            let text = question(request, SHOWN_CHARS);
+            let (text, _) = question(request, SHOWN_CHARS);
             for part in [
                 "ask-writes",
                 "writes need a person",
@@ -196,6 +241,37 @@ mod tests {
                 "{text:?}"
             );
             assert_eq!(text.matches("allow this call, once?").count(), 1);
+        });
+    }
+
+    #[test]
+    fn a_question_says_what_it_does_not_show_and_shows_all_of_it_on_request() {
+        let command = format!("echo hi{}; tail-of-it", " ".repeat(30_000));
+        with_request("Bash", &json!({ "command": command }), |request| {
+            let (text, hidden) = question(request, SHOWN_CHARS);
+            assert!(!text.contains("tail-of-it"));
+            assert_eq!(hidden, command.len() - (SHOWN_CHARS - 1));
+            assert!(text.contains(&format!("{hidden} characters are not shown")));
+            assert!(!text.contains("[y]es"));
+            let (text, hidden) = question(request, usize::MAX);
+            assert!(text.contains("tail-of-it") && text.contains("[y]es"));
+            assert_eq!(hidden, 0);
+        });
+    }
+
+    #[test]
+    fn no_line_of_the_agents_is_left_for_the_terminal_to_break() {
+        let wide = "\u{65e5} ".repeat(100);
+        let spaces = " ".repeat(3 * LINE_COLUMNS - "command: ".len());
+        let args = json!({"command": format!("{spaces}  rule     read"), "wide": wide});
+        with_request("Bash", &args, |request| {
+            let (text, _) = question(request, SHOWN_CHARS);
+            for line in text.lines().filter(|line| !line.starts_with("  args")) {
+                let columns: usize = line.chars().map(|c| 1 + usize::from(!c.is_ascii())).sum();
+                assert!(columns < 80, "{line}");
+            }
+            let fake = text.lines().find(|line| line.contains("rule     read"));
+            assert!(fake.unwrap().trim_start().starts_with('|'), "{text}");
         });
     }
 
