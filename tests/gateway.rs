@@ -731,3 +731,43 @@ fn a_report_of_a_call_that_nobody_decided_breaks_the_session_off() {
     assert_eq!(ended["payload"]["bypassed"], 1);
     world.verifies();
 }
+
+#[test]
+fn what_a_peer_says_reaches_the_terminal_escaped_and_hides_no_bypass() {
+    let Some(claude) = claude() else { return };
+    for (tool, recorded) in [
+        ("\u{1b}[2J", "\u{1b}[2J"),
+        (&*"x".repeat(2 << 18), "[withheld]"),
+    ] {
+        let world = World::new();
+        world.policy(&[("allow", "Bash")]);
+        let model = ModelDouble::start(vec![Turn::Calls(vec![Call::new(
+            "Bash",
+            json!({"command": "echo up > up; tail -f /dev/null"}),
+        )])]);
+        let repo = world.repo();
+        let start = world
+            .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+            .arguments(&["--repo", repo.to_str().unwrap()])
+            .env("ANTHROPIC_BASE_URL", &model.base_url())
+            .env("ANTHROPIC_API_KEY", "x")
+            .env("AGP_CLAUDE_BIN", claude.to_str().unwrap());
+        let live = start.start();
+        wait_for("the command to run", || world.get("up"));
+        let lease = world.lease();
+        let socket = lease.directory.join("gate.sock");
+        let unheard = with(request("m"), "kind", json!("\u{1b}[31m"));
+        is_error(&send(&socket, &line(&unheard), false), "unheard of");
+        let report = json!({
+            "kind": "tool_call_report", "id": "never-asked", "sessionId": lease.session,
+            "tool": tool, "ok": true, "output": "", "outputBytes": 0,
+        });
+        is_error(&send(&socket, &line(&report), false), "never asked");
+        let ran = live.finish().exited(3);
+        assert!(!ran.err.contains('\u{1b}'), "{}", ran.err);
+        ran.complained(&["\\u{1b}[31m", "without having asked"]);
+        let bypassed = world.event("gate.bypassed");
+        assert_eq!(bypassed["payload"]["tool"], recorded);
+        world.verifies();
+    }
+}

@@ -4,6 +4,7 @@ use std::sync::mpsc::Receiver;
 
 use serde_json::json;
 
+use crate::channels::escape;
 use crate::contracts::event::Kind;
 use crate::contracts::intendant::{HarnessError, HarnessExit};
 use crate::governor::{Broken, Governor};
@@ -78,7 +79,8 @@ pub(super) fn finish(governor: &Governor, end: &End, raw: bool) -> Outcome {
         } => (
             "broken".to_owned(),
             Some(Failure::broken(
-                broken,
+                // A tool's name may stand in it.
+                escape::line(&broken.0),
                 "agp verify, then agp log --kind gate.bypassed",
             )),
         ),

@@ -6,6 +6,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, json};
 
 use crate::channels::console::{AutoApprove, Console};
+use crate::channels::escape;
 use crate::channels::terminal::Terminal;
 use crate::contracts::call::{Actor, ToolCall};
 use crate::contracts::channel::Channel;
@@ -25,6 +26,9 @@ use super::keygen::settle_rotation;
 use super::lease::Lease;
 use super::report::{Failure, complain};
 use super::view;
+
+/// Characters of a warning.
+const WARNING_CHARS: usize = 300;
 
 pub(super) struct IntendantSetup<'a> {
     pub(super) asked: &'a Asked,
@@ -123,7 +127,11 @@ pub(super) fn notices(
                 terminal.show(&line);
             }
         }
-        Notice::Warning(text) => complain(format_args!("agp: warning: {text}")),
+        // A peer's own bytes may stand in it, and a question may stand on the screen.
+        Notice::Warning(text) => terminal.tell(&format!(
+            "agp: warning: {}",
+            escape::line_max(text, WARNING_CHARS)
+        )),
     })
 }
 

@@ -112,8 +112,8 @@ impl Governor {
 
     /// Refuses, before any policy, a call that could not be written down as it is.
     pub(super) fn refusal(&self, call: &ToolCall) -> Option<Verdict> {
-        if !(1..=limits::TOOL_NAME_BYTES).contains(&call.tool.len()) {
-            return Some(Verdict::refused("the tool's name is empty or too long"));
+        if let Some(why) = self.unwritable(&call.tool) {
+            return Some(Verdict::refused(why));
         }
         if !call
             .args
@@ -124,14 +124,17 @@ impl Governor {
                 "the arguments are nested too deep to be recorded",
             ));
         }
-        let named = Map::from_iter([("tool".to_owned(), json!(call.tool))]);
-        let screen = &self.terms.screen;
-        let secret = screen
-            .secret_in(&call.args)
-            .or_else(|| screen.secret_in(&named))?;
-        Some(Verdict::refused(format!(
-            "the value of secret {secret} stands in the call"
-        )))
+        let secret = self.terms.screen.secret_in(&call.args)?;
+        Some(Verdict::refused(quotes(secret)))
+    }
+
+    /// Why a tool's name cannot be written down, if it cannot.
+    pub(super) fn unwritable(&self, tool: &str) -> Option<String> {
+        if !(1..=limits::TOOL_NAME_BYTES).contains(&tool.len()) {
+            return Some("the tool's name is empty or too long".into());
+        }
+        let named = Map::from_iter([("tool".to_owned(), json!(tool))]);
+        self.terms.screen.secret_in(&named).map(quotes)
     }
 
     pub(super) fn policy_verdict(&self, call: &ToolCall) -> Verdict {
@@ -202,4 +205,8 @@ impl Governor {
     pub fn record_session(&self, kind: Kind, payload: Map<String, Value>) -> Result<(), Broken> {
         self.record(vec![Draft::new(kind, payload)]).map(drop)
     }
+}
+
+fn quotes(secret: &str) -> String {
+    format!("the value of secret {secret} stands in the call")
 }
