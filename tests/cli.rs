@@ -560,3 +560,27 @@ fn a_reader_who_leaves_is_no_failure() {
         (world.journal().len() == 11).then_some(())
     });
 }
+
+#[test]
+fn a_rotation_under_way_is_waited_for_and_not_settled_from_beside() {
+    let world = World::new();
+    world.agp(&["run"]).run().succeeded();
+    let signing = world.agp_home().join("signing");
+    let next = signing.join("journal-ed25519.key.next");
+    // As another agp keygen --force leaves it until the journal has named the next key.
+    let rotating = fs::File::open(&signing).unwrap();
+    rotating.lock().unwrap();
+    fs::copy(signing.join("journal-ed25519.key"), &next).unwrap();
+    let beside: Vec<_> = [&["run"][..], &["doctor"], &["keygen", "--force"]]
+        .iter()
+        .map(|command| world.agp(command).start())
+        .collect();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(next.exists(), "somebody took the next key away");
+    assert_eq!(world.events("key.rotated").len(), 0);
+    drop(rotating);
+    for live in beside {
+        let _ = live.finish();
+    }
+    assert!(!next.exists());
+}

@@ -1,6 +1,6 @@
 //! `agp keygen`: mints the journal's signing key, or rotates it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ pub(super) struct Keygen {
 }
 
 pub(super) fn keygen(home: &Home, command: &Keygen) -> Outcome {
+    let _alone = alone(home)?;
     let exists = home.private_key().exists() || home.public_key().exists();
     if exists && !command.force {
         let problem = format!("{} is there already", home.private_key().display());
@@ -35,11 +36,11 @@ pub(super) fn keygen(home: &Home, command: &Keygen) -> Outcome {
             "keep it, or rotate it: agp keygen --force",
         ));
     }
-    settle_rotation(home)?;
+    settle_alone(home)?;
     let public = if journal_has_events(home) {
         rotate(home)?
     } else {
-        mint(home)?
+        mint_alone(home)?
     };
     say(format_args!("key      {}", public.id()));
     say(format_args!("private  {}", home.private_key().display()));
@@ -61,10 +62,26 @@ fn journal_has_events(home: &Home) -> bool {
     fs::metadata(home.journal().log).is_ok_and(|meta| meta.len() > 0)
 }
 
-/// A first key.
-pub(super) fn mint(home: &Home) -> Result<PublicKey, Failure> {
+/// Locks the keys' directory: between the journal's naming a key and that key's taking its place
+/// nobody else may settle or replace it. The lock goes with the file, or with the process.
+fn alone(home: &Home) -> Result<File, Failure> {
     let signing = home.signing();
     durable::private_dir(&signing).map_err(failed(&signing))?;
+    let directory = File::open(&signing).map_err(failed(&signing))?;
+    directory.lock().map_err(failed(&signing))?;
+    Ok(directory)
+}
+
+/// A first key, unless another process has made one meanwhile.
+pub(super) fn mint(home: &Home) -> Result<PublicKey, Failure> {
+    let _alone = alone(home)?;
+    if home.private_key().exists() {
+        return Ok(home.signing_key()?.public().clone());
+    }
+    mint_alone(home)
+}
+
+fn mint_alone(home: &Home) -> Result<PublicKey, Failure> {
     let (key, pem) = generate()?;
     put(&home.private_key(), 0o600, pem.as_bytes())?;
     put(&home.public_key(), 0o644, key.public().to_pem().as_bytes())?;
@@ -147,6 +164,15 @@ fn promote(home: &Home, public: &PublicKey) -> Result<(), Failure> {
 /// Ends a rotation that a crash interrupted: forward when the journal names the next key, back
 /// when it does not.
 pub(super) fn settle_rotation(home: &Home) -> Result<(), Failure> {
+    if fs::symlink_metadata(next_key(home)).is_err() {
+        return Ok(());
+    }
+    // A rotation that is under way in another process is no crash: it is waited for.
+    let _alone = alone(home)?;
+    settle_alone(home)
+}
+
+fn settle_alone(home: &Home) -> Result<(), Failure> {
     let next = next_key(home);
     let bytes = match bounded_file::read(&next, limits::SMALL_FILE_BYTES) {
         Ok(bytes) => zeroize::Zeroizing::new(bytes),
