@@ -584,3 +584,27 @@ fn a_rotation_under_way_is_waited_for_and_not_settled_from_beside() {
     }
     assert!(!next.exists());
 }
+
+#[test]
+fn a_harness_that_has_ended_is_over_whoever_holds_its_output() {
+    let world = World::new();
+    let program = world.root().join("claude");
+    let script = "#!/bin/sh\n\
+        [ \"$1\" = --version ] && exec echo 2.1.330\n\
+        echo $$ > \"$HOME/pid.new\"; mv \"$HOME/pid.new\" \"$HOME/pid\"\n\
+        while [ ! -e \"$HOME/go\" ]; do sleep 0.05; done\n";
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let live = world
+        .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+        .env("AGP_CLAUDE_BIN", program.to_str().unwrap())
+        .start();
+    let home = world.root().join("home");
+    let pid = wait_for("the harness", || fs::read_to_string(home.join("pid")).ok());
+    let output = format!("/proc/{}/fd/1", pid.trim());
+    let held = fs::OpenOptions::new().write(true).open(output).unwrap();
+    fs::write(home.join("go"), "").unwrap();
+    live.finish().succeeded();
+    drop(held);
+    assert_eq!(world.event("session.ended")["payload"]["end"], "done");
+}

@@ -5,11 +5,15 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::bridge::processes;
 use crate::contracts::intendant::{HarnessError, HarnessExit};
@@ -198,10 +202,48 @@ pub fn run(
         .spawn()
         .map_err(failed)?;
     stop.hold(child.stdin.take());
-    if let Some(output) = child.stdout.take() {
-        each_line(output, on_line);
+    if let Some(pipe) = child.stdout.take() {
+        let leash = child_pidfd(&child).map_err(failed)?;
+        let late = LATE_BYTES;
+        each_line(Output { pipe, leash, late }, on_line);
     }
     finish(&mut child, stop).map_err(failed)
+}
+
+fn child_pidfd(child: &Child) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| io::Error::other("the leash has no process id"))?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+/// Bytes that are still read once the leash has ended: more than a pipe holds.
+const LATE_BYTES: usize = 1 << 20;
+
+/// A harness's output. It ends with the leash: a process that is not below it may hold the pipe
+/// open for ever, and is not waited for.
+struct Output {
+    pipe: ChildStdout,
+    leash: OwnedFd,
+    late: usize,
+}
+
+impl Read for Output {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut polled = [
+            PollFd::new(&self.pipe, PollFlags::IN),
+            PollFd::new(&self.leash, PollFlags::IN),
+        ];
+        poll(&mut polled, None)?;
+        let [readable, ended] = polled.map(|fd| !fd.revents().is_empty());
+        if !readable || self.late == 0 {
+            return Ok(0);
+        }
+        let got = self.pipe.read(buffer)?;
+        if ended {
+            self.late = self.late.saturating_sub(got);
+        }
+        Ok(got)
+    }
 }
 
 fn finish(child: &mut Child, stop: &Stop) -> io::Result<HarnessExit> {
@@ -228,7 +270,11 @@ fn each_line(output: impl Read, on_line: &mut dyn FnMut(&[u8])) {
     let mut line = Vec::new();
     let mut whole = true;
     loop {
-        let Ok(block) = reader.fill_buf() else { return };
+        let block = match reader.fill_buf() {
+            Ok(block) => block,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return,
+        };
         if block.is_empty() {
             if whole && !line.is_empty() {
                 on_line(&line);
