@@ -476,6 +476,22 @@ fn an_id_decides_only_once() {
 }
 
 #[test]
+fn the_operators_environment_cannot_switch_the_gate_off() {
+    let Some(governed) = Governed::by(&[("deny", "*")]) else {
+        return;
+    };
+    for name in ["CLAUDE_CODE_SIMPLE", "CLAUDE_CODE_SAFE_MODE"] {
+        let model = one(bash("toolu_b", "echo RAN"));
+        let start = governed.run_against(&model).env(name, "1");
+        start.run().succeeded().said(&["0 allowed, 1 denied"]);
+        assert!(answer(&model, "toolu_b").is_error, "{name}");
+        let start = governed.run_against(&model).env(name, "1");
+        let asked = start.arguments(&["--harness-env", name]).run();
+        asked.exited(2).complained(&["would weaken the gate"]);
+    }
+}
+
+#[test]
 fn the_harness_gets_a_listed_environment_and_no_secret_of_agps() {
     let Some(governed) = Governed::by(&[("allow", "Bash")]) else {
         return;
