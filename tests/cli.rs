@@ -586,6 +586,30 @@ fn a_rotation_under_way_is_waited_for_and_not_settled_from_beside() {
 }
 
 #[test]
+fn a_harness_that_calls_no_hooks_is_ended_before_it_acts() {
+    let world = World::new();
+    let program = world.root().join("claude");
+    // Silent, as a harness is whose hooks the machine's own settings switch off.
+    let script = "#!/bin/sh\n\
+        [ \"$1\" = --version ] && exec echo 2.1.330\n\
+        echo '{\"type\":\"system\",\"subtype\":\"init\",\"tools\":[]}'\n\
+        sleep 3; echo ran > ran\n";
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let run = ["run", "--intendant", "claude-code", "--task", "go"];
+    let start = world
+        .agp(&run)
+        .env("AGP_CLAUDE_BIN", program.to_str().unwrap());
+    start
+        .run()
+        .exited(3)
+        .complained(&["does not call its hooks"]);
+    assert_eq!(world.get("ran"), None);
+    assert_eq!(world.event("session.ended")["payload"]["end"], "broken");
+    world.verifies();
+}
+
+#[test]
 fn a_harness_that_has_ended_is_over_whoever_holds_its_output() {
     let world = World::new();
     let program = world.root().join("claude");

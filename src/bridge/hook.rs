@@ -16,9 +16,11 @@ use crate::contracts::verdict::{Decision, Verdict};
 use crate::contracts::{limits, strict_json};
 use crate::gateway::client;
 
-/// Before or after the tool.
+/// Before the session, or before or after a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
+    /// The harness starts: leave the mark that it calls its hooks.
+    Start,
     /// The tool has not run: ask.
     Pre,
     /// The tool has run: report.
@@ -36,6 +38,9 @@ pub struct Link<'a> {
     pub within: Duration,
 }
 
+/// The mark beside the gateway's socket that a harness leaves by calling its first hook.
+pub const MARK: &str = "hooked";
+
 /// Exit code that harnesses take as "blocked, and here is why".
 pub const BLOCKED: u8 = 2;
 
@@ -48,6 +53,7 @@ pub fn run(
     err: &mut dyn Write,
 ) -> u8 {
     let said = match event {
+        Event::Start => mark(link).map(|()| Answer::silent()),
         Event::Pre => decide(link, input).map(|verdict| answer(&verdict)),
         Event::Post => report(link, input).map(|()| Answer::silent()),
     };
@@ -99,6 +105,11 @@ fn answer(verdict: &Verdict) -> Answer {
         stdout: said.to_string(),
         ..Answer::silent()
     }
+}
+
+fn mark(link: &Link<'_>) -> Result<(), String> {
+    let mark = link.socket.with_file_name(MARK);
+    std::fs::write(&mark, "").map_err(|error| format!("{}: {error}", mark.display()))
 }
 
 fn decide(link: &Link<'_>, input: impl Read) -> Result<Verdict, String> {

@@ -25,7 +25,7 @@ pub fn main(arguments: &[OsString]) -> Option<u8> {
 }
 
 const USAGE: &str = "usage: agp bridge --socket PATH --session ID [--harness claude-code] \
-                     [--event pre|post] [--deadline SECONDS]";
+                     [--event start|pre|post] [--deadline SECONDS]";
 
 /// A hook's arguments. Whatever is wrong with them ends in the exit code that blocks the call.
 fn bridge(arguments: &[OsString]) -> u8 {
@@ -76,6 +76,7 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
                     Some(SessionId::new(text).map_err(|error| format!("--session: {error}"))?);
             }
             (Some("--harness"), Some("claude-code")) => {}
+            (Some("--event"), Some("start")) => event = hook::Event::Start,
             (Some("--event"), Some("pre")) => event = hook::Event::Pre,
             (Some("--event"), Some("post")) => event = hook::Event::Post,
             (Some("--deadline"), Some(text)) => {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
+use crate::bridge::hook;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::SessionId;
 use crate::contracts::{bounded_file, limits, strict_json};
@@ -93,7 +94,7 @@ fn clear(directory: &Path) {
         .and_then(|name| name.to_str())
         .is_some_and(|name| name.starts_with("agp-"));
     if ours && named {
-        for name in ["gate.sock", "settings.json"] {
+        for name in ["gate.sock", "settings.json", hook::MARK] {
             let _ = fs::remove_file(directory.join(name));
         }
         let _ = fs::remove_dir(directory);

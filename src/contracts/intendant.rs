@@ -36,6 +36,8 @@ pub enum Observation {
     },
     /// A part of the output could not be understood, so that nobody knows what was done.
     Unreadable(String),
+    /// The harness does not ask before it acts; says why that is thought.
+    Ungated(&'static str),
     /// The harness is up; the tools it offers its model.
     Started {
         /// Tool names.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::bridge::hook;
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{
     HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation,
@@ -172,6 +173,8 @@ pub struct ClaudeCode {
     identity: HarnessIdentity,
     launch: Launch,
     stop: Stop,
+    /// There once the harness has called its first hook.
+    mark: PathBuf,
 }
 
 impl ClaudeCode {
@@ -215,6 +218,7 @@ impl ClaudeCode {
             identity,
             launch,
             stop: setup.stop,
+            mark: setup.socket.with_file_name(hook::MARK),
         })
     }
 }
@@ -268,6 +272,7 @@ fn settings_of(bridge: &Path, setup: &Setup) -> Value {
         }]}])
     };
     json!({"hooks": {
+        "SessionStart": hook("start"),
         "PreToolUse": hook("pre"),
         "PostToolUse": hook("post"),
         "PostToolUseFailure": hook("post"),
@@ -287,14 +292,27 @@ impl Intendant for ClaudeCode {
     }
 
     fn run(&mut self, observe: &mut dyn FnMut(Observation)) -> Result<HarnessExit, HarnessError> {
+        let (mark, mut begun) = (&self.mark, false);
         process::run(&self.launch, &self.stop, &mut |line| {
             observe(Observation::Raw(String::from_utf8_lossy(line).into_owned()));
             for observation in claude_stream::observations(line) {
+                // The first hook comes before all else, so this is before the model was asked.
+                if !begun && matches!(observation, Observation::Started { .. }) {
+                    begun = true;
+                    if !mark.exists() {
+                        observe(Observation::Ungated(UNHOOKED));
+                    }
+                }
                 observe(observation);
             }
         })
     }
 }
+
+/// Settings of the machine's or of an organisation's stand above agp's and can do this.
+const UNHOOKED: &str = "Claude Code does not call its hooks, so nothing of it would be gated: \
+    settings above agp's switch them off (/etc/claude-code/managed-settings.json: \
+    disableAllHooks, allowManagedHooksOnly)";
 
 #[cfg(test)]
 mod tests {
