@@ -23,6 +23,23 @@ pub(crate) fn mebibytes(pid: u32, name: &str) -> Option<f64> {
     Some(kilobytes.parse::<f64>().ok()? / 1024.0)
 }
 
+/// Processor time in clock ticks so far: this process's own and that of children it waited for.
+pub(crate) fn processor_ticks() -> Fallible<[f64; 2]> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    // Behind the command, which may hold blanks: user, system, and both for the children.
+    let (_, rest) = stat
+        .rsplit_once(')')
+        .ok_or("/proc/self/stat is malformed")?;
+    let fields = rest.split_whitespace().skip(11).take(4);
+    let ticks: Vec<f64> = fields.map(str::parse).collect::<Result<_, _>>()?;
+    match ticks[..] {
+        [user, system, children_user, children_system] => {
+            Ok([user + system, children_user + children_system])
+        }
+        _ => Err("/proc/self/stat is short".into()),
+    }
+}
+
 /// The verifier on a journal, in its own process.
 pub(crate) fn verifier(log: &Path, key: &Path) -> Command {
     let mut command = Command::new(VERIFY);
