@@ -632,3 +632,27 @@ fn a_harness_that_has_ended_is_over_whoever_holds_its_output() {
     drop(held);
     assert_eq!(world.event("session.ended")["payload"]["end"], "done");
 }
+
+#[test]
+fn agps_own_files_are_not_the_agents_whatever_the_policy_says() {
+    let world = World::new();
+    world.policy(&[("allow", "*")]);
+    let key = world.agp_home().join("signing/journal-ed25519.key");
+    std::os::unix::fs::symlink(world.agp_home(), world.repo().join("innocent")).unwrap();
+    let paths = [
+        key.to_str().unwrap(),
+        "../agp/policy.json",
+        "innocent/audit.log",
+        "innocent/not/there/yet",
+        "../home/../agp",
+        "nowhere/../../agp/policy.json",
+    ];
+    let call = |path: &str| serde_json::json!({"tool": "Read", "args": {"file_path": path}});
+    let mut script: Vec<String> = paths.iter().map(|path| call(path).to_string()).collect();
+    script.push(call("notes.txt").to_string());
+    world.put("script", &script.join("\n"));
+    let run = ["run", "--script", "script"];
+    let ran = world.agp(&run).run().succeeded();
+    ran.said(&["agp's own files", "7 calls: 1 allowed, 6 denied"]);
+    world.verifies();
+}

@@ -36,8 +36,8 @@ use super::init::load_policy;
 use super::lease::{self, Lease};
 use super::report::{Failure, Outcome, exit};
 use super::wiring::{
-    IntendantSetup, announce, channel_of, new_session, notices, open_journal, read_script, screen,
-    task_secret,
+    IntendantSetup, announce, channel_of, new_session, notices, open_journal, own_file,
+    read_script, screen, task_secret,
 };
 use super::{started, view};
 
@@ -116,6 +116,7 @@ fn governed(
         screen,
         channel: channel_of(asked, terminal),
         approval_deadline: asked.approval_deadline,
+        own_file: own_file(home, asked),
         notices: notices(asked, terminal),
         broken: broken_to(&events, &stop),
         policy: policy.clone(),

@@ -1,5 +1,6 @@
 //! The parts of a session, made from what was asked: harness, channel, journal, view.
 
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -27,6 +28,8 @@ use super::lease::Lease;
 use super::report::{Failure, complain};
 use super::view;
 
+/// Bytes of a path at most (`PATH_MAX`).
+const PATH_BYTES: usize = 4096;
 /// Characters of a warning.
 const WARNING_CHARS: usize = 300;
 
@@ -133,6 +136,43 @@ pub(super) fn notices(
             escape::line_max(text, WARNING_CHARS)
         )),
     })
+}
+
+/// Whether a text, taken for a path from the repository, leads into agp's home, by links too.
+pub(super) fn own_file(home: &Home, asked: &Asked) -> Box<dyn Fn(&str) -> bool + Send + Sync> {
+    let own = home.root().canonicalize();
+    let own = own.unwrap_or_else(|_| home.root().to_owned());
+    let repository = asked.repository.clone();
+    Box::new(move |text| {
+        if text.len() > PATH_BYTES || text.contains('\n') {
+            return false;
+        }
+        let path = match (text.strip_prefix("~/"), std::env::var_os("HOME")) {
+            (Some(rest), Some(user)) => Path::new(&user).join(rest),
+            _ => repository.join(text),
+        };
+        // Some tools take `..` for the name before it, others follow what stands there.
+        [plain(&path), path].iter().any(|path| {
+            // Of what is not there yet, the nearest directory above that is.
+            let mut above = path.ancestors();
+            above
+                .find_map(|path| path.canonicalize().ok())
+                .is_some_and(|found| found.starts_with(&own))
+        })
+    })
+}
+
+/// A path without `.` and `..`, by its names alone.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(plain.pop()),
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 pub(super) fn announce(asked: &Asked, session: &SessionId) {

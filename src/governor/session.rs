@@ -60,6 +60,8 @@ pub struct Terms {
     pub channel: Box<dyn Channel>,
     /// How long they have.
     pub approval_deadline: Duration,
+    /// Whether an argument names one of agp's own files: its key, policy or journal.
+    pub own_file: Box<dyn Fn(&str) -> bool + Send + Sync>,
     /// Where the operator looks on.
     pub notices: Box<dyn Fn(&Notice<'_>) + Send + Sync>,
     /// Told when governance breaks; the session must then end.
@@ -138,6 +140,11 @@ impl Governor {
     }
 
     pub(super) fn policy_verdict(&self, call: &ToolCall) -> Verdict {
+        // No rule can mean this: whoever reads the key can write another journal.
+        let mut texts = call.args.values().filter_map(Value::as_str);
+        if texts.any(|text| (self.terms.own_file)(text)) {
+            return Verdict::refused("agp's own files are not the agent's");
+        }
         self.terms.policy.decide(&call.tool, call.actor)
     }
 
