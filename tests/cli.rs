@@ -610,6 +610,25 @@ fn a_harness_that_calls_no_hooks_is_ended_before_it_acts() {
 }
 
 #[test]
+fn a_harness_that_does_not_say_its_version_is_not_waited_for() {
+    let world = World::new();
+    let program = world.root().join("claude");
+    for (script, why) in [
+        ("#!/bin/sh\nexec tail -f /dev/null\n", "does not answer"),
+        ("#!/bin/sh\nexec yes\n", "SIGPIPE"),
+        ("#!/bin/sh\necho 2.1.330; exit 1\n", "exit status: 1"),
+    ] {
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let start = world
+            .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+            .env("AGP_CLAUDE_BIN", program.to_str().unwrap());
+        start.run().exited(1).complained(&[why, "--version"]);
+    }
+    assert_eq!(world.events("session.refused").len(), 3);
+}
+
+#[test]
 fn a_harness_that_has_ended_is_over_whoever_holds_its_output() {
     let world = World::new();
     let program = world.root().join("claude");

@@ -78,6 +78,11 @@ pub const SCRIPT_BYTES: u64 = 16 << 20;
 /// Bytes of one line of a harness's output stream; a longer one is passed over, not kept.
 pub const STREAM_LINE_BYTES: usize = 16 << 20;
 
+/// A harness that is asked its version answers within this time: it takes milliseconds.
+pub const VERSION_PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of a harness's answer to that.
+pub const VERSION_BYTES: usize = 4096;
+
 /// Problems a verification lists; beyond it they are counted only, so memory stays flat.
 pub const PROBLEMS_LISTED: usize = 10_000;
 

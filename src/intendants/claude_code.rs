@@ -91,19 +91,19 @@ pub fn find() -> Result<Found, HarnessError> {
         problem,
         mend: format!("run `{} --version` yourself to see why", program.display()),
     };
-    let answer = Command::new(&program)
+    let mut asked = Command::new(&program);
+    asked
         .arg("--version")
         .env_clear()
-        .envs(process::environment(&[]))
-        .output()
+        .envs(process::environment(&[]));
+    let text = process::answer(&mut asked, limits::VERSION_PATIENCE)
         .map_err(|error| failed(format!("{}: {error}", program.display())))?;
-    let text = String::from_utf8_lossy(&answer.stdout);
     let version = text
         .split_whitespace()
         .next()
         .unwrap_or_default()
         .to_owned();
-    let Some(numbers) = numbers(&version).filter(|_| answer.status.success()) else {
+    let Some(numbers) = numbers(&version) else {
         return Err(failed(format!(
             "{} does not say its version",
             program.display()

@@ -11,8 +11,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::bridge::processes;
@@ -153,6 +154,54 @@ pub fn find(variable: &str, program: &str, install: &str) -> Result<PathBuf, Har
 fn is_program(path: &Path) -> bool {
     path.metadata()
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// What a program that succeeds says on standard output, of which it must make an end in time.
+///
+/// # Errors
+/// What starting or hearing it gives; it does not run on then.
+pub fn answer(command: &mut Command, within: Duration) -> io::Result<String> {
+    let until = Instant::now() + within;
+    command.stdin(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let said = heard(&mut child, until);
+    if said.is_err() {
+        // Gone already, or ended now.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    said
+}
+
+fn heard(child: &mut Child, until: Instant) -> io::Result<String> {
+    let left = || {
+        let left = until.checked_duration_since(Instant::now());
+        left.ok_or_else(|| io::Error::new(io::ErrorKind::TimedOut, "it does not answer"))
+    };
+    let mut said = Vec::new();
+    if let Some(mut pipe) = child.stdout.take() {
+        let mut block = [0; limits::VERSION_BYTES];
+        while said.len() <= limits::VERSION_BYTES {
+            let within = Timespec::try_from(left()?).map_err(io::Error::other)?;
+            let mut polled = [PollFd::new(&pipe, PollFlags::IN)];
+            match poll(&mut polled, Some(&within)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+                outcome => outcome?,
+            };
+            match pipe.read(&mut block)? {
+                0 => break,
+                got => said.extend_from_slice(block.get(..got).unwrap_or_default()),
+            }
+        }
+    }
+    while child.try_wait()?.is_none() {
+        left()?;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    match child.wait()? {
+        status if status.success() => Ok(String::from_utf8_lossy(&said).into_owned()),
+        status => Err(io::Error::other(status.to_string())),
+    }
 }
 
 /// SHA-256 of a file, lowercase hexadecimal.
