@@ -86,6 +86,7 @@ fn on_memory_disk(stock: &Stock, policy: Policy, screen: Arc<Screen>) -> Fallibl
         screen,
         channel: Box::new(Nobody),
         approval_deadline: Duration::from_secs(1),
+        own_file: Box::new(|_| false),
         notices: Box::new(|_| {}),
         broken: Box::new(|broken| crate::complain(&format!("bench: {broken}"))),
     });

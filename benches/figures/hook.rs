@@ -49,6 +49,7 @@ pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
         screen: stock::screen(),
         channel: Box::new(Nobody),
         approval_deadline: Duration::from_secs(1),
+        own_file: Box::new(|_| false),
         notices: Box::new(|_| {}),
         broken: Box::new(|broken| crate::complain(&format!("bench: {broken}"))),
     }));
