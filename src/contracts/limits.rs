@@ -75,7 +75,8 @@ pub const SMALL_FILE_BYTES: u64 = 64 << 10;
 /// Bytes of a script file for the scripted intendant.
 pub const SCRIPT_BYTES: u64 = 16 << 20;
 
-/// Bytes of one line of a harness's output stream; a longer one is passed over, not kept.
+/// Bytes of one line of a harness's output stream; a longer one could not be watched, and ends
+/// the session.
 pub const STREAM_LINE_BYTES: usize = 16 << 20;
 
 /// A harness that is asked its version answers within this time: it takes milliseconds.

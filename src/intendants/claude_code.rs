@@ -294,6 +294,11 @@ impl Intendant for ClaudeCode {
     fn run(&mut self, observe: &mut dyn FnMut(Observation)) -> Result<HarnessExit, HarnessError> {
         let (mark, mut begun) = (&self.mark, false);
         process::run(&self.launch, &self.stop, &mut |line| {
+            let Some(line) = line else {
+                return observe(Observation::Unreadable(
+                    "a line of its stream is too long".into(),
+                ));
+            };
             observe(Observation::Raw(String::from_utf8_lossy(line).into_owned()));
             for observation in claude_stream::observations(line) {
                 // The first hook comes before all else, so this is before the model was asked.

@@ -272,7 +272,7 @@ pub struct Launch {
 pub fn run(
     launch: &Launch,
     stop: &Stop,
-    on_line: &mut dyn FnMut(&[u8]),
+    on_line: &mut dyn FnMut(Option<&[u8]>),
 ) -> Result<HarnessExit, HarnessError> {
     let failed = |error: io::Error| HarnessError {
         problem: format!("{} cannot be started: {error}", launch.program.display()),
@@ -354,8 +354,8 @@ fn finish(child: &mut Child, stop: &Stop) -> io::Result<HarnessExit> {
     })
 }
 
-/// Reads lines of at most [`limits::STREAM_LINE_BYTES`]; a longer one is passed over.
-fn each_line(output: impl Read, on_line: &mut dyn FnMut(&[u8])) {
+/// Reads lines of at most [`limits::STREAM_LINE_BYTES`]; a longer one comes as `None`, unread.
+fn each_line(output: impl Read, on_line: &mut dyn FnMut(Option<&[u8]>)) {
     let mut reader = BufReader::with_capacity(64 << 10, output);
     let mut line = Vec::new();
     let mut whole = true;
@@ -367,7 +367,7 @@ fn each_line(output: impl Read, on_line: &mut dyn FnMut(&[u8])) {
         };
         if block.is_empty() {
             if whole && !line.is_empty() {
-                on_line(&line);
+                on_line(Some(&line));
             }
             return;
         }
@@ -378,11 +378,14 @@ fn each_line(output: impl Read, on_line: &mut dyn FnMut(&[u8])) {
         if whole {
             line.extend_from_slice(block.get(..taken).unwrap_or_default());
             whole = line.len() <= limits::STREAM_LINE_BYTES;
+            if !whole {
+                on_line(None);
+            }
         }
         reader.consume(taken);
         if ended {
             if whole {
-                on_line(line.strip_suffix(b"\n").unwrap_or(&line));
+                on_line(Some(line.strip_suffix(b"\n").unwrap_or(&line)));
             }
             line.clear();
             whole = true;
@@ -452,11 +455,13 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_whole_and_giant_ones_are_passed_over() {
+    fn lines_are_whole_and_giant_ones_are_told_of() {
         let giant = vec![b'x'; limits::STREAM_LINE_BYTES + 10];
         let text = [b"a\n", &giant[..], b"\nb\n\nc"].concat();
         let mut lines = Vec::new();
-        each_line(&text[..], &mut |line| lines.push(line.to_vec()));
-        assert_eq!(lines, [&b"a"[..], b"b", b"", b"c"]);
+        each_line(&text[..], &mut |line| {
+            lines.push(line.unwrap_or(b"(giant)").to_vec())
+        });
+        assert_eq!(lines, [&b"a"[..], b"(giant)", b"b", b"", b"c"]);
     }
 }
