@@ -460,7 +460,7 @@ mod tests {
         let text = [b"a\n", &giant[..], b"\nb\n\nc"].concat();
         let mut lines = Vec::new();
         each_line(&text[..], &mut |line| {
-            lines.push(line.unwrap_or(b"(giant)").to_vec())
+            lines.push(line.unwrap_or(b"(giant)").to_vec());
         });
         assert_eq!(lines, [&b"a"[..], b"(giant)", b"b", b"", b"c"]);
     }
