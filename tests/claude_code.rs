@@ -307,6 +307,39 @@ fn a_yes_to_a_part_of_a_command_runs_nothing() {
 }
 
 #[test]
+fn a_call_keeps_the_terminal_until_it_is_answered() {
+    let Some(governed) = Governed::by(&[("require", "Write")]) else {
+        return;
+    };
+    let Some(python) = python() else { return };
+    let world = &governed.world;
+    let write = |id: &str| {
+        let content = format!("{}{id}-tail\n", " ".repeat(510));
+        let input = json!({"file_path": world.path(id), "content": content});
+        call(id, "Write", input)
+    };
+    let ids = ["w1", "w2", "w3", "w4"];
+    let model = turns(vec![ids.map(write).to_vec()]);
+    let mut live = governed.run_against(&model).start_at_terminal(&python);
+    let mut asked = 0;
+    for _ in ids {
+        live.see_times(QUESTION, asked + 1);
+        // Somebody who looks twice at each call, and says yes to the second look.
+        live.type_in("x\n");
+        live.see_times(QUESTION, asked + 2);
+        live.type_in("d\n");
+        live.see_times(QUESTION, asked + 3);
+        let seen = live.seen();
+        let tails = ids.iter().filter(|id| seen.contains(&format!("{id}-tail")));
+        assert_eq!(tails.count(), asked / 3 + 1, "{seen}");
+        live.type_in("y\n");
+        asked += 3;
+    }
+    live.finish().succeeded();
+    assert_eq!(world.events("gate.allow").len(), ids.len());
+}
+
+#[test]
 fn what_was_typed_ahead_approves_nothing() {
     let Some(governed) = Governed::by(&[("require", "Write")]) else {
         return;

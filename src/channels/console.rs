@@ -1,7 +1,7 @@
 //! The console channel: the operator approves at the terminal that `agp run` was started from.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -22,13 +22,20 @@ const LINE_COLUMNS: usize = 64;
 pub struct Console {
     terminal: Arc<Terminal>,
     operator: String,
+    /// One call at a time, until it is answered: the yes that follows a look at the rest of one
+    /// call must not meet the question about another.
+    turn: Mutex<()>,
 }
 
 impl Console {
     /// `operator` is who answers at this terminal, for the journal.
     #[must_use]
     pub fn new(terminal: Arc<Terminal>, operator: String) -> Self {
-        Self { terminal, operator }
+        Self {
+            terminal,
+            operator,
+            turn: Mutex::default(),
+        }
     }
 }
 
@@ -49,6 +56,7 @@ impl Channel for Console {
             );
         }
         let binding = ApprovalBinding::Console;
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut chars = SHOWN_CHARS;
         loop {
             let (text, hidden) = question(request, chars);
