@@ -675,3 +675,19 @@ fn agps_own_files_are_not_the_agents_whatever_the_policy_says() {
     ran.said(&["agp's own files", "7 calls: 1 allowed, 6 denied"]);
     world.verifies();
 }
+
+#[test]
+fn rules_that_others_could_write_are_no_rules() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    let policy = world.agp_home().join("policy.json");
+    for (path, mode) in [(policy.clone(), 0o666), (world.agp_home(), 0o777)] {
+        let before = std::fs::metadata(&path).unwrap().permissions();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let ran = world.agp(&["run"]).run().exited(1);
+        ran.complained(&["can be written by others", "chmod go-w"]);
+        world.agp(&["doctor", "--check", "policy"]).run().exited(1);
+        std::fs::set_permissions(&path, before).unwrap();
+    }
+    world.agp(&["run"]).run().succeeded();
+}

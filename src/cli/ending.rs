@@ -12,6 +12,9 @@ use crate::intendants::harness_process::Stop;
 
 use super::report::{Failure, Outcome, complain, say};
 
+/// Characters of the reason for a broken end.
+const REASON_CHARS: usize = 500;
+
 /// What the main thread waits for.
 pub(super) enum Event {
     Signal(i32),
@@ -121,6 +124,9 @@ pub(super) fn finish(governor: &Governor, end: &End, raw: bool) -> Outcome {
     };
     let mut payload = governor.census_payload();
     payload.insert("end".into(), json!(word));
+    if let Some(Broken(why)) = &end.broken {
+        payload.insert("reason".into(), json!(escape::line_max(why, REASON_CHARS)));
+    }
     governor
         .record_session(Kind::SessionEnded, payload)
         .map_err(|broken| Failure::broken(broken, "mend the disk, then: agp verify"))?;

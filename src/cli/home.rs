@@ -99,6 +99,32 @@ impl Home {
         self.signing().join("retired")
     }
 
+    /// Refuses a home, policy or configuration that another user could write: whoever can write the
+    /// rules decides.
+    ///
+    /// # Errors
+    /// [`Failure`] with the step that mends it.
+    pub fn check_own(&self) -> Result<(), Failure> {
+        for path in [self.root.clone(), self.policy(), self.config()] {
+            let Ok(meta) = fs::metadata(&path) else {
+                continue;
+            };
+            let shown = path.display();
+            if meta.uid() != rustix::process::geteuid().as_raw() {
+                let problem = format!("{shown} belongs to another user");
+                return Err(Failure::refused(
+                    problem,
+                    "set AGP_HOME to a directory of yours",
+                ));
+            }
+            if meta.permissions().mode() & 0o022 != 0 {
+                let problem = format!("{shown} can be written by others");
+                return Err(Failure::refused(problem, format!("chmod go-w {shown}")));
+            }
+        }
+        Ok(())
+    }
+
     /// Reads the signing key, which must be private to its owner.
     ///
     /// # Errors

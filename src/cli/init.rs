@@ -99,6 +99,7 @@ fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
 
 /// Reads the policy of a home.
 pub(super) fn load_policy(home: &Home) -> Result<Policy, Failure> {
+    home.check_own()?;
     Policy::load(&home.policy()).map_err(|error| match error {
         PolicyError::Io { .. } => Failure::refused(error, "agp init"),
         _ => {

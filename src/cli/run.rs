@@ -5,7 +5,7 @@
 //! | main | [`run`] | the others have |
 //! | journal, journal-sign | `journal::Journal::open` | every handle is dropped |
 //! | signals | [`watch_signals`] | its handle is closed |
-//! | harness | [`drive`] | the harness ends, or its leash is cut |
+//! | harness, harness-stderr | [`drive`] | the harness ends, or its leash is cut |
 //! | gateway | `gateway::server::Server::start` | it is dropped |
 //! | call (one a call, 64 at most) | `gateway::server` | its call is answered |
 
@@ -126,6 +126,7 @@ fn governed(
         session: &session,
         lease: &lease,
         stop: &stop,
+        terminal,
     };
     let intendant = setup.intendant(script, &governor).map_err(|error| {
         refuse(Failure {

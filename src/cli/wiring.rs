@@ -30,6 +30,8 @@ use super::view;
 
 /// Bytes of a path at most (`PATH_MAX`).
 const PATH_BYTES: usize = 4096;
+/// Characters of a line of the harness's standard error.
+const COMPLAINT_CHARS: usize = 1000;
 /// Characters of a warning.
 const WARNING_CHARS: usize = 300;
 
@@ -38,6 +40,7 @@ pub(super) struct IntendantSetup<'a> {
     pub(super) session: &'a SessionId,
     pub(super) lease: &'a Lease,
     pub(super) stop: &'a Stop,
+    pub(super) terminal: &'a Arc<Terminal>,
 }
 
 impl IntendantSetup<'_> {
@@ -66,9 +69,17 @@ impl IntendantSetup<'_> {
             arguments: asked.harness_args.clone(),
             environment: asked.harness_env.clone(),
             stop: self.stop.clone(),
+            complain: complaints(self.terminal),
         };
         Ok(Box::new(ClaudeCode::prepare(setup)?))
     }
+}
+
+/// Shows the harness's standard error escaped, and never across a question: an agent can have a say
+/// in what stands there.
+fn complaints(terminal: &Arc<Terminal>) -> Arc<dyn Fn(&str) + Send + Sync> {
+    let terminal = Arc::clone(terminal);
+    Arc::new(move |line| terminal.tell(&escape::line_max(line, COMPLAINT_CHARS)))
 }
 
 /// Has scripted calls mediated and executed in the recording sandbox.

@@ -20,6 +20,10 @@ pub const CALLS_IN_FLIGHT: usize = 64;
 /// refusal: its ids could no longer be told from replays.
 pub const CALLS_PER_SESSION: usize = 100_000;
 
+/// Calls under a used id that a session takes: each is two events, and whoever sends them without
+/// end would fill the disk.
+pub const REPLAYS: u64 = 1000;
+
 /// An approval nobody answers is a deny after this long.
 pub const APPROVAL_DEADLINE: Duration = Duration::from_secs(300);
 /// Shortest approval deadline that can be configured.

@@ -93,8 +93,11 @@ fn read_line(mut stream: &UnixStream, within: Duration) -> Result<Vec<u8>, Frame
                 _ => return Err(FrameError::Io(error)),
             },
         };
-        line.extend_from_slice(block.get(..got).unwrap_or_default());
-        match line.iter().position(|byte| *byte == b'\n') {
+        let fresh = block.get(..got).unwrap_or_default();
+        let newline = fresh.iter().position(|byte| *byte == b'\n');
+        let at = newline.map(|at| line.len() + at);
+        line.extend_from_slice(fresh);
+        match at {
             Some(at) if at + 1 > limits::FRAME_BYTES => return Err(FrameError::TooLong),
             Some(at) if at + 1 == line.len() => {
                 line.pop();

@@ -18,6 +18,9 @@ pub(super) struct CallEvents<'a> {
     base: Map<String, Value>,
 }
 
+/// Stands for what must not be quoted.
+pub(super) const WITHHELD: &str = "[withheld]";
+
 impl<'a> CallEvents<'a> {
     pub(super) fn new(call: &'a ToolCall, args_sha256: Sha256) -> Self {
         let mut base = Map::new();
@@ -30,9 +33,10 @@ impl<'a> CallEvents<'a> {
     }
 
     /// The same without what the agent wrote, for a call that must not be quoted.
-    pub(super) fn withheld(call: &'a ToolCall, args_sha256: Sha256) -> Self {
+    pub(super) fn withheld(call: &'a ToolCall, id: &str, args_sha256: Sha256) -> Self {
         let mut events = Self::new(call, args_sha256);
-        events.base.insert("tool".into(), json!("[withheld]"));
+        events.base.insert("messageId".into(), json!(id));
+        events.base.insert("tool".into(), json!(WITHHELD));
         events.base.insert("args".into(), json!({"withheld": true}));
         events
     }
@@ -116,8 +120,9 @@ fn grounds(verdict: &Verdict) -> Value {
 
 /// The event of a harness's own report on a call.
 pub(super) fn result(session: &str, report: &CallReport, output_sha256: Sha256) -> Draft {
+    let id = report.id.as_str();
     let payload = json!({
-        "messageId": report.id.as_str(),
+        "messageId": id,
         "sessionId": session,
         "tool": report.tool,
         "ok": report.ok,
@@ -129,9 +134,9 @@ pub(super) fn result(session: &str, report: &CallReport, output_sha256: Sha256) 
 }
 
 /// The event of a call that ran, or is said to have run, without a decision that let it.
-pub(super) fn bypassed(session: &str, report: &CallReport, how: &str) -> Draft {
+pub(super) fn bypassed(session: &str, id: &str, report: &CallReport, how: &str) -> Draft {
     let payload = json!({
-        "messageId": report.id.as_str(),
+        "messageId": id,
         "sessionId": session,
         "tool": report.tool,
         "ok": report.ok,

@@ -2,11 +2,12 @@
 
 use crate::contracts::call::ToolCall;
 use crate::contracts::ids::SessionId;
+use crate::contracts::limits;
 use crate::contracts::verdict::Verdict;
 use crate::gateway::server::{CallReport, Gate, Peer};
 use crate::journal;
 
-use super::events;
+use super::events::{self, WITHHELD};
 use super::ledger::Standing;
 use super::mediate::{Effect, Outcome, mediate};
 use super::session::{Governor, Notice};
@@ -27,18 +28,26 @@ impl Governor {
             }
             (Some(why), Ok(_)) => {
                 // Recorded and refused; to the asking side it is an error, as any replay is.
-                self.ledger.refuse_replay();
+                if self.ledger.refuse_replay() > limits::REPLAYS {
+                    self.break_off("too many calls came under ids that were used before".into());
+                }
                 Err(why)
             }
             (Some(_), Err(broken)) => Err(broken),
         }
     }
 
-    fn bypassed(&self, report: &CallReport, how: &str) -> Result<(), String> {
-        let session = self.session().as_str();
-        let recorded = self.record(vec![events::bypassed(session, report, how)]);
+    /// Records a bypass whatever its report says: what the journal would refuse is left out.
+    fn bypassed(&self, mut report: CallReport, how: &str) -> Result<(), String> {
+        if self.unwritable(&report.id, &report.tool).is_some() {
+            report.tool = WITHHELD.into();
+        }
+        let id = self.shown_id(&report.id);
+        // The harness is ended before anything else is done about it.
         self.break_off(format!("a call of {} {how}", report.tool));
-        recorded.map_err(|error| error.to_string())?;
+        let draft = events::bypassed(self.session().as_str(), id, &report, how);
+        self.record(vec![draft])
+            .map_err(|error| error.to_string())?;
         Err(format!("this call {how}"))
     }
 }
@@ -60,12 +69,7 @@ impl Gate for Governor {
         }
     }
 
-    fn report(&self, mut report: CallReport, _peer: Peer) -> Result<(), String> {
-        // A bypass must be recorded whatever its report says: what the journal would refuse is
-        // left out.
-        if self.unwritable(&report.tool).is_some() {
-            report.tool = "[withheld]".into();
-        }
+    fn report(&self, report: CallReport, _peer: Peer) -> Result<(), String> {
         match self.ledger.report(&report.id, report.ok) {
             Standing::Allowed => {
                 let digest = journal::sha256(report.output.as_bytes());
@@ -76,7 +80,7 @@ impl Gate for Governor {
             }
             Standing::Repeated => Err("this call was reported before".into()),
             Standing::DeniedAndFailed => Ok(()),
-            Standing::Bypassed(how) => self.bypassed(&report, how),
+            Standing::Bypassed(how) => self.bypassed(report, how),
         }
     }
 

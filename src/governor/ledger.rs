@@ -48,6 +48,8 @@ struct Calls {
     stages: HashMap<MessageId, Stage>,
     /// Allowed calls whose result the witness has seen: each decision covers one.
     returned: HashSet<MessageId>,
+    /// Calls under an id that was used before.
+    replays: u64,
     census: Census,
 }
 
@@ -97,11 +99,14 @@ impl Ledger {
         calls.stages.insert(id.clone(), stage);
     }
 
-    /// Counts a replay; what became of the first call under its id stays as it is.
-    pub(super) fn refuse_replay(&self) {
+    /// Counts a replay, and says how many there were; what became of the first call under its id
+    /// stays as it is.
+    pub(super) fn refuse_replay(&self) -> u64 {
         let mut calls = self.calls();
         calls.census.decided += 1;
         calls.census.denied += 1;
+        calls.replays += 1;
+        calls.replays
     }
 
     /// Takes a report in: whether the call may have run at all.

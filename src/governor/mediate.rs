@@ -47,7 +47,10 @@ pub fn mediate(
     let refusal = governor.refusal(call);
     let withheld = refusal.is_some();
     let (events, verdict) = match refusal {
-        Some(refusal) => (CallEvents::withheld(call, args_sha256), refusal),
+        Some(refusal) => {
+            let id = governor.shown_id(&call.id);
+            (CallEvents::withheld(call, id, args_sha256), refusal)
+        }
         None => {
             let verdict = replay.map_or_else(|| governor.policy_verdict(call), Verdict::refused);
             (CallEvents::new(call, args_sha256), verdict)

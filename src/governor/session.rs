@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::contracts::call::ToolCall;
 use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
 use crate::contracts::event::{Draft, Kind};
-use crate::contracts::ids::SessionId;
+use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::sandbox::{Execution, SandboxError};
 use crate::contracts::verdict::Verdict;
 use crate::contracts::{limits, strict_json};
@@ -18,6 +18,7 @@ use crate::journal::redact::Screen;
 use crate::journal::{Handle, Receipt};
 use crate::policy::Policy;
 
+use super::events::WITHHELD;
 use super::ledger::{Census, Ledger};
 
 /// Governance itself has failed: nothing may run any more, and the session ends with exit code 3.
@@ -114,7 +115,7 @@ impl Governor {
 
     /// Refuses, before any policy, a call that could not be written down as it is.
     pub(super) fn refusal(&self, call: &ToolCall) -> Option<Verdict> {
-        if let Some(why) = self.unwritable(&call.tool) {
+        if let Some(why) = self.unwritable(&call.id, &call.tool) {
             return Some(Verdict::refused(why));
         }
         if !call
@@ -130,13 +131,25 @@ impl Governor {
         Some(Verdict::refused(quotes(secret)))
     }
 
-    /// Why a tool's name cannot be written down, if it cannot.
-    pub(super) fn unwritable(&self, tool: &str) -> Option<String> {
+    /// Why a call's id or tool cannot be written down, if it cannot.
+    pub(super) fn unwritable(&self, id: &MessageId, tool: &str) -> Option<String> {
         if !(1..=limits::TOOL_NAME_BYTES).contains(&tool.len()) {
             return Some("the tool's name is empty or too long".into());
         }
-        let named = Map::from_iter([("tool".to_owned(), json!(tool))]);
+        let named = Map::from_iter([
+            ("tool".to_owned(), json!(tool)),
+            ("messageId".to_owned(), json!(id.as_str())),
+        ]);
         self.terms.screen.secret_in(&named).map(quotes)
+    }
+
+    /// An id as the journal takes it: one that quotes a secret is not written down.
+    pub(super) fn shown_id<'a>(&self, id: &'a MessageId) -> &'a str {
+        let named = Map::from_iter([("messageId".to_owned(), json!(id.as_str()))]);
+        match self.terms.screen.secret_in(&named) {
+            Some(_) => WITHHELD,
+            None => id.as_str(),
+        }
     }
 
     pub(super) fn policy_verdict(&self, call: &ToolCall) -> Verdict {

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -166,6 +167,8 @@ pub struct Setup {
     pub environment: Vec<String>,
     /// How it is stopped.
     pub stop: Stop,
+    /// Takes each line of its standard error.
+    pub complain: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 /// A session of Claude Code.
@@ -213,6 +216,7 @@ impl ClaudeCode {
             arguments: arguments(&settings, &setup.arguments, &setup.task),
             environment,
             directory: setup.repository,
+            complain: setup.complain,
         };
         Ok(Self {
             identity,

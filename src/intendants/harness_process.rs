@@ -263,6 +263,8 @@ pub struct Launch {
     pub environment: Vec<(OsString, OsString)>,
     /// Its working directory.
     pub directory: PathBuf,
+    /// Takes each line that it, or what it starts, says on standard error.
+    pub complain: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 /// Starts a harness on a leash and gives its output line by line until it ends.
@@ -288,9 +290,12 @@ pub fn run(
         .current_dir(&launch.directory)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::piped())
         .spawn()
         .map_err(failed)?;
+    if let Some(pipe) = child.stderr.take() {
+        pass_on(pipe, Arc::clone(&launch.complain)).map_err(failed)?;
+    }
     stop.hold(child.stdin.take());
     if let Some(pipe) = child.stdout.take() {
         let leash = child_pidfd(&child).map_err(failed)?;
@@ -334,6 +339,23 @@ impl Read for Output {
         }
         Ok(got)
     }
+}
+
+/// Passes standard error on, line by line, on a thread of its own. It ends with the pipe, and is
+/// not waited for: what escaped the session may hold the other end.
+fn pass_on(
+    pipe: impl Read + Send + 'static,
+    complain: Arc<dyn Fn(&str) + Send + Sync>,
+) -> io::Result<()> {
+    let thread = std::thread::Builder::new().name("harness-stderr".into());
+    let passing = move || {
+        each_line(pipe, &mut |line| {
+            if let Some(line) = line {
+                complain(&String::from_utf8_lossy(line));
+            }
+        });
+    };
+    thread.spawn(passing).map(drop)
 }
 
 fn finish(child: &mut Child, stop: &Stop) -> io::Result<HarnessExit> {
