@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::bridge::{hook, leash};
@@ -24,7 +24,7 @@ pub fn main(arguments: &[OsString]) -> Option<u8> {
     }
 }
 
-const USAGE: &str = "usage: agp bridge --socket PATH --session ID [--harness claude-code] \
+const USAGE: &str = "usage: agp bridge --socket PATH [--session ID] [--harness claude-code] \
                      [--event start|pre|post] [--deadline SECONDS]";
 
 /// A hook's arguments. Whatever is wrong with them ends in the exit code that blocks the call.
@@ -95,15 +95,25 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
         }
     }
     match (socket, session) {
-        (Some(socket), Some(session)) => Ok(Some(Bridge {
-            socket,
-            session,
-            event,
-            within,
-        })),
+        (Some(socket), session) => {
+            let session = session.or_else(|| session_of(&socket));
+            let session =
+                session.ok_or("--session is missing, and the socket's directory names none")?;
+            Ok(Some(Bridge {
+                socket,
+                session,
+                event,
+                within,
+            }))
+        }
         (None, _) => Err("--socket is missing".into()),
-        (_, None) => Err("--session is missing".into()),
     }
+}
+
+/// The session that a socket's directory is named for.
+fn session_of(socket: &Path) -> Option<SessionId> {
+    let directory = socket.parent()?.file_name()?.to_str()?;
+    SessionId::new(directory.strip_prefix("agp-")?).ok()
 }
 
 fn leash_command(arguments: &[OsString]) -> u8 {
@@ -127,4 +137,23 @@ fn leashed(arguments: &[OsString]) -> u8 {
     };
     complain(format_args!("agp: the leash: {error}"));
     127
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_named_by_its_sockets_directory() {
+        let of = |path: &str| session_of(Path::new(path)).map(|session| session.to_string());
+        assert_eq!(of("/run/agp-s-12/gate.sock"), Some("s-12".into()));
+        for none in [
+            "/run/agp/gate.sock",
+            "gate.sock",
+            "/run/agp-/gate.sock",
+            "/agp-a b/gate.sock",
+        ] {
+            assert_eq!(of(none), None, "{none}");
+        }
+    }
 }
