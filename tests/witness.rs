@@ -158,3 +158,30 @@ fn a_sub_agents_calls_are_seen_and_decided() {
     );
     world.verifies();
 }
+
+#[test]
+fn the_live_probe_sees_the_gate_fire_and_sees_it_when_it_does_not() {
+    let Some(claude) = claude() else { return };
+    let world = World::new();
+    let (agp, bridge) = copies(&world);
+    let doctor = || {
+        world
+            .agp(&["doctor", "--live"])
+            .program(&agp)
+            .env("AGP_CLAUDE_BIN", claude.to_str().unwrap())
+    };
+    let before = world.journal_text();
+    doctor().run().succeeded().said(&["gate", "left no trace"]);
+    assert_eq!(
+        world.journal_text(),
+        before,
+        "the probe has a journal of its own"
+    );
+
+    // A hook that is called, and has no opinion: nothing that asks is denied by it.
+    let silent = "#!/bin/sh\n[ \"$1\" = leash ] && shift 2 && exec \"$@\"\n\
+                  case \"$*\" in *start*) touch \"$(dirname \"$3\")/hooked\";; esac\nexit 0\n";
+    fs::write(&bridge, silent).unwrap();
+    let told = doctor().run();
+    told.exited(1).said(&["gate", "MISSING"]);
+}

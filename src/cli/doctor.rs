@@ -22,6 +22,9 @@ pub(super) struct Doctor {
     /// only this check: signing, policy, journal, harness, docker, slack, sandbox, confinement
     #[argh(option)]
     check: Option<String>,
+    /// also start the harness against a model of agp's own, and see the gate fire; needs no account
+    #[argh(switch)]
+    live: bool,
     /// print JSON
     #[argh(switch)]
     json: bool,
@@ -69,11 +72,17 @@ const CHECKS: [(&str, Check); 8] = [
 
 pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
     let asked = |name: &str| command.check.as_deref().is_none_or(|wanted| wanted == name);
-    let findings: Vec<Finding> = CHECKS
+    let mut findings: Vec<Finding> = CHECKS
         .iter()
         .filter(|(name, _)| asked(name))
         .map(|(name, check)| finding(name, check(home)))
         .collect();
+    if command.live {
+        findings.push(finding(
+            "gate",
+            super::probe::probe().map(|held| (Status::Ok, held)),
+        ));
+    }
     if findings.is_empty() {
         let known: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
         return Err(Failure::usage(

@@ -23,6 +23,8 @@ mod lease;
 #[cfg(feature = "agp")]
 mod log;
 #[cfg(feature = "agp")]
+mod probe;
+#[cfg(feature = "agp")]
 mod quickstart;
 #[cfg(feature = "agp")]
 pub mod report;

@@ -68,6 +68,7 @@ impl IntendantSetup<'_> {
             approval_deadline: asked.approval_deadline,
             arguments: asked.harness_args.clone(),
             environment: asked.harness_env.clone(),
+            set: Vec::new(),
             stop: self.stop.clone(),
             complain: complaints(self.terminal),
         };

@@ -88,6 +88,9 @@ pub const VERSION_PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a harness's answer to that.
 pub const VERSION_BYTES: usize = 4096;
 
+/// Bytes of one request that the live probe's model reads: a harness sends its whole prompt.
+pub const PROBE_REQUEST_BYTES: u64 = 32 << 20;
+
 /// Problems a verification lists; beyond it they are counted only, so memory stays flat.
 pub const PROBLEMS_LISTED: usize = 10_000;
 

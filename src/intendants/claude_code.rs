@@ -165,6 +165,8 @@ pub struct Setup {
     pub arguments: Vec<String>,
     /// Names of further variables to pass.
     pub environment: Vec<String>,
+    /// Variables that have a value of agp's own, or none.
+    pub set: Vec<(&'static str, Option<String>)>,
     /// How it is stopped.
     pub stop: Stop,
     /// Takes each line of its standard error.
@@ -206,9 +208,10 @@ impl ClaudeCode {
             binary_sha256: Some(process::digest(&setup.found.program).map_err(failed)?),
         };
         let mut environment = process::environment(&setup.environment);
-        for (name, value) in FIXED_ENVIRONMENT {
+        let fixed = FIXED_ENVIRONMENT.map(|(name, value)| (name, Some(value.to_owned())));
+        for (name, value) in fixed.into_iter().chain(setup.set) {
             environment.retain(|(set, _)| set != name);
-            environment.push((name.into(), value.into()));
+            environment.extend(value.map(|value| (name.into(), value.into())));
         }
         let launch = Launch {
             leash: bridge,

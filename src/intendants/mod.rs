@@ -3,4 +3,5 @@
 pub mod claude_code;
 mod claude_stream;
 pub mod harness_process;
+pub mod probe_model;
 pub mod scripted;

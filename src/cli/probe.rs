@@ -1,0 +1,255 @@
+//! The live probe: the real harness against a model of agp's own, one call that must be denied and
+//! one that must be allowed, and a look at the disk. Needs no account, and uses none.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::channels::console::Console;
+use crate::channels::terminal::Terminal;
+use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant};
+use crate::gateway::server::Server;
+use crate::governor::{Broken, Census, Governor, Terms};
+use crate::intendants::claude_code::{self, ClaudeCode};
+use crate::intendants::harness_process::Stop;
+use crate::intendants::probe_model::{ProbeCall, ProbeModel};
+use crate::journal::key::SigningKey;
+use crate::journal::redact::Screen;
+use crate::journal::{Journal, Paths, verify};
+use crate::policy::Policy;
+
+use super::report::Failure;
+use super::wiring::new_session;
+
+/// How long the whole probe may take; it takes about two seconds.
+const PROBE_TIME: Duration = Duration::from_secs(60);
+
+/// What a probe decides by: nothing of the operator's.
+const POLICY: &[u8] = br#"{"rules":[
+    {"id":"probe-write","effect":"allow","tool":"Write"},
+    {"id":"probe-shell","effect":"deny","tool":"Bash","reason":"the probe's call that must not run"}
+]}"#;
+
+const MEND: &str = "do not run this harness under agp until `agp doctor --live` passes";
+
+/// A directory of the probe's own, removed with everything in it.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Made by this process under a random name; what stays behind is empty of secrets.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Probes Claude Code; says what held.
+///
+/// # Errors
+/// [`Failure`] with the cause when the gate does not fire, or could not be tried.
+pub(super) fn probe() -> Result<String, Failure> {
+    let refused = |problem: String| Failure::refused(problem, MEND);
+    let found = claude_code::find().map_err(|error| Failure::refused(error.problem, error.mend))?;
+    let version = found.version.clone();
+    let session = new_session().map_err(refused)?;
+    let root = std::env::temp_dir().join(format!("agp-{session}"));
+    let scratch = Scratch(root.clone());
+    for directory in [root.clone(), root.join("repo"), root.join("home")] {
+        let made = fs::DirBuilder::new().mode(0o700).create(&directory);
+        made.map_err(|error| refused(format!("{}: {error}", directory.display())))?;
+    }
+    let trial = Trial::new(&scratch.0).map_err(refused)?;
+    let outcome = trial.run(session, found).map_err(refused)?;
+    outcome.judge(&scratch.0).map_err(refused)?;
+    Ok(format!(
+        "Claude Code {version}: a denied call left no trace, an allowed one ran"
+    ))
+}
+
+struct Trial<'a> {
+    root: &'a Path,
+    paths: Paths,
+    model: ProbeModel,
+}
+
+struct TrialOutcome {
+    exit: Result<HarnessExit, HarnessError>,
+    census: Census,
+    broken: Option<Broken>,
+    intact: bool,
+}
+
+impl<'a> Trial<'a> {
+    fn new(root: &'a Path) -> Result<Self, String> {
+        let calls = vec![
+            ProbeCall {
+                id: "toolu_probe_denied",
+                tool: "Bash",
+                input: json!({"command": "touch denied", "description": "must not run"}),
+            },
+            ProbeCall {
+                id: "toolu_probe_allowed",
+                tool: "Write",
+                input: json!({"file_path": root.join("repo/allowed"), "content": "probe\n"}),
+            },
+        ];
+        let model =
+            ProbeModel::start(calls).map_err(|error| format!("the probe's model: {error}"))?;
+        Ok(Self {
+            root,
+            paths: Paths::of(&root.join("audit.log")),
+            model,
+        })
+    }
+
+    fn run(
+        &self,
+        session: crate::contracts::ids::SessionId,
+        found: claude_code::Found,
+    ) -> Result<TrialOutcome, String> {
+        let (key, _) = SigningKey::generate().map_err(|error| error.to_string())?;
+        let public = key.public().clone();
+        let screen = Arc::new(Screen::new(&[]));
+        let (journal, _) = Journal::open(&self.paths, key, &[], Arc::clone(&screen))
+            .map_err(|error| error.to_string())?;
+        let stop = Stop::default();
+        let broken = Arc::new(Mutex::new(None));
+        let governor = Arc::new(Governor::new(Terms {
+            session: session.clone(),
+            policy: Policy::parse(POLICY).map_err(|error| error.to_string())?,
+            journal: journal.handle(),
+            screen,
+            channel: Box::new(Console::new(
+                Arc::new(Terminal::unattended()),
+                "nobody".into(),
+            )),
+            approval_deadline: PROBE_TIME,
+            own_file: Box::new(|_| false),
+            notices: Box::new(|_| {}),
+            broken: remember(&broken, &stop),
+        }));
+        let socket = self.root.join("gate.sock");
+        let gateway =
+            Server::start(&socket, governor.clone()).map_err(|error| error.to_string())?;
+        let mut harness = ClaudeCode::prepare(claude_code::Setup {
+            found,
+            session,
+            socket,
+            directory: self.root.to_owned(),
+            task: "probe".into(),
+            repository: self.root.join("repo"),
+            approval_deadline: PROBE_TIME,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            set: self.environment(),
+            stop: stop.clone(),
+            complain: Arc::new(|_| {}),
+        })
+        .map_err(|error| error.problem)?;
+        let exit = within(PROBE_TIME, &stop, || {
+            harness.run(&mut |observation| governor.witness(&observation))
+        });
+        drop(gateway);
+        let census = governor.census();
+        drop(governor);
+        journal.close();
+        let report = verify::verify(&self.paths.log, &public).map_err(|error| error.to_string())?;
+        let broken = broken.lock().map_or(None, |broken| broken.clone());
+        Ok(TrialOutcome {
+            exit,
+            census,
+            broken,
+            intact: report.intact,
+        })
+    }
+
+    /// The probe's own model, home and credentials; none of the operator's.
+    fn environment(&self) -> Vec<(&'static str, Option<String>)> {
+        let home = self.root.join("home").display().to_string();
+        let mut set = vec![
+            ("ANTHROPIC_BASE_URL", Some(self.model.base_url())),
+            ("ANTHROPIC_API_KEY", Some("probe".to_owned())),
+            ("HOME", Some(home.clone())),
+            ("CLAUDE_CONFIG_DIR", Some(home)),
+        ];
+        let unset = [
+            "ANTHROPIC_AUTH_TOKEN",
+            "CLAUDE_CODE_OAUTH_TOKEN",
+            "CLAUDE_CODE_USE_BEDROCK",
+            "CLAUDE_CODE_USE_VERTEX",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "http_proxy",
+            "https_proxy",
+        ];
+        set.extend(unset.map(|name| (name, None)));
+        set
+    }
+}
+
+fn remember(broken: &Arc<Mutex<Option<Broken>>>, stop: &Stop) -> Box<dyn Fn(Broken) + Send + Sync> {
+    let (broken, stop) = (Arc::clone(broken), stop.clone());
+    Box::new(move |why| {
+        stop.now();
+        if let Ok(mut broken) = broken.lock() {
+            broken.get_or_insert(why);
+        }
+    })
+}
+
+/// Runs something that `stop` ends, and stops it when it takes too long.
+fn within<T>(time: Duration, stop: &Stop, run: impl FnOnce() -> T) -> T {
+    let (done, waits) = channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if waits.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
+                stop.now();
+            }
+        });
+        let value = run();
+        drop(done);
+        value
+    })
+}
+
+impl TrialOutcome {
+    /// What the disk, the gate and the witness say, and whether they say the same.
+    fn judge(&self, root: &Path) -> Result<(), String> {
+        if root.join("repo/denied").exists() {
+            return Err("THE GATE DOES NOT FIRE: a call that must be denied ran".into());
+        }
+        if let Some(broken) = &self.broken {
+            return Err(format!("the gate does not hold: {broken}"));
+        }
+        match &self.exit {
+            Ok(HarnessExit::Success) => {}
+            Ok(other) => return Err(format!("the probe's harness did not end well: {other:?}")),
+            Err(error) => return Err(error.problem.clone()),
+        }
+        let expected = Census {
+            seen: 2,
+            decided: 2,
+            allowed: 1,
+            denied: 1,
+            bypassed: 0,
+        };
+        if self.census != expected {
+            return Err(format!(
+                "of the probe's two calls {} were seen, {} decided, {} allowed, {} denied",
+                self.census.seen, self.census.decided, self.census.allowed, self.census.denied
+            ));
+        }
+        if !root.join("repo/allowed").exists() {
+            return Err("a call that was allowed did not run".into());
+        }
+        if !self.intact {
+            return Err("the probe's journal does not verify".into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! A model on loopback that plays one turn of tool calls: what a live probe puts in the place of
+//! the model service (Anthropic's Messages API, as much of it as the harness asks for).
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::contracts::limits;
+
+/// How long one request may take to arrive.
+const REQUEST_TIME: Duration = Duration::from_secs(10);
+
+/// One tool call that the model makes.
+#[derive(Debug, Clone)]
+pub struct ProbeCall {
+    /// The tool-use id.
+    pub id: &'static str,
+    /// The tool's name.
+    pub tool: &'static str,
+    /// Its arguments.
+    pub input: Value,
+}
+
+/// A listening model. Dropping it ends it.
+pub struct ProbeModel {
+    address: SocketAddr,
+    ending: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ProbeModel {
+    /// Listens on a free port of 127.0.0.1; the first request that offers tools gets all `calls`
+    /// in one turn, every other one a closing word.
+    ///
+    /// # Errors
+    /// What the socket or the thread gives.
+    pub fn start(calls: Vec<ProbeCall>) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let ending = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&ending);
+        let thread = thread::Builder::new()
+            .name("probe-model".into())
+            .spawn(move || {
+                let mut calls = Some(calls);
+                for stream in listener.incoming() {
+                    if ends.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    if let Ok(stream) = stream {
+                        // A request that cannot be read is the harness's to repeat.
+                        let _ = answer(&stream, &mut calls);
+                    }
+                }
+            })?;
+        Ok(Self {
+            address,
+            ending,
+            thread: Some(thread),
+        })
+    }
+
+    /// What the harness's base URL has to be.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for ProbeModel {
+    fn drop(&mut self) {
+        self.ending.store(true, Ordering::SeqCst);
+        // Wakes the listener, which then sees that it is to end.
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn answer(stream: &TcpStream, calls: &mut Option<Vec<ProbeCall>>) -> io::Result<()> {
+    stream.set_read_timeout(Some(REQUEST_TIME))?;
+    stream.set_write_timeout(Some(REQUEST_TIME))?;
+    let (path, body) = read_request(stream)?;
+    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let offers = asked
+        .get("tools")
+        .and_then(Value::as_array)
+        .is_some_and(|tools| !tools.is_empty());
+    let (kind, text) = if path.contains("count_tokens") {
+        ("application/json", json!({"input_tokens": 1}).to_string())
+    } else if !path.starts_with("/v1/messages") {
+        ("application/json", "{}".to_owned())
+    } else {
+        let calls = if offers { calls.take() } else { None };
+        let content = content(calls.unwrap_or_default());
+        if asked.get("stream") == Some(&json!(true)) {
+            ("text/event-stream", events(&asked, &content))
+        } else {
+            ("application/json", message(&asked, &content).to_string())
+        }
+    };
+    let length = text.len();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    );
+    let mut stream = stream;
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(text.as_bytes())
+}
+
+/// Reads one request with a body of a stated length.
+fn read_request(stream: &TcpStream) -> io::Result<(String, Vec<u8>)> {
+    let malformed = || io::Error::from(io::ErrorKind::InvalidData);
+    let mut reader = BufReader::new(stream).take(limits::PROBE_REQUEST_BYTES);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let path = line.split(' ').nth(1).ok_or_else(malformed)?.to_owned();
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        if reader.read_line(&mut header)? == 0 {
+            return Err(malformed());
+        }
+        let Some((name, value)) = header.split_once(':') else {
+            break;
+        };
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().map_err(|_| malformed())?;
+        }
+    }
+    let mut body = Vec::new();
+    reader.take(length).read_to_end(&mut body)?;
+    Ok((path, body))
+}
+
+fn content(calls: Vec<ProbeCall>) -> Vec<Value> {
+    if calls.is_empty() {
+        return vec![json!({"type": "text", "text": "done"})];
+    }
+    let block = |call: ProbeCall| json!({"type": "tool_use", "id": call.id, "name": call.tool, "input": call.input});
+    calls.into_iter().map(block).collect()
+}
+
+fn message(asked: &Value, content: &[Value]) -> Value {
+    json!({
+        "id": "msg_probe", "type": "message", "role": "assistant", "model": asked.get("model"),
+        "content": content, "stop_reason": stop_reason(content), "stop_sequence": null,
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    })
+}
+
+fn stop_reason(content: &[Value]) -> &'static str {
+    let calls = content
+        .iter()
+        .any(|block| block.get("type") == Some(&json!("tool_use")));
+    if calls { "tool_use" } else { "end_turn" }
+}
+
+fn events(asked: &Value, content: &[Value]) -> String {
+    let mut start = message(asked, &[]);
+    if let Some(start) = start.as_object_mut() {
+        start.insert("stop_reason".into(), Value::Null);
+    }
+    let mut all = vec![json!({"type": "message_start", "message": start})];
+    for (index, block) in content.iter().enumerate() {
+        let mut opened = block.clone();
+        let delta = if let Some(input) = block.get("input") {
+            opened
+                .as_object_mut()
+                .map(|opened| opened.insert("input".into(), json!({})));
+            json!({"type": "input_json_delta", "partial_json": input.to_string()})
+        } else {
+            opened
+                .as_object_mut()
+                .map(|opened| opened.insert("text".into(), json!("")));
+            json!({"type": "text_delta", "text": block.get("text")})
+        };
+        all.push(json!({"type": "content_block_start", "index": index, "content_block": opened}));
+        all.push(json!({"type": "content_block_delta", "index": index, "delta": delta}));
+        all.push(json!({"type": "content_block_stop", "index": index}));
+    }
+    let end = json!({"stop_reason": stop_reason(content), "stop_sequence": null});
+    all.push(json!({"type": "message_delta", "delta": end, "usage": {"output_tokens": 1}}));
+    all.push(json!({"type": "message_stop"}));
+    let line = |event: &Value| {
+        let name = event
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        format!("event: {name}\ndata: {event}\n\n")
+    };
+    all.iter().map(line).collect()
+}
