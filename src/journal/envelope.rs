@@ -158,6 +158,26 @@ mod tests {
     }
 
     #[test]
+    fn an_ordinary_line_is_one_that_the_verifier_reads_fast() {
+        let (key, _) = SigningKey::generate().unwrap();
+        let mut draft = Draft::new(Kind::SessionStarted, Map::new());
+        let payload =
+            json!({"args": {"command": "a\tb \u{1f600}"}, "exit": -1, "ok": [true, null]});
+        draft.payload = payload.as_object().unwrap().clone();
+        draft.on_behalf_of = Some("a \"b\" (uid 1)".into());
+        for prev in [None, Some(jcs::sha256(b""))] {
+            let sealed = Sealed::new(draft.clone()).unwrap();
+            let ts = "2026-01-02T03:04:05.678Z";
+            let chained = sealed.chain(7, prev, ts, key.public().id());
+            let mut line = Vec::new();
+            chained.write_line(&key.sign(&chained.signed), &mut line);
+            let entry = Entry::from_canonical(line.strip_suffix(b"\n").unwrap()).unwrap();
+            assert_eq!(entry.check_content(key.public()), []);
+            assert_eq!(entry.payload(), Some(&draft.payload));
+        }
+    }
+
+    #[test]
     fn a_payload_that_leaves_no_room_for_its_envelope_is_refused() {
         let of = |bytes: usize| {
             let payload = Map::from_iter([("a".to_owned(), Value::String("x".repeat(bytes)))]);

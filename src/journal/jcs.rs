@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::contracts::ids::Sha256;
 
 /// Largest integer that every IEEE 754 double below it represents exactly: 2^53 - 1.
-const SAFE_INTEGER: u64 = (1 << 53) - 1;
+pub(super) const SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 /// The canonical form of a value.
 ///
@@ -71,12 +71,12 @@ fn is_plain(value: &Value) -> bool {
 
 /// Whether UTF-8 order and UTF-16 order agree on a name: they differ only from U+E000 on, whose
 /// first UTF-8 byte is 0xEE or more.
-fn is_bmp_ordered(name: &str) -> bool {
+pub(super) fn is_bmp_ordered(name: &str) -> bool {
     name.bytes().all(|byte| byte < 0xee)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::contracts::strict_json;
 
@@ -169,10 +169,10 @@ mod tests {
     }
 
     /// A deterministic generator, so that a failure can be repeated from its seed.
-    struct Dice(u64);
+    pub(in crate::journal) struct Dice(pub(in crate::journal) u64);
 
     impl Dice {
-        fn roll(&mut self, sides: u64) -> u64 {
+        pub(in crate::journal) fn roll(&mut self, sides: u64) -> u64 {
             self.0 ^= self.0 << 13;
             self.0 ^= self.0 >> 7;
             self.0 ^= self.0 << 17;
@@ -191,7 +191,7 @@ mod tests {
                 .collect()
         }
 
-        fn value(&mut self, depth: u32) -> Value {
+        pub(in crate::journal) fn value(&mut self, depth: u32) -> Value {
             match self.roll(if depth == 0 { 6 } else { 8 }) {
                 0 => Value::Null,
                 1 => Value::Bool(true),

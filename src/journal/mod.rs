@@ -2,6 +2,7 @@
 //!
 //! The format is `docs/journal-format.md`. The verifier's half builds without the `agp` feature.
 
+mod canonical_line;
 #[cfg(feature = "agp")]
 pub(crate) mod durable;
 mod entry;
