@@ -142,6 +142,7 @@ fn only_the_places_that_must_start_processes() {
     let allowed = [
         "bridge/leash.rs",
         "intendants/harness_process.rs",
+        "intendants/program.rs",
         "intendants/claude_code.rs",
     ];
     for file in sources(&root()) {

@@ -1,14 +1,12 @@
 //! Arguments of `agp`, and which command they lead to.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
-use std::path::PathBuf;
 
 use argh::FromArgs;
 
 use super::home::Home;
 use super::report::{self, Failure, Outcome};
-use super::{asked, doctor, hooked, init, keygen, log, quickstart, run, sessions, verify_report};
+use super::{asked, doctor, hooked, init, keygen, log, quickstart, run, sessions, verify};
 
 /// agp governs a coding agent: policy decides every tool call, a signed journal proves it.
 #[derive(FromArgs)]
@@ -24,26 +22,11 @@ enum Command {
     Keygen(keygen::Keygen),
     Doctor(doctor::Doctor),
     Run(asked::Run),
-    Verify(Verify),
+    Verify(verify::Verify),
     Sessions(sessions::Sessions),
     Log(log::Log),
     Quickstart(quickstart::Quickstart),
     Version(Version),
-}
-
-/// Verify a journal: exit 0 intact, 1 not intact, 2 could not check.
-#[derive(FromArgs)]
-#[argh(subcommand, name = "verify")]
-struct Verify {
-    /// the journal (default: the one in AGP_HOME)
-    #[argh(positional)]
-    journal: Option<PathBuf>,
-    /// the public key that you trust for the first event (default: the one in AGP_HOME)
-    #[argh(option)]
-    key: Option<PathBuf>,
-    /// print the report as JSON
-    #[argh(switch)]
-    json: bool,
 }
 
 /// Print the version.
@@ -93,7 +76,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Keygen(command) => keygen::keygen(&Home::find()?, &command),
         Command::Doctor(command) => doctor::doctor(&Home::find()?, &command),
         Command::Run(command) => run::run(&Home::find()?, command),
-        Command::Verify(command) => verify(command),
+        Command::Verify(command) => verify::verify(command),
         Command::Sessions(command) => sessions::sessions(&Home::find()?, &command),
         Command::Log(command) => log::log(&Home::find()?, &command),
         Command::Quickstart(_) => quickstart::quickstart(&Home::find()?),
@@ -104,41 +87,4 @@ fn dispatch(command: Command) -> Outcome {
 fn version() -> Outcome {
     report::say(format_args!("agp {}", env!("CARGO_PKG_VERSION")));
     Ok(0)
-}
-
-fn verify(command: Verify) -> Outcome {
-    let (journal, key) = match (command.journal, command.key) {
-        (Some(journal), Some(key)) => (journal, key),
-        (journal, key) => {
-            let home = Home::find()?;
-            let journal = journal.unwrap_or_else(|| home.journal().log);
-            let key = match key {
-                Some(key) => key,
-                None => first_key(&home, &journal)?,
-            };
-            (journal, key)
-        }
-    };
-    let mut out = io::stdout().lock();
-    let code = verify_report::run(
-        &journal,
-        &key,
-        command.json,
-        &mut out,
-        &mut io::stderr().lock(),
-    );
-    out.flush().ok();
-    Ok(code.unwrap_or(verify_report::NOT_CHECKED))
-}
-
-/// The operator's own key that the journal begins under: after a rotation, a retired one.
-pub(super) fn first_key(home: &Home, journal: &std::path::Path) -> Result<PathBuf, Failure> {
-    let named =
-        log::first_event(journal).and_then(|first| first.text("signing_key_id").map(str::to_owned));
-    let retired = named.map(|id| home.retired_keys().join(format!("{id}.pub")));
-    Ok(match retired {
-        // The id was read from the journal: only a plain file name may come of it.
-        Some(path) if path.parent() == Some(&home.retired_keys()) && path.is_file() => path,
-        _ => home.public_key(),
-    })
 }

@@ -98,7 +98,7 @@ impl Asked {
                 ));
             }
             crate::intendants::claude_code::check_arguments(&run.harness_arg)
-                .and_then(|()| crate::intendants::harness_process::check_names(&run.harness_env))
+                .and_then(|()| crate::intendants::environment::check_names(&run.harness_env))
                 .map_err(|problem| Failure::usage(problem, "leave the argument out"))?;
         } else if !run.harness_arg.is_empty() || !run.harness_env.is_empty() {
             let problem = "--harness-arg and --harness-env are for a harness, not for a script";

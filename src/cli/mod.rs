@@ -34,6 +34,8 @@ mod run;
 mod sessions;
 #[cfg(feature = "agp")]
 mod started;
+#[cfg(feature = "agp")]
+mod verify;
 pub mod verify_report;
 #[cfg(feature = "agp")]
 mod view;

@@ -10,7 +10,7 @@ use crate::channels::terminal::Terminal;
 use super::asked::{Asked, Run};
 use super::home::Home;
 use super::report::{Outcome, say};
-use super::{arguments, init, keygen, run, verify_report};
+use super::{init, keygen, run, verify, verify_report};
 
 /// Scaffold a home, run a scripted session, verify its journal: the whole of agp in a second.
 #[derive(FromArgs)]
@@ -32,7 +32,7 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
     let verified = verify_report::run(
         &journal,
         // After a rotation, the key that the journal begins under.
-        &arguments::first_key(home, &journal)?,
+        &verify::first_key(home, &journal)?,
         false,
         &mut io::stdout().lock(),
         &mut io::stderr().lock(),

@@ -21,6 +21,7 @@ use crate::contracts::limits;
 
 use super::claude_stream;
 use super::harness_process::{self as process, Launch, Stop};
+use super::{environment, program};
 
 /// The first version that honours `onFailure: "block"`. Below it a hook that crashes, is slow or
 /// is missing lets tools run.
@@ -87,7 +88,7 @@ pub struct Found {
 /// [`HarnessError`] when it is missing, does not answer, or is too old to be gated.
 pub fn find() -> Result<Found, HarnessError> {
     let install = "npm install -g @anthropic-ai/claude-code";
-    let program = process::find("AGP_CLAUDE_BIN", "claude", install)?;
+    let program = program::find("AGP_CLAUDE_BIN", "claude", install)?;
     let failed = |problem: String| HarnessError {
         problem,
         mend: format!("run `{} --version` yourself to see why", program.display()),
@@ -96,8 +97,8 @@ pub fn find() -> Result<Found, HarnessError> {
     asked
         .arg("--version")
         .env_clear()
-        .envs(process::environment(&[]));
-    let text = process::answer(&mut asked, limits::VERSION_PATIENCE)
+        .envs(environment::environment(&[]));
+    let text = program::answer(&mut asked, limits::VERSION_PATIENCE)
         .map_err(|error| failed(format!("{}: {error}", program.display())))?;
     let version = text
         .split_whitespace()
@@ -136,12 +137,15 @@ pub fn login_present() -> bool {
         "ANTHROPIC_AUTH_TOKEN",
         "CLAUDE_CODE_OAUTH_TOKEN",
     ];
-    if names.iter().any(|name| process::variable(name).is_some()) {
+    if names
+        .iter()
+        .any(|name| environment::variable(name).is_some())
+    {
         return true;
     }
-    let directory = process::variable("CLAUDE_CONFIG_DIR")
+    let directory = environment::variable("CLAUDE_CONFIG_DIR")
         .map(PathBuf::from)
-        .or_else(|| process::variable("HOME").map(|home| Path::new(&home).join(".claude")));
+        .or_else(|| environment::variable("HOME").map(|home| Path::new(&home).join(".claude")));
     directory.is_some_and(|dir| dir.join(".credentials.json").exists())
 }
 
@@ -192,7 +196,7 @@ impl ClaudeCode {
             problem: format!("preparing Claude Code: {error}"),
             mend: "agp doctor --check harness".into(),
         };
-        let bridge = process::bridge_program().map_err(failed)?;
+        let bridge = program::bridge_program().map_err(failed)?;
         let settings = setup.directory.join("settings.json");
         let text = settings_of(&bridge, &setup).to_string();
         OpenOptions::new()
@@ -205,9 +209,9 @@ impl ClaudeCode {
         let identity = HarnessIdentity {
             name: "claude-code",
             version: setup.found.version,
-            binary_sha256: Some(process::digest(&setup.found.program).map_err(failed)?),
+            binary_sha256: Some(program::digest(&setup.found.program).map_err(failed)?),
         };
-        let mut environment = process::environment(&setup.environment);
+        let mut environment = environment::environment(&setup.environment);
         let fixed = FIXED_ENVIRONMENT.map(|(name, value)| (name, Some(value.to_owned())));
         for (name, value) in fixed.into_iter().chain(setup.set) {
             environment.retain(|(set, _)| set != name);

@@ -1,0 +1,62 @@
+//! `agp verify`: proves a journal; the operator's own, unless another is named.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use argh::FromArgs;
+
+use super::home::Home;
+use super::report::{Failure, Outcome};
+use super::{log, verify_report};
+
+/// Verify a journal: exit 0 intact, 1 not intact, 2 could not check.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "verify")]
+pub(super) struct Verify {
+    /// the journal (default: the one in AGP_HOME)
+    #[argh(positional)]
+    journal: Option<PathBuf>,
+    /// the public key that you trust for the first event (default: the one in AGP_HOME)
+    #[argh(option)]
+    key: Option<PathBuf>,
+    /// print the report as JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+pub(super) fn verify(command: Verify) -> Outcome {
+    let (journal, key) = match (command.journal, command.key) {
+        (Some(journal), Some(key)) => (journal, key),
+        (journal, key) => {
+            let home = Home::find()?;
+            let journal = journal.unwrap_or_else(|| home.journal().log);
+            let key = match key {
+                Some(key) => key,
+                None => first_key(&home, &journal)?,
+            };
+            (journal, key)
+        }
+    };
+    let mut out = io::stdout().lock();
+    let code = verify_report::run(
+        &journal,
+        &key,
+        command.json,
+        &mut out,
+        &mut io::stderr().lock(),
+    );
+    out.flush().ok();
+    Ok(code.unwrap_or(verify_report::NOT_CHECKED))
+}
+
+/// The operator's own key that the journal begins under: after a rotation, a retired one.
+pub(super) fn first_key(home: &Home, journal: &Path) -> Result<PathBuf, Failure> {
+    let named =
+        log::first_event(journal).and_then(|first| first.text("signing_key_id").map(str::to_owned));
+    let retired = named.map(|id| home.retired_keys().join(format!("{id}.pub")));
+    Ok(match retired {
+        // The id was read from the journal: only a plain file name may come of it.
+        Some(path) if path.parent() == Some(&home.retired_keys()) && path.is_file() => path,
+        _ => home.public_key(),
+    })
+}

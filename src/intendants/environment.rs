@@ -1,0 +1,158 @@
+//! The environment that a harness gets: a list, never everything.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+
+/// Names that reach a harness as they are.
+const PASSED: [&str; 16] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "TERM",
+    "TZ",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "LOGNAME",
+];
+/// Families of names that reach a harness as they are.
+const PASSED_PREFIXES: [&str; 5] = ["LC_", "ANTHROPIC_", "OPENAI_", "CODEX_", "DISABLE_"];
+/// Of Claude Code's own names those that say who pays, where its files are and how it reaches its
+/// model. A list of what is harmless, as with its options: others switch its hooks off, and those
+/// grow with every version.
+const PASSED_CLAUDE: [&str; 17] = [
+    "CLAUDE_CONFIG_DIR",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "CLAUDE_CODE_OAUTH_REFRESH_TOKEN",
+    "CLAUDE_CODE_OAUTH_SCOPES",
+    "CLAUDE_CODE_API_KEY_HELPER_TTL_MS",
+    "CLAUDE_CODE_CLIENT_CERT",
+    "CLAUDE_CODE_CLIENT_KEY",
+    "CLAUDE_CODE_CLIENT_KEY_PASSPHRASE",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_VERTEX",
+    "CLAUDE_CODE_USE_FOUNDRY",
+    "CLAUDE_CODE_SKIP_BEDROCK_AUTH",
+    "CLAUDE_CODE_SKIP_VERTEX_AUTH",
+    "CLAUDE_CODE_SKIP_FOUNDRY_AUTH",
+    "CLAUDE_CODE_MAX_OUTPUT_TOKENS",
+    "CLAUDE_CODE_SUBAGENT_MODEL",
+    "CLAUDE_CODE_TMPDIR",
+];
+/// agp's own: they never reach a harness, whoever asks.
+const WITHHELD_PREFIXES: [&str; 2] = ["AGP_SECRET_", "AGP_SLACK_"];
+/// What one Claude Code sets for another that it starts: a governed one must not take itself for
+/// a part of an ungoverned one.
+const NESTED: [&str; 2] = ["CLAUDE_CODE_CHILD_", "CLAUDE_CODE_MESSAGING_"];
+/// With these a harness runs its tools without asking its hooks, or takes its settings from
+/// elsewhere: measured, or named in its program. They never reach it, whoever asks.
+const UNGATED: [&str; 10] = [
+    "CLAUDE_CODE_SIMPLE",
+    "CLAUDE_CODE_SAFE_MODE",
+    "CLAUDE_CODE_PERSONAL_HOOKS_OFF",
+    "CLAUDE_CODE_EVEN_MORE_DANGEROUSLY_SKIP_PERMISSIONS",
+    "CLAUDE_CODE_MANAGED_SETTINGS_PATH",
+    "CLAUDE_CODE_REMOTE_SETTINGS_PATH",
+    "CLAUDE_CODE_MOCK_REMOTE_SETTINGS",
+    "CLAUDE_CODE_MCP_SERVE_SETTINGS",
+    "CLAUDE_CODE_BRIDGE_CHILD_MACHINE_SETTINGS",
+    "CLAUDE_CODE_RELAUNCH_BYPASS_SWITCH",
+];
+
+/// The environment that a harness gets: a list of names, plus what `--harness-env` names.
+#[must_use]
+pub fn environment(extra: &[String]) -> Vec<(OsString, OsString)> {
+    environment_from(env::vars_os(), extra)
+}
+
+fn environment_from(
+    all: impl Iterator<Item = (OsString, OsString)>,
+    extra: &[String],
+) -> Vec<(OsString, OsString)> {
+    all.filter(|(name, _)| {
+        let Some(name) = name.to_str() else {
+            return false;
+        };
+        let listed = PASSED.contains(&name)
+            || PASSED_CLAUDE.contains(&name)
+            || PASSED_PREFIXES
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+            || extra.iter().any(|asked| asked == name);
+        let withheld = WITHHELD_PREFIXES
+            .iter()
+            .chain(&NESTED)
+            .any(|prefix| name.starts_with(prefix));
+        listed && !withheld && !UNGATED.contains(&name)
+    })
+    .collect()
+}
+
+/// Checks the names of the operator's own variables for a harness.
+///
+/// # Errors
+/// Which one is never passed.
+pub fn check_names(names: &[String]) -> Result<(), String> {
+    match names.iter().find(|name| UNGATED.contains(&name.as_str())) {
+        Some(name) => Err(format!("--harness-env {name} would weaken the gate")),
+        None => Ok(()),
+    }
+}
+
+/// A variable of the environment as text, when it is set and not empty.
+#[must_use]
+pub fn variable(name: impl AsRef<OsStr>) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_is_a_list_and_agp_secrets_are_never_on_it() {
+        let all = [
+            ("PATH", "/bin"),
+            ("LC_ALL", "C"),
+            ("ANTHROPIC_API_KEY", "k"),
+            ("AGP_SECRET_TOKEN", "s"),
+            ("AGP_SLACK_BOT_TOKEN", "s"),
+            ("AWS_SECRET_ACCESS_KEY", "s"),
+            ("LD_PRELOAD", "x"),
+            ("MINE", "1"),
+            ("CLAUDE_CODE_MESSAGING_TOKEN", "t"),
+            ("CLAUDE_CODE_SIMPLE", "1"),
+            ("CLAUDE_CODE_NEXT_YEARS_SWITCH", "1"),
+            ("CLAUDE_CONFIG_DIR", "/c"),
+        ];
+        let extra = ["MINE", "AGP_SECRET_TOKEN", "CLAUDE_CODE_SIMPLE"].map(str::to_owned);
+        let all = all
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        let names: Vec<_> = environment_from(all, &extra)
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        let expected = [
+            "PATH",
+            "LC_ALL",
+            "ANTHROPIC_API_KEY",
+            "MINE",
+            "CLAUDE_CONFIG_DIR",
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn a_variable_that_switches_the_gate_off_cannot_be_asked_for() {
+        assert!(check_names(&["MINE".to_owned()]).is_ok());
+        assert!(check_names(&["MINE".to_owned(), "CLAUDE_CODE_SAFE_MODE".to_owned()]).is_err());
+    }
+}

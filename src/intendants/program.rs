@@ -1,0 +1,126 @@
+//! A harness's program: found, asked its version, identified by its digest.
+
+use std::env;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::contracts::intendant::HarnessError;
+use crate::contracts::limits;
+
+/// Finds a program: by the variable that names it, or on `PATH`.
+///
+/// # Errors
+/// [`HarnessError`] that names both ways.
+pub fn find(variable: &str, program: &str, install: &str) -> Result<PathBuf, HarnessError> {
+    let mend = format!("install it ({install}) or set {variable} to its path");
+    let missing = |problem: String| HarnessError {
+        problem,
+        mend: mend.clone(),
+    };
+    let found = match env::var_os(variable).filter(|path| !path.is_empty()) {
+        Some(path) => Some(PathBuf::from(path)),
+        None => env::var_os("PATH").and_then(|path| {
+            env::split_paths(&path)
+                .map(|dir| dir.join(program))
+                .find(|path| is_program(path))
+        }),
+    };
+    let found = found.ok_or_else(|| missing(format!("{program} is not on PATH")))?;
+    if !is_program(&found) {
+        return Err(missing(format!("{} is not a program", found.display())));
+    }
+    // The file that will run, not the name that led to it: a link could be turned meanwhile.
+    found
+        .canonicalize()
+        .map_err(|error| missing(format!("{}: {error}", found.display())))
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// What a program that succeeds says on standard output, of which it must make an end in time.
+///
+/// # Errors
+/// What starting or hearing it gives; it does not run on then.
+pub fn answer(command: &mut Command, within: Duration) -> io::Result<String> {
+    let until = Instant::now() + within;
+    command.stdin(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let said = heard(&mut child, until);
+    if said.is_err() {
+        // Gone already, or ended now.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    said
+}
+
+fn heard(child: &mut Child, until: Instant) -> io::Result<String> {
+    let left = || {
+        let left = until.checked_duration_since(Instant::now());
+        left.ok_or_else(|| io::Error::new(io::ErrorKind::TimedOut, "it does not answer"))
+    };
+    let mut said = Vec::new();
+    if let Some(mut pipe) = child.stdout.take() {
+        let mut block = [0; limits::VERSION_BYTES];
+        while said.len() <= limits::VERSION_BYTES {
+            let within = Timespec::try_from(left()?).map_err(io::Error::other)?;
+            let mut polled = [PollFd::new(&pipe, PollFlags::IN)];
+            match poll(&mut polled, Some(&within)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+                outcome => outcome?,
+            };
+            match pipe.read(&mut block)? {
+                0 => break,
+                got => said.extend_from_slice(block.get(..got).unwrap_or_default()),
+            }
+        }
+    }
+    while child.try_wait()?.is_none() {
+        left()?;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    match child.wait()? {
+        status if status.success() => Ok(String::from_utf8_lossy(&said).into_owned()),
+        status => Err(io::Error::other(status.to_string())),
+    }
+}
+
+/// SHA-256 of a file, lowercase hexadecimal.
+///
+/// # Errors
+/// What reading it gives.
+pub fn digest(path: &Path) -> io::Result<String> {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    let mut file = File::open(path)?;
+    let mut block = vec![0; 1 << 20];
+    loop {
+        let got = file.read(&mut block)?;
+        if got == 0 {
+            return Ok(data_encoding::HEXLOWER.encode(context.finish().as_ref()));
+        }
+        context.update(block.get(..got).unwrap_or_default());
+    }
+}
+
+/// The program that holds leashes and answers hooks: `agp-bridge` beside this program, which
+/// starts faster, or this program itself, which can do the same.
+///
+/// # Errors
+/// What finding this program's own path gives.
+pub fn bridge_program() -> io::Result<PathBuf> {
+    let own = env::current_exe()?;
+    let beside = own.with_file_name("agp-bridge");
+    Ok(if is_program(&beside) { beside } else { own })
+}
+
+#[cfg(test)]
+mod tests {}
