@@ -8,6 +8,8 @@ pub(crate) mod durable;
 mod entry;
 #[cfg(feature = "agp")]
 mod envelope;
+#[cfg(feature = "agp")]
+mod handle;
 mod head;
 mod jcs;
 pub mod key;
@@ -18,12 +20,18 @@ mod recover;
 #[cfg(feature = "agp")]
 pub mod redact;
 #[cfg(feature = "agp")]
+mod signer;
+#[cfg(feature = "agp")]
+mod store;
+#[cfg(feature = "agp")]
 mod tail;
 pub mod verify;
 #[cfg(feature = "agp")]
 mod writer;
 
 pub use entry::{Code, Entry, Flaw};
+#[cfg(feature = "agp")]
+pub use handle::{AppendError, Handle};
 pub use head::Head;
 pub use jcs::{args_sha256, canonical, sha256};
 #[cfg(feature = "agp")]
@@ -33,7 +41,7 @@ pub use recover::OpenError;
 #[cfg(feature = "agp")]
 pub use tail::last_line;
 #[cfg(feature = "agp")]
-pub use writer::{AppendError, Handle, Journal, Opened};
+pub use writer::{Journal, Opened};
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,137 @@
+//! The way to the journal thread: what is asked of it, and how the answer comes back.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use crate::contracts::event::{Draft, Kind};
+
+use super::envelope::Sealed;
+use super::receipt::Receipt;
+use super::redact::{self, Screen};
+
+/// Why an event was not recorded. Whoever waited for it must not act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppendError {
+    /// A write or sync failed, now or earlier: nothing can be recorded any more.
+    Poisoned(String),
+    /// The value of this known secret stands in the event.
+    Secret(String),
+    /// The event does not fit a line: it is too long, or nested deeper than readers go.
+    TooLong,
+    /// The journal thread has stopped.
+    Closed,
+}
+
+impl fmt::Display for AppendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Poisoned(why) => write!(f, "the journal can no longer be written: {why}"),
+            Self::Secret(name) => write!(f, "the value of secret {name} stands in the event"),
+            Self::TooLong => f.write_str("the event does not fit a journal line"),
+            Self::Closed => f.write_str("the journal is closed"),
+        }
+    }
+}
+
+impl std::error::Error for AppendError {}
+
+/// What became of a job.
+pub(super) type Outcome = Result<Vec<Receipt>, AppendError>;
+
+/// Events to be recorded together and in order.
+pub(super) struct Job {
+    pub(super) events: Vec<Sealed>,
+    pub(super) reply: SyncSender<Outcome>,
+    /// The last job: nothing after it is taken.
+    pub(super) last: bool,
+}
+
+impl Job {
+    /// Tells whoever asked what became of it.
+    pub(super) fn answer(reply: &SyncSender<Outcome>, outcome: Outcome) {
+        // Whoever asked may be gone; the event stays recorded.
+        let _ = reply.send(outcome);
+    }
+
+    /// Whether the key is another one behind this job.
+    pub(super) fn rotates(&self) -> bool {
+        self.events
+            .iter()
+            .any(|event| event.kind() == Kind::KeyRotated)
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Job({} events)", self.events.len())
+    }
+}
+
+/// A way to the journal thread; as many as there are threads that record.
+#[derive(Clone)]
+pub struct Handle {
+    jobs: SyncSender<Job>,
+    screen: Arc<Screen>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handle")
+    }
+}
+
+impl Handle {
+    pub(super) fn new(jobs: SyncSender<Job>, screen: Arc<Screen>) -> Self {
+        Self { jobs, screen }
+    }
+
+    /// Records events, together and in order, and returns once they are on disk.
+    ///
+    /// # Errors
+    /// [`AppendError`]; then none of them is recorded, except that after
+    /// [`AppendError::Poisoned`] nobody can know.
+    pub fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, AppendError> {
+        // Here and not in the journal thread: those who record together do this side by side.
+        let events = admit(drafts, &self.screen)?;
+        let answer = self.send(events, false)?;
+        answer.recv().map_err(|_| AppendError::Closed)?
+    }
+
+    /// Records one event.
+    ///
+    /// # Errors
+    /// As [`Handle::append`].
+    pub fn append_one(&self, draft: Draft) -> Result<Receipt, AppendError> {
+        self.append(vec![draft])?.pop().ok_or(AppendError::Closed)
+    }
+
+    /// Has the journal thread finish what was sent so far, and stop.
+    pub(super) fn close(&self) {
+        // A thread that is gone already needs no telling.
+        let _ = self.send(Vec::new(), true);
+    }
+
+    fn send(&self, events: Vec<Sealed>, last: bool) -> Result<Receiver<Outcome>, AppendError> {
+        let (reply, answer) = sync_channel(1);
+        let job = Job {
+            events,
+            reply,
+            last,
+        };
+        self.jobs.send(job).map_err(|_| AppendError::Closed)?;
+        Ok(answer)
+    }
+}
+
+/// Refuses what must not be written, and takes token-shaped strings out of the rest.
+pub(super) fn admit(drafts: Vec<Draft>, screen: &Screen) -> Result<Vec<Sealed>, AppendError> {
+    let admit = |mut draft: Draft| {
+        if let Some(name) = screen.secret_in(&draft.payload) {
+            return Err(AppendError::Secret(name.to_owned()));
+        }
+        redact::redact_tokens(&mut draft.payload);
+        Sealed::new(draft).ok_or(AppendError::TooLong)
+    };
+    drafts.into_iter().map(admit).collect()
+}
