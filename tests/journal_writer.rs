@@ -128,6 +128,24 @@ fn child() {
                 fs::copy(&path, home.join(path.file_name().unwrap())).unwrap();
             }
         }
+        "append-by-threads" => {
+            let (journal, _) = open(&Paths::of(&home.join("audit.log")), &key).unwrap();
+            thread::scope(|scope| {
+                for _ in 0..4 {
+                    let handle = journal.handle();
+                    scope.spawn(move || {
+                        for number in 0..25 {
+                            let receipt = handle.append_one(numbered(number)).unwrap();
+                            let (seq, hash) = (receipt.seq(), receipt.hash());
+                            // In one write: other threads say theirs meanwhile.
+                            let said = format!("ack {seq} {hash}\n");
+                            std::io::stderr().write_all(said.as_bytes()).unwrap();
+                        }
+                    });
+                }
+            });
+            journal.close();
+        }
         other => panic!("no role {other}"),
     }
 }
@@ -224,10 +242,20 @@ fn many_threads_append_and_each_event_is_there_once() {
 
 #[test]
 fn many_processes_append_to_one_journal() {
-    let home = Home::new("processes");
-    let children: Vec<Child> = (0..4)
+    assert_processes_append("processes", "append-50", 4, 50);
+}
+
+/// A process whose threads never let up leaves others their turn.
+#[test]
+fn many_processes_append_by_many_threads() {
+    assert_processes_append("processes-threads", "append-by-threads", 3, 100);
+}
+
+fn assert_processes_append(name: &str, role: &str, processes: usize, each: usize) {
+    let home = Home::new(name);
+    let children: Vec<Child> = (0..processes)
         .map(|_| {
-            home.child("append-50")
+            home.child(role)
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped())
                 .spawn()
@@ -240,12 +268,13 @@ fn many_processes_append_to_one_journal() {
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{text}");
         let receipts = receipts(&text);
-        assert_eq!(receipts.len(), 50);
+        assert_eq!(receipts.len(), each);
         assert_recorded(&home.paths().log, &receipts);
         seen.extend(receipts.into_keys());
     }
-    assert_eq!(seen, (1..=200).collect());
-    home.assert_intact(200);
+    let all = processes * each;
+    assert_eq!(seen, (1..=all as u64).collect());
+    home.assert_intact(all);
 }
 
 /// Kills a process that appends, again and again at other moments. What it was told is recorded
@@ -598,6 +627,44 @@ fn a_journal_that_changes_under_its_writer_poisons_it() {
         assert_poisoned(&journal, "after event 3");
         assert_eq!(fs::read(home.paths().log).unwrap(), after);
     }
+}
+
+/// Every thread is told, also those whose events were waiting, and none is told otherwise later.
+#[test]
+fn threads_that_append_are_all_told_of_the_poison() {
+    let home = Home::with_events("poison-threads", 3);
+    let journal = home.open().unwrap();
+    let said: BTreeSet<u64> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..8)
+            .map(|number| {
+                let handle = journal.handle();
+                scope.spawn(move || {
+                    let mut said = Vec::new();
+                    let error = loop {
+                        match handle.append_one(numbered(number)) {
+                            Ok(receipt) => said.push(receipt.seq()),
+                            Err(error) => break error,
+                        }
+                    };
+                    assert!(matches!(error, AppendError::Poisoned(_)), "{error}");
+                    assert_eq!(handle.append_one(numbered(number)), Err(error));
+                    said
+                })
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(20));
+        fs::rename(home.paths().log, home.scratch.dir().join("moved")).unwrap();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap())
+            .collect()
+    });
+    assert!(journal.fault().is_some());
+    journal.close();
+    fs::rename(home.scratch.dir().join("moved"), home.paths().log).unwrap();
+    // What was said to be recorded is, and nothing that came after the failure.
+    assert_eq!(said, (4..4 + said.len() as u64).collect());
+    home.assert_intact(3 + said.len());
 }
 
 #[test]
