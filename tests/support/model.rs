@@ -41,7 +41,7 @@ pub(crate) struct Call {
     pub(crate) id: Option<String>,
     /// The tool's name as the harness offers it.
     pub(crate) name: String,
-    /// The tool's input, sent as it stands.
+    /// The tool's input, sent as it stands; a string is streamed as the JSON text it holds.
     pub(crate) input: Value,
 }
 
@@ -98,6 +98,8 @@ struct State {
     issued: BTreeMap<String, String>,
     results: Vec<ToolResult>,
     tools: Vec<String>,
+    /// The last request of the conversation, as it came.
+    read: String,
     violations: Vec<String>,
     open: BTreeMap<u64, TcpStream>,
 }
@@ -162,6 +164,11 @@ impl ModelDouble {
     /// Turns of the script not yet asked for.
     pub(crate) fn turns_left(&self) -> usize {
         self.shared.lock().script.len()
+    }
+
+    /// Whether the last request of the conversation holds `text` anywhere.
+    pub(crate) fn was_told(&self, text: &str) -> bool {
+        self.shared.lock().read.contains(text)
     }
 
     /// The names of all tools any conversation request offered, in order of first appearance.
@@ -300,6 +307,7 @@ impl State {
             return Err(Fault::invalid(format!("more than {REQUESTS} requests")));
         } else {
             self.requests += 1;
+            self.read = body.to_string();
             for tool in offered {
                 if !self.tools.contains(&tool) {
                     self.tools.push(tool);

@@ -107,7 +107,11 @@ fn deltas(block: &mut Value) -> Vec<Value> {
             .map(|text| json!({"type": "text_delta", "text": text}))
             .into();
     }
-    let input = block["input"].take().to_string();
+    let input = match block["input"].take() {
+        // Verbatim: what a model writes need not be what a strict reader takes.
+        Value::String(text) => text,
+        input => input.to_string(),
+    };
     block["input"] = json!({});
     halves(&input)
         .map(|part| json!({"type": "input_json_delta", "partial_json": part}))
