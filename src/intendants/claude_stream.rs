@@ -6,7 +6,8 @@ use crate::contracts::intendant::Observation;
 
 /// How the text of an error result begins when no tool ran: the harness's own checks of the call
 /// (measured on 2.1.330), and a hook that blocked it. A tool that ran and failed begins otherwise
-/// (`Exit code 1`), so a tool's output cannot pass for one of these.
+/// (`Exit code 1`), so a tool's output cannot pass for one of these. A hook that runs after the
+/// tool can put another output in its place, which can: see [`executed`].
 const REFUSALS: [&str; 2] = ["<tool_use_error>", "PreToolUse:"];
 
 /// What one line says.
@@ -33,7 +34,7 @@ pub(super) fn observations(line: &[u8]) -> Vec<Observation> {
             .filter(|part| text(part, "type") == "tool_result")
             .map(|part| Observation::Returned {
                 id: text(part, "tool_use_id").to_owned(),
-                ran: ran(part),
+                ran: executed(&value, text(part, "tool_use_id")) || ran(part),
             })
             .collect(),
         ("result", subtype) => {
@@ -61,6 +62,17 @@ fn from_model(part: &Value) -> Option<Observation> {
         }),
         _ => None,
     }
+}
+
+/// Whether the harness's own account of a result, which no hook writes, says that the call was let
+/// through: a permission that was given, or the tool's own output instead of an error's text.
+fn executed(line: &Value, id: &str) -> bool {
+    let accounts = line.get("tool_result_meta").and_then(Value::as_array);
+    let accepted = accounts.into_iter().flatten().any(|account| {
+        let decision = account.pointer("/permission_decision/decision");
+        text(account, "id") == id && decision.is_some_and(|said| said == "accept")
+    });
+    accepted || line.get("tool_use_result").is_some_and(Value::is_object)
 }
 
 /// Whether a result tells of a tool that ran. What is not known to be a refusal ran.
@@ -151,6 +163,31 @@ mod tests {
         ));
         assert!(returned("[]", r#","is_error":true"#));
         assert!(returned("null", ""));
+    }
+
+    #[test]
+    fn another_output_in_the_place_of_the_tools_hides_nothing() {
+        let line = |more: &str| {
+            format!(
+                r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"t","content":"PreToolUse:Bash hook error: no","is_error":true}}]}},{more}}}"#
+            )
+        };
+        let ran = |more: &str| match &observations(line(more).as_bytes())[..] {
+            [Observation::Returned { ran, .. }] => *ran,
+            other => panic!("{other:?}"),
+        };
+        let meta = |id: &str, decision: &str| {
+            format!(
+                r#""tool_result_meta":[{{"id":"{id}","permission_decision":{{"decision":"{decision}","source":"hook"}}}}]"#
+            )
+        };
+        assert!(ran(&meta("t", "accept")));
+        assert!(ran(r#""tool_use_result":{"stdout":"","interrupted":true}"#));
+        assert!(!ran(&meta("t", "reject")));
+        assert!(!ran(&meta("other", "accept")));
+        assert!(!ran(
+            r#""tool_use_result":"Error: PreToolUse:Bash hook error: no""#
+        ));
     }
 
     #[test]
