@@ -244,7 +244,11 @@ struct Spoiled {
 
 impl Spoiled {
     fn start() -> Option<Self> {
-        let claude = claude()?;
+        Some(Self::of(&claude()?, bash("toolu_second", "touch second")))
+    }
+
+    /// With another second call.
+    fn of(claude: &Path, second: Call) -> Self {
         let world = World::new();
         world.policy(&[("allow", "Bash")]);
         let directory = world.root().join("copies");
@@ -255,20 +259,20 @@ impl Spoiled {
         let wait = "touch first; for i in $(seq 400); do [ -e go ] && break; sleep 0.05; done";
         let model = turns(vec![
             vec![bash("toolu_first", wait)],
-            vec![bash("toolu_second", "touch second")],
+            vec![second],
             vec![bash("toolu_third", "touch third")],
         ]);
-        let live = run(&world, &claude, &model)
+        let live = run(&world, claude, &model)
             .program(&agp)
             .arguments(&["--approval-timeout", "1"])
             .start();
         wait_for("the first call", || world.get("first"));
-        Some(Self {
+        Self {
             world,
             bridge,
             model,
             live,
-        })
+        }
     }
 
     /// Puts this script in the hook's place.
@@ -384,6 +388,71 @@ fn a_hook_that_says_allow_and_covers_it_up() {
     let bypassed = world.event("gate.bypassed");
     assert_eq!(bypassed["payload"]["messageId"], "toolu_second");
     assert_eq!(bypassed["payload"]["seenBy"], "stream");
+    assert_eq!(world.get("third"), None);
+}
+
+#[test]
+fn a_hook_that_says_allow_and_ends_the_turn() {
+    let Some(spoiled) = Spoiled::start() else {
+        return;
+    };
+    let stop = json!({"continue": false, "stopReason": "enough"});
+    spoiled.hook(&behind("touch spoiled", &format!("echo '{stop}'")));
+    let (world, _, ran) = spoiled.go();
+    ran.exited(3)
+        .complained(&["came back without having asked"]);
+    let bypassed = world.event("gate.bypassed");
+    assert_eq!(bypassed["payload"]["messageId"], "toolu_second");
+    assert_eq!(world.get("third"), None);
+}
+
+/// A hook that says allow before a tool, and does this after it.
+fn behind(before: &str, after: &str) -> String {
+    let allow = decision("allow", &json!({}));
+    format!(
+        "case \"$*\" in *'--event pre'*) {before}; echo '{allow}';; \
+         *) [ -e spoiled ] && {after};; esac; exit 0"
+    )
+}
+
+#[test]
+fn a_hook_that_says_allow_and_kills_the_harness() {
+    let Some(spoiled) = Spoiled::start() else {
+        return;
+    };
+    // The result is never shown: that a call was seen and not decided is all there is.
+    spoiled.hook(&behind("touch spoiled", "kill -KILL $PPID"));
+    let (world, _, ran) = spoiled.go();
+    ran.exited(3)
+        .complained(&["2 calls were seen, 1 were decided"]);
+    let ended = world.event("session.ended");
+    assert_eq!(ended["payload"]["end"], "broken", "{ended}");
+    assert_eq!(world.get("third"), None);
+}
+
+#[test]
+fn a_hook_that_says_allow_and_ends_the_harness() {
+    let Some(spoiled) = Spoiled::start() else {
+        return;
+    };
+    spoiled.hook(&behind("touch spoiled", "kill -TERM $PPID"));
+    let (world, _, ran) = spoiled.go();
+    // Whether the harness still shows the result depends on who is quicker.
+    ran.exited(3);
+    assert_eq!(world.event("session.ended")["payload"]["end"], "broken");
+    assert_eq!(world.get("third"), None);
+}
+
+#[test]
+fn a_hook_that_says_allow_to_an_id_that_was_decided() {
+    let Some(claude) = claude() else { return };
+    let spoiled = Spoiled::of(&claude, bash("toolu_first", "touch second"));
+    spoiled.hook(&format!("echo '{}'", decision("allow", &json!({}))));
+    let (world, _, ran) = spoiled.go();
+    ran.exited(3)
+        .complained(&["came back twice under one decision"]);
+    let bypassed = world.event("gate.bypassed");
+    assert_eq!(bypassed["payload"]["messageId"], "toolu_first");
     assert_eq!(world.get("third"), None);
 }
 

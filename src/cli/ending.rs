@@ -15,6 +15,9 @@ use super::report::{Failure, Outcome, complain, say};
 /// Characters of the reason for a broken end.
 const REASON_CHARS: usize = 500;
 
+/// From here on an exit code tells of a signal that the harness took notice of.
+const KILLED: i32 = 128;
+
 /// What the main thread waits for.
 pub(super) enum Event {
     Signal(i32),
@@ -30,11 +33,19 @@ pub(super) struct End {
 }
 
 impl End {
-    /// Holds what was seen of a harness that ended by itself against what was decided.
+    /// Holds what was seen of a harness that agp did not end against what was decided. One that
+    /// was killed may have had a call under way that had not asked yet, or one that ran unasked
+    /// and took its own witness with it: who cannot tell says so.
     pub(super) fn account(&mut self, governor: &Governor) {
+        let difference = match self.harness {
+            Ok(HarnessExit::Success) => governor.account(),
+            Ok(HarnessExit::Signal(_) | HarnessExit::Code(KILLED..)) if self.signal.is_none() => {
+                governor.account_killed()
+            }
+            _ => Ok(()),
+        };
         if self.broken.is_none()
-            && self.harness == Ok(HarnessExit::Success)
-            && let Err(difference) = governor.account()
+            && let Err(difference) = difference
         {
             self.broken = Some(Broken(difference));
         }

@@ -68,6 +68,22 @@ impl Governor {
             census.seen, census.decided
         ))
     }
+
+    /// The same for a session whose harness was killed, by others than agp: a result that it
+    /// did not live to show is missing, a decision is not.
+    ///
+    /// # Errors
+    /// How many calls were seen and never decided.
+    pub fn account_killed(&self) -> Result<(), String> {
+        let census = self.census();
+        if census.seen <= census.decided {
+            return Ok(());
+        }
+        Err(format!(
+            "the harness was killed; {} calls were seen, {} were decided, and the others may have run",
+            census.seen, census.decided
+        ))
+    }
 }
 
 /// An id of the agent's making, bounded.
