@@ -498,6 +498,14 @@ fn a_governor_that_is_suspended_while_a_call_asks() {
     live.see(QUESTION);
     let agp = Process::of(world.lease().pid).unwrap();
     agp.kill("-STOP");
+    wait_for("each of its threads to stand still", || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", agp.pid)).ok()?;
+        let stopped = |task: PathBuf| {
+            let stat = fs::read_to_string(task.join("stat")).ok()?;
+            stat.rsplit_once(") ")?.1.starts_with('T').then_some(())
+        };
+        tasks.flatten().try_for_each(|task| stopped(task.path()))
+    });
     live.type_in("y\n");
     thread::sleep(Duration::from_secs(2));
     assert_eq!(world.get("asked"), None, "nobody has decided it");
