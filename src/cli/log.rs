@@ -102,7 +102,7 @@ fn text<'a>(payload: Option<&'a Map<String, Value>>, name: &str) -> Option<&'a s
 }
 
 /// What a payload says first, whichever kind it is.
-const TOLD: [&str; 13] = [
+const TOLD: &[&str] = &[
     "tool",
     "ruleId",
     "reason",
@@ -110,6 +110,7 @@ const TOLD: [&str; 13] = [
     "how",
     "exitCode",
     "ok",
+    "seen",
     "decided",
     "allowed",
     "denied",
@@ -130,7 +131,7 @@ fn for_people(entry: &Entry) -> String {
         line.push_str(&format!(" [{}]", escape::line_max(session, 40)));
     }
     for name in TOLD {
-        match payload.and_then(|payload| payload.get(name)) {
+        match payload.and_then(|payload| payload.get(*name)) {
             None | Some(Value::Null) => {}
             Some(Value::String(text)) => {
                 line.push_str(&format!(" {name}={}", escape::line_max(text, 100)));
