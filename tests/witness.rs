@@ -53,8 +53,9 @@ fn copies(world: &World) -> (PathBuf, PathBuf) {
     (agp, bridge)
 }
 
-#[test]
-fn a_hook_that_falls_silent_is_found_and_ends_the_session() {
+/// A session in which the second call finds a hook that has fallen silent; `secret` is one of agp's.
+/// The bypass must be recorded under `shown`.
+fn silenced(secret: &str, shown: &str) {
     let Some(claude) = claude() else { return };
     let world = World::new();
     world.policy(&[("allow", "Bash")]);
@@ -71,7 +72,10 @@ fn a_hook_that_falls_silent_is_found_and_ends_the_session() {
         )]),
     ]);
     let (agp, bridge) = copies(&world);
-    let live = run(&world, &claude, &model).program(&agp).start();
+    let live = run(&world, &claude, &model)
+        .program(&agp)
+        .env("AGP_SECRET_PROBE", secret)
+        .start();
     wait_for("the first call", || world.get("first"));
     let all = below(live.pid());
     let silent = world.root().join("silent");
@@ -85,13 +89,24 @@ fn a_hook_that_falls_silent_is_found_and_ends_the_session() {
         .complained(&["came back without having asked"]);
     all_gone(&all);
     let bypassed = world.event("gate.bypassed");
-    assert_eq!(bypassed["payload"]["messageId"], "toolu_second");
+    assert_eq!(bypassed["payload"]["messageId"], shown);
+    assert!(!world.journal_text().contains(secret));
     assert_eq!(bypassed["payload"]["seenBy"], "stream");
     let ended = world.event("session.ended");
     assert_eq!(ended["payload"]["end"], "broken");
     assert_eq!(ended["payload"]["bypassed"], 1);
     assert_eq!(world.get("third"), None);
     world.verifies();
+}
+
+#[test]
+fn a_hook_that_falls_silent_is_found_and_ends_the_session() {
+    silenced("a secret that stands nowhere", "toolu_second");
+}
+
+#[test]
+fn a_bypass_is_recorded_also_when_its_id_quotes_a_secret() {
+    silenced("toolu_second", "[withheld]");
 }
 
 #[test]

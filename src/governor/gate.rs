@@ -42,7 +42,7 @@ impl Governor {
         if self.unwritable(&report.id, &report.tool).is_some() {
             report.tool = WITHHELD.into();
         }
-        let id = self.shown_id(&report.id);
+        let id = self.shown_id(report.id.as_str());
         // The harness is ended before anything else is done about it.
         self.break_off(format!("a call of {} {how}", report.tool));
         let draft = events::bypassed(self.session().as_str(), id, &report, how);

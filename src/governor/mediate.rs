@@ -48,7 +48,7 @@ pub fn mediate(
     let withheld = refusal.is_some();
     let (events, verdict) = match refusal {
         Some(refusal) => {
-            let id = governor.shown_id(&call.id);
+            let id = governor.shown_id(call.id.as_str());
             (CallEvents::withheld(call, id, args_sha256), refusal)
         }
         None => {

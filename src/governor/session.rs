@@ -144,11 +144,11 @@ impl Governor {
     }
 
     /// An id as the journal takes it: one that quotes a secret is not written down.
-    pub(super) fn shown_id<'a>(&self, id: &'a MessageId) -> &'a str {
-        let named = Map::from_iter([("messageId".to_owned(), json!(id.as_str()))]);
+    pub(super) fn shown_id<'a>(&self, id: &'a str) -> &'a str {
+        let named = Map::from_iter([("messageId".to_owned(), json!(id))]);
         match self.terms.screen.secret_in(&named) {
             Some(_) => WITHHELD,
-            None => id.as_str(),
+            None => id,
         }
     }
 

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::intendant::Observation;
+use crate::contracts::limits;
 
 use super::session::Governor;
 
@@ -32,10 +33,12 @@ impl Governor {
     }
 
     fn ungated(&self, id: &str, how: &str) {
+        // A bypass must be recorded whatever its id says.
+        let id: String = self.shown_id(id).chars().take(limits::ID_BYTES).collect();
         // The harness is ended before anything else is done about it.
-        self.break_off(format!("a call {how}: {}", shown(id)));
+        self.break_off(format!("a call {how}: {id}"));
         let mut draft = Draft::new(Kind::GateBypassed, serde_json::Map::new());
-        draft.payload.insert("messageId".into(), json!(shown(id)));
+        draft.payload.insert("messageId".into(), json!(id));
         draft
             .payload
             .insert("sessionId".into(), json!(self.session_id().as_str()));
@@ -84,9 +87,4 @@ impl Governor {
             census.seen, census.decided
         ))
     }
-}
-
-/// An id of the agent's making, bounded.
-fn shown(id: &str) -> String {
-    id.chars().take(128).collect()
 }
