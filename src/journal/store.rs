@@ -3,14 +3,14 @@
 //! After a failed write or sync nothing is known about the disk any more: the store is poisoned,
 //! and nothing is ever tried again.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 
 use super::Paths;
-use super::durable::{HeadFile, Identity};
+use super::durable::{HeadFile, Identity, Named};
 use super::head::Head;
 use super::key::PublicKey;
 use super::recover::{self, Position};
@@ -37,7 +37,7 @@ impl Store {
         fault: Arc<Mutex<Option<String>>>,
     ) -> io::Result<Self> {
         Ok(Self {
-            identity: Identity::of(&file.metadata()?),
+            identity: Named::of(&file)?.identity,
             file,
             head: HeadFile::at(&paths.head),
             paths: paths.clone(),
@@ -114,11 +114,11 @@ impl Store {
     ) -> Result<Option<Map<String, Value>>, String> {
         let log = self.paths.log.display();
         let stat = |error: io::Error| format!("{log}: {error}");
-        let named = fs::symlink_metadata(&self.paths.log).map_err(stat)?;
-        if Identity::of(&named) != self.identity {
+        let named = Named::at(&self.paths.log).map_err(stat)?;
+        if named.identity != self.identity {
             return Err(format!("{log} was replaced by another file"));
         }
-        let length = named.len();
+        let length = named.length;
         if length == self.position.bytes {
             return Ok(None);
         }
