@@ -37,7 +37,14 @@ impl Governed {
     fn run_against(&self, model: &ModelDouble) -> Start {
         let repo = self.world.repo();
         let repo = repo.to_str().unwrap();
-        let task = ["run", "--intendant", "claude-code", "--task", "go"];
+        let task = [
+            "run",
+            "--intendant",
+            "claude-code",
+            "--no-probe",
+            "--task",
+            "go",
+        ];
         self.world
             .agp(&task)
             .arguments(&["--repo", repo])
@@ -778,7 +785,14 @@ fn a_harness_that_cannot_be_gated_is_refused() {
     std::fs::write(&old, "#!/bin/sh\necho '2.1.294 (Claude Code)'\n").unwrap();
     let made_program = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&old, made_program).unwrap();
-    let run = ["run", "--intendant", "claude-code", "--task", "go"];
+    let run = [
+        "run",
+        "--intendant",
+        "claude-code",
+        "--no-probe",
+        "--task",
+        "go",
+    ];
     for (program, why) in [
         (old.to_str().unwrap(), "2.1.295 is the first"),
         ("/nonexistent/claude", "AGP_CLAUDE_BIN"),

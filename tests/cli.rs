@@ -596,7 +596,14 @@ fn a_harness_that_calls_no_hooks_is_ended_before_it_acts() {
         sleep 3; echo ran > ran\n";
     fs::write(&program, script).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let run = ["run", "--intendant", "claude-code", "--task", "go"];
+    let run = [
+        "run",
+        "--intendant",
+        "claude-code",
+        "--no-probe",
+        "--task",
+        "go",
+    ];
     let start = world
         .agp(&run)
         .env("AGP_CLAUDE_BIN", program.to_str().unwrap());
@@ -621,7 +628,14 @@ fn a_harness_that_does_not_say_its_version_is_not_waited_for() {
         fs::write(&program, script).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let start = world
-            .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+            .agp(&[
+                "run",
+                "--intendant",
+                "claude-code",
+                "--no-probe",
+                "--task",
+                "go",
+            ])
             .env("AGP_CLAUDE_BIN", program.to_str().unwrap());
         start.run().exited(1).complained(&[why, "--version"]);
     }
@@ -639,7 +653,14 @@ fn a_harness_that_has_ended_is_over_whoever_holds_its_output() {
     fs::write(&program, script).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let live = world
-        .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+        .agp(&[
+            "run",
+            "--intendant",
+            "claude-code",
+            "--no-probe",
+            "--task",
+            "go",
+        ])
         .env("AGP_CLAUDE_BIN", program.to_str().unwrap())
         .start();
     let home = world.root().join("home");

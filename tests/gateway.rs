@@ -183,7 +183,7 @@ fn a_question_is_answered_and_a_report_taken() {
     assert_eq!(answer["verdict"]["decision"], "allow");
     let report = json!({
         "kind": "tool_call_report", "id": "m1", "sessionId": "s-1", "tool": "Bash",
-        "ok": true, "output": "out", "outputBytes": 3,
+        "argsSha256": "0".repeat(64), "ok": true, "output": "out", "outputBytes": 3,
     });
     let answer = send(&directory.socket(), &line(&report), false);
     assert!(answer.contains("report_recorded"), "{answer}");
@@ -487,6 +487,7 @@ fn completion() -> Message {
         id: MessageId::new("m").unwrap(),
         session_id: SessionId::new("s-1").unwrap(),
         tool: "Bash".into(),
+        args_sha256: agp::contracts::ids::Sha256([0; 32]),
         ok: true,
         output: String::new(),
         output_bytes: 0,
@@ -665,7 +666,14 @@ fn a_live_session_is_not_moved_by_what_comes_in_beside_its_harness() {
     }])]);
     let repo = world.repo();
     let start = world
-        .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+        .agp(&[
+            "run",
+            "--intendant",
+            "claude-code",
+            "--no-probe",
+            "--task",
+            "go",
+        ])
         .arguments(&["--repo", repo.to_str().unwrap()])
         .env("ANTHROPIC_BASE_URL", &model.base_url())
         .env("ANTHROPIC_API_KEY", "x")
@@ -705,7 +713,14 @@ fn a_report_of_a_call_that_nobody_decided_breaks_the_session_off() {
     )])]);
     let repo = world.repo();
     let start = world
-        .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+        .agp(&[
+            "run",
+            "--intendant",
+            "claude-code",
+            "--no-probe",
+            "--task",
+            "go",
+        ])
         .arguments(&["--repo", repo.to_str().unwrap()])
         .env("ANTHROPIC_BASE_URL", &model.base_url())
         .env("ANTHROPIC_API_KEY", "x")
@@ -715,7 +730,7 @@ fn a_report_of_a_call_that_nobody_decided_breaks_the_session_off() {
     let lease = world.lease();
     let report = json!({
         "kind": "tool_call_report", "id": "never-asked", "sessionId": lease.session,
-        "tool": "Bash", "ok": true, "output": "", "outputBytes": 0,
+        "tool": "Bash", "argsSha256": "0".repeat(64), "ok": true, "output": "", "outputBytes": 0,
     });
     let socket = lease.directory.join("gate.sock");
     is_error(&send(&socket, &line(&report), false), "never asked");
@@ -747,7 +762,14 @@ fn what_a_peer_says_reaches_the_terminal_escaped_and_hides_no_bypass() {
         )])]);
         let repo = world.repo();
         let start = world
-            .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+            .agp(&[
+                "run",
+                "--intendant",
+                "claude-code",
+                "--no-probe",
+                "--task",
+                "go",
+            ])
             .arguments(&["--repo", repo.to_str().unwrap()])
             .env("ANTHROPIC_BASE_URL", &model.base_url())
             .env("ANTHROPIC_API_KEY", "x")
@@ -760,7 +782,7 @@ fn what_a_peer_says_reaches_the_terminal_escaped_and_hides_no_bypass() {
         is_error(&send(&socket, &line(&unheard), false), "unheard of");
         let report = json!({
             "kind": "tool_call_report", "id": "never-asked", "sessionId": lease.session,
-            "tool": tool, "ok": true, "output": "", "outputBytes": 0,
+            "tool": tool, "argsSha256": "0".repeat(64), "ok": true, "output": "", "outputBytes": 0,
         });
         is_error(&send(&socket, &line(&report), false), "never asked");
         let ran = live.finish().exited(3);

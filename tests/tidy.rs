@@ -15,7 +15,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("journal", &["contracts"]),
     ("policy", &["contracts"]),
     ("gateway", &["contracts"]),
-    ("bridge", &["contracts", "gateway"]),
+    ("bridge", &["contracts", "gateway", "journal"]),
     ("intendants", &["contracts", "bridge"]),
     ("channels", &["contracts"]),
     ("sandbox", &["contracts"]),

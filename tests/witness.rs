@@ -36,7 +36,14 @@ fn bash(id: &str, command: &str) -> Call {
 
 fn run(world: &World, claude: &Path, model: &ModelDouble) -> Start {
     world
-        .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+        .agp(&[
+            "run",
+            "--intendant",
+            "claude-code",
+            "--no-probe",
+            "--task",
+            "go",
+        ])
         .arguments(&["--repo", world.repo().to_str().unwrap()])
         .env("ANTHROPIC_BASE_URL", &model.base_url())
         .env("ANTHROPIC_API_KEY", "x")
@@ -193,10 +200,96 @@ fn the_live_probe_sees_the_gate_fire_and_sees_it_when_it_does_not() {
         "the probe has a journal of its own"
     );
 
-    // A hook that is called, and has no opinion: nothing that asks is denied by it.
-    let silent = "#!/bin/sh\n[ \"$1\" = leash ] && shift 2 && exec \"$@\"\n\
-                  case \"$*\" in *start*) touch \"$(dirname \"$3\")/hooked\";; esac\nexit 0\n";
-    fs::write(&bridge, silent).unwrap();
+    fs::write(&bridge, SILENT).unwrap();
     let told = doctor().run();
     told.exited(1).said(&["gate", "MISSING"]);
+}
+
+/// A hook that is called, and has no opinion: nothing that asks is denied by it.
+const SILENT: &str = "#!/bin/sh\n[ \"$1\" = leash ] && shift 2 && exec \"$@\"\n\
+                      case \"$*\" in *start*) touch \"$(dirname \"$3\")/hooked\";; esac\nexit 0\n";
+
+#[test]
+fn a_task_starts_only_behind_a_gate_that_was_seen_to_fire() {
+    let Some(claude) = claude() else { return };
+    let world = World::new();
+    world.policy(&[("allow", "Bash")]);
+    let (agp, bridge) = copies(&world);
+    let model = || ModelDouble::start(vec![Turn::Calls(vec![bash("toolu_b", "touch ran")])]);
+    let probed = |model: &ModelDouble| {
+        let task = ["run", "--intendant", "claude-code", "--task", "go"];
+        world
+            .agp(&task)
+            .program(&agp)
+            .env("ANTHROPIC_BASE_URL", &model.base_url())
+            .env("ANTHROPIC_API_KEY", "x")
+            .env("AGP_CLAUDE_BIN", claude.to_str().unwrap())
+    };
+    let held = probed(&model()).run().succeeded();
+    held.complained(&["the gate was tried first", "left no trace"]);
+    assert!(world.get("ran").is_some());
+    let started = world.event("session.started");
+    assert_eq!(started["payload"]["probed"], true);
+    assert_eq!(started["payload"]["witness"], "stream");
+
+    fs::remove_file(world.path("ran")).unwrap();
+    fs::write(&bridge, SILENT).unwrap();
+    let unused = model();
+    let refused = probed(&unused).run().exited(1);
+    refused.complained(&["agp doctor --live"]);
+    assert_eq!(world.get("ran"), None);
+    assert!(unused.result_of("toolu_b").is_none());
+    assert!(world.event("session.refused")["payload"]["reason"].is_string());
+    world.verifies();
+}
+
+/// The real Claude Code, whose stream shows nothing but its beginning and end.
+fn mute(world: &World, claude: &Path) -> PathBuf {
+    let mute = world.root().join("mute");
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = --version ] && exec {0} --version\n\
+         {0} \"$@\" | grep -E '^.\"type\":\"(system|result)\"'\n",
+        claude.display()
+    );
+    fs::write(&mute, script).unwrap();
+    fs::set_permissions(&mute, fs::Permissions::from_mode(0o755)).unwrap();
+    mute
+}
+
+#[test]
+fn a_harness_that_shows_no_calls_is_refused_unless_told_to_go_unwitnessed() {
+    let Some(claude) = claude() else { return };
+    let world = World::new();
+    world.policy(&[("allow", "Bash")]);
+    let mute = mute(&world, &claude);
+    let go = |more: &[&str]| {
+        let model = ModelDouble::start(vec![Turn::Calls(vec![bash("toolu_b", "touch ran")])]);
+        let task = ["run", "--intendant", "claude-code", "--task", "go"];
+        world
+            .agp(&task)
+            .arguments(more)
+            .env("ANTHROPIC_BASE_URL", &model.base_url())
+            .env("ANTHROPIC_API_KEY", "x")
+            .env("AGP_CLAUDE_BIN", mute.to_str().unwrap())
+            .run()
+    };
+    go(&[])
+        .exited(1)
+        .complained(&["no usable account of its calls", "--witness off"]);
+    assert_eq!(world.get("ran"), None);
+
+    // Without the probe, the count at the end tells.
+    go(&["--no-probe"])
+        .exited(3)
+        .complained(&["0 calls were seen"]);
+
+    go(&["--witness=off"]).succeeded();
+    let of_last = |kind: &str| {
+        let journal = world.journal();
+        let last = journal.iter().rev().find(|event| event["kind"] == kind);
+        last.unwrap()["payload"]["witness"].clone()
+    };
+    assert_eq!(of_last("session.started"), "none");
+    assert_eq!(of_last("session.ended"), "none");
+    world.verifies();
 }

@@ -87,6 +87,8 @@ fn on_memory_disk(stock: &Stock, policy: Policy, screen: Arc<Screen>) -> Fallibl
         channel: Box::new(Nobody),
         approval_deadline: Duration::from_secs(1),
         own_file: Box::new(|_| false),
+        gate_unchanged: Box::new(|| Ok(())),
+        watched: true,
         notices: Box::new(|_| {}),
         broken: Box::new(|broken| crate::complain(&format!("bench: {broken}"))),
     });

@@ -50,6 +50,8 @@ pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
         channel: Box::new(Nobody),
         approval_deadline: Duration::from_secs(1),
         own_file: Box::new(|_| false),
+        gate_unchanged: Box::new(|| Ok(())),
+        watched: true,
         notices: Box::new(|_| {}),
         broken: Box::new(|broken| crate::complain(&format!("bench: {broken}"))),
     }));

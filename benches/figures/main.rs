@@ -8,9 +8,11 @@ mod machine;
 mod process;
 mod report;
 mod resident;
+mod stand_in;
 mod stock;
 mod stored;
 mod timing;
+mod witness;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -23,7 +25,7 @@ use report::Format;
 type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "usage: bench/run [--json | --markdown] [--only NAME]...
-NAME: append, stored, hook, resident, decide";
+NAME: append, stored, hook, witness, resident, decide";
 
 struct Asked {
     format: Format,
@@ -31,14 +33,22 @@ struct Asked {
 }
 
 fn main() -> ExitCode {
-    let asked = match arguments(std::env::args().skip(1)) {
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    if stand_in::is_asked_for(&given) {
+        return ended(stand_in::main(&given));
+    }
+    let asked = match arguments(given.into_iter()) {
         Ok(asked) => asked,
         Err(problem) => {
             complain(&format!("{problem}\n{USAGE}"));
             return ExitCode::from(2);
         }
     };
-    match measure(&asked) {
+    ended(measure(&asked))
+}
+
+fn ended(outcome: Fallible<()>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             complain(&format!("bench: {problem}"));
@@ -70,10 +80,11 @@ fn measure(asked: &Asked) -> Fallible<()> {
     let work = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("figures");
     std::fs::create_dir_all(&work)?;
     type Group = (&'static str, fn(&Path) -> Fallible<Vec<report::Figure>>);
-    let groups: [Group; 5] = [
+    let groups: [Group; 6] = [
         ("append", append::figures),
         ("stored", stored::figures),
         ("hook", hook::figures),
+        ("witness", witness::figures),
         ("resident", resident::figures),
         ("decide", decide::figures),
     ];

@@ -39,7 +39,14 @@ pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
     };
     succeeded(agp(&["init"]).status()?)?;
     succeeded(agp(&["keygen"]).status()?)?;
-    let mut run = agp(&["run", "--intendant", "claude-code", "--task", "nothing"]);
+    let mut run = agp(&[
+        "run",
+        "--intendant",
+        "claude-code",
+        "--no-probe",
+        "--task",
+        "nothing",
+    ]);
     let mut running = Running(run.stderr(Stdio::null()).spawn()?);
     thread::sleep(Duration::from_secs(1));
     if let Some(status) = running.0.try_wait()? {

@@ -15,6 +15,11 @@ impl Durations {
         result
     }
 
+    /// Takes in one that was timed elsewhere.
+    pub(crate) fn add(&mut self, duration: Duration) {
+        self.0.push(duration);
+    }
+
     /// The middle one, in microseconds.
     pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)

@@ -15,6 +15,7 @@ use crate::contracts::message::Message;
 use crate::contracts::verdict::{Decision, Verdict};
 use crate::contracts::{limits, strict_json};
 use crate::gateway::client;
+use crate::journal;
 
 /// Before the session, or before or after a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,9 +117,7 @@ fn decide(link: &Link<'_>, input: impl Read) -> Result<Verdict, String> {
     let mut fields = read(input)?;
     let id = tool_use_id(&fields)?;
     let tool = take_text(&mut fields, "tool_name")?;
-    let Some(Value::Object(args)) = fields.remove("tool_input") else {
-        return Err("the hook input has no tool_input object".into());
-    };
+    let args = take_args(&mut fields)?;
     let request = Message::ToolCallRequest {
         id,
         session_id: link.session.clone(),
@@ -133,6 +132,7 @@ fn report(link: &Link<'_>, input: impl Read) -> Result<(), String> {
     let mut fields = read(input)?;
     let id = tool_use_id(&fields)?;
     let tool = take_text(&mut fields, "tool_name")?;
+    let args_sha256 = journal::args_sha256(&take_args(&mut fields)?);
     // A failed tool comes with an error instead of a response.
     let (ok, said) = match (fields.remove("error"), fields.remove("tool_response")) {
         (Some(error), _) => (false, error),
@@ -151,6 +151,7 @@ fn report(link: &Link<'_>, input: impl Read) -> Result<(), String> {
         id,
         session_id,
         tool,
+        args_sha256,
         ok,
         output,
         output_bytes,
@@ -194,6 +195,13 @@ fn tool_use_id(fields: &Map<String, Value>) -> Result<MessageId, String> {
         .and_then(Value::as_str)
         .unwrap_or_default();
     MessageId::new(id).map_err(|error| format!("the hook input's tool_use_id: {error}"))
+}
+
+fn take_args(fields: &mut Map<String, Value>) -> Result<Map<String, Value>, String> {
+    match fields.remove("tool_input") {
+        Some(Value::Object(args)) => Ok(args),
+        _ => Err("the hook input has no tool_input object".into()),
+    }
 }
 
 fn take_text(fields: &mut Map<String, Value>, name: &str) -> Result<String, String> {

@@ -17,6 +17,7 @@ struct Arguments {
 
 #[derive(FromArgs)]
 #[argh(subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, parsed once")]
 enum Command {
     Init(init::Init),
     Keygen(keygen::Keygen),
@@ -49,6 +50,7 @@ pub fn main(arguments: &[OsString]) -> u8 {
     if matches!(words.first(), Some(&("--version" | "-V"))) {
         return finish(version());
     }
+    let words = split(&words);
     match Arguments::from_args(&["agp"], &words) {
         Ok(parsed) => finish(dispatch(parsed.command)),
         Err(early) if early.status.is_ok() => {
@@ -61,6 +63,38 @@ pub fn main(arguments: &[OsString]) -> u8 {
             report::exit::USAGE
         }
     }
+}
+
+/// Options that take no value.
+const SWITCHES: [&str; 6] = [
+    "--follow",
+    "--force",
+    "--help",
+    "--json",
+    "--live",
+    "--no-probe",
+];
+
+/// Splits `--name=value` in two, which the parser does not; what stands behind an option that
+/// takes a value is its value, whatever it looks like.
+fn split<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    let mut split = Vec::with_capacity(words.len());
+    let (mut value, mut options) = (false, true);
+    for word in words {
+        options &= *word != "--" || value;
+        let option = options && !value && word.starts_with("--");
+        match word.split_once('=') {
+            Some((name, given)) if option => {
+                split.extend([name, given]);
+                value = false;
+            }
+            _ => {
+                split.push(*word);
+                value = option && !SWITCHES.contains(word);
+            }
+        }
+    }
+    split
 }
 
 fn finish(outcome: Outcome) -> u8 {
@@ -87,4 +121,37 @@ fn dispatch(command: Command) -> Outcome {
 fn version() -> Outcome {
     report::say(format_args!("agp {}", env!("CARGO_PKG_VERSION")));
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn an_option_and_its_value_may_be_one_word() {
+        let words = [
+            "run",
+            "--witness=off",
+            "--task",
+            "--a=b",
+            "--no-probe",
+            "--repo=x=y",
+        ];
+        let apart = [
+            "run",
+            "--witness",
+            "off",
+            "--task",
+            "--a=b",
+            "--no-probe",
+            "--repo",
+            "x=y",
+        ];
+        assert_eq!(split(&words), apart);
+        assert_eq!(
+            split(&["verify", "a=b", "--json", "--key=k"]),
+            ["verify", "a=b", "--json", "--key", "k"]
+        );
+        assert_eq!(split(&["x", "--", "--a=b"]), ["x", "--", "--a=b"]);
+    }
 }

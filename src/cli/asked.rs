@@ -44,6 +44,12 @@ pub(super) struct Run {
     /// lines (default) or raw: how the harness's output is shown
     #[argh(option)]
     pub(super) stream: Option<String>,
+    /// start without having tried the gate on the harness first
+    #[argh(switch)]
+    pub(super) no_probe: bool,
+    /// on (default) or off: whether the harness's own account is held against the decisions
+    #[argh(option)]
+    pub(super) witness: Option<String>,
 }
 
 /// Which harness is driven.
@@ -72,6 +78,10 @@ pub(super) struct Asked {
     pub stream: Stream,
     pub harness_args: Vec<String>,
     pub harness_env: Vec<String>,
+    /// Whether the gate is tried on the harness before the task starts.
+    pub probe: bool,
+    /// Whether the harness's own account is held against the decisions.
+    pub witness: bool,
 }
 
 impl Asked {
@@ -115,6 +125,12 @@ impl Asked {
                 None | Some("lines") => Stream::Lines,
                 Some("raw") => Stream::Raw,
                 Some(other) => return Err(unknown("--stream", other, "lines or raw")),
+            },
+            probe: harness != Harness::Scripted && !run.no_probe,
+            witness: match run.witness.as_deref() {
+                None | Some("on") => true,
+                Some("off") => false,
+                Some(other) => return Err(unknown("--witness", other, "on or off")),
             },
             harness_args: run.harness_arg,
             harness_env: run.harness_env,

@@ -80,7 +80,7 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
     if command.live {
         findings.push(finding(
             "gate",
-            super::probe::probe().map(|held| (Status::Ok, held)),
+            super::probe::probe(&super::probe::Asked::default()).map(|held| (Status::Ok, held)),
         ));
     }
     if findings.is_empty() {

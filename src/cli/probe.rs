@@ -48,11 +48,28 @@ impl Drop for Scratch {
     }
 }
 
+/// How a probe is made: as the session behind it is.
+pub(super) struct Asked<'a> {
+    /// Whether the harness's own account must be there, too.
+    pub(super) witness: bool,
+    /// Names of further variables that the harness gets.
+    pub(super) environment: &'a [String],
+}
+
+impl Default for Asked<'_> {
+    fn default() -> Self {
+        Self {
+            witness: true,
+            environment: &[],
+        }
+    }
+}
+
 /// Probes Claude Code; says what held.
 ///
 /// # Errors
 /// [`Failure`] with the cause when the gate does not fire, or could not be tried.
-pub(super) fn probe() -> Result<String, Failure> {
+pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
     let refused = |problem: String| Failure::refused(problem, MEND);
     let found = claude_code::find().map_err(|error| Failure::refused(error.problem, error.mend))?;
     let version = found.version.clone();
@@ -64,8 +81,8 @@ pub(super) fn probe() -> Result<String, Failure> {
         made.map_err(|error| refused(format!("{}: {error}", directory.display())))?;
     }
     let trial = Trial::new(&scratch.0).map_err(refused)?;
-    let outcome = trial.run(session, found).map_err(refused)?;
-    outcome.judge(&scratch.0).map_err(refused)?;
+    let outcome = trial.run(asked, session, found).map_err(refused)?;
+    outcome.judge(asked, &scratch.0).map_err(refused)?;
     Ok(format!(
         "Claude Code {version}: a denied call left no trace, an allowed one ran"
     ))
@@ -109,6 +126,7 @@ impl<'a> Trial<'a> {
 
     fn run(
         &self,
+        asked: &Asked<'_>,
         session: crate::contracts::ids::SessionId,
         found: claude_code::Found,
     ) -> Result<TrialOutcome, String> {
@@ -130,6 +148,8 @@ impl<'a> Trial<'a> {
             )),
             approval_deadline: PROBE_TIME,
             own_file: Box::new(|_| false),
+            gate_unchanged: Box::new(|| Ok(())),
+            watched: asked.witness,
             notices: Box::new(|_| {}),
             broken: remember(&broken, &stop),
         }));
@@ -145,7 +165,7 @@ impl<'a> Trial<'a> {
             repository: self.root.join("repo"),
             approval_deadline: PROBE_TIME,
             arguments: Vec::new(),
-            environment: Vec::new(),
+            environment: asked.environment.to_vec(),
             set: self.environment(),
             stop: stop.clone(),
             complain: Arc::new(|_| {}),
@@ -219,7 +239,7 @@ fn within<T>(time: Duration, stop: &Stop, run: impl FnOnce() -> T) -> T {
 
 impl TrialOutcome {
     /// What the disk, the gate and the witness say, and whether they say the same.
-    fn judge(&self, root: &Path) -> Result<(), String> {
+    fn judge(&self, asked: &Asked<'_>, root: &Path) -> Result<(), String> {
         if root.join("repo/denied").exists() {
             return Err("THE GATE DOES NOT FIRE: a call that must be denied ran".into());
         }
@@ -231,8 +251,15 @@ impl TrialOutcome {
             Ok(other) => return Err(format!("the probe's harness did not end well: {other:?}")),
             Err(error) => return Err(error.problem.clone()),
         }
+        if asked.witness && self.census.seen != self.census.decided {
+            return Err(format!(
+                "the harness shows no usable account of its calls ({} seen, {} decided); \
+                 --witness off runs it unwatched",
+                self.census.seen, self.census.decided
+            ));
+        }
         let expected = Census {
-            seen: 2,
+            seen: if asked.witness { 2 } else { 0 },
             decided: 2,
             allowed: 1,
             denied: 1,

@@ -34,12 +34,12 @@ use super::ending::{Event, finish, wait};
 use super::home::Home;
 use super::init::load_policy;
 use super::lease::{self, Lease};
-use super::report::{Failure, Outcome, exit};
+use super::report::{Failure, Outcome, complain, exit};
 use super::wiring::{
-    IntendantSetup, announce, channel_of, new_session, notices, open_journal, own_file,
-    read_script, screen, task_secret,
+    IntendantSetup, announce, channel_of, gate_unchanged, new_session, notices, open_journal,
+    own_file, read_script, screen, task_secret,
 };
-use super::{started, view};
+use super::{probe, started, view};
 
 pub(super) fn run(home: &Home, run: Run) -> Outcome {
     let asked = Asked::resolve(home, run)?;
@@ -105,6 +105,14 @@ fn governed(
     processes::adopt_orphans()
         .map_err(|error| refuse(Failure::refused(error, "run agp on Linux 3.4 or later")))?;
 
+    if asked.probe {
+        let asked = probe::Asked {
+            witness: asked.witness,
+            environment: &asked.harness_env,
+        };
+        let held = probe::probe(&asked).map_err(refuse)?;
+        complain(format_args!("the gate was tried first: {held}"));
+    }
     let (events, happened) = channel();
     let stop = Stop::default();
     let signals = watch_signals(events.clone())
@@ -117,6 +125,9 @@ fn governed(
         channel: channel_of(asked, terminal),
         approval_deadline: asked.approval_deadline,
         own_file: own_file(home, asked),
+        gate_unchanged: gate_unchanged(asked)
+            .map_err(|error| refuse(Failure::refused(error, "agp doctor --check harness")))?,
+        watched: asked.witness,
         notices: notices(asked, terminal),
         broken: broken_to(&events, &stop),
         policy: policy.clone(),

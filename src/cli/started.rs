@@ -46,6 +46,16 @@ pub(super) fn payload(
         }),
     );
     put("intendant", Value::Object(particulars));
+    put(
+        "witness",
+        json!(match (host, asked.witness) {
+            // agp runs a script's calls itself.
+            (false, _) => "agp",
+            (true, true) => "stream",
+            (true, false) => "none",
+        }),
+    );
+    put("probed", json!(asked.probe));
     put("sandbox", sandbox);
     put("egress", json!(if host { "full" } else { "none" }));
     // No thread confines itself in this version, and the journal says so.

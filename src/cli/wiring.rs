@@ -16,6 +16,7 @@ use crate::contracts::intendant::{HarnessError, Intendant};
 use crate::governor::{Effect, Governor, Notice, Outcome as CallOutcome};
 use crate::intendants::claude_code::{self, ClaudeCode};
 use crate::intendants::harness_process::Stop;
+use crate::intendants::program::{self, Pinned};
 use crate::intendants::scripted::{self, Scripted, ScriptedCall};
 use crate::journal::Journal;
 use crate::journal::redact::{Screen, Secret};
@@ -172,6 +173,18 @@ pub(super) fn own_file(home: &Home, asked: &Asked) -> Box<dyn Fn(&str) -> bool +
                 .is_some_and(|found| found.starts_with(&own))
         })
     })
+}
+
+/// Whether the hook's program is still the one that the session began with.
+pub(super) fn gate_unchanged(
+    asked: &Asked,
+) -> Result<Box<dyn Fn() -> Result<(), String> + Send + Sync>, String> {
+    if asked.harness == Harness::Scripted {
+        return Ok(Box::new(|| Ok(())));
+    }
+    let pinned = program::bridge_program().and_then(Pinned::of);
+    let pinned = pinned.map_err(|error| format!("the hook's program: {error}"))?;
+    Ok(Box::new(move || pinned.check()))
 }
 
 /// A path without `.` and `..`, by its names alone.

@@ -83,8 +83,9 @@ id!(
     SessionId
 );
 
-/// A SHA-256 digest.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// A SHA-256 digest; on the wire 64 lowercase hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Sha256(pub [u8; 32]);
 
 impl Sha256 {
@@ -99,6 +100,20 @@ impl Sha256 {
     #[must_use]
     pub fn to_hex(self) -> String {
         data_encoding::HEXLOWER.encode(&self.0)
+    }
+}
+
+impl From<Sha256> for String {
+    fn from(digest: Sha256) -> Self {
+        digest.to_hex()
+    }
+}
+
+impl TryFrom<String> for Sha256 {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::from_hex(&text).ok_or("a SHA-256 digest is 64 lowercase hexadecimal digits")
     }
 }
 

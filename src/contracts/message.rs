@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::call::Actor;
-use super::ids::{MessageId, SessionId};
+use super::ids::{MessageId, SessionId, Sha256};
 use super::verdict::Verdict;
 
 /// Anything that crosses the gateway socket. Fields are camelCase; unknown ones are refused.
@@ -56,6 +56,8 @@ pub enum Message {
         session_id: SessionId,
         /// The tool's name.
         tool: String,
+        /// Digest of the arguments that the tool ran with, as the harness says afterwards.
+        args_sha256: Sha256,
         /// Whether the tool succeeded.
         ok: bool,
         /// What the tool answered, cut to [`super::limits::REPORT_OUTPUT_BYTES`].

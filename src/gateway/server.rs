@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::contracts::call::ToolCall;
-use crate::contracts::ids::{MessageId, SessionId};
+use crate::contracts::ids::{MessageId, SessionId, Sha256};
 use crate::contracts::limits;
 use crate::contracts::message::Message;
 use crate::contracts::verdict::Verdict;
@@ -37,6 +37,8 @@ pub struct CallReport {
     pub id: MessageId,
     /// The tool's name.
     pub tool: String,
+    /// Digest of the arguments it ran with.
+    pub args_sha256: Sha256,
     /// Whether the tool succeeded.
     pub ok: bool,
     /// What it answered, possibly cut.
@@ -244,6 +246,7 @@ fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Message, Refu
             id,
             session_id,
             tool,
+            args_sha256,
             ok,
             output,
             output_bytes,
@@ -252,6 +255,7 @@ fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Message, Refu
             let report = CallReport {
                 id: id.clone(),
                 tool,
+                args_sha256,
                 ok,
                 output,
                 output_bytes,

@@ -18,8 +18,15 @@ impl Governor {
     /// # Errors
     /// Why there is no outcome; the call did not run, or its result is not recorded.
     pub fn run_call(&self, call: &ToolCall, effect: &Effect<'_>) -> Result<Outcome, String> {
-        let replay = self.ledger.ask(&call.id).err();
-        let outcome = mediate(self, call, replay.clone(), effect).map_err(|broken| broken.0);
+        let changed = (self.terms.gate_unchanged)().err();
+        if let Some(why) = &changed {
+            // Whoever asks may be another than the hook that agp set up.
+            self.break_off(why.clone());
+        }
+        let args_sha256 = journal::args_sha256(&call.args);
+        let replay = self.ledger.ask(&call.id, args_sha256).err();
+        let outcome = mediate(self, call, args_sha256, changed.or(replay.clone()), effect);
+        let outcome = outcome.map_err(|broken| broken.0);
         match (replay, outcome) {
             (None, outcome) => {
                 let allowed = matches!(outcome, Ok(Outcome::Executed(_) | Outcome::Released(..)));
@@ -70,7 +77,10 @@ impl Gate for Governor {
     }
 
     fn report(&self, report: CallReport, _peer: Peer) -> Result<(), String> {
-        match self.ledger.report(&report.id, report.ok) {
+        match self
+            .ledger
+            .report(&report.id, report.ok, report.args_sha256)
+        {
             Standing::Allowed => {
                 let digest = journal::sha256(report.output.as_bytes());
                 let draft = events::result(self.session().as_str(), &report, digest);

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::contracts::ids::MessageId;
+use crate::contracts::ids::{MessageId, Sha256};
 use crate::contracts::limits;
 
 /// How many calls there were and what became of them.
@@ -45,7 +45,8 @@ pub(super) enum Standing {
 
 #[derive(Default)]
 struct Calls {
-    stages: HashMap<MessageId, Stage>,
+    /// Each id's stage, and the digest of the arguments that were asked about.
+    stages: HashMap<MessageId, (Stage, Sha256)>,
     /// Allowed calls whose result the witness has seen: each decision covers one.
     returned: HashSet<MessageId>,
     /// Calls under an id that was used before.
@@ -68,7 +69,7 @@ impl Ledger {
     }
 
     /// Remembers an id; an id that was seen before is a replay.
-    pub(super) fn ask(&self, id: &MessageId) -> Result<(), String> {
+    pub(super) fn ask(&self, id: &MessageId, args: Sha256) -> Result<(), String> {
         let mut calls = self.calls();
         if calls.stages.contains_key(id) {
             return Err("this call's id was used before".into());
@@ -79,7 +80,7 @@ impl Ledger {
                 limits::CALLS_PER_SESSION
             ));
         }
-        calls.stages.insert(id.clone(), Stage::Asked);
+        calls.stages.insert(id.clone(), (Stage::Asked, args));
         Ok(())
     }
 
@@ -96,7 +97,9 @@ impl Ledger {
         } else {
             Stage::Denied
         };
-        calls.stages.insert(id.clone(), stage);
+        if let Some((of_id, _)) = calls.stages.get_mut(id) {
+            *of_id = stage;
+        }
     }
 
     /// Counts a replay, and says how many there were; what became of the first call under its id
@@ -109,10 +112,14 @@ impl Ledger {
         calls.replays
     }
 
-    /// Takes a report in: whether the call may have run at all.
-    pub(super) fn report(&self, id: &MessageId, ok: bool) -> Standing {
+    /// Takes a report in: whether the call may have run at all, and with these arguments.
+    pub(super) fn report(&self, id: &MessageId, ok: bool, args: Sha256) -> Standing {
         let mut calls = self.calls();
-        let standing = match calls.stages.get(id) {
+        let (stage, decided) = calls.stages.get(id).copied().unzip();
+        let standing = match stage {
+            Some(Stage::Allowed) if decided != Some(args) => {
+                Standing::Bypassed("ran with other arguments than were decided")
+            }
             Some(Stage::Allowed) => Standing::Allowed,
             Some(Stage::Reported) => Standing::Repeated,
             // A harness may report that a call it was denied has failed: it did not run.
@@ -123,7 +130,7 @@ impl Ledger {
         };
         match standing {
             Standing::Allowed => {
-                calls.stages.insert(id.clone(), Stage::Reported);
+                calls.stages.insert(id.clone(), (Stage::Reported, args));
             }
             Standing::Bypassed(_) => calls.census.bypassed += 1,
             Standing::Repeated | Standing::DeniedAndFailed => {}
@@ -142,7 +149,8 @@ impl Ledger {
     pub(super) fn returned(&self, id: &str, ran: bool) -> Option<&'static str> {
         let mut calls = self.calls();
         let id = MessageId::new(id).ok();
-        let stage = id.as_ref().and_then(|id| calls.stages.get(id).copied());
+        let stage = id.as_ref().and_then(|id| calls.stages.get(id));
+        let stage = stage.map(|(stage, _)| *stage);
         if !ran {
             if stage.is_none() {
                 // The harness's own checks come before its hook: nothing was there to decide.
@@ -170,35 +178,46 @@ impl Ledger {
 mod tests {
     use super::*;
 
+    const ARGS: Sha256 = Sha256([1; 32]);
+
     #[test]
     fn a_report_stands_or_falls_with_the_decision_before_it() {
         let ledger = Ledger::default();
         let id = |text: &str| MessageId::new(text).unwrap();
         assert!(matches!(
-            ledger.report(&id("never"), true),
+            ledger.report(&id("never"), true, ARGS),
             Standing::Bypassed(_)
         ));
-        ledger.ask(&id("a")).unwrap();
-        assert!(ledger.ask(&id("a")).is_err());
+        ledger.ask(&id("a"), ARGS).unwrap();
+        assert!(ledger.ask(&id("a"), ARGS).is_err());
         assert!(matches!(
-            ledger.report(&id("a"), true),
+            ledger.report(&id("a"), true, ARGS),
             Standing::Bypassed(_)
         ));
         ledger.decide(&id("a"), true);
-        assert_eq!(ledger.report(&id("a"), true), Standing::Allowed);
-        assert_eq!(ledger.report(&id("a"), true), Standing::Repeated);
-        ledger.ask(&id("b")).unwrap();
+        assert_eq!(ledger.report(&id("a"), true, ARGS), Standing::Allowed);
+        assert_eq!(ledger.report(&id("a"), true, ARGS), Standing::Repeated);
+        ledger.ask(&id("b"), ARGS).unwrap();
         ledger.decide(&id("b"), false);
-        assert_eq!(ledger.report(&id("b"), false), Standing::DeniedAndFailed);
+        assert_eq!(
+            ledger.report(&id("b"), false, ARGS),
+            Standing::DeniedAndFailed
+        );
         assert!(matches!(
-            ledger.report(&id("b"), true),
+            ledger.report(&id("b"), true, ARGS),
             Standing::Bypassed(_)
         ));
+        ledger.ask(&id("c"), ARGS).unwrap();
+        ledger.decide(&id("c"), true);
+        assert!(matches!(
+            ledger.report(&id("c"), true, Sha256([2; 32])),
+            Standing::Bypassed("ran with other arguments than were decided")
+        ));
         let census = Census {
-            decided: 2,
-            allowed: 1,
+            decided: 3,
+            allowed: 2,
             denied: 1,
-            bypassed: 3,
+            bypassed: 4,
             seen: 0,
         };
         assert_eq!(ledger.census(), census);
@@ -210,7 +229,7 @@ mod tests {
         let id = |text: &str| MessageId::new(text).unwrap();
         let attempt = |text: &str, allowed: bool| {
             ledger.attempted();
-            ledger.ask(&id(text)).unwrap();
+            ledger.ask(&id(text), ARGS).unwrap();
             ledger.decide(&id(text), allowed);
         };
         attempt("a", true);

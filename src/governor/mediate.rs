@@ -6,7 +6,7 @@ use crate::contracts::ids::Sha256;
 use crate::contracts::sandbox::{Execution, Sandbox};
 use crate::contracts::verdict::{Decision, Verdict};
 use crate::gateway::server::Peer;
-use crate::journal::{self, Permit};
+use crate::journal::Permit;
 
 use super::events::CallEvents;
 use super::session::{Broken, Governor, Notice};
@@ -32,7 +32,7 @@ pub enum Outcome {
 }
 
 /// Decides a call and sees it through: policy, where needed a human, the journal, and only then
-/// the effect. `replay` says why the call's id cannot be decided about, if that is so.
+/// the effect. `args_sha256` is the digest of the call's arguments; `refused` says why no rule may decide about it, if that is so.
 ///
 /// # Errors
 /// [`Broken`] when a decision or result could not be recorded: the session is over, and the call
@@ -40,10 +40,10 @@ pub enum Outcome {
 pub fn mediate(
     governor: &Governor,
     call: &ToolCall,
-    replay: Option<String>,
+    args_sha256: Sha256,
+    refused: Option<String>,
     effect: &Effect<'_>,
 ) -> Result<Outcome, Broken> {
-    let args_sha256 = journal::args_sha256(&call.args);
     let refusal = governor.refusal(call);
     let withheld = refusal.is_some();
     let (events, verdict) = match refusal {
@@ -52,7 +52,7 @@ pub fn mediate(
             (CallEvents::withheld(call, id, args_sha256), refusal)
         }
         None => {
-            let verdict = replay.map_or_else(|| governor.policy_verdict(call), Verdict::refused);
+            let verdict = refused.map_or_else(|| governor.policy_verdict(call), Verdict::refused);
             (CallEvents::new(call, args_sha256), verdict)
         }
     };

@@ -63,6 +63,10 @@ pub struct Terms {
     pub approval_deadline: Duration,
     /// Whether an argument names one of agp's own files: its key, policy or journal.
     pub own_file: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    /// Whether the harness still calls the hook that agp set up; if not, why that is thought.
+    pub gate_unchanged: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// Whether what the harness is seen to do is held against what was decided.
+    pub watched: bool,
     /// Where the operator looks on.
     pub notices: Box<dyn Fn(&Notice<'_>) + Send + Sync>,
     /// Told when governance breaks; the session must then end.
@@ -74,7 +78,7 @@ const WARNINGS: u32 = 20;
 
 /// A session's governor. Shared by its call workers.
 pub struct Governor {
-    terms: Terms,
+    pub(super) terms: Terms,
     pub(super) ledger: Ledger,
     warnings: AtomicU32,
     /// Whether the harness's own output has been seen to begin.
@@ -110,6 +114,9 @@ impl Governor {
         payload.insert("allowed".into(), json!(census.allowed));
         payload.insert("denied".into(), json!(census.denied));
         payload.insert("bypassed".into(), json!(census.bypassed));
+        if !self.terms.watched {
+            payload.insert("witness".into(), json!("none"));
+        }
         payload
     }
 

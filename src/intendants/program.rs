@@ -3,7 +3,7 @@
 use std::env;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -122,5 +122,81 @@ pub fn bridge_program() -> io::Result<PathBuf> {
     Ok(if is_program(&beside) { beside } else { own })
 }
 
+/// A program's file as it was when the session began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pinned {
+    path: PathBuf,
+    stamp: Stamp,
+}
+
+/// Device, inode, size and time of the last change of a file, of its name or of its rights.
+type Stamp = (u64, u64, u64, (i64, i64));
+
+impl Pinned {
+    /// Remembers the file at `path`.
+    ///
+    /// # Errors
+    /// What looking at it gives.
+    pub fn of(path: PathBuf) -> io::Result<Self> {
+        let stamp = stamp(&path)?;
+        Ok(Self { path, stamp })
+    }
+
+    /// Whether it is the same file still: not replaced, not written to, not moved away and back.
+    ///
+    /// # Errors
+    /// What is thought to have happened to it.
+    pub fn check(&self) -> Result<(), String> {
+        let path = self.path.display();
+        match stamp(&self.path) {
+            Ok(now) if now == self.stamp => Ok(()),
+            Ok(_) => Err(format!(
+                "{path}, which answers the hooks, was changed or replaced"
+            )),
+            Err(error) => Err(format!("{path}, which answers the hooks: {error}")),
+        }
+    }
+}
+
+fn stamp(path: &Path) -> io::Result<Stamp> {
+    let found = path.symlink_metadata()?;
+    let changed = (found.ctime(), found.ctime_nsec());
+    Ok((found.dev(), found.ino(), found.len(), changed))
+}
+
 #[cfg(test)]
-mod tests {}
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_program_that_is_touched_in_any_way_is_another() {
+        let directory = env::temp_dir().join(format!("agp-pinned-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let (path, aside) = (directory.join("program"), directory.join("aside"));
+        let pin = || {
+            fs::write(&path, "one").unwrap();
+            let pinned = Pinned::of(path.clone()).unwrap();
+            pinned.check().unwrap();
+            // A file's times move in steps of the kernel's clock.
+            std::thread::sleep(Duration::from_millis(20));
+            pinned
+        };
+
+        let pinned = pin();
+        fs::write(&path, "two").unwrap();
+        assert!(pinned.check().is_err(), "written to");
+
+        let pinned = pin();
+        fs::rename(&path, &aside).unwrap();
+        assert!(pinned.check().is_err(), "moved away");
+        fs::rename(&aside, &path).unwrap();
+        assert!(pinned.check().is_err(), "moved away and back");
+
+        let pinned = pin();
+        fs::copy(&path, &aside).unwrap();
+        fs::rename(&aside, &path).unwrap();
+        assert!(pinned.check().is_err(), "replaced by its copy");
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}
