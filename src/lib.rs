@@ -22,5 +22,7 @@ pub mod gateway;
 pub mod intendants;
 #[cfg(feature = "agp")]
 pub mod sandbox;
+#[cfg(feature = "agp")]
+pub mod tools;
 
 pub mod cli;

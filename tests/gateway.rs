@@ -29,7 +29,7 @@ use agp::contracts::message::Message;
 use agp::contracts::verdict::{Decision, Verdict};
 use agp::gateway::client::{self, AskError};
 use agp::gateway::frame::{self, FrameError};
-use agp::gateway::server::{CallReport, Gate, Peer, Server};
+use agp::gateway::server::{CallReport, Decided, Gate, Peer, Server};
 use model::{Call, ModelDouble, Turn};
 use serde_json::{Map, Value, json};
 use session::{World, claude, python, say_skipped, wait_for};
@@ -75,7 +75,7 @@ impl Gate for AllowAll {
         &self.session
     }
 
-    fn request(&self, call: ToolCall, peer: Peer) -> Result<Verdict, String> {
+    fn request(&self, call: ToolCall, peer: Peer) -> Result<Decided, String> {
         assert_eq!(peer.pid, i32::try_from(std::process::id()).unwrap());
         let holds = call.tool == "Hold";
         {
@@ -90,7 +90,7 @@ impl Gate for AllowAll {
             let guard = released.lock().unwrap();
             drop(changed.wait_while(guard, |released| !*released).unwrap());
         }
-        Ok(verdict(Decision::Allow))
+        Ok(Decided::Verdict(verdict(Decision::Allow)))
     }
 
     fn report(&self, report: CallReport, _peer: Peer) -> Result<(), String> {

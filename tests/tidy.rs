@@ -19,6 +19,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("intendants", &["contracts", "bridge"]),
     ("channels", &["contracts"]),
     ("sandbox", &["contracts"]),
+    ("tools", &[]),
     ("governor", &["contracts", "gateway", "journal", "policy"]),
 ];
 

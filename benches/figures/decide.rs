@@ -89,6 +89,7 @@ fn on_memory_disk(stock: &Stock, policy: Policy, screen: Arc<Screen>) -> Fallibl
         own_file: Box::new(|_| false),
         gate_unchanged: Box::new(|| Ok(())),
         watched: true,
+        sandbox: None,
         notices: Box::new(|_| {}),
         broken: Box::new(|broken| crate::complain(&format!("bench: {broken}"))),
     });

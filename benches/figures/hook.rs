@@ -52,6 +52,7 @@ pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
         own_file: Box::new(|_| false),
         gate_unchanged: Box::new(|| Ok(())),
         watched: true,
+        sandbox: None,
         notices: Box::new(|_| {}),
         broken: Box::new(|broken| crate::complain(&format!("bench: {broken}"))),
     }));

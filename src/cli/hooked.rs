@@ -2,13 +2,16 @@
 //! `agp-bridge` has only these; `agp` has them too.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::bridge::{hook, leash};
+use serde_json::Value;
+
+use crate::bridge::{hook, leash, mcp};
 use crate::contracts::ids::SessionId;
-use crate::contracts::limits;
+use crate::contracts::{limits, strict_json};
+use crate::tools;
 
 use super::report::{complain, exit};
 
@@ -18,6 +21,8 @@ pub fn main(arguments: &[OsString]) -> Option<u8> {
     let (command, rest) = arguments.split_first()?;
     match command.to_str()? {
         "bridge" => Some(bridge(rest)),
+        "mcp" => Some(mcp(rest)),
+        "tool" => Some(tool(rest)),
         "leash" => Some(leash_command(rest)),
         "leashed" => Some(leashed(rest)),
         _ => None,
@@ -48,6 +53,57 @@ fn bridge(arguments: &[OsString]) -> u8 {
             hook::BLOCKED
         }
     }
+}
+
+/// The MCP server of mediated mode, with a hook's arguments.
+fn mcp(arguments: &[OsString]) -> u8 {
+    let asked = match parse(arguments) {
+        Ok(Some(asked)) => asked,
+        other => {
+            let problem = other.err().unwrap_or_default();
+            complain(format_args!(
+                "agp: {problem}; usage: agp mcp --socket PATH [--session ID] [--deadline SECONDS]"
+            ));
+            return exit::USAGE;
+        }
+    };
+    let link = hook::Link {
+        socket: &asked.socket,
+        session: &asked.session,
+        within: asked.within,
+    };
+    match mcp::serve(&link, io::stdin().lock(), io::stdout()) {
+        Ok(()) => 0,
+        Err(error) => {
+            complain(format_args!("agp: the tools' server: {error}"));
+            exit::REFUSED
+        }
+    }
+}
+
+/// One tool, run where this process stands: in the session's sandbox.
+fn tool(arguments: &[OsString]) -> u8 {
+    let [name] = arguments else {
+        complain("usage: agp tool NAME, with its arguments as JSON on standard input");
+        return exit::USAGE;
+    };
+    let mut text = Vec::new();
+    let bound = limits::FRAME_BYTES as u64;
+    let read = io::stdin().lock().take(bound + 1).read_to_end(&mut text);
+    let args = match read.map(|_| strict_json::from_slice(&text)) {
+        Ok(Ok(Value::Object(args))) if text.len() as u64 <= bound => args,
+        _ => {
+            complain("agp: the tool's arguments are no JSON object");
+            return exit::USAGE;
+        }
+    };
+    let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    let answer = tools::run(&name.to_string_lossy(), args, &directory);
+    let mut out = io::stdout().lock();
+    let said = out
+        .write_all(answer.text.as_bytes())
+        .and_then(|()| out.flush());
+    u8::from(!answer.ok || said.is_err())
 }
 
 struct Bridge {

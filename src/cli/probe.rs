@@ -150,6 +150,7 @@ impl<'a> Trial<'a> {
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),
             watched: asked.witness,
+            sandbox: None,
             notices: Box::new(|_| {}),
             broken: remember(&broken, &stop),
         }));

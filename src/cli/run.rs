@@ -128,6 +128,7 @@ fn governed(
         gate_unchanged: gate_unchanged(asked)
             .map_err(|error| refuse(Failure::refused(error, "agp doctor --check harness")))?,
         watched: asked.witness,
+        sandbox: None,
         notices: notices(asked, terminal),
         broken: broken_to(&events, &stop),
         policy: policy.clone(),

@@ -47,6 +47,10 @@ pub const HOOK_INPUT_BYTES: usize = 64 << 20;
 /// Bytes of a tool's output that a report carries; the rest is cut and its length kept.
 pub const REPORT_OUTPUT_BYTES: usize = 256 << 10;
 
+/// Bytes of an executed call's output that its result carries to the harness. Escaped, a byte
+/// can take six of the frame's.
+pub const RESULT_OUTPUT_BYTES: usize = 128 << 10;
+
 /// Events one journal batch holds at most: bounds the memory of a group commit.
 pub const BATCH_EVENTS: usize = 128;
 
@@ -101,6 +105,7 @@ pub const VERIFY_CHUNK_BYTES: usize = 256 << 10;
 pub const SECRET_BYTES_MIN: usize = 8;
 
 const _: () = assert!(REPORT_OUTPUT_BYTES * 2 < FRAME_BYTES);
+const _: () = assert!(RESULT_OUTPUT_BYTES * 6 < FRAME_BYTES);
 const _: () = assert!(JOURNALED_ARGS_BYTES * 4 < LINE_BYTES);
 const _: () = assert!(VERIFY_CHUNK_BYTES <= LINE_BYTES);
 const _: () = assert!(BATCH_EVENTS >= CALLS_IN_FLIGHT);

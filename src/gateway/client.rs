@@ -65,6 +65,46 @@ pub fn ask(socket: &Path, request: &Message, within: Duration) -> Result<Verdict
     }
 }
 
+/// What became of a call that agp was asked to run.
+#[derive(Debug)]
+pub enum Reply {
+    /// agp ran it.
+    Done {
+        /// Whether the tool succeeded.
+        ok: bool,
+        /// For the model.
+        output: String,
+    },
+    /// It did not run.
+    Denied(Verdict),
+}
+
+/// Asks for a call to be run by agp, and waits for its result.
+///
+/// # Errors
+/// [`AskError`]; whether the call ran is then for the journal to say.
+pub fn call(socket: &Path, request: &Message, within: Duration) -> Result<Reply, AskError> {
+    let Message::ToolCallRequest { id, session_id, .. } = request else {
+        return Err(AskError::Mismatched);
+    };
+    match exchange(socket, request, within)? {
+        Message::ToolCallResult {
+            id: answered,
+            session_id: session,
+            ok,
+            output,
+        } if answered == *id && session == *session_id => Ok(Reply::Done { ok, output }),
+        Message::PolicyVerdict {
+            id: answered,
+            session_id: session,
+            verdict,
+        } if answered == *id && session == *session_id && verdict.decision == Decision::Deny => {
+            Ok(Reply::Denied(verdict))
+        }
+        _ => Err(AskError::Mismatched),
+    }
+}
+
 /// Reports how a call has ended, and waits until that is recorded.
 ///
 /// # Errors

@@ -47,16 +47,31 @@ pub struct CallReport {
     pub output_bytes: u64,
 }
 
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decided {
+    /// The harness may run the call itself, or nobody may.
+    Verdict(Verdict),
+    /// agp ran it.
+    Executed {
+        /// Whether the tool succeeded.
+        ok: bool,
+        /// What it answered; cut to [`limits::RESULT_OUTPUT_BYTES`] on the wire.
+        output: String,
+    },
+}
+
 /// What stands behind the gateway.
 pub trait Gate: Send + Sync {
     /// The session whose calls are answered.
     fn session(&self) -> &SessionId;
 
-    /// Decides a call; returns once the decision is durable.
+    /// Decides a call, and runs it where that is agp's to do; returns once what is answered is
+    /// durable.
     ///
     /// # Errors
-    /// Why there is no verdict; the call is refused.
-    fn request(&self, call: ToolCall, peer: Peer) -> Result<Verdict, String>;
+    /// Why there is no answer; the call is refused.
+    fn request(&self, call: ToolCall, peer: Peer) -> Result<Decided, String>;
 
     /// Records how a call has ended.
     ///
@@ -234,10 +249,16 @@ fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Message, Refu
                 actor,
             };
             match gate.request(call, peer) {
-                Ok(verdict) => Ok(Message::PolicyVerdict {
+                Ok(Decided::Verdict(verdict)) => Ok(Message::PolicyVerdict {
                     id,
                     session_id,
                     verdict,
+                }),
+                Ok(Decided::Executed { ok, output }) => Ok(Message::ToolCallResult {
+                    id,
+                    session_id,
+                    ok,
+                    output: cut(output),
                 }),
                 Err(problem) => Err((Some(id), Some(session_id), problem)),
             }
@@ -271,6 +292,17 @@ fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Message, Refu
             Err((None, None, problem.into()))
         }
     }
+}
+
+/// Cuts an output in the middle of which nobody reads: a model is told how much is missing.
+fn cut(mut output: String) -> String {
+    if output.len() > limits::RESULT_OUTPUT_BYTES {
+        let end = output.floor_char_boundary(limits::RESULT_OUTPUT_BYTES);
+        let missing = output.len() - end;
+        output.truncate(end);
+        output += &format!("\n[{missing} more bytes are not shown]");
+    }
+    output
 }
 
 fn check_session(

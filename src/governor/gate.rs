@@ -3,8 +3,7 @@
 use crate::contracts::call::ToolCall;
 use crate::contracts::ids::SessionId;
 use crate::contracts::limits;
-use crate::contracts::verdict::Verdict;
-use crate::gateway::server::{CallReport, Gate, Peer};
+use crate::gateway::server::{CallReport, Decided, Gate, Peer};
 use crate::journal;
 
 use super::events::{self, WITHHELD};
@@ -64,16 +63,23 @@ impl Gate for Governor {
         self.session_id()
     }
 
-    fn request(&self, call: ToolCall, peer: Peer) -> Result<Verdict, String> {
-        match self.run_call(&call, &Effect::Release(peer))? {
-            Outcome::Denied(verdict) => Ok(verdict),
+    fn request(&self, call: ToolCall, peer: Peer) -> Result<Decided, String> {
+        let effect = match &self.terms.sandbox {
+            Some(sandbox) => Effect::Execute(sandbox.as_ref()),
+            None => Effect::Release(peer),
+        };
+        Ok(match self.run_call(&call, &effect)? {
+            Outcome::Denied(verdict) => Decided::Verdict(verdict),
             Outcome::Released(verdict, permit) => {
                 // The one place where a permit is spent on words instead of an execution.
                 drop(permit);
-                Ok(verdict)
+                Decided::Verdict(verdict)
             }
-            Outcome::Executed(_) => Err("the call was executed elsewhere".into()),
-        }
+            Outcome::Executed(execution) => Decided::Executed {
+                ok: execution.exit_code == Some(0),
+                output: execution.output,
+            },
+        })
     }
 
     fn report(&self, report: CallReport, _peer: Peer) -> Result<(), String> {

@@ -11,11 +11,11 @@ use crate::contracts::call::ToolCall;
 use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::{MessageId, SessionId};
-use crate::contracts::sandbox::{Execution, SandboxError};
+use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
 use crate::contracts::verdict::Verdict;
 use crate::contracts::{limits, strict_json};
 use crate::journal::redact::Screen;
-use crate::journal::{Handle, Receipt};
+use crate::journal::{Handle, Permit, Receipt};
 use crate::policy::Policy;
 
 use super::events::WITHHELD;
@@ -67,6 +67,9 @@ pub struct Terms {
     pub gate_unchanged: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// Whether what the harness is seen to do is held against what was decided.
     pub watched: bool,
+    /// Where agp runs the calls that come through the gateway; `None` where the harness runs its
+    /// own.
+    pub sandbox: Option<Box<dyn Sandbox<Permit>>>,
     /// Where the operator looks on.
     pub notices: Box<dyn Fn(&Notice<'_>) + Send + Sync>,
     /// Told when governance breaks; the session must then end.

@@ -1,0 +1,247 @@
+//! The MCP server of mediated mode: a pipe from the harness's standard input to the gateway. It
+//! offers agp's tools, sends each call to the governor, and hands the result back; it runs nothing
+//! itself (Model Context Protocol 2025-06-18, stdio transport: JSON-RPC 2.0, one object a line).
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::{Map, Value, json};
+
+use crate::contracts::call::Actor;
+use crate::contracts::ids::MessageId;
+use crate::contracts::limits;
+use crate::contracts::message::Message;
+use crate::contracts::strict_json;
+use crate::gateway::client::{self, Reply};
+
+use super::hook::Link;
+use super::offered;
+
+/// Protocol version answered to a client that names none.
+const PROTOCOL: &str = "2025-06-18";
+
+// JSON-RPC 2.0, section 5.1.
+const PARSE_ERROR: i64 = -32700;
+const INVALID_REQUEST: i64 = -32600;
+const METHOD_NOT_FOUND: i64 = -32601;
+const INVALID_PARAMS: i64 = -32602;
+
+/// Serves until the input ends; the calls under way are then answered to nobody.
+///
+/// # Errors
+/// What reading the input gives.
+pub fn serve(
+    link: &Link<'_>,
+    input: impl Read,
+    output: impl Write + Send + 'static,
+) -> io::Result<()> {
+    let output: Output = Arc::new(Mutex::new(Box::new(output)));
+    let in_flight = Arc::new(AtomicUsize::new(0));
+    let mut input = BufReader::new(input);
+    let mut count = 0_u64;
+    loop {
+        let mut line = Vec::new();
+        let bound = limits::FRAME_BYTES as u64 + 1;
+        let got = (&mut input).take(bound).read_until(b'\n', &mut line)?;
+        if got == 0 {
+            return Ok(());
+        }
+        if line.len() > limits::FRAME_BYTES {
+            // Where the line ends is not known any more.
+            say(
+                &output,
+                &error(&Value::Null, PARSE_ERROR, "a message is longer than 1 MiB"),
+            );
+            return Ok(());
+        }
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let Ok(Value::Object(request)) = strict_json::from_slice(&line) else {
+            say(
+                &output,
+                &error(&Value::Null, PARSE_ERROR, "not a strict JSON object"),
+            );
+            continue;
+        };
+        count += 1;
+        match Asked::of(request, count) {
+            Asked::Nothing => {}
+            Asked::Answer(answer) => say(&output, &answer),
+            Asked::Call(call) => {
+                if in_flight.fetch_add(1, Ordering::SeqCst) >= limits::CALLS_IN_FLIGHT {
+                    in_flight.fetch_sub(1, Ordering::SeqCst);
+                    say(
+                        &output,
+                        &call.result(false, "too many calls are already waiting"),
+                    );
+                    continue;
+                }
+                let (output, in_flight) = (Arc::clone(&output), Arc::clone(&in_flight));
+                let link = OwnedLink::of(link);
+                let worker = thread::Builder::new().name("call".into()).spawn(move || {
+                    let answer = call.make(&link.borrow());
+                    in_flight.fetch_sub(1, Ordering::SeqCst);
+                    say(&output, &answer);
+                });
+                // A worker that cannot be started never answers: the call did not happen.
+                drop(worker);
+            }
+        }
+    }
+}
+
+type Output = Arc<Mutex<Box<dyn Write + Send>>>;
+
+fn say(output: &Output, answer: &Value) {
+    if let Ok(mut output) = output.lock() {
+        // A harness that is gone takes no answer.
+        let _ = writeln!(output, "{answer}").and_then(|()| output.flush());
+    }
+}
+
+/// A [`Link`] of a worker's own.
+struct OwnedLink {
+    socket: std::path::PathBuf,
+    session: crate::contracts::ids::SessionId,
+    within: std::time::Duration,
+}
+
+impl OwnedLink {
+    fn of(link: &Link<'_>) -> Self {
+        Self {
+            socket: link.socket.to_owned(),
+            session: link.session.clone(),
+            within: link.within,
+        }
+    }
+
+    fn borrow(&self) -> Link<'_> {
+        Link {
+            socket: &self.socket,
+            session: &self.session,
+            within: self.within,
+        }
+    }
+}
+
+/// What a message asks for.
+enum Asked {
+    /// A notification, or an answer to nothing we asked.
+    Nothing,
+    Answer(Value),
+    Call(Call),
+}
+
+impl Asked {
+    fn of(mut request: Map<String, Value>, count: u64) -> Self {
+        let Some(id) = request.remove("id") else {
+            return Self::Nothing;
+        };
+        let Some(Value::String(method)) = request.remove("method") else {
+            return match request.contains_key("result") || request.contains_key("error") {
+                true => Self::Nothing,
+                false => Self::Answer(error(&id, INVALID_REQUEST, "no method")),
+            };
+        };
+        let params = match request.remove("params") {
+            Some(Value::Object(params)) => params,
+            _ => Map::new(),
+        };
+        match method.as_str() {
+            "initialize" => {
+                let version = params.get("protocolVersion").and_then(Value::as_str);
+                Self::Answer(result(
+                    &id,
+                    &json!({
+                        "protocolVersion": version.unwrap_or(PROTOCOL),
+                        "capabilities": {"tools": {}},
+                        "serverInfo": {"name": "agp", "version": env!("CARGO_PKG_VERSION")},
+                    }),
+                ))
+            }
+            "ping" => Self::Answer(result(&id, &json!({}))),
+            "tools/list" => Self::Answer(result(&id, &json!({"tools": offered::tools()}))),
+            "tools/call" => match Call::of(id.clone(), params, count) {
+                Ok(call) => Self::Call(call),
+                Err(problem) => Self::Answer(error(&id, INVALID_PARAMS, &problem)),
+            },
+            _ => Self::Answer(error(&id, METHOD_NOT_FOUND, "no such method")),
+        }
+    }
+}
+
+/// One call of a tool.
+struct Call {
+    /// The request's, for its answer.
+    request: Value,
+    id: MessageId,
+    tool: String,
+    args: Map<String, Value>,
+}
+
+impl Call {
+    fn of(request: Value, mut params: Map<String, Value>, count: u64) -> Result<Self, String> {
+        let Some(Value::String(tool)) = params.remove("name") else {
+            return Err("the call names no tool".into());
+        };
+        if !offered::is_offered(&tool) {
+            return Err(format!("No such tool available: {tool}"));
+        }
+        let args = match params.remove("arguments") {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(args)) => args,
+            Some(_) => return Err("the call's arguments are no object".into()),
+        };
+        // The id under which the harness's own account shows the call.
+        let meta = params.get("_meta");
+        let named = ["claudecode/toolUseId", "callId"].iter().find_map(|name| {
+            let named = meta.and_then(|meta| meta.get(*name));
+            named.and_then(Value::as_str)
+        });
+        let id = match named {
+            Some(named) => MessageId::new(named),
+            None => MessageId::new(format!("mcp-{count}")),
+        };
+        Ok(Self {
+            request,
+            id: id.map_err(|error| format!("the call's id: {error}"))?,
+            tool,
+            args,
+        })
+    }
+
+    fn make(self, link: &Link<'_>) -> Value {
+        let question = Message::ToolCallRequest {
+            id: self.id.clone(),
+            session_id: link.session.clone(),
+            tool: self.tool.clone(),
+            args: self.args.clone(),
+            actor: Actor::ClaudeProcess,
+        };
+        match client::call(link.socket, &question, link.within) {
+            Ok(Reply::Done { ok, output }) => self.result(ok, &output),
+            Ok(Reply::Denied(verdict)) => {
+                self.result(false, &format!("Denied by agp: {}", verdict.reason))
+            }
+            Err(error) => self.result(false, &format!("agp: {error}")),
+        }
+    }
+
+    fn result(&self, ok: bool, text: &str) -> Value {
+        result(
+            &self.request,
+            &json!({"content": [{"type": "text", "text": text}], "isError": !ok}),
+        )
+    }
+}
+
+fn result(id: &Value, result: &Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "result": result})
+}
+
+fn error(id: &Value, code: i64, message: &str) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}})
+}

@@ -1,0 +1,58 @@
+//! `Glob`: files by the pattern of their path.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use globset::GlobBuilder;
+use serde::Deserialize;
+
+use super::{Answer, text, walk};
+
+/// Paths shown.
+const SHOWN: usize = 100;
+/// Paths collected before the newest are chosen.
+const COLLECTED: usize = 100_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    pattern: String,
+    path: Option<String>,
+}
+
+pub(super) fn glob(asked: &Asked, directory: &Path) -> Answer {
+    let root = text::at(directory, asked.path.as_deref().unwrap_or(""));
+    if !root.is_dir() {
+        return Answer::failed(format!("Directory does not exist: {}", root.display()));
+    }
+    let pattern = asked.pattern.strip_prefix("./").unwrap_or(&asked.pattern);
+    let glob = GlobBuilder::new(pattern).literal_separator(true).build();
+    let matcher = match glob {
+        Ok(glob) => glob.compile_matcher(),
+        Err(error) => return Answer::failed(format!("Invalid glob pattern: {error}")),
+    };
+    let mut found: Vec<PathBuf> = Vec::new();
+    walk::files(&root, &mut |path| {
+        let below = path.strip_prefix(&root).unwrap_or(path);
+        if matcher.is_match(below) || matcher.is_match(path) {
+            found.push(path.to_owned());
+        }
+        if found.len() < COLLECTED {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    });
+    if found.is_empty() {
+        return Answer::done("No files found");
+    }
+    walk::newest_first(&mut found);
+    let shown = found.iter().take(SHOWN);
+    let mut lines: Vec<String> = shown.map(|path| path.display().to_string()).collect();
+    if found.len() > SHOWN {
+        lines.push(
+            "(Results are truncated. Consider using a more specific path or pattern.)".into(),
+        );
+    }
+    Answer::done(lines.join("\n"))
+}

@@ -1,0 +1,82 @@
+//! What `.gitignore` files leave out, as far as a search needs it: later lines and deeper files
+//! win, `!` takes back, a slash anchors, a slash at the end means directories.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use globset::{GlobBuilder, GlobMatcher};
+
+/// Bytes of a `.gitignore` that are read.
+const FILE_BYTES: usize = 1 << 20;
+
+/// The rules that hold in one directory, those of the directories above first.
+#[derive(Clone, Default)]
+pub(super) struct Ignored {
+    rules: Vec<Rule>,
+}
+
+#[derive(Clone)]
+struct Rule {
+    /// The directory of the file that says so.
+    base: PathBuf,
+    glob: GlobMatcher,
+    anchored: bool,
+    directories: bool,
+    takes_back: bool,
+}
+
+impl Ignored {
+    /// These rules and those of the `.gitignore` in `directory`.
+    pub(super) fn and_of(&self, directory: &Path) -> Self {
+        let mut all = self.clone();
+        let text = fs::read(directory.join(".gitignore")).unwrap_or_default();
+        if text.len() <= FILE_BYTES {
+            let text = String::from_utf8_lossy(&text);
+            let rules = text.lines().filter_map(|line| rule(directory, line));
+            all.rules.extend(rules);
+        }
+        all
+    }
+
+    /// Whether an entry is left out.
+    pub(super) fn covers(&self, path: &Path, is_directory: bool) -> bool {
+        let deciding = self.rules.iter().rev().find(|rule| {
+            (is_directory || !rule.directories)
+                && if rule.anchored {
+                    path.strip_prefix(&rule.base)
+                        .is_ok_and(|below| rule.glob.is_match(below))
+                } else {
+                    path.file_name()
+                        .is_some_and(|name| rule.glob.is_match(Path::new(name)))
+                }
+        });
+        deciding.is_some_and(|rule| !rule.takes_back)
+    }
+}
+
+fn rule(base: &Path, line: &str) -> Option<Rule> {
+    let line = line.trim_end();
+    if line.is_empty() || line.starts_with('#') {
+        return None;
+    }
+    let (takes_back, line) = line
+        .strip_prefix('!')
+        .map_or((false, line), |rest| (true, rest));
+    let (directories, line) = line
+        .strip_suffix('/')
+        .map_or((false, line), |rest| (true, rest));
+    let anchored = line.contains('/');
+    let line = line.strip_prefix('/').unwrap_or(line);
+    let glob = GlobBuilder::new(line)
+        .literal_separator(true)
+        .backslash_escape(true)
+        .build()
+        .ok()?;
+    Some(Rule {
+        base: base.to_owned(),
+        glob: glob.compile_matcher(),
+        anchored,
+        directories,
+        takes_back,
+    })
+}

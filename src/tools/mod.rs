@@ -1,0 +1,270 @@
+//! The tools that agp offers a harness in mediated mode. They run inside the session's sandbox,
+//! one process a call, and answer in the words a model knows from its harness's own tools
+//! (measured on Claude Code 2.1.330).
+//!
+//! Paths are the sandbox's to guard: a tool tries what it is asked, and the kernel refuses.
+
+mod edit;
+mod glob;
+mod grep;
+mod ignore;
+mod read;
+mod text;
+mod walk;
+mod write;
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// What a tool answers its model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether the tool did what it was asked.
+    pub ok: bool,
+    /// For the model.
+    pub text: String,
+}
+
+impl Answer {
+    fn done(text: impl Into<String>) -> Self {
+        Self {
+            ok: true,
+            text: text.into(),
+        }
+    }
+
+    fn failed(text: impl Into<String>) -> Self {
+        Self {
+            ok: false,
+            text: text.into(),
+        }
+    }
+}
+
+/// The tools that are run here; a shell command is a process of its own.
+pub const NAMES: [&str; 6] = ["Read", "Write", "Edit", "MultiEdit", "Glob", "Grep"];
+
+/// Runs a tool with its arguments, relative paths starting at `directory`.
+#[must_use]
+pub fn run(tool: &str, args: Map<String, Value>, directory: &Path) -> Answer {
+    let answer = match tool {
+        "Read" => arguments(args).map(|asked| read::read(&asked, directory)),
+        "Write" => arguments(args).map(|asked| write::write(&asked, directory)),
+        "Edit" => arguments(args).map(|asked| edit::edit(&asked, directory)),
+        "MultiEdit" => arguments(args).map(|asked| edit::multi_edit(&asked, directory)),
+        "Glob" => arguments(args).map(|asked| glob::glob(&asked, directory)),
+        "Grep" => arguments(args).map(|asked| grep::grep(&asked, directory)),
+        _ => Err(format!("No such tool available: {tool}")),
+    };
+    answer.unwrap_or_else(Answer::failed)
+}
+
+fn arguments<T: DeserializeOwned>(args: Map<String, Value>) -> Result<T, String> {
+    serde_json::from_value(Value::Object(args))
+        .map_err(|error| format!("InputValidationError: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::fs;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    struct Repo(PathBuf);
+
+    impl Repo {
+        fn with(files: &[(&str, &str)]) -> Self {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("agp-tools-{}-{number}", std::process::id());
+            let repo = Self(std::env::temp_dir().join(name));
+            fs::create_dir_all(repo.0.join(".git")).unwrap();
+            for (path, content) in files {
+                write::put(&repo.0.join(path), content).unwrap();
+            }
+            repo
+        }
+
+        fn run(&self, tool: &str, args: Value) -> Answer {
+            let Value::Object(args) = args else { panic!() };
+            run(tool, args, &self.0)
+        }
+
+        fn done(&self, tool: &str, args: Value) -> String {
+            let answer = self.run(tool, args);
+            assert!(answer.ok, "{answer:?}");
+            answer.text.replace(self.0.to_str().unwrap(), "R")
+        }
+
+        fn failed(&self, tool: &str, args: Value) -> String {
+            let answer = self.run(tool, args);
+            assert!(!answer.ok, "{answer:?}");
+            answer.text.replace(self.0.to_str().unwrap(), "R")
+        }
+
+        fn get(&self, name: &str) -> String {
+            fs::read_to_string(self.0.join(name)).unwrap()
+        }
+    }
+
+    impl Drop for Repo {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn read_numbers_lines_and_says_what_is_wrong() {
+        let repo = Repo::with(&[("a", "one\ntwo\n"), ("empty", ""), ("bin", "x\0y")]);
+        let read = |args: Value| repo.done("Read", args);
+        assert_eq!(read(json!({"file_path": "a"})), "1\tone\n2\ttwo\n3\t");
+        let part = json!({"file_path": repo.0.join("a"), "offset": 2, "limit": 1});
+        assert_eq!(read(part), "2\ttwo");
+        assert!(read(json!({"file_path": "empty"})).contains("contents are empty"));
+        let beyond = json!({"file_path": "a", "offset": 50});
+        assert!(
+            read(beyond).contains("shorter than the provided offset (50). The file has 3 lines")
+        );
+        let failed = |name: &str| repo.failed("Read", json!({"file_path": name}));
+        assert!(failed("none").starts_with("File does not exist."));
+        assert!(failed(".").starts_with("EISDIR"));
+        assert!(failed("bin").contains("cannot read binary files"));
+        assert!(failed("/dev/zero").contains("not a regular file"));
+        let unknown = repo.failed("Read", json!({"file_path": "a", "lines": 1}));
+        assert!(unknown.contains("unknown field"), "{unknown}");
+    }
+
+    #[test]
+    fn read_is_bounded_and_says_how_to_go_on() {
+        let long: String = (1..=3000).map(|number| format!("{number}\n")).collect();
+        let wide = "x".repeat(1 << 20);
+        let repo = Repo::with(&[("long", &long), ("wide", &wide)]);
+        let text = repo.done("Read", json!({"file_path": "long"}));
+        assert!(
+            text.contains("\n2000\t2000\n"),
+            "{}",
+            &text[text.len() - 200..]
+        );
+        assert!(text.ends_with("go on with offset 2001.]"));
+        assert!(repo.done("Read", json!({"file_path": "wide"})).len() < 3000);
+    }
+
+    #[test]
+    fn write_and_edit_change_what_they_are_asked_to() {
+        let repo = Repo::with(&[]);
+        let made = repo.done(
+            "Write",
+            json!({"file_path": "d/new", "content": "aa\naa\n"}),
+        );
+        assert_eq!(made, "File created successfully at: R/d/new");
+        let edit = |old: &str, new: &str, all: bool| json!({"file_path": "d/new", "old_string": old, "new_string": new, "replace_all": all});
+        assert!(
+            repo.failed("Edit", edit("zz", "b", false))
+                .starts_with("String to replace not found")
+        );
+        assert!(
+            repo.failed("Edit", edit("aa", "b", false))
+                .starts_with("Found 2 matches")
+        );
+        assert!(
+            repo.failed("Edit", edit("aa", "aa", false))
+                .starts_with("No changes to make")
+        );
+        assert!(
+            repo.failed("Edit", edit("", "b", false))
+                .starts_with("Cannot create new file")
+        );
+        assert_eq!(repo.get("d/new"), "aa\naa\n");
+        assert!(
+            repo.done("Edit", edit("aa", "b", true))
+                .contains("All occurrences")
+        );
+        assert_eq!(repo.get("d/new"), "b\nb\n");
+        let again = repo.done("Write", json!({"file_path": "d/new", "content": "é"}));
+        assert_eq!(again, "The file R/d/new has been updated successfully.");
+        let change = |old: &str, new: &str| json!({"old_string": old, "new_string": new});
+        let many = |edits: Value| json!({"file_path": "d/new", "edits": edits});
+        repo.failed(
+            "MultiEdit",
+            many(json!([change("é", "x"), change("é", "y")])),
+        );
+        assert_eq!(repo.get("d/new"), "é", "all or none");
+        repo.done(
+            "MultiEdit",
+            many(json!([change("é", "x"), change("x", "y")])),
+        );
+        assert_eq!(repo.get("d/new"), "y");
+        fs::write(repo.0.join("latin"), b"caf\xe9").unwrap();
+        let latin = json!({"file_path": "latin", "old_string": "caf", "new_string": "x"});
+        assert!(repo.failed("Edit", latin).contains("not UTF-8"));
+        assert_eq!(fs::read(repo.0.join("latin")).unwrap(), b"caf\xe9");
+    }
+
+    #[test]
+    fn searches_leave_out_what_the_repository_ignores() {
+        let repo = Repo::with(&[
+            (".gitignore", "target/\n*.log\n!keep.log\n/only-here\n"),
+            ("a.rs", "needle one\n"),
+            ("deep/b.rs", "x\nneedle two\ny\nneedle three\nz\n"),
+            ("deep/only-here", "needle\n"),
+            ("only-here", "needle\n"),
+            ("target/c.rs", "needle\n"),
+            ("x.log", "needle\n"),
+            ("keep.log", "needle\n"),
+            (".git/config", "needle\n"),
+            ("bin.rs", "needle\0"),
+        ]);
+        let names = |text: &str| {
+            let mut names: Vec<String> = text.lines().skip(1).map(str::to_owned).collect();
+            names.sort();
+            names.join(" ")
+        };
+        let found = repo.done("Grep", json!({"pattern": "needle"}));
+        assert_eq!(
+            names(&found),
+            "R/a.rs R/deep/b.rs R/deep/only-here R/keep.log"
+        );
+        let rust = repo.done("Grep", json!({"pattern": "needle", "type": "rust"}));
+        assert_eq!(names(&rust), "R/a.rs R/deep/b.rs");
+        let globbed = repo.done("Glob", json!({"pattern": "**/*.rs"}));
+        assert_eq!(globbed.lines().count(), 3, "{globbed}");
+        let below = repo.done("Glob", json!({"pattern": "*.rs", "path": "deep"}));
+        assert_eq!(below, "R/deep/b.rs");
+        assert_eq!(
+            repo.done("Glob", json!({"pattern": "*.none"})),
+            "No files found"
+        );
+    }
+
+    #[test]
+    fn grep_shows_lines_context_and_counts() {
+        let repo = Repo::with(&[("b", "x\nneedle two\ny\nneedle three\nz\nlast\n")]);
+        let grep = |args: Value| repo.done("Grep", args);
+        let lines = json!({"pattern": "NEEDLE", "-i": true, "output_mode": "content"});
+        assert_eq!(grep(lines), "R/b:2:needle two\nR/b:4:needle three");
+        let around = json!({"pattern": "two", "output_mode": "content", "-C": 1, "path": "b"});
+        assert_eq!(grep(around), "R/b-1-x\nR/b:2:needle two\nR/b-3-y");
+        let counted = json!({"pattern": "needle", "output_mode": "count"});
+        assert_eq!(
+            grep(counted),
+            "R/b:2\n\nFound 2 total occurrences across 1 files."
+        );
+        let multi = json!({"pattern": "two.*three", "multiline": true, "output_mode": "content", "-n": false});
+        assert_eq!(grep(multi), "R/b:needle two\nR/b:y\nR/b:needle three");
+        let limited =
+            json!({"pattern": ".", "output_mode": "content", "head_limit": 1, "offset": 1});
+        assert!(grep(limited).starts_with("R/b:2:needle two\n[Showing"));
+        assert_eq!(
+            grep(json!({"pattern": "absent", "output_mode": "content"})),
+            "No matches found"
+        );
+        let bad = repo.failed("Grep", json!({"pattern": "("}));
+        assert!(bad.starts_with("Invalid regular expression"), "{bad}");
+        let huge = repo.failed("Grep", json!({"pattern": "(a{1000}){1000}"}));
+        assert!(huge.starts_with("Invalid regular expression"), "{huge}");
+    }
+}

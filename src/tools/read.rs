@@ -1,0 +1,71 @@
+//! `Read`: a file's lines, numbered.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{Answer, text};
+
+/// Lines shown when no limit is given.
+const LINES: usize = 2000;
+/// Characters of one line that are shown.
+const LINE_CHARS: usize = 2000;
+/// Bytes of one answer.
+const ANSWER_BYTES: usize = 100_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    file_path: String,
+    /// Line to begin at, from 1.
+    #[serde(default)]
+    offset: usize,
+    limit: Option<usize>,
+}
+
+pub(super) fn read(asked: &Asked, directory: &Path) -> Answer {
+    let path = text::at(directory, &asked.file_path);
+    let content = match text::read(&path, directory) {
+        Ok(content) => content,
+        Err(problem) => return Answer::failed(problem),
+    };
+    if content.is_empty() {
+        return reminder("the file exists but the contents are empty.");
+    }
+    let lines: Vec<&str> = content.split('\n').collect();
+    let from = asked.offset.max(1);
+    if from > lines.len() {
+        return reminder(&format!(
+            "the file exists but is shorter than the provided offset ({from}). The file has {} lines.",
+            lines.len()
+        ));
+    }
+    let mut answer = String::new();
+    let shown = lines.iter().enumerate().skip(from - 1);
+    let mut left = asked.limit.unwrap_or(LINES);
+    for (number, line) in shown {
+        if left == 0 || answer.len() > ANSWER_BYTES {
+            if asked.limit.is_none() || left > 0 {
+                answer += &format!(
+                    "\n[Lines {from} to {number} of {} are shown; go on with offset {}.]",
+                    lines.len(),
+                    number + 1
+                );
+            }
+            break;
+        }
+        if !answer.is_empty() {
+            answer.push('\n');
+        }
+        answer += &format!("{}\t", number + 1);
+        answer.extend(line.chars().take(LINE_CHARS));
+        left -= 1;
+    }
+    Answer::done(answer)
+}
+
+fn reminder(what: &str) -> Answer {
+    Answer::done(format!(
+        "<system-reminder>Warning: {what}</system-reminder>"
+    ))
+}

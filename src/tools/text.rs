@@ -1,0 +1,77 @@
+//! Files as text: read whole within a bound, or refused in words a model understands.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Bytes of a file that a tool reads: an editor's worth, far below the sandbox's memory.
+pub(super) const FILE_BYTES: u64 = 32 << 20;
+/// Bytes at a file's beginning among which a NUL tells that it is no text.
+const LOOKED_AT: usize = 8192;
+
+/// A path as a model gives it, from `directory` where it is relative.
+pub(super) fn at(directory: &Path, path: &str) -> PathBuf {
+    directory.join(path)
+}
+
+/// Reads a text file.
+pub(super) fn read(path: &Path, directory: &Path) -> Result<String, String> {
+    let bytes = bytes(path).map_err(|error| failed(path, directory, &error))?;
+    if bytes.iter().take(LOOKED_AT).any(|byte| *byte == 0) {
+        return Err(format!(
+            "This tool cannot read binary files. {} appears to be one.",
+            path.display()
+        ));
+    }
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|bytes| String::from_utf8_lossy(bytes.as_bytes()).into_owned()))
+}
+
+/// Reads a file that will be written back: it must be UTF-8, or writing would change the rest.
+pub(super) fn read_exactly(path: &Path, directory: &Path) -> Result<String, String> {
+    let bytes = bytes(path).map_err(|error| failed(path, directory, &error))?;
+    String::from_utf8(bytes)
+        .map_err(|_| format!("{} is not UTF-8 text; it was not changed", path.display()))
+}
+
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    // A pipe or device would block, or never end.
+    if !path.metadata()?.is_file() {
+        let what = if path.is_dir() {
+            io::ErrorKind::IsADirectory.into()
+        } else {
+            io::Error::other("not a regular file")
+        };
+        return Err(what);
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(FILE_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES {
+        return Err(io::Error::other(format!(
+            "larger than {} MiB; read it in parts with Bash",
+            FILE_BYTES >> 20
+        )));
+    }
+    Ok(bytes)
+}
+
+/// Why a file cannot be read, for a model.
+pub(super) fn failed(path: &Path, directory: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "File does not exist. Note: your current working directory is {}.",
+            directory.display()
+        ),
+        io::ErrorKind::IsADirectory => format!(
+            "EISDIR: illegal operation on a directory, read '{}'",
+            path.display()
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "EACCES: permission denied, '{}' (the sandbox or its rights do not let it)",
+            path.display()
+        ),
+        _ => format!("{}: {error}", path.display()),
+    }
+}
