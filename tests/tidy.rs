@@ -145,6 +145,7 @@ fn only_the_places_that_must_start_processes() {
         "intendants/harness_process.rs",
         "intendants/program.rs",
         "intendants/claude_code.rs",
+        "intendants/codex.rs",
     ];
     for file in sources(&root()) {
         let starts = code(&file).contains("Command::new(");

@@ -17,6 +17,8 @@ use crate::contracts::{limits, strict_json};
 use crate::gateway::client;
 use crate::journal;
 
+use super::record;
+
 /// Before the session, or before or after a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -28,9 +30,20 @@ pub enum Event {
     Post,
 }
 
+/// How the harness on the other side speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// An allow is said in JSON, or the harness's own permission layer decides.
+    ClaudeCode,
+    /// An allow is silence; a patch names its paths only in its text.
+    Codex,
+}
+
 /// Which governor to speak to, and how.
 #[derive(Debug, Clone)]
 pub struct Link<'a> {
+    /// How the harness speaks.
+    pub dialect: Dialect,
     /// The gateway's socket.
     pub socket: &'a Path,
     /// The session the harness was started for.
@@ -55,7 +68,7 @@ pub fn run(
 ) -> u8 {
     let said = match event {
         Event::Start => mark(link).map(|()| Answer::silent()),
-        Event::Pre => decide(link, input).map(|verdict| answer(&verdict)),
+        Event::Pre => decide(link, input).map(|verdict| answer(link.dialect, &verdict)),
         Event::Post => report(link, input).map(|()| Answer::silent()),
     };
     let answer = said.unwrap_or_else(|problem| Answer::blocked(&problem));
@@ -92,10 +105,13 @@ impl Answer {
     }
 }
 
-/// Claude Code's dialect: an allow must be said, or its own permission layer decides.
-fn answer(verdict: &Verdict) -> Answer {
+/// A deny is the same in every dialect; an allow is not.
+fn answer(dialect: Dialect, verdict: &Verdict) -> Answer {
     if verdict.decision != Decision::Allow {
         return Answer::blocked(&verdict.reason);
+    }
+    if dialect == Dialect::Codex {
+        return Answer::silent();
     }
     let said = serde_json::json!({"hookSpecificOutput": {
         "hookEventName": "PreToolUse",
@@ -117,7 +133,7 @@ fn decide(link: &Link<'_>, input: impl Read) -> Result<Verdict, String> {
     let mut fields = read(input)?;
     let id = tool_use_id(&fields)?;
     let tool = take_text(&mut fields, "tool_name")?;
-    let args = take_args(&mut fields)?;
+    let args = take_args(&mut fields, link.dialect, &tool)?;
     let request = Message::ToolCallRequest {
         id,
         session_id: link.session.clone(),
@@ -128,16 +144,34 @@ fn decide(link: &Link<'_>, input: impl Read) -> Result<Verdict, String> {
     client::ask(link.socket, &request, link.within).map_err(|error| error.to_string())
 }
 
+/// Codex's tool that edits files.
+const PATCH_TOOL: &str = "apply_patch";
+
+/// Makes each path of a patch an argument of the call, beside the patch itself.
+fn name_paths(args: &mut Map<String, Value>) -> Result<(), String> {
+    let patch = args.get("command").and_then(Value::as_str);
+    let paths = super::patch::paths(patch.ok_or("the patch is no text")?)?;
+    match args.insert("paths".into(), paths.into()) {
+        None => Ok(()),
+        Some(_) => Err("the patch names its paths itself".into()),
+    }
+}
+
 fn report(link: &Link<'_>, input: impl Read) -> Result<(), String> {
     let mut fields = read(input)?;
     let id = tool_use_id(&fields)?;
     let tool = take_text(&mut fields, "tool_name")?;
-    let args_sha256 = journal::args_sha256(&take_args(&mut fields)?);
+    let args_sha256 = journal::args_sha256(&take_args(&mut fields, link.dialect, &tool)?);
     // A failed tool comes with an error instead of a response.
+    let failed = link.dialect == Dialect::Codex
+        && fields
+            .get("transcript_path")
+            .and_then(Value::as_str)
+            .is_some_and(|record| record::failed(Path::new(record), id.as_str()));
     let (ok, said) = match (fields.remove("error"), fields.remove("tool_response")) {
         (Some(error), _) => (false, error),
-        (None, Some(response)) => (true, response),
-        (None, None) => (true, Value::Null),
+        (None, Some(response)) => (!failed, response),
+        (None, None) => (!failed, Value::Null),
     };
     let mut output = match said {
         Value::String(text) => text,
@@ -197,11 +231,19 @@ fn tool_use_id(fields: &Map<String, Value>) -> Result<MessageId, String> {
     MessageId::new(id).map_err(|error| format!("the hook input's tool_use_id: {error}"))
 }
 
-fn take_args(fields: &mut Map<String, Value>) -> Result<Map<String, Value>, String> {
-    match fields.remove("tool_input") {
-        Some(Value::Object(args)) => Ok(args),
-        _ => Err("the hook input has no tool_input object".into()),
+/// The call's arguments, the same before and after the tool has run.
+fn take_args(
+    fields: &mut Map<String, Value>,
+    dialect: Dialect,
+    tool: &str,
+) -> Result<Map<String, Value>, String> {
+    let Some(Value::Object(mut args)) = fields.remove("tool_input") else {
+        return Err("the hook input has no tool_input object".into());
+    };
+    if dialect == Dialect::Codex && tool == PATCH_TOOL {
+        name_paths(&mut args)?;
     }
+    Ok(args)
 }
 
 fn take_text(fields: &mut Map<String, Value>, name: &str) -> Result<String, String> {
@@ -215,9 +257,10 @@ fn take_text(fields: &mut Map<String, Value>, name: &str) -> Result<String, Stri
 mod tests {
     use super::*;
 
-    fn run_pre(input: &[u8]) -> (u8, String, String) {
+    fn run_pre(dialect: Dialect, input: &[u8]) -> (u8, String, String) {
         let session = SessionId::new("s1").unwrap();
         let link = Link {
+            dialect,
             socket: Path::new("/nonexistent/gate.sock"),
             session: &session,
             within: Duration::from_secs(1),
@@ -244,8 +287,12 @@ mod tests {
             br#"{"tool_use_id":"t1","tool_name":"Read","tool_name":"Bash","tool_input":{}}"#,
             b"{\"tool_use_id\":\"t1\",\"tool_name\":\"\xff\",\"tool_input\":{}}",
         ];
-        for input in inputs {
-            let (code, out, err) = run_pre(input);
+        let dialects = [Dialect::ClaudeCode, Dialect::Codex];
+        for (input, dialect) in inputs
+            .iter()
+            .flat_map(|input| dialects.map(|d| (*input, d)))
+        {
+            let (code, out, err) = run_pre(dialect, input);
             let shown = String::from_utf8_lossy(input);
             assert_eq!((code, out.as_str()), (BLOCKED, ""), "{shown}");
             assert!(err.len() > "agp: \n".len(), "{shown}");
@@ -255,13 +302,34 @@ mod tests {
     #[test]
     fn only_an_allow_exits_0() {
         let mut verdict = Verdict::refused("no");
-        assert_eq!(answer(&verdict).code, BLOCKED);
+        for dialect in [Dialect::ClaudeCode, Dialect::Codex] {
+            assert_eq!(answer(dialect, &verdict).code, BLOCKED);
+        }
         verdict.decision = Decision::Require;
-        assert_eq!(answer(&verdict).code, BLOCKED);
+        for dialect in [Dialect::ClaudeCode, Dialect::Codex] {
+            assert_eq!(answer(dialect, &verdict).code, BLOCKED);
+        }
         verdict.decision = Decision::Allow;
-        let said = answer(&verdict);
+        let said = answer(Dialect::ClaudeCode, &verdict);
         assert_eq!(said.code, 0);
         assert!(said.stdout.contains(r#""permissionDecision":"allow""#));
+        // There an allow that is said counts as a failure of the hook's.
+        let silent = answer(Dialect::Codex, &verdict);
+        assert_eq!(
+            (silent.code, silent.stdout + &silent.stderr),
+            (0, String::new())
+        );
+    }
+
+    #[test]
+    fn a_patch_brings_its_paths_and_one_that_is_not_understood_is_denied() {
+        let args = |patch: &str| Map::from_iter([("command".to_owned(), patch.into())]);
+        let mut whole = args("*** Begin Patch\n*** Delete File: a\n*** End Patch");
+        name_paths(&mut whole).unwrap();
+        assert_eq!(whole["paths"], serde_json::json!(["a"]));
+        assert!(name_paths(&mut whole).is_err(), "named already");
+        assert!(name_paths(&mut args("nonsense")).is_err());
+        assert!(name_paths(&mut Map::new()).is_err());
     }
 
     #[test]

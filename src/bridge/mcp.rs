@@ -3,20 +3,21 @@
 //! itself (Model Context Protocol 2025-06-18, stdio transport: JSON-RPC 2.0, one object a line).
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::contracts::call::Actor;
-use crate::contracts::ids::MessageId;
+use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::limits;
 use crate::contracts::message::Message;
 use crate::contracts::strict_json;
 use crate::gateway::client::{self, Reply};
 
-use super::hook::Link;
 use super::offered;
 
 /// Protocol version answered to a client that names none.
@@ -28,15 +29,22 @@ const INVALID_REQUEST: i64 = -32600;
 const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
 
+/// Which governor to speak to, and how.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// The gateway's socket.
+    pub socket: PathBuf,
+    /// The session the harness was started for.
+    pub session: SessionId,
+    /// How long to wait for a call's result.
+    pub within: Duration,
+}
+
 /// Serves until the input ends; the calls under way are then answered to nobody.
 ///
 /// # Errors
 /// What reading the input gives.
-pub fn serve(
-    link: &Link<'_>,
-    input: impl Read,
-    output: impl Write + Send + 'static,
-) -> io::Result<()> {
+pub fn serve(link: &Link, input: impl Read, output: impl Write + Send + 'static) -> io::Result<()> {
     let output: Output = Arc::new(Mutex::new(Box::new(output)));
     let in_flight = Arc::new(AtomicUsize::new(0));
     let mut input = BufReader::new(input);
@@ -80,9 +88,9 @@ pub fn serve(
                     continue;
                 }
                 let (output, in_flight) = (Arc::clone(&output), Arc::clone(&in_flight));
-                let link = OwnedLink::of(link);
+                let link = link.clone();
                 let worker = thread::Builder::new().name("call".into()).spawn(move || {
-                    let answer = call.make(&link.borrow());
+                    let answer = call.make(&link);
                     in_flight.fetch_sub(1, Ordering::SeqCst);
                     say(&output, &answer);
                 });
@@ -99,31 +107,6 @@ fn say(output: &Output, answer: &Value) {
     if let Ok(mut output) = output.lock() {
         // A harness that is gone takes no answer.
         let _ = writeln!(output, "{answer}").and_then(|()| output.flush());
-    }
-}
-
-/// A [`Link`] of a worker's own.
-struct OwnedLink {
-    socket: std::path::PathBuf,
-    session: crate::contracts::ids::SessionId,
-    within: std::time::Duration,
-}
-
-impl OwnedLink {
-    fn of(link: &Link<'_>) -> Self {
-        Self {
-            socket: link.socket.to_owned(),
-            session: link.session.clone(),
-            within: link.within,
-        }
-    }
-
-    fn borrow(&self) -> Link<'_> {
-        Link {
-            socket: &self.socket,
-            session: &self.session,
-            within: self.within,
-        }
     }
 }
 
@@ -213,7 +196,7 @@ impl Call {
         })
     }
 
-    fn make(self, link: &Link<'_>) -> Value {
+    fn make(self, link: &Link) -> Value {
         let question = Message::ToolCallRequest {
             id: self.id.clone(),
             session_id: link.session.clone(),
@@ -221,7 +204,7 @@ impl Call {
             args: self.args.clone(),
             actor: Actor::ClaudeProcess,
         };
-        match client::call(link.socket, &question, link.within) {
+        match client::call(&link.socket, &question, link.within) {
             Ok(Reply::Done { ok, output }) => self.result(ok, &output),
             Ok(Reply::Denied(verdict)) => {
                 self.result(false, &format!("Denied by agp: {}", verdict.reason))

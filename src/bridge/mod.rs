@@ -6,4 +6,6 @@ pub mod hook;
 pub mod leash;
 pub mod mcp;
 mod offered;
+pub mod patch;
 pub mod processes;
+mod record;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use argh::FromArgs;
 
+use crate::intendants::{claude_code, codex};
+
 use super::config::{self, Config};
 use super::home::Home;
 use super::report::Failure;
@@ -14,7 +16,7 @@ use super::report::Failure;
 #[derive(FromArgs)]
 #[argh(subcommand, name = "run")]
 pub(super) struct Run {
-    /// scripted (default) or claude-code
+    /// scripted (default), claude-code or codex
     #[argh(option)]
     pub(super) intendant: Option<String>,
     /// what the agent is asked to do
@@ -57,6 +59,14 @@ pub(super) struct Run {
 pub(super) enum Harness {
     Scripted,
     ClaudeCode,
+    Codex,
+}
+
+impl Harness {
+    /// Whether it runs its own tools, on this host, and asks before each.
+    pub(super) fn is_hooked(self) -> bool {
+        self != Self::Scripted
+    }
 }
 
 /// How the harness's output is shown.
@@ -94,7 +104,7 @@ impl Asked {
         check_sandbox(run.sandbox, &config, harness)?;
         let repository = repository(config::first(run.repo, "AGP_REPO", None))?;
         let task = config::first(run.task, "AGP_TASK", None);
-        if harness == Harness::ClaudeCode {
+        if harness.is_hooked() {
             if task.is_none() {
                 return Err(Failure::usage(
                     "a harness needs a task",
@@ -107,7 +117,11 @@ impl Asked {
                     "leave it out",
                 ));
             }
-            crate::intendants::claude_code::check_arguments(&run.harness_arg)
+            let check_arguments = match harness {
+                Harness::Codex => codex::check_arguments,
+                _ => claude_code::check_arguments,
+            };
+            check_arguments(&run.harness_arg)
                 .and_then(|()| crate::intendants::environment::check_names(&run.harness_env))
                 .map_err(|problem| Failure::usage(problem, "leave the argument out"))?;
         } else if !run.harness_arg.is_empty() || !run.harness_env.is_empty() {
@@ -153,8 +167,12 @@ fn harness(flag: Option<String>, config: &Config) -> Result<Harness, Failure> {
     match config::first(flag, "AGP_INTENDANT", config.intendant.clone()).as_deref() {
         None | Some("scripted") => Ok(Harness::Scripted),
         Some("claude-code") => Ok(Harness::ClaudeCode),
-        Some("codex") => Err(not_here("the codex intendant", "--intendant claude-code")),
-        Some(other) => Err(unknown("--intendant", other, "scripted or claude-code")),
+        Some("codex") => Ok(Harness::Codex),
+        Some(other) => Err(unknown(
+            "--intendant",
+            other,
+            "scripted, claude-code or codex",
+        )),
     }
 }
 
@@ -180,7 +198,7 @@ fn check_sandbox(flag: Option<String>, config: &Config, harness: Harness) -> Res
     }
     match (asked.as_deref(), harness) {
         (None, _) | (Some("recording"), Harness::Scripted) => Ok(()),
-        (Some("recording"), Harness::ClaudeCode) => Err(Failure::usage(
+        (Some("recording"), Harness::ClaudeCode | Harness::Codex) => Err(Failure::usage(
             "the recording sandbox runs nothing, and in hook mode the harness runs its own tools",
             "leave --sandbox out, or use --intendant scripted",
         )),

@@ -29,7 +29,7 @@ pub fn main(arguments: &[OsString]) -> Option<u8> {
     }
 }
 
-const USAGE: &str = "usage: agp bridge --socket PATH [--session ID] [--harness claude-code] \
+const USAGE: &str = "usage: agp bridge --socket PATH [--session ID] [--harness claude-code|codex] \
                      [--event start|pre|post] [--deadline SECONDS]";
 
 /// A hook's arguments. Whatever is wrong with them ends in the exit code that blocks the call.
@@ -37,6 +37,7 @@ fn bridge(arguments: &[OsString]) -> u8 {
     match parse(arguments) {
         Ok(Some(bridge)) => {
             let link = hook::Link {
+                dialect: bridge.dialect,
                 socket: &bridge.socket,
                 session: &bridge.session,
                 within: bridge.within,
@@ -67,9 +68,9 @@ fn mcp(arguments: &[OsString]) -> u8 {
             return exit::USAGE;
         }
     };
-    let link = hook::Link {
-        socket: &asked.socket,
-        session: &asked.session,
+    let link = mcp::Link {
+        socket: asked.socket,
+        session: asked.session,
         within: asked.within,
     };
     match mcp::serve(&link, io::stdin().lock(), io::stdout()) {
@@ -107,6 +108,7 @@ fn tool(arguments: &[OsString]) -> u8 {
 }
 
 struct Bridge {
+    dialect: hook::Dialect,
     socket: PathBuf,
     session: SessionId,
     event: hook::Event,
@@ -115,6 +117,7 @@ struct Bridge {
 
 fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
     let (mut socket, mut session, mut event) = (None, None, hook::Event::Pre);
+    let mut dialect = hook::Dialect::ClaudeCode;
     let mut within = limits::APPROVAL_DEADLINE + limits::BRIDGE_GRACE;
     let mut rest = arguments.iter();
     while let Some(name) = rest.next() {
@@ -131,7 +134,8 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
                 session =
                     Some(SessionId::new(text).map_err(|error| format!("--session: {error}"))?);
             }
-            (Some("--harness"), Some("claude-code")) => {}
+            (Some("--harness"), Some("claude-code")) => dialect = hook::Dialect::ClaudeCode,
+            (Some("--harness"), Some("codex")) => dialect = hook::Dialect::Codex,
             (Some("--event"), Some("start")) => event = hook::Event::Start,
             (Some("--event"), Some("pre")) => event = hook::Event::Pre,
             (Some("--event"), Some("post")) => event = hook::Event::Post,
@@ -156,6 +160,7 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
             let session =
                 session.ok_or("--session is missing, and the socket's directory names none")?;
             Ok(Some(Bridge {
+                dialect,
                 socket,
                 session,
                 event,

@@ -16,6 +16,9 @@ use crate::journal::{Handle, durable};
 
 use super::home::Home;
 
+/// The private home of a harness that has one, within the session's private directory.
+pub(super) const HARNESS_HOME: &str = "harness-home";
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Terms {
@@ -97,6 +100,8 @@ fn clear(directory: &Path) {
         for name in ["gate.sock", "settings.json", hook::MARK] {
             let _ = fs::remove_file(directory.join(name));
         }
+        // A harness's private home; links in it are removed, not followed.
+        let _ = fs::remove_dir_all(directory.join(HARNESS_HOME));
         let _ = fs::remove_dir(directory);
     }
 }

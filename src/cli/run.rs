@@ -29,7 +29,7 @@ use crate::journal::Handle;
 use crate::journal::redact::Screen;
 use crate::policy::Policy;
 
-use super::asked::{Asked, Harness, Run, Stream};
+use super::asked::{Asked, Run, Stream};
 use super::ending::{Event, finish, wait};
 use super::home::Home;
 use super::init::load_policy;
@@ -160,7 +160,9 @@ fn governed(
         .map_err(|broken| unrecorded(broken.0))?;
 
     let socket = lease.directory().join("gate.sock");
-    let gateway = (asked.harness == Harness::ClaudeCode)
+    let gateway = asked
+        .harness
+        .is_hooked()
         .then(|| Server::start(&socket, governor.clone()))
         .transpose()
         .map_err(|error| unrecorded(format!("{}: {error}", socket.display())))?;
@@ -178,7 +180,7 @@ fn governed(
     governor.hang_up();
     drop(gateway);
     signals.close();
-    if asked.harness == Harness::ClaudeCode {
+    if asked.harness.is_hooked() {
         end.account(&governor);
     }
     finish(&governor, &end, raw)

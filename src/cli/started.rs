@@ -18,7 +18,7 @@ pub(super) fn payload(
     identity: &HarnessIdentity,
     particulars: Map<String, Value>,
 ) -> Map<String, Value> {
-    let host = asked.harness == Harness::ClaudeCode;
+    let host = asked.harness.is_hooked();
     let sandbox = if host {
         json!({
             "kind": "host",
@@ -48,11 +48,12 @@ pub(super) fn payload(
     put("intendant", Value::Object(particulars));
     put(
         "witness",
-        json!(match (host, asked.witness) {
+        json!(match (asked.harness, asked.witness) {
             // agp runs a script's calls itself.
-            (false, _) => "agp",
-            (true, true) => "stream",
-            (true, false) => "none",
+            (Harness::Scripted, _) => "agp",
+            (Harness::ClaudeCode, true) => "stream",
+            (Harness::Codex, true) => "rollout",
+            (_, false) => "none",
         }),
     );
     put("probed", json!(asked.probe));

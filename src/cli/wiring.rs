@@ -15,6 +15,7 @@ use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::intendant::{HarnessError, Intendant};
 use crate::governor::{Effect, Governor, Notice, Outcome as CallOutcome};
 use crate::intendants::claude_code::{self, ClaudeCode};
+use crate::intendants::codex::{self, Codex};
 use crate::intendants::harness_process::Stop;
 use crate::intendants::program::{self, Pinned};
 use crate::intendants::scripted::{self, Scripted, ScriptedCall};
@@ -25,7 +26,7 @@ use crate::sandbox::recording::Recording;
 use super::asked::{Asked, Harness, Stream};
 use super::home::Home;
 use super::keygen::settle_rotation;
-use super::lease::Lease;
+use super::lease::{HARNESS_HOME, Lease};
 use super::report::{Failure, complain};
 use super::view;
 
@@ -58,6 +59,26 @@ impl IntendantSetup<'_> {
                 self.stop.clone(),
             );
             return Ok(Box::new(Scripted::new(script, submit)));
+        }
+        if asked.harness == Harness::Codex {
+            let setup = codex::Setup {
+                found: codex::find()?,
+                session: self.session.clone(),
+                socket: self.lease.directory().join("gate.sock"),
+                home: self.lease.directory().join(HARNESS_HOME),
+                operators: true,
+                task: asked.task.clone().unwrap_or_default(),
+                repository: asked.repository.clone(),
+                approval_deadline: asked.approval_deadline,
+                web_search: governor.allows("web_search"),
+                arguments: asked.harness_args.clone(),
+                environment: asked.harness_env.clone(),
+                set: Vec::new(),
+                settings: Vec::new(),
+                stop: self.stop.clone(),
+                complain: complaints(self.terminal),
+            };
+            return Ok(Box::new(Codex::prepare(setup)?));
         }
         let setup = claude_code::Setup {
             found: claude_code::find()?,
@@ -205,10 +226,13 @@ pub(super) fn announce(asked: &Asked, session: &SessionId) {
         "session {session} in {}",
         asked.repository.display()
     ));
-    if asked.harness == Harness::ClaudeCode {
+    if asked.harness.is_hooked() {
         complain(
             "note: hook mode on this host: calls are gated, the harness itself is not confined",
         );
+    }
+    if asked.harness == Harness::Codex {
+        complain(codex::NOT_PREVENTED);
     }
     if asked.auto_approve {
         complain("WARNING: AGP_AUTO_APPROVE=1: every approval is given with nobody looking");

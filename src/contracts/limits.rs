@@ -92,6 +92,24 @@ pub const VERSION_PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a harness's answer to that.
 pub const VERSION_BYTES: usize = 4096;
 
+/// Bytes of a harness's catalogue of models: a few hundred kilobytes today.
+pub const CATALOGUE_BYTES: usize = 16 << 20;
+/// Bytes of the operator's own configuration of a harness.
+pub const HARNESS_CONFIG_BYTES: u64 = 1 << 20;
+/// How long the witness lets a growing file rest before it looks again: a call is followed from
+/// its result to the harness's end within 50 ms.
+pub const WITNESS_REST: Duration = Duration::from_millis(4);
+/// A harness that has started writes its record within this time, or is not watched.
+pub const WITNESS_PATIENCE: Duration = Duration::from_secs(10);
+/// Record files that one session may write: one, and one a sub-agent or compaction.
+pub const WITNESS_FILES: usize = 256;
+/// Observations on their way from the harness's threads to the witness.
+pub const OBSERVATIONS: usize = 1024;
+/// Paths that one patch may name.
+pub const PATCH_PATHS: usize = 1000;
+/// Bytes of a harness's record that the post-tool hook searches for the call's exit code.
+pub const RECORD_TAIL_BYTES: u64 = 1 << 20;
+
 /// Bytes of one request that the live probe's model reads: a harness sends its whole prompt.
 pub const PROBE_REQUEST_BYTES: u64 = 32 << 20;
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::contracts::call::ToolCall;
+use crate::contracts::call::{Actor, ToolCall};
 use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
-use crate::contracts::verdict::Verdict;
+use crate::contracts::verdict::{Decision, Verdict};
 use crate::contracts::{limits, strict_json};
 use crate::journal::redact::Screen;
 use crate::journal::{Handle, Permit, Receipt};
@@ -164,11 +164,19 @@ impl Governor {
 
     pub(super) fn policy_verdict(&self, call: &ToolCall) -> Verdict {
         // No rule can mean this: whoever reads the key can write another journal.
-        let mut texts = call.args.values().filter_map(Value::as_str);
+        let lists = call.args.values().filter_map(Value::as_array).flatten();
+        let mut texts = call.args.values().chain(lists).filter_map(Value::as_str);
         if texts.any(|text| (self.terms.own_file)(text)) {
             return Verdict::refused("agp's own files are not the agent's");
         }
         self.terms.policy.decide(&call.tool, call.actor)
+    }
+
+    /// Whether the agent may use a tool whose calls nobody can ask about one by one.
+    #[must_use]
+    pub fn allows(&self, tool: &str) -> bool {
+        let verdict = self.terms.policy.decide(tool, Actor::ClaudeProcess);
+        verdict.decision == Decision::Allow
     }
 
     pub(super) fn channel_name(&self) -> &'static str {

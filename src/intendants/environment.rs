@@ -23,7 +23,14 @@ const PASSED: [&str; 16] = [
     "LOGNAME",
 ];
 /// Families of names that reach a harness as they are.
-const PASSED_PREFIXES: [&str; 5] = ["LC_", "ANTHROPIC_", "OPENAI_", "CODEX_", "DISABLE_"];
+const PASSED_PREFIXES: [&str; 4] = ["LC_", "ANTHROPIC_", "OPENAI_", "DISABLE_"];
+/// Of Codex's own names those that say who pays. Its home is agp's to set, and others move where
+/// it runs its commands.
+const PASSED_CODEX: [&str; 3] = [
+    "CODEX_API_KEY",
+    "CODEX_ACCESS_TOKEN",
+    "CODEX_CA_CERTIFICATE",
+];
 /// Of Claude Code's own names those that say who pays, where its files are and how it reaches its
 /// model. A list of what is harmless, as with its options: others switch its hooks off, and those
 /// grow with every version.
@@ -53,7 +60,9 @@ const WITHHELD_PREFIXES: [&str; 2] = ["AGP_SECRET_", "AGP_SLACK_"];
 const NESTED: [&str; 2] = ["CLAUDE_CODE_CHILD_", "CLAUDE_CODE_MESSAGING_"];
 /// With these a harness runs its tools without asking its hooks, or takes its settings from
 /// elsewhere: measured, or named in its program. They never reach it, whoever asks.
-const UNGATED: [&str; 10] = [
+const UNGATED: [&str; 12] = [
+    "CODEX_HOME",
+    "CODEX_EXEC_SERVER_URL",
     "CLAUDE_CODE_SIMPLE",
     "CLAUDE_CODE_SAFE_MODE",
     "CLAUDE_CODE_PERSONAL_HOOKS_OFF",
@@ -82,6 +91,7 @@ fn environment_from(
         };
         let listed = PASSED.contains(&name)
             || PASSED_CLAUDE.contains(&name)
+            || PASSED_CODEX.contains(&name)
             || PASSED_PREFIXES
                 .iter()
                 .any(|prefix| name.starts_with(prefix))
@@ -131,6 +141,9 @@ mod tests {
             ("CLAUDE_CODE_SIMPLE", "1"),
             ("CLAUDE_CODE_NEXT_YEARS_SWITCH", "1"),
             ("CLAUDE_CONFIG_DIR", "/c"),
+            ("CODEX_API_KEY", "k"),
+            ("CODEX_HOME", "/elsewhere"),
+            ("CODEX_EXEC_SERVER_URL", "ws://elsewhere"),
         ];
         let extra = ["MINE", "AGP_SECRET_TOKEN", "CLAUDE_CODE_SIMPLE"].map(str::to_owned);
         let all = all
@@ -146,6 +159,7 @@ mod tests {
             "ANTHROPIC_API_KEY",
             "MINE",
             "CLAUDE_CONFIG_DIR",
+            "CODEX_API_KEY",
         ];
         assert_eq!(names, expected);
     }

@@ -2,7 +2,12 @@
 
 pub mod claude_code;
 mod claude_stream;
+pub mod codex;
+mod codex_config;
+mod codex_rollout;
+mod codex_stream;
 pub mod environment;
+mod growing_files;
 pub mod harness_process;
 pub mod probe_model;
 pub mod program;

@@ -51,10 +51,18 @@ fn is_program(path: &Path) -> bool {
 /// # Errors
 /// What starting or hearing it gives; it does not run on then.
 pub fn answer(command: &mut Command, within: Duration) -> io::Result<String> {
+    answer_of(command, within, limits::VERSION_BYTES)
+}
+
+/// [`answer`] of at most `bytes`; what comes behind is not read.
+///
+/// # Errors
+/// As [`answer`].
+pub fn answer_of(command: &mut Command, within: Duration, bytes: usize) -> io::Result<String> {
     let until = Instant::now() + within;
     command.stdin(Stdio::null()).stderr(Stdio::null());
     let mut child = command.stdout(Stdio::piped()).spawn()?;
-    let said = heard(&mut child, until);
+    let said = heard(&mut child, until, bytes);
     if said.is_err() {
         // Gone already, or ended now.
         let _ = child.kill();
@@ -63,7 +71,7 @@ pub fn answer(command: &mut Command, within: Duration) -> io::Result<String> {
     said
 }
 
-fn heard(child: &mut Child, until: Instant) -> io::Result<String> {
+fn heard(child: &mut Child, until: Instant, bytes: usize) -> io::Result<String> {
     let left = || {
         let left = until.checked_duration_since(Instant::now());
         left.ok_or_else(|| io::Error::new(io::ErrorKind::TimedOut, "it does not answer"))
@@ -71,7 +79,7 @@ fn heard(child: &mut Child, until: Instant) -> io::Result<String> {
     let mut said = Vec::new();
     if let Some(mut pipe) = child.stdout.take() {
         let mut block = [0; limits::VERSION_BYTES];
-        while said.len() <= limits::VERSION_BYTES {
+        while said.len() <= bytes {
             let within = Timespec::try_from(left()?).map_err(io::Error::other)?;
             let mut polled = [PollFd::new(&pipe, PollFlags::IN)];
             match poll(&mut polled, Some(&within)) {

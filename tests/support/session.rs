@@ -70,6 +70,24 @@ pub(crate) fn claude() -> Option<PathBuf> {
     found
 }
 
+/// The real Codex, found the same way: `AGP_CODEX_BIN`, `PATH`, `target/harness`.
+pub(crate) fn codex() -> Option<PathBuf> {
+    let local = "target/harness/node_modules/.bin/codex";
+    let found = std::env::var_os("AGP_CODEX_BIN")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| on_path("codex"))
+        .or_else(|| Some(Path::new(env!("CARGO_MANIFEST_DIR")).join(local)))
+        .filter(|path| path.is_file());
+    if found.is_none() {
+        skip(
+            "there is no codex",
+            "npm install --prefix target/harness @openai/codex@0.169.0, or set AGP_CODEX_BIN",
+        );
+    }
+    found
+}
+
 /// The system's python3, for tests that need a terminal.
 pub(crate) fn python() -> Option<PathBuf> {
     let found = Some(PathBuf::from("/usr/bin/python3"))

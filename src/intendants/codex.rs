@@ -1,0 +1,566 @@
+//! Codex in hook mode: a home of its own for each session, in which the only hooks are agp's, and
+//! its rollout read while it grows.
+
+use std::ffi::OsString;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::bridge::hook;
+use crate::contracts::ids::SessionId;
+use crate::contracts::intendant::{
+    HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation,
+};
+use crate::contracts::limits;
+
+use super::codex_config::{self as config, Config};
+use super::codex_rollout::Rollout;
+use super::growing_files::{self, Growth};
+use super::harness_process::{self as process, Launch, Stop};
+use super::{codex_stream, environment, program};
+
+/// The version that was measured: an earlier one may let a command run that this one blocks.
+const VERSION_FLOOR: [u64; 3] = [0, 169, 0];
+const INSTALL: &str = "npm install -g @openai/codex";
+
+/// What hook mode cannot prevent with this harness, for whoever starts it to read.
+pub const NOT_PREVENTED: &str = "note: Codex runs a call whose hook was itself killed or hangs: \
+    that call is found in its rollout after it ran, and ends the session";
+
+/// Options of the operator's that may reach Codex; each takes a value.
+const PASSED_OPTIONS: [&str; 3] = ["--model", "-m", "--output-schema"];
+/// The one option that sets anything, and what it may set.
+const SETTING_OPTIONS: [&str; 2] = ["-c", "--config"];
+const PASSED_SETTINGS: [&str; 4] = [
+    "model",
+    "model_reasoning_effort",
+    "model_reasoning_summary",
+    "model_verbosity",
+];
+/// What it says on standard error in every session.
+const CHATTER: [&str; 2] = [
+    "Reading additional input from stdin...",
+    "WARNING: proceeding, even though we could not create PATH aliases",
+];
+
+/// Checks the operator's own arguments for Codex.
+///
+/// # Errors
+/// Which argument is refused, and which are taken.
+pub fn check_arguments(arguments: &[String]) -> Result<(), String> {
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => (name, Some(value)),
+            _ => (argument.as_str(), None),
+        };
+        let value = value.or_else(|| rest.next().map(String::as_str));
+        let value = value.filter(|value| !value.is_empty() && !value.starts_with('-'));
+        let setting = value.and_then(|value| value.split_once('='));
+        let passed = match value {
+            Some(_) if PASSED_OPTIONS.contains(&name) => true,
+            Some(_) if SETTING_OPTIONS.contains(&name) => {
+                setting.is_some_and(|(key, _)| PASSED_SETTINGS.contains(&key.trim()))
+            }
+            _ => false,
+        };
+        if !passed {
+            return Err(format!(
+                "--harness-arg {argument} could weaken the gate or lacks its value; these are \
+                 passed: {}, and -c with {}",
+                PASSED_OPTIONS.join(" "),
+                PASSED_SETTINGS.join(" ")
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Where Codex is and which one it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its program.
+    pub program: PathBuf,
+    /// Its version, as it says.
+    pub version: String,
+}
+
+/// Finds Codex and asks its version.
+///
+/// # Errors
+/// [`HarnessError`] when it is missing, does not answer, or is too old to be gated.
+pub fn find() -> Result<Found, HarnessError> {
+    let program = native(program::find("AGP_CODEX_BIN", "codex", INSTALL)?);
+    let failed = |problem: String| HarnessError {
+        problem,
+        mend: format!("run `{} --version` yourself to see why", program.display()),
+    };
+    let mut asked = Command::new(&program);
+    asked
+        .arg("--version")
+        .env_clear()
+        .envs(environment::environment(&[]));
+    let text = program::answer(&mut asked, limits::VERSION_PATIENCE)
+        .map_err(|error| failed(format!("{}: {error}", program.display())))?;
+    let version = text
+        .split_whitespace()
+        .last()
+        .unwrap_or_default()
+        .to_owned();
+    let Some(numbers) = numbers(&version) else {
+        return Err(failed(format!(
+            "{} does not say its version",
+            program.display()
+        )));
+    };
+    if numbers < VERSION_FLOOR {
+        let [major, minor, patch] = VERSION_FLOOR;
+        return Err(HarnessError {
+            problem: format!(
+                "Codex {version} was never tried under agp; {major}.{minor}.{patch} is the first \
+                 that was"
+            ),
+            mend: INSTALL.into(),
+        });
+    }
+    Ok(Found { program, version })
+}
+
+fn numbers(version: &str) -> Option<[u64; 3]> {
+    let mut parts = version.split('.').map(|part| part.parse().ok());
+    Some([parts.next()??, parts.next()??, parts.next()??])
+}
+
+/// The program behind npm's start script, where it is one: what runs is what is identified.
+fn native(found: PathBuf) -> PathBuf {
+    if !found.ends_with("codex/bin/codex.js") {
+        return found;
+    }
+    let (package, triple) = if cfg!(target_arch = "aarch64") {
+        ("codex-linux-arm64", "aarch64-unknown-linux-musl")
+    } else {
+        ("codex-linux-x64", "x86_64-unknown-linux-musl")
+    };
+    let vendor = Path::new(package)
+        .join("vendor")
+        .join(triple)
+        .join("bin/codex");
+    let own = found.ancestors().nth(2).map(Path::to_owned);
+    let places = own.into_iter().flat_map(|own| {
+        let beside = own.with_file_name("");
+        [beside, own.join("node_modules/@openai")]
+    });
+    let mut programs = places.map(|place| place.join(&vendor));
+    programs.find(|path| path.is_file()).unwrap_or(found)
+}
+
+/// The directory of programs that the start script puts on `PATH`.
+fn companions(program: &Path) -> Option<PathBuf> {
+    let tools = program.parent()?.with_file_name("codex-path");
+    tools.is_dir().then_some(tools)
+}
+
+/// The operator's own home of Codex.
+fn operators_home() -> Option<PathBuf> {
+    environment::variable("CODEX_HOME")
+        .map(PathBuf::from)
+        .or_else(|| environment::variable("HOME").map(|home| Path::new(&home).join(".codex")))
+}
+
+/// Whether a login is there to be used, without reading it: a variable, or a file that exists.
+#[must_use]
+pub fn login_present() -> bool {
+    let names = ["CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "OPENAI_API_KEY"];
+    names
+        .iter()
+        .any(|name| environment::variable(name).is_some())
+        || operators_home().is_some_and(|home| home.join(AUTH).exists())
+}
+
+/// The login, which agp links and never reads.
+const AUTH: &str = "auth.json";
+
+/// What a session of Codex needs to know.
+pub struct Setup {
+    /// The harness.
+    pub found: Found,
+    /// The session.
+    pub session: SessionId,
+    /// The gateway's socket.
+    pub socket: PathBuf,
+    /// A private directory that does not exist yet, for its home.
+    pub home: PathBuf,
+    /// The operator's login and choice of model are used.
+    pub operators: bool,
+    /// What the agent is asked to do.
+    pub task: String,
+    /// Where.
+    pub repository: PathBuf,
+    /// How long an approval may take.
+    pub approval_deadline: Duration,
+    /// Searches that the provider runs, unasked, are allowed.
+    pub web_search: bool,
+    /// The operator's own arguments, already checked by [`check_arguments`].
+    pub arguments: Vec<String>,
+    /// Names of further variables to pass.
+    pub environment: Vec<String>,
+    /// Variables that have a value of agp's own, or none.
+    pub set: Vec<(&'static str, Option<String>)>,
+    /// Settings of agp's own, `KEY=VALUE`.
+    pub settings: Vec<String>,
+    /// How it is stopped.
+    pub stop: Stop,
+    /// Takes each line of its standard error, and what was left of the operator's configuration.
+    pub complain: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// A session of Codex.
+pub struct Codex {
+    identity: HarnessIdentity,
+    launch: Launch,
+    stop: Stop,
+    sessions: PathBuf,
+    web_search: bool,
+    /// There once the harness has called its first hook.
+    mark: PathBuf,
+}
+
+impl Codex {
+    /// Makes the private home, checks that this version takes its settings, and prepares the start.
+    ///
+    /// # Errors
+    /// [`HarnessError`] when the home cannot be written, or the harness would not be gated by it.
+    pub fn prepare(setup: Setup) -> Result<Self, HarnessError> {
+        let failed = |error: io::Error| HarnessError {
+            problem: format!("preparing Codex: {error}"),
+            mend: "agp doctor --check harness".into(),
+        };
+        let refused = |problem: String| HarnessError {
+            problem,
+            mend: "mend your own config.toml of Codex, or move it aside".into(),
+        };
+        let bridge = program::bridge_program().map_err(failed)?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&setup.home)
+            .map_err(failed)?;
+        let operators = operators_home().filter(|_| setup.operators);
+        let carried = match &operators {
+            Some(home) => config::carried(home).map_err(refused)?,
+            None => config::Carried::default(),
+        };
+        if !carried.left.is_empty() {
+            let left = carried.left.join(" ");
+            (setup.complain)(&format!("agp: not taken from your config.toml: {left}"));
+        }
+        if let Some(auth) = operators
+            .map(|home| home.join(AUTH))
+            .filter(|auth| auth.exists())
+        {
+            let auth = auth.canonicalize().map_err(failed)?;
+            symlink(auth, setup.home.join(AUTH)).map_err(failed)?;
+        }
+        let mut environment: Vec<_> = environment::environment(
+            &[setup.environment.as_slice(), carried.variables.as_slice()].concat(),
+        );
+        let home = Some(setup.home.display().to_string());
+        for (name, value) in [("CODEX_HOME", home)].into_iter().chain(setup.set.clone()) {
+            environment.retain(|(set, _)| set != name);
+            environment.extend(value.map(|value| (name.into(), value.into())));
+        }
+        if let Some(tools) = companions(&setup.found.program) {
+            for (name, value) in &mut environment {
+                if name == "PATH" {
+                    let mut path = tools.clone().into_os_string();
+                    path.push(":");
+                    path.push(&*value);
+                    *value = path;
+                }
+            }
+        }
+        let ask = |words: &[&str], bytes: usize| {
+            let mut asked = Command::new(&setup.found.program);
+            asked
+                .args(words)
+                .env_clear()
+                .envs(environment.iter().map(|(name, value)| (name, value)))
+                .current_dir(&setup.home);
+            program::answer_of(&mut asked, limits::VERSION_PATIENCE, bytes).map_err(failed)
+        };
+        let catalogue = ask(&["debug", "models", "--bundled"], limits::CATALOGUE_BYTES)?;
+        let direct = config::direct(&catalogue)
+            .map_err(|why| refused(format!("Codex's catalogue of models: {why}")))?;
+        let models = setup.home.join("models.json");
+        write(&models, &direct).map_err(failed)?;
+        let within = setup.approval_deadline + limits::BRIDGE_GRACE;
+        let text = Config {
+            repository: &setup.repository,
+            catalogue: Some(models),
+            web_search: setup.web_search,
+            hook: &|event| hook_command(&bridge, &setup, event, within),
+            hook_seconds: (within + limits::HOOK_GRACE).as_secs(),
+        }
+        .text(carried.table)
+        .map_err(refused)?;
+        write(&setup.home.join("config.toml"), &text).map_err(failed)?;
+        check_features(&ask(&["features", "list"], limits::CATALOGUE_BYTES)?)?;
+        let identity = HarnessIdentity {
+            name: "codex",
+            version: setup.found.version.clone(),
+            binary_sha256: Some(program::digest(&setup.found.program).map_err(failed)?),
+        };
+        let complain = Arc::clone(&setup.complain);
+        let launch = Launch {
+            leash: bridge,
+            program: setup.found.program.clone(),
+            arguments: arguments(&setup),
+            environment,
+            directory: setup.repository.clone(),
+            complain: Arc::new(move |line| {
+                if !CHATTER.iter().any(|known| line.starts_with(known)) {
+                    complain(line);
+                }
+            }),
+        };
+        Ok(Self {
+            identity,
+            launch,
+            stop: setup.stop,
+            sessions: setup.home.join("sessions"),
+            web_search: setup.web_search,
+            mark: setup.socket.with_file_name(hook::MARK),
+        })
+    }
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+}
+
+/// Codex takes only exit code 2 for a deny and goes on after every other end of a hook. So a shell
+/// of its own turns whatever is not an allow into a deny, and ends a hook that stands still.
+const GUARD: &str = "timeout -s KILL \"$@\"; c=$?; [ $c -eq 0 ] && exit 0; \
+    [ $c -eq 2 ] || echo \"agp: the hook failed ($c)\" >&2; exit 2";
+
+fn hook_command(bridge: &Path, setup: &Setup, event: &str, within: Duration) -> String {
+    let guard = (within + limits::HOOK_GRACE / 2).as_secs().to_string();
+    let words = [
+        "/bin/sh",
+        "-c",
+        GUARD,
+        "agp-hook",
+        &guard,
+        &bridge.display().to_string(),
+        "bridge",
+        "--socket",
+        &setup.socket.display().to_string(),
+        "--session",
+        setup.session.as_str(),
+        "--harness",
+        "codex",
+        "--event",
+        event,
+        "--deadline",
+        &within.as_secs().to_string(),
+    ];
+    words.map(quoted).join(" ")
+}
+
+/// A word as every shell reads it.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Holds what this version says of its features against what the gate needs.
+fn check_features(list: &str) -> Result<(), HarnessError> {
+    for (name, wanted) in config::VITAL {
+        let line = list
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .find(|words| words.first() == Some(&name));
+        let kept = line.is_some_and(|words| {
+            words.last() == Some(&wanted.to_string().as_str()) && !words.contains(&"removed")
+        });
+        if !kept {
+            return Err(HarnessError {
+                problem: format!(
+                    "this Codex does not keep its feature {name} {}: it could not be gated",
+                    if wanted { "on" } else { "off" }
+                ),
+                mend: "see what /etc/codex sets, or install the version that agp was tried with"
+                    .into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn arguments(setup: &Setup) -> Vec<OsString> {
+    let fixed = [
+        "exec",
+        "--json",
+        "--skip-git-repo-check",
+        // Its home has no hooks but agp's, and the repository is not trusted.
+        "--dangerously-bypass-hook-trust",
+        "-s",
+        "workspace-write",
+    ];
+    let mut arguments: Vec<OsString> = fixed.map(OsString::from).into();
+    let settings = config::overrides(setup.web_search);
+    arguments.extend(setup.arguments.iter().map(OsString::from));
+    for setting in settings.iter().chain(&setup.settings) {
+        arguments.extend(["-c".into(), OsString::from(setting)]);
+    }
+    // Behind `--`, so that a task that begins with a dash is no option.
+    arguments.extend(["--".into(), OsString::from(&setup.task)]);
+    arguments
+}
+
+impl Intendant for Codex {
+    fn identity(&self) -> &HarnessIdentity {
+        &self.identity
+    }
+
+    fn describe(&self) -> Map<String, Value> {
+        Map::from_iter([
+            ("mode".to_owned(), json!("hook")),
+            ("confined".to_owned(), json!(false)),
+        ])
+    }
+
+    fn run(&mut self, observe: &mut dyn FnMut(Observation)) -> Result<HarnessExit, HarnessError> {
+        let (seen, told) = sync_channel(limits::OBSERVATIONS);
+        let ended = AtomicBool::new(false);
+        let (launch, stop, sessions, ended) = (&self.launch, &self.stop, &self.sessions, &ended);
+        let mut rollout = Rollout::new(self.web_search, self.mark.clone());
+        thread::scope(|scope| {
+            let record = seen.clone();
+            thread::Builder::new()
+                .name("rollout".into())
+                .spawn_scoped(scope, move || {
+                    growing_files::follow(sessions, ended, &mut |growth| {
+                        let observations = match growth {
+                            Growth::Line(line) => rollout.line(line),
+                            Growth::Lost(why) => vec![Observation::Unreadable(why.into())],
+                        };
+                        for observation in observations {
+                            // Whoever listened has gone: the session is over.
+                            let _ = record.send(observation);
+                        }
+                    });
+                })
+                .map_err(|error| unstarted(&error))?;
+            let harness = thread::Builder::new()
+                .name("harness-output".into())
+                .spawn_scoped(scope, move || {
+                    let ending = Ending(ended);
+                    let exit = process::run(launch, stop, &mut |line| {
+                        for observation in codex_stream::observations(line) {
+                            let _ = seen.send(observation);
+                        }
+                    });
+                    drop(ending);
+                    exit
+                })
+                .map_err(|error| unstarted(&error))?;
+            for observation in told {
+                observe(observation);
+            }
+            harness.join().unwrap_or_else(|_| {
+                Err(HarnessError {
+                    problem: "agp's own thread for Codex's output panicked".into(),
+                    mend: "report it, with what was printed above".into(),
+                })
+            })
+        })
+    }
+}
+
+/// Tells the rollout's thread that the harness has ended, also by a panic.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+fn unstarted(error: &io::Error) -> HarnessError {
+    HarnessError {
+        problem: format!("a thread for Codex cannot be started: {error}"),
+        mend: "try again".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_harmless_arguments_are_passed() {
+        let check = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            check_arguments(&words)
+        };
+        let taken: [&[&str]; 3] = [
+            &["--model", "x", "-m", "y", "--model=z"],
+            &["-c", "model_reasoning_effort=high"],
+            &["--config=model_verbosity=low"],
+        ];
+        for taken in taken {
+            assert!(check(taken).is_ok(), "{taken:?}");
+        }
+        for refused in [
+            &["--dangerously-bypass-approvals-and-sandbox"][..],
+            &["-s", "danger-full-access"],
+            &["--disable", "hooks"],
+            &["--enable", "unified_exec_tty"],
+            &["-c", "features.hooks=false"],
+            &["-c", "model_provider=x"],
+            &["-c", "model_verbosity"],
+            &["--config=hooks={}"],
+            &["--model"],
+            &["--model", "--ephemeral"],
+            &["--profile", "x"],
+            &["--cd", "/"],
+            &["--add-dir", "/"],
+            &["-mx"],
+            &["a prompt of its own"],
+        ] {
+            assert!(check(refused).is_err(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_feature_that_is_gone_or_stands_otherwise_is_found() {
+        let list = "code_mode_host  stable  false\nhooks  stable  true\n\
+            unified_exec_tty  under development  false\n";
+        assert!(check_features(list).is_ok());
+        for (from, to) in [
+            ("hooks  stable  true", "hooks  stable  false"),
+            ("unified_exec_tty", "unified_exec_pty"),
+            ("code_mode_host  stable", "code_mode_host  removed"),
+        ] {
+            assert!(check_features(&list.replace(from, to)).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_one_word_to_a_shell() {
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+    }
+}
