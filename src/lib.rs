@@ -17,6 +17,8 @@ pub mod bridge;
 #[cfg(feature = "agp")]
 pub mod channels;
 #[cfg(feature = "agp")]
+pub mod confine;
+#[cfg(feature = "agp")]
 pub mod gateway;
 #[cfg(feature = "agp")]
 pub mod intendants;

@@ -1,7 +1,8 @@
-//! What runs on the harness's side: the hook that asks the governor, and the leash that ends the
-//! harness with it, the server that offers agp's tools. Small and quick to start; no signatures,
-//! no network.
+//! What runs on the harness's side: the hook that asks the governor, the leash that ends the
+//! harness with it, the server that offers agp's tools, the confinement of what agp runs. Quick to
+//! start; no signatures, no network.
 
+pub mod confine;
 pub mod hook;
 pub mod leash;
 pub mod mcp;

@@ -1,4 +1,5 @@
-//! The commands that are not for people: a harness's hook, and the leash that holds a harness.
+//! The commands that are not for people: a harness's hook, the leash that holds a harness, the
+//! confinement of what agp runs.
 //! `agp-bridge` has only these; `agp` has them too.
 
 use std::ffi::{OsStr, OsString};
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::bridge::{hook, leash, mcp};
+use crate::bridge::{confine, hook, leash, mcp};
+use crate::confine::isolation;
 use crate::contracts::ids::SessionId;
 use crate::contracts::{limits, strict_json};
 use crate::tools;
@@ -25,6 +27,12 @@ pub fn main(arguments: &[OsString]) -> Option<u8> {
         "tool" => Some(tool(rest)),
         "leash" => Some(leash_command(rest)),
         "leashed" => Some(leashed(rest)),
+        "confine" => Some(confine_command(rest)),
+        "confined" => Some(confined(rest)),
+        "isolation" => Some(match rest {
+            [ask] => isolation::run(&ask.to_string_lossy(), &mut io::stdout()),
+            _ => exit::USAGE,
+        }),
         _ => None,
     }
 }
@@ -198,6 +206,29 @@ fn leashed(arguments: &[OsString]) -> u8 {
     };
     complain(format_args!("agp: the leash: {error}"));
     127
+}
+
+fn confine_command(arguments: &[OsString]) -> u8 {
+    match arguments {
+        [flag, spec, dashes, command @ ..]
+            if flag == "--spec" && dashes == "--" && !command.is_empty() =>
+        {
+            confine::keep(&spec.to_string_lossy(), command)
+        }
+        _ => {
+            complain("usage: agp confine --spec JSON -- COMMAND [ARGUMENT]...");
+            exit::USAGE
+        }
+    }
+}
+
+fn confined(arguments: &[OsString]) -> u8 {
+    match arguments {
+        [keeper, spec, command @ ..] => {
+            confine::confined(&keeper.to_string_lossy(), &spec.to_string_lossy(), command)
+        }
+        _ => exit::USAGE,
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,198 @@
+//! `isolation`: looks around and says what it can reach. Run inside a sandbox and outside of it,
+//! by the same words: what is seen outside and not inside is what the sandbox keeps away.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::{Pid, getuid, test_kill_process};
+use serde::{Deserialize, Serialize};
+
+/// What to try.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ask {
+    /// Listeners to connect to.
+    pub tcp: Vec<SocketAddr>,
+    /// Listeners to send [`Ask::token`] to.
+    pub udp: Vec<SocketAddr>,
+    /// What is sent: it tells one probe's packets from another's.
+    pub token: String,
+    /// The name of an abstract Unix listener.
+    pub abstract_name: String,
+    /// Unix sockets to connect to.
+    pub unix: Vec<PathBuf>,
+    /// Files and directories to open for reading.
+    pub read: Vec<PathBuf>,
+    /// Directories to make and remove a file in.
+    pub write: Vec<PathBuf>,
+    /// A process to signal (with signal 0: nothing is sent).
+    pub process: i32,
+}
+
+/// What was seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Seen {
+    /// Listeners that were reached, as `tcp 192.0.2.1:7`, `udp …`, `abstract …`, `unix …`; `dns`
+    /// where a name server could be spoken to; `raw`, `netlink` where such a socket could be made.
+    pub reached: BTreeSet<String>,
+    /// Paths that could be opened.
+    pub opened: BTreeSet<PathBuf>,
+    /// Directories in which a file could be made.
+    pub written: BTreeSet<PathBuf>,
+    /// Whether the process could be signalled.
+    pub signalled: bool,
+    /// The user, as seen from here.
+    pub uid: u32,
+    /// `NoNewPrivs`, `Seccomp` and `CapEff` of `/proc/self/status`.
+    pub status: BTreeMap<String, String>,
+    /// Namespaces by kind, as `/proc/self/ns` names them.
+    pub namespaces: BTreeMap<String, String>,
+    /// Places of mounts that are not read-only; `None` where they cannot be listed.
+    pub writable_mounts: Option<BTreeSet<String>>,
+}
+
+/// How long a listener has to answer: all are on this machine.
+const ANSWER: Duration = Duration::from_millis(500);
+
+/// Tries everything.
+#[must_use]
+pub fn look(ask: &Ask) -> Seen {
+    let mut seen = Seen {
+        uid: getuid().as_raw(),
+        status: status(),
+        namespaces: namespaces(),
+        writable_mounts: writable_mounts().ok(),
+        ..Seen::default()
+    };
+    for address in &ask.tcp {
+        if TcpStream::connect_timeout(address, ANSWER).is_ok() {
+            seen.reached.insert(format!("tcp {address}"));
+        }
+    }
+    for address in &ask.udp {
+        if send(address, &ask.token).is_ok() {
+            seen.reached.insert(format!("udp {address}"));
+        }
+    }
+    let named = UnixAddr::from_abstract_name(&ask.abstract_name);
+    if named
+        .and_then(|address| UnixStream::connect_addr(&address))
+        .is_ok()
+    {
+        seen.reached
+            .insert(format!("abstract {}", ask.abstract_name));
+    }
+    for path in &ask.unix {
+        if UnixStream::connect(path).is_ok() {
+            seen.reached.insert(format!("unix {}", path.display()));
+        }
+    }
+    if dns().is_ok() {
+        seen.reached.insert("dns".into());
+    }
+    for (name, family) in [
+        ("packet", rustix::net::AddressFamily::PACKET),
+        ("netlink", rustix::net::AddressFamily::NETLINK),
+        ("vsock", rustix::net::AddressFamily::VSOCK),
+    ] {
+        if rustix::net::socket(family, rustix::net::SocketType::DGRAM, None).is_ok() {
+            seen.reached.insert(name.into());
+        }
+    }
+    for path in &ask.read {
+        let opened = if path.is_dir() {
+            fs::read_dir(path).is_ok()
+        } else {
+            File::open(path).is_ok()
+        };
+        if opened {
+            seen.opened.insert(path.clone());
+        }
+    }
+    for path in &ask.write {
+        if write(path).is_ok() {
+            seen.written.insert(path.clone());
+        }
+    }
+    seen.signalled = Pid::from_raw(ask.process).is_some_and(|pid| test_kill_process(pid).is_ok());
+    seen
+}
+
+fn send(address: &SocketAddr, token: &str) -> io::Result<usize> {
+    let any = if address.is_ipv4() {
+        "0.0.0.0:0"
+    } else {
+        "[::]:0"
+    };
+    UdpSocket::bind(any)?.send_to(token.as_bytes(), address)
+}
+
+/// Whether a socket to the first name server could be had. Nothing is sent to it.
+fn dns() -> io::Result<()> {
+    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let mut named = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("nameserver "))
+        .filter_map(|address| address.trim().parse::<IpAddr>().ok());
+    let address = named.next().unwrap_or(IpAddr::from([127, 0, 0, 1]));
+    let any = if address.is_ipv4() {
+        "0.0.0.0:0"
+    } else {
+        "[::]:0"
+    };
+    UdpSocket::bind(any)?.connect((address, 53))
+}
+
+fn write(directory: &Path) -> io::Result<()> {
+    let path = directory.join(format!(".agp-probe-{}", std::process::id()));
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&path)?;
+    fs::remove_file(path)
+}
+
+fn status() -> BTreeMap<String, String> {
+    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let fields = text.lines().filter_map(|line| line.split_once(':'));
+    fields
+        .filter(|(name, _)| matches!(*name, "NoNewPrivs" | "Seccomp" | "CapEff"))
+        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+        .collect()
+}
+
+fn namespaces() -> BTreeMap<String, String> {
+    let kinds = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
+    let found = kinds.into_iter().filter_map(|kind| {
+        let target = fs::read_link(format!("/proc/self/ns/{kind}")).ok()?;
+        Some((kind.to_owned(), target.display().to_string()))
+    });
+    found.collect()
+}
+
+fn writable_mounts() -> io::Result<BTreeSet<String>> {
+    let text = fs::read_to_string("/proc/self/mountinfo")?;
+    let mounts = text.lines().filter_map(|line| {
+        let mut fields = line.split(' ').skip(4);
+        let (place, options) = (fields.next()?, fields.next()?);
+        let writable = options.split(',').any(|option| option == "rw");
+        writable.then(|| place.to_owned())
+    });
+    Ok(mounts.collect())
+}
+
+/// Looks around for what `ask` names, and prints what was seen. Gives the exit code.
+pub fn run(ask: &str, out: &mut dyn io::Write) -> u8 {
+    let Ok(ask) = serde_json::from_str::<Ask>(ask) else {
+        return 2;
+    };
+    let seen = serde_json::to_string(&look(&ask)).unwrap_or_default();
+    u8::from(writeln!(out, "{seen}").is_err())
+}

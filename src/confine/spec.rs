@@ -1,0 +1,160 @@
+//! What a confined process may do, as its starter states it: data that crosses one `execve`.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Which namespaces a process gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Namespaces {
+    /// User, PID, IPC, mount and network namespaces: an ordinary user's way.
+    User,
+    /// The same without a user namespace: root's way where user namespaces are switched off.
+    Direct,
+    /// None: Landlock and seccomp alone.
+    Off,
+}
+
+impl Namespaces {
+    /// The word for it in events and messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Direct => "direct",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// Resource limits of each process inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Limits {
+    /// Processes and threads at a time.
+    pub processes: u64,
+    /// Open descriptors.
+    pub open_files: u64,
+    /// Bytes of one file.
+    pub file_bytes: u64,
+    /// Bytes of address space.
+    pub address_bytes: u64,
+    /// Bytes of private writable memory.
+    pub data_bytes: u64,
+}
+
+/// Which sockets may be made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Sockets {
+    /// TCP and UDP. The process then keeps the host's network.
+    pub inet: bool,
+    /// Unix sockets.
+    pub unix: bool,
+}
+
+/// What a confined process may do. Whatever is not named here it may not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Spec {
+    /// The process that starts it, which it must not outlive.
+    pub starter: u32,
+    /// The namespaces it gets.
+    pub namespaces: Namespaces,
+    /// Paths that may be read and executed, besides the system's. Those not there are left out.
+    pub read: Vec<PathBuf>,
+    /// Paths that may be changed too.
+    pub write: Vec<PathBuf>,
+    /// The directory that becomes its `/tmp`, or stands for it where there is no mount namespace.
+    pub scratch: PathBuf,
+    /// Its working directory.
+    pub directory: PathBuf,
+    /// The program of agp's own that may be run inside, to look around there.
+    pub helper: PathBuf,
+    /// Its sockets.
+    pub sockets: Sockets,
+    /// Its limits.
+    pub limits: Limits,
+    /// Milliseconds after which everything inside is killed.
+    pub deadline_millis: u64,
+    /// Everything inside is killed when it makes less than this free where it may write.
+    pub free_bytes: u64,
+}
+
+/// Where [`Spec::helper`] stands in a mount namespace of its own.
+pub const HELPER: &str = "/run/agp-bin/agp-bridge";
+
+/// What of the system may be read and executed.
+pub const SYSTEM: [&str; 8] = [
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/opt", "/nix",
+];
+
+/// What of `/etc` may be read. Not all of it: to root's own processes the shadow file and private
+/// keys would be open.
+pub const SYSTEM_FILES: [&str; 41] = [
+    "/etc/alternatives",
+    "/etc/bash.bashrc",
+    "/etc/ca-certificates",
+    "/etc/ca-certificates.conf",
+    "/etc/crypto-policies",
+    "/etc/debian_version",
+    "/etc/environment",
+    "/etc/fonts",
+    "/etc/gai.conf",
+    "/etc/gitconfig",
+    "/etc/group",
+    "/etc/host.conf",
+    "/etc/hosts",
+    "/etc/inputrc",
+    "/etc/java-17-openjdk",
+    "/etc/java-21-openjdk",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/localtime",
+    "/etc/lsb-release",
+    "/etc/magic",
+    "/etc/mime.types",
+    "/etc/networks",
+    "/etc/nsswitch.conf",
+    "/etc/os-release",
+    "/etc/passwd",
+    "/etc/perl",
+    "/etc/pki/ca-trust",
+    "/etc/pki/tls/certs",
+    "/etc/profile",
+    "/etc/profile.d",
+    "/etc/protocols",
+    "/etc/python3",
+    "/etc/services",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/etc/static",
+    "/etc/terminfo",
+    "/etc/timezone",
+    "/etc/xattr.conf",
+];
+
+/// Devices that may be read and written.
+pub const DEVICES: [&str; 5] = [
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+];
+
+impl Spec {
+    /// Whether it has a root directory of its own.
+    #[must_use]
+    pub fn has_root(&self) -> bool {
+        self.namespaces != Namespaces::Off
+    }
+
+    /// What may be read and executed, the system's paths included.
+    pub fn readable(&self) -> impl Iterator<Item = &Path> {
+        let system = SYSTEM.into_iter().chain(SYSTEM_FILES).map(Path::new);
+        system.chain(self.read.iter().map(PathBuf::as_path))
+    }
+}
