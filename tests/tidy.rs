@@ -15,10 +15,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("journal", &["contracts"]),
     ("policy", &["contracts"]),
     ("gateway", &["contracts"]),
-    ("bridge", &["contracts", "gateway", "journal"]),
+    ("confine", &[]),
+    ("bridge", &["confine", "contracts", "gateway", "journal"]),
     ("intendants", &["contracts", "bridge"]),
     ("channels", &["contracts"]),
-    ("sandbox", &["contracts"]),
+    ("sandbox", &["confine", "contracts"]),
     ("tools", &[]),
     ("governor", &["contracts", "gateway", "journal", "policy"]),
 ];
@@ -141,11 +142,13 @@ fn the_core_names_no_adapter() {
 #[test]
 fn only_the_places_that_must_start_processes() {
     let allowed = [
+        "bridge/confine.rs",
         "bridge/leash.rs",
         "intendants/harness_process.rs",
         "intendants/program.rs",
         "intendants/claude_code.rs",
         "intendants/codex.rs",
+        "sandbox/exec.rs",
     ];
     for file in sources(&root()) {
         let starts = code(&file).contains("Command::new(");

@@ -28,9 +28,15 @@ pub(super) struct Run {
     /// a script for --intendant scripted: JSON lines of {{"tool":..,"args":{{..}}}}
     #[argh(option)]
     pub(super) script: Option<PathBuf>,
-    /// recording (for --intendant scripted)
+    /// recording (default) or process, for --intendant scripted
     #[argh(option)]
     pub(super) sandbox: Option<String>,
+    /// a path that commands in the process sandbox may read too; repeatable
+    #[argh(option)]
+    pub(super) allow_read: Vec<PathBuf>,
+    /// a path that they may change too; repeatable
+    #[argh(option)]
+    pub(super) allow_write: Vec<PathBuf>,
     /// console
     #[argh(option)]
     pub(super) channel: Option<String>,
@@ -69,6 +75,13 @@ impl Harness {
     }
 }
 
+/// Where agp runs what it executes itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Provider {
+    Recording,
+    Process,
+}
+
 /// How the harness's output is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stream {
@@ -80,6 +93,9 @@ pub(super) enum Stream {
 #[derive(Debug)]
 pub(super) struct Asked {
     pub harness: Harness,
+    pub sandbox: Provider,
+    pub allow_read: Vec<PathBuf>,
+    pub allow_write: Vec<PathBuf>,
     pub task: Option<String>,
     pub repository: PathBuf,
     pub script: Option<PathBuf>,
@@ -101,7 +117,12 @@ impl Asked {
         let config = Config::load(home)?;
         let harness = harness(run.intendant, &config)?;
         check_channel(run.channel, &config)?;
-        check_sandbox(run.sandbox, &config, harness)?;
+        let sandbox = sandbox(run.sandbox, &config, harness)?;
+        let named = [&run.allow_read, &run.allow_write];
+        if sandbox != Provider::Process && named.iter().any(|paths| !paths.is_empty()) {
+            let problem = "--allow-read and --allow-write are for the process sandbox";
+            return Err(Failure::usage(problem, "--sandbox process"));
+        }
         let repository = repository(config::first(run.repo, "AGP_REPO", None))?;
         let task = config::first(run.task, "AGP_TASK", None);
         if harness.is_hooked() {
@@ -130,6 +151,9 @@ impl Asked {
         }
         Ok(Self {
             harness,
+            sandbox,
+            allow_read: absolute(&run.allow_read)?,
+            allow_write: absolute(&run.allow_write)?,
             task,
             repository,
             script: run.script,
@@ -184,7 +208,18 @@ fn check_channel(flag: Option<String>, config: &Config) -> Result<(), Failure> {
     }
 }
 
-fn check_sandbox(flag: Option<String>, config: &Config, harness: Harness) -> Result<(), Failure> {
+/// Paths as they are, links followed: what is allowed is what is there now.
+fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let found = paths.iter().map(|path| {
+        path.canonicalize().map_err(|error| {
+            let problem = format!("{}: {error}", path.display());
+            Failure::usage(problem, "name a path that is there")
+        })
+    });
+    found.collect()
+}
+
+fn sandbox(flag: Option<String>, config: &Config, harness: Harness) -> Result<Provider, Failure> {
     let file = config
         .sandbox
         .as_ref()
@@ -197,16 +232,18 @@ fn check_sandbox(flag: Option<String>, config: &Config, harness: Harness) -> Res
         ));
     }
     match (asked.as_deref(), harness) {
-        (None, _) | (Some("recording"), Harness::Scripted) => Ok(()),
+        (None, _) | (Some("recording"), Harness::Scripted) => Ok(Provider::Recording),
+        (Some("process"), Harness::Scripted) => Ok(Provider::Process),
         (Some("recording"), Harness::ClaudeCode | Harness::Codex) => Err(Failure::usage(
             "the recording sandbox runs nothing, and in hook mode the harness runs its own tools",
             "leave --sandbox out, or use --intendant scripted",
         )),
-        (Some(kind @ ("process" | "docker")), _) => Err(not_here(
-            &format!("the {kind} sandbox"),
-            "leave --sandbox out",
+        (Some("process"), Harness::ClaudeCode) => Err(not_here(
+            "a harness in the process sandbox",
+            "leave --sandbox out, or use --intendant scripted",
         )),
-        (Some(other), _) => Err(unknown("--sandbox", other, "recording")),
+        (Some("docker"), _) => Err(not_here("the docker sandbox", "--sandbox process")),
+        (Some(other), _) => Err(unknown("--sandbox", other, "recording or process")),
     }
 }
 

@@ -233,7 +233,12 @@ fn sandbox(home: &Home) -> Result<(Status, String), Failure> {
     let config = Config::load(home)?;
     let provider = config.sandbox.and_then(|sandbox| sandbox.provider);
     match config::first(None, "AGP_SANDBOX", provider).as_deref() {
-        None | Some("recording") => ok("recording for scripts; a harness runs on this host"),
+        Some("recording") => ok("recording for scripts; a harness runs on this host"),
+        None => match super::sandboxed::permitted(home) {
+            Ok(told) => ok(format!("{told}; a harness runs on this host")),
+            Err(failure) => not_needed(format!("recording for scripts; {}", failure.problem)),
+        },
+        Some("process") => ok(super::sandboxed::permitted(home)?),
         Some(other) => Err(Failure::refused(
             format!("the sandbox {other:?} is not in this version of agp"),
             "leave the sandbox out",

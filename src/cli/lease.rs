@@ -102,6 +102,8 @@ fn clear(directory: &Path) {
         }
         // A harness's private home; links in it are removed, not followed.
         let _ = fs::remove_dir_all(directory.join(HARNESS_HOME));
+        // What commands left in their /tmp; links in it are not followed.
+        let _ = fs::remove_dir_all(directory.join("tmp"));
         let _ = fs::remove_dir(directory);
     }
 }

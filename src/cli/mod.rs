@@ -31,6 +31,8 @@ pub mod report;
 #[cfg(feature = "agp")]
 mod run;
 #[cfg(feature = "agp")]
+mod sandboxed;
+#[cfg(feature = "agp")]
 mod sessions;
 #[cfg(feature = "agp")]
 mod started;

@@ -60,6 +60,8 @@ fn scripted_run() -> Run {
         repo: None,
         script: None,
         sandbox: Some("recording".into()),
+        allow_read: Vec::new(),
+        allow_write: Vec::new(),
         channel: Some("console".into()),
         approval_timeout: None,
         harness_arg: Vec::new(),

@@ -39,7 +39,7 @@ use super::wiring::{
     IntendantSetup, announce, channel_of, gate_unchanged, new_session, notices, open_journal,
     own_file, read_script, screen, task_secret,
 };
-use super::{probe, started, view};
+use super::{probe, sandboxed, started, view};
 
 pub(super) fn run(home: &Home, run: Run) -> Outcome {
     let asked = Asked::resolve(home, run)?;
@@ -133,8 +133,11 @@ fn governed(
         broken: broken_to(&events, &stop),
         policy: policy.clone(),
     }));
+    let ready =
+        sandboxed::ready(home, asked, lease.directory(), &stop, terminal).map_err(refuse)?;
     let setup = IntendantSetup {
         asked,
+        sandbox: &ready.sandbox,
         session: &session,
         lease: &lease,
         stop: &stop,
@@ -154,10 +157,17 @@ fn governed(
         policy,
         intendant.identity(),
         intendant.describe(),
+        ready.sandbox.describe(),
     );
     governor
         .record_session(Kind::SessionStarted, payload)
         .map_err(|broken| unrecorded(broken.0))?;
+    if let Some(mut attested) = ready.attested {
+        attested.insert("sessionId".into(), json!(session.as_str()));
+        governor
+            .record_session(Kind::SandboxAttested, attested)
+            .map_err(|broken| unrecorded(broken.0))?;
+    }
 
     let socket = lease.directory().join("gate.sock");
     let gateway = asked

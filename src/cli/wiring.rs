@@ -13,22 +13,22 @@ use crate::contracts::call::{Actor, ToolCall};
 use crate::contracts::channel::Channel;
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::intendant::{HarnessError, Intendant};
+use crate::contracts::sandbox::Sandbox;
 use crate::governor::{Effect, Governor, Notice, Outcome as CallOutcome};
 use crate::intendants::claude_code::{self, ClaudeCode};
 use crate::intendants::codex::{self, Codex};
 use crate::intendants::harness_process::Stop;
 use crate::intendants::program::{self, Pinned};
 use crate::intendants::scripted::{self, Scripted, ScriptedCall};
-use crate::journal::Journal;
 use crate::journal::redact::{Screen, Secret};
-use crate::sandbox::recording::Recording;
+use crate::journal::{Journal, Permit};
 
 use super::asked::{Asked, Harness, Stream};
 use super::home::Home;
 use super::keygen::settle_rotation;
 use super::lease::{HARNESS_HOME, Lease};
 use super::report::{Failure, complain};
-use super::view;
+use super::{sandboxed, view};
 
 /// Bytes of a path at most (`PATH_MAX`).
 const PATH_BYTES: usize = 4096;
@@ -39,6 +39,7 @@ const WARNING_CHARS: usize = 300;
 
 pub(super) struct IntendantSetup<'a> {
     pub(super) asked: &'a Asked,
+    pub(super) sandbox: &'a Arc<dyn Sandbox<Permit>>,
     pub(super) session: &'a SessionId,
     pub(super) lease: &'a Lease,
     pub(super) stop: &'a Stop,
@@ -57,6 +58,8 @@ impl IntendantSetup<'_> {
                 self.session.clone(),
                 Arc::clone(governor),
                 self.stop.clone(),
+                Arc::clone(self.sandbox),
+                Arc::clone(self.terminal),
             );
             return Ok(Box::new(Scripted::new(script, submit)));
         }
@@ -105,8 +108,14 @@ fn complaints(terminal: &Arc<Terminal>) -> Arc<dyn Fn(&str) + Send + Sync> {
     Arc::new(move |line| terminal.tell(&escape::line_max(line, COMPLAINT_CHARS)))
 }
 
-/// Has scripted calls mediated and executed in the recording sandbox.
-fn submit(session: SessionId, governor: Arc<Governor>, stop: Stop) -> scripted::Submit {
+/// Has scripted calls mediated and executed in the session's sandbox.
+fn submit(
+    session: SessionId,
+    governor: Arc<Governor>,
+    stop: Stop,
+    sandbox: Arc<dyn Sandbox<Permit>>,
+    terminal: Arc<Terminal>,
+) -> scripted::Submit {
     let mut count = 0_u64;
     Box::new(move |scripted: ScriptedCall| {
         if stop.asked() {
@@ -121,8 +130,14 @@ fn submit(session: SessionId, governor: Arc<Governor>, stop: Stop) -> scripted::
             args: scripted.args,
             actor: Actor::ClaudeProcess,
         };
-        match governor.run_call(&call, &Effect::Execute(&Recording))? {
-            CallOutcome::Denied(_) | CallOutcome::Executed(_) => Ok(()),
+        match governor.run_call(&call, &Effect::Execute(sandbox.as_ref()))? {
+            CallOutcome::Denied(_) => Ok(()),
+            CallOutcome::Executed(execution) => {
+                if let Some(line) = sandboxed::ended(&execution) {
+                    terminal.show(&line);
+                }
+                Ok(())
+            }
             CallOutcome::Released(..) => Err("a scripted call has no harness to run it".into()),
         }
     })

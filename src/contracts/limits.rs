@@ -113,6 +113,35 @@ pub const RECORD_TAIL_BYTES: u64 = 1 << 20;
 /// Bytes of one request that the live probe's model reads: a harness sends its whole prompt.
 pub const PROBE_REQUEST_BYTES: u64 = 32 << 20;
 
+/// Bytes of a command's output that are kept; its digest and length are of all of it.
+pub const EXEC_OUTPUT_BYTES: usize = 1 << 20;
+/// A command that agp runs ends within this time, unless it asks for another: what most harnesses
+/// give theirs.
+pub const EXEC_DEADLINE: Duration = Duration::from_secs(120);
+/// Longest time that a command may ask for.
+pub const EXEC_DEADLINE_MAX: Duration = Duration::from_secs(600);
+/// The keeper of a command has this long beyond the command's deadline to end all it left.
+pub const EXEC_GRACE: Duration = Duration::from_secs(10);
+/// Bytes of one argument of a program (`MAX_ARG_STRLEN` of Linux, with the closing zero).
+pub const EXEC_ARGUMENT_BYTES: usize = 128 << 10;
+
+/// Processes in a sandbox at a time: enough to build with on many cores, and the machine stays
+/// usable when all of them are there.
+pub const SANDBOX_PROCESSES: u64 = 1024;
+/// The same where they are counted together with all else that the user runs.
+pub const SANDBOX_PROCESSES_SHARED: u64 = 4096;
+/// Open files of a process in a sandbox: what build tools ask for at most.
+pub const SANDBOX_OPEN_FILES: u64 = 4096;
+/// Bytes of one file that a sandbox may write: larger than any artefact of a build.
+pub const SANDBOX_FILE_BYTES: u64 = 8 << 30;
+/// Address space of one process: language runtimes reserve far more than they use.
+pub const SANDBOX_ADDRESS_BYTES: u64 = 4 << 40;
+/// Memory of its own that one process may have: a linker's worth.
+pub const SANDBOX_DATA_BYTES: u64 = 16 << 30;
+/// Bytes that must stay free where a sandbox may write: the journal may be on the same disk, and a
+/// journal that cannot be written ends the session.
+pub const SANDBOX_FREE_BYTES: u64 = 512 << 20;
+
 /// Problems a verification lists; beyond it they are counted only, so memory stays flat.
 pub const PROBLEMS_LISTED: usize = 10_000;
 

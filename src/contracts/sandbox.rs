@@ -16,6 +16,10 @@ pub struct Execution {
     pub output_sha256: Sha256,
     /// Bytes of the whole output.
     pub output_bytes: u64,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
+    /// What else is to be said of it: why the sandbox ended it, what it was found to have done.
+    pub notes: Vec<String>,
 }
 
 /// Why a sandbox could not execute: the sandbox's own failure, never the command's.

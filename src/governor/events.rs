@@ -106,6 +106,8 @@ impl<'a> CallEvents<'a> {
             json!({
                 "sandbox": sandbox,
                 "exitCode": execution.exit_code,
+                "signal": execution.signal,
+                "notes": execution.notes,
                 "outputSha256": execution.output_sha256.to_hex(),
                 "outputBytes": execution.output_bytes,
                 "secretsUsed": [],

@@ -37,6 +37,8 @@ impl<Permit> Sandbox<Permit> for Recording {
             output: String::new(),
             output_sha256: Sha256(EMPTY_SHA256),
             output_bytes: 0,
+            signal: None,
+            notes: Vec::new(),
         })
     }
 }

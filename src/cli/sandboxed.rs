@@ -1,0 +1,217 @@
+//! The sandbox of a session: made as it was asked for, looked into, and told of.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Map, Value};
+
+use crate::channels::escape;
+use crate::channels::terminal::Terminal;
+use crate::contracts::sandbox::{Execution, Sandbox};
+use crate::intendants::harness_process::Stop;
+use crate::intendants::program::bridge_program;
+use crate::journal::Permit;
+use crate::sandbox::process::{Output, Process, Setup};
+use crate::sandbox::recording::Recording;
+
+use super::asked::{Asked, Provider};
+use super::home::Home;
+use super::report::Failure;
+
+/// Characters of a line of a command's output on the terminal.
+const LINE_CHARS: usize = 400;
+
+/// Paths below the operator's home that nothing inside may reach, unless named by `--allow-read`.
+const PRIVATE: [&str; 22] = [
+    ".ssh",
+    ".aws",
+    ".azure",
+    ".gnupg",
+    ".config",
+    ".docker",
+    ".kube",
+    ".netrc",
+    ".npmrc",
+    ".pypirc",
+    ".git-credentials",
+    ".password-store",
+    ".mozilla",
+    ".bash_history",
+    ".bashrc",
+    ".profile",
+    ".zshrc",
+    ".claude",
+    ".claude.json",
+    ".codex",
+    ".cargo/credentials.toml",
+    ".local/share/keyrings",
+];
+/// The same elsewhere.
+const PRIVATE_SYSTEM: [&str; 5] = [
+    "/etc/shadow",
+    "/etc/ssh/ssh_host_ed25519_key",
+    "/etc/ssl/private",
+    "/root",
+    "/var/spool/cron",
+];
+/// Sockets of those that could start a process outside.
+const SOCKETS: [&str; 7] = [
+    "/run/docker.sock",
+    "/var/run/docker.sock",
+    "/run/podman/podman.sock",
+    "/run/containerd/containerd.sock",
+    "/run/crio/crio.sock",
+    "/run/dbus/system_bus_socket",
+    "/run/systemd/private",
+];
+
+/// A sandbox that may be used.
+pub(super) struct Ready {
+    pub(super) sandbox: Arc<dyn Sandbox<Permit>>,
+    /// What `sandbox.attested` says, where there was something to look into.
+    pub(super) attested: Option<Map<String, Value>>,
+}
+
+/// Makes the session's sandbox, and looks into it.
+///
+/// # Errors
+/// [`Failure`] when it cannot be had as it was asked for: nothing weaker is taken instead.
+pub(super) fn ready(
+    home: &Home,
+    asked: &Asked,
+    directory: &Path,
+    stop: &Stop,
+    terminal: &Arc<Terminal>,
+) -> Result<Ready, Failure> {
+    if asked.sandbox != Provider::Process {
+        let sandbox = Arc::new(Recording);
+        return Ok(Ready {
+            sandbox,
+            attested: None,
+        });
+    }
+    let stop = stop.clone();
+    let setup = Setup {
+        read: asked.allow_read.clone(),
+        write: asked.allow_write.clone(),
+        output: shown(terminal),
+        stopped: Arc::new(move || stop.asked()),
+        ..setup(home, &asked.repository, directory)?
+    };
+    let process = Process::prepare(setup).map_err(|error| refused(&error.0))?;
+    Ok(Ready {
+        attested: Some(process.attestation()),
+        sandbox: Arc::new(process),
+    })
+}
+
+/// The most that this machine permits, in words.
+///
+/// # Errors
+/// [`Failure`] when it permits nothing that holds.
+pub(super) fn permitted(home: &Home) -> Result<String, Failure> {
+    let base = std::env::temp_dir().join(format!("agp-doctor-{}", std::process::id()));
+    let repository = base.join("repository");
+    let made = std::fs::create_dir_all(&repository);
+    made.map_err(|error| refused(&format!("{}: {error}", base.display())))?;
+    let found = setup(home, &repository, &base)
+        .and_then(|setup| Process::prepare(setup).map_err(|error| refused(&error.0)));
+    // What stays behind is empty, and in the temporary directory.
+    let _ = std::fs::remove_dir_all(&base);
+    let process = found?;
+    let attested = process.attestation();
+    let landlock = attested.get("landlock").cloned().unwrap_or_default();
+    let mut told = format!(
+        "process: attested; namespaces {}, Landlock {landlock}, seccomp",
+        process.namespaces().as_str()
+    );
+    for (namespaces, why) in process.refused() {
+        told.push_str(&format!(
+            "; namespaces {} not had: {why}",
+            namespaces.as_str()
+        ));
+    }
+    Ok(told)
+}
+
+fn refused(problem: &str) -> Failure {
+    Failure::refused(
+        format!(
+            "the process sandbox cannot be had: {}",
+            escape::line(problem)
+        ),
+        "agp doctor --check sandbox; or --sandbox recording, which runs nothing",
+    )
+}
+
+fn setup(home: &Home, repository: &Path, directory: &Path) -> Result<Setup, Failure> {
+    let bridge = bridge_program().map_err(|error| refused(&error.to_string()))?;
+    let own = home.root().canonicalize();
+    let own = own.unwrap_or_else(|_| home.root().to_owned());
+    let mut protected = vec![own];
+    let mut sockets: Vec<PathBuf> = SOCKETS.iter().map(PathBuf::from).collect();
+    protected.extend(PRIVATE_SYSTEM.iter().map(PathBuf::from));
+    if let Some(user) = std::env::var_os("HOME").filter(|user| !user.is_empty()) {
+        let user = PathBuf::from(user);
+        protected.extend(PRIVATE.iter().map(|name| user.join(name)));
+        sockets.push(user.join(".docker/run/docker.sock"));
+    }
+    if let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR") {
+        let runtime = PathBuf::from(runtime);
+        sockets.extend(["docker.sock", "podman/podman.sock", "bus"].map(|name| runtime.join(name)));
+    }
+    let token = directory.file_name().unwrap_or_default();
+    Ok(Setup {
+        bridge,
+        repository: repository.to_owned(),
+        directory: directory.to_owned(),
+        protected,
+        sockets,
+        read: Vec::new(),
+        write: Vec::new(),
+        token: format!("{}-{}", token.to_string_lossy(), std::process::id()),
+        namespaces: None,
+        output: Arc::new(|_| {}),
+        stopped: Arc::new(|| false),
+    })
+}
+
+/// Shows a command's output line by line as it comes, escaped: it is the agent's.
+fn shown(terminal: &Arc<Terminal>) -> Arc<Output> {
+    let terminal = Arc::clone(terminal);
+    let begun: Mutex<Vec<u8>> = Mutex::default();
+    Arc::new(move |block| {
+        let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.extend_from_slice(block);
+        while let Some(end) = begun.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = begun.drain(..=end).collect();
+            show(&terminal, line.strip_suffix(b"\n").unwrap_or(&line));
+        }
+        if begun.len() > LINE_CHARS * 4 {
+            show(&terminal, &begun);
+            begun.clear();
+        }
+    })
+}
+
+fn show(terminal: &Terminal, line: &[u8]) {
+    let line = escape::line_max(&String::from_utf8_lossy(line), LINE_CHARS);
+    terminal.show(&format!("      | {line}"));
+}
+
+/// How a call ended, where that is worth a line.
+pub(super) fn ended(execution: &Execution) -> Option<String> {
+    let mut said = Vec::new();
+    match (execution.exit_code, execution.signal) {
+        (Some(0), _) | (None, None) => {}
+        (Some(code), _) => said.push(format!("exit code {code}")),
+        (None, Some(signal)) => said.push(format!("ended by signal {signal}")),
+    }
+    said.extend(
+        execution
+            .notes
+            .iter()
+            .map(|note| escape::line_max(note, LINE_CHARS)),
+    );
+    (!said.is_empty()).then(|| format!("      {}", said.join("; ")))
+}

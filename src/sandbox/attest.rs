@@ -1,0 +1,311 @@
+//! Whether a confinement holds what it promises: agp listens, and the same look around from inside
+//! and from outside is held together. Whatever differs from what was asked refuses the start.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::confine::isolation::{Ask, Seen};
+use crate::confine::spec::{Namespaces, Spec};
+
+/// Landlock's first interface that keeps signals inside.
+const LANDLOCK_SIGNALS: u32 = 6;
+
+/// What `/proc/self/status` says inside: no new privileges, a seccomp filter, no capabilities.
+const STATUS: [(&str, &str); 3] = [
+    ("NoNewPrivs", "1"),
+    ("Seccomp", "2"),
+    ("CapEff", "0000000000000000"),
+];
+
+/// agp's own listeners, for as long as it attests.
+pub struct Bait {
+    tcp: Vec<TcpListener>,
+    udp: Vec<UdpSocket>,
+    _named: UnixListener,
+    path: PathBuf,
+    _abstract: UnixListener,
+    /// What the probe is asked to try.
+    pub ask: Ask,
+}
+
+impl Bait {
+    /// Listens on every address of this host, on an abstract name, and on a path in `directory`.
+    ///
+    /// # Errors
+    /// When a listener cannot be had.
+    pub fn lay(directory: &Path, token: &str) -> io::Result<Self> {
+        let (mut tcp, mut udp) = (Vec::new(), Vec::new());
+        let mut ask = Ask::default();
+        for address in host_addresses() {
+            let (Ok(stream), Ok(packet)) = (
+                TcpListener::bind((address, 0)),
+                UdpSocket::bind((address, 0)),
+            ) else {
+                // An address that went away meanwhile, or is not ready yet.
+                continue;
+            };
+            packet.set_nonblocking(true)?;
+            ask.tcp.push(stream.local_addr()?);
+            ask.udp.push(packet.local_addr()?);
+            tcp.push(stream);
+            udp.push(packet);
+        }
+        let path = directory.join("bait.sock");
+        let named = UnixListener::bind(&path)?;
+        ask.abstract_name = format!("agp-bait-{token}");
+        let hidden = UnixListener::bind_addr(&UnixAddr::from_abstract_name(&ask.abstract_name)?)?;
+        ask.unix.push(path.clone());
+        ask.token = token.to_owned();
+        ask.process = i32::try_from(std::process::id()).unwrap_or(0);
+        Ok(Self {
+            tcp,
+            udp,
+            _named: named,
+            path,
+            _abstract: hidden,
+            ask,
+        })
+    }
+
+    /// Packets that have arrived since the last time.
+    fn packets(&self) -> usize {
+        let mut block = [0; 256];
+        let token = self.ask.token.as_bytes();
+        let arrived = self.udp.iter().flat_map(|socket| {
+            std::iter::from_fn(move || {
+                socket
+                    .recv(&mut block)
+                    .ok()
+                    .map(|got| block.starts_with(token) && got == token.len())
+            })
+        });
+        arrived.filter(|ours| *ours).count()
+    }
+
+    /// Connections that have arrived since the last time.
+    fn connections(&self) -> usize {
+        let arrived = self
+            .tcp
+            .iter()
+            .filter(|listener| listener.set_nonblocking(true).is_ok() && listener.accept().is_ok());
+        arrived.count()
+    }
+
+    /// What arrived at the listeners, whatever the probe says of it.
+    #[must_use]
+    pub fn arrived(&self) -> usize {
+        self.packets() + self.connections()
+    }
+}
+
+impl Drop for Bait {
+    fn drop(&mut self) {
+        // The directory goes with the session.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Every address of this host, loopback included.
+fn host_addresses() -> Vec<IpAddr> {
+    let mut found = vec![
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    ];
+    for interface in nix::ifaddrs::getifaddrs().into_iter().flatten() {
+        let address = interface.address.as_ref().and_then(|address| {
+            let four = address
+                .as_sockaddr_in()
+                .map(|address| IpAddr::V4(address.ip()));
+            four.or_else(|| {
+                address
+                    .as_sockaddr_in6()
+                    .map(|address| IpAddr::V6(address.ip()))
+            })
+        });
+        found.extend(address);
+    }
+    // Link-local addresses mean nothing without their interface; the others stand for them.
+    found.retain(|address| !matches!(address, IpAddr::V6(six) if six.is_unicast_link_local()));
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// What the probe saw, outside and inside.
+pub struct Looks {
+    /// From outside, and what then arrived at the listeners.
+    pub outside: (Seen, usize),
+    /// From inside, and what then arrived.
+    pub inside: (Seen, usize),
+    /// The Landlock interface in force inside.
+    pub landlock: u32,
+}
+
+/// Holds the two looks together. Gives what `sandbox.attested` says.
+///
+/// # Errors
+/// The first difference between what was asked and what was seen.
+pub fn judge(spec: &Spec, ask: &Ask, looks: &Looks) -> Result<Map<String, Value>, String> {
+    let Looks {
+        outside: (outside, came_outside),
+        inside: (inside, came_inside),
+        landlock,
+    } = looks;
+    worth(ask, outside, *came_outside)?;
+    if let Some(reached) = inside.reached.first() {
+        return Err(format!("inside, this was reached: {reached}"));
+    }
+    if *came_inside > 0 {
+        return Err("something arrived from inside at agp's own listeners".into());
+    }
+    if let Some(opened) = inside.opened.first() {
+        return Err(format!("inside, this could be read: {}", opened.display()));
+    }
+    for path in &spec.write {
+        if !inside.written.contains(path) {
+            return Err(format!("inside, {} cannot be written", path.display()));
+        }
+    }
+    if let Some(path) = inside
+        .written
+        .iter()
+        .find(|path| !spec.write.contains(path))
+    {
+        return Err(format!("inside, {} could be written", path.display()));
+    }
+    let root = spec.has_root();
+    let signals = inside.signalled;
+    if signals && (root || *landlock >= LANDLOCK_SIGNALS) {
+        return Err("inside, agp could be signalled".into());
+    }
+    for (name, wanted) in STATUS {
+        if inside.status.get(name).map(String::as_str) != Some(wanted) {
+            return Err(format!("inside, {name} is not {wanted}"));
+        }
+    }
+    if root {
+        let shared = outside.namespaces.iter().find(|(kind, id)| {
+            let own = inside.namespaces.get(*kind) != Some(id);
+            !own && (*kind != "user" || spec.namespaces == Namespaces::User)
+        });
+        if let Some((kind, _)) = shared {
+            return Err(format!("inside, the {kind} namespace is the host's"));
+        }
+    }
+    Ok(attested(spec, ask, inside, *landlock))
+}
+
+/// A proof that something cannot be reached is worth something only if it could be reached.
+fn worth(ask: &Ask, outside: &Seen, came: usize) -> Result<(), String> {
+    let wanted = ask
+        .tcp
+        .iter()
+        .map(|address| format!("tcp {address}"))
+        .chain(ask.udp.iter().map(|address| format!("udp {address}")))
+        .chain([format!("abstract {}", ask.abstract_name)])
+        .chain(
+            ask.unix
+                .iter()
+                .take(1)
+                .map(|path| format!("unix {}", path.display())),
+        );
+    for name in wanted {
+        if !outside.reached.contains(&name) {
+            return Err(format!(
+                "the probe proves nothing: outside it does not reach {name}"
+            ));
+        }
+    }
+    if came < ask.tcp.len() + ask.udp.len() {
+        return Err("the probe proves nothing: outside, not all it sent arrived".into());
+    }
+    match ask.read.first() {
+        Some(path) if !outside.opened.contains(path) => Err(format!(
+            "the probe proves nothing: outside it cannot read {}",
+            path.display()
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn attested(spec: &Spec, ask: &Ask, inside: &Seen, landlock: u32) -> Map<String, Value> {
+    let payload = json!({
+        "kind": "process",
+        "namespaces": spec.namespaces.as_str(),
+        "namespaceIds": inside.namespaces,
+        "landlock": landlock,
+        "status": inside.status,
+        "uid": inside.uid,
+        "tried": {
+            "tcp": ask.tcp.len(),
+            "udp": ask.udp.len(),
+            "unix": ask.unix.len() + 1,
+            "paths": ask.read.len(),
+        },
+        "reached": inside.reached,
+        "readable": inside.opened,
+        "writable": inside.written,
+        "writableMounts": inside.writable_mounts,
+        "isolated": isolated(spec, landlock, inside.signalled),
+        "notIsolated": not_isolated(spec, landlock, inside.signalled),
+        "vmGrade": false,
+    });
+    match payload {
+        Value::Object(payload) => payload,
+        _ => Map::new(),
+    }
+}
+
+fn isolated(spec: &Spec, landlock: u32, signalled: bool) -> Vec<&'static str> {
+    let mut isolated = vec![
+        "files",
+        "credentials of the operator",
+        "network",
+        "Unix sockets",
+    ];
+    if spec.has_root() {
+        isolated.extend(["processes", "mounts", "System V IPC"]);
+    } else if !signalled {
+        isolated.push("signals");
+    }
+    if landlock > 0 {
+        isolated.push("memory of other processes");
+    }
+    isolated
+}
+
+/// What is the host's, plainly.
+fn not_isolated(spec: &Spec, landlock: u32, signalled: bool) -> Vec<&'static str> {
+    let mut shared = vec![
+        "the kernel",
+        "processor time",
+        "memory in total",
+        "disk space in total",
+    ];
+    if !spec.has_root() {
+        shared.extend([
+            "process ids: other processes can be seen to be there",
+            "System V IPC and POSIX message queues",
+        ]);
+    }
+    if signalled {
+        shared.push("signals to the operator's other processes");
+    }
+    if landlock == 0 {
+        shared.push("no Landlock: file rules stand on mounts and file modes alone");
+    }
+    shared
+}
+
+/// The command line of the probe.
+#[must_use]
+pub fn command(program: &Path, ask: &Ask) -> Vec<OsString> {
+    let ask = serde_json::to_string(ask).unwrap_or_default();
+    vec![program.into(), "isolation".into(), ask.into()]
+}

@@ -1,0 +1,284 @@
+//! One command in a confinement of its own: started, watched, its output taken.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, PipeReader, Read, Write, pipe};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ring::digest::{Context, SHA256};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+use crate::confine::spec::Spec;
+use crate::confine::told::Told;
+use crate::contracts::ids::Sha256;
+use crate::contracts::limits;
+use crate::contracts::sandbox::SandboxError;
+
+/// A command to run.
+pub struct Job<'a> {
+    /// Program and arguments.
+    pub command: &'a [OsString],
+    /// Its whole environment.
+    pub environment: &'a [(OsString, OsString)],
+    /// What it reads.
+    pub input: Vec<u8>,
+    /// How long it has.
+    pub deadline: Duration,
+}
+
+/// Looks on while a command runs.
+pub struct Watch<'a> {
+    /// Takes the output as it comes.
+    pub output: &'a mut dyn FnMut(&[u8]),
+    /// Whether the command must end now.
+    pub stopped: &'a dyn Fn() -> bool,
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub struct Ran {
+    /// How it ended.
+    pub ended: Told,
+    /// The Landlock interface it ran under, 0 for none.
+    pub landlock: u32,
+    /// What it printed, the first [`limits::EXEC_OUTPUT_BYTES`] of it.
+    pub output: Vec<u8>,
+    /// Digest of all it printed.
+    pub output_sha256: Sha256,
+    /// Bytes of all it printed.
+    pub output_bytes: u64,
+}
+
+impl Ran {
+    /// A command that was never started.
+    #[must_use]
+    pub fn nothing(ended: Told) -> Self {
+        Taken::default().ran(ended, 0)
+    }
+}
+
+/// Between two looks at whether the command must end.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Runs a command under `spec` by the program `bridge`.
+///
+/// # Errors
+/// [`SandboxError`] when the confinement did not stand, or the command may have outlived it.
+pub fn run(
+    bridge: &Path,
+    spec: &Spec,
+    job: Job<'_>,
+    watch: &mut Watch<'_>,
+) -> Result<Ran, SandboxError> {
+    if let Some(problem) = job.command.iter().find_map(|word| unfit(word)) {
+        return Ok(Ran::nothing(Told::NotStarted(problem.into())));
+    }
+    let failed = |error: io::Error| SandboxError(format!("{}: {error}", bridge.display()));
+    let spec = Spec {
+        starter: std::process::id(),
+        deadline_millis: u64::try_from(job.deadline.as_millis()).unwrap_or(u64::MAX),
+        ..spec.clone()
+    };
+    let spec = serde_json::to_string(&spec).map_err(|error| failed(error.into()))?;
+    let (output, writer) = pipe().map_err(failed)?;
+    rustix::io::ioctl_fionbio(&output, true).map_err(|error| failed(error.into()))?;
+    let mut command = Command::new(bridge);
+    command
+        .args([
+            OsStr::new("confine"),
+            OsStr::new("--spec"),
+            OsStr::new(&spec),
+        ])
+        .arg("--")
+        .args(job.command)
+        .env_clear()
+        .envs(job.environment.iter().map(|(name, value)| (name, value)))
+        .stdin(if job.input.is_empty() {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        })
+        .stdout(writer)
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(failed)?;
+    // It holds the other end of the output.
+    drop(command);
+    if let Some(mut pipe) = child.stdin.take() {
+        let input = job.input;
+        let feed = std::thread::Builder::new().name("exec-input".into());
+        // A command that does not read it all has its reasons.
+        feed.spawn(move || drop(pipe.write_all(&input)))
+            .map_err(failed)?;
+    }
+    let until = Instant::now() + job.deadline + limits::EXEC_GRACE;
+    let taken = follow(&mut child, output, watch, until);
+    if taken.is_err() {
+        // The kernel ends with the keeper what it keeps in a PID namespace, or its command.
+        let _ = child.kill();
+    }
+    let _ = child.wait();
+    let taken = taken.map_err(failed)?;
+    let mut told = String::new();
+    if let Some(mut pipe) = child.stderr.take() {
+        pipe.read_to_string(&mut told).map_err(failed)?;
+    }
+    settle(taken, &told)
+}
+
+/// Why a word cannot be an argument of a program, if it cannot.
+fn unfit(word: &OsString) -> Option<&'static str> {
+    let bytes = word.as_bytes();
+    if bytes.contains(&0) {
+        Some("an argument holds a zero byte")
+    } else if bytes.len() >= limits::EXEC_ARGUMENT_BYTES {
+        Some("an argument is longer than Linux takes")
+    } else {
+        None
+    }
+}
+
+/// Brings together what keeper and first process told.
+fn settle(taken: Taken, told: &str) -> Result<Ran, SandboxError> {
+    let (mut landlock, mut ended) = (None, None);
+    for line in told.lines() {
+        match serde_json::from_str(line) {
+            Ok(Told::Confined { landlock: version }) => landlock = Some(version),
+            Ok(Told::Failed(why)) => return Err(SandboxError(why)),
+            // The first word counts: how the command ended, not what the keeper makes of it.
+            Ok(other) => drop(ended.get_or_insert(other)),
+            Err(_) => return Err(SandboxError(format!("the keeper said {line:?}"))),
+        }
+    }
+    match (landlock, ended) {
+        (Some(landlock), Some(ended)) => Ok(taken.ran(ended, landlock)),
+        (None, Some(ended @ (Told::Deadline | Told::Stopped | Told::DiskFull))) => {
+            Ok(taken.ran(ended, 0))
+        }
+        (None, _) => Err(SandboxError(
+            "the confinement was not reported to stand".into(),
+        )),
+        (Some(_), None) => Err(SandboxError("nobody told how the command ended".into())),
+    }
+}
+
+#[derive(Default)]
+struct Taken {
+    kept: Vec<u8>,
+    digest: Option<Context>,
+    bytes: u64,
+}
+
+impl Taken {
+    fn take(&mut self, block: &[u8]) {
+        self.bytes += block.len() as u64;
+        let digest = self.digest.get_or_insert_with(|| Context::new(&SHA256));
+        digest.update(block);
+        let room = limits::EXEC_OUTPUT_BYTES - self.kept.len();
+        self.kept.extend(block.iter().take(room));
+    }
+
+    fn ran(self, ended: Told, landlock: u32) -> Ran {
+        let digest = self
+            .digest
+            .unwrap_or_else(|| Context::new(&SHA256))
+            .finish();
+        let mut sha256 = [0; 32];
+        sha256
+            .iter_mut()
+            .zip(digest.as_ref())
+            .for_each(|(to, from)| *to = *from);
+        Ran {
+            ended,
+            landlock,
+            output: self.kept,
+            output_sha256: Sha256(sha256),
+            output_bytes: self.bytes,
+        }
+    }
+}
+
+/// Takes the output until the keeper has ended, which it does when nothing is left inside.
+fn follow(
+    child: &mut Child,
+    mut output: PipeReader,
+    watch: &mut Watch<'_>,
+    until: Instant,
+) -> io::Result<Taken> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| io::Error::other("the keeper has no process id"))?;
+    let keeper = pidfd_open(pid, PidfdFlags::empty())?;
+    let mut taken = Taken::default();
+    let mut open = true;
+    let mut told_to_stop = false;
+    let mut block = vec![0; 64 << 10];
+    let within = Timespec::try_from(LOOK).map_err(io::Error::other)?;
+    loop {
+        let mut polled = [
+            PollFd::new(&keeper, PollFlags::IN),
+            PollFd::new(&output, PollFlags::IN),
+        ];
+        // A closed pipe is always ready: it is not asked any more.
+        let polling = match &mut polled {
+            all if open => poll(all, Some(&within)),
+            [keeper, _] => poll(std::slice::from_mut(keeper), Some(&within)),
+        };
+        match polling {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let [ended, _] = polled.map(|fd| !fd.revents().is_empty());
+        // What was printed before the end is there before the end is seen; nobody is left to add.
+        while open {
+            match output.read(&mut block) {
+                Ok(0) => open = false,
+                Ok(got) => {
+                    let got = block.get(..got).unwrap_or_default();
+                    taken.take(got);
+                    (watch.output)(got);
+                    if !ended {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if ended {
+            return Ok(taken);
+        }
+        if !told_to_stop && (watch.stopped)() {
+            told_to_stop = true;
+            // Gone already: the next round sees it.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        if Instant::now() > until {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the keeper does not end",
+            ));
+        }
+    }
+}
+
+/// What a program of agp's own prints, unconfined.
+///
+/// # Errors
+/// What starting it gives, and when it does not succeed.
+pub fn plain(command: &[OsString]) -> io::Result<Vec<u8>> {
+    let (program, arguments) = command
+        .split_first()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no command"))?;
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()?;
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(io::Error::other(output.status.to_string()))
+    }
+}

@@ -1,0 +1,88 @@
+//! What a command could leave in the repository that later runs outside: as the operator, without
+//! a question. It may be changed, and is found.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Files and directories of a repository that git, a shell, an editor or a harness takes commands
+/// from. Of a directory the entries count.
+const TRIGGERS: [&str; 16] = [
+    ".git",
+    ".git/hooks",
+    ".git/config",
+    ".git/config.worktree",
+    ".git/info",
+    ".gitmodules",
+    ".husky",
+    ".envrc",
+    ".vscode",
+    ".claude",
+    ".mcp.json",
+    ".codex",
+    ".cursor",
+    ".gemini",
+    ".devcontainer",
+    ".pre-commit-config.yaml",
+];
+/// Entries of one directory that are looked at: more is no hook directory.
+const ENTRIES: usize = 1000;
+
+/// Inode, length and change time: the last cannot be set by a command, only made newer.
+type Mark = (u64, u64, i64, i64);
+
+/// The triggers of a repository as they are at one time.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Triggers(BTreeMap<PathBuf, Mark>);
+
+impl Triggers {
+    /// Those of the repository now.
+    #[must_use]
+    pub fn of(repository: &Path) -> Self {
+        let mut marks = BTreeMap::new();
+        for name in TRIGGERS {
+            let path = repository.join(name);
+            let Ok(meta) = fs::symlink_metadata(&path) else {
+                continue;
+            };
+            if !meta.is_dir() {
+                marks.insert(PathBuf::from(name), mark(&meta));
+            } else if name == ".git" {
+                // Its own entries come and go; that it is another directory does count.
+                marks.insert(PathBuf::from(name), (meta.ino(), 0, 0, 0));
+            } else {
+                for entry in fs::read_dir(&path)
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .take(ENTRIES)
+                {
+                    if let Ok(meta) = entry.metadata() {
+                        let name = Path::new(name).join(entry.file_name());
+                        marks.insert(name, mark(&meta));
+                    }
+                }
+            }
+        }
+        Self(marks)
+    }
+
+    /// What was made, changed or removed since, as paths in the repository.
+    #[must_use]
+    pub fn changed_in(&self, later: &Self) -> Vec<PathBuf> {
+        let Self(then) = self;
+        let Self(now) = later;
+        let mut changed: Vec<PathBuf> = now
+            .iter()
+            .filter(|(path, mark)| then.get(*path) != Some(mark))
+            .map(|(path, _)| path.clone())
+            .collect();
+        changed.extend(then.keys().filter(|path| !now.contains_key(*path)).cloned());
+        changed
+    }
+}
+
+fn mark(meta: &fs::Metadata) -> Mark {
+    (meta.ino(), meta.len(), meta.ctime(), meta.ctime_nsec())
+}

@@ -1,0 +1,422 @@
+//! The process sandbox: every call in a confinement of its own, without Docker and without root.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::confine::isolation::Seen;
+use crate::confine::spec::{HELPER, Limits, Namespaces, Sockets, Spec};
+use crate::confine::told::Told;
+use crate::contracts::call::ToolCall;
+use crate::contracts::limits;
+use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
+
+use super::attest::{self, Bait, Looks};
+use super::exec::{self, Job, Ran, Watch};
+use super::planted::Triggers;
+
+/// Takes a block of a command's output.
+pub type Output = dyn Fn(&[u8]) + Send + Sync;
+
+/// What a process sandbox is made from.
+#[derive(Clone)]
+pub struct Setup {
+    /// The program that confines: `agp-bridge`, or `agp` itself.
+    pub bridge: PathBuf,
+    /// The repository: read, written, and the working directory.
+    pub repository: PathBuf,
+    /// A private directory outside of it, for listeners and for what becomes `/tmp`.
+    pub directory: PathBuf,
+    /// Paths that must not be reached. The first must be readable outside: agp's own home.
+    pub protected: Vec<PathBuf>,
+    /// Sockets that must not be reached, besides agp's own.
+    pub sockets: Vec<PathBuf>,
+    /// What may be read besides the system: `--allow-read`.
+    pub read: Vec<PathBuf>,
+    /// What may be changed besides the repository: `--allow-write`.
+    pub write: Vec<PathBuf>,
+    /// A name for this sandbox's listeners that nobody else has.
+    pub token: String,
+    /// The namespaces; `None` for the most that this kernel permits.
+    pub namespaces: Option<Namespaces>,
+    /// Takes the output of a command as it comes.
+    pub output: Arc<Output>,
+    /// Whether the session is over.
+    pub stopped: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// A process sandbox that was attested.
+pub struct Process {
+    setup: Setup,
+    spec: Spec,
+    attested: Map<String, Value>,
+    refused: Vec<(Namespaces, String)>,
+    environment: Vec<(OsString, OsString)>,
+}
+
+/// Names of the operator's environment that a command gets.
+const PASSED: [&str; 4] = ["LANG", "TERM", "TZ", "PATH"];
+/// Where programs are when the operator has no `PATH`.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// How long the probe may take.
+const PROBE: Duration = Duration::from_secs(20);
+
+impl Process {
+    /// Finds the strongest confinement that this kernel permits, and attests it.
+    ///
+    /// # Errors
+    /// [`SandboxError`] when there is none, or it does not hold what it promises.
+    pub fn prepare(setup: Setup) -> Result<Self, SandboxError> {
+        let scratch = setup.directory.join("tmp");
+        let home = scratch.join("home");
+        let made = std::fs::create_dir_all(&home);
+        made.map_err(|error| SandboxError(format!("{}: {error}", home.display())))?;
+        for path in [&setup.repository].into_iter().chain(&setup.write) {
+            let holds = setup.protected.first().filter(|own| own.starts_with(path));
+            if let Some(own) = holds {
+                let (own, path) = (own.display(), path.display());
+                return Err(SandboxError(format!(
+                    "{own} lies in {path}, which the sandbox may change"
+                )));
+            }
+        }
+        let mut refused = Vec::new();
+        for namespaces in candidates(setup.namespaces) {
+            let spec = spec(&setup, &scratch, namespaces);
+            let environment = environment(&spec);
+            match attested(&setup, &spec, &environment) {
+                Ok(attested) => {
+                    return Ok(Self {
+                        setup,
+                        spec,
+                        attested,
+                        refused,
+                        environment,
+                    });
+                }
+                Err(Unfit::Unavailable(why)) => refused.push((namespaces, why)),
+                // It stands and does not hold: no weaker one is tried.
+                Err(Unfit::Leaky(why)) => {
+                    let namespaces = namespaces.as_str();
+                    return Err(SandboxError(format!("namespaces {namespaces}: {why}")));
+                }
+            }
+        }
+        let mut why = "this kernel permits no confinement that holds".to_owned();
+        for (namespaces, problem) in &refused {
+            let _ = write!(why, "; namespaces {}: {problem}", namespaces.as_str());
+        }
+        Err(SandboxError(why))
+    }
+
+    /// The payload of `sandbox.attested`, without the session.
+    #[must_use]
+    pub fn attestation(&self) -> Map<String, Value> {
+        self.attested.clone()
+    }
+
+    /// Which namespaces it has.
+    #[must_use]
+    pub fn namespaces(&self) -> Namespaces {
+        self.spec.namespaces
+    }
+
+    /// What was tried before and not permitted, with the reason.
+    #[must_use]
+    pub fn refused(&self) -> &[(Namespaces, String)] {
+        &self.refused
+    }
+
+    /// Runs a command, which agp itself asks for: no call of an agent comes this way.
+    ///
+    /// # Errors
+    /// [`SandboxError`] when the sandbox itself failed.
+    pub fn run(
+        &self,
+        command: &[OsString],
+        input: Vec<u8>,
+        deadline: Duration,
+    ) -> Result<Ran, SandboxError> {
+        let environment = &self.environment;
+        let job = Job {
+            command,
+            environment,
+            input,
+            deadline,
+        };
+        let mut watch = Watch {
+            output: &mut |block| (self.setup.output)(block),
+            stopped: &|| (self.setup.stopped)(),
+        };
+        exec::run(&self.setup.bridge, &self.spec, job, &mut watch)
+    }
+}
+
+/// Why a confinement is not used.
+enum Unfit {
+    /// The kernel does not give it.
+    Unavailable(String),
+    /// It does not hold what it promises, or that cannot be shown.
+    Leaky(String),
+}
+
+/// What to try, the strongest first.
+fn candidates(asked: Option<Namespaces>) -> Vec<Namespaces> {
+    match asked {
+        Some(namespaces) => vec![namespaces],
+        None if rustix::process::geteuid().is_root() => {
+            vec![Namespaces::User, Namespaces::Direct, Namespaces::Off]
+        }
+        None => vec![Namespaces::User, Namespaces::Off],
+    }
+}
+
+fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
+    let write = [&setup.repository].into_iter().chain(&setup.write);
+    let processes = match namespaces {
+        Namespaces::User => limits::SANDBOX_PROCESSES,
+        Namespaces::Direct | Namespaces::Off => limits::SANDBOX_PROCESSES_SHARED,
+    };
+    Spec {
+        starter: 0,
+        namespaces,
+        read: setup.read.clone(),
+        write: write.cloned().collect(),
+        scratch: scratch.to_owned(),
+        directory: setup.repository.clone(),
+        helper: setup.bridge.clone(),
+        sockets: Sockets::default(),
+        limits: Limits {
+            processes,
+            open_files: limits::SANDBOX_OPEN_FILES,
+            file_bytes: limits::SANDBOX_FILE_BYTES,
+            address_bytes: limits::SANDBOX_ADDRESS_BYTES,
+            data_bytes: limits::SANDBOX_DATA_BYTES,
+        },
+        deadline_millis: 0,
+        free_bytes: limits::SANDBOX_FREE_BYTES,
+    }
+}
+
+/// The environment of a command: built, never inherited.
+fn environment(spec: &Spec) -> Vec<(OsString, OsString)> {
+    let scratch = if spec.has_root() {
+        Path::new("/tmp")
+    } else {
+        &spec.scratch
+    };
+    let mut environment: Vec<(OsString, OsString)> = std::env::vars_os()
+        .filter(|(name, _)| {
+            let name = name.to_str().unwrap_or_default();
+            PASSED.contains(&name) || name.starts_with("LC_")
+        })
+        .collect();
+    let mut set = |name: &str, value: &OsStr| environment.push((name.into(), value.to_owned()));
+    if std::env::var_os("PATH").is_none() {
+        set("PATH", OsStr::new(PATH));
+    }
+    set("HOME", scratch.join("home").as_os_str());
+    set("TMPDIR", scratch.as_os_str());
+    set("SHELL", OsStr::new("/bin/sh"));
+    set("PWD", spec.directory.as_os_str());
+    environment
+}
+
+/// Looks around from outside and from inside.
+fn attested(
+    setup: &Setup,
+    spec: &Spec,
+    environment: &[(OsString, OsString)],
+) -> Result<Map<String, Value>, Unfit> {
+    let failed =
+        |what: &str, error: &dyn std::fmt::Display| Unfit::Leaky(format!("{what}: {error}"));
+    let mut bait = Bait::lay(&setup.directory, &setup.token)
+        .map_err(|error| failed("agp's own listeners", &error))?;
+    bait.ask.unix.extend(setup.sockets.iter().cloned());
+    bait.ask.read = reachable_paths(setup);
+    bait.ask.write.clone_from(&spec.write);
+    let outside = attest::command(&setup.bridge, &bait.ask);
+    let outside = from_outside(&outside).map_err(|error| failed("the probe outside", &error))?;
+    let outside = (outside, bait.arrived());
+
+    // Inside also what must not be written is tried; outside it would be.
+    let system = [Path::new("/usr"), Path::new("/etc")].map(Path::to_owned);
+    bait.ask.write.extend(system);
+    bait.ask
+        .write
+        .extend(setup.protected.iter().filter(|path| path.is_dir()).cloned());
+    let program = if spec.has_root() {
+        Path::new(HELPER)
+    } else {
+        &setup.bridge
+    };
+    let job = Job {
+        command: &attest::command(program, &bait.ask),
+        environment,
+        input: Vec::new(),
+        deadline: PROBE,
+    };
+    let mut watch = Watch {
+        output: &mut |_| {},
+        stopped: &|| false,
+    };
+    let ran = exec::run(&setup.bridge, spec, job, &mut watch)
+        .map_err(|SandboxError(why)| Unfit::Unavailable(why))?;
+    let inside: Seen = match &ran.ended {
+        Told::Exited(0) => serde_json::from_slice(&ran.output)
+            .map_err(|error| failed("the probe inside", &error))?,
+        other => {
+            return Err(Unfit::Leaky(format!(
+                "the probe inside ended otherwise: {other:?}"
+            )));
+        }
+    };
+    let looks = Looks {
+        outside,
+        inside: (inside, bait.arrived()),
+        landlock: ran.landlock,
+    };
+    attest::judge(spec, &bait.ask, &looks).map_err(Unfit::Leaky)
+}
+
+/// The protected paths, without those that were allowed by name.
+fn reachable_paths(setup: &Setup) -> Vec<PathBuf> {
+    let own = std::process::id();
+    let memory = ["mem", "environ"].map(|name| PathBuf::from(format!("/proc/{own}/{name}")));
+    let allowed = |path: &Path| {
+        let mut named = setup
+            .read
+            .iter()
+            .chain(&setup.write)
+            .chain([&setup.repository]);
+        named.any(|allowed| path.starts_with(allowed) || allowed.starts_with(path))
+    };
+    let named = setup.protected.iter();
+    named
+        .filter(|path| !allowed(path))
+        .cloned()
+        .chain(memory)
+        .collect()
+}
+
+fn from_outside(command: &[OsString]) -> std::io::Result<Seen> {
+    let output = exec::plain(command)?;
+    serde_json::from_slice(&output).map_err(std::io::Error::other)
+}
+
+impl<Permit> Sandbox<Permit> for Process {
+    fn kind(&self) -> &'static str {
+        "process"
+    }
+
+    fn describe(&self) -> Value {
+        let refused: Map<String, Value> = self
+            .refused
+            .iter()
+            .map(|(namespaces, why)| (namespaces.as_str().to_owned(), json!(why)))
+            .collect();
+        let attested = |name: &str| self.attested.get(name).cloned().unwrap_or_default();
+        json!({
+            "kind": "process",
+            "namespaces": self.spec.namespaces.as_str(),
+            "namespacesRefused": refused,
+            "landlock": attested("landlock"),
+            "isolated": attested("isolated"),
+            "notIsolated": attested("notIsolated"),
+            "allowRead": self.setup.read,
+            "allowWrite": self.setup.write,
+            "limits": self.spec.limits,
+            "vmGrade": false,
+        })
+    }
+
+    fn exec(&self, call: &ToolCall, permit: Permit) -> Result<Execution, SandboxError> {
+        drop(permit);
+        let shell = match shell(call) {
+            Ok(shell) => shell,
+            Err(why) => return Ok(not_run(&why)),
+        };
+        let before = Triggers::of(&self.setup.repository);
+        let command = ["/bin/sh", "-c", &shell.command].map(OsString::from);
+        let ran = self.run(&command, Vec::new(), shell.deadline)?;
+        let planted = before.changed_in(&Triggers::of(&self.setup.repository));
+        Ok(execution(ran, &planted))
+    }
+}
+
+/// A call of the shell.
+struct Shell {
+    command: String,
+    deadline: Duration,
+}
+
+/// What a call asks the shell for, or why it cannot be run here.
+fn shell(call: &ToolCall) -> Result<Shell, String> {
+    if call.tool != "Bash" {
+        return Err(format!(
+            "the process sandbox runs Bash only, not {}",
+            call.tool
+        ));
+    }
+    let command = call.args.get("command").and_then(Value::as_str);
+    let command = command.ok_or("Bash needs a command")?.to_owned();
+    // Milliseconds, as harnesses have it.
+    let deadline = match call.args.get("timeout").and_then(Value::as_u64) {
+        Some(millis) => Duration::from_millis(millis).min(limits::EXEC_DEADLINE_MAX),
+        None => limits::EXEC_DEADLINE,
+    };
+    Ok(Shell { command, deadline })
+}
+
+/// Paths that a note names; a journal line is bounded.
+const PLANTED_SHOWN: usize = 20;
+
+/// Exit code of a shell that cannot run a command.
+const NOT_RUN: i32 = 127;
+
+fn not_run(why: &str) -> Execution {
+    let ran = Ran::nothing(Told::NotStarted(why.to_owned()));
+    execution(ran, &[])
+}
+
+fn execution(ran: Ran, planted: &[PathBuf]) -> Execution {
+    let mut notes = Vec::new();
+    let (mut exit_code, mut signal) = (None, None);
+    match ran.ended {
+        Told::Exited(code) => exit_code = Some(code),
+        Told::Signalled(number) => signal = Some(number),
+        Told::NotStarted(why) => {
+            exit_code = Some(NOT_RUN);
+            notes.push(why);
+        }
+        Told::Deadline => notes.push("killed at its deadline".to_owned()),
+        Told::Stopped => notes.push("killed with the session".to_owned()),
+        Told::DiskFull => notes.push("killed: it left too little room on the disk".to_owned()),
+        // Neither ends a command.
+        Told::Confined { .. } | Told::Failed(_) => notes.push("ended unknown".to_owned()),
+    }
+    if !planted.is_empty() {
+        let shown = planted.iter().take(PLANTED_SHOWN);
+        let names: Vec<String> = shown.map(|path| path.display().to_string()).collect();
+        let mut note = format!(
+            "changed what runs outside the sandbox: {}",
+            names.join(", ")
+        );
+        if planted.len() > PLANTED_SHOWN {
+            let _ = write!(note, " and {} more", planted.len() - PLANTED_SHOWN);
+        }
+        notes.push(note);
+    }
+    Execution {
+        exit_code,
+        signal,
+        output: String::from_utf8_lossy(&ran.output).into_owned(),
+        output_sha256: ran.output_sha256,
+        output_bytes: ran.output_bytes,
+        notes,
+    }
+}
