@@ -1,0 +1,268 @@
+//! One contract, whichever harness is behind it: the same script of calls through the real Claude
+//! Code, the real Codex and the scripted intendant gives the same verdicts, the same kinds of
+//! events and the same payload keys.
+//!
+//! Where the harnesses differ, this is the canonical form:
+//!
+//! | here | Claude Code | Codex | scripted |
+//! | --- | --- | --- | --- |
+//! | shell | `Bash` | `Bash` | `Bash` |
+//! | edit | `Write` | `apply_patch` | `Write` |
+//! | look | `Read` | `view_image` | `Read` |
+//!
+//! A harness runs its own tools: `gate.allow` or `gate.deny` is what it is told, and
+//! `tool_call.result` what it reports. A script has no harness to tell: agp runs its calls, and
+//! `tool_call.executed` stands for both. Arguments are the harness's own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a JSON value indexed by a name it lacks is null; whatever fails here fails the test"
+)]
+#![allow(
+    dead_code,
+    reason = "the support modules serve other tests too, with more than these use"
+)]
+
+#[path = "support/codex.rs"]
+mod codex;
+#[path = "support/model.rs"]
+mod model;
+#[path = "support/responses.rs"]
+mod responses;
+#[path = "support/session.rs"]
+mod session;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use codex::Governed;
+use model::{ModelDouble, Turn};
+use responses::ResponsesDouble;
+use serde_json::{Value, json};
+use session::{Start, World, claude, python};
+
+const QUESTION: &str = "allow this call, once?";
+
+/// The ids of the script's calls, in order.
+const CALLS: [&str; 5] = ["ok", "fails", "approved", "refused", "unknown"];
+
+/// What each of them must come to, in events, for a harness that runs its own tools.
+const EXPECTED: [(&str, &[&str]); 5] = [
+    ("ok", &["tool_call.allow", "gate.allow", "tool_call.result"]),
+    (
+        "fails",
+        &["tool_call.allow", "gate.allow", "tool_call.result"],
+    ),
+    (
+        "approved",
+        &[
+            "tool_call.require",
+            "approval.granted",
+            "gate.allow",
+            "tool_call.result",
+        ],
+    ),
+    (
+        "refused",
+        &["tool_call.require", "approval.denied", "gate.deny"],
+    ),
+    ("unknown", &["tool_call.deny", "gate.deny"]),
+];
+
+fn canonical(tool: &str) -> &str {
+    match tool {
+        "Bash" => "shell",
+        "Write" | "apply_patch" => "edit",
+        "Read" | "view_image" => "look",
+        other => other,
+    }
+}
+
+/// One event of a call: its kind, and what its payload says that must be the same everywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    kind: String,
+    tool: String,
+    ok: Option<bool>,
+    fields: BTreeSet<String>,
+    keys: BTreeSet<String>,
+}
+
+/// A session's events: by call, and those of the session itself.
+#[derive(Debug, PartialEq, Eq)]
+struct Played {
+    calls: BTreeMap<String, Vec<Seen>>,
+    session: BTreeMap<String, BTreeSet<String>>,
+    census: [u64; 4],
+}
+
+fn keys(value: &Value) -> BTreeSet<String> {
+    let fields = value.as_object().into_iter().flatten();
+    fields.map(|(name, _)| name.clone()).collect()
+}
+
+/// Plays a session at a terminal: yes to the first question, no to the second.
+fn play(world: &World, start: Start, ids: &[(&str, &str)]) -> Option<Played> {
+    let mut live = start.start_at_terminal(&python()?);
+    live.see(QUESTION);
+    live.type_in("y\n");
+    live.see_times(QUESTION, 2);
+    live.type_in("n\n");
+    live.finish().succeeded();
+    world.verifies();
+    let mut calls = BTreeMap::new();
+    for (id, own) in ids {
+        let events = world.journal().into_iter();
+        let events = events.filter(|event| event["payload"]["messageId"] == *own);
+        let seen = events.map(|event| Seen {
+            kind: event["kind"].as_str().unwrap().to_owned(),
+            tool: canonical(event["payload"]["tool"].as_str().unwrap()).to_owned(),
+            ok: event["payload"]["ok"].as_bool(),
+            fields: keys(&event),
+            keys: keys(&event["payload"]),
+        });
+        calls.insert((*id).to_owned(), seen.collect());
+    }
+    let ended = world.event("session.ended");
+    let census = ["decided", "allowed", "denied", "bypassed"];
+    Some(Played {
+        calls,
+        session: ["session.started", "session.ended"]
+            .map(|kind| (kind.to_owned(), keys(&world.event(kind)["payload"])))
+            .into(),
+        census: census.map(|name| ended["payload"][name].as_u64().unwrap()),
+    })
+}
+
+fn on_claude() -> Option<Played> {
+    let claude = claude()?;
+    let world = World::new();
+    world.policy(&[("allow", "Bash"), ("require", "Write")]);
+    world.put("picture.png", "x");
+    let call = |id: &str, name: &str, input: Value| model::Call {
+        id: Some(id.to_owned()),
+        ..model::Call::new(name, input)
+    };
+    let write = |id, name| {
+        let input = json!({"file_path": world.path(name), "content": "x\n"});
+        call(id, "Write", input)
+    };
+    let turns = [
+        call("ok", "Bash", json!({"command": "touch ok"})),
+        call("fails", "Bash", json!({"command": "exit 3"})),
+        write("approved", "approved"),
+        write("refused", "refused"),
+        call(
+            "unknown",
+            "Read",
+            json!({"file_path": world.path("picture.png")}),
+        ),
+    ];
+    let model = ModelDouble::start(turns.map(|call| Turn::Calls(vec![call])).into());
+    let start = world
+        .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+        .arguments(&["--repo", world.repo().to_str().unwrap()])
+        .env("ANTHROPIC_BASE_URL", &model.base_url())
+        .env("ANTHROPIC_API_KEY", "x")
+        .env("AGP_CLAUDE_BIN", claude.to_str().unwrap());
+    let played = play(&world, start, &CALLS.map(|id| (id, id)));
+    effects(&world);
+    played
+}
+
+fn on_codex() -> Option<Played> {
+    let governed = Governed::by(&[("allow", "Bash"), ("require", "apply_patch")])?;
+    let world = &governed.world;
+    world.put("picture.png", "x");
+    let patch = |id: &str| responses::Call::patch(id, &format!("*** Add File: {id}\n+x"));
+    let turns = [
+        responses::Call::shell("ok", "touch ok"),
+        responses::Call::shell("fails", "exit 3"),
+        patch("approved"),
+        patch("refused"),
+        responses::Call::function("unknown", "view_image", json!({"path": "picture.png"})),
+    ];
+    let model = ResponsesDouble::start(turns.map(|call| vec![call]).into());
+    let played = play(
+        world,
+        governed.run_against(&model),
+        &CALLS.map(|id| (id, id)),
+    );
+    effects(world);
+    assert_eq!(model.violations(), Vec::<String>::new());
+    played
+}
+
+fn on_a_script() -> Option<Played> {
+    let world = World::new();
+    world.policy(&[("allow", "Bash"), ("require", "Write")]);
+    let write = |name: &str| json!({"tool": "Write", "args": {"file_path": name, "content": "x"}});
+    let lines = [
+        json!({"tool": "Bash", "args": {"command": "touch ok"}}),
+        json!({"tool": "Bash", "args": {"command": "exit 3"}}),
+        write("approved"),
+        write("refused"),
+        json!({"tool": "Read", "args": {"file_path": "picture.png"}}),
+    ];
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    world.put("script.jsonl", &text);
+    let start = world.agp(&["run", "--script", &world.path("script.jsonl")]);
+    let own: Vec<String> = (1..=CALLS.len()).map(|n| format!("call-{n}")).collect();
+    let ids: Vec<(&str, &str)> = CALLS
+        .iter()
+        .copied()
+        .zip(own.iter().map(String::as_str))
+        .collect();
+    play(&world, start, &ids)
+}
+
+fn effects(world: &World) {
+    for (name, there) in [("ok", true), ("approved", true), ("refused", false)] {
+        assert_eq!(world.get(name).is_some(), there, "{name}");
+    }
+}
+
+#[test]
+fn both_harnesses_leave_the_same_record() {
+    let (Some(claude), Some(codex)) = (on_claude(), on_codex()) else {
+        return;
+    };
+    for (id, kinds) in EXPECTED {
+        let seen: Vec<&str> = codex.calls[id]
+            .iter()
+            .map(|seen| seen.kind.as_str())
+            .collect();
+        assert_eq!(seen, kinds, "{id}");
+    }
+    for id in CALLS {
+        assert_eq!(claude.calls[id], codex.calls[id], "{id}");
+    }
+    assert_eq!(claude, codex);
+    assert_eq!(codex.calls["ok"][2].ok, Some(true));
+    assert_eq!(codex.calls["fails"][2].ok, Some(false));
+}
+
+#[test]
+fn a_script_is_decided_like_a_harness() {
+    let (Some(codex), Some(script)) = (on_codex(), on_a_script()) else {
+        return;
+    };
+    assert_eq!(script.census, codex.census);
+    // A script's session has all that a harness's has.
+    assert_eq!(script.session, codex.session);
+    for id in CALLS {
+        let decided = |played: &Played| -> Vec<Seen> {
+            let seen = played.calls[id].iter().cloned();
+            seen.filter(|seen| !seen.kind.starts_with("gate.") && seen.ok.is_none())
+                .filter(|seen| seen.kind != "tool_call.executed")
+                .collect()
+        };
+        assert_eq!(decided(&script), decided(&codex), "{id}");
+        let happened = |played: &Played, kind: &str| {
+            let mut seen = played.calls[id].iter();
+            seen.any(|seen| seen.kind == kind)
+        };
+        let ran = happened(&codex, "tool_call.result");
+        assert_eq!(happened(&codex, "gate.allow"), ran, "{id}");
+        assert_eq!(happened(&script, "tool_call.executed"), ran, "{id}");
+    }
+}
