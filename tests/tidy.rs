@@ -19,7 +19,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("bridge", &["confine", "contracts", "gateway", "journal"]),
     ("intendants", &["contracts", "bridge"]),
     ("channels", &["contracts"]),
-    ("sandbox", &["confine", "contracts"]),
+    ("sandbox", &["confine", "contracts", "tools"]),
     ("tools", &[]),
     ("governor", &["contracts", "gateway", "journal", "policy"]),
 ];

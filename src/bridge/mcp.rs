@@ -23,6 +23,9 @@ use super::offered;
 /// Protocol version answered to a client that names none.
 const PROTOCOL: &str = "2025-06-18";
 
+/// Between two looks whether a call has ended, when as many are under way as may be.
+const FULL: Duration = Duration::from_millis(5);
+
 // JSON-RPC 2.0, section 5.1.
 const PARSE_ERROR: i64 = -32700;
 const INVALID_REQUEST: i64 = -32600;
@@ -79,14 +82,11 @@ pub fn serve(link: &Link, input: impl Read, output: impl Write + Send + 'static)
             Asked::Nothing => {}
             Asked::Answer(answer) => say(&output, &answer),
             Asked::Call(call) => {
-                if in_flight.fetch_add(1, Ordering::SeqCst) >= limits::CALLS_IN_FLIGHT {
-                    in_flight.fetch_sub(1, Ordering::SeqCst);
-                    say(
-                        &output,
-                        &call.result(false, "too many calls are already waiting"),
-                    );
-                    continue;
+                // The harness is not heard further before a call has ended.
+                while in_flight.load(Ordering::SeqCst) >= limits::CALLS_IN_FLIGHT {
+                    thread::sleep(FULL);
                 }
+                in_flight.fetch_add(1, Ordering::SeqCst);
                 let (output, in_flight) = (Arc::clone(&output), Arc::clone(&in_flight));
                 let link = link.clone();
                 let worker = thread::Builder::new().name("call".into()).spawn(move || {

@@ -31,6 +31,9 @@ pub(super) struct Run {
     /// recording (default) or process, for --intendant scripted
     #[argh(option)]
     pub(super) sandbox: Option<String>,
+    /// hook: the harness runs its own tools and asks before each; mediated: agp's are the only ones
+    #[argh(option)]
+    pub(super) mode: Option<String>,
     /// a path that commands in the process sandbox may read too; repeatable
     #[argh(option)]
     pub(super) allow_read: Vec<PathBuf>,
@@ -69,10 +72,19 @@ pub(super) enum Harness {
 }
 
 impl Harness {
-    /// Whether it runs its own tools, on this host, and asks before each.
-    pub(super) fn is_hooked(self) -> bool {
+    /// Whether it is a program of its own, which speaks through the gateway.
+    pub(super) fn is_program(self) -> bool {
         self != Self::Scripted
     }
+}
+
+/// Who runs the tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// The harness runs its own, and asks before each.
+    Hook,
+    /// agp does; the harness has none of its own.
+    Mediated,
 }
 
 /// Where agp runs what it executes itself.
@@ -93,6 +105,7 @@ pub(super) enum Stream {
 #[derive(Debug)]
 pub(super) struct Asked {
     pub harness: Harness,
+    pub mode: Mode,
     pub sandbox: Provider,
     pub allow_read: Vec<PathBuf>,
     pub allow_write: Vec<PathBuf>,
@@ -117,7 +130,8 @@ impl Asked {
         let config = Config::load(home)?;
         let harness = harness(run.intendant, &config)?;
         check_channel(run.channel, &config)?;
-        let sandbox = sandbox(run.sandbox, &config, harness)?;
+        let mode = mode(run.mode.as_deref(), harness)?;
+        let sandbox = sandbox(run.sandbox, &config, harness, mode)?;
         let named = [&run.allow_read, &run.allow_write];
         if sandbox != Provider::Process && named.iter().any(|paths| !paths.is_empty()) {
             let problem = "--allow-read and --allow-write are for the process sandbox";
@@ -125,7 +139,7 @@ impl Asked {
         }
         let repository = repository(config::first(run.repo, "AGP_REPO", None))?;
         let task = config::first(run.task, "AGP_TASK", None);
-        if harness.is_hooked() {
+        if harness.is_program() {
             if task.is_none() {
                 return Err(Failure::usage(
                     "a harness needs a task",
@@ -151,6 +165,7 @@ impl Asked {
         }
         Ok(Self {
             harness,
+            mode,
             sandbox,
             allow_read: absolute(&run.allow_read)?,
             allow_write: absolute(&run.allow_write)?,
@@ -219,7 +234,28 @@ fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     found.collect()
 }
 
-fn sandbox(flag: Option<String>, config: &Config, harness: Harness) -> Result<Provider, Failure> {
+fn mode(flag: Option<&str>, harness: Harness) -> Result<Mode, Failure> {
+    match (flag, harness) {
+        (None | Some("mediated"), Harness::Scripted) => Ok(Mode::Mediated),
+        (Some("hook"), Harness::Scripted) => Err(Failure::usage(
+            "a script has no hooks: agp runs its calls itself",
+            "leave --mode out",
+        )),
+        (Some("mediated"), Harness::ClaudeCode) => Ok(Mode::Mediated),
+        (None | Some("hook"), Harness::ClaudeCode | Harness::Codex) => Ok(Mode::Hook),
+        (Some("mediated"), Harness::Codex) => {
+            Err(not_here("mediated mode of codex", "--mode hook"))
+        }
+        (Some(other), _) => Err(unknown("--mode", other, "hook or mediated")),
+    }
+}
+
+fn sandbox(
+    flag: Option<String>,
+    config: &Config,
+    harness: Harness,
+    mode: Mode,
+) -> Result<Provider, Failure> {
     let file = config
         .sandbox
         .as_ref()
@@ -231,19 +267,25 @@ fn sandbox(flag: Option<String>, config: &Config, harness: Harness) -> Result<Pr
             "unset AGP_CLAUDE_SANDBOX",
         ));
     }
-    match (asked.as_deref(), harness) {
-        (None, _) | (Some("recording"), Harness::Scripted) => Ok(Provider::Recording),
-        (Some("process"), Harness::Scripted) => Ok(Provider::Process),
-        (Some("recording"), Harness::ClaudeCode | Harness::Codex) => Err(Failure::usage(
-            "the recording sandbox runs nothing, and in hook mode the harness runs its own tools",
+    match (asked.as_deref(), harness, mode) {
+        (None, Harness::Scripted, _) | (Some("recording"), Harness::Scripted, _) => {
+            Ok(Provider::Recording)
+        }
+        (Some("process"), Harness::Scripted, _) | (None | Some("process"), _, Mode::Mediated) => {
+            Ok(Provider::Process)
+        }
+        // Nothing of agp's runs there.
+        (None, _, Mode::Hook) => Ok(Provider::Recording),
+        (Some("recording"), _, _) => Err(Failure::usage(
+            "the recording sandbox runs nothing, and a harness's calls must run",
             "leave --sandbox out, or use --intendant scripted",
         )),
-        (Some("process"), Harness::ClaudeCode) => Err(not_here(
+        (Some("process"), _, Mode::Hook) => Err(not_here(
             "a harness in the process sandbox",
-            "leave --sandbox out, or use --intendant scripted",
+            "--mode mediated, whose tools run there",
         )),
-        (Some("docker"), _) => Err(not_here("the docker sandbox", "--sandbox process")),
-        (Some(other), _) => Err(unknown("--sandbox", other, "recording or process")),
+        (Some("docker"), _, _) => Err(not_here("the docker sandbox", "--sandbox process")),
+        (Some(other), _, _) => Err(unknown("--sandbox", other, "recording or process")),
     }
 }
 

@@ -97,7 +97,7 @@ fn clear(directory: &Path) {
         .and_then(|name| name.to_str())
         .is_some_and(|name| name.starts_with("agp-"));
     if ours && named {
-        for name in ["gate.sock", "settings.json", hook::MARK] {
+        for name in ["gate.sock", "settings.json", "mcp.json", hook::MARK] {
             let _ = fs::remove_file(directory.join(name));
         }
         // A harness's private home; links in it are removed, not followed.

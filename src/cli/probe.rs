@@ -168,6 +168,7 @@ impl<'a> Trial<'a> {
             arguments: Vec::new(),
             environment: asked.environment.to_vec(),
             set: self.environment(),
+            mediated: false,
             stop: stop.clone(),
             complain: Arc::new(|_| {}),
         })

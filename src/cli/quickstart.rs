@@ -67,6 +67,7 @@ fn scripted_run() -> Run {
         harness_arg: Vec::new(),
         harness_env: Vec::new(),
         stream: None,
+        mode: None,
         no_probe: false,
         witness: None,
     }

@@ -29,7 +29,7 @@ use crate::journal::Handle;
 use crate::journal::redact::Screen;
 use crate::policy::Policy;
 
-use super::asked::{Asked, Run, Stream};
+use super::asked::{Asked, Mode, Run, Stream};
 use super::ending::{Event, finish, wait};
 use super::home::Home;
 use super::init::load_policy;
@@ -118,6 +118,9 @@ fn governed(
     let signals = watch_signals(events.clone())
         .map_err(|error| refuse(Failure::refused(error, "try again")))?;
     let raw = asked.stream == Stream::Raw;
+    let ready =
+        sandboxed::ready(home, asked, lease.directory(), &stop, terminal).map_err(refuse)?;
+    let mediated = asked.harness.is_program() && asked.mode == Mode::Mediated;
     let governor = Arc::new(Governor::new(Terms {
         session: session.clone(),
         journal: journal.clone(),
@@ -128,13 +131,11 @@ fn governed(
         gate_unchanged: gate_unchanged(asked)
             .map_err(|error| refuse(Failure::refused(error, "agp doctor --check harness")))?,
         watched: asked.witness,
-        sandbox: None,
+        sandbox: mediated.then(|| Arc::clone(&ready.sandbox)),
         notices: notices(asked, terminal),
         broken: broken_to(&events, &stop),
         policy: policy.clone(),
     }));
-    let ready =
-        sandboxed::ready(home, asked, lease.directory(), &stop, terminal).map_err(refuse)?;
     let setup = IntendantSetup {
         asked,
         sandbox: &ready.sandbox,
@@ -172,7 +173,7 @@ fn governed(
     let socket = lease.directory().join("gate.sock");
     let gateway = asked
         .harness
-        .is_hooked()
+        .is_program()
         .then(|| Server::start(&socket, governor.clone()))
         .transpose()
         .map_err(|error| unrecorded(format!("{}: {error}", socket.display())))?;
@@ -190,7 +191,7 @@ fn governed(
     governor.hang_up();
     drop(gateway);
     signals.close();
-    if asked.harness.is_hooked() {
+    if asked.harness.is_program() {
         end.account(&governor);
     }
     finish(&governor, &end, raw)

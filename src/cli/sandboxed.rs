@@ -21,6 +21,9 @@ use super::report::Failure;
 /// Characters of a line of a command's output on the terminal.
 const LINE_CHARS: usize = 400;
 
+/// Lines of one block of output that are shown: nobody reads more at once.
+const BURST_LINES: usize = 50;
+
 /// Paths below the operator's home that nothing inside may reach, unless named by `--allow-read`.
 const PRIVATE: [&str; 22] = [
     ".ssh",
@@ -182,11 +185,23 @@ fn shown(terminal: &Arc<Terminal>) -> Arc<Output> {
     let begun: Mutex<Vec<u8>> = Mutex::default();
     Arc::new(move |block| {
         let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
-        begun.extend_from_slice(block);
-        while let Some(end) = begun.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = begun.drain(..=end).collect();
-            show(&terminal, line.strip_suffix(b"\n").unwrap_or(&line));
+        let (whole, rest) = match block.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => block.split_at(end + 1),
+            None => (&[][..], block),
+        };
+        if !whole.is_empty() {
+            begun.extend_from_slice(whole);
+            let mut lines = begun.split_inclusive(|byte| *byte == b'\n');
+            for line in lines.by_ref().take(BURST_LINES) {
+                show(&terminal, line.strip_suffix(b"\n").unwrap_or(line));
+            }
+            let more = lines.count();
+            if more > 0 {
+                terminal.show(&format!("      | ({more} more lines)"));
+            }
+            begun.clear();
         }
+        begun.extend_from_slice(rest);
         if begun.len() > LINE_CHARS * 4 {
             show(&terminal, &begun);
             begun.clear();

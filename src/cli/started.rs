@@ -8,7 +8,7 @@ use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::HarnessIdentity;
 use crate::policy::Policy;
 
-use super::asked::{Asked, Harness};
+use super::asked::{Asked, Harness, Mode};
 
 /// The payload of `session.started`.
 pub(super) fn payload(
@@ -19,8 +19,8 @@ pub(super) fn payload(
     particulars: Map<String, Value>,
     sandbox: Value,
 ) -> Map<String, Value> {
-    let host = asked.harness.is_hooked();
-    let sandbox = if host {
+    let hooked = asked.harness.is_program() && asked.mode == Mode::Hook;
+    let sandbox = if hooked {
         json!({
             "kind": "host",
             "isolated": [],
@@ -59,7 +59,7 @@ pub(super) fn payload(
     );
     put("probed", json!(asked.probe));
     put("sandbox", sandbox);
-    put("egress", json!(if host { "full" } else { "none" }));
+    put("egress", json!(if hooked { "full" } else { "none" }));
     // No thread confines itself in this version, and the journal says so.
     put("confinement", json!({}));
     put("channel", json!("console"));

@@ -23,7 +23,7 @@ use crate::intendants::scripted::{self, Scripted, ScriptedCall};
 use crate::journal::redact::{Screen, Secret};
 use crate::journal::{Journal, Permit};
 
-use super::asked::{Asked, Harness, Stream};
+use super::asked::{Asked, Harness, Mode, Stream};
 use super::home::Home;
 use super::keygen::settle_rotation;
 use super::lease::{HARNESS_HOME, Lease};
@@ -94,6 +94,7 @@ impl IntendantSetup<'_> {
             arguments: asked.harness_args.clone(),
             environment: asked.harness_env.clone(),
             set: Vec::new(),
+            mediated: asked.mode == Mode::Mediated,
             stop: self.stop.clone(),
             complain: complaints(self.terminal),
         };
@@ -241,10 +242,15 @@ pub(super) fn announce(asked: &Asked, session: &SessionId) {
         "session {session} in {}",
         asked.repository.display()
     ));
-    if asked.harness.is_hooked() {
-        complain(
-            "note: hook mode on this host: calls are gated, the harness itself is not confined",
-        );
+    match asked.mode {
+        _ if !asked.harness.is_program() => {}
+        Mode::Hook => complain(
+            "mode: hook: the harness runs its own tools on this host and asks before each; it is not confined",
+        ),
+        Mode::Mediated => complain(
+            "mode: mediated: agp's tools are the harness's only ones, and run in the process sandbox; \
+             the harness itself is not confined",
+        ),
     }
     if asked.harness == Harness::Codex {
         complain(codex::NOT_PREVENTED);

@@ -51,6 +51,10 @@ pub const REPORT_OUTPUT_BYTES: usize = 256 << 10;
 /// can take six of the frame's.
 pub const RESULT_OUTPUT_BYTES: usize = 128 << 10;
 
+/// Bytes of a shell command's output that a model is told: as many as its harness's own shell
+/// tool tells it.
+pub const SHELL_ANSWER_BYTES: usize = 30_000;
+
 /// Events one journal batch holds at most: bounds the memory of a group commit.
 pub const BATCH_EVENTS: usize = 128;
 
@@ -74,6 +78,8 @@ pub const REASON_BYTES: usize = 1024;
 
 /// Bytes of any identifier (message, session).
 pub const ID_BYTES: usize = 128;
+/// Names of offered tools that the end of a session records.
+pub const TOOLS_SHOWN: usize = 64;
 /// Bytes of a tool's name.
 pub const TOOL_NAME_BYTES: usize = 256;
 

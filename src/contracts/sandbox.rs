@@ -12,6 +12,8 @@ pub struct Execution {
     pub exit_code: Option<i32>,
     /// What it printed, cut to the sandbox's bound.
     pub output: String,
+    /// What the model is told: the output, and how it ended where that is not well.
+    pub answer: String,
     /// Digest of the whole output.
     pub output_sha256: Sha256,
     /// Bytes of the whole output.

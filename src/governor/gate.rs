@@ -77,7 +77,7 @@ impl Gate for Governor {
             }
             Outcome::Executed(execution) => Decided::Executed {
                 ok: execution.exit_code == Some(0),
-                output: execution.output,
+                output: execution.answer,
             },
         })
     }

@@ -145,8 +145,9 @@ impl Ledger {
         self.calls().census.seen += 1;
     }
 
-    /// The witness saw a call come back: how it got past the gate, if it did.
-    pub(super) fn returned(&self, id: &str, ran: bool) -> Option<&'static str> {
+    /// The witness saw a call come back: how it got past the gate, if it did. Where agp answers
+    /// the calls itself (`by_agp`), a denied one comes back, too.
+    pub(super) fn returned(&self, id: &str, ran: bool, by_agp: bool) -> Option<&'static str> {
         let mut calls = self.calls();
         let id = MessageId::new(id).ok();
         let stage = id.as_ref().and_then(|id| calls.stages.get(id));
@@ -165,6 +166,7 @@ impl Ledger {
                 }
                 "came back twice under one decision"
             }
+            (Some(Stage::Denied | Stage::Asked), _) if by_agp => return None,
             (Some(Stage::Denied), _) => "came back although it was denied",
             (Some(Stage::Asked), _) => "came back before it was decided",
             _ => "came back without having asked",
@@ -233,17 +235,25 @@ mod tests {
             ledger.decide(&id(text), allowed);
         };
         attempt("a", true);
-        assert_eq!(ledger.returned("a", true), None);
+        assert_eq!(ledger.returned("a", true, false), None);
         assert!(
-            ledger.returned("a", true).is_some(),
+            ledger.returned("a", true, false).is_some(),
             "one decision, one run"
         );
         attempt("d", false);
-        assert_eq!(ledger.returned("d", false), None);
-        assert!(ledger.returned("d", true).is_some());
-        assert!(ledger.returned("never asked, and no id", true).is_some());
+        assert_eq!(ledger.returned("d", false, false), None);
+        assert_eq!(ledger.returned("d", true, true), None, "agp said no itself");
+        assert!(ledger.returned("d", true, false).is_some());
+        assert!(
+            ledger
+                .returned("never asked, and no id", true, false)
+                .is_some()
+        );
         ledger.attempted();
-        assert_eq!(ledger.returned("refused by the harness", false), None);
+        assert_eq!(
+            ledger.returned("refused by the harness", false, false),
+            None
+        );
         let census = ledger.census();
         assert_eq!((census.seen, census.decided, census.bypassed), (2, 2, 3));
     }

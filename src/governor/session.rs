@@ -1,8 +1,8 @@
 //! One session's governor: policy, journal, channel, the calls seen so far, and whether it holds.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -69,7 +69,7 @@ pub struct Terms {
     pub watched: bool,
     /// Where agp runs the calls that come through the gateway; `None` where the harness runs its
     /// own.
-    pub sandbox: Option<Box<dyn Sandbox<Permit>>>,
+    pub sandbox: Option<Arc<dyn Sandbox<Permit>>>,
     /// Where the operator looks on.
     pub notices: Box<dyn Fn(&Notice<'_>) + Send + Sync>,
     /// Told when governance breaks; the session must then end.
@@ -86,6 +86,8 @@ pub struct Governor {
     warnings: AtomicU32,
     /// Whether the harness's own output has been seen to begin.
     pub(super) witnessing: AtomicBool,
+    /// The tools that the harness was seen to offer its model.
+    pub(super) offered: OnceLock<Vec<String>>,
 }
 
 impl Governor {
@@ -97,6 +99,7 @@ impl Governor {
             ledger: Ledger::default(),
             warnings: AtomicU32::new(0),
             witnessing: AtomicBool::new(false),
+            offered: OnceLock::new(),
         }
     }
 
@@ -117,6 +120,10 @@ impl Governor {
         payload.insert("allowed".into(), json!(census.allowed));
         payload.insert("denied".into(), json!(census.denied));
         payload.insert("bypassed".into(), json!(census.bypassed));
+        if let (Some(_), Some(offered)) = (&self.terms.sandbox, self.offered.get()) {
+            // Where agp's tools must be the only ones, this shows that they were.
+            payload.insert("offered".into(), json!(offered));
+        }
         if !self.terms.watched {
             payload.insert("witness".into(), json!("none"));
         }

@@ -20,10 +20,16 @@ impl Governor {
             return;
         }
         match observation {
-            Observation::Started { .. } => self.witnessing.store(true, Ordering::SeqCst),
+            Observation::Started { tools } => {
+                self.witnessing.store(true, Ordering::SeqCst);
+                let named = tools.iter().take(limits::TOOLS_SHOWN);
+                let named = named.map(|tool| tool.chars().take(limits::TOOL_NAME_BYTES).collect());
+                // A harness that starts its stream anew offers the same.
+                let _ = self.offered.set(named.collect());
+            }
             Observation::Attempted { .. } => self.ledger.attempted(),
             Observation::Returned { id, ran } => {
-                if let Some(how) = self.ledger.returned(id, *ran) {
+                if let Some(how) = self.ledger.returned(id, *ran, self.terms.sandbox.is_some()) {
                     self.ungated(id, how);
                 }
             }

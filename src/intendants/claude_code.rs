@@ -171,6 +171,8 @@ pub struct Setup {
     pub environment: Vec<String>,
     /// Variables that have a value of agp's own, or none.
     pub set: Vec<(&'static str, Option<String>)>,
+    /// Whether agp's tools are to be its only ones.
+    pub mediated: bool,
     /// How it is stopped.
     pub stop: Stop,
     /// Takes each line of its standard error.
@@ -182,8 +184,15 @@ pub struct ClaudeCode {
     identity: HarnessIdentity,
     launch: Launch,
     stop: Stop,
-    /// There once the harness has called its first hook.
-    mark: PathBuf,
+    gate: Gate,
+}
+
+/// What shows that the gate stands.
+enum Gate {
+    /// The file that is there once the harness has called its first hook.
+    Hooked(PathBuf),
+    /// That no tool is offered but agp's.
+    Mediated,
 }
 
 impl ClaudeCode {
@@ -198,14 +207,15 @@ impl ClaudeCode {
         };
         let bridge = program::bridge_program().map_err(failed)?;
         let settings = setup.directory.join("settings.json");
-        let text = settings_of(&bridge, &setup).to_string();
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&settings)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(failed)?;
+        let servers = setup.directory.join("mcp.json");
+        let hooks = if setup.mediated {
+            put(&servers, &servers_of(&bridge, &setup)).map_err(failed)?;
+            json!({})
+        } else {
+            settings_of(&bridge, &setup)
+        };
+        put(&settings, &hooks).map_err(failed)?;
+        let servers = setup.mediated.then_some(servers.as_path());
         let identity = HarnessIdentity {
             name: "claude-code",
             version: setup.found.version,
@@ -213,14 +223,15 @@ impl ClaudeCode {
         };
         let mut environment = environment::environment(&setup.environment);
         let fixed = FIXED_ENVIRONMENT.map(|(name, value)| (name, Some(value.to_owned())));
-        for (name, value) in fixed.into_iter().chain(setup.set) {
+        let served = SERVER_ENVIRONMENT.map(|(name, value)| (name, Some(value.to_owned())));
+        for (name, value) in fixed.into_iter().chain(served).chain(setup.set) {
             environment.retain(|(set, _)| set != name);
             environment.extend(value.map(|value| (name.into(), value.into())));
         }
         let launch = Launch {
             leash: bridge,
             program: setup.found.program,
-            arguments: arguments(&settings, &setup.arguments, &setup.task),
+            arguments: arguments(&settings, servers, &setup.arguments, &setup.task),
             environment,
             directory: setup.repository,
             complain: setup.complain,
@@ -229,7 +240,11 @@ impl ClaudeCode {
             identity,
             launch,
             stop: setup.stop,
-            mark: setup.socket.with_file_name(hook::MARK),
+            gate: if setup.mediated {
+                Gate::Mediated
+            } else {
+                Gate::Hooked(setup.socket.with_file_name(hook::MARK))
+            },
         })
     }
 }
@@ -240,7 +255,50 @@ const FIXED_ENVIRONMENT: [(&str, &str); 2] = [
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
 ];
 
-fn arguments(settings: &Path, own: &[String], task: &str) -> Vec<OsString> {
+/// How long the harness waits for a call that agp runs: for the approval, the run, and some more.
+fn call_patience(approval: Duration) -> Duration {
+    approval + limits::EXEC_DEADLINE_MAX + limits::BRIDGE_GRACE + limits::HOOK_GRACE
+}
+
+fn put(path: &Path, value: &Value) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(value.to_string().as_bytes())
+}
+
+/// Name of agp's server among the harness's, and so in its tools' names.
+const SERVER: &str = "agp";
+/// How the harness names agp's tools.
+const OWN_TOOLS: &str = "mcp__agp__";
+
+fn servers_of(bridge: &Path, setup: &Setup) -> Value {
+    let within = setup.approval_deadline + limits::EXEC_DEADLINE_MAX + limits::BRIDGE_GRACE;
+    json!({"mcpServers": {SERVER: {
+        "type": "stdio",
+        "command": bridge,
+        "args": [
+            "mcp",
+            "--socket", setup.socket,
+            "--session", setup.session.as_str(),
+            "--deadline", within.as_secs().to_string(),
+        ],
+        "timeout": u64::try_from(call_patience(setup.approval_deadline).as_millis())
+            .unwrap_or(u64::MAX),
+    }}})
+}
+
+/// Without these the model can be asked before agp's tools are there, and long answers of theirs
+/// are refused.
+const SERVER_ENVIRONMENT: [(&str, &str); 3] = [
+    ("MCP_CONNECTION_NONBLOCKING", "0"),
+    ("MCP_TIMEOUT", "30000"),
+    ("MAX_MCP_OUTPUT_TOKENS", "100000"),
+];
+
+fn arguments(settings: &Path, servers: Option<&Path>, own: &[String], task: &str) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["--settings".into(), settings.into()];
     // No user's, project's or local settings: a repository's own can switch hooks off. No MCP
     // servers but those named here, and none is.
@@ -255,6 +313,11 @@ fn arguments(settings: &Path, own: &[String], task: &str) -> Vec<OsString> {
         "--verbose",
     ];
     arguments.extend(fixed.map(OsString::from));
+    if let Some(servers) = servers {
+        arguments.extend(["--tools", "", "--mcp-config"].map(OsString::from));
+        arguments.push(servers.into());
+        arguments.extend(["--allowedTools", "mcp__agp__*"].map(OsString::from));
+    }
     arguments.extend(own.iter().map(OsString::from));
     // Behind `--`, so that a task that begins with a dash is no option.
     arguments.extend(["--print", "--"].map(OsString::from));
@@ -297,13 +360,19 @@ impl Intendant for ClaudeCode {
 
     fn describe(&self) -> Map<String, Value> {
         Map::from_iter([
-            ("mode".to_owned(), json!("hook")),
+            (
+                "mode".to_owned(),
+                json!(match self.gate {
+                    Gate::Hooked(_) => "hook",
+                    Gate::Mediated => "mediated",
+                }),
+            ),
             ("confined".to_owned(), json!(false)),
         ])
     }
 
     fn run(&mut self, observe: &mut dyn FnMut(Observation)) -> Result<HarnessExit, HarnessError> {
-        let (mark, mut begun) = (&self.mark, false);
+        let (gate, mut begun) = (&self.gate, false);
         process::run(&self.launch, &self.stop, &mut |line| {
             let Some(line) = line else {
                 return observe(Observation::Unreadable(
@@ -313,16 +382,31 @@ impl Intendant for ClaudeCode {
             observe(Observation::Raw(String::from_utf8_lossy(line).into_owned()));
             for observation in claude_stream::observations(line) {
                 // The first hook comes before all else, so this is before the model was asked.
-                if !begun && matches!(observation, Observation::Started { .. }) {
+                if let Observation::Started { tools } = &observation {
+                    let missing = match gate {
+                        // Later the mark proves nothing.
+                        Gate::Hooked(mark) => (!begun && !mark.exists()).then_some(UNHOOKED),
+                        Gate::Mediated => unmediated(tools),
+                    };
                     begun = true;
-                    if !mark.exists() {
-                        observe(Observation::Ungated(UNHOOKED));
+                    if let Some(missing) = missing {
+                        observe(Observation::Ungated(missing));
                     }
                 }
                 observe(observation);
             }
         })
     }
+}
+
+/// Why the tools that are offered are not agp's and no others, if so.
+fn unmediated(tools: &[String]) -> Option<&'static str> {
+    if tools.iter().any(|tool| !tool.starts_with(OWN_TOOLS)) {
+        return Some("Claude Code offers its model tools that are not agp's");
+    }
+    tools
+        .is_empty()
+        .then_some("Claude Code did not take up agp's tools: it offers its model none")
 }
 
 /// Settings of the machine's or of an organisation's stand above agp's and can do this.
@@ -370,7 +454,7 @@ mod tests {
 
     #[test]
     fn a_task_can_be_no_option() {
-        let all = arguments(Path::new("/s"), &[], "--dangerously-skip-permissions");
+        let all = arguments(Path::new("/s"), None, &[], "--dangerously-skip-permissions");
         assert_eq!(all[all.len() - 2], "--");
     }
 }

@@ -336,40 +336,124 @@ impl<Permit> Sandbox<Permit> for Process {
 
     fn exec(&self, call: &ToolCall, permit: Permit) -> Result<Execution, SandboxError> {
         drop(permit);
-        let shell = match shell(call) {
-            Ok(shell) => shell,
-            Err(why) => return Ok(not_run(&why)),
+        let work = match self.work(call) {
+            Ok(work) => work,
+            Err(why) => return Ok(not_run(why)),
         };
         let before = Triggers::of(&self.setup.repository);
-        let command = ["/bin/sh", "-c", &shell.command].map(OsString::from);
-        let ran = self.run(&command, Vec::new(), shell.deadline)?;
+        let ran = self.run(&work.command, work.input, work.deadline)?;
         let planted = before.changed_in(&Triggers::of(&self.setup.repository));
-        Ok(execution(ran, &planted))
+        let mut execution = execution(ran, &planted);
+        execution.answer = work.kind.answer(&execution, work.deadline);
+        Ok(execution)
     }
 }
 
-/// A call of the shell.
-struct Shell {
-    command: String,
+/// What a call comes to inside.
+struct Work {
+    kind: WorkKind,
+    command: Vec<OsString>,
+    input: Vec<u8>,
     deadline: Duration,
 }
 
-/// What a call asks the shell for, or why it cannot be run here.
-fn shell(call: &ToolCall) -> Result<Shell, String> {
-    if call.tool != "Bash" {
-        return Err(format!(
-            "the process sandbox runs Bash only, not {}",
-            call.tool
-        ));
+#[derive(Clone, Copy)]
+enum WorkKind {
+    /// A command for the shell.
+    Shell,
+    /// One of agp's own tools, which words its answer itself.
+    Tool,
+}
+
+impl Process {
+    /// What a call comes to, or why it cannot be run here.
+    fn work(&self, call: &ToolCall) -> Result<Work, String> {
+        if call.tool == "Bash" {
+            return shell(call);
+        }
+        if !crate::tools::NAMES.contains(&call.tool.as_str()) {
+            return Err(format!("No such tool available: {}", call.tool));
+        }
+        let input = serde_json::to_vec(&call.args).map_err(|error| error.to_string())?;
+        let program = if self.spec.has_root() {
+            Path::new(HELPER)
+        } else {
+            &self.setup.bridge
+        };
+        Ok(Work {
+            kind: WorkKind::Tool,
+            command: vec![program.into(), "tool".into(), call.tool.clone().into()],
+            input,
+            deadline: limits::EXEC_DEADLINE,
+        })
+    }
+}
+
+fn shell(call: &ToolCall) -> Result<Work, String> {
+    let flag = |name: &str| call.args.get(name).and_then(Value::as_bool) == Some(true);
+    if flag("run_in_background") {
+        return Err(
+            "run_in_background is not possible here: every command is waited for. \
+                    Run it without, and with a timeout that is long enough."
+                .into(),
+        );
     }
     let command = call.args.get("command").and_then(Value::as_str);
-    let command = command.ok_or("Bash needs a command")?.to_owned();
+    let command = command.ok_or("Bash needs a command")?;
     // Milliseconds, as harnesses have it.
     let deadline = match call.args.get("timeout").and_then(Value::as_u64) {
         Some(millis) => Duration::from_millis(millis).min(limits::EXEC_DEADLINE_MAX),
         None => limits::EXEC_DEADLINE,
     };
-    Ok(Shell { command, deadline })
+    let shell = if Path::new(BASH).exists() { BASH } else { SH };
+    Ok(Work {
+        kind: WorkKind::Shell,
+        command: [shell, "-c", command].map(OsString::from).to_vec(),
+        input: Vec::new(),
+        deadline,
+    })
+}
+
+/// The shell that a tool of that name lets a model expect, and the one that is always there.
+const BASH: &str = "/bin/bash";
+const SH: &str = "/bin/sh";
+
+impl WorkKind {
+    /// What the model is told, in the words of its harness's own tools.
+    fn answer(self, execution: &Execution, deadline: Duration) -> String {
+        let mut output = execution.output.trim_end_matches('\n');
+        let mut missing = execution
+            .output_bytes
+            .saturating_sub(execution.output.len() as u64);
+        if let Self::Shell = self {
+            let end = output.floor_char_boundary(limits::SHELL_ANSWER_BYTES);
+            missing += (output.len() - end) as u64;
+            output = output.get(..end).unwrap_or(output);
+        }
+        let mut answer = match (self, execution.exit_code, execution.signal) {
+            (Self::Tool, Some(_), _) => execution.output.clone(),
+            (Self::Shell, Some(0), _) if output.is_empty() => {
+                "(Bash completed with no output)".to_owned()
+            }
+            (Self::Shell, Some(0), _) => output.to_owned(),
+            (_, Some(code), _) => format!("Exit code {code}\n{output}"),
+            (_, None, Some(signal)) => format!("Ended by signal {signal}\n{output}"),
+            (_, None, None) => format!(
+                "Ended after at most {} s; what it printed until then:\n{output}",
+                deadline.as_secs_f32()
+            ),
+        };
+        for note in &execution.notes {
+            let _ = write!(answer, "\n[agp: {note}]");
+        }
+        if missing > 0 {
+            let _ = write!(
+                answer,
+                "\n[{missing} more bytes were printed and are not shown]"
+            );
+        }
+        answer
+    }
 }
 
 /// Paths that a note names; a journal line is bounded.
@@ -378,9 +462,12 @@ const PLANTED_SHOWN: usize = 20;
 /// Exit code of a shell that cannot run a command.
 const NOT_RUN: i32 = 127;
 
-fn not_run(why: &str) -> Execution {
-    let ran = Ran::nothing(Told::NotStarted(why.to_owned()));
-    execution(ran, &[])
+fn not_run(why: String) -> Execution {
+    let ran = Ran::nothing(Told::NotStarted(why.clone()));
+    Execution {
+        answer: why,
+        ..execution(ran, &[])
+    }
 }
 
 fn execution(ran: Ran, planted: &[PathBuf]) -> Execution {
@@ -415,6 +502,7 @@ fn execution(ran: Ran, planted: &[PathBuf]) -> Execution {
         exit_code,
         signal,
         output: String::from_utf8_lossy(&ran.output).into_owned(),
+        answer: String::new(),
         output_sha256: ran.output_sha256,
         output_bytes: ran.output_bytes,
         notes,
