@@ -358,3 +358,34 @@ fn a_harness_that_cannot_be_gated_is_refused() {
     assert_eq!(world.events("session.started").len(), 0);
     world.verifies();
 }
+
+#[test]
+fn the_live_probe_sees_the_gate_fire_and_sees_it_when_it_does_not() {
+    let Some(codex) = session::codex() else {
+        return;
+    };
+    let world = World::new();
+    let copies = world.root().join("copies");
+    fs::create_dir(&copies).unwrap();
+    let (agp, bridge) = (copies.join("agp"), copies.join("agp-bridge"));
+    fs::copy(env!("CARGO_BIN_EXE_agp"), &agp).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_agp-bridge"), &bridge).unwrap();
+    let doctor = || {
+        world
+            .agp(&["doctor", "--live", "--check", "policy"])
+            .program(&agp)
+            .env("AGP_INTENDANT", "codex")
+            .env("AGP_CODEX_BIN", codex.to_str().unwrap())
+    };
+    let before = world.journal_text();
+    let told = doctor().run().succeeded();
+    told.said(&["gate", "Codex 0.", "left no trace"]);
+    assert_eq!(world.journal_text(), before, "it has a journal of its own");
+
+    // A hook that is called, and has no opinion: nothing that asks is denied by it.
+    let silent = "#!/bin/sh\n[ \"$1\" = leash ] && shift 2 && exec \"$@\"\n\
+                  case \"$*\" in *start*) touch \"$(dirname \"$3\")/hooked\";; esac\nexit 0\n";
+    fs::write(&bridge, silent).unwrap();
+    let told = doctor().run();
+    told.exited(1).said(&["gate", "MISSING"]);
+}

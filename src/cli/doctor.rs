@@ -6,10 +6,11 @@ use std::sync::Arc;
 use argh::FromArgs;
 use serde::Serialize;
 
-use crate::intendants::claude_code;
+use crate::intendants::{claude_code, codex};
 use crate::journal::Journal;
 use crate::journal::redact::Screen;
 
+use super::asked::Harness;
 use super::config::{self, Config};
 use super::home::Home;
 use super::report::{Failure, Outcome, exit, say};
@@ -80,7 +81,9 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
     if command.live {
         findings.push(finding(
             "gate",
-            super::probe::probe(&super::probe::Asked::default()).map(|held| (Status::Ok, held)),
+            configured(home)
+                .and_then(|harness| super::probe::probe(&super::probe::Asked::of(harness)))
+                .map(|held| (Status::Ok, held)),
         ));
     }
     if findings.is_empty() {
@@ -185,27 +188,40 @@ fn journal(home: &Home) -> Result<(Status, String), Failure> {
     ok(format!("{} ({last} events)", paths.log.display()))
 }
 
+/// The harness that the configuration or the environment names; Claude Code where neither does.
+fn configured(home: &Home) -> Result<Harness, Failure> {
+    let config = Config::load(home)?;
+    let named = config::first(None, "AGP_INTENDANT", config.intendant);
+    Ok(match named.as_deref() {
+        Some("codex") => Harness::Codex,
+        _ => Harness::ClaudeCode,
+    })
+}
+
 fn harness(home: &Home) -> Result<(Status, String), Failure> {
     let config = Config::load(home)?;
-    let intendant = config::first(None, "AGP_INTENDANT", config.intendant);
-    let needed = intendant.as_deref() == Some("claude-code");
-    match claude_code::find() {
-        Ok(found) => {
-            let login = if claude_code::login_present() {
-                "login present"
-            } else {
-                "no login"
-            };
-            let detail = format!(
-                "Claude Code {} at {}, {login}",
-                found.version,
-                found.program.display()
-            );
-            if needed && !claude_code::login_present() {
-                return Err(Failure::refused(
-                    detail,
-                    "log in with `claude`, or set ANTHROPIC_API_KEY",
-                ));
+    let needed = config::first(None, "AGP_INTENDANT", config.intendant)
+        .is_some_and(|name| name != "scripted");
+    let (found, name, login, mend) = match configured(home)? {
+        Harness::Codex => (
+            codex::find().map(|found| (found.version, found.program)),
+            "Codex",
+            codex::login_present(),
+            "log in with `codex login`, or set CODEX_API_KEY",
+        ),
+        Harness::ClaudeCode | Harness::Scripted => (
+            claude_code::find().map(|found| (found.version, found.program)),
+            "Claude Code",
+            claude_code::login_present(),
+            "log in with `claude`, or set ANTHROPIC_API_KEY",
+        ),
+    };
+    match found {
+        Ok((version, program)) => {
+            let shown = if login { "login present" } else { "no login" };
+            let detail = format!("{name} {version} at {}, {shown}", program.display());
+            if needed && !login {
+                return Err(Failure::refused(detail, mend));
             }
             ok(detail)
         }

@@ -13,10 +13,12 @@ use serde_json::json;
 
 use crate::channels::console::Console;
 use crate::channels::terminal::Terminal;
+use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant};
 use crate::gateway::server::Server;
 use crate::governor::{Broken, Census, Governor, Terms};
 use crate::intendants::claude_code::{self, ClaudeCode};
+use crate::intendants::codex::{self, Codex};
 use crate::intendants::harness_process::Stop;
 use crate::intendants::probe_model::{ProbeCall, ProbeModel};
 use crate::journal::key::SigningKey;
@@ -24,6 +26,7 @@ use crate::journal::redact::Screen;
 use crate::journal::{Journal, Paths, verify};
 use crate::policy::Policy;
 
+use super::asked::Harness;
 use super::report::Failure;
 use super::wiring::new_session;
 
@@ -33,6 +36,7 @@ const PROBE_TIME: Duration = Duration::from_secs(60);
 /// What a probe decides by: nothing of the operator's.
 const POLICY: &[u8] = br#"{"rules":[
     {"id":"probe-write","effect":"allow","tool":"Write"},
+    {"id":"probe-patch","effect":"allow","tool":"apply_patch"},
     {"id":"probe-shell","effect":"deny","tool":"Bash","reason":"the probe's call that must not run"}
 ]}"#;
 
@@ -50,29 +54,87 @@ impl Drop for Scratch {
 
 /// How a probe is made: as the session behind it is.
 pub(super) struct Asked<'a> {
+    /// The harness.
+    pub(super) harness: Harness,
     /// Whether the harness's own account must be there, too.
     pub(super) witness: bool,
     /// Names of further variables that the harness gets.
     pub(super) environment: &'a [String],
 }
 
-impl Default for Asked<'_> {
-    fn default() -> Self {
+impl Asked<'_> {
+    /// A probe of a harness as it is by itself.
+    pub(super) fn of(harness: Harness) -> Self {
         Self {
+            harness,
             witness: true,
             environment: &[],
         }
     }
 }
 
-/// Probes Claude Code; says what held.
+/// The harness that is probed.
+enum Probed {
+    ClaudeCode(claude_code::Found),
+    Codex(codex::Found),
+}
+
+impl Probed {
+    fn find(harness: Harness) -> Result<Self, HarnessError> {
+        match harness {
+            Harness::Codex => codex::find().map(Self::Codex),
+            Harness::ClaudeCode | Harness::Scripted => claude_code::find().map(Self::ClaudeCode),
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::ClaudeCode(found) => format!("Claude Code {}", found.version),
+            Self::Codex(found) => format!("Codex {}", found.version),
+        }
+    }
+
+    /// One call that must be denied, and one that must be allowed.
+    fn calls(&self, root: &Path) -> Vec<ProbeCall> {
+        let call = |id, tool, input| ProbeCall { id, tool, input };
+        match self {
+            Self::ClaudeCode(_) => vec![
+                call(
+                    "toolu_probe_denied",
+                    "Bash",
+                    json!({"command": "touch denied", "description": "must not run"}),
+                ),
+                call(
+                    "toolu_probe_allowed",
+                    "Write",
+                    json!({"file_path": root.join("repo/allowed"), "content": "probe\n"}),
+                ),
+            ],
+            Self::Codex(_) => vec![
+                call(
+                    "call_probe_denied",
+                    "exec_command",
+                    json!({"cmd": "touch denied"}),
+                ),
+                call(
+                    "call_probe_allowed",
+                    "apply_patch",
+                    json!("*** Begin Patch\n*** Add File: allowed\n+probe\n*** End Patch\n"),
+                ),
+            ],
+        }
+    }
+}
+
+/// Probes a harness; says what held.
 ///
 /// # Errors
 /// [`Failure`] with the cause when the gate does not fire, or could not be tried.
 pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
     let refused = |problem: String| Failure::refused(problem, MEND);
-    let found = claude_code::find().map_err(|error| Failure::refused(error.problem, error.mend))?;
-    let version = found.version.clone();
+    let probed =
+        Probed::find(asked.harness).map_err(|error| Failure::refused(error.problem, error.mend))?;
+    let shown = probed.shown();
     let session = new_session().map_err(refused)?;
     let root = std::env::temp_dir().join(format!("agp-{session}"));
     let scratch = Scratch(root.clone());
@@ -80,11 +142,11 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
         let made = fs::DirBuilder::new().mode(0o700).create(&directory);
         made.map_err(|error| refused(format!("{}: {error}", directory.display())))?;
     }
-    let trial = Trial::new(&scratch.0).map_err(refused)?;
-    let outcome = trial.run(asked, session, found).map_err(refused)?;
+    let trial = Trial::new(&scratch.0, &probed).map_err(refused)?;
+    let outcome = trial.run(asked, session, probed).map_err(refused)?;
     outcome.judge(asked, &scratch.0).map_err(refused)?;
     Ok(format!(
-        "Claude Code {version}: a denied call left no trace, an allowed one ran"
+        "{shown}: a denied call left no trace, an allowed one ran"
     ))
 }
 
@@ -102,19 +164,8 @@ struct TrialOutcome {
 }
 
 impl<'a> Trial<'a> {
-    fn new(root: &'a Path) -> Result<Self, String> {
-        let calls = vec![
-            ProbeCall {
-                id: "toolu_probe_denied",
-                tool: "Bash",
-                input: json!({"command": "touch denied", "description": "must not run"}),
-            },
-            ProbeCall {
-                id: "toolu_probe_allowed",
-                tool: "Write",
-                input: json!({"file_path": root.join("repo/allowed"), "content": "probe\n"}),
-            },
-        ];
+    fn new(root: &'a Path, probed: &Probed) -> Result<Self, String> {
+        let calls = probed.calls(root);
         let model =
             ProbeModel::start(calls).map_err(|error| format!("the probe's model: {error}"))?;
         Ok(Self {
@@ -127,8 +178,8 @@ impl<'a> Trial<'a> {
     fn run(
         &self,
         asked: &Asked<'_>,
-        session: crate::contracts::ids::SessionId,
-        found: claude_code::Found,
+        session: SessionId,
+        probed: Probed,
     ) -> Result<TrialOutcome, String> {
         let (key, _) = SigningKey::generate().map_err(|error| error.to_string())?;
         let public = key.public().clone();
@@ -157,22 +208,9 @@ impl<'a> Trial<'a> {
         let socket = self.root.join("gate.sock");
         let gateway =
             Server::start(&socket, governor.clone()).map_err(|error| error.to_string())?;
-        let mut harness = ClaudeCode::prepare(claude_code::Setup {
-            found,
-            session,
-            socket,
-            directory: self.root.to_owned(),
-            task: "probe".into(),
-            repository: self.root.join("repo"),
-            approval_deadline: PROBE_TIME,
-            arguments: Vec::new(),
-            environment: asked.environment.to_vec(),
-            set: self.environment(),
-            mediated: false,
-            stop: stop.clone(),
-            complain: Arc::new(|_| {}),
-        })
-        .map_err(|error| error.problem)?;
+        let mut harness = self
+            .harness(asked, probed, session, socket, &stop)
+            .map_err(|error| error.problem)?;
         let exit = within(PROBE_TIME, &stop, || {
             harness.run(&mut |observation| governor.witness(&observation))
         });
@@ -190,12 +228,61 @@ impl<'a> Trial<'a> {
         })
     }
 
+    fn harness(
+        &self,
+        asked: &Asked<'_>,
+        probed: Probed,
+        session: SessionId,
+        socket: PathBuf,
+        stop: &Stop,
+    ) -> Result<Box<dyn Intendant>, HarnessError> {
+        let (task, stop) = ("probe".to_owned(), stop.clone());
+        let repository = self.root.join("repo");
+        let complain: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(|_| {});
+        match probed {
+            Probed::ClaudeCode(found) => ClaudeCode::prepare(claude_code::Setup {
+                found,
+                session,
+                socket,
+                directory: self.root.to_owned(),
+                task,
+                repository,
+                approval_deadline: PROBE_TIME,
+                arguments: Vec::new(),
+                environment: asked.environment.to_vec(),
+                set: self.environment(),
+                mediated: false,
+                stop,
+                complain,
+            })
+            .map(|harness| Box::new(harness) as Box<dyn Intendant>),
+            Probed::Codex(found) => Codex::prepare(codex::Setup {
+                found,
+                session,
+                socket,
+                home: self.root.join("harness-home"),
+                model: Some(format!("{}/v1", self.model.base_url())),
+                task,
+                repository,
+                approval_deadline: PROBE_TIME,
+                web_search: false,
+                arguments: Vec::new(),
+                environment: asked.environment.to_vec(),
+                set: self.environment(),
+                stop,
+                complain,
+            })
+            .map(|harness| Box::new(harness) as Box<dyn Intendant>),
+        }
+    }
+
     /// The probe's own model, home and credentials; none of the operator's.
     fn environment(&self) -> Vec<(&'static str, Option<String>)> {
         let home = self.root.join("home").display().to_string();
         let mut set = vec![
             ("ANTHROPIC_BASE_URL", Some(self.model.base_url())),
             ("ANTHROPIC_API_KEY", Some("probe".to_owned())),
+            ("OPENAI_API_KEY", Some("probe".to_owned())),
             ("HOME", Some(home.clone())),
             ("CLAUDE_CONFIG_DIR", Some(home)),
         ];
@@ -204,6 +291,9 @@ impl<'a> Trial<'a> {
             "CLAUDE_CODE_OAUTH_TOKEN",
             "CLAUDE_CODE_USE_BEDROCK",
             "CLAUDE_CODE_USE_VERTEX",
+            "CODEX_API_KEY",
+            "CODEX_ACCESS_TOKEN",
+            "OPENAI_BASE_URL",
             "HTTP_PROXY",
             "HTTPS_PROXY",
             "http_proxy",

@@ -107,6 +107,7 @@ fn governed(
 
     if asked.probe {
         let asked = probe::Asked {
+            harness: asked.harness,
             witness: asked.witness,
             environment: &asked.harness_env,
         };

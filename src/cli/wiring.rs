@@ -69,7 +69,7 @@ impl IntendantSetup<'_> {
                 session: self.session.clone(),
                 socket: self.lease.directory().join("gate.sock"),
                 home: self.lease.directory().join(HARNESS_HOME),
-                operators: true,
+                model: None,
                 task: asked.task.clone().unwrap_or_default(),
                 repository: asked.repository.clone(),
                 approval_deadline: asked.approval_deadline,
@@ -77,7 +77,6 @@ impl IntendantSetup<'_> {
                 arguments: asked.harness_args.clone(),
                 environment: asked.harness_env.clone(),
                 set: Vec::new(),
-                settings: Vec::new(),
                 stop: self.stop.clone(),
                 complain: complaints(self.terminal),
             };

@@ -199,8 +199,8 @@ pub struct Setup {
     pub socket: PathBuf,
     /// A private directory that does not exist yet, for its home.
     pub home: PathBuf,
-    /// The operator's login and choice of model are used.
-    pub operators: bool,
+    /// A model service of agp's own, in the place of the operator's, and without their login.
+    pub model: Option<String>,
     /// What the agent is asked to do.
     pub task: String,
     /// Where.
@@ -215,8 +215,6 @@ pub struct Setup {
     pub environment: Vec<String>,
     /// Variables that have a value of agp's own, or none.
     pub set: Vec<(&'static str, Option<String>)>,
-    /// Settings of agp's own, `KEY=VALUE`.
-    pub settings: Vec<String>,
     /// How it is stopped.
     pub stop: Stop,
     /// Takes each line of its standard error, and what was left of the operator's configuration.
@@ -253,11 +251,12 @@ impl Codex {
             .mode(0o700)
             .create(&setup.home)
             .map_err(failed)?;
-        let operators = operators_home().filter(|_| setup.operators);
+        let operators = operators_home().filter(|_| setup.model.is_none());
         let carried = match &operators {
             Some(home) => config::carried(home).map_err(refused)?,
             None => config::Carried::default(),
         };
+        let mut carried = carried;
         if !carried.left.is_empty() {
             let left = carried.left.join(" ");
             (setup.complain)(&format!("agp: not taken from your config.toml: {left}"));
@@ -299,6 +298,9 @@ impl Codex {
         let catalogue = ask(&["debug", "models", "--bundled"], limits::CATALOGUE_BYTES)?;
         let direct = config::direct(&catalogue)
             .map_err(|why| refused(format!("Codex's catalogue of models: {why}")))?;
+        if let Some(base_url) = &setup.model {
+            carried.table = config::of_ones_own(base_url, &direct).map_err(refused)?;
+        }
         let models = setup.home.join("models.json");
         write(&models, &direct).map_err(failed)?;
         let within = setup.approval_deadline + limits::BRIDGE_GRACE;
@@ -422,7 +424,7 @@ fn arguments(setup: &Setup) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = fixed.map(OsString::from).into();
     let settings = config::overrides(setup.web_search);
     arguments.extend(setup.arguments.iter().map(OsString::from));
-    for setting in settings.iter().chain(&setup.settings) {
+    for setting in &settings {
         arguments.extend(["-c".into(), OsString::from(setting)]);
     }
     // Behind `--`, so that a task that begins with a dash is no option.

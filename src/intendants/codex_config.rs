@@ -235,6 +235,23 @@ pub(super) fn direct(catalogue: &str) -> Result<String, String> {
     Ok(whole.to_string())
 }
 
+/// A configuration that names a model service of agp's own, and the first model of a catalogue.
+///
+/// # Errors
+/// What is no catalogue.
+pub(super) fn of_ones_own(base_url: &str, catalogue: &str) -> Result<Table, String> {
+    let catalogue: Value = serde_json::from_str(catalogue).map_err(|error| error.to_string())?;
+    let model = catalogue.pointer("/models/0/slug").and_then(Value::as_str);
+    let own = json!({
+        "model": model.ok_or("Codex's catalogue names no model")?,
+        "model_provider": "agp",
+        PROVIDERS: {"agp": {
+            "name": "agp", "base_url": base_url, "wire_api": "responses", "env_key": "OPENAI_API_KEY",
+        }},
+    });
+    Table::try_from(own).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! A model on loopback that plays one turn of tool calls: what a live probe puts in the place of
-//! the model service (Anthropic's Messages API, as much of it as the harness asks for).
+//! the model service (Anthropic's Messages API and OpenAI's Responses API, as much of them as the
+//! harnesses ask for).
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -22,7 +23,7 @@ pub struct ProbeCall {
     pub id: &'static str,
     /// The tool's name.
     pub tool: &'static str,
-    /// Its arguments.
+    /// Its arguments; a text is the input of a tool that takes free text.
     pub input: Value,
 }
 
@@ -94,6 +95,12 @@ fn answer(stream: &TcpStream, calls: &mut Option<Vec<ProbeCall>>) -> io::Result<
         .is_some_and(|tools| !tools.is_empty());
     let (kind, text) = if path.contains("count_tokens") {
         ("application/json", json!({"input_tokens": 1}).to_string())
+    } else if path.starts_with("/v1/responses") {
+        // Tools may stand in the conversation here, so every request counts.
+        (
+            "text/event-stream",
+            response(calls.take().unwrap_or_default()),
+        )
     } else if !path.starts_with("/v1/messages") {
         ("application/json", "{}".to_owned())
     } else {
@@ -137,6 +144,47 @@ fn read_request(stream: &TcpStream) -> io::Result<(String, Vec<u8>)> {
     let mut body = Vec::new();
     reader.take(length).read_to_end(&mut body)?;
     Ok((path, body))
+}
+
+/// One answer of the Responses API, as its event stream.
+fn response(calls: Vec<ProbeCall>) -> String {
+    let mut items: Vec<Value> = calls
+        .into_iter()
+        .map(|call| match call.input {
+            Value::String(text) => json!({
+                "type": "custom_tool_call", "id": format!("ctc_{}", call.id), "call_id": call.id,
+                "name": call.tool, "input": text,
+            }),
+            input => json!({
+                "type": "function_call", "id": format!("fc_{}", call.id), "call_id": call.id,
+                "name": call.tool, "arguments": input.to_string(),
+            }),
+        })
+        .collect();
+    if items.is_empty() {
+        let text = json!([{"type": "output_text", "text": "done", "annotations": []}]);
+        items.push(json!({
+            "type": "message", "role": "assistant", "id": "msg_probe", "content": text,
+        }));
+    }
+    let done = items.into_iter().enumerate().map(|(index, item)| {
+        json!({"type": "response.output_item.done", "output_index": index, "item": item})
+    });
+    let usage = json!({"input_tokens": 1, "output_tokens": 1, "total_tokens": 2});
+    let created = json!({"type": "response.created", "response": {"id": "resp_probe"}});
+    let completed = json!({
+        "type": "response.completed", "response": {"id": "resp_probe", "usage": usage},
+    });
+    let all = std::iter::once(created).chain(done).chain([completed]);
+    all.map(|event| event_text(&event)).collect()
+}
+
+fn event_text(event: &Value) -> String {
+    let name = event
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    format!("event: {name}\ndata: {event}\n\n")
 }
 
 fn content(calls: Vec<ProbeCall>) -> Vec<Value> {
@@ -188,12 +236,5 @@ fn events(asked: &Value, content: &[Value]) -> String {
     let end = json!({"stop_reason": stop_reason(content), "stop_sequence": null});
     all.push(json!({"type": "message_delta", "delta": end, "usage": {"output_tokens": 1}}));
     all.push(json!({"type": "message_stop"}));
-    let line = |event: &Value| {
-        let name = event
-            .get("type")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        format!("event: {name}\ndata: {event}\n\n")
-    };
-    all.iter().map(line).collect()
+    all.iter().map(event_text).collect()
 }
