@@ -754,11 +754,17 @@ fn the_proof_names_tests_that_exist_and_all_of_these() {
             named.insert(name.to_owned());
         }
     }
-    let own = include_str!("gate_matrix.rs").split("#[test]\nfn ").skip(1);
-    let own = own.map(|after| after.split('(').next().unwrap());
-    for function in own.filter(|name| name.starts_with(char::is_alphabetic)) {
-        let known = named.contains(&format!("gate_matrix::{function}"));
-        let known = known || function.starts_with("the_proof_");
-        assert!(known, "docs/gate-proof.md does not name {function}");
+    let both = [
+        ("gate_matrix", include_str!("gate_matrix.rs")),
+        ("gate_matrix_codex", include_str!("gate_matrix_codex.rs")),
+    ];
+    for (file, source) in both {
+        let own = source.split("#[test]\nfn ").skip(1);
+        let own = own.map(|after| after.split('(').next().unwrap());
+        for function in own.filter(|name| name.starts_with(char::is_alphabetic)) {
+            let known = named.contains(&format!("{file}::{function}"));
+            let known = known || function.starts_with("the_proof_");
+            assert!(known, "docs/gate-proof.md does not name {file}::{function}");
+        }
     }
 }
