@@ -55,7 +55,7 @@ fn allowed_calls_happen_and_are_journaled_in_order() {
         vec![Call::patch("call_p", "*** Add File: by-patch\n+patched")],
     ]);
     let ran = governed.run_against(&model).run().succeeded();
-    ran.said(&["allow Bash", "allow apply_patch", "2 allowed"]);
+    ran.said(&["allow Bash", "allow apply_patch by-patch", "2 allowed"]);
     assert_eq!(world.get("by-shell").as_deref(), Some("made\n"));
     assert_eq!(world.get("by-patch").as_deref(), Some("patched\n"));
     assert!(answer(&model, "call_b").contains("seen"));

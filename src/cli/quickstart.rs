@@ -45,7 +45,7 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
         journal.display()
     ));
     say(format_args!("key      {}", home.public_key().display()));
-    say("next: agp run --intendant claude-code --task \"...\" --repo DIR");
+    say("next: agp run --intendant claude-code|codex --task \"...\" --repo DIR");
     Ok(if verified == verify_report::INTACT {
         code
     } else {

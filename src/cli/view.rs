@@ -57,6 +57,11 @@ pub(super) fn withheld(verdict: &Verdict) -> String {
 }
 
 fn telling(args: &Map<String, Value>, repository: &Path) -> String {
+    // A patch is told by its paths; its text begins with what every patch begins with.
+    if let Some(paths) = args.get("paths").and_then(Value::as_array) {
+        let paths: Vec<&str> = paths.iter().filter_map(Value::as_str).collect();
+        return escape::line_max(&paths.join(" "), SHOWN_CHARS);
+    }
     let text = TELLING
         .iter()
         .find_map(|name| args.get(*name).and_then(Value::as_str))
@@ -124,6 +129,14 @@ mod tests {
             &bash,
             &Verdict::refused("no rule allows it"),
             Path::new("/repo"),
+        );
+        let patch = call(
+            "apply_patch",
+            json!({"command": "*** Begin Patch", "paths": ["a.rs", "b\n.rs"]}),
+        );
+        assert_eq!(
+            decided(&patch, &allow, Path::new("/repo")),
+            "allow apply_patch a.rs b\\n.rs (read-ok)"
         );
         assert_eq!(
             line,
