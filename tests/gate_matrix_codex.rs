@@ -299,6 +299,15 @@ fn a_hook_that_fails_mid_session() {
 }
 
 #[test]
+fn a_hook_that_denies_without_a_reason() {
+    let Some(spoiled) = Spoiled::start() else {
+        return;
+    };
+    spoiled.hook("exit 2");
+    spoiled.go_and_nothing_runs();
+}
+
+#[test]
 fn a_hook_that_is_killed_mid_session() {
     let Some(spoiled) = Spoiled::start() else {
         return;

@@ -354,9 +354,10 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Codex takes only exit code 2 for a deny and goes on after every other end of a hook. So a shell
-/// of its own turns whatever is not an allow into a deny, and ends a hook that stands still.
+/// of its own turns whatever is not an allow into a deny, gives the reason without which a deny is
+/// none, and ends a hook that stands still.
 const GUARD: &str = "timeout -s KILL \"$@\"; c=$?; [ $c -eq 0 ] && exit 0; \
-    [ $c -eq 2 ] || echo \"agp: the hook failed ($c)\" >&2; exit 2";
+    [ $c -eq 2 ] || echo \"agp: the hook failed ($c)\" >&2; echo 'agp: blocked' >&2; exit 2";
 
 fn hook_command(bridge: &Path, setup: &Setup, event: &str, within: Duration) -> String {
     let guard = (within + limits::HOOK_GRACE / 2).as_secs().to_string();
