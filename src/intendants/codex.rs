@@ -23,171 +23,23 @@ use crate::contracts::intendant::{
 use crate::contracts::limits;
 
 use super::codex_config::{self as config, Config};
+use super::codex_program::{AUTH, companions, operators_home};
 use super::codex_rollout::Rollout;
 use super::growing_files::{self, Growth};
 use super::harness_process::{self as process, Launch, Stop};
 use super::{codex_stream, environment, program};
 
-/// The version that was measured: an earlier one may let a command run that this one blocks.
-const VERSION_FLOOR: [u64; 3] = [0, 169, 0];
-const INSTALL: &str = "npm install -g @openai/codex";
+pub use super::codex_program::{Found, check_arguments, find, login_present};
 
 /// What hook mode cannot prevent with this harness, for whoever starts it to read.
 pub const NOT_PREVENTED: &str = "note: Codex runs a call whose hook was itself killed or hangs: \
     that call is found in its rollout after it ran, and ends the session";
 
-/// Options of the operator's that may reach Codex; each takes a value.
-const PASSED_OPTIONS: [&str; 3] = ["--model", "-m", "--output-schema"];
-/// The one option that sets anything, and what it may set.
-const SETTING_OPTIONS: [&str; 2] = ["-c", "--config"];
-const PASSED_SETTINGS: [&str; 4] = [
-    "model",
-    "model_reasoning_effort",
-    "model_reasoning_summary",
-    "model_verbosity",
-];
 /// What it says on standard error in every session.
 const CHATTER: [&str; 2] = [
     "Reading additional input from stdin...",
     "WARNING: proceeding, even though we could not create PATH aliases",
 ];
-
-/// Checks the operator's own arguments for Codex.
-///
-/// # Errors
-/// Which argument is refused, and which are taken.
-pub fn check_arguments(arguments: &[String]) -> Result<(), String> {
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        let (name, value) = match argument.split_once('=') {
-            Some((name, value)) if name.starts_with("--") => (name, Some(value)),
-            _ => (argument.as_str(), None),
-        };
-        let value = value.or_else(|| rest.next().map(String::as_str));
-        let value = value.filter(|value| !value.is_empty() && !value.starts_with('-'));
-        let setting = value.and_then(|value| value.split_once('='));
-        let passed = match value {
-            Some(_) if PASSED_OPTIONS.contains(&name) => true,
-            Some(_) if SETTING_OPTIONS.contains(&name) => {
-                setting.is_some_and(|(key, _)| PASSED_SETTINGS.contains(&key.trim()))
-            }
-            _ => false,
-        };
-        if !passed {
-            return Err(format!(
-                "--harness-arg {argument} could weaken the gate or lacks its value; these are \
-                 passed: {}, and -c with {}",
-                PASSED_OPTIONS.join(" "),
-                PASSED_SETTINGS.join(" ")
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Where Codex is and which one it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// Its program.
-    pub program: PathBuf,
-    /// Its version, as it says.
-    pub version: String,
-}
-
-/// Finds Codex and asks its version.
-///
-/// # Errors
-/// [`HarnessError`] when it is missing, does not answer, or is too old to be gated.
-pub fn find() -> Result<Found, HarnessError> {
-    let program = native(program::find("AGP_CODEX_BIN", "codex", INSTALL)?);
-    let failed = |problem: String| HarnessError {
-        problem,
-        mend: format!("run `{} --version` yourself to see why", program.display()),
-    };
-    let mut asked = Command::new(&program);
-    asked
-        .arg("--version")
-        .env_clear()
-        .envs(environment::environment(&[]));
-    let text = program::answer(&mut asked, limits::VERSION_PATIENCE)
-        .map_err(|error| failed(format!("{}: {error}", program.display())))?;
-    let version = text
-        .split_whitespace()
-        .last()
-        .unwrap_or_default()
-        .to_owned();
-    let Some(numbers) = numbers(&version) else {
-        return Err(failed(format!(
-            "{} does not say its version",
-            program.display()
-        )));
-    };
-    if numbers < VERSION_FLOOR {
-        let [major, minor, patch] = VERSION_FLOOR;
-        return Err(HarnessError {
-            problem: format!(
-                "Codex {version} was never tried under agp; {major}.{minor}.{patch} is the first \
-                 that was"
-            ),
-            mend: INSTALL.into(),
-        });
-    }
-    Ok(Found { program, version })
-}
-
-fn numbers(version: &str) -> Option<[u64; 3]> {
-    let mut parts = version.split('.').map(|part| part.parse().ok());
-    Some([parts.next()??, parts.next()??, parts.next()??])
-}
-
-/// The program behind npm's start script, where it is one: what runs is what is identified.
-fn native(found: PathBuf) -> PathBuf {
-    if !found.ends_with("codex/bin/codex.js") {
-        return found;
-    }
-    let (package, triple) = if cfg!(target_arch = "aarch64") {
-        ("codex-linux-arm64", "aarch64-unknown-linux-musl")
-    } else {
-        ("codex-linux-x64", "x86_64-unknown-linux-musl")
-    };
-    let vendor = Path::new(package)
-        .join("vendor")
-        .join(triple)
-        .join("bin/codex");
-    let own = found.ancestors().nth(2).map(Path::to_owned);
-    let places = own.into_iter().flat_map(|own| {
-        let beside = own.with_file_name("");
-        [beside, own.join("node_modules/@openai")]
-    });
-    let mut programs = places.map(|place| place.join(&vendor));
-    programs.find(|path| path.is_file()).unwrap_or(found)
-}
-
-/// The directory of programs that the start script puts on `PATH`.
-fn companions(program: &Path) -> Option<PathBuf> {
-    let tools = program.parent()?.with_file_name("codex-path");
-    tools.is_dir().then_some(tools)
-}
-
-/// The operator's own home of Codex.
-fn operators_home() -> Option<PathBuf> {
-    environment::variable("CODEX_HOME")
-        .map(PathBuf::from)
-        .or_else(|| environment::variable("HOME").map(|home| Path::new(&home).join(".codex")))
-}
-
-/// Whether a login is there to be used, without reading it: a variable, or a file that exists.
-#[must_use]
-pub fn login_present() -> bool {
-    let names = ["CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "OPENAI_API_KEY"];
-    names
-        .iter()
-        .any(|name| environment::variable(name).is_some())
-        || operators_home().is_some_and(|home| home.join(AUTH).exists())
-}
-
-/// The login, which agp links and never reads.
-const AUTH: &str = "auth.json";
 
 /// What a session of Codex needs to know.
 pub struct Setup {
@@ -238,71 +90,29 @@ impl Codex {
     /// # Errors
     /// [`HarnessError`] when the home cannot be written, or the harness would not be gated by it.
     pub fn prepare(setup: Setup) -> Result<Self, HarnessError> {
-        let failed = |error: io::Error| HarnessError {
-            problem: format!("preparing Codex: {error}"),
-            mend: "agp doctor --check harness".into(),
-        };
-        let refused = |problem: String| HarnessError {
-            problem,
-            mend: "mend your own config.toml of Codex, or move it aside".into(),
-        };
-        let bridge = program::bridge_program().map_err(failed)?;
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&setup.home)
-            .map_err(failed)?;
+        let bridge = program::bridge_program().map_err(unprepared)?;
+        let made = DirBuilder::new().mode(0o700).create(&setup.home);
+        made.map_err(unprepared)?;
         let operators = operators_home().filter(|_| setup.model.is_none());
-        let carried = match &operators {
-            Some(home) => config::carried(home).map_err(refused)?,
+        let mut carried = match &operators {
+            Some(home) => config::carried(home).map_err(unfit)?,
             None => config::Carried::default(),
         };
-        let mut carried = carried;
         if !carried.left.is_empty() {
             let left = carried.left.join(" ");
             (setup.complain)(&format!("agp: not taken from your config.toml: {left}"));
         }
-        if let Some(auth) = operators
-            .map(|home| home.join(AUTH))
-            .filter(|auth| auth.exists())
-        {
-            let auth = auth.canonicalize().map_err(failed)?;
-            symlink(auth, setup.home.join(AUTH)).map_err(failed)?;
+        if let Some(home) = &operators {
+            link_login(home, &setup.home).map_err(unprepared)?;
         }
-        let mut environment: Vec<_> = environment::environment(
-            &[setup.environment.as_slice(), carried.variables.as_slice()].concat(),
-        );
-        let home = Some(setup.home.display().to_string());
-        for (name, value) in [("CODEX_HOME", home)].into_iter().chain(setup.set.clone()) {
-            environment.retain(|(set, _)| set != name);
-            environment.extend(value.map(|value| (name.into(), value.into())));
-        }
-        if let Some(tools) = companions(&setup.found.program) {
-            for (name, value) in &mut environment {
-                if name == "PATH" {
-                    let mut path = tools.clone().into_os_string();
-                    path.push(":");
-                    path.push(&*value);
-                    *value = path;
-                }
-            }
-        }
-        let ask = |words: &[&str], bytes: usize| {
-            let mut asked = Command::new(&setup.found.program);
-            asked
-                .args(words)
-                .env_clear()
-                .envs(environment.iter().map(|(name, value)| (name, value)))
-                .current_dir(&setup.home);
-            program::answer_of(&mut asked, limits::VERSION_PATIENCE, bytes).map_err(failed)
-        };
-        let catalogue = ask(&["debug", "models", "--bundled"], limits::CATALOGUE_BYTES)?;
-        let direct = config::direct(&catalogue)
-            .map_err(|why| refused(format!("Codex's catalogue of models: {why}")))?;
+        let environment = environment_of(&setup, &carried.variables);
+        let catalogue = ask(&setup, &environment, &["debug", "models", "--bundled"])?;
+        let catalogue = config::direct(&catalogue).map_err(unfit)?;
         if let Some(base_url) = &setup.model {
-            carried.table = config::of_ones_own(base_url, &direct).map_err(refused)?;
+            carried.table = config::of_ones_own(base_url, &catalogue).map_err(unfit)?;
         }
         let models = setup.home.join("models.json");
-        write(&models, &direct).map_err(failed)?;
+        write(&models, &catalogue).map_err(unprepared)?;
         let within = setup.approval_deadline + limits::BRIDGE_GRACE;
         let text = Config {
             repository: &setup.repository,
@@ -312,26 +122,21 @@ impl Codex {
             hook_seconds: (within + limits::HOOK_GRACE).as_secs(),
         }
         .text(carried.table)
-        .map_err(refused)?;
-        write(&setup.home.join("config.toml"), &text).map_err(failed)?;
-        check_features(&ask(&["features", "list"], limits::CATALOGUE_BYTES)?)?;
+        .map_err(unfit)?;
+        write(&setup.home.join("config.toml"), &text).map_err(unprepared)?;
+        check_features(&ask(&setup, &environment, &["features", "list"])?)?;
         let identity = HarnessIdentity {
             name: "codex",
             version: setup.found.version.clone(),
-            binary_sha256: Some(program::digest(&setup.found.program).map_err(failed)?),
+            binary_sha256: Some(program::digest(&setup.found.program).map_err(unprepared)?),
         };
-        let complain = Arc::clone(&setup.complain);
         let launch = Launch {
             leash: bridge,
             program: setup.found.program.clone(),
             arguments: arguments(&setup),
             environment,
             directory: setup.repository.clone(),
-            complain: Arc::new(move |line| {
-                if !CHATTER.iter().any(|known| line.starts_with(known)) {
-                    complain(line);
-                }
-            }),
+            complain: without_chatter(Arc::clone(&setup.complain)),
         };
         Ok(Self {
             identity,
@@ -342,6 +147,79 @@ impl Codex {
             mark: setup.socket.with_file_name(hook::MARK),
         })
     }
+}
+
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "made for map_err, which gives it away"
+)]
+fn unprepared(error: io::Error) -> HarnessError {
+    HarnessError {
+        problem: format!("preparing Codex: {error}"),
+        mend: "agp doctor --check harness".into(),
+    }
+}
+
+fn unfit(problem: String) -> HarnessError {
+    HarnessError {
+        problem,
+        mend: "mend your own config.toml of Codex, or move it aside".into(),
+    }
+}
+
+fn link_login(operators: &Path, home: &Path) -> io::Result<()> {
+    let login = operators.join(AUTH);
+    if login.exists() {
+        symlink(login.canonicalize()?, home.join(AUTH))?;
+    }
+    Ok(())
+}
+
+fn environment_of(setup: &Setup, variables: &[String]) -> Vec<(OsString, OsString)> {
+    let named = [setup.environment.as_slice(), variables].concat();
+    let mut environment = environment::environment(&named);
+    let home = ("CODEX_HOME", Some(setup.home.display().to_string()));
+    for (name, value) in [home].into_iter().chain(setup.set.clone()) {
+        environment.retain(|(set, _)| set != name);
+        environment.extend(value.map(|value| (name.into(), value.into())));
+    }
+    if let Some(tools) = companions(&setup.found.program) {
+        for (_, value) in environment.iter_mut().filter(|(name, _)| name == "PATH") {
+            let mut path = tools.clone().into_os_string();
+            path.push(":");
+            path.push(&*value);
+            *value = path;
+        }
+    }
+    environment
+}
+
+/// What it answers to a question about itself, in the session's own home and environment.
+fn ask(
+    setup: &Setup,
+    environment: &[(OsString, OsString)],
+    words: &[&str],
+) -> Result<String, HarnessError> {
+    let mut asked = Command::new(&setup.found.program);
+    asked
+        .args(words)
+        .env_clear()
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(&setup.home);
+    program::answer_of(
+        &mut asked,
+        limits::VERSION_PATIENCE,
+        limits::CATALOGUE_BYTES,
+    )
+    .map_err(unprepared)
+}
+
+fn without_chatter(complain: Arc<dyn Fn(&str) + Send + Sync>) -> Arc<dyn Fn(&str) + Send + Sync> {
+    Arc::new(move |line| {
+        if !CHATTER.iter().any(|known| line.starts_with(known)) {
+            complain(line);
+        }
+    })
 }
 
 fn write(path: &Path, text: &str) -> io::Result<()> {
@@ -512,41 +390,6 @@ fn unstarted(error: &io::Error) -> HarnessError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_harmless_arguments_are_passed() {
-        let check = |words: &[&str]| {
-            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-            check_arguments(&words)
-        };
-        let taken: [&[&str]; 3] = [
-            &["--model", "x", "-m", "y", "--model=z"],
-            &["-c", "model_reasoning_effort=high"],
-            &["--config=model_verbosity=low"],
-        ];
-        for taken in taken {
-            assert!(check(taken).is_ok(), "{taken:?}");
-        }
-        for refused in [
-            &["--dangerously-bypass-approvals-and-sandbox"][..],
-            &["-s", "danger-full-access"],
-            &["--disable", "hooks"],
-            &["--enable", "unified_exec_tty"],
-            &["-c", "features.hooks=false"],
-            &["-c", "model_provider=x"],
-            &["-c", "model_verbosity"],
-            &["--config=hooks={}"],
-            &["--model"],
-            &["--model", "--ephemeral"],
-            &["--profile", "x"],
-            &["--cd", "/"],
-            &["--add-dir", "/"],
-            &["-mx"],
-            &["a prompt of its own"],
-        ] {
-            assert!(check(refused).is_err(), "{refused:?}");
-        }
-    }
 
     #[test]
     fn a_feature_that_is_gone_or_stands_otherwise_is_found() {

@@ -225,10 +225,12 @@ pub(super) fn overrides(web_search: bool) -> Vec<String> {
 /// # Errors
 /// What is no catalogue.
 pub(super) fn direct(catalogue: &str) -> Result<String, String> {
-    let mut whole: Value = serde_json::from_str(catalogue).map_err(|error| error.to_string())?;
+    let mut whole: Value = serde_json::from_str(catalogue)
+        .map_err(|error| format!("Codex's catalogue of models: {error}"))?;
     let models = whole.get_mut("models").and_then(Value::as_array_mut);
-    for model in models.ok_or("it lists no models")? {
-        let model = model.as_object_mut().ok_or("a model is no object")?;
+    for model in models.ok_or("Codex's catalogue lists no models")? {
+        let model = model.as_object_mut();
+        let model = model.ok_or("a model of Codex's catalogue is no object")?;
         model.insert("tool_mode".into(), json!("direct"));
         model.insert("experimental_supported_tools".into(), json!([]));
     }

@@ -4,6 +4,7 @@ pub mod claude_code;
 mod claude_stream;
 pub mod codex;
 mod codex_config;
+mod codex_program;
 mod codex_rollout;
 mod codex_stream;
 pub mod environment;
