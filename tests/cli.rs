@@ -25,13 +25,16 @@ fn quickstart_takes_an_empty_home_to_a_proven_journal() {
         "allow Read README.md (read)",
         "deny  Write notes.md (write): nobody could be asked",
         "deny  WebFetch https://example.com/ (web)",
-        "5 calls: 2 allowed, 3 denied",
-        "OK: 11 events",
+        "in the process sandbox",
+        "      | 1 README.md",
+        "      exit code 1\n",
+        "5 calls: 3 allowed, 2 denied",
+        "OK: 12 events",
         "next: agp run --intendant claude-code",
     ])
     .complained(&["session s-"]);
     world.verifies();
-    // Nothing was run.
+    // Nothing is left where it was called.
     assert_eq!(fs::read_dir(world.repo()).unwrap().count(), 0);
     let home = world.agp_home();
     for (name, bits) in [
@@ -48,7 +51,7 @@ fn quickstart_takes_an_empty_home_to_a_proven_journal() {
     world.agp(&["quickstart"]).run().succeeded();
     world.agp(&["keygen", "--force"]).run().succeeded();
     let again = world.agp(&["quickstart"]).run().succeeded();
-    again.said(&["OK: 34 events", " then "]);
+    again.said(&["OK: 37 events", " then "]);
 }
 
 #[test]

@@ -63,6 +63,29 @@ pub(super) struct Run {
     pub(super) witness: Option<String>,
 }
 
+impl Run {
+    /// A run of which nothing is said.
+    pub(super) fn nothing() -> Self {
+        Self {
+            intendant: None,
+            task: None,
+            repo: None,
+            script: None,
+            sandbox: None,
+            allow_read: Vec::new(),
+            allow_write: Vec::new(),
+            channel: None,
+            approval_timeout: None,
+            harness_arg: Vec::new(),
+            harness_env: Vec::new(),
+            stream: None,
+            mode: None,
+            no_probe: false,
+            witness: None,
+        }
+    }
+}
+
 /// Which harness is driven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Harness {

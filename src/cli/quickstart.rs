@@ -1,21 +1,28 @@
 //! `agp quickstart`: from an empty home to a proven journal, with nothing else installed.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use argh::FromArgs;
+use serde_json::{Value, json};
 
 use crate::channels::terminal::Terminal;
+use crate::policy::Policy;
 
 use super::asked::{Asked, Run};
 use super::home::Home;
-use super::report::{Outcome, say};
-use super::{init, keygen, run, verify, verify_report};
+use super::report::{Failure, Outcome, complain, say};
+use super::{init, keygen, run, sandboxed, verify, verify_report};
 
-/// Scaffold a home, run a scripted session, verify its journal: the whole of agp in a second.
+/// Scaffold a home, run a scripted session in a sandbox, verify its journal.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "quickstart")]
 pub(super) struct Quickstart {}
+
+/// The policy of the session, which stands in nobody's home: it lets the shell run without a
+/// question, because what it runs is in the script.
+const POLICY: &str = include_str!("policies/quickstart.json");
 
 pub(super) fn quickstart(home: &Home) -> Outcome {
     init::scaffold_missing(home)?;
@@ -23,10 +30,25 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
         let public = keygen::mint(home)?;
         say(format_args!("minted signing key {}", public.id()));
     }
-    say("a scripted session under your policy (nothing is run; nobody is asked):");
+    let scratch = Scratch::new(home)?;
+    let sandbox = match sandboxed::permitted(home) {
+        Ok(_) => "process",
+        Err(failure) => {
+            complain(format_args!("agp: {}", failure.problem));
+            complain("WARNING: so nothing is run: the recording sandbox only says what would be");
+            "recording"
+        }
+    };
+    say(format_args!(
+        "a scripted session in the {sandbox} sandbox, under a policy of its own (nobody is asked):"
+    ));
     say("");
-    let asked = Asked::resolve(home, scripted_run())?;
-    let code = run::session(home, &asked, &Arc::new(Terminal::unattended()))?;
+    let asked = Asked::resolve(home, scratch.run(sandbox))?;
+    let policy = Policy::parse(POLICY.as_bytes())
+        .map_err(|error| Failure::refused(error, "report it: this is agp's own"))?;
+    let terminal = Arc::new(Terminal::unattended());
+    let code = run::session_under(home, &asked, &terminal, &policy)?;
+    drop(scratch);
     say("");
     let journal = home.journal().log;
     let verified = verify_report::run(
@@ -53,22 +75,85 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
     })
 }
 
-fn scripted_run() -> Run {
-    Run {
-        intendant: Some("scripted".into()),
-        task: None,
-        repo: None,
-        script: None,
-        sandbox: Some("recording".into()),
-        allow_read: Vec::new(),
-        allow_write: Vec::new(),
-        channel: Some("console".into()),
-        approval_timeout: None,
-        harness_arg: Vec::new(),
-        harness_env: Vec::new(),
-        stream: None,
-        mode: None,
-        no_probe: false,
-        witness: None,
+/// A repository and a script to play in it, gone afterwards.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(home: &Home) -> Result<Self, Failure> {
+        let base = std::env::temp_dir().join(format!("agp-quickstart-{}", std::process::id()));
+        let scratch = Self(base);
+        let failed = |error: io::Error| {
+            let problem = format!("{}: {error}", scratch.0.display());
+            Failure::refused(problem, "make room in the temporary directory")
+        };
+        std::fs::create_dir_all(scratch.repository()).map_err(failed)?;
+        let readme = scratch.repository().join("README.md");
+        std::fs::write(readme, "A repository for one session.\n").map_err(failed)?;
+        std::fs::write(scratch.script(), script(home)).map_err(failed)?;
+        Ok(scratch)
+    }
+
+    fn repository(&self) -> PathBuf {
+        self.0.join("repository")
+    }
+
+    fn script(&self) -> PathBuf {
+        self.0.join("calls.jsonl")
+    }
+
+    fn run(&self, sandbox: &str) -> Run {
+        Run {
+            intendant: Some("scripted".into()),
+            repo: Some(self.repository().display().to_string()),
+            script: Some(self.script()),
+            sandbox: Some(sandbox.into()),
+            channel: Some("console".into()),
+            ..Run::nothing()
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // In the temporary directory, and of no use to anybody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What an agent might try: reading, working, a file for a person to confirm, the web, and the key.
+fn script(home: &Home) -> String {
+    let key = home.private_key();
+    let calls = [
+        ("Read", json!({"file_path": "README.md"})),
+        (
+            "Bash",
+            json!({"command": "wc -l README.md > result.txt && cat result.txt"}),
+        ),
+        (
+            "Write",
+            json!({"file_path": "notes.md", "content": "a note\n"}),
+        ),
+        (
+            "WebFetch",
+            json!({"url": "https://example.com/", "prompt": "summarise"}),
+        ),
+        ("Bash", json!({"command": format!("cat {}", quoted(&key))})),
+    ];
+    let lines = calls.map(|(tool, args): (&str, Value)| json!({"tool": tool, "args": args}));
+    lines.map(|line| format!("{line}\n")).concat()
+}
+
+/// A path as one word of the shell's.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_policy_loads() {
+        assert!(Policy::parse(POLICY.as_bytes()).is_ok());
     }
 }

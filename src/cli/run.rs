@@ -48,12 +48,21 @@ pub(super) fn run(home: &Home, run: Run) -> Outcome {
 
 /// Runs a session whose questions go to `terminal`.
 pub(super) fn session(home: &Home, asked: &Asked, terminal: &Arc<Terminal>) -> Outcome {
-    let policy = load_policy(home)?;
+    session_under(home, asked, terminal, &load_policy(home)?)
+}
+
+/// The same under a policy that is not the home's.
+pub(super) fn session_under(
+    home: &Home,
+    asked: &Asked,
+    terminal: &Arc<Terminal>,
+    policy: &Policy,
+) -> Outcome {
     let script = read_script(asked)?;
     let screen = Arc::new(screen());
     let journal = open_journal(home, &screen)?;
     let handle = journal.handle();
-    let ended = governed(home, asked, script, &policy, &handle, screen, terminal);
+    let ended = governed(home, asked, script, policy, &handle, screen, terminal);
     drop(handle);
     let fault = journal.fault();
     journal.close();

@@ -202,7 +202,8 @@ fn shown(terminal: &Arc<Terminal>) -> Arc<Output> {
             begun.clear();
         }
         begun.extend_from_slice(rest);
-        if begun.len() > LINE_CHARS * 4 {
+        let ended = block.is_empty() && !begun.is_empty();
+        if ended || begun.len() > LINE_CHARS * 4 {
             show(&terminal, &begun);
             begun.clear();
         }

@@ -19,7 +19,7 @@ use super::attest::{self, Bait, Looks};
 use super::exec::{self, Job, Ran, Watch};
 use super::planted::Triggers;
 
-/// Takes a block of a command's output.
+/// Takes a block of a command's output; an empty one is its end.
 pub type Output = dyn Fn(&[u8]) + Send + Sync;
 
 /// What a process sandbox is made from.
@@ -152,7 +152,9 @@ impl Process {
             output: &mut |block| (self.setup.output)(block),
             stopped: &|| (self.setup.stopped)(),
         };
-        exec::run(&self.setup.bridge, &self.spec, job, &mut watch)
+        let ran = exec::run(&self.setup.bridge, &self.spec, job, &mut watch);
+        (self.setup.output)(&[]);
+        ran
     }
 }
 
