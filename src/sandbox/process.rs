@@ -75,13 +75,13 @@ impl Process {
         let home = scratch.join("home");
         let made = std::fs::create_dir_all(&home);
         made.map_err(|error| SandboxError(format!("{}: {error}", home.display())))?;
-        for path in [&setup.repository].into_iter().chain(&setup.write) {
-            let holds = setup.protected.first().filter(|own| own.starts_with(path));
-            if let Some(own) = holds {
+        let given = [&setup.repository].into_iter();
+        for path in given.chain(&setup.write).chain(&setup.read) {
+            let holds = |own: &&PathBuf| own.starts_with(path) || path.starts_with(own);
+            if let Some(own) = setup.protected.first().filter(holds) {
                 let (own, path) = (own.display(), path.display());
-                return Err(SandboxError(format!(
-                    "{own} lies in {path}, which the sandbox may change"
-                )));
+                let problem = format!("{own}, agp's own, and {path}, the sandbox's, overlap");
+                return Err(SandboxError(problem));
             }
         }
         let mut refused = Vec::new();

@@ -1,0 +1,837 @@
+//! The escape list of `docs/sandbox.md`: real attempts from inside the process sandbox, as root and
+//! as an ordinary user, with and without user namespaces. Each fails, or is found.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "whatever fails here fails the test; a skip must be seen"
+)]
+
+#[path = "support/session.rs"]
+mod session;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use agp::confine::spec::{Limits, Namespaces, Sockets, Spec};
+use agp::confine::told::Told;
+use agp::sandbox::process::{Process, Setup};
+use session::World;
+
+const NOBODY: u32 = 65534;
+const SECRET: &str = "the operator's own";
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Who attempts, and under which namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Case {
+    root: bool,
+    namespaces: Namespaces,
+}
+
+/// Every case that this user can have: root is also an ordinary user.
+fn cases() -> Vec<Case> {
+    let case = |root, namespaces| Case { root, namespaces };
+    let mut cases = vec![case(false, Namespaces::User), case(false, Namespaces::Off)];
+    if is_root() {
+        let root = [Namespaces::User, Namespaces::Direct, Namespaces::Off];
+        cases.extend(root.map(|namespaces| case(true, namespaces)));
+    }
+    cases
+}
+
+/// An operator's files, a repository, and what must not be reached.
+struct Place {
+    root: PathBuf,
+    case: Case,
+    docker: UnixListener,
+}
+
+impl Place {
+    fn new(case: Case) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("agp-escape-{}-{count}", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        for name in [
+            "home/.agp/signing",
+            "home/.ssh",
+            "home/.config/systemd/user",
+            "repo/.git/hooks",
+            "scratch",
+        ] {
+            fs::create_dir_all(root.join(name)).unwrap();
+        }
+        for name in [
+            "key",
+            "policy.json",
+            "config.json",
+            "audit.log",
+            "audit.log.head",
+        ] {
+            fs::write(root.join("home/.agp").join(name), SECRET).unwrap();
+        }
+        fs::write(root.join("home/.ssh/id"), SECRET).unwrap();
+        fs::write(root.join("home/.bashrc"), SECRET).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_agp-bridge"), root.join("agp-bridge")).unwrap();
+        let docker = UnixListener::bind(root.join("docker.sock")).unwrap();
+        docker.set_nonblocking(true).unwrap();
+        if is_root() && !case.root {
+            own(&root);
+        }
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { root, case, docker }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    fn spec(&self) -> Spec {
+        Spec {
+            starter: std::process::id(),
+            namespaces: self.case.namespaces,
+            read: Vec::new(),
+            write: vec![self.path("repo")],
+            scratch: self.path("scratch"),
+            directory: self.path("repo"),
+            helper: self.path("agp-bridge"),
+            sockets: Sockets::default(),
+            limits: Limits {
+                processes: 4096,
+                open_files: 1024,
+                file_bytes: 64 << 20,
+                address_bytes: 4 << 40,
+                data_bytes: 4 << 30,
+            },
+            deadline_millis: 20_000,
+            free_bytes: 1 << 20,
+        }
+    }
+
+    /// A command of this case's user, outside.
+    fn outside(&self) -> Vec<OsString> {
+        if !is_root() || self.case.root {
+            return Vec::new();
+        }
+        let id = NOBODY.to_string();
+        [
+            "setpriv",
+            "--reuid",
+            &id,
+            "--regid",
+            &id,
+            "--clear-groups",
+            "--",
+        ]
+        .map(OsString::from)
+        .to_vec()
+    }
+
+    fn command(&self, before: &[OsString], spec: &Spec, script: &str) -> Command {
+        let mut words = before.to_vec();
+        words.extend(self.outside());
+        words.push(self.path("agp-bridge").into());
+        let spec = serde_json::to_string(spec).unwrap();
+        words.extend(
+            ["confine", "--spec", &spec, "--", "/bin/sh", "-c", script].map(OsString::from),
+        );
+        let mut command = Command::new(&words[0]);
+        command
+            .args(&words[1..])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("OUT", &self.root)
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn try_under(&self, spec: &Spec, script: &str) -> Attempt {
+        let output = self.command(&[], spec, script).output().unwrap();
+        attempt(&output, self.case)
+    }
+
+    fn attempt(&self, script: &str) -> Attempt {
+        self.try_under(&self.spec(), script)
+    }
+
+    /// Nothing of the operator's was read or changed.
+    fn unharmed(&self, attempt: &Attempt) {
+        let case = self.case;
+        assert!(!attempt.output.contains(SECRET), "{case:?}: {attempt:?}");
+        for name in [
+            "key",
+            "policy.json",
+            "config.json",
+            "audit.log",
+            "audit.log.head",
+        ] {
+            assert_eq!(
+                self.text(&format!("home/.agp/{name}")),
+                SECRET,
+                "{case:?}: {attempt:?}"
+            );
+        }
+        assert_eq!(self.text("home/.ssh/id"), SECRET, "{case:?}");
+        assert_eq!(self.text("home/.bashrc"), SECRET, "{case:?}");
+        let systemd = fs::read_dir(self.path("home/.config/systemd/user")).unwrap();
+        assert_eq!(systemd.count(), 0, "{case:?}");
+        assert!(
+            self.docker.accept().is_err(),
+            "{case:?}: somebody spoke to Docker"
+        );
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+fn own(path: &Path) {
+    chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap().flatten() {
+            own(&entry.path());
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Attempt {
+    ended: Told,
+    output: String,
+}
+
+impl Attempt {
+    /// `name value` lines that a script printed.
+    fn told(&self, name: &str) -> &str {
+        let line = self
+            .output
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("nothing of {name} in {self:?}"))
+    }
+}
+
+fn attempt(output: &std::process::Output, case: Case) -> Attempt {
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let all: Vec<Told> = told
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{case:?}: {told}")))
+        .collect();
+    assert!(
+        matches!(all.first(), Some(Told::Confined { .. })),
+        "{case:?}: not confined: {told}"
+    );
+    let ended = all
+        .get(1)
+        .unwrap_or_else(|| panic!("{case:?}: {told}"))
+        .clone();
+    let output = String::from_utf8_lossy(&output.stdout).into_owned();
+    Attempt { ended, output }
+}
+
+fn each(attempt: impl Fn(&Place)) {
+    for case in cases() {
+        attempt(&Place::new(case));
+    }
+}
+
+/// Perl makes any system call; it is in every Debian.
+fn perl() -> bool {
+    let there = Path::new("/usr/bin/perl").exists();
+    if !there {
+        session::skip("perl", "apt-get install perl");
+    }
+    there
+}
+
+#[test]
+fn work_in_the_repository_is_work_as_usual() {
+    each(|place| {
+        let attempt = place.attempt(
+            "echo a > made && mkdir d && mv made d/moved && cat d/moved && echo t > /tmp/x; \
+             echo user $(id -u); echo err >&2; exit 7",
+        );
+        assert_eq!(
+            attempt.ended,
+            Told::Exited(7),
+            "{:?}: {attempt:?}",
+            place.case
+        );
+        assert_eq!(place.text("repo/d/moved"), "a\n");
+        assert!(attempt.output.starts_with("a\n") && attempt.output.ends_with("err\n"));
+        let inside = place.text("scratch/x");
+        assert_eq!(
+            inside.is_empty(),
+            place.case.namespaces == Namespaces::Off,
+            "/tmp is its own"
+        );
+        place.unharmed(&attempt);
+    });
+}
+
+#[test]
+fn the_operators_files_are_neither_read_nor_changed() {
+    each(|place| {
+        let attempt = place.attempt(
+            "for f in key policy.json config.json audit.log audit.log.head; do
+                 cat $OUT/home/.agp/$f; echo x >> $OUT/home/.agp/$f; echo x > $OUT/home/.agp/$f
+                 rm -f $OUT/home/.agp/$f; mv $OUT/home/.agp/$f .; ln $OUT/home/.agp/$f hard; cat hard
+                 chmod 777 $OUT/home/.agp/$f; ln -s $OUT/home/.agp/$f soft; cat soft; rm -f soft
+             done
+             cat $OUT/home/.ssh/id; ls $OUT/home; cat /etc/shadow && echo shadow
+             cat /proc/1/root$OUT/home/.agp/key /proc/self/root$OUT/home/.agp/key
+             cat ../home/.agp/key; cd /; cat .$OUT/home/.agp/key",
+        );
+        assert!(!attempt.output.contains("shadow\n"), "{attempt:?}");
+        place.unharmed(&attempt);
+    });
+}
+
+#[test]
+fn nothing_is_planted_where_it_would_run_outside() {
+    each(|place| {
+        let attempt = place.attempt(
+            "for f in home/.bashrc home/.profile home/.config/systemd/user/a.service home/.claude.json; do
+                 echo evil >> $OUT/$f; ln -sf /bin/sh $OUT/$f
+             done
+             for d in /etc/cron.d /etc/profile.d /usr/local/bin /var/spool/cron /etc/systemd/system; do
+                 echo evil > $d/agp-evil
+             done",
+        );
+        place.unharmed(&attempt);
+        assert!(!place.path("home/.profile").exists() && !place.path("home/.claude.json").exists());
+        for directory in [
+            "/etc/cron.d",
+            "/etc/profile.d",
+            "/usr/local/bin",
+            "/var/spool/cron",
+        ] {
+            assert!(
+                !Path::new(directory).join("agp-evil").exists(),
+                "{directory}"
+            );
+        }
+    });
+}
+
+#[test]
+fn no_socket_is_had_but_a_pair() {
+    if !perl() {
+        return;
+    }
+    each(|place| {
+        let attempt = place.attempt(
+            "perl -e '
+                 use Socket;
+                 for my $family (1, 2, 10, 16, 17, 29, 38, 40) { for my $type (1, 2, 3, 5) {
+                     print \"socket $family $type\\n\" if socket(my $s, $family, $type, 0);
+                 } }
+                 print \"raw\\n\" if socket(my $r, 2, 3, 1);
+                 print \"pair \", (socketpair(my $a, my $b, 1, 1, 0) ? 1 : 0), \"\\n\";
+                 print \"inetpair\\n\" if socketpair(my $c, my $d, 2, 1, 0);
+             '",
+        );
+        assert_eq!(attempt.output, "pair 1\n", "{:?}", place.case);
+        place.unharmed(&attempt);
+    });
+}
+
+/// Numbers of x86-64.
+const CALLS: &[(&str, u32, &str)] = &[
+    ("ptrace", 101, "0, 0, 0, 0"),
+    ("process_vm_readv", 310, "1, 0, 0, 0, 0, 0"),
+    ("process_vm_writev", 311, "1, 0, 0, 0, 0, 0"),
+    ("bpf", 321, "0, 0, 0"),
+    ("perf_event_open", 298, "0, 0, -1, -1, 0"),
+    ("add_key", 248, "0, 0, 0, 0, 0"),
+    ("request_key", 249, "0, 0, 0, 0"),
+    ("keyctl", 250, "0, 0, 0, 0, 0"),
+    ("io_uring_setup", 425, "1, 0"),
+    ("init_module", 175, "0, 0, 0"),
+    ("finit_module", 313, "0, 0, 0"),
+    ("delete_module", 176, "0, 0"),
+    ("kexec_load", 246, "0, 0, 0, 0"),
+    ("kexec_file_load", 320, "0, 0, 0, 0, 0"),
+    ("userfaultfd", 323, "0"),
+    ("pidfd_getfd", 438, "0, 0, 0"),
+    ("mount", 165, "0, 0, 0, 0, 0"),
+    ("umount2", 166, "0, 0"),
+    ("pivot_root", 155, "0, 0"),
+    ("chroot", 161, "0"),
+    ("move_mount", 429, "0, 0, 0, 0, 0"),
+    ("open_tree", 428, "0, 0, 0"),
+    ("fsopen", 430, "0, 0"),
+    ("setns", 308, "0, 0"),
+    ("unshare user", 272, "0x10000000"),
+    ("unshare mount", 272, "0x20000"),
+    ("clone user", 56, "0x10000011, 0, 0, 0, 0"),
+    ("clone3", 435, "0, 0"),
+    ("open_by_handle_at", 304, "0, 0, 0"),
+    ("fanotify_init", 300, "0, 0"),
+    ("reboot", 169, "0, 0, 0, 0"),
+    ("swapon", 167, "0, 0"),
+    ("iopl", 172, "3"),
+    ("modify_ldt", 154, "0, 0, 0"),
+    ("memfd_secret", 447, "0"),
+    ("TIOCSTI", 16, "0, 0x5412, 0"),
+    ("personality", 135, "0x0400000"),
+    ("getpid by x32", 0x4000_0027, "0"),
+];
+
+#[test]
+fn what_has_been_a_way_out_does_not_exist() {
+    const ENOSYS: &str = "38";
+    if !perl() || !cfg!(target_arch = "x86_64") {
+        return;
+    }
+    let mut script = "perl -e '".to_owned();
+    for (name, number, arguments) in CALLS {
+        script.push_str(&format!(
+            "$! = 0; my $r = syscall({number}, {arguments}); print \"{name} \", $! + 0, \"\\n\"; \
+             exit 0 if \"{name}\" eq \"clone user\" and $r == 0;\n"
+        ));
+    }
+    let script = script.replace("my $r", "$r") + "'";
+    each(|place| {
+        let attempt = place.attempt(&script);
+        for (name, _, _) in CALLS {
+            assert_eq!(attempt.told(name), ENOSYS, "{:?}: {name}", place.case);
+        }
+    });
+}
+
+/// A process of the operator's, outside.
+struct Bystander(Child);
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn processes_outside_are_neither_signalled_nor_read() {
+    each(|place| {
+        let mut words = place.outside();
+        words.extend(["/bin/sleep", "60"].map(OsString::from));
+        let child = Command::new(&words[0])
+            .args(&words[1..])
+            .env("PASSWORD", SECRET)
+            .spawn()
+            .unwrap();
+        let mut bystander = Bystander(child);
+        let pid = bystander.0.id();
+        let attempt = place.attempt(&format!(
+            "for s in 0 9 15 19; do kill -$s {pid} && echo signalled; done
+             kill -9 -1; kill -9 0 & cat /proc/{pid}/environ /proc/{pid}/cwd/home/.ssh/id
+             head -c 16 /proc/{pid}/mem && echo memory; ls -l /proc/{pid}/fd && echo descriptors; true"
+        ));
+        assert!(
+            bystander.0.try_wait().unwrap().is_none(),
+            "{:?}: it was killed",
+            place.case
+        );
+        for found in ["signalled", "memory", "descriptors"] {
+            assert!(
+                !attempt.output.contains(found),
+                "{:?}: {attempt:?}",
+                place.case
+            );
+        }
+        place.unharmed(&attempt);
+    });
+}
+
+#[test]
+fn descriptors_are_not_inherited() {
+    each(|place| {
+        let key = fs::File::open(place.path("home/.agp/key")).unwrap();
+        // As an operator's shell leaves one open; `dup` makes it one that survives `execve`.
+        let left = rustix::io::dup(&key).unwrap();
+        let attempt = place.attempt(&format!(
+            "cat <&{0}; cat /proc/self/fd/{0}; cat /dev/fd/{0}; for n in 3 4 5 6 7 8 9; do cat <&$n; done",
+            left.as_raw_fd()
+        ));
+        place.unharmed(&attempt);
+    });
+}
+
+#[test]
+fn races_of_links_and_names_win_nothing() {
+    each(|place| {
+        let attempt = place.attempt(
+            "echo mine > plain
+             (i=0; while [ $i -lt 300 ]; do ln -sfn $OUT/home/.agp/key flip; ln -sfn plain flip; i=$((i+1)); done) &
+             (i=0; while [ $i -lt 300 ]; do mkdir -p dir; mv dir gone; ln -sfn $OUT/home/.agp dir; rm dir; rmdir gone; i=$((i+1)); done) &
+             i=0; while [ $i -lt 300 ]; do cat flip dir/key; echo x >> dir/audit.log; i=$((i+1)); done; wait",
+        );
+        place.unharmed(&attempt);
+    });
+}
+
+/// Starts something that ticks for ever in a session of its own, below a process that is gone.
+const ORPHAN: &str =
+    "(setsid sh -c 'setsid sh -c \"while :; do echo t >> tick; sleep 0.02; done\" &' &) ";
+
+#[test]
+fn nothing_outlives_its_call() {
+    each(|place| {
+        for (script, ended) in [
+            (format!("{ORPHAN}; sleep 0.3"), Told::Exited(0)),
+            (
+                format!("{ORPHAN}; trap '' TERM HUP INT; sleep 60"),
+                Told::Deadline,
+            ),
+        ] {
+            let spec = Spec {
+                deadline_millis: 700,
+                ..place.spec()
+            };
+            let attempt = place.try_under(&spec, &script);
+            assert_eq!(attempt.ended, ended, "{:?}", place.case);
+            let ticks = place.text("repo/tick").len();
+            assert!(ticks > 0, "{:?}: it never ran", place.case);
+            std::thread::sleep(Duration::from_millis(200));
+            assert_eq!(
+                place.text("repo/tick").len(),
+                ticks,
+                "{:?}: it runs on",
+                place.case
+            );
+        }
+    });
+}
+
+#[test]
+fn what_runs_ends_with_its_keeper() {
+    each(|place| {
+        let mut command = place.command(&[], &place.spec(), &format!("{ORPHAN}; sleep 60"));
+        let mut keeper = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        session::wait_for("a tick", || {
+            (!place.text("repo/tick").is_empty()).then_some(())
+        });
+        // As agp does at its own end, and as the kernel does for it when it is killed.
+        let pid = rustix::process::Pid::from_child(&keeper);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        keeper.wait().unwrap();
+        let ticks = place.text("repo/tick").len();
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(
+            place.text("repo/tick").len(),
+            ticks,
+            "{:?}: it runs on",
+            place.case
+        );
+    });
+}
+
+#[test]
+fn a_fork_bomb_ends_at_its_bound_and_at_its_deadline() {
+    each(|place| {
+        if place.case.root && place.case.namespaces == Namespaces::Off {
+            // Linux counts no processes of root's without namespaces: docs/sandbox.md says so.
+            return;
+        }
+        let mut spec = Spec {
+            deadline_millis: 1500,
+            ..place.spec()
+        };
+        // What is counted per PID namespace has a least bound of 301 (RESERVED_PIDS).
+        spec.limits.processes = 400;
+        let attempt = place.try_under(
+            &spec,
+            "i=0; while [ $i -lt 900 ]; do sleep 60 & i=$((i+1)); done; echo all; b() { b | b & }; b; sleep 60",
+        );
+        let started_all = attempt.output.contains("all\n") && !attempt.output.contains("fork");
+        assert!(!started_all, "{:?}: 900 processes were had", place.case);
+        assert!(Command::new("/bin/true").status().unwrap().success());
+    });
+}
+
+#[test]
+fn files_and_disks_are_bounded() {
+    each(|place| {
+        let mut spec = place.spec();
+        spec.limits.file_bytes = 1 << 20;
+        let attempt = place.try_under(&spec, "head -c 3000000 /dev/zero > big; wc -c < big");
+        assert!(
+            fs::metadata(place.path("repo/big")).unwrap().len() <= 1 << 20,
+            "{attempt:?}"
+        );
+        if !is_root() {
+            return session::say_skipped("root", "a disk of its own needs it");
+        }
+        // A disk of 32 MiB, of which 8 must stay free.
+        let spec = Spec {
+            free_bytes: 8 << 20,
+            ..place.spec()
+        };
+        let script = format!(
+            "mount -t tmpfs -o size=32m,mode=777 agp {} && exec \"$@\"",
+            place.path("repo").display()
+        );
+        let before = ["unshare", "--mount", "/bin/sh", "-c", &script, "sh"].map(OsString::from);
+        let fill = "i=0; while :; do head -c 1000000 /dev/zero > f$i; i=$((i+1)); sleep 0.02; done";
+        let output = place.command(&before, &spec, fill).output().unwrap();
+        assert_eq!(
+            attempt_ended(&output),
+            Some(Told::DiskFull),
+            "{:?}: {output:?}",
+            place.case
+        );
+    });
+}
+
+fn attempt_ended(output: &std::process::Output) -> Option<Told> {
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    told.lines()
+        .nth(1)
+        .and_then(|line| serde_json::from_str(line).ok())
+}
+
+#[test]
+fn a_program_in_memory_is_as_confined_as_any() {
+    if !perl() || !cfg!(target_arch = "x86_64") {
+        return;
+    }
+    each(|place| {
+        let attempt = place.attempt(
+            "perl -e '
+                 my $name = \"x\\0\"; my $fd = syscall(319, $name, 0);
+                 open(my $in, \"<\", \"/bin/cat\"); binmode $in; local $/; my $code = <$in>;
+                 open(my $out, \">&=\", $fd); binmode $out; print $out $code; $out->flush;
+                 exec(\"/proc/self/fd/$fd\", \"$ENV{OUT}/home/.agp/key\");
+             '; true",
+        );
+        place.unharmed(&attempt);
+    });
+}
+
+#[test]
+fn a_set_user_id_program_gains_nothing() {
+    if !is_root() {
+        return session::say_skipped("root", "a set-user-ID program needs it");
+    }
+    each(|place| {
+        if place.case.root {
+            return;
+        }
+        let program = place.path("repo/become");
+        fs::copy("/usr/bin/id", &program).unwrap();
+        chown(&program, Some(0), Some(0)).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o6755)).unwrap();
+        let attempt = place.attempt(
+            "./become -u; ./become -G; grep -E 'NoNewPrivs|CapEff' /proc/self/status; true",
+        );
+        let ids: Vec<&str> = attempt.output.lines().take(2).collect();
+        assert_eq!(ids, ["65534", "65534"], "{:?}: {attempt:?}", place.case);
+    });
+}
+
+fn setup(world: &World, namespaces: Option<Namespaces>) -> Setup {
+    let directory = world.root().join("session");
+    fs::create_dir_all(&directory).unwrap();
+    fs::create_dir_all(world.agp_home()).unwrap();
+    Setup {
+        bridge: PathBuf::from(env!("CARGO_BIN_EXE_agp-bridge")),
+        repository: world.repo(),
+        directory,
+        protected: vec![world.agp_home()],
+        sockets: Vec::new(),
+        read: Vec::new(),
+        write: Vec::new(),
+        token: format!("test-{}", std::process::id()),
+        namespaces,
+        output: Arc::new(|_| {}),
+        stopped: Arc::new(|| false),
+    }
+}
+
+#[test]
+fn every_confinement_is_attested_from_inside() {
+    let mut all = vec![Namespaces::User, Namespaces::Off];
+    if is_root() {
+        all.push(Namespaces::Direct);
+    }
+    for namespaces in all {
+        let world = World::empty();
+        let process = Process::prepare(setup(&world, Some(namespaces)))
+            .unwrap_or_else(|error| panic!("{namespaces:?}: {}", error.0));
+        let attested = process.attestation();
+        assert_eq!(attested["vmGrade"], false);
+        assert_eq!(attested["reached"].as_array().unwrap().len(), 0);
+        assert!(attested["tried"]["tcp"].as_u64().unwrap() >= 1);
+        assert_eq!(attested["status"]["NoNewPrivs"], "1");
+        let words = ["/bin/sh", "-c", "env"].map(OsString::from);
+        let ran = process
+            .run(&words, Vec::new(), Duration::from_secs(5))
+            .unwrap();
+        let environment = String::from_utf8(ran.output).unwrap();
+        assert!(!environment.contains("CARGO"), "{environment}");
+    }
+}
+
+#[test]
+fn what_would_open_agps_own_home_is_refused() {
+    let world = World::empty();
+    let home = world.agp_home();
+    for path in [
+        home.clone(),
+        home.parent().unwrap().to_owned(),
+        PathBuf::from("/"),
+    ] {
+        let given = Setup {
+            read: vec![path.clone()],
+            ..setup(&world, None)
+        };
+        assert!(Process::prepare(given).is_err(), "{}", path.display());
+        let given = Setup {
+            repository: path.clone(),
+            ..setup(&world, None)
+        };
+        assert!(Process::prepare(given).is_err(), "{}", path.display());
+    }
+}
+
+#[test]
+fn a_probe_that_proves_nothing_refuses_the_start() {
+    let world = World::empty();
+    let program = |name: &str, script: String| {
+        let path = world.root().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    let real = env!("CARGO_BIN_EXE_agp-bridge");
+    let nothing = serde_json::to_string(&agp::confine::isolation::Seen::default()).unwrap();
+    // One that says it reaches nothing, wherever it stands.
+    let blind = format!("[ $1 = isolation ] && echo '{nothing}' && exit; exec {real} \"$@\"");
+    // One that says it confines, and does not.
+    let idle = format!(
+        "[ $1 = isolation ] && exec {real} \"$@\"; shift 4; {real} isolation \"$3\"
+         printf '{{\"confined\":{{\"landlock\":7}}}}\\n{{\"exited\":0}}\\n' >&2"
+    );
+    for (name, script, why) in [
+        ("blind", blind, "proves nothing"),
+        ("idle", idle, "inside, this was reached"),
+    ] {
+        let given = Setup {
+            bridge: program(name, script),
+            ..setup(&world, None)
+        };
+        let Err(error) = Process::prepare(given) else {
+            panic!("{name} was believed");
+        };
+        assert!(error.0.contains(why), "{name}: {}", error.0);
+    }
+}
+
+#[test]
+fn a_session_in_the_sandbox_tells_what_ran_and_what_was_planted() {
+    let world = World::new();
+    world.policy(&[("allow", "Bash"), ("allow", "Read")]);
+    fs::create_dir_all(world.repo().join(".git/hooks")).unwrap();
+    let calls = [
+        "echo out; echo more >&2; exit 3",
+        "echo evil > .git/hooks/pre-commit",
+        "head -c 3000000 /dev/zero | tr '\\\\0' x",
+        "sleep 60",
+    ];
+    let mut script: String = calls
+        .iter()
+        .map(|call| {
+            format!("{{\"tool\":\"Bash\",\"args\":{{\"command\":\"{call}\",\"timeout\":900}}}}\n")
+        })
+        .collect();
+    script.push_str("{\"tool\":\"Read\",\"args\":{\"file_path\":\".git/hooks/pre-commit\"}}\n");
+    world.put("calls.jsonl", &script);
+    let ran = world
+        .agp(&["run", "--script", "calls.jsonl", "--sandbox", "process"])
+        .run()
+        .succeeded();
+    ran.said(&[
+        "      | out",
+        "      | more",
+        "      exit code 3",
+        ".git/hooks/pre-commit",
+        "killed at its deadline",
+    ]);
+    let executed = world.events("tool_call.executed");
+    let told: Vec<&serde_json::Value> = executed.iter().map(|event| &event["payload"]).collect();
+    assert_eq!(told[0]["sandbox"], "process");
+    assert_eq!(told[0]["exitCode"], 3);
+    assert_eq!(told[0]["outputBytes"], 9);
+    assert!(
+        told[1]["notes"][0]
+            .as_str()
+            .unwrap()
+            .contains(".git/hooks/pre-commit")
+    );
+    assert_eq!(told[2]["outputBytes"], 3_000_000);
+    assert_eq!(told[3]["notes"][0], "killed at its deadline");
+    assert_eq!(told[4]["exitCode"], 0);
+    let kinds: Vec<String> = world
+        .journal()
+        .iter()
+        .map(|event| event["kind"].as_str().unwrap().to_owned())
+        .collect();
+    let place = |kind: &str| kinds.iter().position(|found| found == kind).unwrap();
+    assert!(place("sandbox.attested") < place("tool_call.allow"));
+    assert_eq!(
+        world.event("session.started")["payload"]["sandbox"]["kind"],
+        "process"
+    );
+    world.verifies();
+}
+
+#[test]
+fn the_page_and_the_tests_name_each_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/sandbox.md")).unwrap();
+    let tests = fs::read_to_string(root.join("tests/sandbox_process.rs")).unwrap();
+    let tests: BTreeSet<&str> = tests
+        .split("#[test]\nfn ")
+        .skip(1)
+        .map(|rest| rest.split('(').next().unwrap())
+        .collect();
+    let named: BTreeSet<&str> = page
+        .split("`sandbox_process::")
+        .skip(1)
+        .map(|rest| rest.split('`').next().unwrap())
+        .collect();
+    for name in &named {
+        assert!(tests.contains(name), "docs/sandbox.md names {name}");
+    }
+    for name in tests {
+        let about_itself = name == "the_page_and_the_tests_name_each_other";
+        assert!(
+            about_itself || named.contains(name),
+            "docs/sandbox.md does not name {name}"
+        );
+    }
+}
