@@ -8,6 +8,7 @@ mod machine;
 mod process;
 mod report;
 mod resident;
+mod sandbox;
 mod stand_in;
 mod stock;
 mod stored;
@@ -25,7 +26,7 @@ use report::Format;
 type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "usage: bench/run [--json | --markdown] [--only NAME]...
-NAME: append, stored, hook, witness, resident, decide";
+NAME: append, stored, hook, witness, resident, decide, sandbox";
 
 struct Asked {
     format: Format,
@@ -80,13 +81,14 @@ fn measure(asked: &Asked) -> Fallible<()> {
     let work = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("figures");
     std::fs::create_dir_all(&work)?;
     type Group = (&'static str, fn(&Path) -> Fallible<Vec<report::Figure>>);
-    let groups: [Group; 6] = [
+    let groups: [Group; 7] = [
         ("append", append::figures),
         ("stored", stored::figures),
         ("hook", hook::figures),
         ("witness", witness::figures),
         ("resident", resident::figures),
         ("decide", decide::figures),
+        ("sandbox", sandbox::figures),
     ];
     let mut figures = Vec::new();
     for (name, group) in groups {
