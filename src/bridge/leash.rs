@@ -13,7 +13,8 @@ use std::process::{Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, getpid, getppid, pidfd_open, set_parent_process_death_signal, setsid,
+    Pid, PidfdFlags, Signal, getpid, getppid, kill_process, pidfd_open,
+    set_parent_process_death_signal, setsid,
 };
 
 use super::processes;
@@ -54,7 +55,8 @@ pub fn hold(command: &[OsString]) -> io::Result<u8> {
         }
         let [cut, ended] = polled.map(|fd| !fd.revents().is_empty());
         if cut {
-            // agp closed its end, or died.
+            // agp closed its end, or died. The harness first: looking for the others takes time.
+            let _ = kill_process(pid, Signal::KILL);
             let clean = processes::sweep();
             return Ok(if clean { KILLED } else { KILLED + 1 });
         }

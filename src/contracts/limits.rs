@@ -106,7 +106,7 @@ pub const HARNESS_CONFIG_BYTES: u64 = 1 << 20;
 /// its result to the harness's end within 50 ms.
 pub const WITNESS_REST: Duration = Duration::from_millis(4);
 /// A harness that has started writes its record within this time, or is not watched.
-pub const WITNESS_PATIENCE: Duration = Duration::from_secs(10);
+pub const WITNESS_PATIENCE: Duration = Duration::from_secs(30);
 /// Record files that one session may write: one, and one a sub-agent or compaction.
 pub const WITNESS_FILES: usize = 256;
 /// Observations on their way from the harness's threads to the witness.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::contracts::intendant::Observation;
+use crate::contracts::limits;
 
 /// How an output begins when no tool ran: a hook blocked it, or the harness's own checks came
 /// before the hook (measured on 0.169.0). What a command prints stands behind a head of the
@@ -98,6 +99,9 @@ impl Rollout {
         let Some(payload) = value.get("payload") else {
             return unreadable("a line of its rollout has no payload");
         };
+        if self.calls.len() > limits::CALLS_PER_SESSION {
+            return unreadable("it makes more calls than a session may");
+        }
         let mut seen = Vec::new();
         match (text(&value, "type"), text(payload, "type")) {
             ("session_meta", _) => seen.push(Observation::Started { tools: Vec::new() }),
