@@ -10,6 +10,7 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{Pid, getuid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,9 @@ pub struct Ask {
     pub read: Vec<PathBuf>,
     /// Directories to make and remove a file in.
     pub write: Vec<PathBuf>,
+    /// Whether sockets of rare families are tried too. Not from outside: the kernel would look for
+    /// their modules, which takes milliseconds.
+    pub families: bool,
     /// A process to signal (with signal 0: nothing is sent).
     pub process: i32,
 }
@@ -40,7 +44,8 @@ pub struct Ask {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Seen {
     /// Listeners that were reached, as `tcp 192.0.2.1:7`, `udp …`, `abstract …`, `unix …`; `dns`
-    /// where a name server could be spoken to; `raw`, `netlink` where such a socket could be made.
+    /// where a name server could be spoken to; `packet`, `netlink`, `vsock` where such a socket could be
+    /// made.
     pub reached: BTreeSet<String>,
     /// Paths that could be opened.
     pub opened: BTreeSet<PathBuf>,
@@ -60,6 +65,13 @@ pub struct Seen {
 
 /// How long a listener has to answer: all are on this machine.
 const ANSWER: Duration = Duration::from_millis(500);
+
+/// Families whose sockets reach the kernel, the wire or the host's hypervisor.
+const FAMILIES: [(&str, AddressFamily); 3] = [
+    ("packet", AddressFamily::PACKET),
+    ("netlink", AddressFamily::NETLINK),
+    ("vsock", AddressFamily::VSOCK),
+];
 
 /// Tries everything.
 #[must_use]
@@ -97,13 +109,10 @@ pub fn look(ask: &Ask) -> Seen {
     if dns().is_ok() {
         seen.reached.insert("dns".into());
     }
-    for (name, family) in [
-        ("packet", rustix::net::AddressFamily::PACKET),
-        ("netlink", rustix::net::AddressFamily::NETLINK),
-        ("vsock", rustix::net::AddressFamily::VSOCK),
-    ] {
-        if rustix::net::socket(family, rustix::net::SocketType::DGRAM, None).is_ok() {
-            seen.reached.insert(name.into());
+    let families: &[_] = if ask.families { &FAMILIES } else { &[] };
+    for (name, family) in families {
+        if rustix::net::socket(*family, SocketType::DGRAM, None).is_ok() {
+            seen.reached.insert((*name).into());
         }
     }
     for path in &ask.read {

@@ -248,6 +248,7 @@ fn attested(
     // Inside also what must not be written is tried; outside it would be.
     let system = [Path::new("/usr"), Path::new("/etc")].map(Path::to_owned);
     bait.ask.write.extend(system);
+    bait.ask.families = true;
     bait.ask
         .write
         .extend(setup.protected.iter().filter(|path| path.is_dir()).cloned());
