@@ -725,6 +725,32 @@ fn every_confinement_is_attested_from_inside() {
 }
 
 #[test]
+fn where_user_namespaces_are_switched_off_doctor_says_so() {
+    if !permitted(Namespaces::User) {
+        return;
+    }
+    let world = World::new();
+    let doctor = format!("{} doctor --check sandbox", env!("CARGO_BIN_EXE_agp"));
+    let off = format!("echo 0 > /proc/sys/user/max_user_namespaces; {doctor}");
+    for (map, script, had) in [
+        ("--map-root-user", off.as_str(), "namespaces direct, "),
+        ("--map-user=65534", doctor.as_str(), "namespaces off, "),
+    ] {
+        let output = Command::new("unshare")
+            .args(["--user", map, "/bin/sh", "-c", script])
+            .env("AGP_HOME", world.agp_home())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            said.contains("attested") && said.contains(had),
+            "{map}: {output:?}"
+        );
+        assert!(said.contains("namespaces user not had: "), "{map}: {said}");
+    }
+}
+
+#[test]
 fn what_would_open_agps_own_home_is_refused() {
     let world = World::empty();
     let home = world.agp_home();

@@ -25,7 +25,7 @@ pub fn enter(spec: &Spec) -> io::Result<()> {
     if !spec.sockets.inet {
         flags |= CloneFlags::CLONE_NEWNET;
     }
-    if geteuid().is_root() {
+    if geteuid().is_root() && !groups_are_fixed() {
         // Root may, and must, give up groups; an ordinary user's stay, and give what they give.
         nix::unistd::setgroups(&[]).map_err(|error| refused("setgroups", &error.into()))?;
     }
@@ -43,6 +43,12 @@ pub fn enter(spec: &Spec) -> io::Result<()> {
             keep_capabilities().map_err(|error| refused("capabilities", &error))
         }
     }
+}
+
+/// Whether this is the root of a user namespace whose groups cannot be changed: that of an
+/// ordinary user's container.
+fn groups_are_fixed() -> bool {
+    fs::read_to_string("/proc/self/setgroups").is_ok_and(|said| said.trim() == "deny")
 }
 
 /// A map of one id: itself, or nobody for root.
