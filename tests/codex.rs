@@ -253,7 +253,7 @@ fn what_hook_mode_cannot_prevent_is_said_at_the_start() {
     };
     let model = ResponsesDouble::start(Vec::new());
     let ran = governed.run_against(&model).run().succeeded();
-    ran.complained(&["ends the session", "the harness itself is not confined"]);
+    ran.complained(&["ends the session", "it is not confined"]);
 }
 
 #[test]

@@ -147,6 +147,7 @@ fn only_the_places_that_must_start_processes() {
         "intendants/harness_process.rs",
         "intendants/program.rs",
         "intendants/claude_code.rs",
+        "intendants/codex.rs",
         "intendants/codex_program.rs",
         "sandbox/exec.rs",
     ];
