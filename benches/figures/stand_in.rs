@@ -72,6 +72,8 @@ fn calls(settings: &Value, out: &Path) -> Fallible<()> {
 fn ungated(out: &Path) -> Fallible<()> {
     let out = File::create(out)?;
     let part = json!({"type": "tool_result", "tool_use_id": "toolu_0", "content": "ran"});
+    // It can be gone before it has written anything more.
+    out.write_all_at(b"0", 0)?;
     let started = Instant::now();
     say(&json!({"type": "user", "message": {"content": [part]}}))?;
     while started.elapsed() < GIVEN_UP {
