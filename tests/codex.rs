@@ -350,7 +350,16 @@ fn a_harness_that_cannot_be_gated_is_refused() {
         (other.to_str().unwrap(), "unified_exec_tty"),
         ("/nonexistent/codex", "AGP_CODEX_BIN"),
     ] {
-        let start = world.agp(&["run", "--intendant", "codex", "--no-probe", "--task", "go"]);
+        let start = world.agp(&[
+            "run",
+            "--intendant",
+            "codex",
+            "--mode",
+            "hook",
+            "--no-probe",
+            "--task",
+            "go",
+        ]);
         let ran = start.env("AGP_CODEX_BIN", program).run();
         ran.exited(1).complained(&[why]);
     }

@@ -257,18 +257,16 @@ fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     found.collect()
 }
 
-fn mode(flag: Option<&str>, harness: Harness) -> Result<Mode, Failure> {
+pub(super) fn mode(flag: Option<&str>, harness: Harness) -> Result<Mode, Failure> {
     match (flag, harness) {
         (None | Some("mediated"), Harness::Scripted) => Ok(Mode::Mediated),
         (Some("hook"), Harness::Scripted) => Err(Failure::usage(
             "a script has no hooks: agp runs its calls itself",
             "leave --mode out",
         )),
-        (Some("mediated"), Harness::ClaudeCode) => Ok(Mode::Mediated),
-        (None | Some("hook"), Harness::ClaudeCode | Harness::Codex) => Ok(Mode::Hook),
-        (Some("mediated"), Harness::Codex) => {
-            Err(not_here("mediated mode of codex", "--mode hook"))
-        }
+        // Codex's hooks do not see everything that it does (docs/gate-proof.md).
+        (None, Harness::Codex) | (Some("mediated"), _) => Ok(Mode::Mediated),
+        (None | Some("hook"), _) => Ok(Mode::Hook),
         (Some(other), _) => Err(unknown("--mode", other, "hook or mediated")),
     }
 }

@@ -82,7 +82,11 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
         findings.push(finding(
             "gate",
             configured(home)
-                .and_then(|harness| super::probe::probe(&super::probe::Asked::of(harness)))
+                .and_then(|harness| {
+                    // As a session would run it by default.
+                    let mode = super::asked::mode(None, harness)?;
+                    super::probe::probe(&super::probe::Asked::of(home, harness, mode))
+                })
                 .map(|held| (Status::Ok, held)),
         ));
     }

@@ -15,6 +15,7 @@ use crate::channels::console::Console;
 use crate::channels::terminal::Terminal;
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant};
+use crate::contracts::sandbox::Sandbox;
 use crate::gateway::server::Server;
 use crate::governor::{Broken, Census, Governor, Terms};
 use crate::intendants::claude_code::{self, ClaudeCode};
@@ -23,11 +24,13 @@ use crate::intendants::harness_process::Stop;
 use crate::intendants::probe_model::{ProbeCall, ProbeModel};
 use crate::journal::key::SigningKey;
 use crate::journal::redact::Screen;
-use crate::journal::{Journal, Paths, verify};
+use crate::journal::{Journal, Paths, Permit, verify};
 use crate::policy::Policy;
 
-use super::asked::Harness;
+use super::asked::{Harness, Mode};
+use super::home::Home;
 use super::report::Failure;
+use super::sandboxed;
 use super::wiring::new_session;
 
 /// How long the whole probe may take; it takes about two seconds.
@@ -39,6 +42,17 @@ const POLICY: &[u8] = br#"{"rules":[
     {"id":"probe-patch","effect":"allow","tool":"apply_patch"},
     {"id":"probe-shell","effect":"deny","tool":"Bash","reason":"the probe's call that must not run"}
 ]}"#;
+
+/// How harnesses name agp's tools.
+const OWN_TOOLS: &str = "mcp__agp__";
+/// Tools of Codex's that touch nothing: its servers' resources, of which agp's has none, and a
+/// question to a user who is not there.
+const HARMLESS: [&str; 4] = [
+    "list_mcp_resources",
+    "list_mcp_resource_templates",
+    "read_mcp_resource",
+    "request_user_input",
+];
 
 const MEND: &str = "do not run this harness under agp until `agp doctor --live` passes";
 
@@ -56,17 +70,23 @@ impl Drop for Scratch {
 pub(super) struct Asked<'a> {
     /// The harness.
     pub(super) harness: Harness,
+    /// Who runs its tools.
+    pub(super) mode: Mode,
+    /// agp's own home, which its tools must not reach.
+    pub(super) home: &'a Home,
     /// Whether the harness's own account must be there, too.
     pub(super) witness: bool,
     /// Names of further variables that the harness gets.
     pub(super) environment: &'a [String],
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
     /// A probe of a harness as it is by itself.
-    pub(super) fn of(harness: Harness) -> Self {
+    pub(super) fn of(home: &'a Home, harness: Harness, mode: Mode) -> Self {
         Self {
             harness,
+            mode,
+            home,
             witness: true,
             environment: &[],
         }
@@ -95,20 +115,18 @@ impl Probed {
     }
 
     /// One call that must be denied, and one that must be allowed.
-    fn calls(&self, root: &Path) -> Vec<ProbeCall> {
+    fn calls(&self, mode: Mode, root: &Path) -> Vec<ProbeCall> {
         let call = |id, tool, input| ProbeCall { id, tool, input };
+        let denied = json!({"command": "touch denied", "description": "must not run"});
+        let allowed = json!({"file_path": root.join("repo/allowed"), "content": "probe\n"});
         match self {
+            _ if mode == Mode::Mediated => vec![
+                call("probe_denied", "mcp__agp__Bash", denied),
+                call("probe_allowed", "mcp__agp__Write", allowed),
+            ],
             Self::ClaudeCode(_) => vec![
-                call(
-                    "toolu_probe_denied",
-                    "Bash",
-                    json!({"command": "touch denied", "description": "must not run"}),
-                ),
-                call(
-                    "toolu_probe_allowed",
-                    "Write",
-                    json!({"file_path": root.join("repo/allowed"), "content": "probe\n"}),
-                ),
+                call("toolu_probe_denied", "Bash", denied),
+                call("toolu_probe_allowed", "Write", allowed),
             ],
             Self::Codex(_) => vec![
                 call(
@@ -142,8 +160,18 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
         let made = fs::DirBuilder::new().mode(0o700).create(&directory);
         made.map_err(|error| refused(format!("{}: {error}", directory.display())))?;
     }
-    let trial = Trial::new(&scratch.0, &probed).map_err(refused)?;
-    let outcome = trial.run(asked, session, probed).map_err(refused)?;
+    let trial = Trial::new(asked.mode, &scratch.0, &probed).map_err(refused)?;
+    let sandbox = match asked.mode {
+        Mode::Hook => None,
+        Mode::Mediated => Some(sandboxed::bare(
+            asked.home,
+            &root.join("repo"),
+            &root.join("sandbox"),
+        )?),
+    };
+    let outcome = trial
+        .run(asked, session, probed, sandbox)
+        .map_err(refused)?;
     outcome.judge(asked, &scratch.0).map_err(refused)?;
     Ok(format!(
         "{shown}: a denied call left no trace, an allowed one ran"
@@ -160,12 +188,14 @@ struct TrialOutcome {
     exit: Result<HarnessExit, HarnessError>,
     census: Census,
     broken: Option<Broken>,
+    /// A tool that was offered and is not agp's, where that must not be.
+    foreign: Option<String>,
     intact: bool,
 }
 
 impl<'a> Trial<'a> {
-    fn new(root: &'a Path, probed: &Probed) -> Result<Self, String> {
-        let calls = probed.calls(root);
+    fn new(mode: Mode, root: &'a Path, probed: &Probed) -> Result<Self, String> {
+        let calls = probed.calls(mode, root);
         let model =
             ProbeModel::start(calls).map_err(|error| format!("the probe's model: {error}"))?;
         Ok(Self {
@@ -180,6 +210,7 @@ impl<'a> Trial<'a> {
         asked: &Asked<'_>,
         session: SessionId,
         probed: Probed,
+        sandbox: Option<Arc<dyn Sandbox<Permit>>>,
     ) -> Result<TrialOutcome, String> {
         let (key, _) = SigningKey::generate().map_err(|error| error.to_string())?;
         let public = key.public().clone();
@@ -201,7 +232,7 @@ impl<'a> Trial<'a> {
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),
             watched: asked.witness,
-            sandbox: None,
+            sandbox,
             notices: Box::new(|_| {}),
             broken: remember(&broken, &stop),
         }));
@@ -218,12 +249,18 @@ impl<'a> Trial<'a> {
         let census = governor.census();
         drop(governor);
         journal.close();
+        let foreign = self.model.offered().into_iter().find(|tool| {
+            asked.mode == Mode::Mediated
+                && !tool.starts_with(OWN_TOOLS)
+                && !HARMLESS.contains(&tool.as_str())
+        });
         let report = verify::verify(&self.paths.log, &public).map_err(|error| error.to_string())?;
         let broken = broken.lock().map_or(None, |broken| broken.clone());
         Ok(TrialOutcome {
             exit,
             census,
             broken,
+            foreign,
             intact: report.intact,
         })
     }
@@ -251,7 +288,7 @@ impl<'a> Trial<'a> {
                 arguments: Vec::new(),
                 environment: asked.environment.to_vec(),
                 set: self.environment(),
-                mediated: false,
+                mediated: asked.mode == Mode::Mediated,
                 stop,
                 complain,
             })
@@ -266,6 +303,7 @@ impl<'a> Trial<'a> {
                 repository,
                 approval_deadline: PROBE_TIME,
                 web_search: false,
+                mediated: asked.mode == Mode::Mediated,
                 arguments: Vec::new(),
                 environment: asked.environment.to_vec(),
                 set: self.environment(),
@@ -337,6 +375,11 @@ impl TrialOutcome {
         }
         if let Some(broken) = &self.broken {
             return Err(format!("the gate does not hold: {broken}"));
+        }
+        if let Some(tool) = &self.foreign {
+            return Err(format!(
+                "the harness offers its model {tool}, which is not agp's"
+            ));
         }
         match &self.exit {
             Ok(HarnessExit::Success) => {}

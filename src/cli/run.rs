@@ -117,6 +117,8 @@ fn governed(
     if asked.probe {
         let asked = probe::Asked {
             harness: asked.harness,
+            mode: asked.mode,
+            home,
             witness: asked.witness,
             environment: &asked.harness_env,
         };

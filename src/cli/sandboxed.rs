@@ -1,5 +1,6 @@
 //! The sandbox of a session: made as it was asked for, looked into, and told of.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -106,6 +107,22 @@ pub(super) fn ready(
         attested: Some(process.attestation()),
         sandbox: Arc::new(process),
     })
+}
+
+/// A sandbox for a probe's own repository.
+///
+/// # Errors
+/// [`Failure`] when it cannot be had.
+pub(super) fn bare(
+    home: &Home,
+    repository: &Path,
+    directory: &Path,
+) -> Result<Arc<dyn Sandbox<Permit>>, Failure> {
+    let made = std::fs::DirBuilder::new().mode(0o700).create(directory);
+    made.map_err(|error| refused(&format!("{}: {error}", directory.display())))?;
+    let setup = setup(home, repository, directory)?;
+    let process = Process::prepare(setup).map_err(|error| refused(&error.0))?;
+    Ok(Arc::new(process))
 }
 
 /// The most that this machine permits, in words.

@@ -73,7 +73,8 @@ impl IntendantSetup<'_> {
                 task: asked.task.clone().unwrap_or_default(),
                 repository: asked.repository.clone(),
                 approval_deadline: asked.approval_deadline,
-                web_search: governor.allows("web_search"),
+                web_search: asked.mode == Mode::Hook && governor.allows("web_search"),
+                mediated: asked.mode == Mode::Mediated,
                 arguments: asked.harness_args.clone(),
                 environment: asked.harness_env.clone(),
                 set: Vec::new(),
@@ -251,7 +252,7 @@ pub(super) fn announce(asked: &Asked, session: &SessionId) {
              the harness itself is not confined",
         ),
     }
-    if asked.harness == Harness::Codex {
+    if asked.harness == Harness::Codex && asked.mode == Mode::Hook {
         complain(codex::NOT_PREVENTED);
     }
     if asked.auto_approve {

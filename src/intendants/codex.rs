@@ -22,7 +22,7 @@ use crate::contracts::intendant::{
 };
 use crate::contracts::limits;
 
-use super::codex_config::{self as config, Config};
+use super::codex_config::{self as config, Config, Server};
 use super::codex_program::{AUTH, companions, operators_home};
 use super::codex_rollout::Rollout;
 use super::growing_files::{self, Growth};
@@ -61,6 +61,8 @@ pub struct Setup {
     pub approval_deadline: Duration,
     /// Searches that the provider runs, unasked, are allowed.
     pub web_search: bool,
+    /// Whether agp's tools are to be its only ones.
+    pub mediated: bool,
     /// The operator's own arguments, already checked by [`check_arguments`].
     pub arguments: Vec<String>,
     /// Names of further variables to pass.
@@ -80,8 +82,8 @@ pub struct Codex {
     stop: Stop,
     sessions: PathBuf,
     web_search: bool,
-    /// There once the harness has called its first hook.
-    mark: PathBuf,
+    /// There once the harness has called its first hook; `None` where it has none to call.
+    mark: Option<PathBuf>,
 }
 
 impl Codex {
@@ -107,7 +109,7 @@ impl Codex {
         }
         let environment = environment_of(&setup, &carried.variables);
         let catalogue = ask(&setup, &environment, &["debug", "models", "--bundled"])?;
-        let catalogue = config::direct(&catalogue).map_err(unfit)?;
+        let catalogue = config::direct(&catalogue, setup.mediated).map_err(unfit)?;
         if let Some(base_url) = &setup.model {
             carried.table = config::of_ones_own(base_url, &catalogue).map_err(unfit)?;
         }
@@ -120,11 +122,17 @@ impl Codex {
             web_search: setup.web_search,
             hook: &|event| hook_command(&bridge, &setup, event, within),
             hook_seconds: (within + limits::HOOK_GRACE).as_secs(),
+            server: setup.mediated.then(|| server(&bridge, &setup)),
         }
         .text(carried.table)
         .map_err(unfit)?;
         write(&setup.home.join("config.toml"), &text).map_err(unprepared)?;
-        check_features(&ask(&setup, &environment, &["features", "list"])?)?;
+        let vital = if setup.mediated {
+            config::VITAL_MEDIATED
+        } else {
+            config::VITAL
+        };
+        check_features(vital, &ask(&setup, &environment, &["features", "list"])?)?;
         let identity = HarnessIdentity {
             name: "codex",
             version: setup.found.version.clone(),
@@ -144,7 +152,7 @@ impl Codex {
             stop: setup.stop,
             sessions: setup.home.join("sessions"),
             web_search: setup.web_search,
-            mark: setup.socket.with_file_name(hook::MARK),
+            mark: (!setup.mediated).then(|| setup.socket.with_file_name(hook::MARK)),
         })
     }
 }
@@ -261,14 +269,33 @@ fn hook_command(bridge: &Path, setup: &Setup, event: &str, within: Duration) -> 
     words.map(quoted).join(" ")
 }
 
+/// agp's tools, as Codex starts them.
+fn server(bridge: &Path, setup: &Setup) -> Server {
+    let within = setup.approval_deadline + limits::EXEC_DEADLINE_MAX + limits::BRIDGE_GRACE;
+    let words = [
+        "mcp",
+        "--socket",
+        &setup.socket.display().to_string(),
+        "--session",
+        setup.session.as_str(),
+        "--deadline",
+        &within.as_secs().to_string(),
+    ];
+    Server {
+        program: bridge.to_owned(),
+        arguments: words.map(str::to_owned).to_vec(),
+        seconds: (within + limits::HOOK_GRACE).as_secs(),
+    }
+}
+
 /// A word as every shell reads it.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Holds what this version says of its features against what the gate needs.
-fn check_features(list: &str) -> Result<(), HarnessError> {
-    for (name, wanted) in config::VITAL {
+fn check_features(vital: [(&str, bool); 3], list: &str) -> Result<(), HarnessError> {
+    for (name, wanted) in vital {
         let line = list
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>())
@@ -298,10 +325,15 @@ fn arguments(setup: &Setup) -> Vec<OsString> {
         // Its home has no hooks but agp's, and the repository is not trusted.
         "--dangerously-bypass-hook-trust",
         "-s",
-        "workspace-write",
+        // In mediated mode it has nothing to write with.
+        if setup.mediated {
+            "read-only"
+        } else {
+            "workspace-write"
+        },
     ];
     let mut arguments: Vec<OsString> = fixed.map(OsString::from).into();
-    let settings = config::overrides(setup.web_search);
+    let settings = config::overrides(setup.web_search, setup.mediated);
     arguments.extend(setup.arguments.iter().map(OsString::from));
     for setting in &settings {
         arguments.extend(["-c".into(), OsString::from(setting)]);
@@ -318,7 +350,14 @@ impl Intendant for Codex {
 
     fn describe(&self) -> Map<String, Value> {
         Map::from_iter([
-            ("mode".to_owned(), json!("hook")),
+            (
+                "mode".to_owned(),
+                json!(if self.mark.is_some() {
+                    "hook"
+                } else {
+                    "mediated"
+                }),
+            ),
             ("confined".to_owned(), json!(false)),
         ])
     }
@@ -395,13 +434,16 @@ mod tests {
     fn a_feature_that_is_gone_or_stands_otherwise_is_found() {
         let list = "code_mode_host  stable  false\nhooks  stable  true\n\
             unified_exec_tty  under development  false\n";
-        assert!(check_features(list).is_ok());
+        assert!(check_features(config::VITAL, list).is_ok());
         for (from, to) in [
             ("hooks  stable  true", "hooks  stable  false"),
             ("unified_exec_tty", "unified_exec_pty"),
             ("code_mode_host  stable", "code_mode_host  removed"),
         ] {
-            assert!(check_features(&list.replace(from, to)).is_err(), "{to}");
+            assert!(
+                check_features(config::VITAL, &list.replace(from, to)).is_err(),
+                "{to}"
+            );
         }
     }
 

@@ -66,6 +66,14 @@ const FEATURES: [(&str, bool); 13] = [
     ("tool_suggest", false),
     ("skill_mcp_dependency_install", false),
 ];
+/// What else is switched off where agp's tools are the only ones: every tool of Codex's own.
+const OWN_TOOLS: [&str; 4] = ["shell_tool", "unified_exec", "multi_agent", "view_image"];
+/// Of these what matters where agp's tools are the only ones.
+pub(super) const VITAL_MEDIATED: [(&str, bool); 3] = [
+    ("shell_tool", false),
+    ("multi_agent", false),
+    ("code_mode_host", false),
+];
 /// Of these what matters for the gate, as `codex features list` must confirm it.
 pub(super) const VITAL: [(&str, bool); 3] = [
     ("hooks", true),
@@ -156,6 +164,16 @@ pub(super) struct Config<'a> {
     pub(super) hook: &'a dyn Fn(&str) -> String,
     /// Seconds that a hook may take.
     pub(super) hook_seconds: u64,
+    /// Where agp's tools are the only ones, the server that offers them; there are no hooks then.
+    pub(super) server: Option<Server>,
+}
+
+/// agp's server of tools, as Codex starts it.
+pub(super) struct Server {
+    pub(super) program: PathBuf,
+    pub(super) arguments: Vec<String>,
+    /// Seconds that a call may take.
+    pub(super) seconds: u64,
 }
 
 impl Config<'_> {
@@ -171,9 +189,9 @@ impl Config<'_> {
                 "timeout": self.hook_seconds,
             }]}])
         };
-        let features: serde_json::Map<String, Value> = FEATURES
-            .iter()
-            .map(|(name, on)| ((*name).to_owned(), json!(on)))
+        let mediated = self.server.is_some();
+        let features: serde_json::Map<String, Value> = features(mediated)
+            .map(|(name, on)| (name.to_owned(), json!(on)))
             .collect();
         let repository = self
             .repository
@@ -196,8 +214,22 @@ impl Config<'_> {
             // What is trusted may bring hooks and servers, and switch ours off.
             "projects": {repository: {"trust_level": "untrusted"}},
         });
-        if let (Some(catalogue), Some(own)) = (&self.catalogue, own.as_object_mut()) {
-            own.insert("model_catalog_json".into(), json!(catalogue));
+        if let Some(own) = own.as_object_mut() {
+            if let Some(catalogue) = &self.catalogue {
+                own.insert("model_catalog_json".into(), json!(catalogue));
+            }
+            if let Some(server) = &self.server {
+                own.remove("hooks");
+                let agp = json!({
+                    "command": server.program,
+                    "args": server.arguments,
+                    "startup_timeout_sec": SERVER_START,
+                    "tool_timeout_sec": server.seconds,
+                    // The policy decides; Codex's own question would be a second one.
+                    "default_tools_approval_mode": "approve",
+                });
+                own.insert("mcp_servers".into(), json!({"agp": agp}));
+            }
         }
         let own = Table::try_from(own).map_err(|error| error.to_string())?;
         let mut all = carried;
@@ -206,8 +238,19 @@ impl Config<'_> {
     }
 }
 
+/// Seconds that agp's server may take to start.
+const SERVER_START: u64 = 30;
+
+fn features(mediated: bool) -> impl Iterator<Item = (&'static str, bool)> {
+    let off = OWN_TOOLS.iter().filter(move |_| mediated);
+    FEATURES
+        .into_iter()
+        .filter(move |(name, _)| !mediated || *name != "hooks")
+        .chain(off.map(|name| (*name, false)))
+}
+
 /// The same once more as arguments: they stand above every file.
-pub(super) fn overrides(web_search: bool) -> Vec<String> {
+pub(super) fn overrides(web_search: bool, mediated: bool) -> Vec<String> {
     let search = if web_search { "live" } else { "disabled" };
     let mut all = vec![
         format!("web_search=\"{search}\""),
@@ -215,16 +258,16 @@ pub(super) fn overrides(web_search: bool) -> Vec<String> {
         "agents.enabled=false".to_owned(),
         "project_doc_max_bytes=0".to_owned(),
     ];
-    all.extend(FEATURES.map(|(name, on)| format!("features.{name}={on}")));
+    all.extend(features(mediated).map(|(name, on)| format!("features.{name}={on}")));
     all
 }
 
 /// A catalogue of models in which every call is one call: `tool_mode` `direct`, not scripts of
-/// calls, and no tools that are still tried out.
+/// calls, and no tools that are still tried out; where agp's tools are the only ones, no patches.
 ///
 /// # Errors
 /// What is no catalogue.
-pub(super) fn direct(catalogue: &str) -> Result<String, String> {
+pub(super) fn direct(catalogue: &str, mediated: bool) -> Result<String, String> {
     let mut whole: Value = serde_json::from_str(catalogue)
         .map_err(|error| format!("Codex's catalogue of models: {error}"))?;
     let models = whole.get_mut("models").and_then(Value::as_array_mut);
@@ -233,6 +276,11 @@ pub(super) fn direct(catalogue: &str) -> Result<String, String> {
         let model = model.ok_or("a model of Codex's catalogue is no object")?;
         model.insert("tool_mode".into(), json!("direct"));
         model.insert("experimental_supported_tools".into(), json!([]));
+        if mediated {
+            model.insert("apply_patch_tool_type".into(), Value::Null);
+            // Behind a search agp's tools would not be offered at once.
+            model.insert("supports_search_tool".into(), json!(false));
+        }
     }
     Ok(whole.to_string())
 }
@@ -301,6 +349,7 @@ mod tests {
             web_search: false,
             hook: &|event| format!("hook '{event}'"),
             hook_seconds: 9,
+            server: None,
         };
         let text = config.text(picked.table).unwrap();
         assert!(!text.contains("evil"), "{text}");
@@ -320,10 +369,14 @@ mod tests {
 
     #[test]
     fn a_catalogue_is_made_direct() {
-        let made = direct(r#"{"models":[{"slug":"a","tool_mode":"code_mode_only"}]}"#).unwrap();
+        let made = direct(
+            r#"{"models":[{"slug":"a","tool_mode":"code_mode_only"}]}"#,
+            false,
+        )
+        .unwrap();
         assert!(made.contains(r#""tool_mode":"direct""#), "{made}");
         for other in ["", "{}", r#"{"models":[1]}"#] {
-            assert!(direct(other).is_err(), "{other}");
+            assert!(direct(other, false).is_err(), "{other}");
         }
     }
 }

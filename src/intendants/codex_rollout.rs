@@ -72,14 +72,14 @@ struct Calls {
 pub(super) struct Rollout {
     /// Searches that the provider runs are allowed.
     web_search: bool,
-    /// There once the harness has called its first hook.
-    mark: PathBuf,
+    /// There once the harness has called its first hook; `None` where it has none to call.
+    mark: Option<PathBuf>,
     marked: bool,
     calls: HashMap<String, Calls>,
 }
 
 impl Rollout {
-    pub(super) fn new(web_search: bool, mark: PathBuf) -> Self {
+    pub(super) fn new(web_search: bool, mark: Option<PathBuf>) -> Self {
         Self {
             web_search,
             mark,
@@ -127,7 +127,7 @@ impl Rollout {
     fn check_mark(&mut self, seen: &mut Vec<Observation>) {
         if !self.marked {
             self.marked = true;
-            if !self.mark.exists() {
+            if self.mark.as_ref().is_some_and(|mark| !mark.exists()) {
                 seen.push(Observation::Ungated(UNHOOKED));
             }
         }
@@ -243,7 +243,7 @@ mod tests {
     impl Played {
         fn new(web_search: bool) -> Self {
             // A mark that is there.
-            Self(Rollout::new(web_search, PathBuf::from("/")))
+            Self(Rollout::new(web_search, Some(PathBuf::from("/"))))
         }
 
         fn say(&mut self, kind: &str, payload: &Value) -> Vec<Observation> {
@@ -378,14 +378,14 @@ mod tests {
 
     #[test]
     fn without_the_mark_of_its_first_hook_it_is_ungated() {
-        let mut rollout = Rollout::new(false, PathBuf::from("/nonexistent/mark"));
+        let mut rollout = Rollout::new(false, Some(PathBuf::from("/nonexistent/mark")));
         let line = br#"{"type":"event_msg","payload":{"type":"item_completed","item":{"type":"UserMessage"}}}"#;
         assert_eq!(rollout.line(Some(line)), [Observation::Ungated(UNHOOKED)]);
     }
 
     #[test]
     fn what_cannot_be_read_is_told() {
-        let mut rollout = Rollout::new(false, PathBuf::from("/"));
+        let mut rollout = Rollout::new(false, Some(PathBuf::from("/")));
         for line in [None, Some(&b"{"[..]), Some(b"{}"), Some(b"\xff")] {
             assert!(matches!(
                 rollout.line(line)[..],

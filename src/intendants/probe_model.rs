@@ -2,10 +2,11 @@
 //! the model service (Anthropic's Messages API and OpenAI's Responses API, as much of them as the
 //! harnesses ask for).
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub struct ProbeCall {
 pub struct ProbeModel {
     address: SocketAddr,
     ending: Arc<AtomicBool>,
+    offered: Arc<Mutex<BTreeSet<String>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -45,6 +47,8 @@ impl ProbeModel {
         let address = listener.local_addr()?;
         let ending = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&ending);
+        let offered = Arc::new(Mutex::new(BTreeSet::new()));
+        let seen = Arc::clone(&offered);
         let thread = thread::Builder::new()
             .name("probe-model".into())
             .spawn(move || {
@@ -55,15 +59,25 @@ impl ProbeModel {
                     }
                     if let Ok(stream) = stream {
                         // A request that cannot be read is the harness's to repeat.
-                        let _ = answer(&stream, &mut calls);
+                        let _ = answer(&stream, &mut calls, &seen);
                     }
                 }
             })?;
         Ok(Self {
             address,
             ending,
+            offered,
             thread: Some(thread),
         })
+    }
+
+    /// Names of the tools that requests have offered so far; a group of tools counts by its name.
+    #[must_use]
+    pub fn offered(&self) -> BTreeSet<String> {
+        self.offered
+            .lock()
+            .map(|seen| seen.clone())
+            .unwrap_or_default()
     }
 
     /// What the harness's base URL has to be.
@@ -84,11 +98,24 @@ impl Drop for ProbeModel {
     }
 }
 
-fn answer(stream: &TcpStream, calls: &mut Option<Vec<ProbeCall>>) -> io::Result<()> {
+fn answer(
+    stream: &TcpStream,
+    calls: &mut Option<Vec<ProbeCall>>,
+    offered: &Mutex<BTreeSet<String>>,
+) -> io::Result<()> {
     stream.set_read_timeout(Some(REQUEST_TIME))?;
     stream.set_write_timeout(Some(REQUEST_TIME))?;
     let (path, body) = read_request(stream)?;
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+    // Codex can name tools in the conversation, too.
+    let input = asked.get("input").and_then(Value::as_array);
+    let added = input.into_iter().flatten();
+    let added = added.filter(|item| item.get("type") == Some(&json!("additional_tools")));
+    if let Ok(mut offered) = offered.lock() {
+        let lists = std::iter::once(&asked).chain(added);
+        let lists = lists.filter_map(|holder| holder.get("tools").and_then(Value::as_array));
+        offered.extend(lists.flatten().flat_map(names));
+    }
     let offers = asked
         .get("tools")
         .and_then(Value::as_array)
@@ -119,6 +146,26 @@ fn answer(stream: &TcpStream, calls: &mut Option<Vec<ProbeCall>>) -> io::Result<
     let mut stream = stream;
     stream.write_all(head.as_bytes())?;
     stream.write_all(text.as_bytes())
+}
+
+/// Names of a tool, or of those in a group of tools, with the group's before them. Codex's own are
+/// a group without a name of note.
+fn names(tool: &Value) -> Vec<String> {
+    let name = tool.get("name").or_else(|| tool.get("type"));
+    let name = name
+        .and_then(Value::as_str)
+        .unwrap_or("a tool without a name");
+    if tool.get("type") != Some(&json!("namespace")) {
+        return vec![name.to_owned()];
+    }
+    let inner = tool.get("tools").and_then(Value::as_array);
+    let inner = inner.into_iter().flatten().flat_map(names);
+    inner
+        .map(|inner| match name {
+            "functions" => inner,
+            group => format!("{group}__{inner}"),
+        })
+        .collect()
 }
 
 /// Reads one request with a body of a stated length.
@@ -155,10 +202,20 @@ fn response(calls: Vec<ProbeCall>) -> String {
                 "type": "custom_tool_call", "id": format!("ctc_{}", call.id), "call_id": call.id,
                 "name": call.tool, "input": text,
             }),
-            input => json!({
-                "type": "function_call", "id": format!("fc_{}", call.id), "call_id": call.id,
-                "name": call.tool, "arguments": input.to_string(),
-            }),
+            input => {
+                let (namespace, name) = match call.tool.strip_prefix("mcp__agp__") {
+                    Some(name) => (Some("mcp__agp"), name),
+                    None => (None, call.tool),
+                };
+                let mut item = json!({
+                    "type": "function_call", "id": format!("fc_{}", call.id), "call_id": call.id,
+                    "name": name, "arguments": input.to_string(),
+                });
+                if let (Some(namespace), Some(item)) = (namespace, item.as_object_mut()) {
+                    item.insert("namespace".into(), json!(namespace));
+                }
+                item
+            }
         })
         .collect();
     if items.is_empty() {

@@ -50,6 +50,15 @@ impl Governed {
         self.start()
     }
 
+    /// The same in the mode that is the default.
+    pub(crate) fn default_mode(&self) -> Start {
+        self.world
+            .agp(&["run", "--intendant", "codex", "--no-probe", "--task", "go"])
+            .arguments(&["--repo", self.world.repo().to_str().unwrap()])
+            .env("DOUBLE_KEY", "x")
+            .env("AGP_CODEX_BIN", self.codex.to_str().unwrap())
+    }
+
     /// Starts it with the configuration that is there.
     pub(crate) fn start(&self) -> Start {
         start(&self.world, &self.codex)
@@ -58,7 +67,16 @@ impl Governed {
 
 fn start(world: &World, codex: &Path) -> Start {
     world
-        .agp(&["run", "--intendant", "codex", "--no-probe", "--task", "go"])
+        .agp(&[
+            "run",
+            "--intendant",
+            "codex",
+            "--mode",
+            "hook",
+            "--no-probe",
+            "--task",
+            "go",
+        ])
         .arguments(&["--repo", world.repo().to_str().unwrap()])
         .env("DOUBLE_KEY", "x")
         .env("AGP_CODEX_BIN", codex.to_str().unwrap())

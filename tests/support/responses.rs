@@ -54,6 +54,13 @@ impl Call {
         }
     }
 
+    /// A call of one of agp's tools.
+    pub(crate) fn mediated(id: &str, tool: &str, arguments: &Value) -> Self {
+        let mut call = Self::function(id, tool, arguments.clone());
+        call.item["namespace"] = json!("mcp__agp");
+        call
+    }
+
     /// A shell command.
     pub(crate) fn shell(id: &str, command: &str) -> Self {
         Self::function(id, "exec_command", json!({"cmd": command}))
@@ -336,7 +343,16 @@ impl State {
     fn note_tools(&mut self, tools: &Value) {
         for tool in tools.as_array().into_iter().flatten() {
             if tool["type"] == "namespace" {
-                self.note_tools(&tool["tools"]);
+                let space = tool["name"].as_str().unwrap();
+                for inner in tool["tools"].as_array().unwrap() {
+                    let name = inner["name"].as_str().unwrap();
+                    // The harness's own tools are a group of this name.
+                    let name = match space {
+                        "functions" => name.to_owned(),
+                        other => format!("{other}__{name}"),
+                    };
+                    self.tools.insert(name);
+                }
             } else {
                 let name = tool["name"].as_str().or(tool["type"].as_str());
                 self.tools.insert(name.unwrap().to_owned());
