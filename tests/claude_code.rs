@@ -785,23 +785,24 @@ fn a_harness_that_cannot_be_gated_is_refused() {
     std::fs::write(&old, "#!/bin/sh\necho '2.1.294 (Claude Code)'\n").unwrap();
     let made_program = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&old, made_program).unwrap();
-    let run = [
-        "run",
-        "--intendant",
-        "claude-code",
-        "--no-probe",
-        "--task",
-        "go",
-    ];
-    for (program, why) in [
-        (old.to_str().unwrap(), "2.1.295 is the first"),
-        ("/nonexistent/claude", "AGP_CLAUDE_BIN"),
+    let ancient = world.root().join("ancient-claude");
+    std::fs::write(&ancient, "#!/bin/sh\necho '2.1.100 (Claude Code)'\n").unwrap();
+    let made_program = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&ancient, made_program).unwrap();
+    let run = ["run", "--intendant", "claude-code", "--no-probe"];
+    let (old, ancient) = (old.to_str().unwrap(), ancient.to_str().unwrap());
+    for (program, mode, why) in [
+        (old, &["--mode", "hook"][..], "2.1.295 is the first"),
+        (ancient, &["--mode", "hook"], "2.1.197 is the first"),
+        (ancient, &["--mode", "mediated"], "2.1.197 is the first"),
+        ("/nonexistent/claude", &[], "AGP_CLAUDE_BIN"),
     ] {
-        let start = world.agp(&run).env("AGP_CLAUDE_BIN", program);
+        let start = world.agp(&run).arguments(&["--task", "go"]);
+        let start = start.arguments(mode).env("AGP_CLAUDE_BIN", program);
         start.run().exited(1).complained(&[why]);
     }
     let refused = world.events("session.refused");
-    assert_eq!(refused.len(), 2);
+    assert_eq!(refused.len(), 4);
     assert_eq!(world.events("session.started").len(), 0);
     world.verifies();
 }

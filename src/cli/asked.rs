@@ -129,6 +129,8 @@ pub(super) enum Stream {
 pub(super) struct Asked {
     pub harness: Harness,
     pub mode: Mode,
+    /// Why this mode.
+    pub mode_reason: &'static str,
     pub sandbox: Provider,
     pub allow_read: Vec<PathBuf>,
     pub allow_write: Vec<PathBuf>,
@@ -153,7 +155,7 @@ impl Asked {
         let config = Config::load(home)?;
         let harness = harness(run.intendant, &config)?;
         check_channel(run.channel, &config)?;
-        let mode = mode(run.mode.as_deref(), harness)?;
+        let (mode, mode_reason) = mode(run.mode.as_deref(), harness)?;
         let sandbox = sandbox(run.sandbox, &config, harness, mode)?;
         let named = [&run.allow_read, &run.allow_write];
         if sandbox != Provider::Process && named.iter().any(|paths| !paths.is_empty()) {
@@ -189,6 +191,7 @@ impl Asked {
         Ok(Self {
             harness,
             mode,
+            mode_reason,
             sandbox,
             allow_read: absolute(&run.allow_read)?,
             allow_write: absolute(&run.allow_write)?,
@@ -257,16 +260,28 @@ fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     found.collect()
 }
 
-pub(super) fn mode(flag: Option<&str>, harness: Harness) -> Result<Mode, Failure> {
+/// The mode and why it is this one.
+pub(super) fn mode(flag: Option<&str>, harness: Harness) -> Result<(Mode, &'static str), Failure> {
     match (flag, harness) {
-        (None | Some("mediated"), Harness::Scripted) => Ok(Mode::Mediated),
+        (None | Some("mediated"), Harness::Scripted) => Ok((Mode::Mediated, "a script")),
         (Some("hook"), Harness::Scripted) => Err(Failure::usage(
             "a script has no hooks: agp runs its calls itself",
             "leave --mode out",
         )),
-        // Codex's hooks do not see everything that it does (docs/gate-proof.md).
-        (None, Harness::Codex) | (Some("mediated"), _) => Ok(Mode::Mediated),
-        (None | Some("hook"), _) => Ok(Mode::Hook),
+        (Some("hook"), _) => Ok((Mode::Hook, "as asked")),
+        (Some("mediated"), _) => Ok((Mode::Mediated, "as asked")),
+        (None, Harness::Codex) => Ok((
+            Mode::Mediated,
+            "Codex runs a call whose hook was killed or hangs",
+        )),
+        // One that is not found is told of where it is needed.
+        (None, Harness::ClaudeCode) => match claude_code::find() {
+            Ok(found) if !found.fails_closed => Ok((
+                Mode::Mediated,
+                "this Claude Code runs a call whose hook fails",
+            )),
+            _ => Ok((Mode::Hook, "Claude Code blocks a call whose hook fails")),
+        },
         (Some(other), _) => Err(unknown("--mode", other, "hook or mediated")),
     }
 }

@@ -84,7 +84,7 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
             configured(home)
                 .and_then(|harness| {
                     // As a session would run it by default.
-                    let mode = super::asked::mode(None, harness)?;
+                    let (mode, _) = super::asked::mode(None, harness)?;
                     super::probe::probe(&super::probe::Asked::of(home, harness, mode))
                 })
                 .map(|held| (Status::Ok, held)),

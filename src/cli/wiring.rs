@@ -244,13 +244,16 @@ pub(super) fn announce(asked: &Asked, session: &SessionId) {
     ));
     match asked.mode {
         _ if !asked.harness.is_program() => {}
-        Mode::Hook => complain(
-            "mode: hook: the harness runs its own tools on this host and asks before each; it is not confined",
-        ),
-        Mode::Mediated => complain(
-            "mode: mediated: agp's tools are the harness's only ones, and run in the process sandbox; \
-             the harness itself is not confined",
-        ),
+        Mode::Hook => complain(format_args!(
+            "mode: hook ({}): the harness runs its own tools on this host and asks before each; \
+             it is not confined",
+            asked.mode_reason
+        )),
+        Mode::Mediated => complain(format_args!(
+            "mode: mediated ({}): agp's tools are the harness's only ones, and run in the process \
+             sandbox; the harness itself is not confined",
+            asked.mode_reason
+        )),
     }
     if asked.harness == Harness::Codex && asked.mode == Mode::Hook {
         complain(codex::NOT_PREVENTED);

@@ -24,8 +24,10 @@ use super::harness_process::{self as process, Launch, Stop};
 use super::{environment, program};
 
 /// The first version that honours `onFailure: "block"`. Below it a hook that crashes, is slow or
-/// is missing lets tools run.
-const VERSION_FLOOR: [u64; 3] = [2, 1, 295];
+/// is missing lets tools run, so there is no hook mode.
+const HOOK_FLOOR: [u64; 3] = [2, 1, 295];
+/// The first version that was tried in mediated mode, with every test of that.
+const VERSION_FLOOR: [u64; 3] = [2, 1, 197];
 
 /// Options of the operator's that may reach Claude Code, and whether each takes a value. A list of
 /// what is harmless, because the list of what is not grows with every version.
@@ -80,6 +82,8 @@ pub struct Found {
     pub program: PathBuf,
     /// Its version, as it says.
     pub version: String,
+    /// Whether it blocks a call when the hook fails.
+    pub fails_closed: bool,
 }
 
 /// Finds Claude Code and asks its version.
@@ -115,13 +119,18 @@ pub fn find() -> Result<Found, HarnessError> {
         let [major, minor, patch] = VERSION_FLOOR;
         return Err(HarnessError {
             problem: format!(
-                "Claude Code {version} lets tools run when a hook fails; {major}.{minor}.{patch} \
-                 is the first that can be told not to"
+                "Claude Code {version} was never tried under agp; {major}.{minor}.{patch} is the \
+                 first that was"
             ),
             mend: install.into(),
         });
     }
-    Ok(Found { program, version })
+    let fails_closed = numbers >= HOOK_FLOOR;
+    Ok(Found {
+        program,
+        version,
+        fails_closed,
+    })
 }
 
 fn numbers(version: &str) -> Option<[u64; 3]> {
@@ -205,6 +214,16 @@ impl ClaudeCode {
             problem: format!("preparing Claude Code: {error}"),
             mend: "agp doctor --check harness".into(),
         };
+        if !setup.mediated && !setup.found.fails_closed {
+            let (version, [major, minor, patch]) = (&setup.found.version, HOOK_FLOOR);
+            return Err(HarnessError {
+                problem: format!(
+                    "Claude Code {version} lets tools run when a hook fails; \
+                     {major}.{minor}.{patch} is the first that can be told not to"
+                ),
+                mend: "--mode mediated, or npm install -g @anthropic-ai/claude-code".into(),
+            });
+        }
         let bridge = program::bridge_program().map_err(failed)?;
         let settings = setup.directory.join("settings.json");
         let servers = setup.directory.join("mcp.json");
@@ -420,9 +439,9 @@ mod tests {
 
     #[test]
     fn versions_compare_by_number() {
-        assert!(numbers("2.1.330").unwrap() >= VERSION_FLOOR);
+        assert!(numbers("2.1.330").unwrap() >= HOOK_FLOOR);
         assert!(numbers("2.1.94").unwrap() < VERSION_FLOOR);
-        assert!(numbers("2.10.0").unwrap() >= VERSION_FLOOR);
+        assert!(numbers("2.10.0").unwrap() >= HOOK_FLOOR);
         assert!(numbers("nonsense").is_none());
     }
 
