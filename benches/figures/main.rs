@@ -2,6 +2,8 @@
 
 mod append;
 mod decide;
+#[path = "../../tests/support/slack.rs"]
+mod double;
 mod events;
 mod hook;
 mod machine;
@@ -9,6 +11,7 @@ mod process;
 mod report;
 mod resident;
 mod sandbox;
+mod slack;
 mod stand_in;
 mod stock;
 mod stored;
@@ -26,7 +29,7 @@ use report::Format;
 type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "usage: bench/run [--json | --markdown] [--only NAME]...
-NAME: append, stored, hook, witness, resident, decide, sandbox";
+NAME: append, stored, hook, witness, resident, decide, sandbox, slack";
 
 struct Asked {
     format: Format,
@@ -81,7 +84,7 @@ fn measure(asked: &Asked) -> Fallible<()> {
     let work = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("figures");
     std::fs::create_dir_all(&work)?;
     type Group = (&'static str, fn(&Path) -> Fallible<Vec<report::Figure>>);
-    let groups: [Group; 7] = [
+    let groups: [Group; 8] = [
         ("append", append::figures),
         ("stored", stored::figures),
         ("hook", hook::figures),
@@ -89,6 +92,7 @@ fn measure(asked: &Asked) -> Fallible<()> {
         ("resident", resident::figures),
         ("decide", decide::figures),
         ("sandbox", sandbox::figures),
+        ("slack", slack::figures),
     ];
     let mut figures = Vec::new();
     for (name, group) in groups {

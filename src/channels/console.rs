@@ -55,6 +55,9 @@ impl Channel for Console {
                 "there is no terminal to ask at; run agp in one, or use another channel".into(),
             );
         }
+        if let Some(why) = too_few(request) {
+            return Answer::Unreachable(why);
+        }
         let binding = ApprovalBinding::Console;
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut chars = SHOWN_CHARS;
@@ -92,6 +95,14 @@ impl Channel for Console {
             }
         }
     }
+}
+
+/// One person sits at a terminal.
+fn too_few(request: &ApprovalRequest<'_>) -> Option<String> {
+    let people = request.terms.required.filter(|people| *people > 1)?;
+    Some(format!(
+        "the rule asks for {people} people, and at a terminal there is one: --channel slack"
+    ))
 }
 
 /// The question's text. Everything of the agent's in it is escaped; what agp itself says stands
@@ -185,6 +196,9 @@ impl Channel for AutoApprove {
     fn hang_up(&self) {}
 
     fn ask(&self, request: &ApprovalRequest<'_>) -> Answer {
+        if let Some(why) = too_few(request) {
+            return Answer::Unreachable(why);
+        }
         self.terminal.tell(&format!(
             "WARNING: AGP_AUTO_APPROVE=1 approves {} ({}) with nobody looking",
             escape::line_max(&request.call.tool, 100),
@@ -205,6 +219,7 @@ mod tests {
 
     use super::*;
     use crate::contracts::call::{Actor, ToolCall};
+    use crate::contracts::channel::ApprovalTerms;
     use crate::contracts::ids::{MessageId, SessionId, Sha256};
     use crate::contracts::verdict::{Decision, Verdict};
 
@@ -225,6 +240,7 @@ mod tests {
         test(&ApprovalRequest {
             call: &call,
             verdict: &verdict,
+            terms: ApprovalTerms::default(),
             args_sha256: Sha256([7; 32]),
             deadline: Duration::from_secs(1),
         });
@@ -280,6 +296,17 @@ mod tests {
             }
             let fake = text.lines().find(|line| line.contains("rule     read"));
             assert!(fake.unwrap().trim_start().starts_with('|'), "{text}");
+        });
+    }
+
+    #[test]
+    fn a_rule_that_asks_for_two_people_is_not_met_by_one() {
+        with_request("Write", &json!({}), |request| {
+            let mut request = request.clone();
+            request.terms.required = Some(2);
+            let auto = AutoApprove::new(Arc::new(Terminal::unattended()));
+            assert!(matches!(auto.ask(&request), Answer::Unreachable(_)));
+            assert!(too_few(&request).unwrap().contains("2 people"));
         });
     }
 

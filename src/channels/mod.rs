@@ -2,4 +2,5 @@
 
 pub mod console;
 pub mod escape;
+pub mod slack;
 pub mod terminal;

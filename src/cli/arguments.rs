@@ -6,7 +6,7 @@ use argh::FromArgs;
 
 use super::home::Home;
 use super::report::{self, Failure, Outcome};
-use super::{asked, doctor, hooked, init, keygen, log, quickstart, run, sessions, verify};
+use super::{asked, doctor, hooked, init, keygen, log, quickstart, run, sessions, slack, verify};
 
 /// agp governs a coding agent: policy decides every tool call, a signed journal proves it.
 #[derive(FromArgs)]
@@ -25,6 +25,7 @@ enum Command {
     Run(asked::Run),
     Verify(verify::Verify),
     Sessions(sessions::Sessions),
+    Slack(slack::Slack),
     Log(log::Log),
     Quickstart(quickstart::Quickstart),
     Version(Version),
@@ -112,6 +113,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Run(command) => run::run(&Home::find()?, command),
         Command::Verify(command) => verify::verify(command),
         Command::Sessions(command) => sessions::sessions(&Home::find()?, &command),
+        Command::Slack(command) => slack::slack(&command),
         Command::Log(command) => log::log(&Home::find()?, &command),
         Command::Quickstart(_) => quickstart::quickstart(&Home::find()?),
         Command::Version(_) => version(),

@@ -9,8 +9,11 @@ use argh::FromArgs;
 use crate::intendants::{claude_code, codex};
 
 use super::config::{self, Config};
+use crate::channels::slack::Settings as Slack;
+
 use super::home::Home;
 use super::report::Failure;
+use super::slack;
 
 /// Run one governed session.
 #[derive(FromArgs)]
@@ -40,7 +43,7 @@ pub(super) struct Run {
     /// a path that they may change too; repeatable
     #[argh(option)]
     pub(super) allow_write: Vec<PathBuf>,
-    /// console
+    /// console (default) or slack
     #[argh(option)]
     pub(super) channel: Option<String>,
     /// seconds an approver has, 1 to 86400 (default: 300)
@@ -139,6 +142,8 @@ pub(super) struct Asked {
     pub script: Option<PathBuf>,
     pub approval_deadline: Duration,
     pub auto_approve: bool,
+    /// Where approvals are asked, unless it is the console.
+    pub slack: Option<Slack>,
     pub stream: Stream,
     pub harness_args: Vec<String>,
     pub harness_env: Vec<String>,
@@ -154,7 +159,7 @@ impl Asked {
     pub(super) fn resolve(home: &Home, run: Run) -> Result<Self, Failure> {
         let config = Config::load(home)?;
         let harness = harness(run.intendant, &config)?;
-        check_channel(run.channel, &config)?;
+        let slack = channel(run.channel, &config)?;
         let (mode, mode_reason) = mode(run.mode.as_deref(), harness)?;
         let sandbox = sandbox(run.sandbox, &config, harness, mode)?;
         let named = [&run.allow_read, &run.allow_write];
@@ -200,6 +205,7 @@ impl Asked {
             script: run.script,
             approval_deadline: config::approval_deadline(run.approval_timeout, &config)?,
             auto_approve: env::var_os("AGP_AUTO_APPROVE").is_some_and(|value| value == "1"),
+            slack,
             stream: match run.stream.as_deref() {
                 None | Some("lines") => Stream::Lines,
                 Some("raw") => Stream::Raw,
@@ -241,11 +247,11 @@ fn harness(flag: Option<String>, config: &Config) -> Result<Harness, Failure> {
     }
 }
 
-fn check_channel(flag: Option<String>, config: &Config) -> Result<(), Failure> {
+fn channel(flag: Option<String>, config: &Config) -> Result<Option<Slack>, Failure> {
     match config::first(flag, "AGP_CHANNEL", config.channel.clone()).as_deref() {
-        None | Some("console") => Ok(()),
-        Some("slack") => Err(not_here("the slack channel", "--channel console")),
-        Some(other) => Err(unknown("--channel", other, "console")),
+        None | Some("console") => Ok(None),
+        Some("slack") => slack::settings(config).map(Some),
+        Some(other) => Err(unknown("--channel", other, "console or slack")),
     }
 }
 

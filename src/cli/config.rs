@@ -1,7 +1,10 @@
 //! `config.json`, read strictly, and how flag, environment and file come together.
 
 use std::env;
+use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -108,10 +111,32 @@ impl Config {
             Failure::refused(problem, "correct the file, or: agp init --force")
         };
         match bounded_file::read(&path, limits::SMALL_FILE_BYTES) {
-            Ok(bytes) => strict_json::parse(&bytes).map_err(|error| wrong(error.to_string())),
+            Ok(bytes) => {
+                let config: Self =
+                    strict_json::parse(&bytes).map_err(|error| wrong(error.to_string()))?;
+                config.keeps_its_tokens(&path)?;
+                Ok(config)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(wrong(error.to_string())),
         }
+    }
+}
+
+impl Config {
+    /// A file that holds tokens is its owner's alone.
+    fn keeps_its_tokens(&self, path: &Path) -> Result<(), Failure> {
+        let holds = self.slack.as_ref();
+        if holds.is_none_or(|slack| slack.bot_token.is_none() && slack.app_token.is_none()) {
+            return Ok(());
+        }
+        let open = fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0);
+        if open {
+            let shown = path.display();
+            let problem = format!("{shown} holds Slack tokens and can be read by others");
+            return Err(Failure::refused(problem, format!("chmod 600 {shown}")));
+        }
+        Ok(())
     }
 }
 

@@ -240,11 +240,16 @@ fn docker(_home: &Home) -> Result<(Status, String), Failure> {
 
 fn slack(home: &Home) -> Result<(Status, String), Failure> {
     let config = Config::load(home)?;
-    match config::first(None, "AGP_CHANNEL", config.channel).as_deref() {
+    match config::first(None, "AGP_CHANNEL", config.channel.clone()).as_deref() {
+        Some("slack") => super::slack::examine(&config).map(|found| (Status::Ok, found)),
+        // What is set up can be tried before it is used.
+        None | Some("console") if super::slack::is_set_up(&config) => {
+            super::slack::examine(&config).map(|found| (Status::Ok, found))
+        }
         None | Some("console") => not_needed("approvals are asked at the console"),
         Some(other) => Err(Failure::refused(
-            format!("the channel {other:?} is not in this version of agp"),
-            "channel console",
+            format!("the channel {other:?} is not known"),
+            "channel console or slack",
         )),
     }
 }

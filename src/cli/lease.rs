@@ -142,6 +142,12 @@ fn claim_dead(path: &Path) -> Option<File> {
         .then_some(file)
 }
 
+/// Whether this session is live.
+pub(super) fn is_live(home: &Home, session: &SessionId) -> bool {
+    let path = home.sessions().join(format!("{session}.lease"));
+    path.exists() && claim_dead(&path).is_none()
+}
+
 /// How many sessions are live.
 pub(super) fn live(home: &Home) -> usize {
     let entries = fs::read_dir(home.sessions())

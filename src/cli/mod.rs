@@ -35,6 +35,8 @@ mod sandboxed;
 #[cfg(feature = "agp")]
 mod sessions;
 #[cfg(feature = "agp")]
+mod slack;
+#[cfg(feature = "agp")]
 mod started;
 #[cfg(feature = "agp")]
 mod verify;

@@ -7,6 +7,8 @@
 //! | signals | [`watch_signals`] | its handle is closed |
 //! | harness, harness-stderr | [`drive`] | the harness ends, or its leash is cut |
 //! | gateway | `gateway::server::Server::start` | it is dropped |
+//! | slack-socket, slack-post | `channels::slack::Slack::start` | the channel is dropped |
+//! | slack-dial (while a connection is opened) | `channels::slack` | it is open, or is not |
 //! | call (one a call, 64 at most) | `gateway::server` | its call is answered |
 
 use std::sync::Arc;
@@ -39,7 +41,7 @@ use super::wiring::{
     IntendantSetup, announce, channel_of, gate_unchanged, new_session, notices, open_journal,
     own_file, read_script, screen, task_secret,
 };
-use super::{probe, sandboxed, started, view};
+use super::{probe, sandboxed, slack, started, view};
 
 pub(super) fn run(home: &Home, run: Run) -> Outcome {
     let asked = Asked::resolve(home, run)?;
@@ -59,7 +61,7 @@ pub(super) fn session_under(
     policy: &Policy,
 ) -> Outcome {
     let script = read_script(asked)?;
-    let screen = Arc::new(screen());
+    let screen = Arc::new(screen(asked));
     let journal = open_journal(home, &screen)?;
     let handle = journal.handle();
     let ended = governed(home, asked, script, policy, &handle, screen, terminal);
@@ -137,7 +139,21 @@ fn governed(
         session: session.clone(),
         journal: journal.clone(),
         screen,
-        channel: channel_of(asked, terminal),
+        channel: match &asked.slack {
+            None => channel_of(asked, terminal),
+            Some(settings) => slack::channel(
+                settings,
+                slack::Within {
+                    home,
+                    asked,
+                    session: &session,
+                    journal,
+                    terminal,
+                    broken: broken_to(&events, &stop),
+                },
+            )
+            .map_err(refuse)?,
+        },
         approval_deadline: asked.approval_deadline,
         own_file: own_file(home, asked),
         gate_unchanged: gate_unchanged(asked)

@@ -62,7 +62,14 @@ pub(super) fn payload(
     put("egress", json!(if hooked { "full" } else { "none" }));
     // No thread confines itself in this version, and the journal says so.
     put("confinement", json!({}));
-    put("channel", json!("console"));
+    put(
+        "channel",
+        json!(asked.slack.as_ref().map_or("console", |_| "slack")),
+    );
+    if let Some(slack) = &asked.slack {
+        put("approvers", json!(slack.approvers));
+        put("approvalsRequired", json!(slack.required));
+    }
     put("autoApprove", json!(asked.auto_approve));
     put("approvalSeconds", json!(asked.approval_deadline.as_secs()));
     put("repository", json!(shown(&asked.repository)));

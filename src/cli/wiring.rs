@@ -276,11 +276,14 @@ pub(super) fn read_script(asked: &Asked) -> Result<Vec<ScriptedCall>, Failure> {
 }
 
 /// The secrets that must never be journaled: agp's own, by the names that hold them.
-pub(super) fn screen() -> Screen {
+pub(super) fn screen(asked: &Asked) -> Screen {
+    let configured = asked.slack.iter().flat_map(|slack| slack.secrets());
+    let configured = configured.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let secrets = std::env::vars().filter(|(name, _)| {
         name.starts_with("AGP_SECRET_")
             || name.starts_with("AGP_SLACK_") && name.ends_with("_TOKEN")
     });
+    let secrets = secrets.chain(configured);
     let secrets: Vec<Secret> = secrets
         .map(|(name, value)| Secret::new(name, value))
         .collect();

@@ -3,9 +3,18 @@
 use std::time::Duration;
 
 use super::call::ToolCall;
-use super::event::ApprovalBinding;
+use super::event::{ApprovalBinding, Draft, Kind};
 use super::ids::Sha256;
 use super::verdict::Verdict;
+
+/// What a rule asks of an approval beyond one person's yes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ApprovalTerms {
+    /// How many different people must approve; `None` leaves it to the channel.
+    pub required: Option<u32>,
+    /// Whether a yes may hold for the same call again in this session.
+    pub for_session: bool,
+}
 
 /// What an approver is shown.
 #[derive(Debug, Clone)]
@@ -14,6 +23,8 @@ pub struct ApprovalRequest<'a> {
     pub call: &'a ToolCall,
     /// The verdict that requires an approval.
     pub verdict: &'a Verdict,
+    /// What the rule asks for.
+    pub terms: ApprovalTerms,
     /// Digest of the canonical arguments: what runs must have the same.
     pub args_sha256: Sha256,
     /// No answer within this time is a deny.
@@ -51,6 +62,14 @@ pub trait Channel: Send + Sync {
 
     /// Asks and waits, at most until the request's deadline.
     fn ask(&self, request: &ApprovalRequest<'_>) -> Answer;
+
+    /// Whether people there are told of events of this kind, best effort.
+    fn mirrors(&self, _kind: Kind) -> bool {
+        false
+    }
+
+    /// Events of such kinds that are durable by now. Must not wait for anything.
+    fn mirror(&self, _events: Vec<Draft>) {}
 
     /// The session is over: whoever still waits for an answer, or asks later, gets
     /// [`Answer::Unreachable`] at once.

@@ -78,6 +78,8 @@ kinds! {
 pub enum ApprovalBinding {
     /// A single-use nonce in a Slack message.
     SlackNonce,
+    /// An approval so given earlier in the session, of the same call by the same rule.
+    SlackSession,
     /// The prompt on the operator's terminal.
     Console,
 }
@@ -88,6 +90,7 @@ impl ApprovalBinding {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SlackNonce => "slack-nonce",
+            Self::SlackSession => "slack-session",
             Self::Console => "console",
         }
     }

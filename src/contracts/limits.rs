@@ -157,6 +157,55 @@ pub const VERIFY_CHUNK_BYTES: usize = 256 << 10;
 /// Bytes of a secret below which it is not screened for: shorter ones match by accident.
 pub const SECRET_BYTES_MIN: usize = 8;
 
+/// Bytes of a reply of Slack's Web API: real ones are a few kilobytes.
+pub const SLACK_REPLY_BYTES: usize = 1 << 20;
+/// Bytes of one Socket Mode frame: a click carries its whole message, some 20 kilobytes.
+pub const SLACK_FRAME_BYTES: usize = 1 << 20;
+/// One call of Slack's Web API, and the opening of one socket, take at most this long.
+pub const SLACK_PATIENCE: Duration = Duration::from_secs(10);
+/// agp's own ping on a Socket Mode connection.
+pub const SLACK_PING: Duration = Duration::from_secs(10);
+/// A Socket Mode connection on which nothing was heard for this long is dead: two pings went
+/// unanswered.
+pub const SLACK_SILENCE: Duration = Duration::from_secs(30);
+/// First pause before a lost Socket Mode connection is opened again.
+pub const SLACK_BACKOFF_MIN: Duration = Duration::from_secs(1);
+/// Longest pause between attempts.
+pub const SLACK_BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// Between two calls of one Slack method: what Slack asks of a channel's messages.
+pub const SLACK_PACE: Duration = Duration::from_secs(1);
+/// Attempts at a message that Slack fails to take. A refusal is final at once.
+pub const SLACK_TRIES: u32 = 3;
+/// Jobs that wait for the thread that posts: a card a call in flight, and as many besides.
+pub const SLACK_JOBS: usize = 4 * CALLS_IN_FLIGHT;
+/// Rejected clicks that are journaled in a session; more are counted only, or anybody in the
+/// channel could fill the disk.
+pub const SLACK_REJECTIONS: u32 = 1000;
+/// Requests that are over, and envelopes, that are remembered to name a late or repeated click.
+pub const SLACK_REMEMBERED: usize = 1024;
+/// People in `slack.approvers`.
+pub const SLACK_APPROVERS: usize = 100;
+/// Bytes of any identifier that Slack gives.
+pub const SLACK_ID_BYTES: usize = 255;
+/// Time to take leave of Slack at the end of a session: last messages, and the Close frame.
+pub const SLACK_FAREWELL: Duration = Duration::from_secs(5);
+/// Characters of the agent's that a card shows at first; a modal shows the rest.
+pub const SLACK_CARD_CHARS: usize = 2000;
+/// Characters of one code fence, fence and escapes included. A Slack text has at most 3000.
+pub const SLACK_FENCE_CHARS: usize = 2900;
+/// Code fences of a modal, which has at most 100 blocks and 250 kB. A call that does not fit
+/// cannot be shown whole in Slack, and so not be approved there.
+pub const SLACK_MODAL_FENCES: usize = 60;
+/// Bytes of `outbox.json`.
+pub const OUTBOX_BYTES: u64 = 4 << 20;
+/// Entries in `outbox.json`; without room a mirrored message is not kept for after a crash.
+pub const OUTBOX_ENTRIES: usize = 1024;
+/// Bytes of a file of root certificates: a whole system's bundle is a tenth of it.
+pub const ROOTS_BYTES: u64 = 4 << 20;
+
+const _: () = assert!(SLACK_FENCE_CHARS < 3000 && SLACK_CARD_CHARS < SLACK_FENCE_CHARS);
+const _: () = assert!(SLACK_MODAL_FENCES * SLACK_FENCE_CHARS < 250_000);
+const _: () = assert!(SLACK_REMEMBERED >= CALLS_IN_FLIGHT);
 const _: () = assert!(REPORT_OUTPUT_BYTES * 2 < FRAME_BYTES);
 const _: () = assert!(RESULT_OUTPUT_BYTES * 6 < FRAME_BYTES);
 const _: () = assert!(JOURNALED_ARGS_BYTES * 4 < LINE_BYTES);

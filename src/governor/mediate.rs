@@ -95,6 +95,7 @@ fn ask(governor: &Governor, call: &ToolCall, verdict: &Verdict, args_sha256: Sha
     governor.ask(&ApprovalRequest {
         call,
         verdict,
+        terms: governor.approval_terms(verdict),
         args_sha256,
         deadline: governor.approval_deadline(),
     })

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::contracts::call::{Actor, ToolCall};
-use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
+use crate::contracts::channel::{Answer, ApprovalRequest, ApprovalTerms, Channel};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
@@ -190,6 +190,10 @@ impl Governor {
         self.terms.channel.name()
     }
 
+    pub(super) fn approval_terms(&self, verdict: &Verdict) -> ApprovalTerms {
+        self.terms.policy.approval_terms(verdict.rule_id.as_deref())
+    }
+
     pub(super) fn approval_deadline(&self) -> Duration {
         self.terms.approval_deadline
     }
@@ -204,11 +208,18 @@ impl Governor {
 
     /// Records. What cannot be recorded must not happen, so a failure ends the session.
     pub(super) fn record(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, Broken> {
-        self.terms.journal.append(drafts).map_err(|error| {
+        let channel = &self.terms.channel;
+        let told = drafts.iter().filter(|draft| channel.mirrors(draft.kind));
+        let told: Vec<Draft> = told.cloned().collect();
+        let receipts = self.terms.journal.append(drafts).map_err(|error| {
             let broken = Broken(error.to_string());
             (self.terms.broken)(broken.clone());
             broken
-        })
+        })?;
+        if !told.is_empty() {
+            channel.mirror(told);
+        }
+        Ok(receipts)
     }
 
     pub(super) fn executed(

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use super::Policy;
 use super::rules::Rule;
 use crate::contracts::call::Actor;
+use crate::contracts::channel::ApprovalTerms;
 use crate::contracts::verdict::{Decision, Verdict};
 
 /// Characters of a tool's name in a reason: any real one whole, and never a screenful.
@@ -41,6 +42,15 @@ impl Policy {
                 },
                 |rule| rule.verdict(tool),
             )
+    }
+}
+
+impl Policy {
+    /// What this rule asks of an approval; of a rule that is not there, nothing more.
+    #[must_use]
+    pub fn approval_terms(&self, rule_id: Option<&str>) -> ApprovalTerms {
+        let rule = rule_id.and_then(|id| self.rules.iter().find(|rule| rule.id == id));
+        rule.map(|rule| rule.approval).unwrap_or_default()
     }
 }
 

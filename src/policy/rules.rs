@@ -6,11 +6,14 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+};
 
 use super::fields::{OneOf, Text};
 use super::glob::Glob;
 use crate::contracts::call::Actor;
+use crate::contracts::channel::ApprovalTerms;
 use crate::contracts::limits;
 use crate::contracts::verdict::Decision;
 
@@ -42,6 +45,8 @@ pub struct Rule {
     pub priority: i64,
     /// Why, for people: 1 to [`limits::REASON_BYTES`] bytes.
     pub reason: Option<String>,
+    /// What a require rule asks of an approval.
+    pub approval: ApprovalTerms,
 }
 
 /// A whole policy file. Duplicate names in one object are `strict_json`'s to refuse.
@@ -63,6 +68,10 @@ enum RuleField {
     Tier,
     Priority,
     Reason,
+    #[serde(rename = "approvalsRequired")]
+    ApprovalsRequired,
+    #[serde(rename = "sessionGrant")]
+    SessionGrant,
 }
 
 impl<'de> Deserialize<'de> for Document {
@@ -145,6 +154,7 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Rule, A::Error> {
         let (mut id, mut effect, mut tool) = (None, None, None);
         let (mut actor, mut tier, mut priority, mut reason) = (None, None, None, None);
+        let mut approval = ApprovalTerms::default();
         while let Some(field) = access.next_key()? {
             match field {
                 RuleField::Id => {
@@ -160,6 +170,10 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
                 RuleField::Actor => {
                     actor = Some(access.next_value_seed(OneOf("actor", ACTORS))?);
                 }
+                RuleField::ApprovalsRequired => {
+                    approval.required = Some(access.next_value_seed(People)?);
+                }
+                RuleField::SessionGrant => approval.for_session = access.next_value()?,
                 RuleField::Tier => tier = Some(access.next_value_seed(Text::name("tier"))?),
                 RuleField::Priority => priority = Some(access.next_value()?),
                 RuleField::Reason => {
@@ -170,6 +184,11 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
                 }
             }
         }
+        if effect != Some(Decision::Require) && approval != ApprovalTerms::default() {
+            return Err(de::Error::custom(
+                "approvalsRequired and sessionGrant are for a rule that requires",
+            ));
+        }
         Ok(Rule {
             id: id.ok_or_else(|| de::Error::missing_field("id"))?,
             effect: effect.ok_or_else(|| de::Error::missing_field("effect"))?,
@@ -178,7 +197,34 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
             tier,
             priority: priority.unwrap_or(0),
             reason,
+            approval,
         })
+    }
+}
+
+/// A number of people.
+struct People;
+
+impl<'de> DeserializeSeed<'de> for People {
+    type Value = u32;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<u32, D::Error> {
+        deserializer.deserialize_u32(self)
+    }
+}
+
+impl Visitor<'_> for People {
+    type Value = u32;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "approvalsRequired from 1 to {}", limits::SLACK_APPROVERS)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<u32, E> {
+        let people = usize::try_from(number).unwrap_or(usize::MAX);
+        if !(1..=limits::SLACK_APPROVERS).contains(&people) {
+            return Err(E::invalid_value(Unexpected::Unsigned(number), &self));
+        }
+        u32::try_from(number).map_err(E::custom)
     }
 }
 
@@ -227,6 +273,12 @@ mod tests {
             (r#""priority":1.0^"#, "invalid type: floating point"),
             (r#""effect":^{"allow":null}"#, "invalid type: map"),
             (&format!(r#""id":"{long}"^"#), "invalid length 129"),
+            (
+                r#""approvalsRequired":0^"#,
+                "invalid value: integer `0`, expected approvalsRequired from 1 to 100",
+            ),
+            (r#""approvalsRequired":-1^"#, "invalid type: integer `-1`"),
+            (r#""sessionGrant":"yes"^"#, "invalid type: string"),
         ] {
             let column = 3 + marked.find('^').unwrap();
             let fields = marked.replace('^', "");
@@ -234,6 +286,8 @@ mod tests {
             let expected = format!("line 2 column {column}: {problem}");
             assert!(shown.starts_with(&expected), "{shown}\n{expected}");
         }
+        let allowing = rule(r#""id":"a","effect":"allow","tool":"x","sessionGrant":true"#);
+        assert!(refusal(&allowing).contains("for a rule that requires"));
         // What is missing is missed at the end of the rule.
         assert_eq!(
             refusal(&rule(r#""id":"a","effect":"allow""#)),

@@ -1,0 +1,205 @@
+//! From a click to the answer that the bridge gets, with 64 requests open; and what the receiver
+//! costs while nothing happens.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use agp::channels::slack::{About, Around, Given, Settings, Slack};
+use agp::contracts::limits::CALLS_IN_FLIGHT;
+use agp::contracts::message::Message;
+use agp::contracts::verdict::Decision;
+use agp::gateway::client;
+use agp::gateway::server::Server;
+use agp::governor::{Governor, Terms};
+use agp::journal::{Journal, Paths, redact};
+use agp::policy::Policy;
+
+use crate::double::{APP_TOKEN, BOT_TOKEN, CHANNEL, Click, SlackDouble};
+use crate::report::{Figure, Target};
+use crate::stock::{self, Stock};
+use crate::timing::Durations;
+use crate::{Fallible, events};
+
+const POLICY: &[u8] = br#"{"rules":[{"id":"ask","effect":"require","tool":"*"}]}"#;
+const APPROVER: &str = "U0APPROVER";
+/// Messages are posted one a second: all of them stand there after as many seconds.
+const DEADLINE: Duration = Duration::from_secs(300);
+/// How long the receiver is watched doing nothing: some pings of both sides.
+const IDLE: Duration = Duration::from_secs(20);
+
+pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
+    let double = SlackDouble::start();
+    let directory = directory()?;
+    let paths = Paths::of(&directory.join("audit.log"));
+    let screen = stock::screen();
+    let (journal, _) = Journal::open(
+        &paths,
+        Stock::of(work, 100)?.key()?,
+        &[],
+        Arc::clone(&screen),
+    )
+    .map_err(|error| error.to_string())?;
+    let session = events::call(0)?.session;
+    let governor = Arc::new(Governor::new(Terms {
+        session: session.clone(),
+        policy: Policy::parse(POLICY)?,
+        journal: journal.handle(),
+        screen,
+        channel: Box::new(slack(&double, session.as_str(), &directory)?),
+        approval_deadline: DEADLINE,
+        own_file: Box::new(|_| false),
+        gate_unchanged: Box::new(|| Ok(())),
+        watched: true,
+        sandbox: None,
+        notices: Box::new(|_| {}),
+        broken: Box::new(|broken| crate::complain(&format!("bench: {broken}"))),
+    }));
+    let idle = idle()?;
+    let server = Server::start(
+        &directory.join("gate.sock"),
+        Arc::clone(&governor) as Arc<_>,
+    )?;
+    let clicks = clicks(&double, &server)?;
+    drop(server);
+    drop(governor);
+    journal.close();
+    fs::remove_dir_all(&directory)?;
+    let note = format!(
+        "{CALLS_IN_FLIGHT} requests open at once, each clicked in turn; from the frame's writing to the \
+         answer on the gateway's socket, journal in memory; p50 {:.2} ms",
+        clicks.median() / 1e3
+    );
+    Ok(vec![
+        Figure {
+            name: "click to the bridge's answer, p99",
+            ours: clicks.quantile(0.99) / 1e3,
+            reference: None,
+            unit: "ms",
+            target: Target::Below(5.0),
+            note,
+        },
+        Figure {
+            name: "slack-socket, idle",
+            ours: idle,
+            reference: None,
+            unit: "ms/min",
+            target: Target::Below(10.0),
+            note: format!(
+                "processor time of the thread over {} s, a ping every 2 s included",
+                IDLE.as_secs()
+            ),
+        },
+    ])
+}
+
+/// In memory where there is such a place: a sync costs nothing there.
+fn directory() -> Fallible<std::path::PathBuf> {
+    let memory = Path::new("/dev/shm");
+    let base = if memory.is_dir() {
+        memory.to_owned()
+    } else {
+        std::env::temp_dir()
+    };
+    let directory = base.join(format!("agp-slack-{}", std::process::id()));
+    fs::DirBuilder::new().mode(0o700).create(&directory)?;
+    Ok(directory)
+}
+
+fn slack(double: &SlackDouble, session: &str, directory: &Path) -> Fallible<Slack> {
+    let given = Given {
+        bot_token: Some(BOT_TOKEN.into()),
+        app_token: Some(APP_TOKEN.into()),
+        channel: Some(CHANNEL.into()),
+        approvers: vec![APPROVER.into()],
+        required: None,
+        api: Some(double.url()),
+    };
+    let around = Around {
+        about: About {
+            session: session.into(),
+            sandbox: "recording".into(),
+            egress: "none".into(),
+        },
+        who: "bench".into(),
+        outbox: directory.join("outbox.json"),
+        roots: None,
+        is_live: Box::new(|_| true),
+        redact: redact::redact_tokens,
+        rejected: Box::new(|rejection| crate::complain(&format!("bench: {rejection:?}"))),
+        warn: Box::new(|text| crate::complain(&format!("bench: {text}"))),
+    };
+    let started = Settings::checked(given).and_then(|settings| Slack::start(&settings, around));
+    started.map_err(|error| error.problem.into())
+}
+
+/// Milliseconds of processor time a minute that the receiver's thread takes.
+fn idle() -> Fallible<f64> {
+    // It has just begun.
+    thread::sleep(Duration::from_secs(1));
+    let before = spent()?;
+    thread::sleep(IDLE);
+    let nanos = spent()? - before;
+    Ok(Duration::from_nanos(nanos).as_secs_f64() * 1e3 * 60.0 / IDLE.as_secs_f64())
+}
+
+fn spent() -> Fallible<u64> {
+    for task in fs::read_dir("/proc/self/task")?.flatten() {
+        if fs::read_to_string(task.path().join("comm"))?.trim() == "slack-socket" {
+            let spent = fs::read_to_string(task.path().join("schedstat"))?;
+            return Ok(spent.split(' ').next().unwrap_or_default().parse()?);
+        }
+    }
+    Err("there is no thread slack-socket".into())
+}
+
+fn clicks(double: &SlackDouble, server: &Server) -> Fallible<Durations> {
+    let mut waiting = Vec::new();
+    for number in 0..CALLS_IN_FLIGHT {
+        let call = events::call(u64::try_from(number)?)?;
+        let request = Message::ToolCallRequest {
+            id: call.id.clone(),
+            session_id: call.session,
+            tool: call.tool,
+            args: call.args,
+            actor: call.actor,
+        };
+        let socket = server.socket().to_owned();
+        let asked = thread::spawn(move || {
+            let verdict = client::ask(&socket, &request, DEADLINE);
+            (verdict, Instant::now())
+        });
+        waiting.push((call.id, asked));
+    }
+    let all = Duration::from_secs(2 * u64::try_from(CALLS_IN_FLIGHT)?);
+    let until = Instant::now() + all;
+    while double.cards().len() < CALLS_IN_FLIGHT {
+        if Instant::now() > until {
+            return Err("not all requests were posted".into());
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    // What was posted last has its name a moment later.
+    thread::sleep(Duration::from_secs(1));
+    let cards = double.cards();
+    let mut times = Durations::default();
+    for (id, asked) in waiting {
+        let named = format!(", {id}\"");
+        let card = cards.iter().find(|card| card.text().contains(&named));
+        let button = card.and_then(|card| card.button("allow"));
+        let envelope = double.click(&Click::of(
+            &button.ok_or("a request has no button")?,
+            APPROVER,
+        ));
+        let (verdict, answered) = asked.join().map_err(|_| "an asking thread panicked")?;
+        if verdict.map_err(|error| error.to_string())?.decision != Decision::Allow {
+            return Err("a call was not allowed".into());
+        }
+        let sent = double.sent(&envelope).ok_or("a click was not sent")?;
+        times.add(answered.duration_since(sent));
+    }
+    Ok(times)
+}

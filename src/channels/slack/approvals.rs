@@ -1,0 +1,389 @@
+//! Who approved what: the requests that are open, those that are over, and how a click is judged.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+
+use crate::contracts::channel::Answer;
+use crate::contracts::event::ApprovalBinding;
+use crate::contracts::ids::{MessageId, Sha256};
+use crate::contracts::limits;
+
+use super::frames::Click;
+use super::rejections::{Reason, Rejection};
+use super::request::{Action, Ended, GrantKey, Open, Request, Vote};
+use super::settings::is_user;
+use super::web_api::Posted;
+
+/// Who may approve, and where: what every click is held against.
+#[derive(Debug, Clone)]
+pub(super) struct Authority {
+    pub(super) team: String,
+    pub(super) own_user: String,
+    pub(super) app: String,
+    pub(super) approvers: BTreeSet<String>,
+    pub(super) required: usize,
+}
+
+/// A request that is over. Its message is kept until the journal has its end.
+struct Closed {
+    message_id: MessageId,
+    args_sha256: Sha256,
+    how: Reason,
+    posted: Option<Posted>,
+    body: Option<Value>,
+    /// How it ended, in words, if the journal had it before Slack had named the message.
+    word: Option<String>,
+}
+
+/// What is to be done about a click.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Effect {
+    Rejected(Rejection),
+    /// Show this modal.
+    Details {
+        trigger: String,
+        view: Value,
+    },
+    /// One of several approvals; the message is to say so.
+    Progress {
+        have: usize,
+        need: usize,
+        posted: Posted,
+        blocks: Value,
+    },
+    /// The request is decided.
+    Decided,
+    /// Wait for the message's name.
+    Parked,
+}
+
+/// An edit of a message that is over.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Edit {
+    pub(super) posted: Posted,
+    pub(super) body: Option<Value>,
+    pub(super) word: String,
+}
+
+#[derive(Default)]
+struct Table {
+    open: HashMap<String, Open>,
+    closed: HashMap<String, Closed>,
+    order: VecDeque<String>,
+    /// Approvals for the session, with who gave them.
+    grants: HashMap<GrantKey, Vec<Vote>>,
+    envelopes: BTreeSet<String>,
+    envelope_order: VecDeque<String>,
+    down: Option<String>,
+}
+
+impl Table {
+    fn close(&mut self, nonce: &str, how: Reason) -> Option<Open> {
+        let open = self.open.remove(nonce)?;
+        if self.order.len() >= limits::SLACK_REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.closed.remove(&oldest);
+        }
+        self.order.push_back(nonce.to_owned());
+        let closed = Closed {
+            message_id: open.request.message_id.clone(),
+            args_sha256: open.request.args_sha256,
+            how,
+            posted: open.posted.clone(),
+            body: Some(open.request.body.clone()),
+            word: None,
+        };
+        self.closed.insert(nonce.to_owned(), closed);
+        Some(open)
+    }
+
+    fn is_replay(&mut self, envelope: &str) -> bool {
+        if !self.envelopes.insert(envelope.to_owned()) {
+            return true;
+        }
+        self.envelope_order.push_back(envelope.to_owned());
+        if self.envelope_order.len() > limits::SLACK_REMEMBERED
+            && let Some(oldest) = self.envelope_order.pop_front()
+        {
+            self.envelopes.remove(&oldest);
+        }
+        false
+    }
+}
+
+/// Early clicks kept for one request: a person makes one or two.
+const EARLY: usize = 8;
+
+/// The open requests of a session.
+pub(super) struct Approvals {
+    authority: Authority,
+    table: Mutex<Table>,
+}
+
+impl Approvals {
+    pub(super) fn new(authority: Authority) -> Self {
+        Self {
+            authority,
+            table: Mutex::default(),
+        }
+    }
+
+    pub(super) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    fn table(&self) -> std::sync::MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes up a request, unless no answer could come.
+    pub(super) fn open(&self, request: Request) -> Result<Receiver<Ended>, String> {
+        let mut table = self.table();
+        if let Some(why) = &table.down {
+            return Err(why.clone());
+        }
+        // Its one sender sends once.
+        let (answer, ended) = sync_channel(1);
+        let nonce = request.nonce.clone();
+        let open = Open {
+            request,
+            posted: None,
+            votes: Vec::new(),
+            looked: BTreeSet::new(),
+            early: Vec::new(),
+            answer,
+        };
+        table.open.insert(nonce, open);
+        Ok(ended)
+    }
+
+    /// The answer that was given for the session, unless the session is over.
+    pub(super) fn granted(&self, key: &GrantKey) -> Option<Answer> {
+        let table = self.table();
+        let votes = table.grants.get(key).filter(|_| table.down.is_none())?;
+        let answer = Ended::Voted(votes.clone()).into_answer(&self.authority.team);
+        match answer {
+            Answer::Granted { by, .. } => Some(Answer::Granted {
+                by,
+                binding: ApprovalBinding::SlackSession,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Its message stands in Slack. Gives the clicks that came before this was known, or, where the
+    /// request is over by now, the edit that says so.
+    pub(super) fn posted(&self, nonce: &str, posted: Posted) -> Result<Vec<Click>, Option<Edit>> {
+        let mut table = self.table();
+        if let Some(open) = table.open.get_mut(nonce) {
+            open.posted = Some(posted);
+            return Ok(std::mem::take(&mut open.early));
+        }
+        let Some(closed) = table.closed.get_mut(nonce) else {
+            return Err(None);
+        };
+        closed.posted = Some(posted.clone());
+        Err(closed.word.take().map(|word| Edit {
+            posted,
+            body: closed.body.take(),
+            word,
+        }))
+    }
+
+    /// It could not be posted.
+    pub(super) fn failed(&self, nonce: &str, why: String) {
+        if let Some(open) = self.table().close(nonce, Reason::Expired) {
+            let _ = open.answer.try_send(Ended::Unreachable(why));
+        }
+    }
+
+    /// Whether it is still open.
+    pub(super) fn is_open(&self, nonce: &str) -> bool {
+        self.table().open.contains_key(nonce)
+    }
+
+    /// Whether a message still belongs to an open request.
+    pub(super) fn has_buttons(&self, posted: &Posted) -> bool {
+        let table = self.table();
+        table
+            .open
+            .values()
+            .any(|open| open.posted.as_ref() == Some(posted))
+    }
+
+    /// Its time is over: true unless it was decided a moment before.
+    pub(super) fn expire(&self, nonce: &str) -> bool {
+        self.table().close(nonce, Reason::Expired).is_some()
+    }
+
+    /// No answer can come any more, to any request.
+    pub(super) fn hang_up(&self, why: &str) {
+        let mut table = self.table();
+        table.down.get_or_insert_with(|| why.to_owned());
+        let all: Vec<String> = table.open.keys().cloned().collect();
+        for nonce in all {
+            if let Some(open) = table.close(&nonce, Reason::SessionOver) {
+                let _ = open.answer.try_send(Ended::Unreachable(why.to_owned()));
+            }
+        }
+    }
+
+    /// The journal has how a call's request ended: the edit that says it, once the message's name
+    /// is known.
+    pub(super) fn settled(&self, message_id: &str, word: &str) -> Option<Edit> {
+        let mut table = self.table();
+        let closed = table.closed.values_mut();
+        let closed = closed
+            .filter(|closed| closed.body.is_some())
+            .find(|closed| closed.message_id.as_str() == message_id)?;
+        let word = word.to_owned();
+        match &closed.posted {
+            None => {
+                closed.word = Some(word);
+                None
+            }
+            Some(posted) => Some(Edit {
+                posted: posted.clone(),
+                body: closed.body.take(),
+                word,
+            }),
+        }
+    }
+
+    /// Messages that still have buttons though nobody waits for them.
+    pub(super) fn left_over(&self) -> Vec<Edit> {
+        let mut table = self.table();
+        let closed = table.closed.values_mut();
+        let left = closed.filter_map(|closed| {
+            Some(Edit {
+                posted: closed.posted.clone()?,
+                body: Some(closed.body.take()?),
+                word: "Expired: the session is over.".into(),
+            })
+        });
+        left.collect()
+    }
+
+    /// Judges a click.
+    pub(super) fn click(&self, click: &Click) -> Effect {
+        let mut table = self.table();
+        let replay = table.is_replay(&click.envelope);
+        let judged = if replay {
+            Err(Reason::Replayed)
+        } else {
+            self.judge(&mut table, click)
+        };
+        judged.unwrap_or_else(|reason| Effect::Rejected(rejection(&table, click, reason)))
+    }
+
+    /// Judges a click that had to wait; its envelope is known.
+    pub(super) fn late(&self, click: &Click) -> Effect {
+        let mut table = self.table();
+        let judged = self.judge(&mut table, click);
+        judged.unwrap_or_else(|reason| Effect::Rejected(rejection(&table, click, reason)))
+    }
+
+    fn judge(&self, table: &mut Table, click: &Click) -> Result<Effect, Reason> {
+        self.may_decide(click)?;
+        let nonce = click.value.as_str();
+        let Some(open) = table.open.get_mut(nonce) else {
+            return Err(table
+                .closed
+                .get(nonce)
+                .map_or(Reason::UnknownNonce, |closed| closed.how));
+        };
+        let action = Action::ALL
+            .into_iter()
+            .find(|action| action.id() == click.action);
+        let action = action.ok_or(Reason::UnknownAction)?;
+        if open.posted.is_none() && open.early.len() < EARLY {
+            open.early.push(click.clone());
+            return Ok(Effect::Parked);
+        }
+        let Some(vote) = open.check(click, action)? else {
+            open.looked.insert(click.user.clone());
+            return Ok(Effect::Details {
+                trigger: click.trigger.clone(),
+                view: open.request.modal.clone(),
+            });
+        };
+        let denied = !vote.allows();
+        if denied {
+            // One refusal is enough, whoever approved before.
+            open.votes.clear();
+        }
+        open.votes.push(vote);
+        let (have, need) = (open.votes.len(), open.request.required);
+        if !denied && have < need {
+            let posted = open.posted.clone().ok_or(Reason::OtherMessage)?;
+            let blocks = open.request.blocks.clone();
+            return Ok(Effect::Progress {
+                have,
+                need,
+                posted,
+                blocks,
+            });
+        }
+        if let Some(open) = table.close(nonce, Reason::Decided) {
+            // All of those whom the rule asks for must have meant it so.
+            if let Some(key) = open.request.grant.clone()
+                && open.votes.iter().all(Vote::is_for_session)
+                && table.grants.len() < limits::SLACK_REMEMBERED
+            {
+                table.grants.insert(key, open.votes.clone());
+            }
+            let _ = open.answer.try_send(Ended::Voted(open.votes));
+        }
+        Ok(Effect::Decided)
+    }
+
+    /// What holds whatever the request is.
+    fn may_decide(&self, click: &Click) -> Result<(), Reason> {
+        let authority = &self.authority;
+        if click.app != authority.app {
+            return Err(Reason::OtherApp);
+        }
+        if click.team != authority.team {
+            return Err(Reason::OtherTeam);
+        }
+        if click.is_bot || click.user == authority.own_user || !is_user(&click.user) {
+            return Err(Reason::Bot);
+        }
+        if !authority.approvers.contains(&click.user) {
+            return Err(Reason::Stranger);
+        }
+        Ok(())
+    }
+}
+
+fn rejection(table: &Table, click: &Click, reason: Reason) -> Rejection {
+    let open = table.open.get(&click.value);
+    let about = open
+        .map(|open| (open.request.message_id.clone(), open.request.args_sha256))
+        .or_else(|| {
+            let closed = table.closed.get(&click.value)?;
+            Some((closed.message_id.clone(), closed.args_sha256))
+        });
+    let (message_id, args_sha256) = about.unzip();
+    let shown = |id: &str| {
+        let fits = id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
+        if fits {
+            id.to_owned()
+        } else {
+            "[malformed]".to_owned()
+        }
+    };
+    Rejection {
+        reason,
+        message_id,
+        args_sha256,
+        user: shown(&click.user),
+        team: shown(&click.team),
+        channel: shown(&click.channel),
+        message: shown(&click.message),
+    }
+}

@@ -1,0 +1,247 @@
+//! Messages as Slack's blocks. What agp computed stands in fields of its own; what the agent said
+//! stands behind bars in a code fence, under a heading that says whose words they are.
+
+use serde_json::{Map, Value, json};
+
+use crate::contracts::channel::ApprovalRequest;
+use crate::contracts::limits;
+
+use super::neutral::{fences, name, plain};
+use super::request::Action;
+
+/// Characters of a field.
+const FIELD_CHARS: usize = 1500;
+/// Arguments that a person decides by, shown first.
+const FIRST: &[&str] = &[
+    "command",
+    "file_path",
+    "notebook_path",
+    "path",
+    "url",
+    "old_string",
+    "new_string",
+    "content",
+    "pattern",
+];
+
+/// What every message of a session says about it.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// The session.
+    pub session: String,
+    /// What runs the calls, such as `host`.
+    pub sandbox: String,
+    /// What they may reach, such as `full`.
+    pub egress: String,
+}
+
+/// A request, drawn.
+pub(super) struct Card {
+    /// With buttons.
+    pub(super) blocks: Value,
+    /// Without.
+    pub(super) body: Value,
+    /// The whole call, as a modal.
+    pub(super) modal: Value,
+    /// Whether `blocks` shows a part of it only.
+    pub(super) partial: bool,
+    /// For the notification.
+    pub(super) text: String,
+}
+
+/// Draws a request; the reason when it cannot be shown whole. `args` are the call's, redacted.
+pub(super) fn card(
+    request: &ApprovalRequest<'_>,
+    args: &Map<String, Value>,
+    about: &About,
+    required: usize,
+    nonce: &str,
+    block: &str,
+) -> Result<Card, String> {
+    let said = said(args);
+    let all = fences(&said, limits::SLACK_FENCE_CHARS);
+    if all.len() > limits::SLACK_MODAL_FENCES {
+        return Err("the call is too long to be shown whole in Slack".into());
+    }
+    let few = fences(&said, limits::SLACK_CARD_CHARS);
+    let partial = few.len() > 1;
+    let rule = request.verdict.rule_id.as_deref().unwrap_or("none");
+    let mut fields = vec![
+        field("Rule", rule),
+        field("Reason", &request.verdict.reason),
+        field(
+            "Sandbox, egress",
+            &format!("{}, {}", about.sandbox, about.egress),
+        ),
+        field(
+            "Deadline",
+            &format!(
+                "{} s from the time of this message, then denied",
+                request.deadline.as_secs()
+            ),
+        ),
+        field(
+            "Session, call",
+            &format!("{}, {}", about.session, request.call.id),
+        ),
+        field("Arguments, sha256", &request.args_sha256.to_hex()),
+    ];
+    if required > 1 {
+        fields.push(field(
+            "Approvals needed",
+            &format!("{required}, of different people"),
+        ));
+    }
+    let mut body = vec![
+        json!({"type": "header", "text": plain_text(&plain(&format!("Approval needed: {}", request.call.tool), 140))}),
+        json!({"type": "section", "fields": fields}),
+        context("What the agent wants to run, in its own words:"),
+        fence(few.first().map_or("", String::as_str)),
+    ];
+    if partial {
+        body.push(context(
+            "This is a part only. *Details* shows all of it; *Allow* works for those who have opened it.",
+        ));
+    }
+    let mut blocks = body.clone();
+    let button = |action: Action, text: &str, style: Option<&str>| {
+        let mut button = json!({
+            "type": "button", "action_id": action.id(), "value": nonce, "text": plain_text(text),
+        });
+        if let (Some(style), Some(button)) = (style, button.as_object_mut()) {
+            button.insert("style".into(), json!(style));
+        }
+        button
+    };
+    let mut buttons = vec![
+        button(Action::Allow, "Allow", Some("primary")),
+        button(Action::Deny, "Deny", Some("danger")),
+        button(Action::Details, "Details", None),
+    ];
+    if request.terms.for_session {
+        // What it means is said where it is offered.
+        buttons.push(button(
+            Action::AllowForSession,
+            "Allow exactly this for the session",
+            None,
+        ));
+    }
+    blocks.push(json!({"type": "actions", "block_id": block, "elements": buttons}));
+    let mut modal = vec![context(
+        "All arguments of the call, in the agent's own words. What looks like a token is redacted.",
+    )];
+    modal.extend(all.iter().map(|text| fence(text)));
+    Ok(Card {
+        blocks: Value::Array(blocks),
+        body: Value::Array(body),
+        modal: json!({
+            "type": "modal", "title": plain_text("The whole call"), "close": plain_text("Close"),
+            "blocks": modal,
+        }),
+        partial,
+        text: format!("agp: {} needs an approval", name(&request.call.tool)),
+    })
+}
+
+/// A message that is over: without buttons, with how it ended. `word` is agp's own.
+pub(super) fn over(body: Option<Value>, word: &str) -> Value {
+    let mut blocks = match body {
+        Some(Value::Array(blocks)) => blocks,
+        _ => Vec::new(),
+    };
+    blocks.push(json!({"type": "section", "text": mrkdwn(word)}));
+    Value::Array(blocks)
+}
+
+/// The first message of a session: its thread.
+pub(super) fn opening(about: &About, payload: &Map<String, Value>, who: &str) -> Value {
+    let at = |pointer: &str| {
+        let found = Value::Object(payload.clone());
+        let found = found
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or("?");
+        found.to_owned()
+    };
+    json!([
+        {"type": "header", "text": plain_text("agp session")},
+        {"type": "section", "fields": [
+            field("Session", &about.session),
+            field("Started by", who),
+            field("Harness", &format!("{} {}", at("/harness/name"), at("/harness/version"))),
+            field("Repository", &at("/repository")),
+            field("Policy, sha256", &at("/policySha256")),
+            field("Sandbox, egress", &format!("{}, {}", about.sandbox, about.egress)),
+        ]},
+    ])
+}
+
+/// A line of agp's about something foreign: `what` is agp's own, the rest is shown as it is.
+pub(super) fn notice(what: &str, foreign: &[(&str, &str)]) -> Value {
+    let mut blocks = vec![json!({"type": "section", "text": plain_text(what)})];
+    let fields: Vec<Value> = foreign
+        .iter()
+        .map(|(name, value)| field(name, value))
+        .collect();
+    if !fields.is_empty() {
+        blocks.push(json!({"type": "section", "fields": fields}));
+    }
+    Value::Array(blocks)
+}
+
+/// The arguments as text: those that matter first, each behind its name.
+fn said(args: &Map<String, Value>) -> String {
+    let first = FIRST.iter().filter_map(|name| args.get_key_value(*name));
+    let rest = args
+        .iter()
+        .filter(|(name, _)| !FIRST.contains(&name.as_str()));
+    let mut text = String::new();
+    for (name, value) in first.chain(rest) {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        // A newline in a name would be a line of its own.
+        text.push_str(&name.replace('\n', "\u{240a}"));
+        match value {
+            Value::String(value) if value.contains('\n') => {
+                text.push_str(":\n");
+                // What belongs to a value is indented, so that no line of it passes for a name.
+                text.push_str("    ");
+                text.push_str(&value.replace('\n', "\n    "));
+            }
+            Value::String(value) => {
+                text.push_str(": ");
+                text.push_str(value);
+            }
+            other => {
+                text.push_str(": ");
+                text.push_str(&other.to_string());
+            }
+        }
+    }
+    if text.is_empty() {
+        "(no arguments)".to_owned()
+    } else {
+        text
+    }
+}
+
+fn plain_text(text: &str) -> Value {
+    json!({"type": "plain_text", "text": text, "emoji": false})
+}
+
+fn mrkdwn(text: &str) -> Value {
+    json!({"type": "mrkdwn", "text": text, "verbatim": true})
+}
+
+fn field(name: &str, value: &str) -> Value {
+    plain_text(&format!("{name}\n{}", plain(value, FIELD_CHARS)))
+}
+
+fn context(text: &str) -> Value {
+    json!({"type": "context", "elements": [mrkdwn(text)]})
+}
+
+fn fence(text: &str) -> Value {
+    json!({"type": "section", "text": mrkdwn(text)})
+}

@@ -1,0 +1,228 @@
+//! What Slack says on a Socket Mode connection, read strictly and without trust.
+
+use serde_json::Value;
+
+use crate::contracts::{limits, strict_json};
+
+/// One text frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Frame {
+    /// The connection may be used from here on.
+    Hello {
+        /// Whose it is.
+        app: String,
+        /// How many connections the app has, this one included.
+        connections: u64,
+    },
+    /// Slack is about to close the connection.
+    Disconnect(Leave),
+    /// Something to acknowledge.
+    Envelope {
+        /// Its name: the acknowledgement.
+        id: String,
+        /// A click, if it is one.
+        click: Option<Box<Click>>,
+    },
+    /// Of a type that agp does not know, and need not.
+    Unknown,
+}
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// Routine: another connection should take over.
+    Refresh,
+    /// Socket Mode was switched off.
+    LinkDisabled,
+    /// Other connections of the app must end first.
+    TooMany,
+}
+
+/// A click on a button, as Slack tells of it. A part that is missing is empty, and matches nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Click {
+    pub(super) envelope: String,
+    pub(super) app: String,
+    pub(super) user: String,
+    /// The clicker's team; in a shared channel it may be another one than the channel's.
+    pub(super) team: String,
+    pub(super) is_bot: bool,
+    pub(super) channel: String,
+    pub(super) message: String,
+    pub(super) block: String,
+    pub(super) action: String,
+    pub(super) value: String,
+    pub(super) trigger: String,
+}
+
+/// Reads a frame; `None` when it is none.
+pub(super) fn read(text: &str) -> Option<Frame> {
+    let frame = strict_json::from_slice(text.as_bytes()).ok()?;
+    if let Some(id) = frame.get("envelope_id") {
+        let id = id.as_str().filter(|id| is_short(id))?.to_owned();
+        let interactive = frame.get("type").and_then(Value::as_str) == Some("interactive");
+        let payload = frame.get("payload").filter(|_| interactive);
+        let click = payload
+            .and_then(|payload| click(&id, payload))
+            .map(Box::new);
+        return Some(Frame::Envelope { id, click });
+    }
+    match frame.get("type")?.as_str()? {
+        "hello" => Some(Frame::Hello {
+            app: part(&frame, "/connection_info/app_id"),
+            connections: frame
+                .get("num_connections")
+                .and_then(Value::as_u64)
+                .unwrap_or(1),
+        }),
+        "disconnect" => Some(Frame::Disconnect(
+            match frame.get("reason").and_then(Value::as_str) {
+                Some("link_disabled") => Leave::LinkDisabled,
+                Some("too_many_websockets") => Leave::TooMany,
+                // `warning`, `refresh_requested`, and whatever else: the connection will not last.
+                _ => Leave::Refresh,
+            },
+        )),
+        _ => Some(Frame::Unknown),
+    }
+}
+
+fn click(envelope: &str, payload: &Value) -> Option<Click> {
+    if payload.get("type").and_then(Value::as_str) != Some("block_actions") {
+        return None;
+    }
+    // One click is one action: with several it could be read in two ways.
+    let [action] = payload.get("actions")?.as_array()?.as_slice() else {
+        return None;
+    };
+    let team = match part(payload, "/user/team_id") {
+        team if team.is_empty() => part(payload, "/team/id"),
+        team => team,
+    };
+    // Both name the channel, and the message, where both are there: then they must agree.
+    let same = |one: &str, other: &str| {
+        let (one, other) = (part(payload, one), part(payload, other));
+        match (one.is_empty(), other.is_empty()) {
+            (_, true) => one,
+            (true, false) => other,
+            _ if one == other => one,
+            _ => String::new(),
+        }
+    };
+    Some(Click {
+        envelope: envelope.to_owned(),
+        app: part(payload, "/api_app_id"),
+        user: part(payload, "/user/id"),
+        team,
+        is_bot: payload.pointer("/user/is_bot") == Some(&Value::Bool(true)),
+        channel: same("/container/channel_id", "/channel/id"),
+        message: same("/container/message_ts", "/message/ts"),
+        block: part(action, "/block_id"),
+        action: part(action, "/action_id"),
+        value: part(action, "/value"),
+        trigger: part(payload, "/trigger_id"),
+    })
+}
+
+fn part(value: &Value, at: &str) -> String {
+    let found = value.pointer(at).and_then(Value::as_str);
+    found
+        .filter(|text| is_short(text))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn is_short(text: &str) -> bool {
+    (1..=limits::SLACK_ID_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn envelope(payload: &Value) -> String {
+        json!({"envelope_id": "e1", "type": "interactive", "payload": payload}).to_string()
+    }
+
+    fn a_click() -> Value {
+        json!({
+            "type": "block_actions", "api_app_id": "A1", "trigger_id": "t1",
+            "user": {"id": "U1", "team_id": "T1"}, "team": {"id": "T9"},
+            "container": {"channel_id": "C1", "message_ts": "1.2"}, "channel": {"id": "C1"},
+            "message": {"ts": "1.2"},
+            "actions": [{"action_id": "allow", "block_id": "b1", "value": "n1"}],
+        })
+    }
+
+    fn clicked(payload: &Value) -> Option<Click> {
+        match read(&envelope(payload)) {
+            Some(Frame::Envelope { id, click }) if id == "e1" => click.map(|click| *click),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_click_is_read_with_the_clickers_own_team() {
+        let click = clicked(&a_click()).unwrap();
+        assert_eq!((click.user.as_str(), click.team.as_str()), ("U1", "T1"));
+        assert_eq!(
+            (click.channel.as_str(), click.message.as_str()),
+            ("C1", "1.2")
+        );
+        assert_eq!(click.value, "n1");
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_no_click() {
+        let mut two = a_click();
+        two["actions"] = json!([two["actions"][0], two["actions"][0]]);
+        assert_eq!(clicked(&two), None);
+        let mut elsewhere = a_click();
+        elsewhere["channel"]["id"] = json!("C2");
+        elsewhere["message"]["ts"] = json!("9.9");
+        let click = clicked(&elsewhere).unwrap();
+        assert_eq!((click.channel.as_str(), click.message.as_str()), ("", ""));
+        let text = envelope(&a_click()).replacen(
+            "\"value\":\"n1\"",
+            "\"value\":\"n1\",\"value\":\"n2\"",
+            1,
+        );
+        assert_eq!(read(&text), None);
+    }
+
+    #[test]
+    fn other_frames_are_told_apart_and_none_is_trusted() {
+        let hello = r#"{"type":"hello","num_connections":2,"connection_info":{"app_id":"A1"}}"#;
+        let app = "A1".to_owned();
+        assert_eq!(
+            read(hello),
+            Some(Frame::Hello {
+                app,
+                connections: 2
+            })
+        );
+        for (reason, leave) in [
+            ("warning", Leave::Refresh),
+            ("refresh_requested", Leave::Refresh),
+            ("link_disabled", Leave::LinkDisabled),
+            ("too_many_websockets", Leave::TooMany),
+        ] {
+            let text = format!(r#"{{"type":"disconnect","reason":"{reason}"}}"#);
+            assert_eq!(read(&text), Some(Frame::Disconnect(leave)));
+        }
+        assert_eq!(read(r#"{"type":"new_thing"}"#), Some(Frame::Unknown));
+        for bad in [
+            "",
+            "{",
+            "[]",
+            "1",
+            r#"{"type":1}"#,
+            r#"{"envelope_id":5}"#,
+            r#"{"envelope_id":""}"#,
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What both of Slack's threads share: the way to say something, and what a click comes to.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::contracts::limits;
+
+use super::approvals::Effect;
+use super::blocks;
+use super::frames::Click;
+use super::link::Link;
+use super::queue::{Job, Post};
+use super::rejections::{Reason, Rejection};
+use super::settings;
+
+/// What both threads share.
+pub(super) struct Hub {
+    pub(super) post: Post,
+    pub(super) warn: Box<dyn Fn(&str) + Send + Sync>,
+    pub(super) rejected: Box<dyn Fn(&Rejection) + Send + Sync>,
+    pub(super) rejections: AtomicU32,
+    pub(super) malformed: AtomicU64,
+    pub(super) stopping: AtomicBool,
+}
+
+impl Hub {
+    pub(super) fn warn(&self, text: &str) {
+        (self.warn)(text);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    pub(super) fn malformed(&self) {
+        if self.malformed.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.warn("slack: a frame that cannot be read; further ones are only counted");
+        }
+    }
+
+    pub(super) fn lost(&self, why: &str) {
+        self.warn(&format!(
+            "slack: the connection is lost ({why}); opening another one"
+        ));
+    }
+
+    /// Another connection takes a share of the clicks, and nobody can say which.
+    pub(super) fn count_connections(&self, link: &Link, ours: usize) {
+        let others = link
+            .connections
+            .saturating_sub(u64::try_from(ours).unwrap_or(u64::MAX));
+        if others > 0 {
+            self.warn(&format!(
+                "slack: {others} other connection(s) use this app: THEY GET SOME OF THE CLICKS. End \
+                 the other process, or give each its own app; one that crashed is gone in minutes"
+            ));
+        }
+    }
+
+    /// Does what a click comes to.
+    pub(super) fn act(&self, click: &Click, effect: &Effect) {
+        match effect {
+            Effect::Decided | Effect::Parked => {}
+            Effect::Details { trigger, view } => {
+                let (trigger, view) = (trigger.clone(), view.clone());
+                self.post.send(Job::Modal {
+                    trigger,
+                    view,
+                    since: Instant::now(),
+                });
+            }
+            Effect::Progress {
+                have,
+                need,
+                posted,
+                blocks,
+            } => {
+                let word = format!("{have} of {need} approvals; the last by <@{}>", click.user);
+                let blocks = blocks::over(Some(blocks.clone()), &word);
+                self.post.send(Job::Update {
+                    posted: posted.clone(),
+                    blocks,
+                    last: false,
+                });
+            }
+            Effect::Rejected(rejection) => self.reject(rejection),
+        }
+    }
+
+    pub(super) fn reject(&self, rejection: &Rejection) {
+        match self.rejections.fetch_add(1, Ordering::Relaxed) {
+            0..limits::SLACK_REJECTIONS => (self.rejected)(rejection),
+            limits::SLACK_REJECTIONS => {
+                self.warn("slack: too many clicks are rejected; further ones are not recorded");
+                return;
+            }
+            _ => return,
+        }
+        // The same click once more is Slack's doing, not the person's.
+        if rejection.reason != Reason::Replayed && settings::is_user(&rejection.user) {
+            self.post.send(Job::Ephemeral {
+                user: rejection.user.clone(),
+                text: format!("agp: this click did nothing: {}.", rejection.reason.told()),
+            });
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! The Slack channel: a person with a phone decides, and only the right person, once, for exactly
+//! this call.
+//!
+//! [`Slack::start`] proves the tokens and opens the first connection before a session begins. From
+//! then on two threads own all that is Slack's: `slack-socket` hears clicks (`receiver`) and has them
+//! judged (`approvals`, `request`), `slack-post` says everything (`poster`, `queue`). A call worker waits on a channel of its own.
+
+mod approvals;
+mod blocks;
+pub mod check;
+mod frames;
+mod hub;
+mod link;
+mod neutral;
+mod outbox;
+mod poster;
+mod queue;
+mod receiver;
+mod rejections;
+mod request;
+mod settings;
+mod tls;
+mod web_api;
+
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Instant, SystemTime};
+
+use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::{Map, Value};
+
+use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
+use crate::contracts::event::{Draft, Kind};
+use crate::contracts::{limits, timestamp};
+
+use approvals::{Approvals, Authority};
+pub use blocks::About;
+use hub::Hub;
+use link::Link;
+pub use outbox::{Entry, Outbox};
+use poster::Poster;
+use queue::{Job, Post};
+use receiver::{Dial, DialError, Receiver};
+pub use rejections::{Reason, Rejection};
+use request::{GrantKey, Request};
+pub use settings::{Given, Settings, SetupError, Token};
+use tls::Tls;
+use web_api::WebApi;
+
+/// What the channel needs of the session around it.
+pub struct Around {
+    /// What messages say about the session.
+    pub about: About,
+    /// Who runs it.
+    pub who: String,
+    /// `outbox.json`.
+    pub outbox: PathBuf,
+    /// Root certificates instead of the bundled ones.
+    pub roots: Option<PathBuf>,
+    /// Whether a session of this name still runs.
+    pub is_live: Box<dyn Fn(&str) -> bool>,
+    /// Redacts token-shaped text in arguments.
+    pub redact: fn(&mut Map<String, Value>),
+    /// Records a rejected click.
+    pub rejected: Box<dyn Fn(&Rejection) + Send + Sync>,
+    /// Tells the operator what is not as it should be.
+    pub warn: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+/// Asks in Slack.
+pub struct Slack {
+    hub: Arc<Hub>,
+    approvals: Arc<Approvals>,
+    about: About,
+    who: String,
+    redact: fn(&mut Map<String, Value>),
+    waker: UnixStream,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Slack {
+    /// Proves tokens and connection, and starts the threads.
+    ///
+    /// # Errors
+    /// [`SetupError`] when a token is wrong, Slack cannot be reached, or no connection comes about.
+    pub fn start(settings: &Settings, around: Around) -> Result<Self, SetupError> {
+        let tls = Tls::new(around.roots.as_deref())?;
+        let api = WebApi::new(settings, &tls);
+        let failed = |error: &web_api::ApiError| SetupError::new(error.to_string(), error.mend());
+        let identity = api.auth_test().map_err(|error| failed(&error))?;
+        check::scopes(&identity)?;
+        check::people(&api, settings, &identity)?;
+        let dial = Dial {
+            api: api.clone(),
+            tls: tls.for_socket()?,
+        };
+        let first = open_first(&dial)?;
+        let outbox = Outbox::at(around.outbox);
+        let left_behind = outbox.left_behind(&*around.is_live).map_err(|error| {
+            SetupError::new(format!("outbox.json: {error}"), "move outbox.json aside")
+        })?;
+
+        let (jobs, inbox) = sync_channel(limits::SLACK_JOBS);
+        let hub = Arc::new(Hub {
+            post: Post::new(jobs),
+            warn: around.warn,
+            rejected: around.rejected,
+            rejections: AtomicU32::new(0),
+            malformed: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+        });
+        hub.count_connections(&first, 1);
+        let approvals = Arc::new(Approvals::new(Authority {
+            team: identity.team,
+            own_user: identity.user,
+            app: first.app.clone(),
+            approvers: settings.approvers.clone(),
+            required: settings.required,
+        }));
+        let poster = Poster {
+            api,
+            hub: Arc::clone(&hub),
+            approvals: Arc::clone(&approvals),
+            outbox,
+            channel: settings.channel.clone(),
+            session: around.about.session.clone(),
+            jobs: inbox,
+        };
+        let system = |error: std::io::Error| SetupError::new(error.to_string(), "try again");
+        let (wake, waker) = UnixStream::pair().map_err(system)?;
+        wake.set_nonblocking(true).map_err(system)?;
+        waker.set_nonblocking(true).map_err(system)?;
+        let receiver = Receiver {
+            dial,
+            hub: Arc::clone(&hub),
+            approvals: Arc::clone(&approvals),
+            wake,
+            waker: waker.try_clone().map_err(system)?,
+        };
+        for entry in left_behind {
+            hub.post.send(Job::LeftBehind(entry));
+        }
+        let slack = Self {
+            hub,
+            approvals,
+            about: around.about,
+            who: around.who,
+            redact: around.redact,
+            waker,
+            threads: Mutex::default(),
+        };
+        // Whatever fails from here on, dropping it ends what has begun.
+        slack.spawn("slack-post", move || poster.run())?;
+        slack.spawn("slack-socket", move || receiver.run(first))?;
+        Ok(slack)
+    }
+
+    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), SetupError> {
+        let thread = thread::Builder::new().name(name.into()).spawn(run);
+        let thread = thread.map_err(|error| SetupError::new(error.to_string(), "try again"))?;
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.push(thread);
+        Ok(())
+    }
+
+    /// How many people a request needs: what the rule says, or else the configuration.
+    fn required(&self, request: &ApprovalRequest<'_>) -> Result<usize, String> {
+        let authority = self.approvals.authority();
+        let of_rule = request
+            .terms
+            .required
+            .and_then(|people| usize::try_from(people).ok());
+        let required = of_rule.unwrap_or(authority.required);
+        let there = authority.approvers.len();
+        if required > there {
+            return Err(format!(
+                "the rule asks for {required} approvals, and slack.approvers are {there}"
+            ));
+        }
+        Ok(required)
+    }
+
+    fn grant(&self, request: &ApprovalRequest<'_>) -> Option<GrantKey> {
+        let rule = request.verdict.rule_id.clone();
+        let rule = rule.filter(|_| request.terms.for_session)?;
+        Some(GrantKey {
+            rule,
+            tool: request.call.tool.clone(),
+            args_sha256: request.args_sha256,
+        })
+    }
+
+    fn mirrored(&self, event: &Draft) {
+        let at = |name: &str| {
+            event
+                .payload
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or("none")
+        };
+        let now = timestamp::rfc3339(SystemTime::now());
+        let say = |what: &str, foreign: &[(&str, &str)]| {
+            let blocks = blocks::notice(what, foreign);
+            self.hub.post.send(Job::Say {
+                id: random_id(),
+                text: format!("agp: {what}"),
+                blocks,
+            });
+        };
+        match event.kind {
+            Kind::ApprovalGranted | Kind::ApprovalDenied | Kind::ApprovalTimeout => {
+                let word = match (event.kind, event.on_behalf_of.as_deref().map(mentions)) {
+                    (Kind::ApprovalGranted, Some(who)) => format!("*Approved* by {who} at {now}"),
+                    (Kind::ApprovalDenied, Some(who)) => format!("*Denied* by {who} at {now}"),
+                    (Kind::ApprovalTimeout, _) => {
+                        format!("*Expired*: nobody answered by {now}. Denied.")
+                    }
+                    _ => format!("*Expired* at {now}: no answer could come. Denied."),
+                };
+                if let Some(edit) = self.approvals.settled(at("messageId"), &word) {
+                    self.hub.post.send(Job::last(edit));
+                }
+            }
+            Kind::SessionStarted => {
+                let blocks = blocks::opening(&self.about, &event.payload, &self.who);
+                self.hub.post.send(Job::Opening {
+                    text: "agp: a session".into(),
+                    blocks,
+                });
+            }
+            Kind::SessionEnded => say("The session has ended.", &[("How", at("end"))]),
+            Kind::ToolCallDeny => say(
+                "A call was denied by policy.",
+                &[
+                    ("Tool", at("tool")),
+                    ("Rule", at("ruleId")),
+                    ("Reason", at("reason")),
+                ],
+            ),
+            Kind::GateBypassed => say(
+                "THE GATE WAS BYPASSED. The session is ended.",
+                &[("Tool", at("tool")), ("How", at("how"))],
+            ),
+            _ => {}
+        }
+    }
+}
+
+fn open_first(dial: &Dial) -> Result<Link, SetupError> {
+    let link = dial.open().map_err(|error| match error {
+        DialError::Final(error) => SetupError::new(error.to_string(), error.mend()),
+        DialError::Passing(why, _) => SetupError::new(
+            format!("no Socket Mode connection: {why}"),
+            "agp doctor --check slack",
+        ),
+    })?;
+    if link.app.is_empty() {
+        let problem = "Slack's hello does not say which app it is for";
+        return Err(SetupError::new(problem, "agp doctor --check slack"));
+    }
+    Ok(link)
+}
+
+impl Channel for Slack {
+    fn name(&self) -> &'static str {
+        "slack"
+    }
+
+    fn ask(&self, request: &ApprovalRequest<'_>) -> Answer {
+        let expires = Instant::now() + request.deadline;
+        let authority = self.approvals.authority();
+        let required = match self.required(request) {
+            Ok(required) => required,
+            Err(why) => return Answer::Unreachable(why),
+        };
+        let grant = self.grant(request);
+        if let Some(answer) = grant.as_ref().and_then(|key| self.approvals.granted(key)) {
+            return answer;
+        }
+        let mut args = request.call.args.clone();
+        (self.redact)(&mut args);
+        let (Some(nonce), Some(block)) = (nonce(), nonce()) else {
+            return Answer::Unreachable("the system gives no random numbers".into());
+        };
+        let card = match blocks::card(request, &args, &self.about, required, &nonce, &block) {
+            Ok(card) => card,
+            Err(why) => return Answer::Unreachable(why),
+        };
+        let opened = self.approvals.open(Request {
+            nonce: nonce.clone(),
+            block,
+            message_id: request.call.id.clone(),
+            args_sha256: request.args_sha256,
+            expires,
+            modal: card.modal,
+            blocks: card.blocks.clone(),
+            body: card.body,
+            partial: card.partial,
+            required,
+            grant,
+        });
+        let ended = match opened {
+            Ok(ended) => ended,
+            Err(why) => return Answer::Unreachable(why),
+        };
+        let job = Job::Card {
+            nonce: nonce.clone(),
+            text: card.text,
+            blocks: card.blocks,
+            until: expires,
+        };
+        if !self.hub.post.send(job) {
+            self.approvals
+                .failed(&nonce, "too much waits to be posted to Slack".into());
+        }
+        let left = expires.saturating_duration_since(Instant::now());
+        let ended = match ended.recv_timeout(left) {
+            Ok(ended) => Some(ended),
+            Err(RecvTimeoutError::Timeout) if self.approvals.expire(&nonce) => None,
+            // It was decided in this very moment: the answer is there.
+            Err(_) => ended.try_recv().ok(),
+        };
+        ended.map_or(Answer::TimedOut, |ended| ended.into_answer(&authority.team))
+    }
+
+    fn mirrors(&self, kind: Kind) -> bool {
+        matches!(
+            kind,
+            Kind::ApprovalGranted
+                | Kind::ApprovalDenied
+                | Kind::ApprovalTimeout
+                | Kind::SessionStarted
+                | Kind::SessionEnded
+                | Kind::ToolCallDeny
+                | Kind::GateBypassed
+        )
+    }
+
+    fn mirror(&self, events: Vec<Draft>) {
+        events.iter().for_each(|event| self.mirrored(event));
+    }
+
+    fn hang_up(&self) {
+        self.approvals.hang_up("the session ended first");
+    }
+}
+
+impl Drop for Slack {
+    fn drop(&mut self) {
+        self.hang_up();
+        // From here on a message that gets its name late is marked by the thread that posts.
+        self.hub.stopping.store(true, Ordering::Release);
+        for edit in self.approvals.left_over() {
+            self.hub.post.send(Job::last(edit));
+        }
+        // Where there is no room for it the thread is awake, and sees the flag.
+        self.hub
+            .post
+            .send(Job::Stop(Instant::now() + limits::SLACK_FAREWELL));
+        wake(&self.waker);
+        let threads = std::mem::take(
+            self.threads
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// People as Slack's markup names them, from `slack:TEAM/USER, …`.
+fn mentions(by: &str) -> String {
+    let users = by.split(", ").filter_map(|who| who.rsplit_once('/'));
+    let users = users
+        .map(|(_, user)| user)
+        .filter(|user| settings::is_user(user));
+    users
+        .map(|user| format!("<@{user}>"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// 128 bits of chance.
+fn nonce() -> Option<String> {
+    let mut bytes = [0_u8; 16];
+    SystemRandom::new().fill(&mut bytes).ok()?;
+    Some(data_encoding::HEXLOWER.encode(&bytes))
+}
+
+/// A name that nothing depends on but that it is another one each time.
+fn random_id() -> String {
+    nonce().unwrap_or_else(|| timestamp::rfc3339(SystemTime::now()))
+}
+
+/// Has the socket's thread look around.
+fn wake(mut waker: &UnixStream) {
+    // When it is full, the thread is awake already.
+    let _ = waker.write(&[1]);
+}

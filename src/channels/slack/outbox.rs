@@ -1,0 +1,157 @@
+//! `outbox.json`: what must still be said in Slack after a crash. Messages that have buttons, so
+//! that they can be marked as over, and messages on their way.
+//!
+//! One file for all sessions of a home, replaced whole under a lock beside it. Only the thread that
+//! posts touches it, so no decision waits for it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::contracts::{bounded_file, limits, strict_json};
+
+/// One thing to be said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Entry {
+    /// Its own, for good.
+    pub id: String,
+    /// Whose it is.
+    pub session: String,
+    /// Where.
+    pub channel: String,
+    /// The message that still has buttons; without it the text is a message to be posted.
+    pub ts: Option<String>,
+    /// The thread it belongs to.
+    pub thread: Option<String>,
+    /// What is to be posted; agp's own words, and foreign ones made harmless.
+    pub text: Option<String>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Contents {
+    entries: Vec<Entry>,
+}
+
+/// The file.
+pub struct Outbox {
+    path: PathBuf,
+}
+
+impl Outbox {
+    /// At this place; it need not be there yet.
+    #[must_use]
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Keeps an entry, durable when this returns.
+    ///
+    /// # Errors
+    /// When the file cannot be read or replaced, or is full.
+    pub fn put(&self, entry: Entry) -> io::Result<()> {
+        self.change(|entries| {
+            if entries.len() >= limits::OUTBOX_ENTRIES {
+                return Err(io::Error::other("the outbox is full"));
+            }
+            entries.push(entry);
+            Ok(())
+        })
+    }
+
+    /// Forgets an entry.
+    ///
+    /// # Errors
+    /// When the file cannot be read or replaced.
+    pub fn remove(&self, id: &str) -> io::Result<()> {
+        self.change(|entries| {
+            entries.retain(|entry| entry.id != id);
+            Ok(())
+        })
+    }
+
+    /// What sessions left behind that are not live any more. It stays there until it is removed.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn left_behind(&self, is_live: &dyn Fn(&str) -> bool) -> io::Result<Vec<Entry>> {
+        let _lock = self.lock()?;
+        let mut entries = self.read()?;
+        entries.retain(|entry| !is_live(&entry.session));
+        Ok(entries)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Entry>) -> io::Result<()>) -> io::Result<()> {
+        let _lock = self.lock()?;
+        let mut entries = self.read()?;
+        change(&mut entries)?;
+        let text = serde_json::to_vec(&Contents { entries })?;
+        let unnamed = self.path.with_extension("json.new");
+        let mut file = private().truncate(true).open(&unnamed)?;
+        file.write_all(&text)?;
+        file.sync_data()?;
+        std::fs::rename(&unnamed, &self.path)?;
+        self.path
+            .parent()
+            .map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+    }
+
+    fn read(&self) -> io::Result<Vec<Entry>> {
+        match bounded_file::read(&self.path, limits::OUTBOX_BYTES) {
+            Ok(text) => strict_json::parse::<Contents>(&text)
+                .map(|contents| contents.entries)
+                .map_err(io::Error::other),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn lock(&self) -> io::Result<File> {
+        let path = self.path.with_extension("json.lock");
+        let file = private().open(&path)?;
+        file.lock()?;
+        Ok(file)
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).mode(0o600);
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_stays_until_it_is_removed_and_live_sessions_keep_theirs() {
+        let directory = std::env::temp_dir().join(format!("agp-outbox-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let outbox = Outbox::at(directory.join("outbox.json"));
+        let entry = |id: &str, session: &str| Entry {
+            id: id.into(),
+            session: session.into(),
+            channel: "C1".into(),
+            ts: Some("1.2".into()),
+            thread: None,
+            text: None,
+        };
+        outbox.put(entry("a", "s-1")).unwrap();
+        outbox.put(entry("b", "s-2")).unwrap();
+        let again = Outbox::at(directory.join("outbox.json"));
+        assert_eq!(
+            again.left_behind(&|session| session == "s-2").unwrap(),
+            [entry("a", "s-1")]
+        );
+        again.remove("a").unwrap();
+        assert_eq!(again.left_behind(&|_| false).unwrap(), [entry("b", "s-2")]);
+        std::fs::write(directory.join("outbox.json"), "{").unwrap();
+        assert!(again.put(entry("c", "s")).is_err());
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+}

@@ -1,0 +1,192 @@
+//! What is to be said in Slack, in order of urgency, and not before its method may be called again.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::approvals::Edit;
+use super::blocks;
+use super::outbox::Entry;
+use super::web_api::Posted;
+
+pub(super) const POST: &str = "chat.postMessage";
+pub(super) const UPDATE: &str = "chat.update";
+pub(super) const EPHEMERAL: &str = "chat.postEphemeral";
+pub(super) const MODAL: &str = "views.open";
+
+/// Something to say.
+pub(super) enum Job {
+    /// A modal, in answer to a click.
+    Modal {
+        trigger: String,
+        view: Value,
+        since: Instant,
+    },
+    /// A word to one person.
+    Ephemeral { user: String, text: String },
+    /// A request.
+    Card {
+        nonce: String,
+        text: String,
+        blocks: Value,
+        until: Instant,
+    },
+    /// A message that has changed.
+    Update {
+        posted: Posted,
+        blocks: Value,
+        last: bool,
+    },
+    /// The first message of the session: the others go into its thread.
+    Opening { text: String, blocks: Value },
+    /// Any other message.
+    Say {
+        id: String,
+        text: String,
+        blocks: Value,
+    },
+    /// Something that another session left behind.
+    LeftBehind(Entry),
+    /// The session is over: what waits is said within this time, if it can be.
+    Stop(Instant),
+}
+
+impl Job {
+    /// The last edit of a message.
+    pub(super) fn last(edit: Edit) -> Self {
+        let blocks = blocks::over(edit.body, &edit.word);
+        Self::Update {
+            posted: edit.posted,
+            blocks,
+            last: true,
+        }
+    }
+
+    pub(super) fn method(&self) -> &'static str {
+        match self {
+            Self::Modal { .. } => MODAL,
+            Self::Ephemeral { .. } => EPHEMERAL,
+            Self::Update { .. } => UPDATE,
+            Self::LeftBehind(entry) if entry.ts.is_some() => UPDATE,
+            _ => POST,
+        }
+    }
+
+    /// What is done first among what may be done now.
+    pub(super) fn urgency(&self) -> usize {
+        match self {
+            Self::Modal { .. } | Self::Ephemeral { .. } | Self::Opening { .. } => 0,
+            Self::Card { .. } => 1,
+            Self::Update { .. } => 2,
+            _ => 3,
+        }
+    }
+}
+
+/// The way to the thread.
+#[derive(Clone)]
+pub(super) struct Post {
+    jobs: SyncSender<Job>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Post {
+    pub(super) fn new(jobs: SyncSender<Job>) -> Self {
+        Self {
+            jobs,
+            dropped: Arc::default(),
+        }
+    }
+
+    /// Never waits. False when there is no room, or no thread.
+    pub(super) fn send(&self, job: Job) -> bool {
+        match self.jobs.try_send(job) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+}
+
+/// A job, and how often it was tried.
+pub(super) struct Waiting {
+    pub(super) job: Job,
+    pub(super) tries: u32,
+}
+
+/// What waits, by urgency, and what is known of Slack.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) queues: [VecDeque<Waiting>; 4],
+    /// Before this a method is not called again.
+    pub(super) not_before: HashMap<&'static str, Instant>,
+    pub(super) thread: Option<String>,
+    /// Outbox entries of messages that have buttons.
+    pub(super) cards: HashMap<String, String>,
+    /// Until when there is time, once the session is over.
+    pub(super) stop: Option<Instant>,
+    /// Nothing more is to come.
+    pub(super) told_to_stop: bool,
+    pub(super) complained: bool,
+}
+
+impl State {
+    pub(super) fn add(&mut self, job: Job) {
+        if let Job::Stop(until) = job {
+            self.stop = Some(until);
+            self.told_to_stop = true;
+        } else if let Some(queue) = self.queues.get_mut(job.urgency()) {
+            queue.push_back(Waiting { job, tries: 0 });
+        }
+    }
+
+    pub(super) fn due(&self, method: &str) -> Option<Instant> {
+        self.not_before
+            .get(method)
+            .copied()
+            .filter(|due| *due > Instant::now())
+    }
+
+    /// The next job that may be done now.
+    pub(super) fn next(&mut self) -> Option<Waiting> {
+        for at in 0..self.queues.len() {
+            let method = self
+                .queues
+                .get(at)?
+                .front()
+                .map(|waiting| waiting.job.method());
+            if let Some(method) = method
+                && self.due(method).is_none()
+            {
+                return self.queues.get_mut(at)?.pop_front();
+            }
+        }
+        None
+    }
+
+    /// When that may change by itself.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        let fronts = self.queues.iter().filter_map(VecDeque::front);
+        fronts
+            .filter_map(|waiting| self.due(waiting.job.method()))
+            .chain(self.stop)
+            .min()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queues.iter().all(VecDeque::is_empty)
+    }
+
+    /// What waits, and can still be of use, goes first in its queue.
+    pub(super) fn again(&mut self, waiting: Waiting) {
+        if let Some(queue) = self.queues.get_mut(waiting.job.urgency()) {
+            queue.push_front(waiting);
+        }
+    }
+}

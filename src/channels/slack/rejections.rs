@@ -1,0 +1,78 @@
+//! Why a click is no answer: the codes of the journal, and what the clicker is told.
+
+use crate::contracts::ids::{MessageId, Sha256};
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $told:literal;)*) => {
+        /// Why a click is no answer.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// The code in the journal.
+            #[must_use]
+            pub fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// What the clicker is told.
+            #[must_use]
+            pub fn told(self) -> &'static str {
+                match self { $(Self::$name => $told,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Slack's click came from another app.
+    OtherApp = "other-app", "this button belongs to another app";
+    /// The clicker is of another team.
+    OtherTeam = "other-team", "only people of this workspace can decide";
+    /// Bots decide nothing.
+    Bot = "bot", "a bot cannot decide";
+    /// The clicker may not approve.
+    Stranger = "stranger", "you are not one of the approvers of this session";
+    /// No request has this nonce.
+    UnknownNonce = "unknown-nonce", "this request is not known (any more)";
+    /// The request was decided.
+    Decided = "already-decided", "this request was decided before";
+    /// The request's time is over.
+    Expired = "expired", "this request's time is over: the call was denied";
+    /// The session ended.
+    SessionOver = "session-over", "this session is over";
+    /// The nonce is of a request in another channel.
+    OtherChannel = "other-channel", "this button is not where its request was posted";
+    /// The nonce is of another message.
+    OtherMessage = "other-message", "this button does not belong to this message";
+    /// The nonce is of another block.
+    OtherBlock = "other-block", "this button does not belong to this message";
+    /// No such button.
+    UnknownAction = "unknown-action", "this button is not known";
+    /// The same person approved it before.
+    Voted = "already-voted", "you approved this before; somebody else must, too";
+    /// Slack delivered the same click again.
+    Replayed = "replayed-envelope", "this click was received before";
+    /// The card shows a part, and the clicker has not opened the rest.
+    NotSeen = "details-not-opened", "this message shows only a part of the call: open Details first";
+}
+
+/// A click that was rejected, for the journal. Nothing in it is of the agent's, and nothing of the
+/// clicker's but ids that have the shape of ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Why.
+    pub reason: Reason,
+    /// The call it was about, as far as that is known.
+    pub message_id: Option<MessageId>,
+    /// The digest of that call's arguments.
+    pub args_sha256: Option<Sha256>,
+    /// Who clicked.
+    pub user: String,
+    /// Of which team.
+    pub team: String,
+    /// In which channel.
+    pub channel: String,
+    /// On which message.
+    pub message: String,
+}

@@ -1,0 +1,173 @@
+//! One request: what a click on it is held against. A [`Vote`] is made by [`Open::check`] and nowhere
+//! else, and an answer is made of votes.
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::SyncSender;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::contracts::channel::Answer;
+use crate::contracts::event::ApprovalBinding;
+use crate::contracts::ids::{MessageId, Sha256};
+
+use super::frames::Click;
+use super::rejections::Reason;
+use super::web_api::Posted;
+
+/// What a button means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Allow,
+    AllowForSession,
+    Deny,
+    Details,
+}
+
+impl Action {
+    pub(super) const ALL: [Self; 4] = [
+        Self::Allow,
+        Self::AllowForSession,
+        Self::Deny,
+        Self::Details,
+    ];
+
+    /// Its id in a message.
+    pub(super) fn id(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::AllowForSession => "allow-session",
+            Self::Deny => "deny",
+            Self::Details => "details",
+        }
+    }
+}
+
+/// One approver's word on one request. Only a check makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Vote {
+    user: String,
+    allow: bool,
+    /// And so for the same call again.
+    for_session: bool,
+}
+
+impl Vote {
+    pub(super) fn allows(&self) -> bool {
+        self.allow
+    }
+
+    /// Whether it allows the same call again, too.
+    pub(super) fn is_for_session(&self) -> bool {
+        self.for_session
+    }
+}
+
+/// How a request came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// By these votes: as many as are required, or one that denies.
+    Voted(Vec<Vote>),
+    /// It was not posted, or no answer can come any more.
+    Unreachable(String),
+}
+
+impl Ended {
+    /// The answer, and who gave it.
+    pub(super) fn into_answer(self, team: &str) -> Answer {
+        let votes = match self {
+            Self::Unreachable(why) => return Answer::Unreachable(why),
+            Self::Voted(votes) => votes,
+        };
+        let binding = ApprovalBinding::SlackNonce;
+        let who = |vote: &Vote| format!("slack:{team}/{}", vote.user);
+        if let Some(denied) = votes.iter().find(|vote| !vote.allow) {
+            let by = who(denied);
+            return Answer::Denied { by, binding };
+        }
+        let by: Vec<String> = votes.iter().map(who).collect();
+        let by = by.join(", ");
+        Answer::Granted { by, binding }
+    }
+}
+
+/// What a request is to begin with.
+pub(super) struct Request {
+    /// Random, and in this request's message alone.
+    pub(super) nonce: String,
+    /// The block that has the buttons.
+    pub(super) block: String,
+    pub(super) message_id: MessageId,
+    pub(super) args_sha256: Sha256,
+    pub(super) expires: Instant,
+    /// The whole of the call.
+    pub(super) modal: Value,
+    /// The message with its buttons.
+    pub(super) blocks: Value,
+    /// The message without them.
+    pub(super) body: Value,
+    /// Whether the message shows a part only.
+    pub(super) partial: bool,
+    /// How many different people must approve.
+    pub(super) required: usize,
+    /// What an approval for the session holds for, where the rule has it.
+    pub(super) grant: Option<GrantKey>,
+}
+
+/// What an approval for the session holds for: this rule, this tool, these arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct GrantKey {
+    pub(super) rule: String,
+    pub(super) tool: String,
+    pub(super) args_sha256: Sha256,
+}
+
+/// A request that waits for its answer.
+pub(super) struct Open {
+    pub(super) request: Request,
+    pub(super) posted: Option<Posted>,
+    pub(super) votes: Vec<Vote>,
+    /// Who has opened the details.
+    pub(super) looked: BTreeSet<String>,
+    /// Clicks that came before Slack had said what the message is called.
+    pub(super) early: Vec<Click>,
+    pub(super) answer: SyncSender<Ended>,
+}
+
+impl Open {
+    /// The one place where a click becomes a vote.
+    pub(super) fn check(&self, click: &Click, action: Action) -> Result<Option<Vote>, Reason> {
+        let posted = self.posted.as_ref().ok_or(Reason::OtherMessage)?;
+        if click.channel != posted.channel {
+            return Err(Reason::OtherChannel);
+        }
+        if click.message != posted.ts {
+            return Err(Reason::OtherMessage);
+        }
+        if click.block != self.request.block {
+            return Err(Reason::OtherBlock);
+        }
+        if Instant::now() >= self.request.expires {
+            return Err(Reason::Expired);
+        }
+        let vote = |allow, for_session| {
+            let user = click.user.clone();
+            Ok(Some(Vote {
+                user,
+                allow,
+                for_session,
+            }))
+        };
+        let voted = self.votes.iter().any(|vote| vote.user == click.user);
+        let seen = !self.request.partial || self.looked.contains(&click.user);
+        match action {
+            Action::Details => Ok(None),
+            Action::Deny => vote(false, false),
+            Action::AllowForSession if self.request.grant.is_none() => Err(Reason::UnknownAction),
+            Action::Allow | Action::AllowForSession if voted => Err(Reason::Voted),
+            Action::Allow | Action::AllowForSession if !seen => Err(Reason::NotSeen),
+            Action::Allow => vote(true, false),
+            Action::AllowForSession => vote(true, true),
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Slack's Web API: one call at a time, bounded in time and size, `ok: false` an error by its code.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::Response;
+
+use crate::contracts::{limits, strict_json};
+
+use super::settings::{ApiBase, Settings, Token};
+use super::tls::Tls;
+
+/// Without a `Retry-After` that can be read.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// What Slack asks for is believed up to here.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
+
+/// Codes after which no other attempt can do better: token, app or team are not what they must be.
+const FINAL: &[&str] = &[
+    "not_authed",
+    "invalid_auth",
+    "account_inactive",
+    "user_removed_from_team",
+    "team_disabled",
+    "token_revoked",
+    "token_expired",
+    "not_allowed_token_type",
+    "missing_scope",
+    "no_permission",
+    "org_login_required",
+    "forbidden_team",
+    "team_access_not_granted",
+];
+
+/// Codes after which Slack itself is at fault; another attempt may do better.
+const PASSING: &[&str] = &[
+    "internal_error",
+    "fatal_error",
+    "service_unavailable",
+    "request_timeout",
+];
+
+/// Why a call did not do what it was for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ApiError {
+    /// Slack refused, with this code; for a missing scope with the one that it needs.
+    Refused(String, Option<String>),
+    /// Slack wants to be left alone for this long.
+    RateLimited(Duration),
+    /// Slack failed, or could not be reached.
+    Failed(String),
+    /// No reply in time: whether it was done is not known.
+    TimedOut,
+}
+
+impl ApiError {
+    /// Whether no other attempt, of any call, can do better.
+    #[must_use]
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::Refused(code, _) if FINAL.contains(&code.as_str()))
+    }
+
+    /// The step that mends it.
+    #[must_use]
+    pub(super) fn mend(&self) -> &'static str {
+        let Self::Refused(code, _) = self else {
+            return "look whether Slack can be reached from here";
+        };
+        match code.as_str() {
+            "missing_scope" => "agp slack manifest; add the scope and install the app again",
+            "not_in_channel" => "in the channel: /invite the app",
+            "channel_not_found" => "invite the app to the channel, and check AGP_SLACK_CHANNEL",
+            "not_allowed_token_type" => {
+                "xoxb- is AGP_SLACK_BOT_TOKEN, xapp- is AGP_SLACK_APP_TOKEN"
+            }
+            code if FINAL.contains(&code) => {
+                "install the app again, and set its tokens (docs/slack-setup.md)"
+            }
+            _ => "agp doctor --check slack",
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(code, None) => write!(f, "Slack answers {code}"),
+            Self::Refused(code, Some(needed)) => {
+                write!(f, "Slack answers {code}: {needed} is needed")
+            }
+            Self::RateLimited(pause) => {
+                write!(f, "Slack asks to wait {} s (rate limit)", pause.as_secs())
+            }
+            Self::Failed(why) => write!(f, "Slack cannot be reached: {why}"),
+            Self::TimedOut => write!(
+                f,
+                "Slack gives no answer within {} s",
+                limits::SLACK_PATIENCE.as_secs()
+            ),
+        }
+    }
+}
+
+/// Whose token a call is made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum As {
+    Bot,
+    App,
+}
+
+/// Who the bot token speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// The workspace.
+    pub(super) team: String,
+    /// agp's own user there.
+    pub(super) user: String,
+    /// What the token may do, where Slack says so.
+    pub(super) scopes: Option<Vec<String>>,
+}
+
+/// A message as Slack took it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Posted {
+    /// Where.
+    pub(super) channel: String,
+    /// Its name in that channel.
+    pub(super) ts: String,
+}
+
+/// A client. Each thread that calls has its own.
+#[derive(Clone)]
+pub(super) struct WebApi {
+    agent: Agent,
+    base: ApiBase,
+    bot: Token,
+    app: Token,
+}
+
+impl WebApi {
+    pub(super) fn new(settings: &Settings, tls: &Tls) -> Self {
+        let config = Agent::config_builder()
+            .tls_config(tls.for_http())
+            .https_only(!settings.api.plain)
+            // Tokens go where the operator said and nowhere else.
+            .proxy(None)
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .timeout_global(Some(limits::SLACK_PATIENCE))
+            .max_response_header_size(64 << 10)
+            .user_agent(concat!("agp/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self {
+            agent: config.new_agent(),
+            base: settings.api.clone(),
+            bot: settings.bot_token.clone(),
+            app: settings.app_token.clone(),
+        }
+    }
+
+    /// Whom the bot token speaks for.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(super) fn auth_test(&self) -> Result<Identity, ApiError> {
+        let sent = self.request(As::Bot, "auth.test").send_form([("", ""); 0]);
+        let (reply, scopes) = read_with_scopes(sent)?;
+        let scopes = scopes.map(|all| {
+            all.split(',')
+                .map(|scope| scope.trim().to_owned())
+                .collect()
+        });
+        Ok(Identity {
+            team: text(&reply, "/team_id")?,
+            user: text(&reply, "/user_id")?,
+            scopes,
+        })
+    }
+
+    /// An address for one Socket Mode connection.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(super) fn open_connection(&self) -> Result<String, ApiError> {
+        let reply = self.form(As::App, "apps.connections.open", &[])?;
+        let url = reply.get("url").and_then(Value::as_str);
+        url.map(str::to_owned)
+            .ok_or_else(|| ApiError::Failed("its reply has no url".into()))
+    }
+
+    /// `chat.postMessage`.
+    ///
+    /// # Errors
+    /// [`ApiError`]; after [`ApiError::TimedOut`] the message may stand there all the same.
+    pub(super) fn post(&self, message: &Value) -> Result<Posted, ApiError> {
+        let reply = self.json(As::Bot, "chat.postMessage", message)?;
+        Ok(Posted {
+            channel: text(&reply, "/channel")?,
+            ts: text(&reply, "/ts")?,
+        })
+    }
+
+    /// Any other method of the bot's that takes JSON.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(super) fn call(&self, method: &str, body: &Value) -> Result<Value, ApiError> {
+        self.json(As::Bot, method, body)
+    }
+
+    /// A method of the bot's that takes a form only: those that read.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub(super) fn read(&self, method: &str, fields: &[(&str, &str)]) -> Result<Value, ApiError> {
+        self.form(As::Bot, method, fields)
+    }
+
+    /// Whether a socket without TLS may be opened: only where the Web API is on this machine.
+    pub(super) fn is_plain(&self) -> bool {
+        self.base.plain
+    }
+
+    fn json(&self, who: As, method: &str, body: &Value) -> Result<Value, ApiError> {
+        let request = self.request(who, method);
+        let sent = request
+            .header("Content-Type", "application/json; charset=utf-8")
+            .send(body.to_string());
+        read(sent)
+    }
+
+    fn form(&self, who: As, method: &str, fields: &[(&str, &str)]) -> Result<Value, ApiError> {
+        read(self.request(who, method).send_form(fields.iter().copied()))
+    }
+
+    fn request(&self, who: As, method: &str) -> ureq::RequestBuilder<ureq::typestate::WithBody> {
+        let token = match who {
+            As::Bot => &self.bot,
+            As::App => &self.app,
+        };
+        self.agent
+            .post(format!("{}/{method}", self.base.url))
+            .header("Authorization", format!("Bearer {}", token.reveal()))
+    }
+}
+
+fn read(sent: Result<Response<ureq::Body>, ureq::Error>) -> Result<Value, ApiError> {
+    read_with_scopes(sent).map(|(reply, _)| reply)
+}
+
+/// The reply, and the scopes that Slack says the token has.
+fn read_with_scopes(
+    sent: Result<Response<ureq::Body>, ureq::Error>,
+) -> Result<(Value, Option<String>), ApiError> {
+    let mut response = sent.map_err(failed)?;
+    let scopes = response.headers().get("x-oauth-scopes");
+    let scopes = scopes
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let status = response.status().as_u16();
+    if status == 429 {
+        let asked = response.headers().get("retry-after");
+        let asked = asked
+            .and_then(|value| value.to_str().ok()?.parse().ok())
+            .map_or(RETRY_AFTER, Duration::from_secs);
+        return Err(ApiError::RateLimited(
+            asked.clamp(limits::SLACK_PACE, RETRY_AFTER_MAX),
+        ));
+    }
+    if status != 200 {
+        return Err(ApiError::Failed(format!("HTTP status {status}")));
+    }
+    let limit = u64::try_from(limits::SLACK_REPLY_BYTES).unwrap_or(u64::MAX);
+    let body = response
+        .body_mut()
+        .with_config()
+        .limit(limit)
+        .read_to_vec()
+        .map_err(failed)?;
+    let reply = strict_json::from_slice(&body)
+        .map_err(|error| ApiError::Failed(format!("its reply is not JSON: {error}")))?;
+    if reply.get("ok") == Some(&Value::Bool(true)) {
+        return Ok((reply, scopes));
+    }
+    let code = reply.get("error").and_then(Value::as_str);
+    let code = code
+        .filter(|code| is_code(code))
+        .unwrap_or("an unreadable error");
+    Err(match code {
+        "ratelimited" | "rate_limited" => ApiError::RateLimited(RETRY_AFTER),
+        code if PASSING.contains(&code) => ApiError::Failed(code.to_owned()),
+        code => {
+            let needed = reply.get("needed").and_then(Value::as_str);
+            let needed = needed.filter(|scope| is_code(scope)).map(str::to_owned);
+            ApiError::Refused(code.to_owned(), needed)
+        }
+    })
+}
+
+/// A code is shown to people; anything else that a reply holds is not.
+fn is_code(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':' | b'.' | b','))
+}
+
+fn failed(error: ureq::Error) -> ApiError {
+    match error {
+        ureq::Error::Timeout(_) => ApiError::TimedOut,
+        error => ApiError::Failed(error.to_string()),
+    }
+}
+
+fn text(reply: &Value, at: &str) -> Result<String, ApiError> {
+    let found = reply.pointer(at).and_then(Value::as_str);
+    found
+        .filter(|text| (1..=limits::SLACK_ID_BYTES).contains(&text.len()))
+        .map(str::to_owned)
+        .ok_or_else(|| ApiError::Failed(format!("its reply has no {at}")))
+}

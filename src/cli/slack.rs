@@ -1,0 +1,203 @@
+//! Slack on the command line: its settings, the channel of a session, the manifest, the check.
+
+use std::env;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use argh::FromArgs;
+use serde_json::{Map, Value, json};
+
+use crate::channels::escape;
+use crate::channels::slack::{self, About, Around, Given, Rejection, Settings, SetupError, check};
+use crate::channels::terminal::Terminal;
+use crate::contracts::channel::Channel;
+use crate::contracts::event::{ApprovalBinding, Draft, Kind};
+use crate::contracts::ids::SessionId;
+use crate::governor::Broken;
+use crate::journal::Handle;
+use crate::journal::redact;
+
+use super::asked::{Asked, Harness};
+use super::config::{Config, first};
+use super::home::Home;
+use super::lease;
+use super::report::{Failure, Outcome, say};
+
+/// Characters of a warning.
+const WARNING_CHARS: usize = 400;
+
+/// What Slack's page "Create an app from a manifest" takes.
+const MANIFEST: &str = include_str!("slack_manifest.json");
+
+/// Set up approvals in Slack.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "slack")]
+pub(super) struct Slack {
+    #[argh(subcommand)]
+    what: What,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum What {
+    Manifest(Manifest),
+}
+
+/// Print the manifest from which Slack creates the app.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "manifest")]
+struct Manifest {}
+
+pub(super) fn slack(command: &Slack) -> Outcome {
+    match command.what {
+        What::Manifest(_) => say(MANIFEST.trim_end()),
+    }
+    Ok(0)
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        Self::refused(format!("slack: {}", error.problem), error.mend)
+    }
+}
+
+/// Environment beats `config.json`. Approvers are named in the file alone: who may approve is not
+/// for a shell's history to say.
+pub(super) fn settings(config: &Config) -> Result<Settings, Failure> {
+    if env::var_os("AGP_AUTO_APPROVE").is_some_and(|value| value == "1") {
+        let problem = "AGP_AUTO_APPROVE is for the console: in Slack people approve";
+        return Err(Failure::usage(problem, "unset AGP_AUTO_APPROVE"));
+    }
+    let file = config.slack.clone().unwrap_or_default();
+    let given = Given {
+        bot_token: first(None, "AGP_SLACK_BOT_TOKEN", file.bot_token),
+        app_token: first(None, "AGP_SLACK_APP_TOKEN", file.app_token),
+        channel: first(None, "AGP_SLACK_CHANNEL", file.channel),
+        approvers: file.approvers,
+        required: file.approvals_required,
+        api: first(None, "AGP_SLACK_API_URL", None),
+    };
+    Ok(Settings::checked(given)?)
+}
+
+/// Whether anything of Slack's is set.
+pub(super) fn is_set_up(config: &Config) -> bool {
+    config.slack.is_some() || env::var_os("AGP_SLACK_BOT_TOKEN").is_some()
+}
+
+/// Tries it all, for `agp doctor`.
+pub(super) fn examine(config: &Config) -> Result<String, Failure> {
+    Ok(check::examine(&settings(config)?, roots().as_deref())?)
+}
+
+fn roots() -> Option<PathBuf> {
+    env::var_os("SSL_CERT_FILE")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+}
+
+/// The session that a channel is for.
+pub(super) struct Within<'a> {
+    pub(super) home: &'a Home,
+    pub(super) asked: &'a Asked,
+    pub(super) session: &'a SessionId,
+    pub(super) journal: &'a Handle,
+    pub(super) terminal: &'a Arc<Terminal>,
+    pub(super) broken: Box<dyn Fn(Broken) + Send + Sync>,
+}
+
+/// Connects to Slack for a session.
+pub(super) fn channel(
+    settings: &Settings,
+    within: Within<'_>,
+) -> Result<Box<dyn Channel>, Failure> {
+    let scripted = within.asked.harness == Harness::Scripted;
+    let home = within.home.clone();
+    let terminal = Arc::clone(within.terminal);
+    let around = Around {
+        about: About {
+            session: within.session.to_string(),
+            sandbox: if scripted { "recording" } else { "host" }.into(),
+            egress: if scripted { "none" } else { "full" }.into(),
+        },
+        who: operator(),
+        outbox: home.root().join("outbox.json"),
+        roots: roots(),
+        is_live: Box::new(move |session| {
+            SessionId::new(session).is_ok_and(|session| lease::is_live(&home, &session))
+        }),
+        redact: redact::redact_tokens,
+        rejected: recorder(
+            within.session.clone(),
+            within.journal.clone(),
+            within.broken,
+        ),
+        warn: Box::new(move |text| {
+            terminal.tell(&format!(
+                "agp: warning: {}",
+                escape::line_max(text, WARNING_CHARS)
+            ));
+        }),
+    };
+    Ok(Box::new(slack::Slack::start(settings, around)?))
+}
+
+fn operator() -> String {
+    let name = env::var("USER").unwrap_or_default();
+    format!("{name} (uid {})", rustix::process::getuid().as_raw())
+}
+
+/// Journals rejected clicks. What cannot be recorded ends the session, as with any event.
+fn recorder(
+    session: SessionId,
+    journal: Handle,
+    broken: Box<dyn Fn(Broken) + Send + Sync>,
+) -> Box<dyn Fn(&Rejection) + Send + Sync> {
+    Box::new(move |rejection| {
+        let draft = Draft {
+            binding: Some(ApprovalBinding::SlackNonce),
+            ..Draft::new(Kind::ApprovalRejected, rejected(&session, rejection))
+        };
+        if let Err(error) = journal.append_one(draft) {
+            broken(Broken(error.to_string()));
+        }
+    })
+}
+
+fn rejected(session: &SessionId, rejection: &Rejection) -> Map<String, Value> {
+    let mut payload = Map::new();
+    let mut put = |name: &str, value: Value| drop(payload.insert(name.to_owned(), value));
+    put("sessionId", json!(session.as_str()));
+    put("channel", json!("slack"));
+    put("reason", json!(rejection.reason.code()));
+    put("user", json!(rejection.user));
+    put("team", json!(rejection.team));
+    put("slackChannel", json!(rejection.channel));
+    put("slackMessage", json!(rejection.message));
+    if let Some(id) = &rejection.message_id {
+        put("messageId", json!(id.as_str()));
+    }
+    if let Some(digest) = rejection.args_sha256 {
+        put("argsSha256", json!(digest.to_hex()));
+    }
+    payload
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_asks_for_what_the_check_looks_for() {
+        let manifest: Value = serde_json::from_str(MANIFEST).unwrap();
+        let scopes = &manifest["oauth_config"]["scopes"]["bot"];
+        for scope in ["chat:write", "channels:read", "groups:read", "users:read"] {
+            assert!(
+                scopes.as_array().unwrap().contains(&json!(scope)),
+                "{scope}"
+            );
+        }
+        assert_eq!(manifest["settings"]["socket_mode_enabled"], true);
+        assert_eq!(manifest["settings"]["interactivity"]["is_enabled"], true);
+    }
+}
