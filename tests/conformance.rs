@@ -1,18 +1,23 @@
 //! One contract, whichever harness is behind it: the same script of calls through the real Claude
-//! Code, the real Codex and the scripted intendant gives the same verdicts, the same kinds of
-//! events and the same payload keys.
+//! Code, in both modes, the real Codex and the scripted intendant gives the same verdicts, the same
+//! kinds of events and the same payload keys.
 //!
 //! Where the harnesses differ, this is the canonical form:
 //!
-//! | here | Claude Code | Codex | scripted |
-//! | --- | --- | --- | --- |
-//! | shell | `Bash` | `Bash` | `Bash` |
-//! | edit | `Write` | `apply_patch` | `Write` |
-//! | look | `Read` | `view_image` | `Read` |
+//! | here | Claude Code | Claude Code, mediated | Codex | scripted |
+//! | --- | --- | --- | --- | --- |
+//! | shell | `Bash` | `mcp__agp__Bash`, journaled `Bash` | `Bash` | `Bash` |
+//! | edit | `Write` | `mcp__agp__Write`, journaled `Write` | `apply_patch` | `Write` |
+//! | look | `Read` | `mcp__agp__Read`, journaled `Read` | `view_image` | `Read` |
+//! | let through | `gate.allow` | | `gate.allow` | |
+//! | refused | `gate.deny` | | `gate.deny` | |
+//! | came to | `tool_call.result` | `tool_call.executed` | `tool_call.result` | `tool_call.executed` |
 //!
 //! A harness runs its own tools: `gate.allow` or `gate.deny` is what it is told, and
-//! `tool_call.result` what it reports. A script has no harness to tell: agp runs its calls, and
-//! `tool_call.executed` stands for both. Arguments are the harness's own.
+//! `tool_call.result` what it reports. In mediated mode, as with a script, agp runs the calls:
+//! nobody is told that he may, and `tool_call.executed`, with an exit code in the place of `ok`,
+//! stands for both. Arguments are the harness's own. `session.ended` of mediated mode has one more
+//! key: `offered`, the tools that the harness was seen to have, which must be agp's alone.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -133,14 +138,20 @@ fn play(world: &World, start: Start, ids: &[(&str, &str)]) -> Option<Played> {
     })
 }
 
-fn on_claude() -> Option<Played> {
+fn on_claude(mode: &str) -> Option<Played> {
     let claude = claude()?;
     let world = World::new();
     world.policy(&[("allow", "Bash"), ("require", "Write")]);
     world.put("picture.png", "x");
     let call = |id: &str, name: &str, input: Value| model::Call {
         id: Some(id.to_owned()),
-        ..model::Call::new(name, input)
+        ..model::Call::new(
+            &match mode {
+                "mediated" => format!("mcp__agp__{name}"),
+                _ => name.to_owned(),
+            },
+            input,
+        )
     };
     let write = |id, name| {
         let input = json!({"file_path": world.path(name), "content": "x\n"});
@@ -160,6 +171,7 @@ fn on_claude() -> Option<Played> {
     let model = ModelDouble::start(turns.map(|call| Turn::Calls(vec![call])).into());
     let start = world
         .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+        .arguments(&["--mode", mode])
         .arguments(&["--repo", world.repo().to_str().unwrap()])
         .env("ANTHROPIC_BASE_URL", &model.base_url())
         .env("ANTHROPIC_API_KEY", "x")
@@ -223,7 +235,7 @@ fn effects(world: &World) {
 
 #[test]
 fn both_harnesses_leave_the_same_record() {
-    let (Some(claude), Some(codex)) = (on_claude(), on_codex()) else {
+    let (Some(claude), Some(codex)) = (on_claude("hook"), on_codex()) else {
         return;
     };
     for (id, kinds) in EXPECTED {
@@ -241,14 +253,11 @@ fn both_harnesses_leave_the_same_record() {
     assert_eq!(codex.calls["fails"][2].ok, Some(false));
 }
 
-#[test]
-fn a_script_is_decided_like_a_harness() {
-    let (Some(codex), Some(script)) = (on_codex(), on_a_script()) else {
-        return;
-    };
-    assert_eq!(script.census, codex.census);
-    // A script's session has all that a harness's has.
-    assert_eq!(script.session, codex.session);
+/// Asserts that calls which agp ran are recorded like those of a harness that ran its own.
+fn recorded_alike(by_agp: &Played, by_harness: &Played) {
+    assert_eq!(by_agp.census, by_harness.census);
+    // The sessions have all that the other's has.
+    assert_eq!(by_agp.session, by_harness.session);
     for id in CALLS {
         let decided = |played: &Played| -> Vec<Seen> {
             let seen = played.calls[id].iter().cloned();
@@ -256,13 +265,35 @@ fn a_script_is_decided_like_a_harness() {
                 .filter(|seen| seen.kind != "tool_call.executed")
                 .collect()
         };
-        assert_eq!(decided(&script), decided(&codex), "{id}");
+        assert_eq!(decided(by_agp), decided(by_harness), "{id}");
         let happened = |played: &Played, kind: &str| {
             let mut seen = played.calls[id].iter();
             seen.any(|seen| seen.kind == kind)
         };
-        let ran = happened(&codex, "tool_call.result");
-        assert_eq!(happened(&codex, "gate.allow"), ran, "{id}");
-        assert_eq!(happened(&script, "tool_call.executed"), ran, "{id}");
+        let ran = happened(by_harness, "tool_call.result");
+        assert_eq!(happened(by_harness, "gate.allow"), ran, "{id}");
+        assert_eq!(happened(by_agp, "tool_call.executed"), ran, "{id}");
     }
+}
+
+#[test]
+fn a_script_is_decided_like_a_harness() {
+    let (Some(codex), Some(script)) = (on_codex(), on_a_script()) else {
+        return;
+    };
+    recorded_alike(&script, &codex);
+}
+
+#[test]
+fn mediated_mode_is_recorded_like_hook_mode_and_like_a_script() {
+    let (Some(mut mediated), Some(hook)) = (on_claude("mediated"), on_claude("hook")) else {
+        return;
+    };
+    let ended = mediated.session.get_mut("session.ended").unwrap();
+    assert!(ended.remove("offered"));
+    recorded_alike(&mediated, &hook);
+    let Some(script) = on_a_script() else { return };
+    // Event by event, key by key: both are run by agp.
+    assert_eq!(mediated.calls, script.calls);
+    assert_eq!(mediated.census, script.census);
 }

@@ -754,11 +754,15 @@ fn the_proof_names_tests_that_exist_and_all_of_these() {
             named.insert(name.to_owned());
         }
     }
-    let both = [
+    let matrices = [
         ("gate_matrix", include_str!("gate_matrix.rs")),
         ("gate_matrix_codex", include_str!("gate_matrix_codex.rs")),
+        (
+            "gate_matrix_mediated",
+            include_str!("gate_matrix_mediated.rs"),
+        ),
     ];
-    for (file, source) in both {
+    for (file, source) in matrices {
         let own = source.split("#[test]\nfn ").skip(1);
         let own = own.map(|after| after.split('(').next().unwrap());
         for function in own.filter(|name| name.starts_with(char::is_alphabetic)) {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::contracts::call::Actor;
@@ -18,7 +19,7 @@ use crate::contracts::message::Message;
 use crate::contracts::strict_json;
 use crate::gateway::client::{self, Reply};
 
-use super::offered;
+use super::{offered, surrogates};
 
 /// Protocol version answered to a client that names none.
 const PROTOCOL: &str = "2025-06-18";
@@ -54,27 +55,23 @@ pub fn serve(link: &Link, input: impl Read, output: impl Write + Send + 'static)
     let mut count = 0_u64;
     loop {
         let mut line = Vec::new();
-        let bound = limits::FRAME_BYTES as u64 + 1;
+        let bound = limits::HOOK_INPUT_BYTES as u64 + 1;
         let got = (&mut input).take(bound).read_until(b'\n', &mut line)?;
         if got == 0 {
             return Ok(());
         }
-        if line.len() > limits::FRAME_BYTES {
+        if line.len() > limits::HOOK_INPUT_BYTES {
             // Where the line ends is not known any more.
-            say(
-                &output,
-                &error(&Value::Null, PARSE_ERROR, "a message is longer than 1 MiB"),
-            );
+            let problem = "a message is longer than 64 MiB";
+            say(&output, &error(&Value::Null, PARSE_ERROR, problem));
             return Ok(());
         }
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let Ok(Value::Object(request)) = strict_json::from_slice(&line) else {
-            say(
-                &output,
-                &error(&Value::Null, PARSE_ERROR, "not a strict JSON object"),
-            );
+        let Some(request) = read(&line) else {
+            let problem = "not a strict JSON object";
+            say(&output, &error(&id_in(&line), PARSE_ERROR, problem));
             continue;
         };
         count += 1;
@@ -99,6 +96,31 @@ pub fn serve(link: &Link, input: impl Read, output: impl Write + Send + 'static)
             }
         }
     }
+}
+
+/// Reads a request. Half a surrogate pair, which no strict reader takes, is read as U+FFFD: as
+/// that a harness's own tools would write it, and what is decided is what agp then runs.
+fn read(line: &[u8]) -> Option<Map<String, Value>> {
+    let value = strict_json::from_slice(line)
+        .or_else(|_| strict_json::from_slice(&surrogates::mended(line)));
+    match value {
+        Ok(Value::Object(request)) => Some(request),
+        _ => None,
+    }
+}
+
+/// The id of a request that cannot be taken, if it can be found: a harness waits for an answer
+/// that it cannot place until its patience ends.
+fn id_in(line: &[u8]) -> Value {
+    #[derive(Deserialize)]
+    struct OnlyId {
+        id: Value,
+    }
+    // A list would be read as the struct's fields.
+    if line.trim_ascii_start().first() != Some(&b'{') {
+        return Value::Null;
+    }
+    serde_json::from_slice(line).map_or(Value::Null, |OnlyId { id }| id)
 }
 
 type Output = Arc<Mutex<Box<dyn Write + Send>>>;

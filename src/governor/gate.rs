@@ -34,7 +34,7 @@ impl Governor {
             }
             (Some(why), Ok(_)) => {
                 // Recorded and refused; to the asking side it is an error, as any replay is.
-                if self.ledger.refuse_replay() > limits::REPLAYS {
+                if self.ledger.refuse_replay(&call.id) > limits::REPLAYS {
                     self.break_off("too many calls came under ids that were used before".into());
                 }
                 Err(why)

@@ -51,6 +51,8 @@ struct Calls {
     returned: HashSet<MessageId>,
     /// Calls under an id that was used before.
     replays: u64,
+    /// How many of those, by id, agp has refused itself and the witness has not seen come back.
+    refused: HashMap<MessageId, u64>,
     census: Census,
 }
 
@@ -104,11 +106,12 @@ impl Ledger {
 
     /// Counts a replay, and says how many there were; what became of the first call under its id
     /// stays as it is.
-    pub(super) fn refuse_replay(&self) -> u64 {
+    pub(super) fn refuse_replay(&self, id: &MessageId) -> u64 {
         let mut calls = self.calls();
         calls.census.decided += 1;
         calls.census.denied += 1;
         calls.replays += 1;
+        *calls.refused.entry(id.clone()).or_default() += 1;
         calls.replays
     }
 
@@ -161,6 +164,15 @@ impl Ledger {
         }
         let how = match (stage, id) {
             (Some(Stage::Allowed | Stage::Reported), Some(id)) => {
+                // Where agp answers, its refusal of a replay comes back under the same id.
+                let refused = calls
+                    .refused
+                    .get_mut(&id)
+                    .filter(|left| by_agp && **left > 0);
+                if let Some(left) = refused {
+                    *left -= 1;
+                    return None;
+                }
                 if calls.returned.insert(id) {
                     return None;
                 }
@@ -249,12 +261,25 @@ mod tests {
                 .returned("never asked, and no id", true, false)
                 .is_some()
         );
+        for by_agp in [false, true] {
+            let name = if by_agp { "r" } else { "s" };
+            attempt(name, true);
+            ledger.attempted();
+            assert_eq!(ledger.refuse_replay(&id(name)), 1 + u64::from(by_agp));
+            assert_eq!(ledger.returned(name, true, by_agp), None);
+            assert_eq!(
+                ledger.returned(name, true, by_agp).is_some(),
+                !by_agp,
+                "agp's own refusal comes back, a hook's does not count as run"
+            );
+            assert!(ledger.returned(name, true, by_agp).is_some(), "once more");
+        }
         ledger.attempted();
         assert_eq!(
             ledger.returned("refused by the harness", false, false),
             None
         );
         let census = ledger.census();
-        assert_eq!((census.seen, census.decided, census.bypassed), (2, 2, 3));
+        assert_eq!((census.seen, census.decided, census.bypassed), (6, 6, 6));
     }
 }
