@@ -145,19 +145,14 @@ impl Search {
 
     /// Goes through the files that are wanted and are text.
     fn each(&self, each: &mut dyn FnMut(&Path, &[u8]) -> ControlFlow<()>) {
+        let mut buffer = text::Buffer::default();
         let mut look = |path: &Path| {
             if !self.wants(path) && path != self.root {
                 return ControlFlow::Continue(());
             }
-            match std::fs::metadata(path) {
-                Ok(found) if found.is_file() && found.len() <= text::FILE_BYTES => {}
-                _ => return ControlFlow::Continue(()),
-            }
-            match std::fs::read(path) {
-                Ok(content) if !content.iter().take(8192).any(|byte| *byte == 0) => {
-                    each(path, &content)
-                }
-                _ => ControlFlow::Continue(()),
+            match buffer.text_of(path) {
+                Some(content) => each(path, content),
+                None => ControlFlow::Continue(()),
             }
         };
         if self.root.is_file() {

@@ -1,8 +1,11 @@
 //! Files as text: read whole within a bound, or refused in words a model understands.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 /// Bytes of a file that a tool reads: an editor's worth, far below the sandbox's memory.
 pub(super) const FILE_BYTES: u64 = 32 << 20;
@@ -12,6 +15,48 @@ const LOOKED_AT: usize = 8192;
 /// A path as a model gives it, from `directory` where it is relative.
 pub(super) fn at(directory: &Path, path: &str) -> PathBuf {
     directory.join(path)
+}
+
+/// Bytes that a search reads at a time: most files of a repository are smaller.
+const READ_BYTES: usize = 64 << 10;
+
+/// A buffer through which a search reads one file after the other.
+#[derive(Default)]
+pub(super) struct Buffer(Vec<u8>);
+
+impl Buffer {
+    /// A file's content, if it is text and no longer than [`FILE_BYTES`]; of a binary file, only
+    /// its beginning is read.
+    pub(super) fn text_of(&mut self, path: &Path) -> Option<&[u8]> {
+        // Were it a pipe by now, opening it would wait.
+        let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .read(true)
+            .custom_flags(nonblocking)
+            .open(path)
+            .ok()?;
+        let mut filled = 0;
+        loop {
+            if self.0.len() < filled + READ_BYTES {
+                self.0.resize(filled + READ_BYTES, 0);
+            }
+            let got = file.read(self.0.get_mut(filled..)?).ok()?;
+            let beginning = self
+                .0
+                .get(filled.min(LOOKED_AT)..(filled + got).min(LOOKED_AT));
+            if beginning?.contains(&0) {
+                return None;
+            }
+            filled += got;
+            if filled as u64 > FILE_BYTES {
+                return None;
+            }
+            if got == 0 {
+                return self.0.get(..filled);
+            }
+        }
+    }
 }
 
 /// Reads a text file.

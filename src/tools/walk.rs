@@ -41,7 +41,7 @@ fn below(
     };
     let ignored = ignored.and_of(directory);
     let mut entries: Vec<fs::DirEntry> = entries.flatten().collect();
-    entries.sort_by_key(fs::DirEntry::file_name);
+    entries.sort_by_cached_key(fs::DirEntry::file_name);
     for entry in entries {
         let Ok(kind) = entry.file_type() else {
             continue;
