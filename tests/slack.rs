@@ -873,13 +873,40 @@ fn denials_of_the_policy_are_mirrored_and_need_nobody() {
     let governed = Governed::by(SlackDouble::start(), &[("deny", "Bash")]);
     governed.play(&["rm -rf <!channel>"], &[]).run().succeeded();
     let messages = governed.double.messages();
-    let told: Vec<String> = messages.iter().map(slack::Posted::text).collect();
-    assert!(
-        told[1].contains("denied by policy") && told[1].contains("deny-Bash"),
-        "{told:?}"
-    );
+    let mut told = messages.iter().map(slack::Posted::text);
+    let denial = told.find(|text| text.contains("denied by policy")).unwrap();
+    assert!(denial.contains("deny-Bash"), "{denial}");
     assert_eq!(governed.world.kinds_of("call-1"), ["tool_call.deny"]);
     governed.world.verifies();
+}
+
+#[test]
+fn a_flood_of_denials_delays_no_question_and_no_end() {
+    let governed = Governed::by(
+        SlackDouble::start(),
+        &[("require", "Bash"), ("deny", "Read")],
+    );
+    let (world, double) = (&governed.world, &governed.double);
+    let read = json!({"tool": "Read", "args": {"file_path": "a"}}).to_string();
+    let mut script = vec![read; 600];
+    script.push(json!({"tool": "Bash", "args": {"command": "echo one"}}).to_string());
+    world.put("calls.jsonl", &script.join("\n"));
+    let run = ["run", "--script", "calls.jsonl", "--sandbox", "recording"];
+    let live = governed.agp(&run).start();
+    double.click(&allow(double, 0, ALICE));
+    let ran = live.finish().succeeded();
+    ran.said(&["1 allowed, 600 denied"])
+        .complained(&["messages were not sent"]);
+    let messages = double.messages();
+    assert!(messages.len() < 30);
+    assert!(
+        messages
+            .iter()
+            .any(|message| message.text().contains("The session has ended."))
+    );
+    let outbox = std::fs::read_to_string(world.agp_home().join("outbox.json")).unwrap();
+    assert!(outbox.matches("\"text\":\"agp: A call was denied").count() <= 256);
+    world.verifies();
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::governor::Broken;
 use crate::journal::Handle;
 use crate::journal::redact;
 
-use super::asked::{Asked, Harness};
+use super::asked::{Asked, Mode, Provider};
 use super::config::{Config, first};
 use super::home::Home;
 use super::lease;
@@ -111,14 +111,23 @@ pub(super) fn channel(
     settings: &Settings,
     within: Within<'_>,
 ) -> Result<Box<dyn Channel>, Failure> {
-    let scripted = within.asked.harness == Harness::Scripted;
     let home = within.home.clone();
     let terminal = Arc::clone(within.terminal);
     let around = Around {
         about: About {
             session: within.session.to_string(),
-            sandbox: if scripted { "recording" } else { "host" }.into(),
-            egress: if scripted { "none" } else { "full" }.into(),
+            // In hook mode the harness runs its tools where it stands.
+            sandbox: match (within.asked.mode, within.asked.sandbox) {
+                (Mode::Hook, _) => "host",
+                (Mode::Mediated, Provider::Process) => "process",
+                (Mode::Mediated, Provider::Recording) => "recording",
+            }
+            .into(),
+            egress: match within.asked.mode {
+                Mode::Hook => "full",
+                Mode::Mediated => "none",
+            }
+            .into(),
         },
         who: operator(),
         outbox: home.root().join("outbox.json"),

@@ -178,6 +178,9 @@ pub const SLACK_PACE: Duration = Duration::from_secs(1);
 pub const SLACK_TRIES: u32 = 3;
 /// Jobs that wait for the thread that posts: a card a call in flight, and as many besides.
 pub const SLACK_JOBS: usize = 4 * CALLS_IN_FLIGHT;
+/// Of those, jobs of kinds that an agent or a clicker can have without end; the rest of the room is for
+/// requests and for what becomes of them.
+pub const SLACK_FLOOD: usize = SLACK_JOBS / 4;
 /// Rejected clicks that are journaled in a session; more are counted only, or anybody in the
 /// channel could fill the disk.
 pub const SLACK_REJECTIONS: u32 = 1000;
@@ -205,6 +208,7 @@ pub const ROOTS_BYTES: u64 = 4 << 20;
 
 const _: () = assert!(SLACK_FENCE_CHARS < 3000 && SLACK_CARD_CHARS < SLACK_FENCE_CHARS);
 const _: () = assert!(SLACK_MODAL_FENCES * SLACK_FENCE_CHARS < 250_000);
+const _: () = assert!(SLACK_FLOOD + 2 * CALLS_IN_FLIGHT < SLACK_JOBS);
 const _: () = assert!(SLACK_REMEMBERED >= CALLS_IN_FLIGHT);
 const _: () = assert!(REPORT_OUTPUT_BYTES * 2 < FRAME_BYTES);
 const _: () = assert!(RESULT_OUTPUT_BYTES * 6 < FRAME_BYTES);

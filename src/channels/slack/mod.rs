@@ -142,7 +142,8 @@ impl Slack {
             wake,
             waker: waker.try_clone().map_err(system)?,
         };
-        for entry in left_behind {
+        // The rest is for the next start: what this session has to say comes first.
+        for entry in left_behind.into_iter().take(limits::CALLS_IN_FLIGHT) {
             hub.post.send(Job::LeftBehind(entry));
         }
         let slack = Self {
@@ -204,12 +205,13 @@ impl Slack {
                 .unwrap_or("none")
         };
         let now = timestamp::rfc3339(SystemTime::now());
+        let weighty = event.kind != Kind::ToolCallDeny;
         let say = |what: &str, foreign: &[(&str, &str)]| {
-            let blocks = blocks::notice(what, foreign);
             self.hub.post.send(Job::Say {
                 id: random_id(),
+                weighty,
                 text: format!("agp: {what}"),
-                blocks,
+                blocks: blocks::notice(what, foreign),
             });
         };
         match event.kind {

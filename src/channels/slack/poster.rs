@@ -43,7 +43,7 @@ impl Poster {
             }
             let done = state.told_to_stop && state.is_empty();
             if done || state.stop.is_some_and(|until| Instant::now() >= until) {
-                return;
+                return self.account(&state);
             }
             if let Some(waiting) = state.next() {
                 self.attempt(&mut state, waiting);
@@ -63,9 +63,28 @@ impl Poster {
         }
     }
 
+    /// What was not said is said to the operator.
+    fn account(&self, state: &State) {
+        let unsaid = self.hub.post.dropped() + state.waiting();
+        if unsaid > 0 {
+            self.hub.warn(&format!(
+                "slack: {unsaid} messages were not sent (the next start sends what it can); the journal has all"
+            ));
+        }
+    }
+
     /// A message is kept before it is sent: it is said at least once, also after a crash.
     fn take(&self, state: &mut State, job: Job) {
-        if let Job::Say { id, text, .. } = &job {
+        self.hub.post.taken(&job);
+        if let Job::Say {
+            id, weighty, text, ..
+        } = &job
+        {
+            // An agent that is denied without end must not fill memory, disk or channel.
+            if !weighty && state.is_full() {
+                self.hub.post.count_dropped();
+                return;
+            }
             let kept = self.outbox.put(Entry {
                 id: id.clone(),
                 session: self.session.clone(),
@@ -89,7 +108,8 @@ impl Poster {
         waiting.tries += 1;
         let done = self.perform(state, &waiting.job);
         let pace = match method {
-            POST | UPDATE => limits::SLACK_PACE,
+            // Whoever may not decide can click without end, too.
+            POST | UPDATE | EPHEMERAL => limits::SLACK_PACE,
             _ => Duration::ZERO,
         };
         let mut pause = pace;
@@ -197,7 +217,9 @@ impl Poster {
                         .post(&Value::Object(self.message(state, text, Some(blocks))))?;
                 state.thread = Some(posted.ts);
             }
-            Job::Say { id, text, blocks } => {
+            Job::Say {
+                id, text, blocks, ..
+            } => {
                 let mut message = self.message(state, text, Some(blocks));
                 let id_of = json!({"event_type": "agp", "event_payload": {"id": id}});
                 message.insert("metadata".into(), id_of);

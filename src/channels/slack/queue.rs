@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Instant;
 
 use serde_json::Value;
+
+use crate::contracts::limits;
 
 use super::approvals::Edit;
 use super::blocks;
@@ -46,6 +48,8 @@ pub(super) enum Job {
     /// Any other message.
     Say {
         id: String,
+        /// More than one among many: it goes before those.
+        weighty: bool,
         text: String,
         blocks: Value,
     },
@@ -79,11 +83,23 @@ impl Job {
     /// What is done first among what may be done now.
     pub(super) fn urgency(&self) -> usize {
         match self {
-            Self::Modal { .. } | Self::Ephemeral { .. } | Self::Opening { .. } => 0,
+            Self::Modal { .. } | Self::Opening { .. } => 0,
             Self::Card { .. } => 1,
-            Self::Update { .. } => 2,
+            Self::Update { .. } | Self::Say { weighty: true, .. } => 2,
             _ => 3,
         }
+    }
+
+    /// Whether somebody, by clicking or by being denied, can have as many of these as he likes. They
+    /// must leave room for the others.
+    fn comes_in_floods(&self) -> bool {
+        matches!(
+            self,
+            Self::Modal { .. }
+                | Self::Ephemeral { .. }
+                | Self::LeftBehind(_)
+                | Self::Say { weighty: false, .. }
+        )
     }
 }
 
@@ -92,6 +108,8 @@ impl Job {
 pub(super) struct Post {
     jobs: SyncSender<Job>,
     dropped: Arc<AtomicU64>,
+    /// Jobs on the way that come in floods.
+    flood: Arc<AtomicUsize>,
 }
 
 impl Post {
@@ -99,15 +117,39 @@ impl Post {
         Self {
             jobs,
             dropped: Arc::default(),
+            flood: Arc::default(),
         }
+    }
+
+    /// The thread has taken this job.
+    pub(super) fn taken(&self, job: &Job) {
+        if job.comes_in_floods() {
+            self.flood.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    pub(super) fn count_dropped(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Jobs that there was no room for.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// Never waits. False when there is no room, or no thread.
     pub(super) fn send(&self, job: Job) -> bool {
+        let flood = job.comes_in_floods();
+        if flood && self.flood.fetch_add(1, Ordering::AcqRel) >= limits::SLACK_FLOOD {
+            self.flood.fetch_sub(1, Ordering::AcqRel);
+            self.count_dropped();
+            return false;
+        }
         match self.jobs.try_send(job) {
             Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
+            Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
+                self.taken(&job);
+                self.count_dropped();
                 false
             }
         }
@@ -177,6 +219,19 @@ impl State {
             .filter_map(|waiting| self.due(waiting.job.method()))
             .chain(self.stop)
             .min()
+    }
+
+    /// Whether there is no room for what can as well be left out.
+    pub(super) fn is_full(&self) -> bool {
+        self.queues
+            .last()
+            .is_some_and(|queue| queue.len() >= limits::SLACK_JOBS)
+    }
+
+    /// How many jobs wait.
+    pub(super) fn waiting(&self) -> u64 {
+        let waiting: usize = self.queues.iter().map(VecDeque::len).sum();
+        u64::try_from(waiting).unwrap_or(u64::MAX)
     }
 
     pub(super) fn is_empty(&self) -> bool {
