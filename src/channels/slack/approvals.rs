@@ -11,21 +11,11 @@ use crate::contracts::event::ApprovalBinding;
 use crate::contracts::ids::{MessageId, Sha256};
 use crate::contracts::limits;
 
+use super::authority::Authority;
 use super::frames::Click;
 use super::rejections::{Reason, Rejection};
 use super::request::{Action, Ended, GrantKey, Open, Request, Vote};
-use super::settings::is_user;
 use super::web_api::Posted;
-
-/// Who may approve, and where: what every click is held against.
-#[derive(Debug, Clone)]
-pub(super) struct Authority {
-    pub(super) team: String,
-    pub(super) own_user: String,
-    pub(super) app: String,
-    pub(super) approvers: BTreeSet<String>,
-    pub(super) required: usize,
-}
 
 /// A request that is over. Its message is kept until the journal has its end.
 struct Closed {
@@ -288,7 +278,7 @@ impl Approvals {
     }
 
     fn judge(&self, table: &mut Table, click: &Click) -> Result<Effect, Reason> {
-        self.may_decide(click)?;
+        let admitted = self.authority.admit(click)?;
         let nonce = click.value.as_str();
         let Some(open) = table.open.get_mut(nonce) else {
             return Err(table
@@ -304,7 +294,7 @@ impl Approvals {
             open.early.push(click.clone());
             return Ok(Effect::Parked);
         }
-        let Some(vote) = open.check(click, action)? else {
+        let Some(vote) = open.check(&admitted, action)? else {
             open.looked.insert(click.user.clone());
             return Ok(Effect::Details {
                 trigger: click.trigger.clone(),
@@ -339,24 +329,6 @@ impl Approvals {
             let _ = open.answer.try_send(Ended::Voted(open.votes));
         }
         Ok(Effect::Decided)
-    }
-
-    /// What holds whatever the request is.
-    fn may_decide(&self, click: &Click) -> Result<(), Reason> {
-        let authority = &self.authority;
-        if click.app != authority.app {
-            return Err(Reason::OtherApp);
-        }
-        if click.team != authority.team {
-            return Err(Reason::OtherTeam);
-        }
-        if click.is_bot || click.user == authority.own_user || !is_user(&click.user) {
-            return Err(Reason::Bot);
-        }
-        if !authority.approvers.contains(&click.user) {
-            return Err(Reason::Stranger);
-        }
-        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@
 //! judged (`approvals`, `request`), `slack-post` says everything (`poster`, `queue`). A call worker waits on a channel of its own.
 
 mod approvals;
+mod authority;
 mod blocks;
 pub mod check;
 mod frames;
@@ -38,7 +39,8 @@ use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::{limits, timestamp};
 
-use approvals::{Approvals, Authority};
+use approvals::Approvals;
+use authority::Authority;
 pub use blocks::About;
 use hub::Hub;
 use link::Link;

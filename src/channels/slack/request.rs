@@ -11,6 +11,7 @@ use crate::contracts::channel::Answer;
 use crate::contracts::event::ApprovalBinding;
 use crate::contracts::ids::{MessageId, Sha256};
 
+use super::authority::Admitted;
 use super::frames::Click;
 use super::rejections::Reason;
 use super::web_api::Posted;
@@ -77,6 +78,9 @@ impl Ended {
     pub(super) fn into_answer(self, team: &str) -> Answer {
         let votes = match self {
             Self::Unreachable(why) => return Answer::Unreachable(why),
+            Self::Voted(votes) if votes.is_empty() => {
+                return Answer::Unreachable("nobody voted".into());
+            }
             Self::Voted(votes) => votes,
         };
         let binding = ApprovalBinding::SlackNonce;
@@ -136,7 +140,12 @@ pub(super) struct Open {
 
 impl Open {
     /// The one place where a click becomes a vote.
-    pub(super) fn check(&self, click: &Click, action: Action) -> Result<Option<Vote>, Reason> {
+    pub(super) fn check(
+        &self,
+        admitted: &Admitted<'_>,
+        action: Action,
+    ) -> Result<Option<Vote>, Reason> {
+        let click = admitted.click();
         let posted = self.posted.as_ref().ok_or(Reason::OtherMessage)?;
         if click.channel != posted.channel {
             return Err(Reason::OtherChannel);
