@@ -4,11 +4,12 @@
 use std::fs::{self, File};
 use std::io::{Write, stdout};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use agp::bridge::hook;
 use serde_json::{Value, json};
 
 use crate::{Fallible, events, process};
@@ -27,16 +28,27 @@ const GIVEN_UP: Duration = Duration::from_secs(10);
 /// Whether this program was started as a harness.
 pub(crate) fn is_asked_for(arguments: &[String]) -> bool {
     let first = arguments.first().map(String::as_str);
-    matches!(first, Some("--version" | "--settings"))
+    matches!(
+        first,
+        Some("--version" | "--settings" | "debug" | "features" | "exec")
+    )
 }
 
 pub(crate) fn main(arguments: &[String]) -> Fallible<()> {
-    let [_, settings, ..] = arguments else {
-        writeln!(stdout(), "2.1.330 (stand-in)")?;
-        return Ok(());
+    let settings = match arguments {
+        [word, settings, ..] if word == "--settings" => settings,
+        // The words in which Codex is asked about itself.
+        [word, ..] if word == "debug" => return say(&json!({"models": [{"slug": "m"}]})),
+        [word, ..] if word == "features" => {
+            let list = "hooks stable true\nunified_exec_tty x false\ncode_mode_host x false";
+            return Ok(writeln!(stdout(), "{list}")?);
+        }
+        [word, ..] if word == "exec" => return rollout(),
+        // The one takes the first word for the version, the other the last.
+        _ => return Ok(writeln!(stdout(), "2.1.330 (stand-in) 0.169.0")?),
     };
     let settings: Value = serde_json::from_slice(&fs::read(settings)?)?;
-    hook(&settings, "SessionStart", &json!({}))?;
+    call_hook(&settings, "SessionStart", &json!({}))?;
     say(&json!({"type": "system", "subtype": "init", "tools": ["Bash"]}))?;
     let out = std::env::var(OUT)?;
     match std::env::var(PART)?.as_str() {
@@ -58,7 +70,7 @@ fn calls(settings: &Value, out: &Path) -> Fallible<()> {
             "tool_input": events::args(),
         });
         let started = Instant::now();
-        hook(settings, "PreToolUse", &asked)?;
+        call_hook(settings, "PreToolUse", &asked)?;
         times += &format!("{}\n", started.elapsed().as_nanos());
         let part = json!({"type": "tool_result", "tool_use_id": id, "content": "done"});
         say(&json!({"type": "user", "message": {"content": [part]}}))?;
@@ -67,15 +79,44 @@ fn calls(settings: &Value, out: &Path) -> Fallible<()> {
     Ok(fs::write(out, times)?)
 }
 
+/// The same in the record that Codex writes.
+fn rollout() -> Fallible<()> {
+    let home = PathBuf::from(std::env::var("CODEX_HOME")?);
+    // As its first hook would have: the mark lies beside the socket that the hooks name.
+    let config = fs::read_to_string(home.join("config.toml"))?;
+    let socket = config.split("'--socket' '").nth(1);
+    let socket = socket.and_then(|rest| rest.split('\'').next());
+    let socket = Path::new(socket.ok_or("the hooks name no socket")?);
+    fs::write(socket.with_file_name(hook::MARK), "")?;
+    let directory = home.join("sessions/2026/11/22");
+    fs::create_dir_all(&directory)?;
+    let mut record = File::create(directory.join("rollout-1.jsonl"))?;
+    let begun = json!({"type": "session_meta", "payload": {"id": "1"}});
+    writeln!(record, "{begun}")?;
+    // Time to be found, as a record that has been growing for long.
+    thread::sleep(Duration::from_millis(100));
+    let payload = json!({"type": "function_call_output", "call_id": "c", "output": "Chunk ID: 1"});
+    let result = json!({"type": "response_item", "payload": payload});
+    watched(Path::new(&std::env::var(OUT)?), || {
+        Ok(writeln!(record, "{result}")?)
+    })
+}
+
 /// A result that nobody decided about; writes for how many nanoseconds after it this process was
 /// still alive.
 fn ungated(out: &Path) -> Fallible<()> {
-    let out = File::create(out)?;
     let part = json!({"type": "tool_result", "tool_use_id": "toolu_0", "content": "ran"});
+    watched(out, || {
+        say(&json!({"type": "user", "message": {"content": [part]}}))
+    })
+}
+
+fn watched(out: &Path, show: impl FnOnce() -> Fallible<()>) -> Fallible<()> {
+    let out = File::create(out)?;
     // It can be gone before it has written anything more.
     out.write_all_at(b"0", 0)?;
     let started = Instant::now();
-    say(&json!({"type": "user", "message": {"content": [part]}}))?;
+    show()?;
     while started.elapsed() < GIVEN_UP {
         let alive = format!("{:020}\n", started.elapsed().as_nanos());
         out.write_all_at(alive.as_bytes(), 0)?;
@@ -90,7 +131,7 @@ fn say(line: &Value) -> Fallible<()> {
     Ok(out.flush()?)
 }
 
-fn hook(settings: &Value, event: &str, input: &Value) -> Fallible<()> {
+fn call_hook(settings: &Value, event: &str, input: &Value) -> Fallible<()> {
     let hook = settings
         .pointer(&format!("/hooks/{event}/0/hooks/0"))
         .ok_or("the settings have no such hook")?;

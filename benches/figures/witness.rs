@@ -41,9 +41,10 @@ pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
             bench.calls("on", &mut on)?;
         }
     }
-    let mut kills = Durations::default();
+    let (mut kills, mut rollout) = (Durations::default(), Durations::default());
     for _ in 0..KILLS {
-        bench.kill(&mut kills)?;
+        bench.kill("claude-code", &mut kills)?;
+        bench.kill("codex", &mut rollout)?;
     }
     fs::remove_dir_all(&bench.home)?;
     let figure = |q: f64, name, target, note: String| Figure {
@@ -69,19 +70,27 @@ pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
             Target::None,
             String::new(),
         ),
-        Figure {
-            name: "ungated result to dead harness, p99",
-            ours: kills.quantile(0.99) / 1e3,
-            reference: None,
-            unit: "ms",
-            target: Target::Below(50.0),
-            note: format!(
-                "{KILLS} sessions; from the result's line to the harness's last sign of life, \
-                 one each 0.1 ms; median {:.2} ms",
-                kills.median() / 1e3
-            ),
-        },
+        killed("ungated result in the stream to dead harness, p99", &kills),
+        killed(
+            "ungated result in the rollout to dead harness, p99",
+            &rollout,
+        ),
     ])
+}
+
+fn killed(name: &'static str, times: &Durations) -> Figure {
+    Figure {
+        name,
+        ours: times.quantile(0.99) / 1e3,
+        reference: None,
+        unit: "ms",
+        target: Target::Below(50.0),
+        note: format!(
+            "{KILLS} sessions; from the result's line to the harness's last sign of life, one \
+             each 0.1 ms; median {:.2} ms",
+            times.median() / 1e3
+        ),
+    }
 }
 
 struct Bench {
@@ -95,6 +104,7 @@ impl Bench {
             .args(arguments)
             .env("AGP_HOME", self.home.join("agp"))
             .env("AGP_CLAUDE_BIN", std::env::current_exe()?)
+            .env("AGP_CODEX_BIN", std::env::current_exe()?)
             .current_dir(self.home.join("repository"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -103,12 +113,14 @@ impl Bench {
     }
 
     /// Runs a session; gives its exit code and what its harness wrote.
-    fn session(&self, part: &str, witness: &str) -> Fallible<(Option<i32>, String)> {
+    fn session(&self, harness: &str, part: &str, witness: &str) -> Fallible<(Option<i32>, String)> {
         let out = self.home.join("measured");
         let run = [
             "run",
             "--intendant",
-            "claude-code",
+            harness,
+            "--mode",
+            "hook",
             "--no-probe",
             "--task",
             "x",
@@ -132,7 +144,7 @@ impl Bench {
     }
 
     fn calls(&self, witness: &str, times: &mut Durations) -> Fallible<()> {
-        let (code, measured) = self.session("calls", witness)?;
+        let (code, measured) = self.session("claude-code", "calls", witness)?;
         if code != Some(0) || measured.lines().count() != CALLS {
             return Err(format!("the harness's session ended with {code:?}").into());
         }
@@ -142,8 +154,8 @@ impl Bench {
         Ok(())
     }
 
-    fn kill(&self, times: &mut Durations) -> Fallible<()> {
-        let (code, measured) = self.session("ungated", "on")?;
+    fn kill(&self, harness: &str, times: &mut Durations) -> Fallible<()> {
+        let (code, measured) = self.session(harness, "ungated", "on")?;
         if code != Some(BROKEN) {
             return Err(format!("an ungated result ended with {code:?}").into());
         }
