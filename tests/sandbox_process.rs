@@ -140,6 +140,8 @@ impl Place {
             scratch: self.path("scratch"),
             directory: self.path("repo"),
             helper: self.path("agp-bridge"),
+            home: None,
+            terminals: false,
             sockets: Sockets::default(),
             limits: Limits {
                 processes: 4096,

@@ -193,8 +193,74 @@ pub fn confined(keeper: &str, spec: &str, command: &[OsString]) -> u8 {
     }
 }
 
+/// Confines this process and runs the harness in it, or becomes it. Gives the code to exit with:
+/// the harness's own, or 128 + signal.
+///
+/// # Errors
+/// Why the confinement does not stand, or the harness cannot be started.
+pub fn enclosed(leash: &str, spec: &str, command: &[OsString]) -> io::Result<u8> {
+    let spec = parse(spec)?;
+    stand(leash, &spec)?;
+    let (mut command, program) = command_of(command)?;
+    let not_started =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", program.display()));
+    if !spec.has_root() {
+        return Err(not_started(command.exec()));
+    }
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    let child = command.stdin(Stdio::null()).spawn().map_err(not_started)?;
+    let (code, signal) = outlive(child.id())?;
+    let code = code.unwrap_or_else(|| 128 + signal.unwrap_or(0));
+    Ok(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+fn command_of(words: &[OsString]) -> io::Result<(Command, &OsString)> {
+    let (program, arguments) = words
+        .split_first()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no command"))?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Ok((command, program))
+}
+
+/// Waits for one child, and reaps what else comes: the first process of a PID namespace inherits
+/// every orphan; when it ends, all end. Gives exit code and signal.
+fn outlive(child: u32) -> io::Result<(Option<i32>, Option<i32>)> {
+    loop {
+        let Ok(Some((pid, status))) = wait(WaitOptions::empty()) else {
+            return Err(io::Error::other("the command is lost"));
+        };
+        if u32::try_from(pid.as_raw_nonzero().get()) == Ok(child) {
+            return Ok((status.exit_status(), status.terminating_signal()));
+        }
+    }
+}
+
 fn first(keeper: &str, spec: &str, command: &[OsString]) -> io::Result<Told> {
     let spec = parse(spec)?;
+    let landlock = stand(keeper, &spec)?;
+    let (mut command, program) = command_of(command)?;
+    let output = io::stdout().as_fd().try_clone_to_owned()?;
+    command.stderr(Stdio::from(output));
+    tell(&Told::Confined { landlock });
+    let not_started =
+        |error: io::Error| Told::NotStarted(format!("{}: {error}", program.display()));
+    if !spec.has_root() {
+        return Ok(not_started(command.exec()));
+    }
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    let child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return Ok(not_started(error)),
+    };
+    Ok(match outlive(child.id())? {
+        (Some(code), _) => Told::Exited(code),
+        (None, signal) => Told::Signalled(signal.unwrap_or(0)),
+    })
+}
+
+/// Confines this process, tied to the life of its parent. Gives the Landlock interface in force.
+fn stand(keeper: &str, spec: &Spec) -> io::Result<u32> {
     tie_to(keeper)?;
     // Inside a user namespace root is nobody: the kernel's own map tells.
     let map = std::fs::read_to_string("/proc/self/uid_map")?;
@@ -203,7 +269,7 @@ fn first(keeper: &str, spec: &str, command: &[OsString]) -> io::Result<Told> {
     SigSet::empty().thread_set_mask()?;
     limits::close_inherited()?;
     if spec.has_root() {
-        mounts::enter_root(&spec)?;
+        mounts::enter_root(spec)?;
         // Where the kernel counts per PID namespace, it also counts for root, whom RLIMIT_NPROC
         // does not hold.
         let _ = std::fs::write(
@@ -220,44 +286,16 @@ fn first(keeper: &str, spec: &str, command: &[OsString]) -> io::Result<Told> {
             format!("{}: {error}", spec.directory.display()),
         )
     })?;
-    let landlock = files::restrict(&spec)?;
+    let landlock = files::restrict(spec)?;
     if landlock == 0 && (root || !spec.has_root()) {
         let problem = "the kernel has no Landlock, and nothing else keeps these files";
         return Err(io::Error::other(problem));
     }
     syscalls::restrict(&spec.sockets)?;
-    let (program, arguments) = command
-        .split_first()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no command"))?;
-    let output = io::stdout().as_fd().try_clone_to_owned()?;
-    let mut command = Command::new(program);
-    command.args(arguments).stderr(Stdio::from(output));
-    tell(&Told::Confined { landlock });
-    let not_started =
-        |error: io::Error| Told::NotStarted(format!("{}: {error}", program.display()));
-    if !spec.has_root() {
-        return Ok(not_started(command.exec()));
-    }
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    let child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => return Ok(not_started(error)),
-    };
-    // The first process of a PID namespace inherits every orphan; when it ends, all end.
-    loop {
-        let Ok(Some((pid, status))) = wait(WaitOptions::empty()) else {
-            return Err(io::Error::other("the command is lost"));
-        };
-        if u32::try_from(pid.as_raw_nonzero().get()) == Ok(child.id()) {
-            return Ok(match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => Told::Exited(code),
-                (None, signal) => Told::Signalled(signal.unwrap_or(0)),
-            });
-        }
-    }
+    Ok(landlock)
 }
 
-fn parse(spec: &str) -> io::Result<Spec> {
+pub(super) fn parse(spec: &str) -> io::Result<Spec> {
     serde_json::from_str(spec)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, format!("--spec: {error}")))
 }

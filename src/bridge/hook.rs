@@ -52,7 +52,8 @@ pub struct Link<'a> {
     pub within: Duration,
 }
 
-/// The mark beside the gateway's socket that a harness leaves by calling its first hook.
+/// The mark beside the gateway's socket that a harness leaves by calling its first hook: a file
+/// that is not empty.
 pub const MARK: &str = "hooked";
 
 /// Exit code that harnesses take as "blocked, and here is why".
@@ -124,9 +125,15 @@ fn answer(dialect: Dialect, verdict: &Verdict) -> Answer {
     }
 }
 
+/// Whether the mark is there. A confined harness finds the file empty, to write to.
+#[must_use]
+pub fn marked(mark: &Path) -> bool {
+    std::fs::metadata(mark).is_ok_and(|meta| meta.len() > 0)
+}
+
 fn mark(link: &Link<'_>) -> Result<(), String> {
     let mark = link.socket.with_file_name(MARK);
-    std::fs::write(&mark, "").map_err(|error| format!("{}: {error}", mark.display()))
+    std::fs::write(&mark, "hooked\n").map_err(|error| format!("{}: {error}", mark.display()))
 }
 
 fn decide(link: &Link<'_>, input: impl Read) -> Result<Verdict, String> {

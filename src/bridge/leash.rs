@@ -13,32 +13,52 @@ use std::process::{Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, getpid, getppid, kill_process, pidfd_open,
-    set_parent_process_death_signal, setsid,
+    DumpableBehavior, Pid, PidfdFlags, Signal, getpid, getppid, kill_process, pidfd_open,
+    set_dumpable_behavior, set_parent_process_death_signal, setsid,
 };
 
-use super::processes;
+use crate::confine::{limits, namespaces};
+
+use super::{confine, processes};
 
 /// Exit code of a leash that killed what was below it.
 pub const KILLED: u8 = 137;
 
-/// Runs `command` on a leash; gives the code to exit with: the command's own, 128 + signal, or
+/// Runs `command` on a leash, confined as `spec` says if it does; gives the code to exit with: the command's own, 128 + signal, or
 /// [`KILLED`].
 ///
 /// # Errors
 /// What starting or watching the command gives; nothing runs then.
-pub fn hold(command: &[OsString]) -> io::Result<u8> {
+pub fn hold(spec: Option<&str>, command: &[OsString]) -> io::Result<u8> {
     // No controlling terminal: nothing below can push keystrokes into the operator's, or read
     // from it, or be reached by its Ctrl-C before agp has recorded the end.
     setsid()?;
     processes::adopt_orphans()?;
     let own = std::env::current_exe()?;
-    let mut child = Command::new(own)
-        .arg("leashed")
-        .arg(getpid().as_raw_nonzero().to_string())
-        .args(command)
-        .stdin(Stdio::null())
-        .spawn()?;
+    let mut start = Command::new(own);
+    start
+        .arg(if spec.is_some() {
+            "enclosed"
+        } else {
+            "leashed"
+        })
+        .arg(getpid().as_raw_nonzero().to_string());
+    let mut alone = false;
+    if let Some(text) = spec {
+        let spec = confine::parse(text)?;
+        limits::close_inherited()?;
+        namespaces::enter(&spec)?;
+        alone = spec.has_root();
+        start.arg(text);
+    }
+    let mut child = start.args(command).stdin(Stdio::null()).spawn()?;
+    // Nobody of the same user may look into this process, or at its descriptors.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    let sweep = move || {
+        // Of a PID namespace the kernel has killed all that was inside, or does now; its `/proc`
+        // would show this process nobody.
+        alone || processes::sweep()
+    };
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| io::Error::other("the child has no process id"))?;
     let watched = pidfd_open(pid, PidfdFlags::empty())?;
@@ -57,13 +77,14 @@ pub fn hold(command: &[OsString]) -> io::Result<u8> {
         if cut {
             // agp closed its end, or died. The harness first: looking for the others takes time.
             let _ = kill_process(pid, Signal::KILL);
-            let clean = processes::sweep();
+            let _ = child.wait();
+            let clean = sweep();
             return Ok(if clean { KILLED } else { KILLED + 1 });
         }
         if ended {
             let status = child.wait()?;
             // What the harness left running is not governed any more.
-            let _ = processes::sweep();
+            let _ = sweep();
             let code = status
                 .code()
                 .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));

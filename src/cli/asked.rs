@@ -43,6 +43,10 @@ pub(super) struct Run {
     /// a path that they may change too; repeatable
     #[argh(option)]
     pub(super) allow_write: Vec<PathBuf>,
+    /// strict or best-effort: the harness itself runs confined, or is refused; or runs unconfined
+    /// where it cannot be
+    #[argh(option)]
+    pub(super) confine: Option<String>,
     /// console (default) or slack
     #[argh(option)]
     pub(super) channel: Option<String>,
@@ -77,6 +81,7 @@ impl Run {
             sandbox: None,
             allow_read: Vec::new(),
             allow_write: Vec::new(),
+            confine: None,
             channel: None,
             approval_timeout: None,
             harness_arg: Vec::new(),
@@ -120,6 +125,17 @@ pub(super) enum Provider {
     Process,
 }
 
+/// Whether the harness itself is confined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Confine {
+    /// It is not.
+    Off,
+    /// It is, or the session is refused.
+    Strict,
+    /// It is where the kernel permits it.
+    BestEffort,
+}
+
 /// How the harness's output is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stream {
@@ -135,6 +151,7 @@ pub(super) struct Asked {
     /// Why this mode.
     pub mode_reason: &'static str,
     pub sandbox: Provider,
+    pub confine: Confine,
     pub allow_read: Vec<PathBuf>,
     pub allow_write: Vec<PathBuf>,
     pub task: Option<String>,
@@ -163,8 +180,10 @@ impl Asked {
         let (mode, mode_reason) = mode(run.mode.as_deref(), harness)?;
         let sandbox = sandbox(run.sandbox, &config, harness, mode)?;
         let named = [&run.allow_read, &run.allow_write];
-        if sandbox != Provider::Process && named.iter().any(|paths| !paths.is_empty()) {
-            let problem = "--allow-read and --allow-write are for the process sandbox";
+        let confine = confine(run.confine.as_deref(), harness)?;
+        let confined = sandbox == Provider::Process || confine != Confine::Off;
+        if !confined && named.iter().any(|paths| !paths.is_empty()) {
+            let problem = "--allow-read and --allow-write are for what is confined";
             return Err(Failure::usage(problem, "--sandbox process"));
         }
         let repository = repository(config::first(run.repo, "AGP_REPO", None))?;
@@ -198,6 +217,7 @@ impl Asked {
             mode,
             mode_reason,
             sandbox,
+            confine,
             allow_read: absolute(&run.allow_read)?,
             allow_write: absolute(&run.allow_write)?,
             task,
@@ -289,6 +309,19 @@ pub(super) fn mode(flag: Option<&str>, harness: Harness) -> Result<(Mode, &'stat
             _ => Ok((Mode::Hook, "Claude Code blocks a call whose hook fails")),
         },
         (Some(other), _) => Err(unknown("--mode", other, "hook or mediated")),
+    }
+}
+
+fn confine(flag: Option<&str>, harness: Harness) -> Result<Confine, Failure> {
+    match (flag, harness.is_program()) {
+        (None, _) => Ok(Confine::Off),
+        (Some(_), false) => Err(Failure::usage(
+            "--confine is for a harness: there is none behind a script",
+            "--sandbox process",
+        )),
+        (Some("strict"), true) => Ok(Confine::Strict),
+        (Some("best-effort"), true) => Ok(Confine::BestEffort),
+        (Some(other), true) => Err(unknown("--confine", other, "strict or best-effort")),
     }
 }
 

@@ -2,7 +2,7 @@
 //! confinement of what agp runs.
 //! `agp-bridge` has only these; `agp` has them too.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,6 +29,7 @@ pub fn main(arguments: &[OsString]) -> Option<u8> {
         "leashed" => Some(leashed(rest)),
         "confine" => Some(confine_command(rest)),
         "confined" => Some(confined(rest)),
+        "enclosed" => Some(enclosed(rest)),
         "isolation" => Some(match rest {
             [ask] => isolation::run(&ask.to_string_lossy(), &mut io::stdout()),
             _ => exit::USAGE,
@@ -186,14 +187,19 @@ fn session_of(socket: &Path) -> Option<SessionId> {
 }
 
 fn leash_command(arguments: &[OsString]) -> u8 {
-    let command = match arguments.split_first() {
-        Some((dashes, command)) if dashes == OsStr::new("--") && !command.is_empty() => command,
+    let (spec, command) = match arguments {
+        [dashes, command @ ..] if dashes == "--" && !command.is_empty() => (None, command),
+        [flag, spec, dashes, command @ ..]
+            if flag == "--spec" && dashes == "--" && !command.is_empty() =>
+        {
+            (Some(spec.to_string_lossy()), command)
+        }
         _ => {
-            complain("usage: agp leash -- COMMAND [ARGUMENT]...");
+            complain("usage: agp leash [--spec JSON] -- COMMAND [ARGUMENT]...");
             return exit::USAGE;
         }
     };
-    leash::hold(command).unwrap_or_else(|error| {
+    leash::hold(spec.as_deref(), command).unwrap_or_else(|error| {
         complain(format_args!("agp: the leash: {error}"));
         exit::USAGE
     })
@@ -220,6 +226,20 @@ fn confine_command(arguments: &[OsString]) -> u8 {
             exit::USAGE
         }
     }
+}
+
+/// The harness, confined. Its standard error is the session's: what went wrong is said there.
+fn enclosed(arguments: &[OsString]) -> u8 {
+    let done = match arguments {
+        [leash, spec, command @ ..] => {
+            confine::enclosed(&leash.to_string_lossy(), &spec.to_string_lossy(), command)
+        }
+        _ => return exit::USAGE,
+    };
+    done.unwrap_or_else(|error| {
+        complain(format_args!("agp: the harness's confinement: {error}"));
+        127
+    })
 }
 
 fn confined(arguments: &[OsString]) -> u8 {

@@ -9,6 +9,8 @@ pub mod config;
 #[cfg(feature = "agp")]
 mod doctor;
 #[cfg(feature = "agp")]
+mod enclosed;
+#[cfg(feature = "agp")]
 mod ending;
 #[cfg(feature = "agp")]
 pub mod home;

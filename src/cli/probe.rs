@@ -288,6 +288,7 @@ impl<'a> Trial<'a> {
                 arguments: Vec::new(),
                 environment: asked.environment.to_vec(),
                 set: self.environment(),
+                confinement: None,
                 mediated: asked.mode == Mode::Mediated,
                 stop,
                 complain,
@@ -307,6 +308,7 @@ impl<'a> Trial<'a> {
                 arguments: Vec::new(),
                 environment: asked.environment.to_vec(),
                 set: self.environment(),
+                confinement: None,
                 stop,
                 complain,
             })

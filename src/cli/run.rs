@@ -30,6 +30,7 @@ use crate::intendants::scripted::ScriptedCall;
 use crate::journal::Handle;
 use crate::journal::redact::Screen;
 use crate::policy::Policy;
+use crate::sandbox::harness::Enclosure;
 
 use super::asked::{Asked, Mode, Run, Stream};
 use super::ending::{Event, finish, wait};
@@ -41,7 +42,7 @@ use super::wiring::{
     IntendantSetup, announce, channel_of, gate_unchanged, new_session, notices, open_journal,
     own_file, read_script, screen, task_secret,
 };
-use super::{probe, sandboxed, slack, started, view};
+use super::{enclosed, probe, sandboxed, slack, started, view};
 
 pub(super) fn run(home: &Home, run: Run) -> Outcome {
     let asked = Asked::resolve(home, run)?;
@@ -134,6 +135,7 @@ fn governed(
     let raw = asked.stream == Stream::Raw;
     let ready =
         sandboxed::ready(home, asked, lease.directory(), &stop, terminal).map_err(refuse)?;
+    let enclosed = enclosed::ready(home, asked, lease.directory()).map_err(refuse)?;
     let mediated = asked.harness.is_program() && asked.mode == Mode::Mediated;
     let governor = Arc::new(Governor::new(Terms {
         session: session.clone(),
@@ -167,6 +169,7 @@ fn governed(
     let setup = IntendantSetup {
         asked,
         sandbox: &ready.sandbox,
+        enclosed: enclosed.as_ref(),
         session: &session,
         lease: &lease,
         stop: &stop,
@@ -179,7 +182,7 @@ fn governed(
             mend: error.mend,
         })
     })?;
-    announce(asked, &session);
+    announce(asked, &session, enclosed.is_some());
     let payload = started::payload(
         &session,
         asked,
@@ -187,11 +190,20 @@ fn governed(
         intendant.identity(),
         intendant.describe(),
         ready.sandbox.describe(),
+        enclosed.as_ref(),
     );
     governor
         .record_session(Kind::SessionStarted, payload)
         .map_err(|broken| unrecorded(broken.0))?;
-    if let Some(mut attested) = ready.attested {
+    let inside = enclosed.as_ref().map(Enclosure::attestation);
+    let attested = match (ready.attested, inside) {
+        (Some(mut attested), Some(harness)) => {
+            attested.insert("harness".into(), json!(harness));
+            Some(attested)
+        }
+        (attested, inside) => attested.or(inside),
+    };
+    if let Some(mut attested) = attested {
         attested.insert("sessionId".into(), json!(session.as_str()));
         governor
             .record_session(Kind::SandboxAttested, attested)

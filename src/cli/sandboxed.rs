@@ -164,29 +164,41 @@ fn refused(problem: &str) -> Failure {
     )
 }
 
-fn setup(home: &Home, repository: &Path, directory: &Path) -> Result<Setup, Failure> {
-    let bridge = bridge_program().map_err(|error| refused(&error.to_string()))?;
-    let own = home.root().canonicalize();
-    let own = own.unwrap_or_else(|_| home.root().to_owned());
-    let mut protected = vec![own];
-    let mut sockets: Vec<PathBuf> = SOCKETS.iter().map(PathBuf::from).collect();
-    protected.extend(PRIVATE_SYSTEM.iter().map(PathBuf::from));
+/// The operator's paths that nothing inside may reach.
+pub(super) fn private_paths() -> Vec<PathBuf> {
+    let mut private: Vec<PathBuf> = PRIVATE_SYSTEM.iter().map(PathBuf::from).collect();
     if let Some(user) = std::env::var_os("HOME").filter(|user| !user.is_empty()) {
         let user = PathBuf::from(user);
-        protected.extend(PRIVATE.iter().map(|name| user.join(name)));
-        sockets.push(user.join(".docker/run/docker.sock"));
+        private.extend(PRIVATE.iter().map(|name| user.join(name)));
+    }
+    private
+}
+
+/// Sockets of those that could start a process outside.
+pub(super) fn sockets() -> Vec<PathBuf> {
+    let mut sockets: Vec<PathBuf> = SOCKETS.iter().map(PathBuf::from).collect();
+    if let Some(user) = std::env::var_os("HOME").filter(|user| !user.is_empty()) {
+        sockets.push(PathBuf::from(user).join(".docker/run/docker.sock"));
     }
     if let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR") {
         let runtime = PathBuf::from(runtime);
         sockets.extend(["docker.sock", "podman/podman.sock", "bus"].map(|name| runtime.join(name)));
     }
+    sockets
+}
+
+fn setup(home: &Home, repository: &Path, directory: &Path) -> Result<Setup, Failure> {
+    let bridge = bridge_program().map_err(|error| refused(&error.to_string()))?;
+    let own = home.root().canonicalize();
+    let own = own.unwrap_or_else(|_| home.root().to_owned());
+    let protected = [own].into_iter().chain(private_paths()).collect();
     let token = directory.file_name().unwrap_or_default();
     Ok(Setup {
         bridge,
         repository: repository.to_owned(),
         directory: directory.to_owned(),
         protected,
-        sockets,
+        sockets: sockets(),
         read: Vec::new(),
         write: Vec::new(),
         token: format!("{}-{}", token.to_string_lossy(), std::process::id()),

@@ -7,8 +7,10 @@ use serde_json::{Map, Value, json};
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::HarnessIdentity;
 use crate::policy::Policy;
+use crate::sandbox::harness::Enclosure;
 
 use super::asked::{Asked, Harness, Mode};
+use super::enclosed;
 
 /// The payload of `session.started`.
 pub(super) fn payload(
@@ -17,19 +19,17 @@ pub(super) fn payload(
     policy: &Policy,
     identity: &HarnessIdentity,
     particulars: Map<String, Value>,
-    sandbox: Value,
+    mut sandbox: Value,
+    enclosed: Option<&Enclosure>,
 ) -> Map<String, Value> {
     let hooked = asked.harness.is_program() && asked.mode == Mode::Hook;
-    let sandbox = if hooked {
-        json!({
-            "kind": "host",
-            "isolated": [],
-            "notIsolated": ["files", "processes", "network", "credentials of the operator"],
-            "vmGrade": false,
-        })
-    } else {
-        sandbox
-    };
+    if hooked {
+        sandbox = enclosed::described(enclosed);
+    } else if asked.harness.is_program()
+        && let Some(sandbox) = sandbox.as_object_mut()
+    {
+        sandbox.insert("harness".into(), enclosed::described(enclosed));
+    }
     let mut payload = Map::new();
     let mut put = |name: &str, value: Value| {
         payload.insert(name.to_owned(), value);

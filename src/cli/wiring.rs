@@ -22,6 +22,7 @@ use crate::intendants::program::{self, Pinned};
 use crate::intendants::scripted::{self, Scripted, ScriptedCall};
 use crate::journal::redact::{Screen, Secret};
 use crate::journal::{Journal, Permit};
+use crate::sandbox::harness::Enclosure;
 
 use super::asked::{Asked, Harness, Mode, Stream};
 use super::home::Home;
@@ -40,6 +41,7 @@ const WARNING_CHARS: usize = 300;
 pub(super) struct IntendantSetup<'a> {
     pub(super) asked: &'a Asked,
     pub(super) sandbox: &'a Arc<dyn Sandbox<Permit>>,
+    pub(super) enclosed: Option<&'a Enclosure>,
     pub(super) session: &'a SessionId,
     pub(super) lease: &'a Lease,
     pub(super) stop: &'a Stop,
@@ -53,6 +55,15 @@ impl IntendantSetup<'_> {
         governor: &Arc<Governor>,
     ) -> Result<Box<dyn Intendant>, HarnessError> {
         let asked = self.asked;
+        let confinement = self.enclosed.map(Enclosure::spec).transpose();
+        let confinement = confinement.map_err(|error| HarnessError {
+            problem: error.0,
+            mend: "name paths in UTF-8".into(),
+        })?;
+        let set = self
+            .enclosed
+            .map(Enclosure::environment)
+            .unwrap_or_default();
         if asked.harness == Harness::Scripted {
             let submit = submit(
                 self.session.clone(),
@@ -77,7 +88,8 @@ impl IntendantSetup<'_> {
                 mediated: asked.mode == Mode::Mediated,
                 arguments: asked.harness_args.clone(),
                 environment: asked.harness_env.clone(),
-                set: Vec::new(),
+                set,
+                confinement,
                 stop: self.stop.clone(),
                 complain: complaints(self.terminal),
             };
@@ -93,7 +105,8 @@ impl IntendantSetup<'_> {
             approval_deadline: asked.approval_deadline,
             arguments: asked.harness_args.clone(),
             environment: asked.harness_env.clone(),
-            set: Vec::new(),
+            set,
+            confinement,
             mediated: asked.mode == Mode::Mediated,
             stop: self.stop.clone(),
             complain: complaints(self.terminal),
@@ -237,21 +250,22 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
-pub(super) fn announce(asked: &Asked, session: &SessionId) {
+pub(super) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
     complain(format_args!(
         "session {session} in {}",
         asked.repository.display()
     ));
+    let is = if confined { "is" } else { "is not" };
     match asked.mode {
         _ if !asked.harness.is_program() => {}
         Mode::Hook => complain(format_args!(
             "mode: hook ({}): the harness runs its own tools on this host and asks before each; \
-             it is not confined",
+             it {is} confined",
             asked.mode_reason
         )),
         Mode::Mediated => complain(format_args!(
             "mode: mediated ({}): agp's tools are the harness's only ones, and run in the process \
-             sandbox; the harness itself is not confined",
+             sandbox; the harness itself {is} confined",
             asked.mode_reason
         )),
     }

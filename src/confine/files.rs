@@ -4,8 +4,8 @@ use std::io;
 use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, LandlockStatus, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetStatus, Scope,
 };
 
 use super::spec::{DEVICES, HELPER, Spec};
@@ -43,12 +43,8 @@ pub fn restrict(spec: &Spec) -> io::Result<u32> {
             .handle_access(AccessNet::from_all(NEWEST))
             .map_err(io::Error::other)?;
     }
-    let mut scope = BitFlags::from(Scope::Signal);
-    if !spec.sockets.unix {
-        scope |= Scope::AbstractUnixSocket;
-    }
     let mut rules = rules
-        .scope(scope)
+        .scope(Scope::Signal | Scope::AbstractUnixSocket)
         .and_then(Ruleset::create)
         .map_err(io::Error::other)?;
 
@@ -81,6 +77,12 @@ pub fn restrict(spec: &Spec) -> io::Result<u32> {
         allow(Path::new("/proc"), look)?;
         allow(Path::new("/dev"), look)?;
         allow(Path::new("/dev/shm"), change)?;
+        if spec.terminals {
+            allow(Path::new("/dev/pts"), device | AccessFs::IoctlDev)?;
+        }
+        if let Some(home) = &spec.home {
+            allow(home, change)?;
+        }
         Path::new("/tmp")
     } else {
         allow(&spec.helper, read)?;

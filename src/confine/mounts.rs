@@ -18,6 +18,9 @@ const STAGE: &str = "/tmp";
 const ROOT_SIZE: &str = "size=1m,mode=755";
 const SHM_SIZE: &str = "size=64m,mode=1777";
 
+/// Terminals of its own, none of the host's.
+const PTS: &str = "newinstance,ptmxmode=0666,mode=600";
+
 const NONE: Option<&str> = None;
 
 /// Builds the root and makes it this mount namespace's only one. Runs as the first process of a
@@ -50,7 +53,7 @@ pub fn enter_root(spec: &Spec) -> io::Result<()> {
             Some(Source::Open(descriptor)) => attach(&under(root, target), bind, descriptor)?,
         }
     }
-    devices(root)?;
+    devices(root, spec.terminals)?;
     let proc = under(root, Path::new("/proc"));
     make_directory(&proc)?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
@@ -91,6 +94,9 @@ fn plan(spec: &Spec) -> BTreeMap<PathBuf, Bind> {
     }
     put(Path::new(HELPER), &spec.helper, false);
     put(Path::new("/tmp"), &spec.scratch, true);
+    if let Some(home) = &spec.home {
+        put(home, &spec.scratch.join("home"), true);
+    }
     for device in DEVICES {
         put(Path::new(device), Path::new(device), true);
     }
@@ -151,7 +157,7 @@ fn attach(at: &Path, bind: &Bind, source: &std::os::fd::OwnedFd) -> io::Result<(
     )
 }
 
-fn devices(root: &Path) -> io::Result<()> {
+fn devices(root: &Path, terminals: bool) -> io::Result<()> {
     let shm = under(root, Path::new("/dev/shm"));
     make_directory(&shm)?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
@@ -159,6 +165,16 @@ fn devices(root: &Path) -> io::Result<()> {
         "/dev/shm",
         mount(Some("agp"), &shm, Some("tmpfs"), flags, Some(SHM_SIZE)),
     )?;
+    if terminals {
+        let pts = under(root, Path::new("/dev/pts"));
+        make_directory(&pts)?;
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+        step(
+            "/dev/pts",
+            mount(Some("agp"), &pts, Some("devpts"), flags, Some(PTS)),
+        )?;
+        link(&under(root, Path::new("/dev/ptmx")), Path::new("pts/ptmx"))?;
+    }
     for (name, to) in [
         ("/dev/fd", "/proc/self/fd"),
         ("/dev/stdin", "/proc/self/fd/0"),

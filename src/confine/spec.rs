@@ -68,6 +68,10 @@ pub struct Spec {
     pub write: Vec<PathBuf>,
     /// The directory that becomes its `/tmp`, or stands for it where there is no mount namespace.
     pub scratch: PathBuf,
+    /// Where `home` of [`Spec::scratch`] stands for the operator's home, in a root of its own.
+    pub home: Option<PathBuf>,
+    /// Whether it may make terminals, in a root of its own: they are then its own.
+    pub terminals: bool,
     /// Its working directory.
     pub directory: PathBuf,
     /// The program of agp's own that may be run inside, to look around there.

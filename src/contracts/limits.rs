@@ -138,6 +138,8 @@ pub const SANDBOX_PROCESSES: u64 = 1024;
 pub const SANDBOX_PROCESSES_SHARED: u64 = 4096;
 /// Open files of a process in a sandbox: what build tools ask for at most.
 pub const SANDBOX_OPEN_FILES: u64 = 4096;
+/// Open files of a harness's process: it watches a repository's directories, and runs builds.
+pub const HARNESS_OPEN_FILES: u64 = 65_536;
 /// Bytes of one file that a sandbox may write: larger than any artefact of a build.
 pub const SANDBOX_FILE_BYTES: u64 = 8 << 30;
 /// Address space of one process: language runtimes reserve far more than they use.

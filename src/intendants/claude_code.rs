@@ -86,13 +86,22 @@ pub struct Found {
     pub fails_closed: bool,
 }
 
+const INSTALL: &str = "npm install -g @anthropic-ai/claude-code";
+
+/// Finds Claude Code's program.
+///
+/// # Errors
+/// [`HarnessError`] when it is missing.
+pub fn program() -> Result<PathBuf, HarnessError> {
+    program::find("AGP_CLAUDE_BIN", "claude", INSTALL)
+}
+
 /// Finds Claude Code and asks its version.
 ///
 /// # Errors
 /// [`HarnessError`] when it is missing, does not answer, or is too old to be gated.
 pub fn find() -> Result<Found, HarnessError> {
-    let install = "npm install -g @anthropic-ai/claude-code";
-    let program = program::find("AGP_CLAUDE_BIN", "claude", install)?;
+    let program = program()?;
     let failed = |problem: String| HarnessError {
         problem,
         mend: format!("run `{} --version` yourself to see why", program.display()),
@@ -122,7 +131,7 @@ pub fn find() -> Result<Found, HarnessError> {
                 "Claude Code {version} was never tried under agp; {major}.{minor}.{patch} is the \
                  first that was"
             ),
-            mend: install.into(),
+            mend: INSTALL.into(),
         });
     }
     let fails_closed = numbers >= HOOK_FLOOR;
@@ -180,6 +189,8 @@ pub struct Setup {
     pub environment: Vec<String>,
     /// Variables that have a value of agp's own, or none.
     pub set: Vec<(&'static str, Option<String>)>,
+    /// The confinement that it is started in, as the leash takes it.
+    pub confinement: Option<String>,
     /// Whether agp's tools are to be its only ones.
     pub mediated: bool,
     /// How it is stopped.
@@ -252,6 +263,7 @@ impl ClaudeCode {
             program: setup.found.program,
             arguments: arguments(&settings, servers, &setup.arguments, &setup.task),
             environment,
+            confinement: setup.confinement,
             directory: setup.repository,
             complain: setup.complain,
         };
@@ -386,7 +398,10 @@ impl Intendant for ClaudeCode {
                     Gate::Mediated => "mediated",
                 }),
             ),
-            ("confined".to_owned(), json!(false)),
+            (
+                "confined".to_owned(),
+                json!(self.launch.confinement.is_some()),
+            ),
         ])
     }
 
@@ -404,7 +419,7 @@ impl Intendant for ClaudeCode {
                 if let Observation::Started { tools } = &observation {
                     let missing = match gate {
                         // Later the mark proves nothing.
-                        Gate::Hooked(mark) => (!begun && !mark.exists()).then_some(UNHOOKED),
+                        Gate::Hooked(mark) => (!begun && !hook::marked(mark)).then_some(UNHOOKED),
                         Gate::Mediated => unmediated(tools),
                     };
                     begun = true;

@@ -27,9 +27,9 @@ use super::codex_program::{AUTH, companions, operators_home};
 use super::codex_rollout::Rollout;
 use super::growing_files::{self, Growth};
 use super::harness_process::{self as process, Launch, Stop};
-use super::{codex_stream, environment, program};
+use super::{codex_stream, environment, program as programs};
 
-pub use super::codex_program::{Found, check_arguments, find, login_present};
+pub use super::codex_program::{Found, check_arguments, find, login, login_present, program};
 
 /// What hook mode cannot prevent with this harness, for whoever starts it to read.
 pub const NOT_PREVENTED: &str = "note: Codex runs a call whose hook was itself killed or hangs: \
@@ -69,6 +69,8 @@ pub struct Setup {
     pub environment: Vec<String>,
     /// Variables that have a value of agp's own, or none.
     pub set: Vec<(&'static str, Option<String>)>,
+    /// The confinement that it is started in, as the leash takes it.
+    pub confinement: Option<String>,
     /// How it is stopped.
     pub stop: Stop,
     /// Takes each line of its standard error, and what was left of the operator's configuration.
@@ -92,7 +94,7 @@ impl Codex {
     /// # Errors
     /// [`HarnessError`] when the home cannot be written, or the harness would not be gated by it.
     pub fn prepare(setup: Setup) -> Result<Self, HarnessError> {
-        let bridge = program::bridge_program().map_err(unprepared)?;
+        let bridge = programs::bridge_program().map_err(unprepared)?;
         let made = DirBuilder::new().mode(0o700).create(&setup.home);
         made.map_err(unprepared)?;
         let operators = operators_home().filter(|_| setup.model.is_none());
@@ -136,13 +138,14 @@ impl Codex {
         let identity = HarnessIdentity {
             name: "codex",
             version: setup.found.version.clone(),
-            binary_sha256: Some(program::digest(&setup.found.program).map_err(unprepared)?),
+            binary_sha256: Some(programs::digest(&setup.found.program).map_err(unprepared)?),
         };
         let launch = Launch {
             leash: bridge,
             program: setup.found.program.clone(),
             arguments: arguments(&setup),
             environment,
+            confinement: setup.confinement.clone(),
             directory: setup.repository.clone(),
             complain: without_chatter(Arc::clone(&setup.complain)),
         };
@@ -214,7 +217,7 @@ fn ask(
         .env_clear()
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .current_dir(&setup.home);
-    program::answer_of(
+    programs::answer_of(
         &mut asked,
         limits::VERSION_PATIENCE,
         limits::CATALOGUE_BYTES,
@@ -358,7 +361,10 @@ impl Intendant for Codex {
                     "mediated"
                 }),
             ),
-            ("confined".to_owned(), json!(false)),
+            (
+                "confined".to_owned(),
+                json!(self.launch.confinement.is_some()),
+            ),
         ])
     }
 

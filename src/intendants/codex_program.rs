@@ -64,12 +64,27 @@ pub struct Found {
     pub version: String,
 }
 
+/// Finds Codex's program.
+///
+/// # Errors
+/// [`HarnessError`] when it is missing.
+pub fn program() -> Result<PathBuf, HarnessError> {
+    program::find("AGP_CODEX_BIN", "codex", INSTALL).map(native)
+}
+
+/// The operator's login, if there is one: a file that agp links and never reads.
+#[must_use]
+pub fn login() -> Option<PathBuf> {
+    let login = operators_home()?.join(AUTH);
+    login.exists().then_some(login)
+}
+
 /// Finds Codex and asks its version.
 ///
 /// # Errors
 /// [`HarnessError`] when it is missing, does not answer, or is too old to be gated.
 pub fn find() -> Result<Found, HarnessError> {
-    let program = native(program::find("AGP_CODEX_BIN", "codex", INSTALL)?);
+    let program = program()?;
     let failed = |problem: String| HarnessError {
         problem,
         mend: format!("run `{} --version` yourself to see why", program.display()),

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use crate::bridge::hook;
 use crate::contracts::intendant::Observation;
 use crate::contracts::limits;
 
@@ -127,7 +128,7 @@ impl Rollout {
     fn check_mark(&mut self, seen: &mut Vec<Observation>) {
         if !self.marked {
             self.marked = true;
-            if self.mark.as_ref().is_some_and(|mark| !mark.exists()) {
+            if self.mark.as_ref().is_some_and(|mark| !hook::marked(mark)) {
                 seen.push(Observation::Ungated(UNHOOKED));
             }
         }

@@ -55,6 +55,8 @@ pub struct Launch {
     pub arguments: Vec<OsString>,
     /// Its whole environment.
     pub environment: Vec<(OsString, OsString)>,
+    /// The confinement that it is started in, as the leash takes it.
+    pub confinement: Option<String>,
     /// Its working directory.
     pub directory: PathBuf,
     /// Takes each line that it, or what it starts, says on standard error.
@@ -76,6 +78,7 @@ pub fn run(
     };
     let mut child = Command::new(&launch.leash)
         .arg("leash")
+        .args(launch.confinement.iter().flat_map(|spec| ["--spec", spec]))
         .arg("--")
         .arg(&launch.program)
         .args(&launch.arguments)

@@ -14,10 +14,10 @@ use crate::confine::isolation::{Ask, Seen};
 use crate::confine::spec::{Namespaces, Spec};
 
 /// Landlock's first interface that keeps signals inside.
-const LANDLOCK_SIGNALS: u32 = 6;
+pub(super) const LANDLOCK_SIGNALS: u32 = 6;
 
 /// What `/proc/self/status` says inside: no new privileges, a seccomp filter, no capabilities.
-const STATUS: [(&str, &str); 3] = [
+pub(super) const STATUS: [(&str, &str); 3] = [
     ("NoNewPrivs", "1"),
     ("Seccomp", "2"),
     ("CapEff", "0000000000000000"),

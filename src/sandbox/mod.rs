@@ -1,7 +1,8 @@
-//! Where agp runs the calls that it executes itself.
+//! Where agp runs the calls that it executes itself, and the confinement of a harness.
 
 pub mod attest;
 pub mod exec;
+pub mod harness;
 pub mod planted;
 pub mod process;
 pub mod recording;

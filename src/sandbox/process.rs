@@ -167,7 +167,7 @@ enum Unfit {
 }
 
 /// What to try, the strongest first.
-fn candidates(asked: Option<Namespaces>) -> Vec<Namespaces> {
+pub(super) fn candidates(asked: Option<Namespaces>) -> Vec<Namespaces> {
     match asked {
         Some(namespaces) => vec![namespaces],
         None if rustix::process::geteuid().is_root() => {
@@ -189,6 +189,8 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
         read: setup.read.clone(),
         write: write.cloned().collect(),
         scratch: scratch.to_owned(),
+        home: None,
+        terminals: false,
         directory: setup.repository.clone(),
         helper: setup.bridge.clone(),
         sockets: Sockets::default(),
@@ -306,7 +308,7 @@ fn reachable_paths(setup: &Setup) -> Vec<PathBuf> {
         .collect()
 }
 
-fn from_outside(command: &[OsString]) -> std::io::Result<Seen> {
+pub(super) fn from_outside(command: &[OsString]) -> std::io::Result<Seen> {
     let output = exec::plain(command)?;
     serde_json::from_slice(&output).map_err(std::io::Error::other)
 }

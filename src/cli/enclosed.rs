@@ -1,0 +1,196 @@
+//! The confinement of a harness on the host: what it needs of this machine, by harness.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::bridge::hook;
+use crate::channels::escape;
+use crate::intendants::environment::variable;
+use crate::intendants::program::bridge_program;
+use crate::intendants::{claude_code, codex};
+use crate::sandbox::harness::{self, Enclosure, Setup};
+
+use super::asked::{Asked, Confine, Harness};
+use super::home::Home;
+use super::lease::HARNESS_HOME;
+use super::report::{Failure, complain};
+use super::sandboxed::{private_paths, sockets};
+
+/// Files of the system's that a harness needs besides what a command does: names of hosts, and what
+/// an organisation sets for it.
+const SYSTEM: [&str; 3] = ["/etc/resolv.conf", "/etc/claude-code", "/etc/codex"];
+/// Variables that name a file a harness reads.
+const FILES: [&str; 6] = [
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "CODEX_CA_CERTIFICATE",
+    "CLAUDE_CODE_CLIENT_CERT",
+    "CLAUDE_CODE_CLIENT_KEY",
+];
+/// What of Claude Code's own directory is run or obeyed by later sessions: not to be changed where
+/// mounts can keep it.
+const OBEYED: [&str; 8] = [
+    "settings.json",
+    "settings.local.json",
+    "CLAUDE.md",
+    "agents",
+    "commands",
+    "hooks",
+    "plugins",
+    "skills",
+];
+
+/// The harness's confinement, or none where none was asked for or, by `best-effort`, none is had.
+pub(super) fn ready(
+    home: &Home,
+    asked: &Asked,
+    directory: &Path,
+) -> Result<Option<Enclosure>, Failure> {
+    if !asked.harness.is_program() || asked.confine == Confine::Off {
+        return Ok(None);
+    }
+    let refused = |problem: String| {
+        Failure::refused(
+            format!("the harness cannot be confined: {}", escape::line(&problem)),
+            "agp doctor --check sandbox; or --confine best-effort, which then runs it unconfined",
+        )
+    };
+    let enclosed = setup(home, asked, directory)
+        .and_then(|setup| harness::prepare(&setup).map_err(|error| error.0));
+    match enclosed {
+        Ok(enclosed) => Ok(Some(enclosed)),
+        Err(problem) if asked.confine == Confine::BestEffort => {
+            complain(format_args!(
+                "WARNING: the harness is not confined: {}",
+                escape::line(&problem)
+            ));
+            Ok(None)
+        }
+        Err(problem) => Err(refused(problem)),
+    }
+}
+
+/// What `session.started` says of it.
+pub(super) fn described(enclosed: Option<&Enclosure>) -> Value {
+    enclosed.map_or_else(
+        || {
+            serde_json::json!({
+                "kind": "host",
+                "isolated": [],
+                "notIsolated": ["files", "processes", "network", "credentials of the operator"],
+                "vmGrade": false,
+            })
+        },
+        Enclosure::describe,
+    )
+}
+
+fn setup(home: &Home, asked: &Asked, directory: &Path) -> Result<Setup, String> {
+    let bridge = bridge_program().map_err(|error| error.to_string())?;
+    let user = variable("HOME").map(PathBuf::from);
+    let user = user.filter(|user| user.is_absolute() && user.is_dir() && user.parent().is_some());
+    let own = home.root().canonicalize();
+    let own = own.unwrap_or_else(|_| home.root().to_owned());
+    let socket = directory.join("gate.sock");
+    let mark = directory.join(hook::MARK);
+    harness::empty_file(&mark).map_err(|error| format!("{}: {error}", mark.display()))?;
+
+    let mut read = vec![bridge.clone(), socket.clone()];
+    read.extend(["settings.json", "mcp.json"].map(|name| directory.join(name)));
+    let named = SYSTEM.iter().map(PathBuf::from);
+    let files = FILES.iter().filter_map(variable).map(PathBuf::from);
+    // A link leads to what must be there, too.
+    read.extend(
+        named
+            .chain(files)
+            .filter_map(|path| path.canonicalize().ok()),
+    );
+    let mut write = vec![asked.repository.clone(), mark];
+    let mut write_later = Vec::new();
+    let program = match asked.harness {
+        Harness::Codex => {
+            write_later.push(directory.join(HARNESS_HOME));
+            write.extend(codex::login().and_then(|login| login.canonicalize().ok()));
+            codex::program()
+        }
+        _ => {
+            claude_paths(user.as_deref(), &mut read, &mut write)?;
+            claude_code::program()
+        }
+    };
+    read.push(package(&program.map_err(|error| error.problem)?));
+    read.extend(asked.allow_read.iter().cloned());
+    write.extend(asked.allow_write.iter().cloned());
+    let token = directory.file_name().unwrap_or_default();
+    Ok(Setup {
+        bridge,
+        directory: directory.to_owned(),
+        socket,
+        repository: asked.repository.clone(),
+        home: user,
+        read,
+        write,
+        write_later,
+        protected: [own].into_iter().chain(private_paths()).collect(),
+        sockets: sockets(),
+        token: format!("{}-{}", token.to_string_lossy(), std::process::id()),
+        namespaces: None,
+    })
+}
+
+/// Claude Code's own directory and file, where `CLAUDE_CONFIG_DIR` or the home has them.
+fn claude_paths(
+    user: Option<&Path>,
+    read: &mut Vec<PathBuf>,
+    write: &mut Vec<PathBuf>,
+) -> Result<(), String> {
+    let own = match (variable("CLAUDE_CONFIG_DIR"), user) {
+        (Some(own), _) => PathBuf::from(own),
+        (None, Some(user)) => {
+            write.extend(Some(user.join(".claude.json")).filter(|file| file.is_file()));
+            user.join(".claude")
+        }
+        (None, None) => return Ok(()),
+    };
+    // It would make it itself, and a login would be lost with a private home.
+    std::fs::create_dir_all(&own).map_err(|error| format!("{}: {error}", own.display()))?;
+    let obeyed = OBEYED.iter().map(|name| own.join(name));
+    read.extend(obeyed.filter(|path| path.exists()));
+    write.push(own);
+    Ok(())
+}
+
+/// What belongs to a program: its package, where it lies in one, else its file.
+fn package(program: &Path) -> PathBuf {
+    let above = program.ancestors().find(|path| {
+        let parent = path.parent();
+        let scope = |path: &Path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with('@'))
+        };
+        parent.is_some_and(|parent| {
+            parent.ends_with("node_modules")
+                || scope(parent)
+                    && parent
+                        .parent()
+                        .is_some_and(|path| path.ends_with("node_modules"))
+        })
+    });
+    let above = above.filter(|path| path.is_dir());
+    above.unwrap_or(program).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_outside_of_a_package_is_its_file() {
+        assert_eq!(
+            package(Path::new("/opt/x/claude")),
+            Path::new("/opt/x/claude")
+        );
+    }
+}
