@@ -14,7 +14,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
-use session::{World, mode, python, wait_for};
+use session::{World, below, mode, python, wait_for};
 
 #[test]
 fn quickstart_takes_an_empty_home_to_a_proven_journal() {
@@ -651,8 +651,8 @@ fn a_harness_that_has_ended_is_over_whoever_holds_its_output() {
     let program = world.root().join("claude");
     let script = "#!/bin/sh\n\
         [ \"$1\" = --version ] && exec echo 2.1.330\n\
-        echo $$ > \"$HOME/pid.new\"; mv \"$HOME/pid.new\" \"$HOME/pid\"\n\
-        while [ ! -e \"$HOME/go\" ]; do sleep 0.05; done\n";
+        touch started\n\
+        while [ ! -e go ]; do sleep 0.05; done\n";
     fs::write(&program, script).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let live = world
@@ -666,11 +666,16 @@ fn a_harness_that_has_ended_is_over_whoever_holds_its_output() {
         ])
         .env("AGP_CLAUDE_BIN", program.to_str().unwrap())
         .start();
-    let home = world.root().join("home");
-    let pid = wait_for("the harness", || fs::read_to_string(home.join("pid")).ok());
-    let output = format!("/proc/{}/fd/1", pid.trim());
+    wait_for("the harness", || world.get("started"));
+    let all = below(world.lease().pid);
+    let harness = all.iter().find(|process| {
+        let words = process.arguments();
+        words.first().map(String::as_str) == Some("/bin/sh")
+            && words.get(1).map(String::as_str) == program.to_str()
+    });
+    let output = format!("/proc/{}/fd/1", harness.unwrap().pid);
     let held = fs::OpenOptions::new().write(true).open(output).unwrap();
-    fs::write(home.join("go"), "").unwrap();
+    world.put("go", "");
     live.finish().succeeded();
     drop(held);
     assert_eq!(world.event("session.ended")["payload"]["end"], "done");

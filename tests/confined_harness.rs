@@ -103,8 +103,8 @@ fn turns(calls: Vec<Vec<Call>>) -> ModelDouble {
 fn run(world: &World, claude: &Path, model: &ModelDouble) -> Start {
     world
         .agp(&["run", "--intendant", "claude-code", "--no-probe"])
-        .arguments(&["--task", "go", "--confine", "strict"])
-        .arguments(&["--repo", world.repo().to_str().unwrap()])
+        .arguments(&["--task", "go"])
+        .env("AGP_REPO", world.repo().to_str().unwrap())
         .env("ANTHROPIC_BASE_URL", &model.base_url())
         .env("ANTHROPIC_API_KEY", "x")
         .env("AGP_CLAUDE_BIN", claude.to_str().unwrap())
@@ -243,4 +243,30 @@ fn in_mediated_mode_the_harness_is_confined_too() {
     assert_eq!(started["sandbox"]["harness"]["kind"], "process");
     let attested = &world.event("sandbox.attested")["payload"];
     assert_eq!(attested["harness"]["readable"], json!([]));
+}
+
+#[test]
+fn what_cannot_be_confined_is_refused_unless_told_otherwise() {
+    let Some(claude) = claude() else { return };
+    let world = World::new();
+    world.policy(&[("allow", "Bash")]);
+    let model = turns(vec![vec![bash("t1", "echo ran > ran")]]);
+    // A repository that holds agp's own home.
+    let around = ["--repo", world.root().to_str().unwrap()];
+    run(&world, &claude, &model)
+        .arguments(&around)
+        .run()
+        .exited(1)
+        .complained(&["the harness cannot be confined", "--confine best-effort"]);
+    assert_eq!(world.events("session.started").len(), 0);
+    run(&world, &claude, &model)
+        .arguments(&around)
+        .arguments(&["--confine", "best-effort"])
+        .run()
+        .succeeded()
+        .complained(&["WARNING: the harness is not confined"]);
+    assert!(world.root().join("ran").exists());
+    let started = &world.event("session.started")["payload"];
+    assert_eq!(started["intendant"]["confined"], false);
+    assert_eq!(started["sandbox"]["kind"], "host");
 }

@@ -410,6 +410,7 @@ fn a_second_hook_that_changes_the_arguments_after_the_decision() {
     let script = format!("#!/bin/sh\necho '{}'\n", decision("allow", &input));
     fs::write(&rewrite, script).unwrap();
     let wrapper = world.root().join("claude");
+    let claude = claude.canonicalize().unwrap();
     fs::write(
         &wrapper,
         format!(
@@ -419,6 +420,7 @@ fn a_second_hook_that_changes_the_arguments_after_the_decision() {
              \x20   settings = json.load(open(sys.argv[2]))\n\
              \x20   hook = {{'type': 'command', 'command': {rewrite:?}}}\n\
              \x20   settings['hooks']['PreToolUse'].append({{'matcher': 'Bash', 'hooks': [hook]}})\n\
+             \x20   sys.argv[2] = os.environ['TMPDIR'] + '/settings.json'\n\
              \x20   json.dump(settings, open(sys.argv[2], 'w'))\n\
              os.execv({claude:?}, [{claude:?}] + sys.argv[1:])\n",
         ),
@@ -431,7 +433,10 @@ fn a_second_hook_that_changes_the_arguments_after_the_decision() {
         vec![bash("toolu_first", "touch first")],
         vec![bash("toolu_second", "touch second")],
     ]);
-    let ran = run(&world, &wrapper, &model).run();
+    let ran = run(&world, &wrapper, &model)
+        .arguments(&["--allow-read", claude.to_str().unwrap()])
+        .arguments(&["--allow-read", rewrite.to_str().unwrap()])
+        .run();
     ran.exited(3)
         .complained(&["ran with other arguments than were decided"]);
     let bypassed = world.event("gate.bypassed");
@@ -537,7 +542,10 @@ fn a_gateway_whose_socket_is_deleted_mid_session() {
         return;
     };
     fs::remove_file(spoiled.world.lease().directory.join("gate.sock")).unwrap();
-    spoiled.go_and_nothing_runs();
+    // The confined harness has the socket itself, not its name: it asks, and is answered.
+    let (world, _, ran) = spoiled.go();
+    ran.succeeded();
+    each_decided(&world, &["toolu_first", "toolu_second", "toolu_third"]);
 }
 
 #[test]

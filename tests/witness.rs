@@ -261,12 +261,15 @@ fn a_harness_that_shows_no_calls_is_refused_unless_told_to_go_unwitnessed() {
     let Some(claude) = claude() else { return };
     let world = World::new();
     world.policy(&[("allow", "Bash")]);
+    // A confined harness has what it is started through, and of the real one what is named.
+    let claude = claude.canonicalize().unwrap();
     let mute = mute(&world, &claude);
     let go = |more: &[&str]| {
         let model = ModelDouble::start(vec![Turn::Calls(vec![bash("toolu_b", "touch ran")])]);
         let task = ["run", "--intendant", "claude-code", "--task", "go"];
         world
             .agp(&task)
+            .arguments(&["--allow-read", claude.to_str().unwrap()])
             .arguments(more)
             .env("ANTHROPIC_BASE_URL", &model.base_url())
             .env("ANTHROPIC_API_KEY", "x")

@@ -180,7 +180,7 @@ impl Asked {
         let (mode, mode_reason) = mode(run.mode.as_deref(), harness)?;
         let sandbox = sandbox(run.sandbox, &config, harness, mode)?;
         let named = [&run.allow_read, &run.allow_write];
-        let confine = confine(run.confine.as_deref(), harness)?;
+        let confine = confine(run.confine.as_deref(), harness, mode)?;
         let confined = sandbox == Provider::Process || confine != Confine::Off;
         if !confined && named.iter().any(|paths| !paths.is_empty()) {
             let problem = "--allow-read and --allow-write are for what is confined";
@@ -312,16 +312,23 @@ pub(super) fn mode(flag: Option<&str>, harness: Harness) -> Result<(Mode, &'stat
     }
 }
 
-fn confine(flag: Option<&str>, harness: Harness) -> Result<Confine, Failure> {
-    match (flag, harness.is_program()) {
-        (None, _) => Ok(Confine::Off),
-        (Some(_), false) => Err(Failure::usage(
+fn confine(flag: Option<&str>, harness: Harness, mode: Mode) -> Result<Confine, Failure> {
+    match (flag, harness, mode) {
+        (None, Harness::Scripted, _) => Ok(Confine::Off),
+        (Some(_), Harness::Scripted, _) => Err(Failure::usage(
             "--confine is for a harness: there is none behind a script",
             "--sandbox process",
         )),
-        (Some("strict"), true) => Ok(Confine::Strict),
-        (Some("best-effort"), true) => Ok(Confine::BestEffort),
-        (Some(other), true) => Err(unknown("--confine", other, "strict or best-effort")),
+        // Its own sandbox, which keeps its commands off the network, needs namespaces, and there
+        // are no further ones inside.
+        (None, Harness::Codex, Mode::Hook) => Ok(Confine::Off),
+        (Some(_), Harness::Codex, Mode::Hook) => Err(not_here(
+            "Codex confined in hook mode, where its own sandbox could not stand,",
+            "leave --confine out",
+        )),
+        (None | Some("strict"), _, _) => Ok(Confine::Strict),
+        (Some("best-effort"), _, _) => Ok(Confine::BestEffort),
+        (Some(other), _, _) => Err(unknown("--confine", other, "strict or best-effort")),
     }
 }
 

@@ -57,7 +57,12 @@ pub(super) fn ready(
             "agp doctor --check sandbox; or --confine best-effort, which then runs it unconfined",
         )
     };
-    let enclosed = setup(home, asked, directory)
+    let program = match asked.harness {
+        Harness::Codex => codex::program(),
+        _ => claude_code::program(),
+    };
+    let program = program.map_err(|error| Failure::refused(error.problem, error.mend))?;
+    let enclosed = setup(home, asked, directory, &program)
         .and_then(|setup| harness::prepare(&setup).map_err(|error| error.0));
     match enclosed {
         Ok(enclosed) => Ok(Some(enclosed)),
@@ -87,7 +92,7 @@ pub(super) fn described(enclosed: Option<&Enclosure>) -> Value {
     )
 }
 
-fn setup(home: &Home, asked: &Asked, directory: &Path) -> Result<Setup, String> {
+fn setup(home: &Home, asked: &Asked, directory: &Path, program: &Path) -> Result<Setup, String> {
     let bridge = bridge_program().map_err(|error| error.to_string())?;
     let user = variable("HOME").map(PathBuf::from);
     let user = user.filter(|user| user.is_absolute() && user.is_dir() && user.parent().is_some());
@@ -97,7 +102,15 @@ fn setup(home: &Home, asked: &Asked, directory: &Path) -> Result<Setup, String> 
     let mark = directory.join(hook::MARK);
     harness::empty_file(&mark).map_err(|error| format!("{}: {error}", mark.display()))?;
 
-    let mut read = vec![bridge.clone(), socket.clone()];
+    let protected: Vec<PathBuf> = [own].into_iter().chain(private_paths()).collect();
+    let mut read = vec![socket];
+    // Its directory, so that a hook that was replaced is the one that is asked, and found out.
+    let beside = bridge.parent().filter(|beside| {
+        let kept = protected.iter().chain(&user).chain([&asked.repository]);
+        let mut kept = kept.map(PathBuf::as_path).chain([directory]);
+        !kept.any(|kept| kept.starts_with(beside))
+    });
+    read.push(beside.unwrap_or(&bridge).to_owned());
     read.extend(["settings.json", "mcp.json"].map(|name| directory.join(name)));
     let named = SYSTEM.iter().map(PathBuf::from);
     let files = FILES.iter().filter_map(variable).map(PathBuf::from);
@@ -109,31 +122,26 @@ fn setup(home: &Home, asked: &Asked, directory: &Path) -> Result<Setup, String> 
     );
     let mut write = vec![asked.repository.clone(), mark];
     let mut write_later = Vec::new();
-    let program = match asked.harness {
+    match asked.harness {
         Harness::Codex => {
             write_later.push(directory.join(HARNESS_HOME));
             write.extend(codex::login().and_then(|login| login.canonicalize().ok()));
-            codex::program()
         }
-        _ => {
-            claude_paths(user.as_deref(), &mut read, &mut write)?;
-            claude_code::program()
-        }
-    };
-    read.push(package(&program.map_err(|error| error.problem)?));
+        _ => claude_paths(user.as_deref(), &mut read, &mut write)?,
+    }
+    read.push(package(program));
     read.extend(asked.allow_read.iter().cloned());
     write.extend(asked.allow_write.iter().cloned());
     let token = directory.file_name().unwrap_or_default();
     Ok(Setup {
         bridge,
         directory: directory.to_owned(),
-        socket,
         repository: asked.repository.clone(),
         home: user,
         read,
         write,
         write_later,
-        protected: [own].into_iter().chain(private_paths()).collect(),
+        protected,
         sockets: sockets(),
         token: format!("{}-{}", token.to_string_lossy(), std::process::id()),
         namespaces: None,

@@ -29,8 +29,6 @@ pub struct Setup {
     pub bridge: PathBuf,
     /// The session's private directory, outside of all that the harness may reach.
     pub directory: PathBuf,
-    /// The gateway's socket. Nothing listens there yet.
-    pub socket: PathBuf,
     /// The repository: its working directory.
     pub repository: PathBuf,
     /// The operator's home, in whose place a private one stands where that can be had.
@@ -199,7 +197,7 @@ struct Bait {
 
 impl Bait {
     fn lay(setup: &Setup, name: &str) -> io::Result<Self> {
-        let paths = [setup.socket.clone(), setup.directory.join("bait.sock")];
+        let paths = ["try.sock", "bait.sock"].map(|name| setup.directory.join(name));
         let [gate, bait] = &paths;
         let _listeners = [
             UnixListener::bind(gate)?,
@@ -213,18 +211,22 @@ impl Bait {
 impl Drop for Bait {
     fn drop(&mut self) {
         for path in &self.paths {
-            // Where it stays, the gateway cannot listen, and says so.
+            // The directory goes with the session.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
+/// Looks around inside, where a socket that stands for the gateway's is open in the same way.
 fn looked_into(setup: &Setup, spec: &Spec) -> Result<Map<String, Value>, Unfit> {
     let failed =
         |what: &str, error: &dyn std::fmt::Display| Unfit::Leaky(format!("{what}: {error}"));
     let name = format!("agp-harness-{}", setup.token);
     let bait = Bait::lay(setup, &name).map_err(|error| failed("the probe's listeners", &error))?;
     let [gate, hidden] = bait.paths.clone();
+    let mut spec = spec.clone();
+    spec.read.push(gate.clone());
+    let spec = &spec;
     let own = std::process::id();
     let memory = ["mem", "environ"].map(|name| PathBuf::from(format!("/proc/{own}/{name}")));
     let mut unix = vec![gate.clone(), hidden.clone()];
