@@ -270,3 +270,37 @@ fn what_cannot_be_confined_is_refused_unless_told_otherwise() {
     assert_eq!(started["intendant"]["confined"], false);
     assert_eq!(started["sandbox"]["kind"], "host");
 }
+
+#[test]
+fn without_namespaces_a_socket_that_answers_refuses_the_start() {
+    use agp::confine::spec::Namespaces;
+    use agp::sandbox::harness::{Setup, prepare};
+    let world = World::new();
+    let docker = world.root().join("docker.sock");
+    let listening = UnixListener::bind(&docker).unwrap();
+    let prepared = |namespaces| {
+        let directory = world.root().join("session");
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir(&directory).unwrap();
+        prepare(&Setup {
+            bridge: env!("CARGO_BIN_EXE_agp-bridge").into(),
+            directory,
+            repository: world.repo(),
+            home: Some(world.root().join("home")),
+            read: Vec::new(),
+            write: vec![world.repo()],
+            write_later: Vec::new(),
+            protected: vec![world.agp_home()],
+            sockets: vec![docker.clone()],
+            token: format!("test-{}", std::process::id()),
+            namespaces: Some(namespaces),
+        })
+    };
+    prepared(Namespaces::User).unwrap();
+    let refused = prepared(Namespaces::Off).unwrap_err().0;
+    assert!(refused.contains(docker.to_str().unwrap()), "{refused}");
+    drop(listening);
+    let enclosed = prepared(Namespaces::Off).unwrap();
+    assert_eq!(enclosed.describe()["namespaces"], "off");
+    assert_eq!(enclosed.attestation()["readable"], json!([]));
+}
