@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use agp::contracts::call::{Actor, ToolCall};
 use agp::contracts::ids::SessionId;
-use agp::contracts::limits::{CALLS_IN_FLIGHT, FRAME_BYTES, RESULT_OUTPUT_BYTES};
+use agp::contracts::limits::{CALLS_IN_FLIGHT, FRAME_BYTES, HOOK_INPUT_BYTES, RESULT_OUTPUT_BYTES};
 use agp::contracts::verdict::{Decision, Verdict};
 use agp::gateway::server::{CallReport, Decided, Gate, Peer, Server};
 use serde_json::{Value, json};
@@ -410,6 +410,23 @@ fn a_call_beyond_a_frame_is_answered_and_not_asked_about() {
     let fits = "x".repeat(FRAME_BYTES - 1000);
     assert!(!served.call(&bash("toolu_2", &fits)).1);
     assert_eq!(served.calls()[0].args["command"], fits);
+}
+
+#[test]
+fn a_line_that_does_not_end_ends_the_server() {
+    let mut served = Served::start();
+    let block = vec![b'x'; 1 << 20];
+    let input = served.input.as_mut().unwrap();
+    let sent = (0..=HOOK_INPUT_BYTES >> 20).try_for_each(|_| input.write_all(&block));
+    // It may be gone before it took everything.
+    drop(sent);
+    let answer = served.next();
+    assert_eq!(
+        (&answer["error"]["code"], &answer["id"]),
+        (&json!(-32700), &json!(null))
+    );
+    assert!(served.lines.recv_timeout(LIMIT).is_err());
+    assert!(served.server.wait().unwrap().success());
 }
 
 #[test]

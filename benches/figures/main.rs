@@ -7,6 +7,7 @@ mod double;
 mod events;
 mod hook;
 mod machine;
+mod mediated;
 mod process;
 mod report;
 mod resident;
@@ -29,7 +30,7 @@ use report::Format;
 type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "usage: bench/run [--json | --markdown] [--only NAME]...
-NAME: append, stored, hook, witness, resident, decide, sandbox, slack";
+NAME: append, stored, hook, witness, resident, decide, sandbox, slack, mediated";
 
 struct Asked {
     format: Format,
@@ -84,7 +85,7 @@ fn measure(asked: &Asked) -> Fallible<()> {
     let work = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("figures");
     std::fs::create_dir_all(&work)?;
     type Group = (&'static str, fn(&Path) -> Fallible<Vec<report::Figure>>);
-    let groups: [Group; 8] = [
+    let groups: [Group; 9] = [
         ("append", append::figures),
         ("stored", stored::figures),
         ("hook", hook::figures),
@@ -93,6 +94,7 @@ fn measure(asked: &Asked) -> Fallible<()> {
         ("decide", decide::figures),
         ("sandbox", sandbox::figures),
         ("slack", slack::figures),
+        ("mediated", mediated::figures),
     ];
     let mut figures = Vec::new();
     for (name, group) in groups {

@@ -92,8 +92,20 @@ fn prepared(work: &Path, namespaces: Option<Namespaces>) -> Fallible<(Durations,
 }
 
 /// A socket's path has 108 bytes.
-fn short() -> PathBuf {
+pub(crate) fn short() -> PathBuf {
     std::env::temp_dir().join(format!("agp-figures-{}", std::process::id()))
+}
+
+/// For a repository that is there.
+pub(crate) fn setup_of(repository: &Path, name: &str) -> Fallible<Setup> {
+    let home = short().join("home");
+    std::fs::create_dir_all(&home)?;
+    Ok(Setup {
+        repository: repository.to_owned(),
+        protected: vec![home],
+        token: format!("figures-{}-{name}", std::process::id()),
+        ..setup(&short(), None, 0)?
+    })
 }
 
 fn setup(work: &Path, namespaces: Option<Namespaces>, turn: u64) -> Fallible<Setup> {
