@@ -32,6 +32,7 @@ const PARSE_ERROR: i64 = -32700;
 const INVALID_REQUEST: i64 = -32600;
 const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
+const INTERNAL_ERROR: i64 = -32603;
 
 /// Which governor to speak to, and how.
 #[derive(Debug, Clone)]
@@ -84,15 +85,19 @@ pub fn serve(link: &Link, input: impl Read, output: impl Write + Send + 'static)
                     thread::sleep(FULL);
                 }
                 in_flight.fetch_add(1, Ordering::SeqCst);
-                let (output, in_flight) = (Arc::clone(&output), Arc::clone(&in_flight));
-                let link = link.clone();
+                let (told, ended) = (Arc::clone(&output), Arc::clone(&in_flight));
+                let (link, request) = (link.clone(), call.request.clone());
                 let worker = thread::Builder::new().name("call".into()).spawn(move || {
                     let answer = call.make(&link);
-                    in_flight.fetch_sub(1, Ordering::SeqCst);
-                    say(&output, &answer);
+                    ended.fetch_sub(1, Ordering::SeqCst);
+                    say(&told, &answer);
                 });
-                // A worker that cannot be started never answers: the call did not happen.
-                drop(worker);
+                if let Err(why) = worker {
+                    // The call did not happen.
+                    in_flight.fetch_sub(1, Ordering::SeqCst);
+                    let problem = format!("agp: no thread for the call: {why}");
+                    say(&output, &error(&request, INTERNAL_ERROR, &problem));
+                }
             }
         }
     }
