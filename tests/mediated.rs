@@ -419,3 +419,24 @@ fn without_its_server_nothing_runs() {
     }
     world.verifies();
 }
+
+#[test]
+fn the_probe_tries_the_mode_that_is_asked_for() {
+    let Some(claude) = claude() else { return };
+    let world = World::new();
+    world.policy(&[("allow", "*")]);
+    let model = turns(vec![vec![bash("t1", "touch ran")]]);
+    let task = ["run", "--intendant", "claude-code", "--mode", "mediated"];
+    world
+        .agp(&task)
+        .arguments(&["--task", "go"])
+        .env("ANTHROPIC_BASE_URL", &model.base_url())
+        .env("ANTHROPIC_API_KEY", "x")
+        .env("AGP_CLAUDE_BIN", claude.to_str().unwrap())
+        .run()
+        .succeeded()
+        .complained(&["the gate was tried first", "mode: mediated"]);
+    assert!(world.get("ran").is_some());
+    assert_eq!(world.event("session.started")["payload"]["probed"], true);
+    world.verifies();
+}

@@ -45,9 +45,11 @@ const POLICY: &[u8] = br#"{"rules":[
 
 /// How harnesses name agp's tools.
 const OWN_TOOLS: &str = "mcp__agp__";
-/// Tools of Codex's that touch nothing: its servers' resources, of which agp's has none, and a
-/// question to a user who is not there.
-const HARMLESS: [&str; 4] = [
+/// Tools that touch nothing: of Codex's its servers' resources, of which agp's has none, and a
+/// question to a user who is not there; of Claude Code's a place that it keeps, and answers calls of
+/// with "No such tool available".
+const HARMLESS: [&str; 5] = [
+    "DeferredToolPlaceholder",
     "list_mcp_resources",
     "list_mcp_resource_templates",
     "read_mcp_resource",
