@@ -114,7 +114,8 @@ impl Bench {
 
     /// Runs a session; gives its exit code and what its harness wrote.
     fn session(&self, harness: &str, part: &str, witness: &str) -> Fallible<(Option<i32>, String)> {
-        let out = self.home.join("measured");
+        // The one place that a confined harness can write to and is looked into.
+        let out = self.home.join("repository/measured");
         let run = [
             "run",
             "--intendant",
