@@ -6,6 +6,8 @@
     reason = "a JSON value indexed by a name it lacks is null; whatever fails here fails the test"
 )]
 
+#[path = "support/governed.rs"]
+mod governed;
 #[path = "support/model.rs"]
 mod model;
 #[path = "support/session.rs"]
@@ -14,7 +16,8 @@ mod session;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use model::{Call, ModelDouble, Turn};
+use governed::{bash, call, run, turns};
+use model::{Call, ModelDouble};
 use serde_json::{Value, json};
 use session::{Live, Process, Start, World, all_gone, below, claude, python, wait_for};
 
@@ -35,22 +38,7 @@ impl Governed {
     }
 
     fn run_against(&self, model: &ModelDouble) -> Start {
-        let repo = self.world.repo();
-        let repo = repo.to_str().unwrap();
-        let task = [
-            "run",
-            "--intendant",
-            "claude-code",
-            "--no-probe",
-            "--task",
-            "go",
-        ];
-        self.world
-            .agp(&task)
-            .arguments(&["--repo", repo])
-            .env("ANTHROPIC_BASE_URL", &model.base_url())
-            .env("ANTHROPIC_API_KEY", "x")
-            .env("AGP_CLAUDE_BIN", self.claude.to_str().unwrap())
+        run(&self.world, &self.claude, model)
     }
 
     fn write(&self, id: &str, name: &str) -> Call {
@@ -81,23 +69,8 @@ impl Governed {
     }
 }
 
-fn call(id: &str, name: &str, input: Value) -> Call {
-    Call {
-        id: Some(id.to_owned()),
-        ..Call::new(name, input)
-    }
-}
-
-fn bash(id: &str, command: &str) -> Call {
-    call(id, "Bash", json!({"command": command}))
-}
-
 fn one(call: Call) -> ModelDouble {
     turns(vec![vec![call]])
-}
-
-fn turns(calls: Vec<Vec<Call>>) -> ModelDouble {
-    ModelDouble::start(calls.into_iter().map(Turn::Calls).collect())
 }
 
 /// The result of a call, as the model read it.

@@ -10,6 +10,8 @@
     reason = "the support modules serve other tests too, with more than these use"
 )]
 
+#[path = "support/governed.rs"]
+mod governed;
 #[path = "support/model.rs"]
 mod model;
 #[path = "support/session.rs"]
@@ -20,9 +22,10 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::path::Path;
 
-use model::{Call, ModelDouble, Turn};
+use governed::{bash, run, turns};
+use model::Call;
 use serde_json::json;
-use session::{Start, World, all_gone, below, claude, python, wait_for};
+use session::{World, all_gone, below, claude, python, wait_for};
 
 /// Tries each of its arguments and says what came of it, a line each.
 const TRY: &str = r#"
@@ -88,27 +91,6 @@ const BARRED: [&str; 14] = [
     "key", "journal", "policy", "ssh", "aws", "bashrc", "docker", "abstract", "signal", "ptrace",
     "memory", "environ", "shadow", "settings",
 ];
-
-fn bash(id: &str, command: &str) -> Call {
-    Call {
-        id: Some(id.to_owned()),
-        ..Call::new("Bash", json!({"command": command}))
-    }
-}
-
-fn turns(calls: Vec<Vec<Call>>) -> ModelDouble {
-    ModelDouble::start(calls.into_iter().map(Turn::Calls).collect())
-}
-
-fn run(world: &World, claude: &Path, model: &ModelDouble) -> Start {
-    world
-        .agp(&["run", "--intendant", "claude-code", "--no-probe"])
-        .arguments(&["--task", "go"])
-        .env("AGP_REPO", world.repo().to_str().unwrap())
-        .env("ANTHROPIC_BASE_URL", &model.base_url())
-        .env("ANTHROPIC_API_KEY", "x")
-        .env("AGP_CLAUDE_BIN", claude.to_str().unwrap())
-}
 
 /// Lays out what could be reached, runs the attempts, and gives what was said of them.
 fn attempts(world: &World, claude: &Path, more: &[&str]) -> String {

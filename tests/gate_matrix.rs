@@ -11,6 +11,8 @@
     reason = "the support modules serve other tests too, with more than these use"
 )]
 
+#[path = "support/governed.rs"]
+mod governed;
 #[path = "support/model.rs"]
 mod model;
 #[path = "support/session.rs"]
@@ -23,65 +25,17 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use model::{Call, ModelDouble, Turn};
+use governed::{bash, call, census, copies, each_decided_by, run, turns, write};
+use model::{Call, ModelDouble};
 use serde_json::{Value, json};
-use session::{Live, Process, Ran, Start, World, all_gone, below, claude, python, wait_for};
+use session::{Live, Process, Ran, World, all_gone, below, claude, python, wait_for};
+
+/// Each of these was decided for its hook, and nothing else was tried.
+fn each_decided(world: &World, ids: &[&str]) {
+    each_decided_by(&["gate.allow", "gate.deny"], world, ids);
+}
 
 const QUESTION: &str = "allow this call, once?";
-
-fn call(id: &str, name: &str, input: Value) -> Call {
-    Call {
-        id: Some(id.to_owned()),
-        ..Call::new(name, input)
-    }
-}
-
-fn bash(id: &str, command: &str) -> Call {
-    call(id, "Bash", json!({"command": command}))
-}
-
-fn write(world: &World, id: &str, name: &str, content: &str) -> Call {
-    let input = json!({"file_path": world.path(name), "content": content});
-    call(id, "Write", input)
-}
-
-fn turns(calls: Vec<Vec<Call>>) -> ModelDouble {
-    ModelDouble::start(calls.into_iter().map(Turn::Calls).collect())
-}
-
-fn run(world: &World, claude: &Path, model: &ModelDouble) -> Start {
-    world
-        .agp(&[
-            "run",
-            "--intendant",
-            "claude-code",
-            "--no-probe",
-            "--task",
-            "go",
-        ])
-        .arguments(&["--repo", world.repo().to_str().unwrap()])
-        .env("ANTHROPIC_BASE_URL", &model.base_url())
-        .env("ANTHROPIC_API_KEY", "x")
-        .env("AGP_CLAUDE_BIN", claude.to_str().unwrap())
-}
-
-/// How many calls were seen and decided, and how many of them got past the gate.
-fn census(world: &World) -> [u64; 3] {
-    let ended = world.event("session.ended");
-    ["seen", "decided", "bypassed"].map(|name| ended["payload"][name].as_u64().unwrap())
-}
-
-/// Asserts that each of these was decided, and nothing else was so much as tried.
-fn each_decided(world: &World, ids: &[&str]) {
-    let count = ids.len() as u64;
-    assert_eq!(census(world), [count, count, 0]);
-    for id in ids {
-        let kinds = world.kinds_of(id);
-        let decided = |kind: &&String| matches!(kind.as_str(), "gate.allow" | "gate.deny");
-        assert_eq!(kinds.iter().filter(decided).count(), 1, "{id}: {kinds:?}");
-    }
-    world.verifies();
-}
 
 // ---------------------------------------------------------------------------------------------
 // What the repository holds.
@@ -258,11 +212,7 @@ impl Spoiled {
     fn of(claude: &Path, second: Call) -> Self {
         let world = World::new();
         world.policy(&[("allow", "Bash")]);
-        let directory = world.root().join("copies");
-        fs::create_dir(&directory).unwrap();
-        let (agp, bridge) = (directory.join("agp"), directory.join("agp-bridge"));
-        fs::copy(env!("CARGO_BIN_EXE_agp"), &agp).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_agp-bridge"), &bridge).unwrap();
+        let (agp, bridge) = copies(&world);
         let wait = "touch first; for i in $(seq 400); do [ -e go ] && break; sleep 0.05; done";
         let model = turns(vec![
             vec![bash("toolu_first", wait)],

@@ -10,6 +10,8 @@
     reason = "the support modules serve other tests too, with more than these use"
 )]
 
+#[path = "support/governed.rs"]
+mod governed;
 #[path = "support/model.rs"]
 mod model;
 #[path = "support/session.rs"]
@@ -18,34 +20,11 @@ mod session;
 use std::fs;
 use std::path::Path;
 
-use model::{Call, ModelDouble, Turn};
+use governed::mediated::{bash, call, run};
+use governed::turns;
+use model::{Call, ModelDouble};
 use serde_json::{Value, json};
-use session::{Start, World, all_gone, below, claude, wait_for};
-
-fn call(id: &str, tool: &str, input: Value) -> Call {
-    Call {
-        id: Some(id.to_owned()),
-        ..Call::new(&format!("mcp__agp__{tool}"), input)
-    }
-}
-
-fn bash(id: &str, command: &str) -> Call {
-    call(id, "Bash", json!({"command": command}))
-}
-
-fn turns(calls: Vec<Vec<Call>>) -> ModelDouble {
-    ModelDouble::start(calls.into_iter().map(Turn::Calls).collect())
-}
-
-fn run(world: &World, claude: &Path, model: &ModelDouble) -> Start {
-    world
-        .agp(&["run", "--intendant", "claude-code", "--no-probe"])
-        .arguments(&["--mode", "mediated", "--task", "go"])
-        .arguments(&["--repo", world.repo().to_str().unwrap()])
-        .env("ANTHROPIC_BASE_URL", &model.base_url())
-        .env("ANTHROPIC_API_KEY", "x")
-        .env("AGP_CLAUDE_BIN", claude.to_str().unwrap())
-}
+use session::{World, all_gone, below, claude, wait_for};
 
 /// What the model was told of a call.
 fn told(model: &ModelDouble, id: &str) -> (bool, String) {

@@ -146,9 +146,7 @@ fn only_the_places_that_must_start_processes() {
         "bridge/leash.rs",
         "intendants/harness_process.rs",
         "intendants/program.rs",
-        "intendants/claude_code.rs",
         "intendants/codex.rs",
-        "intendants/codex_program.rs",
         "sandbox/exec.rs",
     ];
     for file in sources(&root()) {

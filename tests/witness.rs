@@ -10,6 +10,8 @@
     reason = "the support modules serve other tests too, with more than these use"
 )]
 
+#[path = "support/governed.rs"]
+mod governed;
 #[path = "support/model.rs"]
 mod model;
 #[path = "support/session.rs"]
@@ -19,46 +21,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use model::{Call, ModelDouble, Turn};
-use serde_json::{Value, json};
-use session::{Start, World, all_gone, below, claude, wait_for};
-
-fn call(id: &str, name: &str, input: Value) -> Call {
-    Call {
-        id: Some(id.to_owned()),
-        ..Call::new(name, input)
-    }
-}
-
-fn bash(id: &str, command: &str) -> Call {
-    call(id, "Bash", json!({"command": command}))
-}
-
-fn run(world: &World, claude: &Path, model: &ModelDouble) -> Start {
-    world
-        .agp(&[
-            "run",
-            "--intendant",
-            "claude-code",
-            "--no-probe",
-            "--task",
-            "go",
-        ])
-        .arguments(&["--repo", world.repo().to_str().unwrap()])
-        .env("ANTHROPIC_BASE_URL", &model.base_url())
-        .env("ANTHROPIC_API_KEY", "x")
-        .env("AGP_CLAUDE_BIN", claude.to_str().unwrap())
-}
-
-/// Copies of `agp` and `agp-bridge` that a test may spoil.
-fn copies(world: &World) -> (PathBuf, PathBuf) {
-    let directory = world.root().join("copies");
-    fs::create_dir(&directory).unwrap();
-    let (agp, bridge) = (directory.join("agp"), directory.join("agp-bridge"));
-    fs::copy(env!("CARGO_BIN_EXE_agp"), &agp).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_agp-bridge"), &bridge).unwrap();
-    (agp, bridge)
-}
+use governed::{bash, call, copies, run};
+use model::{ModelDouble, Turn};
+use serde_json::json;
+use session::{World, all_gone, below, claude, wait_for};
 
 /// A session in which the second call finds a hook that has fallen silent; `secret` is one of agp's.
 /// The bypass must be recorded under `shown`.

@@ -186,7 +186,7 @@ fn report(link: &Link<'_>, input: impl Read) -> Result<(), String> {
         other => other.to_string(),
     };
     let output_bytes = output.len() as u64;
-    cut(&mut output, limits::REPORT_OUTPUT_BYTES);
+    output.truncate(output.floor_char_boundary(limits::REPORT_OUTPUT_BYTES));
     let session_id = link.session.clone();
     let message = Message::ToolCallReport {
         id,
@@ -198,17 +198,6 @@ fn report(link: &Link<'_>, input: impl Read) -> Result<(), String> {
         output_bytes,
     };
     client::report(link.socket, &message, link.within).map_err(|error| error.to_string())
-}
-
-/// Cuts a text to at most `bytes`, and never inside a character.
-fn cut(text: &mut String, bytes: usize) {
-    if text.len() > bytes {
-        let end = (0..=bytes)
-            .rev()
-            .find(|at| text.is_char_boundary(*at))
-            .unwrap_or(0);
-        text.truncate(end);
-    }
 }
 
 fn read(input: impl Read) -> Result<Map<String, Value>, String> {
@@ -337,12 +326,5 @@ mod tests {
         assert!(name_paths(&mut whole).is_err(), "named already");
         assert!(name_paths(&mut args("nonsense")).is_err());
         assert!(name_paths(&mut Map::new()).is_err());
-    }
-
-    #[test]
-    fn an_output_is_cut_between_characters() {
-        let mut text = "aé".repeat(10);
-        cut(&mut text, 5);
-        assert_eq!(text, "aéa");
     }
 }

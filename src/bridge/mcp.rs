@@ -16,10 +16,10 @@ use crate::contracts::call::Actor;
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::limits;
 use crate::contracts::message::Message;
-use crate::contracts::strict_json;
+use crate::contracts::{strict_json, surrogates};
 use crate::gateway::client::{self, Reply};
 
-use super::{offered, surrogates};
+use super::offered;
 
 /// Protocol version answered to a client that names none.
 const PROTOCOL: &str = "2025-06-18";

@@ -10,4 +10,3 @@ mod offered;
 pub mod patch;
 pub mod processes;
 mod record;
-mod surrogates;

@@ -12,5 +12,7 @@ pub mod limits;
 pub mod message;
 pub mod sandbox;
 pub mod strict_json;
+#[cfg(feature = "agp")]
+pub mod surrogates;
 pub mod timestamp;
 pub mod verdict;

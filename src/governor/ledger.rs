@@ -120,7 +120,8 @@ impl Ledger {
         let mut calls = self.calls();
         let (stage, decided) = calls.stages.get(id).copied().unzip();
         let standing = match stage {
-            Some(Stage::Allowed) if decided != Some(args) => {
+            // Anybody who reaches the gateway can report first: each report is held to the decision.
+            Some(Stage::Allowed | Stage::Reported) if decided != Some(args) => {
                 Standing::Bypassed("ran with other arguments than were decided")
             }
             Some(Stage::Allowed) => Standing::Allowed,
@@ -178,7 +179,8 @@ impl Ledger {
                 }
                 "came back twice under one decision"
             }
-            (Some(Stage::Denied | Stage::Asked), _) if by_agp => return None,
+            // agp's own answer is sent once the decision stands: what comes back earlier is another's.
+            (Some(Stage::Denied), _) if by_agp => return None,
             (Some(Stage::Denied), _) => "came back although it was denied",
             (Some(Stage::Asked), _) => "came back before it was decided",
             _ => "came back without having asked",
@@ -211,6 +213,11 @@ mod tests {
         ledger.decide(&id("a"), true);
         assert_eq!(ledger.report(&id("a"), true, ARGS), Standing::Allowed);
         assert_eq!(ledger.report(&id("a"), true, ARGS), Standing::Repeated);
+        // A report that came first, whoever sent it, covers no other arguments.
+        assert!(matches!(
+            ledger.report(&id("a"), true, Sha256([2; 32])),
+            Standing::Bypassed("ran with other arguments than were decided")
+        ));
         ledger.ask(&id("b"), ARGS).unwrap();
         ledger.decide(&id("b"), false);
         assert_eq!(
@@ -231,7 +238,7 @@ mod tests {
             decided: 3,
             allowed: 2,
             denied: 1,
-            bypassed: 4,
+            bypassed: 5,
             seen: 0,
         };
         assert_eq!(ledger.census(), census);
@@ -254,6 +261,11 @@ mod tests {
         );
         attempt("d", false);
         assert_eq!(ledger.returned("d", false, false), None);
+        ledger.ask(&id("u"), ARGS).unwrap();
+        assert!(
+            ledger.returned("u", true, true).is_some(),
+            "not answered yet"
+        );
         assert_eq!(ledger.returned("d", true, true), None, "agp said no itself");
         assert!(ledger.returned("d", true, false).is_some());
         assert!(
@@ -280,6 +292,6 @@ mod tests {
             None
         );
         let census = ledger.census();
-        assert_eq!((census.seen, census.decided, census.bypassed), (6, 6, 6));
+        assert_eq!((census.seen, census.decided, census.bypassed), (6, 6, 7));
     }
 }

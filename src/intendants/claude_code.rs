@@ -6,7 +6,6 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,9 +24,9 @@ use super::{environment, program};
 
 /// The first version that honours `onFailure: "block"`. Below it a hook that crashes, is slow or
 /// is missing lets tools run, so there is no hook mode.
-const HOOK_FLOOR: [u64; 3] = [2, 1, 295];
+const HOOK_FLOOR: program::Version = [2, 1, 295];
 /// The first version that was tried in mediated mode, with every test of that.
-const VERSION_FLOOR: [u64; 3] = [2, 1, 197];
+const VERSION_FLOOR: program::Version = [2, 1, 197];
 
 /// Options of the operator's that may reach Claude Code, and whether each takes a value. A list of
 /// what is harmless, because the list of what is not grows with every version.
@@ -102,49 +101,13 @@ pub fn program() -> Result<PathBuf, HarnessError> {
 /// [`HarnessError`] when it is missing, does not answer, or is too old to be gated.
 pub fn find() -> Result<Found, HarnessError> {
     let program = program()?;
-    let failed = |problem: String| HarnessError {
-        problem,
-        mend: format!("run `{} --version` yourself to see why", program.display()),
-    };
-    let mut asked = Command::new(&program);
-    asked
-        .arg("--version")
-        .env_clear()
-        .envs(environment::environment(&[]));
-    let text = program::answer(&mut asked, limits::VERSION_PATIENCE)
-        .map_err(|error| failed(format!("{}: {error}", program.display())))?;
-    let version = text
-        .split_whitespace()
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    let Some(numbers) = numbers(&version) else {
-        return Err(failed(format!(
-            "{} does not say its version",
-            program.display()
-        )));
-    };
-    if numbers < VERSION_FLOOR {
-        let [major, minor, patch] = VERSION_FLOOR;
-        return Err(HarnessError {
-            problem: format!(
-                "Claude Code {version} was never tried under agp; {major}.{minor}.{patch} is the \
-                 first that was"
-            ),
-            mend: INSTALL.into(),
-        });
-    }
-    let fails_closed = numbers >= HOOK_FLOOR;
+    let (version, numbers) = program::version(&program, |text| text.split_whitespace().next())?;
+    program::check_floor("Claude Code", (&version, numbers), VERSION_FLOOR, INSTALL)?;
     Ok(Found {
         program,
         version,
-        fails_closed,
+        fails_closed: numbers >= HOOK_FLOOR,
     })
-}
-
-fn numbers(version: &str) -> Option<[u64; 3]> {
-    let mut parts = version.split('.').map(|part| part.parse().ok());
-    Some([parts.next()??, parts.next()??, parts.next()??])
 }
 
 /// Whether a login is there to be used, without reading it: a variable, or a file that exists.
@@ -451,14 +414,6 @@ const UNHOOKED: &str = "Claude Code does not call its hooks, so nothing of it wo
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_compare_by_number() {
-        assert!(numbers("2.1.330").unwrap() >= HOOK_FLOOR);
-        assert!(numbers("2.1.94").unwrap() < VERSION_FLOOR);
-        assert!(numbers("2.10.0").unwrap() >= HOOK_FLOOR);
-        assert!(numbers("nonsense").is_none());
-    }
 
     #[test]
     fn only_harmless_arguments_are_passed() {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::contracts::intendant::Observation;
+use crate::contracts::surrogates;
 
 /// How the text of an error result begins when no tool ran: the harness's own checks of the call
 /// (measured on 2.1.330), and a hook that blocked it. A tool that ran and failed begins otherwise
@@ -90,29 +91,8 @@ fn ran(result: &Value) -> bool {
 /// which no strict reader takes: such an escape is read as U+FFFD, so that nobody can hide a
 /// result behind one.
 fn read(line: &[u8]) -> Option<Value> {
-    serde_json::from_slice(line).ok().or_else(|| {
-        let mut mended = line.to_vec();
-        let surrogate = |at: &[u8]| {
-            matches!(
-                at,
-                [
-                    b'\\',
-                    b'u',
-                    b'd' | b'D',
-                    b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F',
-                    ..,
-                ]
-            )
-        };
-        for at in 0..mended.len() {
-            if mended.get(at..).is_some_and(surrogate)
-                && let Some(escape) = mended.get_mut(at..at + 6)
-            {
-                escape.copy_from_slice(b"\\ufffd");
-            }
-        }
-        serde_json::from_slice(&mended).ok()
-    })
+    let read = |line: &[u8]| serde_json::from_slice(line).ok();
+    read(line).or_else(|| read(&surrogates::mended(line)))
 }
 
 #[cfg(test)]

@@ -1,15 +1,13 @@
 //! Codex's program: found, asked its version; the operator's arguments for it, home and login.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::contracts::intendant::HarnessError;
-use crate::contracts::limits;
 
 use super::{environment, program};
 
 /// The version that was measured: an earlier one may let a command run that this one blocks.
-const VERSION_FLOOR: [u64; 3] = [0, 169, 0];
+const VERSION_FLOOR: program::Version = [0, 169, 0];
 const INSTALL: &str = "npm install -g @openai/codex";
 
 /// Options of the operator's that may reach Codex; each takes a value.
@@ -85,44 +83,9 @@ pub fn login() -> Option<PathBuf> {
 /// [`HarnessError`] when it is missing, does not answer, or is too old to be gated.
 pub fn find() -> Result<Found, HarnessError> {
     let program = program()?;
-    let failed = |problem: String| HarnessError {
-        problem,
-        mend: format!("run `{} --version` yourself to see why", program.display()),
-    };
-    let mut asked = Command::new(&program);
-    asked
-        .arg("--version")
-        .env_clear()
-        .envs(environment::environment(&[]));
-    let text = program::answer(&mut asked, limits::VERSION_PATIENCE)
-        .map_err(|error| failed(format!("{}: {error}", program.display())))?;
-    let version = text
-        .split_whitespace()
-        .last()
-        .unwrap_or_default()
-        .to_owned();
-    let Some(numbers) = numbers(&version) else {
-        return Err(failed(format!(
-            "{} does not say its version",
-            program.display()
-        )));
-    };
-    if numbers < VERSION_FLOOR {
-        let [major, minor, patch] = VERSION_FLOOR;
-        return Err(HarnessError {
-            problem: format!(
-                "Codex {version} was never tried under agp; {major}.{minor}.{patch} is the first \
-                 that was"
-            ),
-            mend: INSTALL.into(),
-        });
-    }
+    let (version, numbers) = program::version(&program, |text| text.split_whitespace().last())?;
+    program::check_floor("Codex", (&version, numbers), VERSION_FLOOR, INSTALL)?;
     Ok(Found { program, version })
-}
-
-fn numbers(version: &str) -> Option<[u64; 3]> {
-    let mut parts = version.split('.').map(|part| part.parse().ok());
-    Some([parts.next()??, parts.next()??, parts.next()??])
 }
 
 /// The program behind npm's start script, where it is one: what runs is what is identified.

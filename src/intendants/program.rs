@@ -13,6 +13,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::contracts::intendant::HarnessError;
 use crate::contracts::limits;
 
+use super::environment;
+
 /// Finds a program: by the variable that names it, or on `PATH`.
 ///
 /// # Errors
@@ -102,6 +104,62 @@ fn heard(child: &mut Child, until: Instant, bytes: usize) -> io::Result<String> 
     }
 }
 
+/// A version as harnesses number theirs.
+pub type Version = [u64; 3];
+
+/// Asks a program its version: the word that `pick` finds in its answer, and what it compares by.
+///
+/// # Errors
+/// [`HarnessError`] when it does not answer, or says no version.
+pub fn version(
+    program: &Path,
+    pick: fn(&str) -> Option<&str>,
+) -> Result<(String, Version), HarnessError> {
+    let failed = |problem: String| HarnessError {
+        problem,
+        mend: format!("run `{} --version` yourself to see why", program.display()),
+    };
+    let mut asked = Command::new(program);
+    asked
+        .arg("--version")
+        .env_clear()
+        .envs(environment::environment(&[]));
+    let text = answer(&mut asked, limits::VERSION_PATIENCE)
+        .map_err(|error| failed(format!("{}: {error}", program.display())))?;
+    let word = pick(&text).unwrap_or_default();
+    let numbers = numbers(word)
+        .ok_or_else(|| failed(format!("{} does not say its version", program.display())))?;
+    Ok((word.to_owned(), numbers))
+}
+
+fn numbers(version: &str) -> Option<Version> {
+    let mut parts = version.split('.').map(|part| part.parse().ok());
+    Some([parts.next()??, parts.next()??, parts.next()??])
+}
+
+/// What is said of a version below `floor`, the first that was tried.
+///
+/// # Errors
+/// [`HarnessError`] for such a version.
+pub fn check_floor(
+    harness: &str,
+    (version, numbers): (&str, Version),
+    floor: Version,
+    install: &str,
+) -> Result<(), HarnessError> {
+    let [major, minor, patch] = floor;
+    if numbers >= floor {
+        return Ok(());
+    }
+    Err(HarnessError {
+        problem: format!(
+            "{harness} {version} was never tried under agp; {major}.{minor}.{patch} is the first \
+             that was"
+        ),
+        mend: install.into(),
+    })
+}
+
 /// SHA-256 of a file, lowercase hexadecimal.
 ///
 /// # Errors
@@ -176,6 +234,13 @@ fn stamp(path: &Path) -> io::Result<Stamp> {
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn versions_compare_by_number() {
+        let of = |text| numbers(text).unwrap();
+        assert!(of("2.1.94") < of("2.1.330") && of("2.1.330") < of("2.10.0"));
+        assert!(numbers("nonsense").is_none() && numbers("2.1").is_none());
+    }
 
     #[test]
     fn a_program_that_is_touched_in_any_way_is_another() {

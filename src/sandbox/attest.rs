@@ -2,16 +2,19 @@
 //! and from outside is held together. Whatever differs from what was asked refuses the start.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::confine::isolation::{Ask, Seen};
 use crate::confine::spec::{Namespaces, Spec};
+use crate::contracts::sandbox::SandboxError;
 
 /// Landlock's first interface that keeps signals inside.
 pub(super) const LANDLOCK_SIGNALS: u32 = 6;
@@ -22,6 +25,66 @@ pub(super) const STATUS: [(&str, &str); 3] = [
     ("Seccomp", "2"),
     ("CapEff", "0000000000000000"),
 ];
+
+/// Why a confinement is not used.
+pub(super) enum Unfit {
+    /// The kernel does not give it.
+    Unavailable(String),
+    /// It does not hold what it promises, or that cannot be shown.
+    Leaky(String),
+}
+
+/// Namespaces that the kernel did not give, each with the reason.
+pub(super) type Refused = Vec<(Namespaces, String)>;
+
+/// Tries the confinements that may be had, the strongest first, and gives the first that holds. A
+/// weaker one is tried only where the kernel does not give the stronger: one that stands and does
+/// not hold ends the search.
+///
+/// # Errors
+/// [`SandboxError`] when one does not hold, or none is to be had.
+pub(super) fn strongest<T>(
+    asked: Option<Namespaces>,
+    mut attest: impl FnMut(Namespaces) -> Result<T, Unfit>,
+) -> Result<(T, Refused), SandboxError> {
+    let mut refused = Refused::new();
+    for namespaces in candidates(asked) {
+        match attest(namespaces) {
+            Ok(held) => return Ok((held, refused)),
+            Err(Unfit::Unavailable(why)) => refused.push((namespaces, why)),
+            Err(Unfit::Leaky(why)) => {
+                let namespaces = namespaces.as_str();
+                return Err(SandboxError(format!("namespaces {namespaces}: {why}")));
+            }
+        }
+    }
+    let mut why = "this kernel permits no confinement that holds".to_owned();
+    for (namespaces, problem) in &refused {
+        let _ = write!(why, "; namespaces {}: {problem}", namespaces.as_str());
+    }
+    Err(SandboxError(why))
+}
+
+fn candidates(asked: Option<Namespaces>) -> Vec<Namespaces> {
+    match asked {
+        Some(namespaces) => vec![namespaces],
+        None if rustix::process::geteuid().is_root() => {
+            vec![Namespaces::User, Namespaces::Direct, Namespaces::Off]
+        }
+        None => vec![Namespaces::User, Namespaces::Off],
+    }
+}
+
+/// What was refused, as events tell it.
+pub(super) fn told(refused: &Refused) -> Value {
+    let told = refused
+        .iter()
+        .map(|(namespaces, why)| (namespaces.as_str().to_owned(), json!(why)));
+    Value::Object(told.collect())
+}
+
+/// How long the look around from inside may take.
+pub(super) const PROBE: Duration = Duration::from_secs(20);
 
 /// agp's own listeners, for as long as it attests.
 pub struct Bait {

@@ -8,7 +8,6 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -18,9 +17,9 @@ use crate::confine::told::Told;
 use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
 
-use super::attest::{self, LANDLOCK_SIGNALS, STATUS};
+use super::attest::{self, LANDLOCK_SIGNALS, PROBE, STATUS, Unfit};
 use super::exec::{self, Job, Watch};
-use super::process::{candidates, from_outside};
+use super::process::from_outside;
 
 /// What a harness is to have, and what it must not reach.
 #[derive(Debug, Clone)]
@@ -58,8 +57,6 @@ pub struct Enclosure {
 
 /// Name of the directory that is the harness's own `/tmp`, in the session's.
 pub const SCRATCH: &str = "harness-tmp";
-/// How long the probe may take.
-const PROBE: Duration = Duration::from_secs(20);
 
 /// Finds the strongest confinement that this kernel permits, and looks into it.
 ///
@@ -79,29 +76,13 @@ pub fn prepare(setup: &Setup) -> Result<Enclosure, SandboxError> {
     let home = scratch.join("home");
     let made = std::fs::create_dir_all(&home);
     made.map_err(|error| SandboxError(format!("{}: {error}", home.display())))?;
-    let mut refused = Map::new();
-    for namespaces in candidates(setup.namespaces) {
-        let mut spec = spec(setup, &scratch, namespaces);
-        match looked_into(setup, &spec) {
-            Ok(mut attested) => {
-                attested.insert("namespacesRefused".into(), Value::Object(refused));
-                spec.write.extend(setup.write_later.iter().cloned());
-                return Ok(Enclosure { spec, attested });
-            }
-            Err(Unfit::Unavailable(why)) => {
-                refused.insert(namespaces.as_str().to_owned(), json!(why));
-            }
-            // It stands and does not hold: no weaker one is tried.
-            Err(Unfit::Leaky(why)) => {
-                let namespaces = namespaces.as_str();
-                return Err(SandboxError(format!("namespaces {namespaces}: {why}")));
-            }
-        }
-    }
-    Err(SandboxError(format!(
-        "this kernel permits none that holds: {}",
-        Value::Object(refused)
-    )))
+    let ((mut spec, mut attested), refused) = attest::strongest(setup.namespaces, |namespaces| {
+        let spec = spec(setup, &scratch, namespaces);
+        looked_into(setup, &spec).map(|attested| (spec, attested))
+    })?;
+    attested.insert("namespacesRefused".into(), attest::told(&refused));
+    spec.write.extend(setup.write_later.iter().cloned());
+    Ok(Enclosure { spec, attested })
 }
 
 impl Enclosure {
@@ -179,14 +160,6 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
         deadline_millis: 0,
         free_bytes: 0,
     }
-}
-
-/// Why a confinement is not used.
-enum Unfit {
-    /// The kernel does not give it.
-    Unavailable(String),
-    /// It does not hold what it promises, or that cannot be shown.
-    Leaky(String),
 }
 
 /// What stands for the gateway, and for what must not be reached, while the probe looks.

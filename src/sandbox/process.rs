@@ -15,7 +15,7 @@ use crate::contracts::call::ToolCall;
 use crate::contracts::limits;
 use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
 
-use super::attest::{self, Bait, Looks};
+use super::attest::{self, Bait, Looks, PROBE, Unfit};
 use super::exec::{self, Job, Ran, Watch};
 use super::planted::Triggers;
 
@@ -62,8 +62,6 @@ pub struct Process {
 const PASSED: [&str; 4] = ["LANG", "TERM", "TZ", "PATH"];
 /// Where programs are when the operator has no `PATH`.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
-/// How long the probe may take.
-const PROBE: Duration = Duration::from_secs(20);
 
 impl Process {
     /// Finds the strongest confinement that this kernel permits, and attests it.
@@ -84,33 +82,19 @@ impl Process {
                 return Err(SandboxError(problem));
             }
         }
-        let mut refused = Vec::new();
-        for namespaces in candidates(setup.namespaces) {
-            let spec = spec(&setup, &scratch, namespaces);
-            let environment = environment(&spec);
-            match attested(&setup, &spec, &environment) {
-                Ok(attested) => {
-                    return Ok(Self {
-                        setup,
-                        spec,
-                        attested,
-                        refused,
-                        environment,
-                    });
-                }
-                Err(Unfit::Unavailable(why)) => refused.push((namespaces, why)),
-                // It stands and does not hold: no weaker one is tried.
-                Err(Unfit::Leaky(why)) => {
-                    let namespaces = namespaces.as_str();
-                    return Err(SandboxError(format!("namespaces {namespaces}: {why}")));
-                }
-            }
-        }
-        let mut why = "this kernel permits no confinement that holds".to_owned();
-        for (namespaces, problem) in &refused {
-            let _ = write!(why, "; namespaces {}: {problem}", namespaces.as_str());
-        }
-        Err(SandboxError(why))
+        let ((spec, environment, attested), refused) =
+            attest::strongest(setup.namespaces, |namespaces| {
+                let spec = spec(&setup, &scratch, namespaces);
+                let environment = environment(&spec);
+                attested(&setup, &spec, &environment).map(|attested| (spec, environment, attested))
+            })?;
+        Ok(Self {
+            setup,
+            spec,
+            attested,
+            refused,
+            environment,
+        })
     }
 
     /// The payload of `sandbox.attested`, without the session.
@@ -155,25 +139,6 @@ impl Process {
         let ran = exec::run(&self.setup.bridge, &self.spec, job, &mut watch);
         (self.setup.output)(&[]);
         ran
-    }
-}
-
-/// Why a confinement is not used.
-enum Unfit {
-    /// The kernel does not give it.
-    Unavailable(String),
-    /// It does not hold what it promises, or that cannot be shown.
-    Leaky(String),
-}
-
-/// What to try, the strongest first.
-pub(super) fn candidates(asked: Option<Namespaces>) -> Vec<Namespaces> {
-    match asked {
-        Some(namespaces) => vec![namespaces],
-        None if rustix::process::geteuid().is_root() => {
-            vec![Namespaces::User, Namespaces::Direct, Namespaces::Off]
-        }
-        None => vec![Namespaces::User, Namespaces::Off],
     }
 }
 
@@ -319,16 +284,11 @@ impl<Permit> Sandbox<Permit> for Process {
     }
 
     fn describe(&self) -> Value {
-        let refused: Map<String, Value> = self
-            .refused
-            .iter()
-            .map(|(namespaces, why)| (namespaces.as_str().to_owned(), json!(why)))
-            .collect();
         let attested = |name: &str| self.attested.get(name).cloned().unwrap_or_default();
         json!({
             "kind": "process",
             "namespaces": self.spec.namespaces.as_str(),
-            "namespacesRefused": refused,
+            "namespacesRefused": attest::told(&self.refused),
             "landlock": attested("landlock"),
             "isolated": attested("isolated"),
             "notIsolated": attested("notIsolated"),

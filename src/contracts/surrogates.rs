@@ -6,7 +6,8 @@ const ESCAPE: usize = 6;
 const REPLACED: &[u8; ESCAPE] = b"\\ufffd";
 
 /// The same JSON text with every half of a surrogate pair that stands alone made U+FFFD.
-pub(super) fn mended(text: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn mended(text: &[u8]) -> Vec<u8> {
     let mut mended = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {

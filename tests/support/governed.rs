@@ -1,0 +1,106 @@
+//! A governed Claude Code for tests: the words its calls are written in, how it is started, and
+//! what its journal must say of them.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test support: each test crate uses a part of it, and whatever fails here fails the test"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::model::{Call, ModelDouble, Turn};
+use super::session::{Start, World};
+
+/// A call under an id of the test's choice.
+pub(crate) fn call(id: &str, name: &str, input: Value) -> Call {
+    Call {
+        id: Some(id.to_owned()),
+        ..Call::new(name, input)
+    }
+}
+
+pub(crate) fn bash(id: &str, command: &str) -> Call {
+    call(id, "Bash", json!({"command": command}))
+}
+
+/// Writes a file of the repository.
+pub(crate) fn write(world: &World, id: &str, name: &str, content: &str) -> Call {
+    let input = json!({"file_path": world.path(name), "content": content});
+    call(id, "Write", input)
+}
+
+/// A model that makes these calls, those of one turn at once.
+pub(crate) fn turns(calls: Vec<Vec<Call>>) -> ModelDouble {
+    ModelDouble::start(calls.into_iter().map(Turn::Calls).collect())
+}
+
+/// A session in the harness's default mode.
+pub(crate) fn run(world: &World, claude: &Path, model: &ModelDouble) -> Start {
+    world
+        .agp(&["run", "--intendant", "claude-code", "--no-probe"])
+        .arguments(&["--task", "go"])
+        // A test can name another with `--repo`, which is stronger.
+        .env("AGP_REPO", world.repo().to_str().unwrap())
+        .env("ANTHROPIC_BASE_URL", &model.base_url())
+        .env("ANTHROPIC_API_KEY", "x")
+        .env("AGP_CLAUDE_BIN", claude.to_str().unwrap())
+}
+
+/// The same in mediated mode: the calls are of agp's tools.
+pub(crate) mod mediated {
+    use super::{Call, ModelDouble, Path, Start, Value, World};
+
+    pub(crate) fn call(id: &str, tool: &str, input: Value) -> Call {
+        super::call(id, &format!("mcp__agp__{tool}"), input)
+    }
+
+    pub(crate) fn bash(id: &str, command: &str) -> Call {
+        agps(super::bash(id, command))
+    }
+
+    pub(crate) fn write(world: &World, id: &str, name: &str, content: &str) -> Call {
+        agps(super::write(world, id, name, content))
+    }
+
+    fn agps(call: Call) -> Call {
+        let name = format!("mcp__agp__{}", call.name);
+        Call { name, ..call }
+    }
+
+    pub(crate) fn run(world: &World, claude: &Path, model: &ModelDouble) -> Start {
+        super::run(world, claude, model).arguments(&["--mode", "mediated"])
+    }
+}
+
+/// Copies of `agp` and `agp-bridge` that a test may spoil.
+pub(crate) fn copies(world: &World) -> (PathBuf, PathBuf) {
+    let directory = world.root().join("copies");
+    fs::create_dir(&directory).unwrap();
+    let (agp, bridge) = (directory.join("agp"), directory.join("agp-bridge"));
+    fs::copy(env!("CARGO_BIN_EXE_agp"), &agp).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_agp-bridge"), &bridge).unwrap();
+    (agp, bridge)
+}
+
+/// How many calls were seen and decided, and how many of them got past the gate.
+pub(crate) fn census(world: &World) -> [u64; 3] {
+    let ended = world.event("session.ended");
+    ["seen", "decided", "bypassed"].map(|name| ended["payload"][name].as_u64().unwrap())
+}
+
+/// Asserts that each of these was decided once, by an event of one of these kinds, and nothing
+/// else was so much as tried.
+pub(crate) fn each_decided_by(kinds: &[&str], world: &World, ids: &[&str]) {
+    let count = ids.len() as u64;
+    assert_eq!(census(world), [count, count, 0]);
+    for id in ids {
+        let found = world.kinds_of(id);
+        let decided = found.iter().filter(|kind| kinds.contains(&kind.as_str()));
+        assert_eq!(decided.count(), 1, "{id}: {found:?}");
+    }
+    world.verifies();
+}
