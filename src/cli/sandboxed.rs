@@ -240,8 +240,10 @@ fn shown(terminal: &Arc<Terminal>) -> Arc<Output> {
 }
 
 fn show(terminal: &Terminal, line: &[u8]) {
-    let line = escape::line_max(&String::from_utf8_lossy(line), LINE_CHARS);
-    terminal.show(&format!("      | {line}"));
+    // A tab moves no more than the cursor, and stands between a line's number and its text.
+    let line = String::from_utf8_lossy(line).replace('\t', "  ");
+    let line = escape::line_max(&line, LINE_CHARS);
+    terminal.show(&format!("      | {}", line.trim_end()));
 }
 
 /// How a call ended, where that is worth a line.
