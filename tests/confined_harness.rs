@@ -19,8 +19,10 @@ mod session;
 
 use std::fs;
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use governed::{bash, run, turns};
 use model::Call;
@@ -92,8 +94,89 @@ const BARRED: [&str; 14] = [
     "memory", "environ", "shadow", "settings",
 ];
 
+/// What more they may do where there are no namespaces, besides what is told of it: Landlock keeps
+/// nobody from a socket that has a path, and takes nothing from what lies in a writable directory.
+const NOT_BARRED_WITHOUT: [&str; 2] = ["docker", "settings"];
+
+/// Who runs agp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    /// Whoever runs the test.
+    Same,
+    /// An ordinary user; root can be one.
+    Ordinary,
+    /// One whom the kernel gives no namespaces.
+    WithoutNamespaces,
+}
+
+const NOBODY: u32 = 65534;
+
+impl Operator {
+    /// A program that starts agp as this one, and a harness that he can run. `None` where this
+    /// machine cannot show it.
+    fn of(self, world: &World, claude: &Path) -> Option<(PathBuf, PathBuf)> {
+        let root = world.root();
+        let before = match self {
+            Self::Same => return Some((env!("CARGO_BIN_EXE_agp").into(), claude.to_owned())),
+            Self::Ordinary if !rustix::process::geteuid().is_root() => {
+                return Some((env!("CARGO_BIN_EXE_agp").into(), claude.to_owned()));
+            }
+            Self::Ordinary => {
+                format!("setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups --")
+            }
+            Self::WithoutNamespaces => format!("unshare --user --map-user={NOBODY} --"),
+        };
+        let before_works = Command::new("sh")
+            .args(["-c", &format!("{before} true")])
+            .status();
+        if !before_works.unwrap().success() {
+            session::skip(&before, "a kernel that permits it");
+            return None;
+        }
+        // This checkout and the harness may lie where nobody else may look.
+        let copied = |from: &Path, to: &str| {
+            let to = root.join(to);
+            let copied = Command::new("cp")
+                .arg("-rL")
+                .args([from, &to])
+                .status()
+                .unwrap();
+            assert!(copied.success(), "{}", from.display());
+            to
+        };
+        let agp = copied(env!("CARGO_BIN_EXE_agp").as_ref(), "agp-itself");
+        copied(env!("CARGO_BIN_EXE_agp-bridge").as_ref(), "agp-bridge");
+        let claude = copied(&claude.canonicalize().unwrap(), "claude");
+        let start = root.join("start");
+        fs::write(
+            &start,
+            format!("#!/bin/sh\nexec {before} {} \"$@\"\n", agp.display()),
+        )
+        .unwrap();
+        fs::set_permissions(&start, fs::Permissions::from_mode(0o755)).unwrap();
+        Some((start, claude))
+    }
+
+    /// Makes the world this one's.
+    fn own(self, world: &World) {
+        if self == Self::Ordinary && rustix::process::geteuid().is_root() {
+            let owner = format!("{NOBODY}:{NOBODY}");
+            let chown = Command::new("chown")
+                .args(["-R", &owner])
+                .arg(world.root())
+                .status();
+            assert!(chown.unwrap().success());
+        }
+    }
+}
+
 /// Lays out what could be reached, runs the attempts, and gives what was said of them.
 fn attempts(world: &World, claude: &Path, more: &[&str]) -> String {
+    attempts_as(Operator::Same, world, claude, more).unwrap()
+}
+
+fn attempts_as(who: Operator, world: &World, claude: &Path, more: &[&str]) -> Option<String> {
+    let (agp, claude) = who.of(world, claude)?;
     let root = world.root().to_str().unwrap();
     for (name, text) in [
         ("home/.ssh/id", "secret"),
@@ -120,12 +203,20 @@ fn attempts(world: &World, claude: &Path, more: &[&str]) -> String {
         repo.to_str().unwrap()
     );
     let model = turns(vec![vec![bash("t1", &command)]]);
-    let live = run(world, claude, &model).arguments(more).start();
+    who.own(world);
+    let mut start = run(world, &claude, &model).program(&agp);
+    if who != Operator::Same {
+        // What else is on the test's own may lie where he may not look.
+        start = start.env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    }
+    let live = start.arguments(more).start();
     world.put("agp-pid", &world.lease().pid.to_string());
     live.finish().succeeded();
     drop((docker, hidden));
     let said = model.result_of("t1").unwrap().text + "\n";
-    for name in BARRED {
+    let open =
+        |name: &str| who == Operator::WithoutNamespaces && NOT_BARRED_WITHOUT.contains(&name);
+    for name in BARRED.into_iter().filter(|name| !open(name)) {
         assert!(
             said.contains(&format!("{name} refused\n")),
             "{name}:\n{said}"
@@ -133,7 +224,79 @@ fn attempts(world: &World, claude: &Path, more: &[&str]) -> String {
     }
     let profile = fs::read_to_string(world.root().join("home/.profile")).unwrap();
     assert_eq!(profile, "# mine\n");
-    said
+    Some(said)
+}
+
+#[test]
+fn an_ordinary_users_harness_is_confined_with_and_without_namespaces() {
+    let (Some(claude), Some(_)) = (claude(), python()) else {
+        return;
+    };
+    for (who, namespaces) in [
+        (Operator::Ordinary, "user"),
+        (Operator::WithoutNamespaces, "off"),
+    ] {
+        let world = World::new();
+        world.policy(&[("allow", "Bash")]);
+        let Some(said) = attempts_as(who, &world, &claude, &[]) else {
+            continue;
+        };
+        for name in ["repo", "tmpdir"] {
+            assert!(
+                said.contains(&format!("{name} done\n")),
+                "{who:?} {name}:\n{said}"
+            );
+        }
+        let started = &world.event("session.started")["payload"];
+        assert_eq!(started["intendant"]["confined"], true, "{who:?}");
+        assert_eq!(started["sandbox"]["namespaces"], namespaces, "{who:?}");
+        let attested = &world.event("sandbox.attested")["payload"];
+        assert_eq!(attested["readable"], json!([]), "{who:?}");
+        assert_eq!(world.events("tool_call.result").len(), 1, "{who:?}");
+        world.verifies();
+    }
+}
+
+/// The harness that the probe starts is confined, too, as the session's will be.
+#[test]
+fn the_probes_harness_is_confined() {
+    let Some(claude) = claude() else { return };
+    let world = World::new();
+    world.policy(&[("allow", "Bash")]);
+    // Leaves a mark outside, where it can.
+    let stand_in = world.root().join("harness");
+    let script = format!(
+        "#!/bin/sh\necho \"$1\" >> {}/escaped\nexec {} \"$@\"\n",
+        world.root().display(),
+        claude.canonicalize().unwrap().display()
+    );
+    fs::write(&stand_in, script).unwrap();
+    fs::set_permissions(&stand_in, fs::Permissions::from_mode(0o755)).unwrap();
+    let real = claude.canonicalize().unwrap();
+    let read = real.parent().unwrap().to_str().unwrap().to_owned();
+    let model = turns(vec![vec![bash("t1", "echo ran > ran")]]);
+    let escaped = world.root().join("escaped");
+    let marks = || fs::read_to_string(&escaped).unwrap_or_default();
+    let probed = |more: &[&str]| {
+        let _ = fs::remove_file(&escaped);
+        world
+            .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+            .arguments(&["--allow-read", &read])
+            .arguments(more)
+            .env("ANTHROPIC_BASE_URL", &model.base_url())
+            .env("ANTHROPIC_API_KEY", "x")
+            .env("AGP_CLAUDE_BIN", stand_in.to_str().unwrap())
+            .run()
+            .succeeded()
+    };
+    probed(&[]).complained(&["the gate was tried first", ", confined: "]);
+    // Asking it for its version is all that is done unconfined.
+    let unconfined = marks();
+    assert!(
+        unconfined.lines().all(|line| line == "--version"),
+        "{unconfined}"
+    );
+    assert_eq!(world.get("ran").as_deref(), Some("ran\n"));
 }
 
 #[test]

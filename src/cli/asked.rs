@@ -312,7 +312,11 @@ pub(super) fn mode(flag: Option<&str>, harness: Harness) -> Result<(Mode, &'stat
     }
 }
 
-fn confine(flag: Option<&str>, harness: Harness, mode: Mode) -> Result<Confine, Failure> {
+pub(super) fn confine(
+    flag: Option<&str>,
+    harness: Harness,
+    mode: Mode,
+) -> Result<Confine, Failure> {
     match (flag, harness, mode) {
         (None, Harness::Scripted, _) => Ok(Confine::Off),
         (Some(_), Harness::Scripted, _) => Err(Failure::usage(

@@ -82,11 +82,7 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
         findings.push(finding(
             "gate",
             configured(home)
-                .and_then(|harness| {
-                    // As a session would run it by default.
-                    let (mode, _) = super::asked::mode(None, harness)?;
-                    super::probe::probe(&super::probe::Asked::of(home, harness, mode))
-                })
+                .and_then(|harness| super::probe::probe(&super::probe::Asked::of(home, harness)?))
                 .map(|held| (Status::Ok, held)),
         ));
     }

@@ -11,7 +11,7 @@ use crate::intendants::program::bridge_program;
 use crate::intendants::{claude_code, codex};
 use crate::sandbox::harness::{self, Enclosure, Setup};
 
-use super::asked::{Asked, Confine, Harness};
+use super::asked::{Confine, Harness};
 use super::home::Home;
 use super::lease::HARNESS_HOME;
 use super::report::{Failure, complain};
@@ -42,13 +42,26 @@ const OBEYED: [&str; 8] = [
     "skills",
 ];
 
+/// A harness to be confined.
+pub(super) struct Wanted<'a> {
+    pub(super) harness: Harness,
+    pub(super) confine: Confine,
+    /// agp's own home, which it must not reach.
+    pub(super) home: &'a Home,
+    /// The session's directory, with its socket.
+    pub(super) directory: &'a Path,
+    pub(super) repository: &'a Path,
+    /// The `HOME` that the harness gets.
+    pub(super) user: Option<PathBuf>,
+    /// Where Claude Code has its configuration, if not in that home.
+    pub(super) configuration: Option<PathBuf>,
+    pub(super) allow_read: &'a [PathBuf],
+    pub(super) allow_write: &'a [PathBuf],
+}
+
 /// The harness's confinement, or none where none was asked for or, by `best-effort`, none is had.
-pub(super) fn ready(
-    home: &Home,
-    asked: &Asked,
-    directory: &Path,
-) -> Result<Option<Enclosure>, Failure> {
-    if !asked.harness.is_program() || asked.confine == Confine::Off {
+pub(super) fn ready(wanted: &Wanted<'_>) -> Result<Option<Enclosure>, Failure> {
+    if !wanted.harness.is_program() || wanted.confine == Confine::Off {
         return Ok(None);
     }
     let refused = |problem: String| {
@@ -57,16 +70,16 @@ pub(super) fn ready(
             "agp doctor --check sandbox; or --confine best-effort, which then runs it unconfined",
         )
     };
-    let program = match asked.harness {
+    let program = match wanted.harness {
         Harness::Codex => codex::program(),
         _ => claude_code::program(),
     };
     let program = program.map_err(|error| Failure::refused(error.problem, error.mend))?;
-    let enclosed = setup(home, asked, directory, &program)
-        .and_then(|setup| harness::prepare(&setup).map_err(|error| error.0));
+    let enclosed =
+        setup(wanted, &program).and_then(|setup| harness::prepare(&setup).map_err(|error| error.0));
     match enclosed {
         Ok(enclosed) => Ok(Some(enclosed)),
-        Err(problem) if asked.confine == Confine::BestEffort => {
+        Err(problem) if wanted.confine == Confine::BestEffort => {
             complain(format_args!(
                 "WARNING: the harness is not confined: {}",
                 escape::line(&problem)
@@ -92,12 +105,13 @@ pub(super) fn described(enclosed: Option<&Enclosure>) -> Value {
     )
 }
 
-fn setup(home: &Home, asked: &Asked, directory: &Path, program: &Path) -> Result<Setup, String> {
+fn setup(wanted: &Wanted<'_>, program: &Path) -> Result<Setup, String> {
     let bridge = bridge_program().map_err(|error| error.to_string())?;
-    let user = variable("HOME").map(PathBuf::from);
+    let user = wanted.user.clone();
     let user = user.filter(|user| user.is_absolute() && user.is_dir() && user.parent().is_some());
-    let own = home.root().canonicalize();
-    let own = own.unwrap_or_else(|_| home.root().to_owned());
+    let (directory, repository) = (wanted.directory, wanted.repository.to_owned());
+    let own = wanted.home.root().canonicalize();
+    let own = own.unwrap_or_else(|_| wanted.home.root().to_owned());
     let socket = directory.join("gate.sock");
     let mark = directory.join(hook::MARK);
     harness::empty_file(&mark).map_err(|error| format!("{}: {error}", mark.display()))?;
@@ -106,7 +120,7 @@ fn setup(home: &Home, asked: &Asked, directory: &Path, program: &Path) -> Result
     let mut read = vec![socket];
     // Its directory, so that a hook that was replaced is the one that is asked, and found out.
     let beside = bridge.parent().filter(|beside| {
-        let kept = protected.iter().chain(&user).chain([&asked.repository]);
+        let kept = protected.iter().chain(&user).chain([&repository]);
         let mut kept = kept.map(PathBuf::as_path).chain([directory]);
         !kept.any(|kept| kept.starts_with(beside))
     });
@@ -120,23 +134,23 @@ fn setup(home: &Home, asked: &Asked, directory: &Path, program: &Path) -> Result
             .chain(files)
             .filter_map(|path| path.canonicalize().ok()),
     );
-    let mut write = vec![asked.repository.clone(), mark];
+    let mut write = vec![repository.clone(), mark];
     let mut write_later = Vec::new();
-    match asked.harness {
+    match wanted.harness {
         Harness::Codex => {
             write_later.push(directory.join(HARNESS_HOME));
             write.extend(codex::login().and_then(|login| login.canonicalize().ok()));
         }
-        _ => claude_paths(user.as_deref(), &mut read, &mut write)?,
+        _ => claude_paths(wanted, user.as_deref(), &mut read, &mut write)?,
     }
     read.push(package(program));
-    read.extend(asked.allow_read.iter().cloned());
-    write.extend(asked.allow_write.iter().cloned());
+    read.extend(wanted.allow_read.iter().cloned());
+    write.extend(wanted.allow_write.iter().cloned());
     let token = directory.file_name().unwrap_or_default();
     Ok(Setup {
         bridge,
         directory: directory.to_owned(),
-        repository: asked.repository.clone(),
+        repository,
         home: user,
         read,
         write,
@@ -150,12 +164,13 @@ fn setup(home: &Home, asked: &Asked, directory: &Path, program: &Path) -> Result
 
 /// Claude Code's own directory and file, where `CLAUDE_CONFIG_DIR` or the home has them.
 fn claude_paths(
+    wanted: &Wanted<'_>,
     user: Option<&Path>,
     read: &mut Vec<PathBuf>,
     write: &mut Vec<PathBuf>,
 ) -> Result<(), String> {
-    let own = match (variable("CLAUDE_CONFIG_DIR"), user) {
-        (Some(own), _) => PathBuf::from(own),
+    let own = match (&wanted.configuration, user) {
+        (Some(own), _) => own.clone(),
         (None, Some(user)) => {
             write.extend(Some(user.join(".claude.json")).filter(|file| file.is_file()));
             user.join(".claude")

@@ -26,8 +26,10 @@ use crate::journal::key::SigningKey;
 use crate::journal::redact::Screen;
 use crate::journal::{Journal, Paths, Permit, verify};
 use crate::policy::Policy;
+use crate::sandbox::harness::Enclosure;
 
-use super::asked::{Harness, Mode};
+use super::asked::{self, Confine, Harness, Mode};
+use super::enclosed;
 use super::home::Home;
 use super::report::Failure;
 use super::sandboxed;
@@ -74,8 +76,12 @@ pub(super) struct Asked<'a> {
     pub(super) harness: Harness,
     /// Who runs its tools.
     pub(super) mode: Mode,
-    /// agp's own home, which its tools must not reach.
+    /// Whether the harness itself is confined.
+    pub(super) confine: Confine,
+    /// agp's own home, which neither the harness nor its tools must reach.
     pub(super) home: &'a Home,
+    /// What a confined harness may read besides, and change.
+    pub(super) allowed: [&'a [PathBuf]; 2],
     /// Whether the harness's own account must be there, too.
     pub(super) witness: bool,
     /// Names of further variables that the harness gets.
@@ -83,15 +89,18 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// A probe of a harness as it is by itself.
-    pub(super) fn of(home: &'a Home, harness: Harness, mode: Mode) -> Self {
-        Self {
+    /// A probe of a harness as a session has it by default.
+    pub(super) fn of(home: &'a Home, harness: Harness) -> Result<Self, Failure> {
+        let (mode, _) = asked::mode(None, harness)?;
+        Ok(Self {
             harness,
             mode,
+            confine: asked::confine(None, harness, mode)?,
             home,
+            allowed: [&[], &[]],
             witness: true,
             environment: &[],
-        }
+        })
     }
 }
 
@@ -171,12 +180,24 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
             &root.join("sandbox"),
         )?),
     };
+    let enclosed = enclosed::ready(&enclosed::Wanted {
+        harness: asked.harness,
+        confine: asked.confine,
+        home: asked.home,
+        directory: &root,
+        repository: &root.join("repo"),
+        user: Some(root.join("home")),
+        configuration: Some(root.join("home")),
+        allow_read: asked.allowed[0],
+        allow_write: asked.allowed[1],
+    })?;
+    let is = if enclosed.is_some() { "" } else { "not " };
     let outcome = trial
-        .run(asked, session, probed, sandbox)
+        .run(asked, session, probed, (sandbox, enclosed))
         .map_err(refused)?;
     outcome.judge(asked, &scratch.0).map_err(refused)?;
     Ok(format!(
-        "{shown}: a denied call left no trace, an allowed one ran"
+        "{shown}, {is}confined: a denied call left no trace, an allowed one ran"
     ))
 }
 
@@ -212,7 +233,7 @@ impl<'a> Trial<'a> {
         asked: &Asked<'_>,
         session: SessionId,
         probed: Probed,
-        sandbox: Option<Arc<dyn Sandbox<Permit>>>,
+        (sandbox, enclosed): (Option<Arc<dyn Sandbox<Permit>>>, Option<Enclosure>),
     ) -> Result<TrialOutcome, String> {
         let (key, _) = SigningKey::generate().map_err(|error| error.to_string())?;
         let public = key.public().clone();
@@ -242,7 +263,7 @@ impl<'a> Trial<'a> {
         let gateway =
             Server::start(&socket, governor.clone()).map_err(|error| error.to_string())?;
         let mut harness = self
-            .harness(asked, probed, session, socket, &stop)
+            .harness(asked, probed, enclosed.as_ref(), session, socket, &stop)
             .map_err(|error| error.problem)?;
         let exit = within(PROBE_TIME, &stop, || {
             harness.run(&mut |observation| governor.witness(&observation))
@@ -271,10 +292,18 @@ impl<'a> Trial<'a> {
         &self,
         asked: &Asked<'_>,
         probed: Probed,
+        enclosed: Option<&Enclosure>,
         session: SessionId,
         socket: PathBuf,
         stop: &Stop,
     ) -> Result<Box<dyn Intendant>, HarnessError> {
+        let confinement = enclosed.map(Enclosure::spec).transpose();
+        let confinement = confinement.map_err(|error| HarnessError {
+            problem: error.0,
+            mend: "set TMPDIR to a path in UTF-8".into(),
+        })?;
+        let mut set = self.environment();
+        set.extend(enclosed.map(Enclosure::environment).unwrap_or_default());
         let (task, stop) = ("probe".to_owned(), stop.clone());
         let repository = self.root.join("repo");
         let complain: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(|_| {});
@@ -289,8 +318,8 @@ impl<'a> Trial<'a> {
                 approval_deadline: PROBE_TIME,
                 arguments: Vec::new(),
                 environment: asked.environment.to_vec(),
-                set: self.environment(),
-                confinement: None,
+                set,
+                confinement,
                 mediated: asked.mode == Mode::Mediated,
                 stop,
                 complain,
@@ -309,8 +338,8 @@ impl<'a> Trial<'a> {
                 mediated: asked.mode == Mode::Mediated,
                 arguments: Vec::new(),
                 environment: asked.environment.to_vec(),
-                set: self.environment(),
-                confinement: None,
+                set,
+                confinement,
                 stop,
                 complain,
             })

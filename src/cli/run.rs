@@ -11,6 +11,7 @@
 //! | slack-dial (while a connection is opened) | `channels::slack` | it is open, or is not |
 //! | call (one a call, 64 at most) | `gateway::server` | its call is answered |
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -25,6 +26,7 @@ use crate::contracts::event::{Draft, Kind};
 use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant, Observation};
 use crate::gateway::server::Server;
 use crate::governor::{Broken, Governor, Terms};
+use crate::intendants::environment::variable;
 use crate::intendants::harness_process::Stop;
 use crate::intendants::scripted::ScriptedCall;
 use crate::journal::Handle;
@@ -122,6 +124,8 @@ fn governed(
             harness: asked.harness,
             mode: asked.mode,
             home,
+            confine: asked.confine,
+            allowed: [&asked.allow_read, &asked.allow_write],
             witness: asked.witness,
             environment: &asked.harness_env,
         };
@@ -135,7 +139,18 @@ fn governed(
     let raw = asked.stream == Stream::Raw;
     let ready =
         sandboxed::ready(home, asked, lease.directory(), &stop, terminal).map_err(refuse)?;
-    let enclosed = enclosed::ready(home, asked, lease.directory()).map_err(refuse)?;
+    let enclosed = enclosed::ready(&enclosed::Wanted {
+        harness: asked.harness,
+        confine: asked.confine,
+        home,
+        directory: lease.directory(),
+        repository: &asked.repository,
+        user: variable("HOME").map(PathBuf::from),
+        configuration: variable("CLAUDE_CONFIG_DIR").map(PathBuf::from),
+        allow_read: &asked.allow_read,
+        allow_write: &asked.allow_write,
+    })
+    .map_err(refuse)?;
     let mediated = asked.harness.is_program() && asked.mode == Mode::Mediated;
     let governor = Arc::new(Governor::new(Terms {
         session: session.clone(),
