@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, StatxFlags};
 
 /// `O_NOFOLLOW`: a link where one of our files should be is somebody's trap.
-fn no_follow() -> i32 {
+pub(super) fn no_follow() -> i32 {
     rustix::fs::OFlags::NOFOLLOW.bits().cast_signed()
 }
 
@@ -57,9 +57,19 @@ pub(crate) fn replace(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    create_new(&staged, mode, bytes)?;
-    fs::rename(&staged, path)?;
+    let replaced = create_new(&staged, mode, bytes).and_then(|()| fs::rename(&staged, path));
+    if replaced.is_err() {
+        // Half of a file on a full disk would only be in the way; what failed is told.
+        let _ = fs::remove_file(&staged);
+    }
+    replaced?;
     sync_dir(&parent(path))
+}
+
+/// Bytes that an ordinary user can still write to the file system of a directory.
+pub(crate) fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(dir)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// Reads a whole file of at most `bound` bytes, not following a link.

@@ -20,12 +20,16 @@ mod recover;
 #[cfg(feature = "agp")]
 pub mod redact;
 #[cfg(feature = "agp")]
+mod replay;
+#[cfg(feature = "agp")]
 mod signer;
 #[cfg(feature = "agp")]
 mod store;
 #[cfg(feature = "agp")]
 mod tail;
 pub mod verify;
+#[cfg(feature = "agp")]
+mod wal;
 #[cfg(feature = "agp")]
 mod writer;
 
@@ -45,24 +49,30 @@ pub use writer::{Journal, Opened};
 
 use std::path::{Path, PathBuf};
 
-/// Where a journal lives: the log and, beside it, its head.
+/// Where a journal lives: the log and, beside it, its head and its write-ahead log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     /// The JSON lines.
     pub log: PathBuf,
     /// The signed checkpoint of the log's tail.
     pub head: PathBuf,
+    /// The newest lines once more, for the writer alone: see `wal`.
+    pub wal: PathBuf,
 }
 
 impl Paths {
-    /// The log as given, the head as the same name with `.head` appended.
+    /// The log as given, the others as the same name with `.head` and `.wal` appended.
     #[must_use]
     pub fn of(log: &Path) -> Self {
-        let mut head = log.as_os_str().to_owned();
-        head.push(".head");
+        let beside = |suffix: &str| {
+            let mut name = log.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
         Self {
             log: log.to_owned(),
-            head: PathBuf::from(head),
+            head: beside(".head"),
+            wal: beside(".wal"),
         }
     }
 }

@@ -35,6 +35,11 @@ impl Receipt {
         self.hash
     }
 
+    /// What kind of event it is.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Turns the proof of a durable decision to allow into the permission to act on it. `None`
     /// when the event is no such decision, or is about another call.
     #[must_use]

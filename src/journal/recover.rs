@@ -165,7 +165,8 @@ fn at(entry: &Entry, bytes: u64) -> Position {
     }
 }
 
-fn read_head(
+/// The head, whose key it is checked against, and which of them signed it.
+pub(super) fn read_head(
     paths: &Paths,
     key: &PublicKey,
     retired: &[PublicKey],

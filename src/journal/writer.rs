@@ -3,7 +3,9 @@
 //! It drains what is waiting, has the store write all of it at once, sync once and replace the
 //! head, and only then answers. Once the store is poisoned every later append fails.
 
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::fs::File;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -20,10 +22,12 @@ use super::handle::{AppendError, Handle, Job, admit};
 use super::head::Head;
 use super::key::{PublicKey, SigningKey};
 use super::receipt::Receipt;
-use super::recover::{self, OpenError, Position};
+use super::recover::{self, OpenError, Position, Tail};
 use super::redact::Screen;
+use super::replay::{self, ReplayError};
 use super::signer::Helper;
-use super::store::Store;
+use super::store::{Durable, Store};
+use super::wal::Wal;
 
 /// What opening found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,14 +65,14 @@ impl Journal {
         recover::check_not_removed(paths)?;
         let file = durable::open_log(&paths.log).map_err(io_error)?;
         file.lock().map_err(io_error)?;
-        let found = recover::open_tail(&file, paths, key.public(), retired);
+        let found = open_locked(&file, paths, key.public(), retired);
         let unlocked = file.unlock();
-        let found = found?;
+        let (found, wal) = found?;
         unlocked.map_err(io_error)?;
 
         let fault = Arc::new(Mutex::new(None));
         let key = Arc::new(key);
-        let store = Store::new(file, paths, found.position, Arc::clone(&fault));
+        let store = Store::new(file, paths, wal, found.position, Arc::clone(&fault));
         let mut writer = Writer {
             helper: Helper::start(Arc::clone(&key)).map_err(io_error)?,
             store: store.map_err(io_error)?,
@@ -124,6 +128,45 @@ impl Journal {
     }
 }
 
+/// Checks and mends the log, under its lock. From here on it needs no other file to be whole, and
+/// the write-ahead log begins anew.
+fn open_locked(
+    file: &File,
+    paths: &Paths,
+    key: &PublicKey,
+    retired: &[PublicKey],
+) -> Result<(Tail, Option<Wal>), OpenError> {
+    let of = |path: &Path| {
+        let path = path.to_owned();
+        move |error| OpenError::Io { path, error }
+    };
+    let wal = Wal::open(&paths.wal).map_err(of(&paths.wal))?;
+    let head = recover::read_head(paths, key, retired)?;
+    let covered = head.map_or(0, |(head, _)| head.seq);
+    let replayed = wal
+        .as_ref()
+        .map(|wal| replay::replay(file, paths, wal, key, covered));
+    let replayed = replayed.transpose().map_err(|error| match error {
+        ReplayError::Io(error) => of(&paths.log)(error),
+        ReplayError::Forked(seq) => OpenError::Damaged {
+            path: paths.wal.clone(),
+            problem: format!("it has another event {seq} than the log"),
+        },
+    })?;
+    let mut found = recover::open_tail(file, paths, key, retired)?;
+    if let Some(replayed) = replayed.flatten() {
+        found.recovered.get_or_insert_default().extend(replayed);
+    }
+    // The first event begins it anew, too.
+    if let Some(wal) = &wal
+        && found.position.seq > 0
+    {
+        file.sync_data().map_err(of(&paths.log))?;
+        wal.rebase(found.position.bytes).map_err(of(&paths.wal))?;
+    }
+    Ok((found, wal))
+}
+
 struct Writer {
     store: Store,
     key: Arc<SigningKey>,
@@ -135,11 +178,14 @@ struct Writer {
 /// records, nobody waits.
 const GATHERING: Duration = Duration::from_micros(100);
 
+/// How long nothing is asked before the log is synced.
+const QUIET: Duration = Duration::from_millis(100);
+
 impl Writer {
     fn run(mut self, jobs: &Receiver<Job>) {
         let mut held: Option<Job> = None;
         let mut crowd = 1;
-        while let Some(first) = held.take().or_else(|| jobs.recv().ok()) {
+        while let Some(first) = held.take().or_else(|| self.next(jobs)) {
             let mut events = first.events.len();
             let mut batch = vec![first];
             let until = Instant::now() + GATHERING;
@@ -165,9 +211,28 @@ impl Writer {
             let last = batch.iter().any(|job| job.last);
             self.commit(batch);
             if last {
-                return;
+                break;
             }
         }
+        if let Err(why) = self.store.close() {
+            self.store.poison(&why);
+        }
+    }
+
+    /// Waits for a job. When none comes for a while, what is durable in the write-ahead log alone
+    /// is made so in the log, at nobody's cost.
+    fn next(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
+        if self.store.unsynced() {
+            match jobs.recv_timeout(QUIET) {
+                Ok(job) => return Some(job),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Err(why) = self.store.sync() {
+                self.store.poison(&why);
+            }
+        }
+        jobs.recv().ok()
     }
 
     fn commit_alone(&mut self, events: Vec<Sealed>) -> Result<(), AppendError> {
@@ -248,6 +313,14 @@ impl Writer {
             seq: last.receipt.seq(),
             hash: last.hash,
         };
+        let rotates = chained
+            .iter()
+            .any(|event| event.receipt.kind() == Kind::KeyRotated);
+        let durable = if rotates {
+            Durable::InTheLog
+        } else {
+            Durable::Anywhere
+        };
         let signatures = self.helper.sign(&self.key, &chained, head.signed_bytes())?;
         let mut lines = Vec::with_capacity(chained.len() * 1024);
         let mut receipts = Vec::with_capacity(chained.len());
@@ -255,7 +328,7 @@ impl Writer {
             event.write_line(&signature, &mut lines);
             receipts.push(event.receipt);
         }
-        self.store.write(&lines, &head, || {
+        self.store.write(&lines, &head, durable, || {
             // Usually there by now; signatures are deterministic, so it is no matter who makes it.
             let made = signatures.head.try_recv();
             made.unwrap_or_else(|_| self.key.sign(&head.signed_bytes()))
