@@ -24,6 +24,22 @@ pub struct Execution {
     pub notes: Vec<String>,
 }
 
+impl Execution {
+    /// One of which nobody knows how it ended: its sandbox failed.
+    #[must_use]
+    pub fn unknown(why: String) -> Self {
+        Self {
+            exit_code: None,
+            output: String::new(),
+            answer: why.clone(),
+            output_sha256: Sha256::OF_NOTHING,
+            output_bytes: 0,
+            signal: None,
+            notes: vec![why, "what it did until then is not known".into()],
+        }
+    }
+}
+
 /// Why a sandbox could not execute: the sandbox's own failure, never the command's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SandboxError(pub String);

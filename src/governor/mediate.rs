@@ -84,7 +84,7 @@ pub fn mediate(
         (None, _) => Ok(Outcome::Denied(verdict)),
         (Some(permit), Effect::Release(_)) => Ok(Outcome::Released(verdict, permit)),
         (Some(permit), Effect::Execute(sandbox)) => {
-            let execution = governor.executed(sandbox.exec(call, permit))?;
+            let execution = governor.executed(sandbox.exec(call, permit));
             governor.record(vec![events.executed(sandbox.kind(), &execution)])?;
             Ok(Outcome::Executed(execution))
         }

@@ -222,13 +222,13 @@ impl Governor {
         Ok(receipts)
     }
 
-    pub(super) fn executed(
-        &self,
-        execution: Result<Execution, SandboxError>,
-    ) -> Result<Execution, Broken> {
-        execution.map_err(|SandboxError(why)| {
-            self.break_off(format!("the sandbox failed: {why}"));
-            Broken(why)
+    /// What an execution came to. One whose sandbox failed ends the session, and is on record all
+    /// the same: it may have done something.
+    pub(super) fn executed(&self, execution: Result<Execution, SandboxError>) -> Execution {
+        execution.unwrap_or_else(|SandboxError(why)| {
+            let why = format!("the sandbox failed: {why}");
+            self.break_off(why.clone());
+            Execution::unknown(why)
         })
     }
 
