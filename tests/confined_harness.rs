@@ -10,10 +10,14 @@
     reason = "the support modules serve other tests too, with more than these use"
 )]
 
+#[path = "support/codex.rs"]
+mod codex;
 #[path = "support/governed.rs"]
 mod governed;
 #[path = "support/model.rs"]
 mod model;
+#[path = "support/responses.rs"]
+mod responses;
 #[path = "support/session.rs"]
 mod session;
 
@@ -24,8 +28,10 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use codex::Governed;
 use governed::{bash, run, turns};
 use model::Call;
+use responses::ResponsesDouble;
 use serde_json::json;
 use session::{World, all_gone, below, claude, python, wait_for};
 
@@ -177,6 +183,34 @@ fn attempts(world: &World, claude: &Path, more: &[&str]) -> String {
 
 fn attempts_as(who: Operator, world: &World, claude: &Path, more: &[&str]) -> Option<String> {
     let (agp, claude) = who.of(world, claude)?;
+    let listening = lay_out(world);
+    let root = world.root().to_str().unwrap();
+    world.put("try.py", TRY);
+    let repo = world.repo();
+    let command = format!(
+        "python3 try.py {root} {}; echo planted >> $HOME/.profile",
+        repo.to_str().unwrap()
+    );
+    let model = turns(vec![vec![bash("t1", &command)]]);
+    who.own(world);
+    let mut start = run(world, &claude, &model).program(&agp);
+    if who != Operator::Same {
+        // What else is on the test's own may lie where he may not look.
+        start = start.env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    }
+    let live = start.arguments(more).start();
+    world.put("agp-pid", &world.lease().pid.to_string());
+    live.finish().succeeded();
+    drop(listening);
+    let said = model.result_of("t1").unwrap().text + "\n";
+    let open =
+        |name: &str| who == Operator::WithoutNamespaces && NOT_BARRED_WITHOUT.contains(&name);
+    barred(world, &said, &open);
+    Some(said)
+}
+
+/// Lays out what could be reached, and listens where something could.
+fn lay_out(world: &World) -> [UnixListener; 2] {
     let root = world.root().to_str().unwrap();
     for (name, text) in [
         ("home/.ssh/id", "secret"),
@@ -196,26 +230,11 @@ fn attempts_as(who: Operator, world: &World, claude: &Path, more: &[&str]) -> Op
     let docker = UnixListener::bind(world.root().join("docker.sock")).unwrap();
     let name = format!("{root}/abstract");
     let hidden = UnixListener::bind_addr(&UnixAddr::from_abstract_name(name).unwrap()).unwrap();
-    world.put("try.py", TRY);
-    let repo = world.repo();
-    let command = format!(
-        "python3 try.py {root} {}; echo planted >> $HOME/.profile",
-        repo.to_str().unwrap()
-    );
-    let model = turns(vec![vec![bash("t1", &command)]]);
-    who.own(world);
-    let mut start = run(world, &claude, &model).program(&agp);
-    if who != Operator::Same {
-        // What else is on the test's own may lie where he may not look.
-        start = start.env("PATH", "/usr/local/bin:/usr/bin:/bin");
-    }
-    let live = start.arguments(more).start();
-    world.put("agp-pid", &world.lease().pid.to_string());
-    live.finish().succeeded();
-    drop((docker, hidden));
-    let said = model.result_of("t1").unwrap().text + "\n";
-    let open =
-        |name: &str| who == Operator::WithoutNamespaces && NOT_BARRED_WITHOUT.contains(&name);
+    [docker, hidden]
+}
+
+/// Asserts that nothing was done of what is barred and not `open`.
+fn barred(world: &World, said: &str, open: &dyn Fn(&str) -> bool) {
     for name in BARRED.into_iter().filter(|name| !open(name)) {
         assert!(
             said.contains(&format!("{name} refused\n")),
@@ -224,7 +243,6 @@ fn attempts_as(who: Operator, world: &World, claude: &Path, more: &[&str]) -> Op
     }
     let profile = fs::read_to_string(world.root().join("home/.profile")).unwrap();
     assert_eq!(profile, "# mine\n");
-    Some(said)
 }
 
 #[test]
@@ -388,6 +406,60 @@ fn in_mediated_mode_the_harness_is_confined_too() {
     assert_eq!(started["sandbox"]["harness"]["kind"], "process");
     let attested = &world.event("sandbox.attested")["payload"];
     assert_eq!(attested["harness"]["readable"], json!([]));
+}
+
+#[test]
+fn codex_is_confined_in_mediated_mode() {
+    let (Some(codex), Some(_)) = (session::codex(), python()) else {
+        return;
+    };
+    let world = World::new();
+    world.policy(&[("allow", "*")]);
+    let listening = lay_out(&world);
+    // The harness itself: before it starts, the attempts are made in its place.
+    let real = codex::native(&codex);
+    let [root, repo] =
+        [world.root().to_owned(), world.repo()].map(|path| path.display().to_string());
+    let wrapper = world.root().join("codex");
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = exec ] && python3 {repo}/try.py {root} {repo} > {repo}/said\n\
+         exec {} \"$@\"\n",
+        real.display()
+    );
+    fs::write(&wrapper, script).unwrap();
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+    world.put("try.py", TRY);
+    let governed = Governed { world, codex };
+    let world = &governed.world;
+    let call = responses::Call::mediated(
+        "c1",
+        "Bash",
+        &json!({"command": "echo inside > made-by-a-tool"}),
+    );
+    let model = ResponsesDouble::start(vec![vec![call]]);
+    governed.configure(&model, "");
+    let live = governed
+        .default_mode()
+        .env("AGP_CODEX_BIN", wrapper.to_str().unwrap())
+        .arguments(&["--allow-read", real.to_str().unwrap()])
+        .start();
+    world.put("agp-pid", &world.lease().pid.to_string());
+    live.finish()
+        .succeeded()
+        .complained(&["the harness itself is confined"]);
+    drop(listening);
+    let said = world.get("said").unwrap();
+    barred(world, &said, &|_| false);
+    for name in ["repo", "tmp", "tmpdir"] {
+        assert!(said.contains(&format!("{name} done\n")), "{name}:\n{said}");
+    }
+    assert_eq!(world.get("made-by-a-tool").as_deref(), Some("inside\n"));
+    let started = &world.event("session.started")["payload"];
+    assert_eq!(started["intendant"]["confined"], true);
+    assert_eq!(started["sandbox"]["harness"]["kind"], "process");
+    let attested = &world.event("sandbox.attested")["payload"];
+    assert_eq!(attested["harness"]["readable"], json!([]));
+    codex::mediated_decided(world, &["c1"]);
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! One contract, whichever harness is behind it: the same script of calls through the real Claude
-//! Code, in both modes, the real Codex and the scripted intendant gives the same verdicts, the same
-//! kinds of events and the same payload keys.
+//! Code and the real Codex, each in both modes, and the scripted intendant gives the same verdicts,
+//! the same kinds of events and the same payload keys.
 //!
 //! Where the harnesses differ, this is the canonical form:
 //!
-//! | here | Claude Code | Claude Code, mediated | Codex | scripted |
+//! | here | Claude Code | Codex | either, mediated | scripted |
 //! | --- | --- | --- | --- | --- |
-//! | shell | `Bash` | `mcp__agp__Bash`, journaled `Bash` | `Bash` | `Bash` |
-//! | edit | `Write` | `mcp__agp__Write`, journaled `Write` | `apply_patch` | `Write` |
-//! | look | `Read` | `mcp__agp__Read`, journaled `Read` | `view_image` | `Read` |
-//! | let through | `gate.allow` | | `gate.allow` | |
-//! | refused | `gate.deny` | | `gate.deny` | |
-//! | came to | `tool_call.result` | `tool_call.executed` | `tool_call.result` | `tool_call.executed` |
+//! | shell | `Bash` | `Bash` | `mcp__agp__Bash`, journaled `Bash` | `Bash` |
+//! | edit | `Write` | `apply_patch` | `mcp__agp__Write`, journaled `Write` | `Write` |
+//! | look | `Read` | `view_image` | `mcp__agp__Read`, journaled `Read` | `Read` |
+//! | let through | `gate.allow` | `gate.allow` | | |
+//! | refused | `gate.deny` | `gate.deny` | | |
+//! | came to | `tool_call.result` | `tool_call.result` | `tool_call.executed` | `tool_call.executed` |
 //!
 //! A harness runs its own tools: `gate.allow` or `gate.deny` is what it is told, and
 //! `tool_call.result` what it reports. In mediated mode, as with a script, agp runs the calls:
@@ -204,6 +204,37 @@ fn on_codex() -> Option<Played> {
     played
 }
 
+fn on_codex_mediated() -> Option<Played> {
+    let governed = Governed::by(&[("allow", "Bash"), ("require", "Write")])?;
+    let world = &governed.world;
+    world.put("picture.png", "x");
+    let call = responses::Call::mediated;
+    let write = |id: &str| {
+        call(
+            id,
+            "Write",
+            &json!({"file_path": world.path(id), "content": "x\n"}),
+        )
+    };
+    let turns = [
+        call("ok", "Bash", &json!({"command": "touch ok"})),
+        call("fails", "Bash", &json!({"command": "exit 3"})),
+        write("approved"),
+        write("refused"),
+        call(
+            "unknown",
+            "Read",
+            &json!({"file_path": world.path("picture.png")}),
+        ),
+    ];
+    let model = ResponsesDouble::start(turns.map(|call| vec![call]).into());
+    governed.configure(&model, "");
+    let played = play(world, governed.default_mode(), &CALLS.map(|id| (id, id)));
+    effects(world);
+    assert_eq!(model.violations(), Vec::<String>::new());
+    played
+}
+
 fn on_a_script() -> Option<Played> {
     let world = World::new();
     world.policy(&[("allow", "Bash"), ("require", "Write")]);
@@ -296,4 +327,16 @@ fn mediated_mode_is_recorded_like_hook_mode_and_like_a_script() {
     // Event by event, key by key: both are run by agp.
     assert_eq!(mediated.calls, script.calls);
     assert_eq!(mediated.census, script.census);
+}
+
+#[test]
+fn in_mediated_mode_both_harnesses_leave_the_same_record() {
+    let (Some(claude), Some(mut codex)) = (on_claude("mediated"), on_codex_mediated()) else {
+        return;
+    };
+    assert_eq!(codex, claude);
+    let Some(hook) = on_codex() else { return };
+    let ended = codex.session.get_mut("session.ended").unwrap();
+    assert!(ended.remove("offered"));
+    recorded_alike(&codex, &hook);
 }

@@ -719,6 +719,10 @@ fn the_proof_names_tests_that_exist_and_all_of_these() {
             "gate_matrix_mediated",
             include_str!("gate_matrix_mediated.rs"),
         ),
+        (
+            "gate_matrix_mediated_codex",
+            include_str!("gate_matrix_mediated_codex.rs"),
+        ),
     ];
     for (file, source) in matrices {
         let own = source.split("#[test]\nfn ").skip(1);

@@ -20,23 +20,17 @@ mod session;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use codex::Governed;
+use codex::{Governed, census, rollout};
 use responses::{Call, ResponsesDouble};
 use serde_json::{Value, json};
 use session::{Live, Process, Ran, World, all_gone, below, python, wait_for};
 
 const QUESTION: &str = "allow this call, once?";
 const BLOCKED: &str = "blocked by PreToolUse hook";
-
-/// How many calls were seen and decided, and how many of them got past the gate.
-fn census(world: &World) -> [u64; 3] {
-    let ended = world.event("session.ended");
-    ["seen", "decided", "bypassed"].map(|name| ended["payload"][name].as_u64().unwrap())
-}
 
 /// Asserts that each of these was decided, and nothing else was so much as tried.
 fn each_decided(world: &World, ids: &[&str]) {
@@ -157,6 +151,12 @@ fn a_repository_that_asks_for_it_in_words() {
         |governed| {
             for name in ["AGENTS.md", "AGENTS.override.md", ".codex/AGENTS.md"] {
                 governed.world.put(name, words);
+            }
+            for place in [".codex", ".agents"] {
+                let skill = format!("---\nname: helper\ndescription: {words}---\n{words}");
+                governed
+                    .world
+                    .put(&format!("{place}/skills/helper/SKILL.md"), &skill);
             }
             fs::write(governed.operators().join("AGENTS.md"), words).unwrap();
         },
@@ -445,14 +445,6 @@ fn a_configuration_that_is_edited_mid_session() {
     for mark in ["ran-notify", "ran-server", "ran-hook", "ran-rewritten"] {
         assert_eq!(world.get(mark), None, "{mark}");
     }
-}
-
-fn rollout(home: &Path) -> PathBuf {
-    let mut at = home.join("sessions");
-    while at.is_dir() {
-        at = fs::read_dir(&at).unwrap().next().unwrap().unwrap().path();
-    }
-    at
 }
 
 #[test]

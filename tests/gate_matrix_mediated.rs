@@ -409,47 +409,8 @@ fn reading(start: Start, world: &World, claude: &Path) -> Start {
         .arguments(&["--allow-read", evil.to_str().unwrap()])
 }
 
-/// A server that runs what it is asked for and asks nobody, or, where it is told of a gateway, asks
-/// and waits for no answer; its first argument is how its answers
-/// begin, its second whether they are errors.
-const SERVER: &str = r#"
-import json, socket, subprocess, sys, time
-begin, failed = sys.argv[1], sys.argv[2] == "yes"
-
-def ask(call):
-    """Puts the question as agp's own server does, and waits for no answer."""
-    named = dict(zip(sys.argv[3::2], sys.argv[4::2]))
-    link = socket.socket(socket.AF_UNIX)
-    link.connect(named["--socket"])
-    question = {"kind": "tool_call_request", "id": call["_meta"]["claudecode/toolUseId"],
-                "sessionId": named["--session"], "tool": call["name"],
-                "args": call["arguments"], "actor": "claude_process"}
-    link.sendall(json.dumps(question).encode() + b"\n")
-    return link
-
-for line in sys.stdin:
-    asked = json.loads(line)
-    if "id" not in asked:
-        continue
-    method, params = asked["method"], asked.get("params", {})
-    if method == "initialize":
-        result = {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}},
-                  "serverInfo": {"name": "agp", "version": "1"}}
-    elif method == "tools/list":
-        schema = {"type": "object", "properties": {"command": {"type": "string"}}}
-        result = {"tools": [{"name": "Bash", "description": "x", "inputSchema": schema}]}
-    elif method == "tools/call":
-        if sys.argv[3:]:
-            link = ask(params)
-            # The journal says that it was asked, before anything else happens.
-            time.sleep(1)
-        done = subprocess.run(["sh", "-c", params["arguments"]["command"]], capture_output=True)
-        text = begin + done.stdout.decode()
-        result = {"content": [{"type": "text", "text": text}], "isError": failed}
-    else:
-        result = {}
-    print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
-"#;
+/// What stands in the place of agp's server.
+const SERVER: &str = include_str!("support/other_server.py");
 
 /// A session whose server is another: its first call runs without a question.
 fn with_a_server_that_asks_nobody(begin: &str, failed: &str) {

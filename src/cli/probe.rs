@@ -47,16 +47,9 @@ const POLICY: &[u8] = br#"{"rules":[
 
 /// How harnesses name agp's tools.
 const OWN_TOOLS: &str = "mcp__agp__";
-/// Tools that touch nothing: of Codex's its servers' resources, of which agp's has none, and a
-/// question to a user who is not there; of Claude Code's a place that it keeps, and answers calls of
-/// with "No such tool available".
-const HARMLESS: [&str; 5] = [
-    "DeferredToolPlaceholder",
-    "list_mcp_resources",
-    "list_mcp_resource_templates",
-    "read_mcp_resource",
-    "request_user_input",
-];
+/// A place that Claude Code keeps among its tools, and answers calls of with "No such tool
+/// available".
+const PLACEHOLDER: &str = "DeferredToolPlaceholder";
 
 const MEND: &str = "do not run this harness under agp until `agp doctor --live` passes";
 
@@ -275,7 +268,8 @@ impl<'a> Trial<'a> {
         let foreign = self.model.offered().into_iter().find(|tool| {
             asked.mode == Mode::Mediated
                 && !tool.starts_with(OWN_TOOLS)
-                && !HARMLESS.contains(&tool.as_str())
+                && tool != PLACEHOLDER
+                && !codex::HARMLESS.contains(&tool.as_str())
         });
         let report = verify::verify(&self.paths.log, &public).map_err(|error| error.to_string())?;
         let broken = broken.lock().map_or(None, |broken| broken.clone());

@@ -23,9 +23,13 @@ impl Governor {
             Observation::Started { tools } => {
                 self.witnessing.store(true, Ordering::SeqCst);
                 let named = tools.iter().take(limits::TOOLS_SHOWN);
-                let named = named.map(|tool| tool.chars().take(limits::TOOL_NAME_BYTES).collect());
-                // A harness that starts its stream anew offers the same.
-                let _ = self.offered.set(named.collect());
+                let named: Vec<String> = named
+                    .map(|tool| tool.chars().take(limits::TOOL_NAME_BYTES).collect())
+                    .collect();
+                if !named.is_empty() {
+                    // A harness that starts its stream anew offers the same.
+                    let _ = self.offered.set(named);
+                }
             }
             Observation::Attempted { .. } => self.ledger.attempted(),
             Observation::Returned { id, ran } => {

@@ -29,6 +29,8 @@ use super::growing_files::{self, Growth};
 use super::harness_process::{self as process, Launch, Stop};
 use super::{codex_stream, environment, program as programs};
 
+pub use super::codex_rollout::HARMLESS;
+
 pub use super::codex_program::{Found, check_arguments, find, login, login_present, program};
 
 /// What hook mode cannot prevent with this harness, for whoever starts it to read.

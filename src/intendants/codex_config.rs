@@ -202,6 +202,7 @@ impl Config<'_> {
             "check_for_update_on_startup": false,
             // The repository's words are not the operator's: the same as for every harness.
             "project_doc_max_bytes": 0,
+            "skills": {"include_instructions": false, "bundled": {"enabled": false}},
             "web_search": if self.web_search { "live" } else { "disabled" },
             "agents": {"enabled": false},
             "features": features,
@@ -257,6 +258,8 @@ pub(super) fn overrides(web_search: bool, mediated: bool) -> Vec<String> {
         "approval_policy=\"never\"".to_owned(),
         "agents.enabled=false".to_owned(),
         "project_doc_max_bytes=0".to_owned(),
+        "skills.include_instructions=false".to_owned(),
+        "skills.bundled.enabled=false".to_owned(),
     ];
     all.extend(features(mediated).map(|(name, on)| format!("features.{name}={on}")));
     all

@@ -14,6 +14,8 @@ use crate::bridge::hook;
 use crate::contracts::intendant::Observation;
 use crate::contracts::limits;
 
+use super::probe_model::names;
+
 /// How an output begins when no tool ran: a hook blocked it, or the harness's own checks came
 /// before the hook (measured on 0.169.0). What a command prints stands behind a head of the
 /// harness's (`Chunk ID: `), so it cannot pass for one of these.
@@ -33,6 +35,10 @@ const REFUSALS: [&str; 14] = [
     "unable to locate image at ",
     "Invalid patch: ",
 ];
+/// How the output of a server's tool begins, and what stands behind that where its arguments were
+/// no JSON and no server was asked.
+const SERVER_HEAD: &str = "Wall time: ";
+const UNREADABLE_ARGUMENTS: &str = "err: ";
 /// What a command that asks for a terminal is told: without one, nothing can be typed into it.
 const NO_TERMINAL: &str = "TTY execution is disabled by config";
 /// Items that are no call.
@@ -54,6 +60,17 @@ const NO_INPUT: [&str; 2] = ["", "\u{3}"];
 /// Why a session without hooks ends.
 const UNHOOKED: &str = "Codex does not call its hooks, so nothing of it would be gated: a \
     configuration above agp's switches them off (/etc/codex/config.toml, /etc/codex/requirements.toml)";
+/// Tools of Codex's own that touch nothing: its servers' resources, of which agp's has none, and a
+/// question to a user who is not there.
+pub const HARMLESS: [&str; 4] = [
+    "list_mcp_resources",
+    "list_mcp_resource_templates",
+    "read_mcp_resource",
+    "request_user_input",
+];
+/// How agp's tools are named.
+const AGPS: &str = "mcp__agp__";
+const FOREIGN: &str = "Codex offers its model tools that are not agp's";
 const TERMINAL: &str = "Codex gave a command a terminal, into which it can type without asking";
 
 /// What is known of the calls under one id.
@@ -106,6 +123,9 @@ impl Rollout {
         let mut seen = Vec::new();
         match (text(&value, "type"), text(payload, "type")) {
             ("session_meta", _) => seen.push(Observation::Started { tools: Vec::new() }),
+            ("response_item", "additional_tools") if self.mark.is_none() => {
+                offered(payload, &mut seen);
+            }
             ("event_msg", "item_completed") => {
                 self.check_mark(&mut seen);
                 if let Some(item) = payload.get("item") {
@@ -165,14 +185,22 @@ impl Rollout {
         if calls.looks > 0 && calls.attempted == 0 {
             return;
         }
-        let said = match payload.get("output") {
-            Some(Value::String(said)) => said.as_str(),
-            Some(Value::Array(parts)) => parts.first().map_or("", |part| text(part, "text")),
-            _ => "",
+        let (said, rest) = match payload.get("output") {
+            Some(Value::String(said)) => (said.as_str(), ""),
+            Some(Value::Array(parts)) => {
+                let part = |at: usize| parts.get(at).map_or("", |part| text(part, "text"));
+                (part(0), part(1))
+            }
+            _ => ("", ""),
         };
+        // A server that was asked has an item, whatever it answers.
+        let unasked = self.mark.is_none()
+            && calls.executed == 0
+            && said.starts_with(SERVER_HEAD)
+            && rest.starts_with(UNREADABLE_ARGUMENTS);
         // A failed search for tools answers with no text at all; it is no tool.
         let nothing = text(payload, "type") == "tool_search_output";
-        if nothing || REFUSALS.iter().any(|refusal| said.starts_with(refusal)) {
+        if nothing || unasked || REFUSALS.iter().any(|refusal| said.starts_with(refusal)) {
             calls.refused += 1;
             let covered = calls.executed + calls.refused > calls.attempted;
             seen.push(returned(id, covered));
@@ -209,6 +237,18 @@ impl Rollout {
             seen.push(returned(id, true));
         }
     }
+}
+
+/// The tools that the model is offered, where agp's must be the only ones. A model that is sent them
+/// in another way (`use_responses_lite` is off) leaves no such line.
+fn offered(payload: &Value, seen: &mut Vec<Observation>) {
+    let all = payload.get("tools").and_then(Value::as_array);
+    let tools: Vec<String> = all.into_iter().flatten().flat_map(names).collect();
+    let known = |tool: &String| tool.starts_with(AGPS) || HARMLESS.contains(&tool.as_str());
+    if !tools.iter().all(known) {
+        seen.push(Observation::Ungated(FOREIGN));
+    }
+    seen.push(Observation::Started { tools });
 }
 
 fn attempted(id: &str, tool: &str) -> Observation {
@@ -287,6 +327,49 @@ mod tests {
         assert_eq!(played.output("a", "Chunk ID: 1"), [returned("a", true)]);
         played.call("b", "exec_command", &json!({"cmd": "x"}));
         assert_eq!(played.output("b", BLOCKED), [returned("b", false)]);
+    }
+
+    #[test]
+    fn arguments_that_are_no_json_reach_no_server_and_a_server_cannot_say_so() {
+        let output = |played: &mut Played| {
+            let said = json!([{"text": "Wall time: 0.1 seconds\nOutput:"}, {"text": "err: x"}]);
+            let payload = json!({"type": "function_call_output", "call_id": "a", "output": said});
+            played.say("response_item", &payload)
+        };
+        let mut played = Played(Rollout::new(false, None));
+        played.call("a", "Bash", &json!({}));
+        assert_eq!(output(&mut played), [returned("a", false)]);
+        assert_eq!(played.item("a", "McpToolCall"), [returned("a", true)]);
+        let mut played = Played(Rollout::new(false, None));
+        played.call("a", "Bash", &json!({}));
+        played.item("a", "McpToolCall");
+        assert_eq!(output(&mut played), [returned("a", true)]);
+    }
+
+    #[test]
+    fn in_mediated_mode_tools_that_are_not_agps_end_the_session() {
+        let offer = |groups: Value| {
+            let payload = json!({"type": "additional_tools", "tools": groups});
+            let line = json!({"type": "response_item", "payload": payload}).to_string();
+            Rollout::new(false, None).line(Some(line.as_bytes()))
+        };
+        let group = |name: &str, tool: &str| json!({"type": "namespace", "name": name, "tools": [{"name": tool}]});
+        let known = offer(json!([
+            group("functions", "request_user_input"),
+            group("mcp__agp", "Bash")
+        ]));
+        let tools = vec!["request_user_input".to_owned(), "mcp__agp__Bash".to_owned()];
+        assert_eq!(known, [Observation::Started { tools }]);
+        for foreign in [
+            group("functions", "exec_command"),
+            group("mcp__agp2", "Bash"),
+            group("mcp__evil", "Bash"),
+            json!({"type": "function", "name": "shell"}),
+            json!({"type": "web_search"}),
+        ] {
+            let seen = offer(json!([foreign]));
+            assert_eq!(seen[0], Observation::Ungated(FOREIGN), "{foreign}");
+        }
     }
 
     #[test]

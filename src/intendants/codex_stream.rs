@@ -5,8 +5,11 @@ use serde_json::Value;
 
 use crate::contracts::intendant::Observation;
 
-/// Errors that stand in every session's output.
-const CHATTER: &str = "`--dangerously-bypass-hook-trust` is enabled";
+/// Errors that stand in every session's output, because of what agp sets.
+const CHATTER: [&str; 2] = [
+    "`--dangerously-bypass-hook-trust` is enabled",
+    "`[features].multi_agent` is deprecated",
+];
 
 /// What one line says; `None` is one that is too long.
 pub(super) fn observations(line: Option<&[u8]>) -> Vec<Observation> {
@@ -22,9 +25,9 @@ pub(super) fn observations(line: Option<&[u8]>) -> Vec<Observation> {
     };
     let said = match (at("/type").as_str(), at("/item/type").as_str()) {
         ("item.completed", "agent_message") => Some(Observation::Said(at("/item/text"))),
-        ("item.completed", "error") if !at("/item/message").starts_with(CHATTER) => {
-            Some(Observation::Said(at("/item/message")))
-        }
+        ("item.completed", "error") => Some(at("/item/message"))
+            .filter(|message| !CHATTER.iter().any(|known| message.starts_with(known)))
+            .map(Observation::Said),
         ("turn.completed", _) => Some(Observation::Finished {
             ok: true,
             text: String::new(),
@@ -53,7 +56,7 @@ mod tests {
         let error = |text: &str| {
             format!(r#"{{"type":"item.completed","item":{{"type":"error","message":"{text}"}}}}"#)
         };
-        assert_eq!(said(&error(CHATTER)), None);
+        assert_eq!(said(&error(CHATTER[0])), None);
         assert!(said(&error("no model")).is_some());
         assert!(matches!(
             said(r#"{"type":"turn.failed","error":{"message":"x"}}"#),

@@ -150,7 +150,7 @@ fn answer(
 
 /// Names of a tool, or of those in a group of tools, with the group's before them. Codex's own are
 /// a group without a name of note.
-fn names(tool: &Value) -> Vec<String> {
+pub(super) fn names(tool: &Value) -> Vec<String> {
     let name = tool.get("name").or_else(|| tool.get("type"));
     let name = name
         .and_then(Value::as_str)

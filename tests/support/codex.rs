@@ -2,6 +2,7 @@
 #![allow(
     dead_code,
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "test support: each test crate uses a part of it, and whatever fails here fails the test"
 )]
 
@@ -63,6 +64,46 @@ impl Governed {
     pub(crate) fn start(&self) -> Start {
         start(&self.world, &self.codex)
     }
+}
+
+/// How many calls were seen and decided, and how many of them got past the gate.
+pub(crate) fn census(world: &World) -> [u64; 3] {
+    let ended = world.event("session.ended");
+    ["seen", "decided", "bypassed"].map(|name| ended["payload"][name].as_u64().unwrap())
+}
+
+/// Asserts that each of these was decided once in mediated mode, and nothing else was so much as
+/// tried.
+pub(crate) fn mediated_decided(world: &World, ids: &[&str]) {
+    let count = ids.len() as u64;
+    assert_eq!(census(world), [count, count, 0]);
+    let decided = ["tool_call.allow", "tool_call.deny", "tool_call.require"];
+    for id in ids {
+        let kinds = world.kinds_of(id);
+        let of_id = kinds.iter().filter(|kind| decided.contains(&kind.as_str()));
+        assert_eq!(of_id.count(), 1, "{id}: {kinds:?}");
+    }
+    world.verifies();
+}
+
+/// The program behind npm's start script.
+pub(crate) fn native(codex: &Path) -> PathBuf {
+    let script = codex.canonicalize().unwrap();
+    let package = script.ancestors().nth(2).unwrap();
+    let triple = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    let beside = fs::read_dir(package.parent().unwrap()).unwrap().flatten();
+    let programs = beside.map(|entry| entry.path().join("vendor").join(&triple).join("bin/codex"));
+    let mut programs = programs.filter(|program| program.is_file());
+    programs.next().unwrap_or(script)
+}
+
+/// The one rollout below a home of Codex.
+pub(crate) fn rollout(home: &Path) -> PathBuf {
+    let mut at = home.join("sessions");
+    while at.is_dir() {
+        at = fs::read_dir(&at).unwrap().next().unwrap().unwrap().path();
+    }
+    at
 }
 
 fn start(world: &World, codex: &Path) -> Start {

@@ -61,6 +61,11 @@ impl Call {
         call
     }
 
+    /// Has it be one of another server's tools.
+    pub(crate) fn of_server(&mut self, name: &str) {
+        self.item["namespace"] = json!(format!("mcp__{name}"));
+    }
+
     /// A shell command.
     pub(crate) fn shell(id: &str, command: &str) -> Self {
         Self::function(id, "exec_command", json!({"cmd": command}))
