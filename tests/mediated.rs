@@ -296,6 +296,39 @@ fn what_is_agps_and_the_operators_is_out_of_reach() {
 }
 
 #[test]
+fn eight_calls_that_read_are_asked_about_at_once() {
+    let (Some(claude), Some(python)) = (claude(), session::python()) else {
+        return;
+    };
+    let world = World::new();
+    world.policy(&[("require", "Read")]);
+    world.put("a.txt", "text\n");
+    let ids: Vec<String> = (0..8).map(|number| format!("t{number}")).collect();
+    let read = |id: &String| call(id, "Read", json!({"file_path": world.path("a.txt")}));
+    let model = turns(vec![ids.iter().map(read).collect()]);
+    let mut live = run(&world, &claude, &model).start_at_terminal(&python);
+    wait_for("eight questions", || {
+        (world.events("tool_call.require").len() == 8).then_some(())
+    });
+    for asked in 1..=8 {
+        live.see_times("allow this call, once?", asked);
+        live.type_in(if asked % 2 == 0 { "n\n" } else { "y\n" });
+    }
+    live.finish().succeeded();
+    let granted = world.events("approval.granted");
+    assert_eq!(granted.len(), 4);
+    for id in &ids {
+        let granted = granted
+            .iter()
+            .any(|event| event["payload"]["messageId"] == id.as_str());
+        let (failed, text) = told(&model, id);
+        assert_eq!(failed, !granted, "{id}: {text}");
+        assert_eq!(text == "1\ttext\n2\t", granted, "{id}: {text}");
+    }
+    world.verifies();
+}
+
+#[test]
 fn eight_calls_at_once_each_get_their_own_verdict() {
     let Some(claude) = claude() else { return };
     let world = World::new();
@@ -327,6 +360,40 @@ fn eight_calls_at_once_each_get_their_own_verdict() {
         }
     }
     world.verifies();
+}
+
+#[test]
+fn what_runs_is_shown_while_it_runs_line_by_line_and_what_it_came_to() {
+    let Some(claude) = claude() else { return };
+    let world = World::new();
+    world.policy(&[("allow", "*")]);
+    let parts = "echo begun; printf 'a '; touch a; \
+                 for i in $(seq 400); do [ -e go ] && break; sleep 0.05; done; echo b; exit 3";
+    let hook = "mkdir -p .git/hooks; echo evil > .git/hooks/pre-commit";
+    let model = turns(vec![vec![bash("t1", parts)], vec![bash("t2", hook)]]);
+    let mut live = run(&world, &claude, &model).start();
+    live.see("| begun\n");
+    wait_for("the other half", || world.get("a"));
+    assert!(!live.seen().contains("| a"), "half a line is none");
+    world.put("go", "");
+    let ran = live.finish().succeeded();
+    let ran = ran.said(&["| a b\n", "exit code 3", "changed what runs outside"]);
+    assert!(ran.out.contains(".git/hooks/pre-commit"), "{}", ran.out);
+    world.verifies();
+}
+
+#[test]
+fn the_raw_stream_is_the_harnesss_own_and_nothing_else() {
+    let Some(claude) = claude() else { return };
+    let world = World::new();
+    world.policy(&[("allow", "*")]);
+    let model = turns(vec![vec![bash("t1", "echo printed; exit 3")]]);
+    let start = run(&world, &claude, &model).arguments(&["--stream", "raw"]);
+    let ran = start.run().succeeded();
+    for line in ran.out.lines() {
+        assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
+    }
+    ran.complained(&["allow Bash", "| printed", "exit code 3"]);
 }
 
 /// A session whose first call waits for the file `go`, and the calls behind it.

@@ -20,7 +20,7 @@ use agp::intendants::codex::HARMLESS;
 use codex::{Governed, mediated_decided};
 use responses::{Call, ResponsesDouble};
 use serde_json::json;
-use session::Start;
+use session::{Start, python, wait_for};
 
 /// Codex in its default mode.
 fn run(governed: &Governed, model: &ResponsesDouble) -> Start {
@@ -217,6 +217,40 @@ fn large_binary_and_unicode_outputs_are_told_within_bounds() {
         .find(|event| event["payload"]["messageId"] == "c1");
     assert_eq!(first.unwrap()["payload"]["outputBytes"], 14_888_896);
     mediated_decided(world, &["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"]);
+}
+
+#[test]
+fn eight_calls_that_read_are_asked_about_at_once() {
+    let Some(governed) = Governed::by(&[("require", "Read")]) else {
+        return;
+    };
+    let Some(python) = python() else { return };
+    let world = &governed.world;
+    world.put("a.txt", "text");
+    let ids: Vec<String> = (0..8).map(|number| format!("c{number}")).collect();
+    let asked = json!({"file_path": world.path("a.txt")});
+    let read = |id: &String| Call::mediated(id, "Read", &asked);
+    let model = ResponsesDouble::start(vec![ids.iter().map(read).collect()]);
+    let mut live = run(&governed, &model).start_at_terminal(&python);
+    wait_for("eight questions", || {
+        (world.events("tool_call.require").len() == 8).then_some(())
+    });
+    for asked in 1..=8 {
+        live.see_times("allow this call, once?", asked);
+        live.type_in(if asked % 2 == 0 { "n\n" } else { "y\n" });
+    }
+    live.finish().succeeded();
+    let granted = world.events("approval.granted");
+    assert_eq!(granted.len(), 4);
+    for id in &ids {
+        let of_id = |event: &serde_json::Value| event["payload"]["messageId"] == id.as_str();
+        assert_eq!(
+            text(&model, id) == "1\ttext",
+            granted.iter().any(of_id),
+            "{id}"
+        );
+    }
+    mediated_decided(world, &ids.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 #[test]

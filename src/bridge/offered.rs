@@ -109,10 +109,14 @@ pub(super) fn tools() -> Vec<Value> {
     ]
 }
 
+/// Tools that change nothing: harnesses make calls of such at once, as of their own.
+const READING: [&str; 3] = ["Read", "Glob", "Grep"];
+
 fn tool(name: &str, description: &str, required: &[&str], properties: &Value) -> Value {
     json!({
         "name": name,
         "description": description,
+        "annotations": {"readOnlyHint": READING.contains(&name)},
         "inputSchema": {
             "type": "object",
             "properties": properties,

@@ -70,7 +70,6 @@ impl IntendantSetup<'_> {
                 Arc::clone(governor),
                 self.stop.clone(),
                 Arc::clone(self.sandbox),
-                Arc::clone(self.terminal),
             );
             return Ok(Box::new(Scripted::new(script, submit)));
         }
@@ -128,7 +127,6 @@ fn submit(
     governor: Arc<Governor>,
     stop: Stop,
     sandbox: Arc<dyn Sandbox<Permit>>,
-    terminal: Arc<Terminal>,
 ) -> scripted::Submit {
     let mut count = 0_u64;
     Box::new(move |scripted: ScriptedCall| {
@@ -145,13 +143,7 @@ fn submit(
             actor: Actor::ClaudeProcess,
         };
         match governor.run_call(&call, &Effect::Execute(sandbox.as_ref()))? {
-            CallOutcome::Denied(_) => Ok(()),
-            CallOutcome::Executed(execution) => {
-                if let Some(line) = sandboxed::ended(&execution) {
-                    terminal.show(&line);
-                }
-                Ok(())
-            }
+            CallOutcome::Denied(_) | CallOutcome::Executed(_) => Ok(()),
             CallOutcome::Released(..) => Err("a scripted call has no harness to run it".into()),
         }
     })
@@ -193,6 +185,11 @@ pub(super) fn notices(
                 terminal.show(&line);
             }
         }
+        Notice::Executed(execution) => match sandboxed::ended(execution) {
+            Some(line) if raw => terminal.tell(&line),
+            Some(line) => terminal.show(&line),
+            None => {}
+        },
         // A peer's own bytes may stand in it, and a question may stand on the screen.
         Notice::Warning(text) => terminal.tell(&format!(
             "agp: warning: {}",

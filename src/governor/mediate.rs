@@ -86,6 +86,7 @@ pub fn mediate(
         (Some(permit), Effect::Execute(sandbox)) => {
             let execution = governor.executed(sandbox.exec(call, permit));
             governor.record(vec![events.executed(sandbox.kind(), &execution)])?;
+            governor.notice(&Notice::Executed(&execution));
             Ok(Outcome::Executed(execution))
         }
     }

@@ -43,6 +43,8 @@ pub enum Notice<'a> {
         /// Nothing of what the agent wrote may be shown: a secret stands in it.
         withheld: bool,
     },
+    /// A call was executed by agp.
+    Executed(&'a Execution),
     /// Something is not as it should be; governance holds.
     Warning(&'a str),
 }
