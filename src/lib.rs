@@ -26,5 +26,7 @@ pub mod intendants;
 pub mod sandbox;
 #[cfg(feature = "agp")]
 pub mod tools;
+#[cfg(feature = "agp")]
+pub mod tunnel;
 
 pub mod cli;

@@ -16,11 +16,15 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("policy", &["contracts"]),
     ("gateway", &["contracts"]),
     ("confine", &[]),
-    ("bridge", &["confine", "contracts", "gateway", "journal"]),
+    (
+        "bridge",
+        &["confine", "contracts", "gateway", "journal", "tunnel"],
+    ),
     ("intendants", &["contracts", "bridge"]),
     ("channels", &["contracts"]),
-    ("sandbox", &["confine", "contracts", "tools"]),
+    ("sandbox", &["confine", "contracts", "tools", "tunnel"]),
     ("tools", &[]),
+    ("tunnel", &[]),
     ("governor", &["contracts", "gateway", "journal", "policy"]),
 ];
 

@@ -208,6 +208,37 @@ pub const OUTBOX_ENTRIES: usize = 1024;
 /// Bytes of a file of root certificates: a whole system's bundle is a tenth of it.
 pub const ROOTS_BYTES: u64 = 4 << 20;
 
+/// Hosts of an egress allowlist: each connection is held against all of them.
+pub const EGRESS_ENTRIES: usize = 256;
+/// Connections through the egress proxy at a time: a thread and two descriptors each.
+pub const EGRESS_CONNECTIONS: usize = 512;
+/// Connections through it in a session: each is two events, and must not fill the disk.
+pub const EGRESS_CONNECTIONS_PER_SESSION: u64 = 100_000;
+/// Refused connections that are journaled in a session; more are counted only, or whoever asks for
+/// what is not allowed could fill the disk.
+pub const EGRESS_DENIALS: u64 = 1000;
+/// Bytes of a CONNECT request.
+pub const EGRESS_HEAD_BYTES: usize = 8 << 10;
+/// Bytes until a client's TLS has named its server: with post-quantum keys and padding some 2 kB.
+pub const EGRESS_HELLO_BYTES: usize = 16 << 10;
+/// A request, and then the beginning of TLS, are each there within this time: programs send both at
+/// once.
+pub const EGRESS_HANDSHAKE: Duration = Duration::from_secs(10);
+/// Looking a name up, and connecting to one of its addresses, each take at most this long.
+pub const EGRESS_PATIENCE: Duration = Duration::from_secs(10);
+/// Names being looked up at a time: a resolver that hangs does so for half a minute.
+pub const EGRESS_LOOKUPS: usize = 64;
+/// Addresses of one name that are tried.
+pub const EGRESS_ADDRESSES: usize = 8;
+/// A connection on which nothing moved for this long is ended: models think for minutes, and their
+/// clients wait ten.
+pub const EGRESS_IDLE: Duration = Duration::from_secs(600);
+/// Bytes of one connection, both ways: more than any model's, or package's, needs.
+pub const EGRESS_BYTES: u64 = 4 << 30;
+/// Open files that a proxy with all its connections needs of the process.
+pub const EGRESS_OPEN_FILES: u64 = 4096;
+
+const _: () = assert!(EGRESS_OPEN_FILES > 4 * EGRESS_CONNECTIONS as u64);
 const _: () = assert!(SLACK_FENCE_CHARS < 3000 && SLACK_CARD_CHARS < SLACK_FENCE_CHARS);
 const _: () = assert!(SLACK_MODAL_FENCES * SLACK_FENCE_CHARS < 250_000);
 const _: () = assert!(SLACK_FLOOD + 2 * CALLS_IN_FLIGHT < SLACK_JOBS);

@@ -1,6 +1,7 @@
 //! Where agp runs the calls that it executes itself, and the confinement of a harness.
 
 pub mod attest;
+pub mod egress;
 pub mod exec;
 pub mod harness;
 pub mod planted;

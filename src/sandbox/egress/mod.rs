@@ -1,0 +1,225 @@
+//! Enforced egress: a CONNECT proxy on a Unix socket, the only way out of a network-less sandbox.
+//!
+//! What may be reached is a list of hosts; the proxy resolves their names itself, connects to the
+//! very addresses that it checked, carries TLS alone and only to the server that the TLS names, and
+//! records every connection. `docs/egress.md` says what that proves and what not.
+
+mod addresses;
+mod allowlist;
+mod connection;
+mod handshake;
+mod ledger;
+mod refusal;
+mod resolve;
+
+use std::io::{self, PipeReader, PipeWriter, pipe};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::contracts::limits;
+use crate::tunnel::Bounds;
+
+use connection::Terms;
+use refusal::{Reason, Refusal};
+
+pub use allowlist::{Allowlist, Entry, Host, LOCALHOST, host_and_port};
+pub use ledger::Record;
+pub use resolve::{Resolver, System};
+
+/// How long a proxy that stops waits for its connections to be recorded as ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Bytes of a connection's stack. What it does not use is no memory.
+const STACK_BYTES: usize = 256 << 10;
+
+/// What a proxy is made from.
+pub struct Setup {
+    /// Where it listens: in a directory of the session's, not there yet.
+    pub socket: PathBuf,
+    /// The one user that may connect, and owns the socket.
+    pub user: u32,
+    /// Whose connections these are, for the journal: `harness`, `call`.
+    pub from: &'static str,
+    /// What may be reached.
+    pub list: Allowlist,
+    /// What looks names up.
+    pub resolver: Arc<dyn Resolver>,
+    /// How long a client may take to say what it wants, and again to begin its TLS.
+    pub handshake: Duration,
+    /// What one connection may take.
+    pub bounds: Bounds,
+    /// Makes its events durable.
+    pub record: Arc<Record>,
+}
+
+impl Setup {
+    /// A proxy for the user that runs agp, with the ordinary bounds and the system's resolver.
+    #[must_use]
+    pub fn new(socket: PathBuf, from: &'static str, list: Allowlist, record: Arc<Record>) -> Self {
+        Self {
+            socket,
+            user: rustix::process::geteuid().as_raw(),
+            from,
+            list,
+            resolver: Arc::new(System),
+            handshake: limits::EGRESS_HANDSHAKE,
+            bounds: Bounds {
+                idle: limits::EGRESS_IDLE,
+                bytes: limits::EGRESS_BYTES,
+            },
+            record,
+        }
+    }
+}
+
+/// A running proxy. Dropping it ends its connections.
+pub struct Proxy {
+    listener: Arc<UnixListener>,
+    shared: Arc<Shared>,
+    running: Option<PipeWriter>,
+    thread: Option<JoinHandle<()>>,
+    socket: PathBuf,
+}
+
+/// What the accepting thread and the connections have in common.
+struct Shared {
+    terms: Terms,
+    user: u32,
+    stopping: AtomicBool,
+    open: Arc<AtomicUsize>,
+    /// Ends with the proxy: every wait looks at it.
+    stop: PipeReader,
+}
+
+impl Proxy {
+    /// Listens, and carries what may be carried.
+    ///
+    /// # Errors
+    /// What the file system or the socket gives.
+    pub fn start(setup: Setup) -> io::Result<Self> {
+        make_room()?;
+        let socket = setup.socket.clone();
+        let listener = Arc::new(UnixListener::bind(&socket)?);
+        std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
+        if setup.user != rustix::process::geteuid().as_raw() {
+            chown(&socket, Some(setup.user), None)?;
+        }
+        let (stop, running) = pipe()?;
+        let shared = Arc::new(Shared {
+            user: setup.user,
+            terms: Terms::of(setup),
+            stopping: AtomicBool::new(false),
+            open: Arc::default(),
+            stop,
+        });
+        let (accepting, sharing) = (Arc::clone(&listener), Arc::clone(&shared));
+        let thread = thread::Builder::new()
+            .name("egress".into())
+            .spawn(move || accept_all(&accepting, &sharing))?;
+        Ok(Self {
+            listener,
+            shared,
+            running: Some(running),
+            thread: Some(thread),
+            socket,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Connections that are open now.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        // Wakes `accept`, which then fails, and every connection.
+        let _ = rustix::net::shutdown(&*self.listener, rustix::net::Shutdown::Both);
+        drop(self.running.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        let until = Instant::now() + LAST_WORDS;
+        while self.open() > 0 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.shared.terms.ledger().close();
+        // The directory goes with the session; a socket left behind answers nobody.
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+/// Lets this process open as many files as all connections need, where it may.
+fn make_room() -> io::Result<()> {
+    let had = getrlimit(Resource::Nofile);
+    let enough = had
+        .maximum
+        .unwrap_or(u64::MAX)
+        .min(limits::EGRESS_OPEN_FILES);
+    if had.current.is_some_and(|current| current < enough) {
+        let wanted = Rlimit {
+            current: Some(enough),
+            ..had
+        };
+        setrlimit(Resource::Nofile, wanted)?;
+    }
+    Ok(())
+}
+
+fn accept_all(listener: &UnixListener, shared: &Arc<Shared>) {
+    while !shared.stopping.load(Ordering::SeqCst) {
+        let Ok((client, _)) = listener.accept() else {
+            // Out of descriptors, most likely: connections give theirs back.
+            thread::sleep(Duration::from_millis(5));
+            continue;
+        };
+        let peer = rustix::net::sockopt::socket_peercred(&client);
+        if !peer.is_ok_and(|peer| peer.uid.as_raw() == shared.user) {
+            shared
+                .terms
+                .refuse(&client, &Refusal::of(Reason::OtherUser));
+            continue;
+        }
+        if shared.open.fetch_add(1, Ordering::SeqCst) >= limits::EGRESS_CONNECTIONS {
+            shared.open.fetch_sub(1, Ordering::SeqCst);
+            shared.terms.refuse(&client, &Refusal::of(Reason::Busy));
+            continue;
+        }
+        let slot = Slot(Arc::clone(&shared.open));
+        let shared = Arc::clone(shared);
+        let worker = thread::Builder::new()
+            .name("egress-conn".into())
+            .stack_size(STACK_BYTES)
+            .spawn(move || serve(slot, &client, &shared));
+        // One that cannot be started drops the connection: nothing is carried.
+        drop(worker);
+    }
+}
+
+fn serve(_slot: Slot, client: &UnixStream, shared: &Shared) {
+    shared.terms.serve(client, shared.stop.as_fd());
+}
+
+/// A connection's place among [`limits::EGRESS_CONNECTIONS`], given back also when it panics.
+struct Slot(Arc<AtomicUsize>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,120 @@
+//! From a name to the addresses that are connected to: asked once, checked, and used as checked.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use crate::contracts::limits;
+
+use super::addresses;
+use super::allowlist::{Allowlist, Host, LOCALHOST, canonical};
+use super::refusal::Reason;
+
+/// Looks names up.
+pub trait Resolver: Send + Sync {
+    /// The addresses of a name.
+    ///
+    /// # Errors
+    /// Why there are none.
+    fn resolve(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
+}
+
+/// The system's own resolver.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct System;
+
+impl Resolver for System {
+    fn resolve(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok((name, port).to_socket_addrs()?.collect())
+    }
+}
+
+/// Finds, for a host that is allowed, the addresses that may be connected to.
+pub(super) struct Finder {
+    resolver: Arc<dyn Resolver>,
+    own: Vec<IpAddr>,
+    lookups: Arc<AtomicUsize>,
+}
+
+/// An address that was found, and why it is not used.
+pub(super) type Unusable = (Reason, Option<IpAddr>);
+
+impl Finder {
+    pub(super) fn new(resolver: Arc<dyn Resolver>) -> Self {
+        Self {
+            resolver,
+            own: addresses::own(),
+            lookups: Arc::default(),
+        }
+    }
+
+    /// The addresses of a host. One that is not public, of any that its name leads to, refuses all,
+    /// unless it is on the list itself.
+    pub(super) fn find(
+        &self,
+        host: &Host,
+        port: u16,
+        list: &Allowlist,
+    ) -> Result<Vec<SocketAddr>, Unusable> {
+        let name = match host {
+            // Listed, or this was not asked.
+            Host::Address(address) => return Ok(vec![SocketAddr::new(*address, port)]),
+            // By its meaning, and whatever a resolver may say.
+            Host::Name(name) if name == LOCALHOST => {
+                let both = [
+                    IpAddr::V4(Ipv4Addr::LOCALHOST),
+                    IpAddr::V6(Ipv6Addr::LOCALHOST),
+                ];
+                return Ok(both.map(|address| SocketAddr::new(address, port)).into());
+            }
+            Host::Name(name) => name,
+        };
+        let mut found = self
+            .look_up(name, port)
+            .ok_or((Reason::NotResolved, None))?;
+        found.truncate(limits::EGRESS_ADDRESSES);
+        for address in &mut found {
+            *address = SocketAddr::new(canonical(address.ip()), port);
+            let ip = address.ip();
+            let fine = addresses::is_public(ip) && !self.own.contains(&ip);
+            if !fine && !list.names(ip, port) {
+                return Err((Reason::NotPublic, Some(ip)));
+            }
+        }
+        if found.is_empty() {
+            return Err((Reason::NotResolved, None));
+        }
+        Ok(found)
+    }
+
+    /// On a thread of its own: the system's resolver takes as long as it likes, and a deep stack.
+    fn look_up(&self, name: &str, port: u16) -> Option<Vec<SocketAddr>> {
+        if self.lookups.fetch_add(1, Ordering::SeqCst) >= limits::EGRESS_LOOKUPS {
+            self.lookups.fetch_sub(1, Ordering::SeqCst);
+            return None;
+        }
+        let slot = Slot(Arc::clone(&self.lookups));
+        let (resolver, name) = (Arc::clone(&self.resolver), name.to_owned());
+        let (tell, told) = sync_channel(1);
+        let looking = thread::Builder::new().name("egress-resolve".into());
+        let looking = looking.spawn(move || {
+            let _slot = slot;
+            // Whoever asked may have given up.
+            let _ = tell.send(resolver.resolve(&name, port));
+        });
+        looking.ok()?;
+        told.recv_timeout(limits::EGRESS_PATIENCE).ok()?.ok()
+    }
+}
+
+/// A place among [`limits::EGRESS_LOOKUPS`], given back when the resolver has answered.
+struct Slot(Arc<AtomicUsize>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
