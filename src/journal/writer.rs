@@ -214,9 +214,8 @@ impl Writer {
                 break;
             }
         }
-        if let Err(why) = self.store.close() {
-            self.store.poison(&why);
-        }
+        // What cannot be synced now is durable in the write-ahead log, and the next opening mends it.
+        let _ = self.store.close();
     }
 
     /// Waits for a job. When none comes for a while, what is durable in the write-ahead log alone
