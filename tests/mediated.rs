@@ -94,7 +94,7 @@ fn every_tool_works_and_answers_as_the_harness_s_own() {
     };
     assert!(ok("t1").starts_with("File created successfully at: "));
     assert!(ok("t2").contains("has been updated successfully"));
-    assert_eq!(ok("t3"), format!("Applied 2 edits to {path}"));
+    assert!(ok("t3").starts_with(&format!("Applied 2 edits to {path}")));
     assert_eq!(ok("t4"), "1\tuno\n2\tzwei\n3\té\n4\t");
     assert_eq!(ok("t5"), path);
     assert_eq!(ok("t6"), format!("{path}:2:zwei"));
@@ -126,6 +126,96 @@ fn every_tool_works_and_answers_as_the_harness_s_own() {
         (&json!(13), &json!(13))
     );
     world.verifies();
+}
+
+/// The same calls, of the harness's own tools and of agp's, under either mode.
+#[test]
+fn the_tools_answer_word_for_word_as_the_harness_s_own() {
+    let Some(claude) = claude() else { return };
+    let answers = |mode: &str| {
+        let world = World::new();
+        world.policy(&[("allow", "*")]);
+        for (name, text) in [
+            ("a", "one\ntwo\ntwo\n"),
+            ("crlf", "a\r\nb\r\n"),
+            ("empty", ""),
+            ("unread", "x\n"),
+            ("d/file", ""),
+        ] {
+            world.put(name, text);
+        }
+        let file = |name: &str, more: Value| {
+            let mut input = json!({"file_path": world.path(name)});
+            let fields = input.as_object_mut().unwrap();
+            fields.extend(more.as_object().unwrap().clone());
+            input
+        };
+        let read = |name: &str, more: Value| ("Read", file(name, more));
+        let write = |name: &str, content: &str| ("Write", file(name, json!({"content": content})));
+        let edit = |name: &str, old: &str, new: &str, all: bool| {
+            let more = json!({"old_string": old, "new_string": new, "replace_all": all});
+            ("Edit", file(name, more))
+        };
+        let bash = |command: &str| ("Bash", json!({"command": command, "description": "x"}));
+        let nothing = || json!({});
+        let calls = [
+            edit("unread", "x", "y", false),
+            write("unread", "z\n"),
+            write("new", "n\n"),
+            edit("new", "n", "m", false),
+            read("a", nothing()),
+            edit("a", "two", "2", false),
+            edit("a", "two", "2", true),
+            edit("a", "absent", "x", false),
+            edit("a", "one", "one", false),
+            edit("a", "", "x", false),
+            read("a", nothing()),
+            // The harness's own looks at times first.
+            bash("sleep 1.1; echo more >> a"),
+            write("a", "mine\n"),
+            edit("a", "one", "1", false),
+            read("a", json!({"offset": 2, "limit": 2})),
+            write("a", "mine\n"),
+            read("crlf", nothing()),
+            edit("crlf", "a\nb", "A\nB", false),
+            bash("od -An -c crlf"),
+            read("none", nothing()),
+            edit("none", "a", "b", false),
+            edit("made", "", "made\n", false),
+            read("made", json!({"offset": 50})),
+            read("empty", nothing()),
+            read("d", nothing()),
+            write("d", "x"),
+            bash("echo out; echo err >&2"),
+            bash("echo out; exit 3"),
+            bash("true"),
+        ];
+        let ids = (0..calls.len()).map(|number| format!("toolu_{number}"));
+        let ids: Vec<String> = ids.collect();
+        let turn = |(id, (tool, input)): (&String, &(&str, Value))| {
+            let name = match mode {
+                "mediated" => format!("mcp__agp__{tool}"),
+                _ => (*tool).to_owned(),
+            };
+            vec![governed::call(id, &name, input.clone())]
+        };
+        let model = turns(ids.iter().zip(&calls).map(turn).collect());
+        let start = governed::run(&world, &claude, &model).arguments(&["--mode", mode]);
+        start.run().succeeded();
+        let answer = |(id, (tool, input)): (&String, &(&str, Value))| {
+            let (failed, text) = told(&model, id);
+            let repo = world.repo();
+            let plain = |text: &str| text.replace(repo.to_str().unwrap(), "REPO");
+            // The harness marks its own refusals so.
+            let text = text.replace("<tool_use_error>", "");
+            let text = plain(&text.replace("</tool_use_error>", ""));
+            (plain(&format!("{tool} {input}")), failed, text)
+        };
+        ids.iter().zip(&calls).map(answer).collect::<Vec<_>>()
+    };
+    for (ours, theirs) in answers("mediated").into_iter().zip(answers("hook")) {
+        assert_eq!(ours, theirs);
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::bridge::{confine, hook, leash, mcp};
 use crate::confine::isolation;
 use crate::contracts::ids::SessionId;
 use crate::contracts::{limits, strict_json};
-use crate::tools;
+use crate::tools::{self, seen::Seen};
 
 use super::report::{complain, exit};
 
@@ -108,7 +108,9 @@ fn tool(arguments: &[OsString]) -> u8 {
         }
     };
     let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    let answer = tools::run(&name.to_string_lossy(), args, &directory);
+    // In a sandbox it is the session's own.
+    let seen = Seen::in_directory(&std::env::temp_dir());
+    let answer = tools::run(&name.to_string_lossy(), args, &directory, &seen);
     let mut out = io::stdout().lock();
     let said = out
         .write_all(answer.text.as_bytes())

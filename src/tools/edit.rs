@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Answer, text, write};
+use super::seen::{Seen, State};
+use super::text::{self, CHANGED, CURRENT};
+use super::{Answer, write};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,27 +34,28 @@ pub(super) struct Change {
     replace_all: bool,
 }
 
-pub(super) fn edit(asked: &Asked, directory: &Path) -> Answer {
+pub(super) fn edit(asked: &Asked, directory: &Path, seen: &Seen) -> Answer {
     let change = Change {
         old_string: asked.old_string.clone(),
         new_string: asked.new_string.clone(),
         replace_all: asked.replace_all,
     };
-    answer(apply(&asked.file_path, &[change], directory).map(|path| {
+    answer(apply(&asked.file_path, &[change], directory, seen).map(|(path, known)| {
         if asked.replace_all {
-            format!("The file {path} has been updated. All occurrences were successfully replaced.")
+            format!("The file {path} has been updated. All occurrences were successfully replaced.{known}")
         } else {
-            format!("The file {path} has been updated successfully.")
+            format!("The file {path} has been updated successfully.{known}")
         }
     }))
 }
 
-pub(super) fn multi_edit(asked: &AskedMany, directory: &Path) -> Answer {
+pub(super) fn multi_edit(asked: &AskedMany, directory: &Path, seen: &Seen) -> Answer {
     if asked.edits.is_empty() {
         return Answer::failed("No changes to make: there are no edits.");
     }
-    let applied = apply(&asked.file_path, &asked.edits, directory);
-    answer(applied.map(|path| format!("Applied {} edits to {path}", asked.edits.len())))
+    let applied = apply(&asked.file_path, &asked.edits, directory, seen);
+    let count = asked.edits.len();
+    answer(applied.map(|(path, known)| format!("Applied {count} edits to {path}{known}")))
 }
 
 fn answer(outcome: Result<String, String>) -> Answer {
@@ -62,22 +65,60 @@ fn answer(outcome: Result<String, String>) -> Answer {
     }
 }
 
-/// Applies all changes or none.
-fn apply(file: &str, changes: &[Change], directory: &Path) -> Result<String, String> {
+/// Applies all changes or none. Gives the path, and what the model knows of the file now.
+fn apply(
+    file: &str,
+    changes: &[Change],
+    directory: &Path,
+    seen: &Seen,
+) -> Result<(String, &'static str), String> {
     let path = text::at(directory, file);
     let creates = changes
         .first()
         .is_some_and(|first| first.old_string.is_empty());
-    let mut content = if creates && !path.exists() {
-        String::new()
-    } else {
-        text::read_exactly(&path, directory)?
+    let made = creates && !path.exists();
+    let before = match made {
+        true => String::new(),
+        false => text::read_exactly(&path, directory)?,
     };
-    for change in changes {
-        content = changed(&content, change)?;
-    }
+    let state = seen.state(&path, before.as_bytes());
+    let content = all_changed(before, changes)?;
     write::put(&path, &content).map_err(|error| text::failed(&path, directory, &error))?;
-    Ok(path.display().to_string())
+    let known = match state {
+        _ if made => CURRENT,
+        State::Current { whole: true } => CURRENT,
+        State::Changed => CHANGED,
+        State::Current { whole: false } | State::Unknown => "",
+    };
+    if made || state != State::Unknown {
+        seen.put(&path, content.as_bytes(), known == CURRENT);
+    }
+    Ok((path.display().to_string(), known))
+}
+
+/// The content with all changes made. A model gives line ends of one character; where the file's
+/// have two throughout, so have the changes.
+fn all_changed(before: String, changes: &[Change]) -> Result<String, String> {
+    let two = text::ends_in_two(&before);
+    let one = |text: &str| text.replace("\r\n", "\n");
+    let mut content = if two { one(&before) } else { before };
+    for change in changes {
+        content = if two {
+            let alike = Change {
+                old_string: one(&change.old_string),
+                new_string: one(&change.new_string),
+                ..*change
+            };
+            changed(&content, &alike)?
+        } else {
+            changed(&content, change)?
+        };
+    }
+    Ok(if two {
+        content.replace('\n', "\r\n")
+    } else {
+        content
+    })
 }
 
 fn changed(content: &str, change: &Change) -> Result<String, String> {

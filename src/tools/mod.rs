@@ -9,6 +9,7 @@ mod glob;
 mod grep;
 mod ignore;
 mod read;
+pub mod seen;
 mod text;
 mod walk;
 mod write;
@@ -17,6 +18,8 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+
+use seen::Seen;
 
 /// What a tool answers its model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,14 +49,15 @@ impl Answer {
 /// The tools that are run here; a shell command is a process of its own.
 pub const NAMES: [&str; 6] = ["Read", "Write", "Edit", "MultiEdit", "Glob", "Grep"];
 
-/// Runs a tool with its arguments, relative paths starting at `directory`.
+/// Runs a tool with its arguments, relative paths starting at `directory`. `seen` is the record of
+/// what the session's tools have shown and written.
 #[must_use]
-pub fn run(tool: &str, args: Map<String, Value>, directory: &Path) -> Answer {
+pub fn run(tool: &str, args: Map<String, Value>, directory: &Path, seen: &Seen) -> Answer {
     let answer = match tool {
-        "Read" => arguments(args).map(|asked| read::read(&asked, directory)),
-        "Write" => arguments(args).map(|asked| write::write(&asked, directory)),
-        "Edit" => arguments(args).map(|asked| edit::edit(&asked, directory)),
-        "MultiEdit" => arguments(args).map(|asked| edit::multi_edit(&asked, directory)),
+        "Read" => arguments(args).map(|asked| read::read(&asked, directory, seen)),
+        "Write" => arguments(args).map(|asked| write::write(&asked, directory, seen)),
+        "Edit" => arguments(args).map(|asked| edit::edit(&asked, directory, seen)),
+        "MultiEdit" => arguments(args).map(|asked| edit::multi_edit(&asked, directory, seen)),
         "Glob" => arguments(args).map(|asked| glob::glob(&asked, directory)),
         "Grep" => arguments(args).map(|asked| grep::grep(&asked, directory)),
         _ => Err(format!("No such tool available: {tool}")),
@@ -68,6 +72,7 @@ fn arguments<T: DeserializeOwned>(args: Map<String, Value>) -> Result<T, String>
 
 #[cfg(test)]
 mod tests {
+    use super::text::{CHANGED, CURRENT};
     use super::*;
     use serde_json::json;
     use std::fs;
@@ -91,7 +96,12 @@ mod tests {
 
         fn run(&self, tool: &str, args: Value) -> Answer {
             let Value::Object(args) = args else { panic!() };
-            run(tool, args, &self.0)
+            run(
+                tool,
+                args,
+                &self.0,
+                &Seen::in_directory(&self.0.join(".git")),
+            )
         }
 
         fn done(&self, tool: &str, args: Value) -> String {
@@ -160,7 +170,10 @@ mod tests {
             "Write",
             json!({"file_path": "d/new", "content": "aa\naa\n"}),
         );
-        assert_eq!(made, "File created successfully at: R/d/new");
+        assert_eq!(
+            made,
+            format!("File created successfully at: R/d/new{CURRENT}")
+        );
         let edit = |old: &str, new: &str, all: bool| json!({"file_path": "d/new", "old_string": old, "new_string": new, "replace_all": all});
         assert!(
             repo.failed("Edit", edit("zz", "b", false))
@@ -185,7 +198,8 @@ mod tests {
         );
         assert_eq!(repo.get("d/new"), "b\nb\n");
         let again = repo.done("Write", json!({"file_path": "d/new", "content": "é"}));
-        assert_eq!(again, "The file R/d/new has been updated successfully.");
+        let updated = format!("The file R/d/new has been updated successfully.{CURRENT}");
+        assert_eq!(again, updated);
         let change = |old: &str, new: &str| json!({"old_string": old, "new_string": new});
         let many = |edits: Value| json!({"file_path": "d/new", "edits": edits});
         repo.failed(
@@ -202,6 +216,68 @@ mod tests {
         let latin = json!({"file_path": "latin", "old_string": "caf", "new_string": "x"});
         assert!(repo.failed("Edit", latin).contains("not UTF-8"));
         assert_eq!(fs::read(repo.0.join("latin")).unwrap(), b"caf\xe9");
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_changed_is_not_written_over_unseen() {
+        let repo = Repo::with(&[("a", "one\ntwo\n"), ("unread", "x\n")]);
+        let write = |content: &str| json!({"file_path": "a", "content": content});
+        let edit =
+            |old: &str, new: &str| json!({"file_path": "a", "old_string": old, "new_string": new});
+        let read = || repo.done("Read", json!({"file_path": "a"}));
+        let change = |content: &str| fs::write(repo.0.join("a"), content).unwrap();
+
+        // As the harness's own, what was never read is written as asked, and not said to be known.
+        let unread = json!({"file_path": "unread", "old_string": "x", "new_string": "y"});
+        let said = repo.done("Edit", unread);
+        assert_eq!(said, "The file R/unread has been updated successfully.");
+
+        read();
+        change("one\ntwo\nthree\n");
+        let refused = repo.failed("Write", write("mine\n"));
+        assert!(refused.starts_with("File has been modified since read"));
+        assert_eq!(repo.get("a"), "one\ntwo\nthree\n");
+        // An edit says exactly what it replaces: it is made, and the rest told of.
+        let said = repo.done("Edit", edit("two", "2"));
+        assert!(said.ends_with(CHANGED), "{said}");
+        assert_eq!(repo.get("a"), "one\n2\nthree\n");
+        read();
+        assert!(repo.done("Edit", edit("2", "two")).ends_with(CURRENT));
+        // The same content again is no change.
+        change("one\ntwo\nthree\n");
+        assert!(repo.done("Write", write("mine\n")).ends_with(CURRENT));
+        change("theirs\n");
+        repo.failed("Write", write("mine again\n"));
+        fs::remove_file(repo.0.join("a")).unwrap();
+        assert!(
+            repo.done("Write", write("new\n"))
+                .starts_with("File created")
+        );
+        // A part of it that was shown is enough to write, and not to be said to be known.
+        repo.done("Read", json!({"file_path": "a", "limit": 1}));
+        let said = repo.done("Edit", edit("new", "newer"));
+        assert_eq!(said, "The file R/a has been updated successfully.");
+        let directory = repo.failed("Write", json!({"file_path": ".git", "content": "x"}));
+        assert!(
+            directory.contains("is a directory, not a file."),
+            "{directory}"
+        );
+    }
+
+    #[test]
+    fn line_ends_of_two_characters_are_kept_and_need_not_be_known() {
+        let repo = Repo::with(&[("crlf", "a\r\nb\r\nc\r\n"), ("mixed", "a\r\nb\nc\r\n")]);
+        let shown = |name: &str| repo.done("Read", json!({"file_path": name}));
+        assert_eq!(shown("crlf"), "1\ta\n2\tb\n3\tc\n4\t");
+        assert_eq!(shown("mixed"), "1\ta\r\n2\tb\n3\tc\r\n4\t");
+        let edit = |name: &str, old: &str, new: &str| json!({"file_path": name, "old_string": old, "new_string": new});
+        repo.done("Edit", edit("crlf", "a\nb", "A\nnew\nB"));
+        repo.done("Edit", edit("crlf", "c\r\n", "C\r\n"));
+        assert_eq!(repo.get("crlf"), "A\r\nnew\r\nB\r\nC\r\n");
+        // Where they differ, what stands there is what must be given.
+        repo.failed("Edit", edit("mixed", "a\nb", "x"));
+        repo.done("Edit", edit("mixed", "a\r\nb", "x"));
+        assert_eq!(repo.get("mixed"), "x\nc\r\n");
     }
 
     #[test]

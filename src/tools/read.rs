@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::seen::Seen;
 use super::{Answer, text};
 
 /// Lines shown when no limit is given.
@@ -23,18 +24,26 @@ pub(super) struct Asked {
     limit: Option<usize>,
 }
 
-pub(super) fn read(asked: &Asked, directory: &Path) -> Answer {
+pub(super) fn read(asked: &Asked, directory: &Path, seen: &Seen) -> Answer {
     let path = text::at(directory, &asked.file_path);
     let content = match text::read(&path, directory) {
         Ok(content) => content,
         Err(problem) => return Answer::failed(problem),
     };
+    let known = |whole| seen.put(&path, content.as_bytes(), whole);
     if content.is_empty() {
+        known(true);
         return reminder("the file exists but the contents are empty.");
     }
-    let lines: Vec<&str> = content.split('\n').collect();
+    let end = if text::ends_in_two(&content) {
+        "\r\n"
+    } else {
+        "\n"
+    };
+    let lines: Vec<&str> = content.split(end).collect();
     let from = asked.offset.max(1);
     if from > lines.len() {
+        known(false);
         return reminder(&format!(
             "the file exists but is shorter than the provided offset ({from}). The file has {} lines.",
             lines.len()
@@ -43,8 +52,10 @@ pub(super) fn read(asked: &Asked, directory: &Path) -> Answer {
     let mut answer = String::new();
     let shown = lines.iter().enumerate().skip(from - 1);
     let mut left = asked.limit.unwrap_or(LINES);
+    let mut whole = from == 1;
     for (number, line) in shown {
         if left == 0 || answer.len() > ANSWER_BYTES {
+            whole = false;
             if asked.limit.is_none() || left > 0 {
                 answer += &format!(
                     "\n[Lines {from} to {number} of {} are shown; go on with offset {}.]",
@@ -58,9 +69,12 @@ pub(super) fn read(asked: &Asked, directory: &Path) -> Answer {
             answer.push('\n');
         }
         answer += &format!("{}\t", number + 1);
-        answer.extend(line.chars().take(LINE_CHARS));
+        let mut characters = line.chars();
+        answer.extend(characters.by_ref().take(LINE_CHARS));
+        whole &= characters.next().is_none();
         left -= 1;
     }
+    known(whole);
     Answer::done(answer)
 }
 

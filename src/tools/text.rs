@@ -12,6 +12,20 @@ pub(super) const FILE_BYTES: u64 = 32 << 20;
 /// Bytes at a file's beginning among which a NUL tells that it is no text.
 const LOOKED_AT: usize = 8192;
 
+/// What is added for a model that knows all of a file.
+pub(super) const CURRENT: &str =
+    " (file state is current in your context \u{2014} no need to Read it back)";
+/// What is added where it does not, because somebody else has changed it.
+pub(super) const CHANGED: &str = " (note: the file had been modified on disk since you last read it \
+    \u{2014} the edit applied cleanly, but the file contains other changes not in your context. Read \
+    it before edits that depend on surrounding content.)";
+
+/// Whether every line ends in two characters, which a model need not know of.
+pub(super) fn ends_in_two(content: &str) -> bool {
+    let two = content.matches("\r\n").count();
+    two > 0 && two == content.matches('\n').count()
+}
+
 /// A path as a model gives it, from `directory` where it is relative.
 pub(super) fn at(directory: &Path, path: &str) -> PathBuf {
     directory.join(path)
@@ -79,7 +93,8 @@ pub(super) fn read_exactly(path: &Path, directory: &Path) -> Result<String, Stri
         .map_err(|_| format!("{} is not UTF-8 text; it was not changed", path.display()))
 }
 
-fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+/// A file's content, if it is a regular file and no longer than [`FILE_BYTES`].
+pub(super) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     // A pipe or device would block, or never end.
     if !path.metadata()?.is_file() {
         let what = if path.is_dir() {

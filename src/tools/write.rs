@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Answer, text};
+use super::Answer;
+use super::seen::{Seen, State};
+use super::text::{self, CURRENT};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,17 +16,33 @@ pub(super) struct Asked {
     content: String,
 }
 
-pub(super) fn write(asked: &Asked, directory: &Path) -> Answer {
+/// The refusal of a harness's own tool, word for word: a model knows it.
+const UNSEEN: &str = "File has been modified since read, either by the user or by a linter. Read it \
+    again before attempting to write it.";
+
+pub(super) fn write(asked: &Asked, directory: &Path, seen: &Seen) -> Answer {
     let path = text::at(directory, &asked.file_path);
-    let there = path.exists();
-    match put(&path, &asked.content) {
-        Err(error) => Answer::failed(text::failed(&path, directory, &error)),
-        Ok(()) if there => Answer::done(format!(
-            "The file {} has been updated successfully.",
-            path.display()
-        )),
-        Ok(()) => Answer::done(format!("File created successfully at: {}", path.display())),
+    let shown = path.display();
+    if path.is_dir() {
+        return Answer::failed(format!(
+            "{shown} is a directory, not a file. To create a file inside it, include the file name in \
+             file_path."
+        ));
     }
+    // What cannot be read is not known either.
+    let there = text::bytes(&path).unwrap_or_default();
+    if !there.is_empty() && seen.state(&path, &there) == State::Changed {
+        return Answer::failed(UNSEEN);
+    }
+    let updates = path.exists();
+    if let Err(error) = put(&path, &asked.content) {
+        return Answer::failed(text::failed(&path, directory, &error));
+    }
+    seen.put(&path, asked.content.as_bytes(), true);
+    Answer::done(match updates {
+        true => format!("The file {shown} has been updated successfully.{CURRENT}"),
+        false => format!("File created successfully at: {shown}{CURRENT}"),
+    })
 }
 
 /// Writes a file, and the directories above it.
