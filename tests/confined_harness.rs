@@ -511,6 +511,7 @@ fn without_namespaces_a_socket_that_answers_refuses_the_start() {
             sockets: vec![docker.clone()],
             token: format!("test-{}", std::process::id()),
             namespaces: Some(namespaces),
+            network: agp::sandbox::network::Network::Host,
         })
     };
     prepared(Namespaces::User).unwrap();

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use agp::confine::spec::{Limits, Namespaces, Sockets, Spec};
 use agp::confine::told::Told;
+use agp::sandbox::network::Network;
 use agp::sandbox::process::{Process, Setup};
 use session::World;
 
@@ -143,6 +144,7 @@ impl Place {
             home: None,
             terminals: false,
             sockets: Sockets::default(),
+            relay: None,
             limits: Limits {
                 processes: 4096,
                 open_files: 1024,
@@ -693,6 +695,7 @@ fn setup(world: &World, namespaces: Option<Namespaces>) -> Setup {
         directory,
         protected: vec![world.agp_home()],
         sockets: Vec::new(),
+        network: Network::Off,
         read: Vec::new(),
         write: Vec::new(),
         token: format!("test-{}", std::process::id()),

@@ -148,6 +148,7 @@ fn only_the_places_that_must_start_processes() {
     let allowed = [
         "bridge/confine.rs",
         "bridge/leash.rs",
+        "bridge/relay.rs",
         "intendants/harness_process.rs",
         "intendants/program.rs",
         "intendants/codex.rs",

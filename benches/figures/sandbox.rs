@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use agp::confine::spec::Namespaces;
 use agp::confine::told::Told;
+use agp::sandbox::network::Network;
 use agp::sandbox::process::{Process, Setup};
 
 use crate::report::{Figure, Target};
@@ -123,6 +124,7 @@ fn setup(work: &Path, namespaces: Option<Namespaces>, turn: u64) -> Fallible<Set
         sockets: Vec::new(),
         read: Vec::new(),
         write: Vec::new(),
+        network: Network::Off,
         token: format!("figures-{}-{turn}", std::process::id()),
         namespaces,
         output: Arc::new(|_| {}),

@@ -24,7 +24,7 @@ use rustix::process::{
     set_dumpable_behavior, set_parent_process_death_signal, setsid, wait,
 };
 
-use super::processes;
+use super::{processes, relay};
 
 fn tell(told: &Told) {
     let line = serde_json::to_string(told).unwrap_or_default();
@@ -286,6 +286,9 @@ fn stand(keeper: &str, spec: &Spec) -> io::Result<u32> {
             format!("{}: {error}", spec.directory.display()),
         )
     })?;
+    if let Some(relay) = &spec.relay {
+        relay::within(relay, spec)?;
+    }
     let landlock = files::restrict(spec)?;
     if landlock == 0 && (root || !spec.has_root()) {
         let problem = "the kernel has no Landlock, and nothing else keeps these files";

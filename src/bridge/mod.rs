@@ -10,3 +10,4 @@ mod offered;
 pub mod patch;
 pub mod processes;
 mod record;
+pub mod relay;

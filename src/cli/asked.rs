@@ -14,6 +14,7 @@ use crate::channels::slack::Settings as Slack;
 use super::home::Home;
 use super::report::Failure;
 use super::slack;
+use super::way_out::{Of, Said, WayOut};
 
 /// Run one governed session.
 #[derive(FromArgs)]
@@ -47,6 +48,13 @@ pub(super) struct Run {
     /// where it cannot be
     #[argh(option)]
     pub(super) confine: Option<String>,
+    /// none, full or allowlist: what may be reached by the process sandbox (default: none), and by
+    /// a harness (default: full)
+    #[argh(option)]
+    pub(super) egress: Option<String>,
+    /// a host that may be reached, HOST[:PORT] or *.SUFFIX[:PORT]; repeatable
+    #[argh(option)]
+    pub(super) egress_allow: Vec<String>,
     /// console (default) or slack
     #[argh(option)]
     pub(super) channel: Option<String>,
@@ -82,6 +90,8 @@ impl Run {
             allow_read: Vec::new(),
             allow_write: Vec::new(),
             confine: None,
+            egress: None,
+            egress_allow: Vec::new(),
             channel: None,
             approval_timeout: None,
             harness_arg: Vec::new(),
@@ -152,6 +162,7 @@ pub(super) struct Asked {
     pub mode_reason: &'static str,
     pub sandbox: Provider,
     pub confine: Confine,
+    pub way_out: WayOut,
     pub allow_read: Vec<PathBuf>,
     pub allow_write: Vec<PathBuf>,
     pub task: Option<String>,
@@ -171,6 +182,16 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// What the way out is for.
+    pub(super) fn of(&self) -> Of {
+        Of {
+            harness: self.harness,
+            mode: self.mode,
+            sandbox: self.sandbox,
+            confine: self.confine,
+        }
+    }
+
     /// Flag beats environment beats `config.json` beats default; whatever is asked for and not
     /// there is refused, never replaced by something weaker.
     pub(super) fn resolve(home: &Home, run: Run) -> Result<Self, Failure> {
@@ -186,6 +207,17 @@ impl Asked {
             let problem = "--allow-read and --allow-write are for what is confined";
             return Err(Failure::usage(problem, "--sandbox process"));
         }
+        let of = Of {
+            harness,
+            mode,
+            sandbox,
+            confine,
+        };
+        let said = Said {
+            egress: run.egress,
+            allow: run.egress_allow,
+        };
+        let way_out = WayOut::resolve(said, &config, of)?;
         let repository = repository(config::first(run.repo, "AGP_REPO", None))?;
         let task = config::first(run.task, "AGP_TASK", None);
         if harness.is_program() {
@@ -218,6 +250,7 @@ impl Asked {
             mode_reason,
             sandbox,
             confine,
+            way_out,
             allow_read: absolute(&run.allow_read)?,
             allow_write: absolute(&run.allow_write)?,
             task,

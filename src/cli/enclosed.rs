@@ -10,6 +10,7 @@ use crate::intendants::environment::variable;
 use crate::intendants::program::bridge_program;
 use crate::intendants::{claude_code, codex};
 use crate::sandbox::harness::{self, Enclosure, Setup};
+use crate::sandbox::network::Network;
 
 use super::asked::{Confine, Harness};
 use super::home::Home;
@@ -55,6 +56,8 @@ pub(super) struct Wanted<'a> {
     pub(super) user: Option<PathBuf>,
     /// Where Claude Code has its configuration, if not in that home.
     pub(super) configuration: Option<PathBuf>,
+    /// What network it has.
+    pub(super) network: Network,
     pub(super) allow_read: &'a [PathBuf],
     pub(super) allow_write: &'a [PathBuf],
 }
@@ -79,6 +82,14 @@ pub(super) fn ready(wanted: &Wanted<'_>) -> Result<Option<Enclosure>, Failure> {
         setup(wanted, &program).and_then(|setup| harness::prepare(&setup).map_err(|error| error.0));
     match enclosed {
         Ok(enclosed) => Ok(Some(enclosed)),
+        // Unconfined it would reach everything, where a list was asked for.
+        Err(problem) if matches!(wanted.network, Network::Listed { .. }) => Err(Failure::refused(
+            format!(
+                "the harness cannot be kept to a list of hosts: {}",
+                escape::line(&problem)
+            ),
+            "agp doctor --check sandbox; or --egress full",
+        )),
         Err(problem) if wanted.confine == Confine::BestEffort => {
             complain(format_args!(
                 "WARNING: the harness is not confined: {}",
@@ -159,6 +170,7 @@ fn setup(wanted: &Wanted<'_>, program: &Path) -> Result<Setup, String> {
         sockets: sockets(),
         token: format!("{}-{}", token.to_string_lossy(), std::process::id()),
         namespaces: None,
+        network: wanted.network.clone(),
     })
 }
 

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::bridge::{confine, hook, leash, mcp};
+use crate::bridge::{confine, hook, leash, mcp, relay};
 use crate::confine::isolation;
+use crate::confine::spec::RELAY_PORT;
 use crate::contracts::ids::SessionId;
 use crate::contracts::{limits, strict_json};
 use crate::tools::{self, seen::Seen};
@@ -30,6 +31,8 @@ pub fn main(arguments: &[OsString]) -> Option<u8> {
         "confine" => Some(confine_command(rest)),
         "confined" => Some(confined(rest)),
         "enclosed" => Some(enclosed(rest)),
+        "relay" => Some(relay_command(rest)),
+        "relaying" => Some(relaying(rest)),
         "isolation" => Some(match rest {
             [ask] => isolation::run(&ask.to_string_lossy(), &mut io::stdout()),
             _ => exit::USAGE,
@@ -214,6 +217,54 @@ fn leashed(arguments: &[OsString]) -> u8 {
     };
     complain(format_args!("agp: the leash: {error}"));
     127
+}
+
+const RELAY_USAGE: &str =
+    "usage: agp-bridge relay --socket PATH [--port PORT] [-- COMMAND [ARGUMENT]...]";
+
+/// The inner end of the way out of a sandbox, alone or beside a command.
+fn relay_command(arguments: &[OsString]) -> u8 {
+    let dashes = arguments.iter().position(|word| word == "--");
+    let (options, command) = match dashes {
+        Some(at) => (
+            arguments.get(..at).unwrap_or_default(),
+            arguments.get(at + 1..).unwrap_or_default(),
+        ),
+        None => (arguments, &[][..]),
+    };
+    let (mut socket, mut port) = (None, Some(RELAY_PORT));
+    let mut rest = options.iter();
+    while let Some(name) = rest.next() {
+        match (name.to_str(), rest.next()) {
+            (Some("--socket"), Some(value)) => socket = Some(PathBuf::from(value)),
+            (Some("--port"), Some(value)) => {
+                port = value.to_str().and_then(|value| value.parse().ok());
+            }
+            _ => port = None,
+        }
+    }
+    let (Some(socket), Some(port)) = (socket, port) else {
+        complain(RELAY_USAGE);
+        return exit::USAGE;
+    };
+    if dashes.is_some() && command.is_empty() {
+        complain(RELAY_USAGE);
+        return exit::USAGE;
+    }
+    let error = relay::Alone { socket, port }.run(command);
+    complain(format_args!("agp: the relay: {error}"));
+    127
+}
+
+fn relaying(arguments: &[OsString]) -> u8 {
+    match arguments {
+        [parent, socket] => {
+            // Nobody reads what it says; its end is the end of the connections.
+            let ended = relay::inherited(&parent.to_string_lossy(), Path::new(socket));
+            u8::from(ended.is_err())
+        }
+        _ => exit::USAGE,
+    }
 }
 
 fn confine_command(arguments: &[OsString]) -> u8 {

@@ -46,6 +46,8 @@ pub mod verify_report;
 #[cfg(feature = "agp")]
 mod view;
 #[cfg(feature = "agp")]
+mod way_out;
+#[cfg(feature = "agp")]
 mod wiring;
 
 #[cfg(feature = "agp")]

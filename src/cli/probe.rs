@@ -27,6 +27,7 @@ use crate::journal::redact::Screen;
 use crate::journal::{Journal, Paths, Permit, verify};
 use crate::policy::Policy;
 use crate::sandbox::harness::Enclosure;
+use crate::sandbox::network::Network;
 
 use super::asked::{self, Confine, Harness, Mode};
 use super::enclosed;
@@ -181,6 +182,8 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
         repository: &root.join("repo"),
         user: Some(root.join("home")),
         configuration: Some(root.join("home")),
+        // Its model is agp's own, on this host.
+        network: Network::Host,
         allow_read: asked.allowed[0],
         allow_write: asked.allowed[1],
     })?;

@@ -10,6 +10,8 @@
 //! | slack-socket, slack-post | `channels::slack::Slack::start` | the channel is dropped |
 //! | slack-dial (while a connection is opened) | `channels::slack` | it is open, or is not |
 //! | call (one a call, 64 at most) | `gateway::server` | its call is answered |
+//! | egress (one a proxy, two at most) | `sandbox::egress::Proxy::start` | it is dropped |
+//! | egress-conn, egress-resolve (one a connection, 512 at most) | `sandbox::egress` | it ends; the proxy is dropped |
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -147,6 +149,7 @@ fn governed(
         repository: &asked.repository,
         user: variable("HOME").map(PathBuf::from),
         configuration: variable("CLAUDE_CONFIG_DIR").map(PathBuf::from),
+        network: asked.way_out.harness_network(lease.directory()),
         allow_read: &asked.allow_read,
         allow_write: &asked.allow_write,
     })
@@ -198,6 +201,7 @@ fn governed(
         })
     })?;
     announce(asked, &session, enclosed.is_some());
+    asked.way_out.announce(asked.of());
     let payload = started::payload(
         &session,
         asked,
@@ -225,6 +229,10 @@ fn governed(
             .map_err(|broken| unrecorded(broken.0))?;
     }
 
+    let proxies = asked
+        .way_out
+        .open(lease.directory(), &governor, terminal)
+        .map_err(|error| unrecorded(format!("the egress proxy: {error}")))?;
     let socket = lease.directory().join("gate.sock");
     let gateway = asked
         .harness
@@ -245,6 +253,7 @@ fn governed(
     let _ = harness.join();
     governor.hang_up();
     drop(gateway);
+    drop(proxies);
     signals.close();
     if asked.harness.is_program() {
         end.account(&governor);

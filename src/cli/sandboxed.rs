@@ -14,6 +14,7 @@ use crate::contracts::sandbox::{Execution, Sandbox};
 use crate::intendants::harness_process::Stop;
 use crate::intendants::program::bridge_program;
 use crate::journal::Permit;
+use crate::sandbox::network::Network;
 use crate::sandbox::process::{Output, Process, Setup};
 use crate::sandbox::recording::Recording;
 
@@ -100,6 +101,7 @@ pub(super) fn ready(
     let setup = Setup {
         read: asked.allow_read.clone(),
         write: asked.allow_write.clone(),
+        network: asked.way_out.calls_network(directory),
         output: shown(terminal, asked.stream == Stream::Raw),
         stopped: Arc::new(move || stop.asked()),
         ..setup(home, &asked.repository, directory)?
@@ -203,6 +205,7 @@ fn setup(home: &Home, repository: &Path, directory: &Path) -> Result<Setup, Fail
         sockets: sockets(),
         read: Vec::new(),
         write: Vec::new(),
+        network: Network::Off,
         token: format!("{}-{}", token.to_string_lossy(), std::process::id()),
         namespaces: None,
         output: Arc::new(|_| {}),

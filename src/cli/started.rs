@@ -59,7 +59,7 @@ pub(super) fn payload(
     );
     put("probed", json!(asked.probe));
     put("sandbox", sandbox);
-    put("egress", json!(if hooked { "full" } else { "none" }));
+    asked.way_out.describe(asked.of(), &mut put);
     // No thread confines itself in this version, and the journal says so.
     put("confinement", json!({}));
     put(

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, BufRead, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
@@ -37,6 +37,24 @@ pub struct Ask {
     pub families: bool,
     /// A process to signal (with signal 0: nothing is sent).
     pub process: i32,
+    /// A name server to speak to; by default the one that is named where the probe stands.
+    pub name_server: Option<IpAddr>,
+    /// The way out, where there is to be one.
+    pub way_out: Option<WayOut>,
+}
+
+/// A way out to try: through the proxy at a port of one's own loopback.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WayOut {
+    /// The proxy's port.
+    pub port: u16,
+    /// A host and port that is listed, and answers with [`Ask::token`].
+    pub listed: String,
+    /// Others that are not.
+    pub unlisted: Vec<String>,
+    /// The beginning of TLS for the listed one, in hexadecimal.
+    pub hello: String,
 }
 
 /// What was seen.
@@ -59,6 +77,8 @@ pub struct Seen {
     pub status: BTreeMap<String, String>,
     /// Namespaces by kind, as `/proc/self/ns` names them.
     pub namespaces: BTreeMap<String, String>,
+    /// Hosts that were reached through the way out.
+    pub let_out: BTreeSet<String>,
     /// Places of mounts that are not read-only; `None` where they cannot be listed.
     pub writable_mounts: Option<BTreeSet<String>>,
 }
@@ -106,7 +126,7 @@ pub fn look(ask: &Ask) -> Seen {
             seen.reached.insert(format!("unix {}", path.display()));
         }
     }
-    if dns().is_ok() {
+    if dns(ask.name_server.unwrap_or_else(name_server)).is_ok() {
         seen.reached.insert("dns".into());
     }
     let families: &[_] = if ask.families { &FAMILIES } else { &[] };
@@ -114,6 +134,11 @@ pub fn look(ask: &Ask) -> Seen {
         if rustix::net::socket(*family, SocketType::DGRAM, None).is_ok() {
             seen.reached.insert((*name).into());
         }
+    }
+    if let Some(way_out) = &ask.way_out {
+        let hosts = way_out.unlisted.iter().chain([&way_out.listed]);
+        let reached = hosts.filter(|host| go_out(way_out, host, &ask.token).unwrap_or(false));
+        seen.let_out.extend(reached.cloned());
     }
     for path in &ask.read {
         let opened = if path.is_dir() {
@@ -134,6 +159,44 @@ pub fn look(ask: &Ask) -> Seen {
     seen
 }
 
+/// How long a proxy on this machine has to answer, and the listed host behind it.
+const PROXY_ANSWER: Duration = Duration::from_secs(5);
+/// Bytes of a proxy's answer.
+const PROXY_BYTES: u64 = 4096;
+
+/// Whether a host is reached: one that the proxy agrees to, and of the listed one its own answer.
+fn go_out(way_out: &WayOut, host: &str, token: &str) -> io::Result<bool> {
+    let mut proxy = TcpStream::connect(("127.0.0.1", way_out.port))?;
+    proxy.set_read_timeout(Some(PROXY_ANSWER))?;
+    write!(proxy, "CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n")?;
+    let mut proxy = io::BufReader::new(proxy);
+    let mut line = String::new();
+    proxy.by_ref().take(PROXY_BYTES).read_line(&mut line)?;
+    let agreed = line.starts_with("HTTP/1.1 200 ");
+    if host != way_out.listed || !agreed {
+        return Ok(agreed);
+    }
+    while line != "\r\n" {
+        line.clear();
+        if proxy.by_ref().take(PROXY_BYTES).read_line(&mut line)? == 0 {
+            return Ok(false);
+        }
+    }
+    proxy.get_mut().write_all(&unhexed(&way_out.hello))?;
+    let mut answer = vec![0; token.len()];
+    proxy.read_exact(&mut answer)?;
+    Ok(answer == token.as_bytes())
+}
+
+fn unhexed(text: &str) -> Vec<u8> {
+    let pairs = (0..text.len())
+        .step_by(2)
+        .filter_map(|at| text.get(at..at + 2));
+    pairs
+        .filter_map(|pair| u8::from_str_radix(pair, 16).ok())
+        .collect()
+}
+
 fn send(address: &SocketAddr, token: &str) -> io::Result<usize> {
     let any = if address.is_ipv4() {
         "0.0.0.0:0"
@@ -143,14 +206,19 @@ fn send(address: &SocketAddr, token: &str) -> io::Result<usize> {
     UdpSocket::bind(any)?.send_to(token.as_bytes(), address)
 }
 
-/// Whether a socket to the first name server could be had. Nothing is sent to it.
-fn dns() -> io::Result<()> {
+/// The first name server, as the system's resolver finds it.
+#[must_use]
+pub fn name_server() -> IpAddr {
     let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let mut named = text
         .lines()
         .filter_map(|line| line.strip_prefix("nameserver "))
         .filter_map(|address| address.trim().parse::<IpAddr>().ok());
-    let address = named.next().unwrap_or(IpAddr::from([127, 0, 0, 1]));
+    named.next().unwrap_or(IpAddr::from([127, 0, 0, 1]))
+}
+
+/// Whether a socket to a name server could be had. Nothing is sent to it.
+fn dns(address: IpAddr) -> io::Result<()> {
     let any = if address.is_ipv4() {
         "0.0.0.0:0"
     } else {

@@ -5,6 +5,7 @@
 pub mod files;
 pub mod isolation;
 pub mod limits;
+mod loopback;
 pub mod mounts;
 pub mod namespaces;
 pub mod spec;

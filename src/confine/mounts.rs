@@ -103,6 +103,9 @@ fn plan(spec: &Spec) -> BTreeMap<PathBuf, Bind> {
     for path in &spec.write {
         put(path, path, true);
     }
+    if let Some(relay) = &spec.relay {
+        put(&relay.socket, &relay.socket, false);
+    }
     plan
 }
 

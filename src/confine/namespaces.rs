@@ -7,6 +7,7 @@ use nix::sched::{CloneFlags, unshare};
 use rustix::process::{getegid, geteuid};
 
 use super::limits::keep_capabilities;
+use super::loopback;
 use super::spec::{Namespaces, Spec};
 
 /// The user that a process of root's is inside: nobody.
@@ -22,7 +23,7 @@ pub fn enter(spec: &Spec) -> io::Result<()> {
         | CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWCGROUP;
-    if !spec.sockets.inet {
+    if spec.has_network() {
         flags |= CloneFlags::CLONE_NEWNET;
     }
     if geteuid().is_root() && !groups_are_fixed() {
@@ -42,7 +43,15 @@ pub fn enter(spec: &Spec) -> io::Result<()> {
             write("/proc/self/gid_map", &one(group))?;
             keep_capabilities().map_err(|error| refused("capabilities", &error))
         }
+    }?;
+    if spec.relay.is_some() {
+        if !spec.has_network() {
+            let problem = "a network of its own needs namespaces";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, problem));
+        }
+        loopback::up().map_err(|error| refused("the loopback interface", &error))?;
     }
+    Ok(())
 }
 
 /// Whether this is the root of a user namespace whose groups cannot be changed: that of an

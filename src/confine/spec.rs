@@ -48,10 +48,52 @@ pub struct Limits {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sockets {
-    /// TCP and UDP. The process then keeps the host's network.
+    /// TCP and UDP. The process then keeps the host's network, unless [`Spec::relay`] says
+    /// otherwise.
     pub inet: bool,
     /// Unix sockets.
     pub unix: bool,
+}
+
+/// The one way out of a network of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Relay {
+    /// The socket that each connection is carried to: the egress proxy's.
+    pub socket: PathBuf,
+    /// The port of its own loopback at which the way begins.
+    pub port: u16,
+}
+
+/// Plain HTTP is not carried, and told so by the proxy, which says more than a name that cannot be
+/// resolved.
+const PROXY_VARIABLES: [&str; 6] = [
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
+
+impl Relay {
+    /// Variables by which programs find the relay. `local` are hosts of this machine's that are to be
+    /// reached through it, too, instead of on the sandbox's own loopback.
+    #[must_use]
+    pub fn variables(port: u16, local: &[String]) -> Vec<(&'static str, String)> {
+        let proxy = format!("http://127.0.0.1:{port}");
+        let direct: Vec<&str> = ["localhost", "127.0.0.1", "::1"]
+            .into_iter()
+            .filter(|name| !local.iter().any(|listed| listed == name))
+            .collect();
+        let direct = direct.join(",");
+        let mut all: Vec<(&'static str, String)> = PROXY_VARIABLES
+            .iter()
+            .map(|name| (*name, proxy.clone()))
+            .collect();
+        all.extend(["NO_PROXY", "no_proxy"].map(|name| (name, direct.clone())));
+        all
+    }
 }
 
 /// What a confined process may do. Whatever is not named here it may not.
@@ -78,6 +120,8 @@ pub struct Spec {
     pub helper: PathBuf,
     /// Its sockets.
     pub sockets: Sockets,
+    /// Where it has a network of its own with nothing in it but this.
+    pub relay: Option<Relay>,
     /// Its limits.
     pub limits: Limits,
     /// Milliseconds after which everything inside is killed.
@@ -88,6 +132,9 @@ pub struct Spec {
 
 /// Where [`Spec::helper`] stands in a mount namespace of its own.
 pub const HELPER: &str = "/run/agp-bin/agp-bridge";
+
+/// Where a way out begins on a sandbox's own loopback: the port that proxies have by custom.
+pub const RELAY_PORT: u16 = 3128;
 
 /// What of the system may be read and executed.
 pub const SYSTEM: [&str; 8] = [
@@ -150,6 +197,12 @@ pub const DEVICES: [&str; 5] = [
 ];
 
 impl Spec {
+    /// Whether it has a network of its own.
+    #[must_use]
+    pub fn has_network(&self) -> bool {
+        self.has_root() && (!self.sockets.inet || self.relay.is_some())
+    }
+
     /// Whether it has a root directory of its own.
     #[must_use]
     pub fn has_root(&self) -> bool {

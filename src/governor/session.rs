@@ -256,6 +256,31 @@ impl Governor {
         self.terms.channel.hang_up();
     }
 
+    /// Records what an egress proxy did, for the agent that asked it to. A host that quotes a secret
+    /// is not written down. Gives what was written.
+    ///
+    /// # Errors
+    /// [`Broken`] when it cannot be recorded.
+    pub fn record_egress(
+        &self,
+        kind: Kind,
+        mut payload: Map<String, Value>,
+    ) -> Result<Map<String, Value>, Broken> {
+        for name in ["host", "serverName"] {
+            let quoted = payload.get(name).cloned();
+            let quoted = quoted.map(|value| Map::from_iter([(name.to_owned(), value)]));
+            if quoted.is_some_and(|value| self.terms.screen.secret_in(&value).is_some()) {
+                payload.insert(name.into(), json!(WITHHELD));
+            }
+        }
+        payload.insert("sessionId".into(), json!(self.terms.session.as_str()));
+        let draft = Draft {
+            actor: Actor::ClaudeProcess,
+            ..Draft::new(kind, payload.clone())
+        };
+        self.record(vec![draft]).map(|_| payload)
+    }
+
     /// Records an event of the session itself.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod codex_stream;
 pub mod environment;
 mod growing_files;
 pub mod harness_process;
+pub mod model_hosts;
 pub mod probe_model;
 pub mod program;
 pub mod scripted;

@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::confine::isolation::{Ask, Seen};
+use crate::confine::isolation::{Ask, Seen, name_server};
 use crate::confine::spec::{Namespaces, Spec};
 use crate::contracts::sandbox::SandboxError;
+
+use super::network;
 
 /// Landlock's first interface that keeps signals inside.
 pub(super) const LANDLOCK_SIGNALS: u32 = 6;
@@ -86,25 +88,22 @@ pub(super) fn told(refused: &Refused) -> Value {
 /// How long the look around from inside may take.
 pub(super) const PROBE: Duration = Duration::from_secs(20);
 
-/// agp's own listeners, for as long as it attests.
-pub struct Bait {
+/// agp's own listeners on the network, for as long as it attests.
+#[derive(Default)]
+pub struct Wires {
     tcp: Vec<TcpListener>,
     udp: Vec<UdpSocket>,
-    _named: UnixListener,
-    path: PathBuf,
-    _abstract: UnixListener,
-    /// What the probe is asked to try.
-    pub ask: Ask,
 }
 
-impl Bait {
-    /// Listens on every address of this host, on an abstract name, and on a path in `directory`.
+impl Wires {
+    /// Listens on every address of this host, and asks the probe to try each.
     ///
     /// # Errors
     /// When a listener cannot be had.
-    pub fn lay(directory: &Path, token: &str) -> io::Result<Self> {
-        let (mut tcp, mut udp) = (Vec::new(), Vec::new());
-        let mut ask = Ask::default();
+    pub fn lay(ask: &mut Ask) -> io::Result<Self> {
+        let mut wires = Self::default();
+        // Inside, where it is named cannot be read.
+        ask.name_server = Some(name_server());
         for address in host_addresses() {
             let (Ok(stream), Ok(packet)) = (
                 TcpListener::bind((address, 0)),
@@ -116,30 +115,15 @@ impl Bait {
             packet.set_nonblocking(true)?;
             ask.tcp.push(stream.local_addr()?);
             ask.udp.push(packet.local_addr()?);
-            tcp.push(stream);
-            udp.push(packet);
+            wires.tcp.push(stream);
+            wires.udp.push(packet);
         }
-        let path = directory.join("bait.sock");
-        let named = UnixListener::bind(&path)?;
-        ask.abstract_name = format!("agp-bait-{token}");
-        let hidden = UnixListener::bind_addr(&UnixAddr::from_abstract_name(&ask.abstract_name)?)?;
-        ask.unix.push(path.clone());
-        ask.token = token.to_owned();
-        ask.process = i32::try_from(std::process::id()).unwrap_or(0);
-        Ok(Self {
-            tcp,
-            udp,
-            _named: named,
-            path,
-            _abstract: hidden,
-            ask,
-        })
+        Ok(wires)
     }
 
     /// Packets that have arrived since the last time.
-    fn packets(&self) -> usize {
+    fn packets(&self, token: &[u8]) -> usize {
         let mut block = [0; 256];
-        let token = self.ask.token.as_bytes();
         let arrived = self.udp.iter().flat_map(|socket| {
             std::iter::from_fn(move || {
                 socket
@@ -160,10 +144,51 @@ impl Bait {
         arrived.count()
     }
 
+    /// What arrived, whatever the probe says of it.
+    #[must_use]
+    pub fn arrived(&self, token: &str) -> usize {
+        self.packets(token.as_bytes()) + self.connections()
+    }
+}
+
+/// agp's own listeners, for as long as it attests.
+pub struct Bait {
+    wires: Wires,
+    _named: UnixListener,
+    path: PathBuf,
+    _abstract: UnixListener,
+    /// What the probe is asked to try.
+    pub ask: Ask,
+}
+
+impl Bait {
+    /// Listens on every address of this host, on an abstract name, and on a path in `directory`.
+    ///
+    /// # Errors
+    /// When a listener cannot be had.
+    pub fn lay(directory: &Path, token: &str) -> io::Result<Self> {
+        let mut ask = Ask::default();
+        let wires = Wires::lay(&mut ask)?;
+        let path = directory.join("bait.sock");
+        let named = UnixListener::bind(&path)?;
+        ask.abstract_name = format!("agp-bait-{token}");
+        let hidden = UnixListener::bind_addr(&UnixAddr::from_abstract_name(&ask.abstract_name)?)?;
+        ask.unix.push(path.clone());
+        ask.token = token.to_owned();
+        ask.process = i32::try_from(std::process::id()).unwrap_or(0);
+        Ok(Self {
+            wires,
+            _named: named,
+            path,
+            _abstract: hidden,
+            ask,
+        })
+    }
+
     /// What arrived at the listeners, whatever the probe says of it.
     #[must_use]
     pub fn arrived(&self) -> usize {
-        self.packets() + self.connections()
+        self.wires.arrived(&self.ask.token)
     }
 }
 
@@ -221,12 +246,15 @@ pub fn judge(spec: &Spec, ask: &Ask, looks: &Looks) -> Result<Map<String, Value>
         landlock,
     } = looks;
     worth(ask, outside, *came_outside)?;
-    if let Some(reached) = inside.reached.first() {
+    let own = spec.has_network();
+    let spoken = |name: &&String| !network::is_no_leak(spec, name);
+    if let Some(reached) = inside.reached.iter().find(spoken) {
         return Err(format!("inside, this was reached: {reached}"));
     }
-    if *came_inside > 0 {
+    if *came_inside > 0 && (own || !spec.sockets.inet) {
         return Err("something arrived from inside at agp's own listeners".into());
     }
+    network::judge_way_out(ask, inside)?;
     if let Some(opened) = inside.opened.first() {
         return Err(format!("inside, this could be read: {}", opened.display()));
     }
@@ -254,8 +282,13 @@ pub fn judge(spec: &Spec, ask: &Ask, looks: &Looks) -> Result<Map<String, Value>
     }
     if root {
         let shared = outside.namespaces.iter().find(|(kind, id)| {
-            let own = inside.namespaces.get(*kind) != Some(id);
-            !own && (*kind != "user" || spec.namespaces == Namespaces::User)
+            let parted = inside.namespaces.get(*kind) != Some(id);
+            let wanted = match kind.as_str() {
+                "user" => spec.namespaces == Namespaces::User,
+                "net" => own,
+                _ => true,
+            };
+            wanted && !parted
         });
         if let Some((kind, _)) = shared {
             return Err(format!("inside, the {kind} namespace is the host's"));
@@ -285,9 +318,7 @@ fn worth(ask: &Ask, outside: &Seen, came: usize) -> Result<(), String> {
             ));
         }
     }
-    if came < ask.tcp.len() + ask.udp.len() {
-        return Err("the probe proves nothing: outside, not all it sent arrived".into());
-    }
+    all_arrived(ask, came)?;
     match ask.read.first() {
         Some(path) if !outside.opened.contains(path) => Err(format!(
             "the probe proves nothing: outside it cannot read {}",
@@ -295,6 +326,17 @@ fn worth(ask: &Ask, outside: &Seen, came: usize) -> Result<(), String> {
         )),
         _ => Ok(()),
     }
+}
+
+/// From outside, every listener on the network must have been reached.
+///
+/// # Errors
+/// When not, whatever the probe says.
+pub(super) fn all_arrived(ask: &Ask, came: usize) -> Result<(), String> {
+    if came < ask.tcp.len() + ask.udp.len() {
+        return Err("the probe proves nothing: outside, not all it sent arrived".into());
+    }
+    Ok(())
 }
 
 fn attested(spec: &Spec, ask: &Ask, inside: &Seen, landlock: u32) -> Map<String, Value> {
@@ -310,7 +352,9 @@ fn attested(spec: &Spec, ask: &Ask, inside: &Seen, landlock: u32) -> Map<String,
             "udp": ask.udp.len(),
             "unix": ask.unix.len() + 1,
             "paths": ask.read.len(),
+            "unlisted": ask.way_out.as_ref().map(|way_out| way_out.unlisted.len()),
         },
+        "letOut": inside.let_out,
         "reached": inside.reached,
         "readable": inside.opened,
         "writable": inside.written,
@@ -326,12 +370,8 @@ fn attested(spec: &Spec, ask: &Ask, inside: &Seen, landlock: u32) -> Map<String,
 }
 
 fn isolated(spec: &Spec, landlock: u32, signalled: bool) -> Vec<&'static str> {
-    let mut isolated = vec![
-        "files",
-        "credentials of the operator",
-        "network",
-        "Unix sockets",
-    ];
+    let mut isolated = vec!["files", "credentials of the operator", "Unix sockets"];
+    isolated.extend(network::isolated(spec));
     if spec.has_root() {
         isolated.extend(["processes", "mounts", "System V IPC"]);
     } else if !signalled {
@@ -357,6 +397,7 @@ fn not_isolated(spec: &Spec, landlock: u32, signalled: bool) -> Vec<&'static str
             "System V IPC and POSIX message queues",
         ]);
     }
+    shared.extend(network::not_isolated(spec));
     if signalled {
         shared.push("signals to the operator's other processes");
     }

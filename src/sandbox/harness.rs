@@ -17,8 +17,9 @@ use crate::confine::told::Told;
 use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
 
-use super::attest::{self, LANDLOCK_SIGNALS, PROBE, STATUS, Unfit};
+use super::attest::{self, LANDLOCK_SIGNALS, PROBE, STATUS, Unfit, Wires};
 use super::exec::{self, Job, Watch};
+use super::network::{self, Network};
 use super::process::from_outside;
 
 /// What a harness is to have, and what it must not reach.
@@ -42,6 +43,8 @@ pub struct Setup {
     pub protected: Vec<PathBuf>,
     /// Sockets of those that could start a process outside.
     pub sockets: Vec<PathBuf>,
+    /// What network it has: the host's, or a way out to listed hosts.
+    pub network: Network,
     /// A name for the probe's listener that nobody else has.
     pub token: String,
     /// The namespaces; `None` for the most that this kernel permits.
@@ -52,6 +55,7 @@ pub struct Setup {
 #[derive(Debug, Clone)]
 pub struct Enclosure {
     spec: Spec,
+    network: Network,
     attested: Map<String, Value>,
 }
 
@@ -82,7 +86,12 @@ pub fn prepare(setup: &Setup) -> Result<Enclosure, SandboxError> {
     })?;
     attested.insert("namespacesRefused".into(), attest::told(&refused));
     spec.write.extend(setup.write_later.iter().cloned());
-    Ok(Enclosure { spec, attested })
+    let network = setup.network.clone();
+    Ok(Enclosure {
+        spec,
+        network,
+        attested,
+    })
 }
 
 impl Enclosure {
@@ -102,9 +111,9 @@ impl Enclosure {
         } else {
             self.spec.scratch.display().to_string()
         };
-        ["TMPDIR", "CLAUDE_CODE_TMPDIR"]
-            .map(|name| (name, Some(scratch.clone())))
-            .into()
+        let temporary = ["TMPDIR", "CLAUDE_CODE_TMPDIR"].map(|name| (name, scratch.clone()));
+        let all = temporary.into_iter().chain(self.network.variables());
+        all.map(|(name, value)| (name, Some(value))).collect()
     }
 
     /// What was seen from inside, for `sandbox.attested`.
@@ -119,6 +128,8 @@ impl Enclosure {
         let attested = |name: &str| self.attested.get(name).cloned().unwrap_or_default();
         json!({
             "kind": "process",
+            "network": self.network.as_str(),
+            "networkListed": self.network.listed(),
             "namespaces": self.spec.namespaces.as_str(),
             "namespacesRefused": attested("namespacesRefused"),
             "landlock": attested("landlock"),
@@ -134,7 +145,7 @@ impl Enclosure {
 }
 
 fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
-    Spec {
+    let mut spec = Spec {
         starter: 0,
         namespaces,
         read: setup.read.clone(),
@@ -149,6 +160,7 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
             inet: true,
             unix: true,
         },
+        relay: None,
         limits: Limits {
             processes: limits::SANDBOX_PROCESSES_SHARED,
             open_files: limits::HARNESS_OPEN_FILES,
@@ -159,7 +171,9 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
         },
         deadline_millis: 0,
         free_bytes: 0,
-    }
+    };
+    setup.network.give(&mut spec);
+    spec
 }
 
 /// What stands for the gateway, and for what must not be reached, while the probe looks.
@@ -211,8 +225,18 @@ fn looked_into(setup: &Setup, spec: &Spec) -> Result<Map<String, Value>, Unfit> 
         process: i32::try_from(own).unwrap_or(0),
         ..Ask::default()
     };
+    // The host's network is not kept away unless it has one of its own.
+    let wires = spec.has_network().then(|| Wires::lay(&mut ask)).transpose();
+    let wires = wires
+        .map_err(|error| failed("the probe's listeners", &error))?
+        .unwrap_or_default();
+    ask.token.clone_from(&setup.token);
     let outside = from_outside(&attest::command(&setup.bridge, &ask))
         .map_err(|error| failed("the probe outside", &error))?;
+    attest::all_arrived(&ask, wires.arrived(&ask.token)).map_err(Unfit::Leaky)?;
+    let trial = network::trial(&setup.network, &setup.directory, &setup.token)
+        .map_err(|error| failed("the proxy to try", &error))?;
+    let spec = &network::tried(spec, trial.as_ref(), &mut ask);
     let directories = |paths: &[PathBuf]| -> Vec<PathBuf> {
         paths.iter().filter(|path| path.is_dir()).cloned().collect()
     };
@@ -222,6 +246,10 @@ fn looked_into(setup: &Setup, spec: &Spec) -> Result<Map<String, Value>, Unfit> 
     ask.write.extend(["/usr", "/etc"].map(PathBuf::from));
     ask.families = true;
     let inside = inside(setup, spec, &ask)?;
+    if wires.arrived(&ask.token) > 0 {
+        let problem = "something arrived from inside at agp's own listeners";
+        return Err(Unfit::Leaky(problem.into()));
+    }
     judge(&Looked {
         spec,
         ask: &ask,
@@ -325,7 +353,7 @@ fn judge(looked: &Looked<'_>) -> Result<Map<String, Value>, String> {
         return Err("inside, the gateway cannot be reached".into());
     }
     let root = spec.has_root();
-    let mut allowed = vec![named(looked.gate), "dns".to_owned()];
+    let mut allowed = vec![named(looked.gate)];
     if !root {
         // Landlock does not see connects to pathname sockets; those that matter are tried by name.
         allowed.push(named(looked.hidden));
@@ -333,9 +361,15 @@ fn judge(looked: &Looked<'_>) -> Result<Map<String, Value>, String> {
     if !root && landlock < LANDLOCK_SIGNALS {
         allowed.push(hidden_name);
     }
-    if let Some(reached) = inside.reached.iter().find(|name| !allowed.contains(name)) {
+    let leaked = |name: &&String| !allowed.contains(name) && !network::is_no_leak(spec, name);
+    if let Some(reached) = inside.reached.iter().find(leaked) {
         return Err(format!("inside, this was reached: {reached}"));
     }
+    let net = |seen: &Seen| seen.namespaces.get("net").cloned();
+    if spec.has_network() && net(inside) == net(outside) {
+        return Err("inside, the net namespace is the host's".into());
+    }
+    network::judge_way_out(ask, inside)?;
     if let Some(opened) = inside.opened.first() {
         return Err(format!("inside, this could be read: {}", opened.display()));
     }
@@ -370,12 +404,13 @@ fn attested(looked: &Looked<'_>) -> Map<String, Value> {
     ];
     let mut shared = vec![
         "the harness's own configuration",
-        "network",
         "the kernel",
         "processor time",
         "memory in total",
         "disk space in total",
     ];
+    isolated.extend(network::isolated(spec));
+    shared.extend(network::not_isolated(spec));
     if spec.has_root() {
         isolated.extend([
             "processes",
@@ -404,7 +439,9 @@ fn attested(looked: &Looked<'_>) -> Map<String, Value> {
         "landlock": looked.landlock,
         "status": inside.status,
         "uid": inside.uid,
-        "tried": {"unix": looked.ask.unix.len() + 1, "paths": looked.ask.read.len()},
+        "tried": {"unix": looked.ask.unix.len() + 1, "paths": looked.ask.read.len(),
+            "unlisted": looked.ask.way_out.as_ref().map(|way_out| way_out.unlisted.len())},
+        "letOut": inside.let_out,
         "reached": inside.reached,
         "readable": inside.opened,
         "writable": inside.written,

@@ -4,6 +4,7 @@ pub mod attest;
 pub mod egress;
 pub mod exec;
 pub mod harness;
+pub mod network;
 pub mod planted;
 pub mod process;
 pub mod recording;

@@ -17,6 +17,7 @@ use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
 
 use super::attest::{self, Bait, Looks, PROBE, Unfit};
 use super::exec::{self, Job, Ran, Watch};
+use super::network::{self, Network};
 use super::planted::Triggers;
 
 /// Takes a block of a command's output; an empty one is its end.
@@ -39,6 +40,8 @@ pub struct Setup {
     pub read: Vec<PathBuf>,
     /// What may be changed besides the repository: `--allow-write`.
     pub write: Vec<PathBuf>,
+    /// What network it has.
+    pub network: Network,
     /// A name for this sandbox's listeners that nobody else has.
     pub token: String,
     /// The namespaces; `None` for the most that this kernel permits.
@@ -85,7 +88,7 @@ impl Process {
         let ((spec, environment, attested), refused) =
             attest::strongest(setup.namespaces, |namespaces| {
                 let spec = spec(&setup, &scratch, namespaces);
-                let environment = environment(&spec);
+                let environment = environment(&spec, &setup.network);
                 attested(&setup, &spec, &environment).map(|attested| (spec, environment, attested))
             })?;
         Ok(Self {
@@ -148,7 +151,7 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
         Namespaces::User => limits::SANDBOX_PROCESSES,
         Namespaces::Direct | Namespaces::Off => limits::SANDBOX_PROCESSES_SHARED,
     };
-    Spec {
+    let mut spec = Spec {
         starter: 0,
         namespaces,
         read: setup.read.clone(),
@@ -159,6 +162,7 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
         directory: setup.repository.clone(),
         helper: setup.bridge.clone(),
         sockets: Sockets::default(),
+        relay: None,
         limits: Limits {
             processes,
             open_files: limits::SANDBOX_OPEN_FILES,
@@ -168,11 +172,13 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
         },
         deadline_millis: 0,
         free_bytes: limits::SANDBOX_FREE_BYTES,
-    }
+    };
+    setup.network.give(&mut spec);
+    spec
 }
 
 /// The environment of a command: built, never inherited.
-fn environment(spec: &Spec) -> Vec<(OsString, OsString)> {
+fn environment(spec: &Spec, network: &Network) -> Vec<(OsString, OsString)> {
     let scratch = if spec.has_root() {
         Path::new("/tmp")
     } else {
@@ -192,6 +198,9 @@ fn environment(spec: &Spec) -> Vec<(OsString, OsString)> {
     set("TMPDIR", scratch.as_os_str());
     set("SHELL", OsStr::new("/bin/sh"));
     set("PWD", spec.directory.as_os_str());
+    for (name, value) in network.variables() {
+        set(name, OsStr::new(&value));
+    }
     environment
 }
 
@@ -216,6 +225,9 @@ fn attested(
     let system = [Path::new("/usr"), Path::new("/etc")].map(Path::to_owned);
     bait.ask.write.extend(system);
     bait.ask.families = true;
+    let trial = network::trial(&setup.network, &setup.directory, &setup.token)
+        .map_err(|error| failed("the proxy to try", &error))?;
+    let spec = &network::tried(spec, trial.as_ref(), &mut bait.ask);
     bait.ask
         .write
         .extend(setup.protected.iter().filter(|path| path.is_dir()).cloned());
@@ -287,6 +299,8 @@ impl<Permit> Sandbox<Permit> for Process {
         let attested = |name: &str| self.attested.get(name).cloned().unwrap_or_default();
         json!({
             "kind": "process",
+            "network": self.setup.network.as_str(),
+            "networkListed": self.setup.network.listed(),
             "namespaces": self.spec.namespaces.as_str(),
             "namespacesRefused": attest::told(&self.refused),
             "landlock": attested("landlock"),

@@ -112,3 +112,86 @@ fn echo(mut stream: &TcpStream, config: Arc<ServerConfig>, named: &Mutex<Vec<Str
         }
     }
 }
+
+/// TLS in front of a server that speaks none.
+pub(crate) struct Front {
+    pub(crate) address: SocketAddr,
+    /// The certificate that vouches for it, as PEM.
+    pub(crate) pem: String,
+}
+
+impl Front {
+    /// At `localhost`, before the server at this address.
+    pub(crate) fn before(behind: SocketAddr) -> Self {
+        let (certificate, config) = certified(&["localhost"]);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let config = Arc::clone(&config);
+                thread::spawn(move || pass(&stream, config, behind));
+            }
+        });
+        let base64 = data_encoding::BASE64.encode(&certificate);
+        let lines: Vec<&str> = base64
+            .as_bytes()
+            .chunks(64)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        let pem = format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            lines.join("\n")
+        );
+        Self { address, pem }
+    }
+
+    /// Its URL, by the name that it has a certificate for.
+    pub(crate) fn url(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+}
+
+/// Passes on what is said, both ways, until either side has ended.
+fn pass(mut client: &TcpStream, config: Arc<ServerConfig>, behind: SocketAddr) {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let mut tls = ServerConnection::new(config).unwrap();
+    let Ok(mut server) = TcpStream::connect(behind) else {
+        return;
+    };
+    let mut block = [0; 16 << 10];
+    loop {
+        while tls.wants_write() {
+            if tls.write_tls(&mut client).is_err() {
+                return;
+            }
+        }
+        let mut polled = [
+            PollFd::new(&client, PollFlags::IN),
+            PollFd::new(&server, PollFlags::IN),
+        ];
+        if poll(&mut polled, None).is_err() {
+            return;
+        }
+        let [said, answered] = polled.map(|fd| !fd.revents().is_empty());
+        if said {
+            if !matches!(tls.read_tls(&mut client), Ok(1..)) || tls.process_new_packets().is_err() {
+                return;
+            }
+            while let Ok(got @ 1..) = tls.reader().read(&mut block) {
+                if server.write_all(&block[..got]).is_err() {
+                    return;
+                }
+            }
+        }
+        if answered {
+            match server.read(&mut block) {
+                Ok(got @ 1..) => tls.writer().write_all(&block[..got]).unwrap(),
+                _ => {
+                    tls.send_close_notify();
+                    let _ = tls.write_tls(&mut client);
+                    return;
+                }
+            }
+        }
+    }
+}

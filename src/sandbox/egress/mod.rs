@@ -11,6 +11,7 @@ mod handshake;
 mod ledger;
 mod refusal;
 mod resolve;
+mod trial;
 
 use std::io::{self, PipeReader, PipeWriter, pipe};
 use std::os::fd::AsFd;
@@ -33,6 +34,7 @@ use refusal::{Reason, Refusal};
 pub use allowlist::{Allowlist, Entry, Host, LOCALHOST, host_and_port};
 pub use ledger::Record;
 pub use resolve::{Resolver, System};
+pub use trial::Trial;
 
 /// How long a proxy that stops waits for its connections to be recorded as ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);

@@ -1,0 +1,306 @@
+//! What network a session has: `--egress` and the hosts that it may reach, and the proxies that let
+//! it reach them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Map, Value, json};
+
+use crate::channels::escape;
+use crate::channels::terminal::Terminal;
+use crate::contracts::event::Kind;
+use crate::governor::Governor;
+use crate::intendants::model_hosts;
+use crate::sandbox::egress::{Allowlist, Proxy, Record, Setup};
+use crate::sandbox::network::Network;
+
+use super::asked::{Confine, Harness, Mode, Provider};
+use super::config::{self, Config};
+use super::report::{Failure, complain};
+
+/// Names of the proxies' sockets in the session's directory.
+const HARNESS_SOCKET: &str = "egress.sock";
+const CALLS_SOCKET: &str = "egress-calls.sock";
+/// Refusals that the operator is shown.
+const SHOWN: u32 = 20;
+/// Characters of a refused host that are shown.
+const HOST_CHARS: usize = 260;
+
+/// How much may be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Nothing.
+    None,
+    /// Everything that this machine reaches.
+    Full,
+    /// These hosts.
+    Listed(Allowlist),
+}
+
+/// What the two sides of a session may reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WayOut {
+    /// What agp runs itself.
+    pub(super) calls: Reach,
+    /// The harness, and what it runs itself.
+    pub(super) harness: Reach,
+}
+
+/// What was said of it.
+pub(super) struct Said {
+    pub(super) egress: Option<String>,
+    pub(super) allow: Vec<String>,
+}
+
+/// What it is said for.
+#[derive(Clone, Copy)]
+pub(super) struct Of {
+    pub(super) harness: Harness,
+    pub(super) mode: Mode,
+    pub(super) sandbox: Provider,
+    pub(super) confine: Confine,
+}
+
+impl WayOut {
+    /// Flag beats environment beats `config.json` beats the default: nothing for what agp runs
+    /// itself, the host's network for a harness.
+    pub(super) fn resolve(said: Said, config: &Config, of: Of) -> Result<Self, Failure> {
+        let file = config.sandbox.as_ref();
+        let named = !said.allow.is_empty();
+        let asked = match (said.egress, named) {
+            (None, true) => Some("allowlist".to_owned()),
+            (flag, _) => {
+                let file = file.and_then(|sandbox| sandbox.egress.clone());
+                config::first(flag, "AGP_SANDBOX_EGRESS", file)
+            }
+        };
+        let runs_calls = of.sandbox == Provider::Process;
+        let program = of.harness.is_program();
+        if !runs_calls && !program {
+            return match asked.as_deref() {
+                None | Some("none") => Ok(Self::nothing()),
+                Some(_) => Err(Failure::usage(
+                    "--egress is for what runs: the recording sandbox runs nothing",
+                    "--sandbox process",
+                )),
+            };
+        }
+        let reach = match asked.as_deref() {
+            None | Some("none") => Reach::None,
+            Some("full") => Reach::Full,
+            Some("allowlist") => Reach::Listed(list(said.allow.clone(), file)?),
+            Some(other) => {
+                let problem = format!("--egress {other:?} is not known");
+                return Err(Failure::usage(
+                    problem,
+                    "--egress takes none, full or allowlist",
+                ));
+            }
+        };
+        if named && !matches!(reach, Reach::Listed(_)) {
+            let problem = "--egress-allow names hosts for --egress allowlist";
+            return Err(Failure::usage(problem, "--egress allowlist"));
+        }
+        if asked.as_deref() == Some("none") && program && of.mode == Mode::Hook {
+            return Err(Failure::usage(
+                "a harness that runs its own tools must reach its model",
+                "--egress allowlist, which lets it reach its model alone",
+            ));
+        }
+        let harness = match &reach {
+            _ if !program => Reach::None,
+            Reach::None | Reach::Full => Reach::Full,
+            Reach::Listed(listed) => Reach::Listed(with_its_model(listed, of)?),
+        };
+        let calls = match reach {
+            _ if !runs_calls => Reach::None,
+            // A list of nothing is no way out.
+            Reach::Listed(listed) if listed.is_empty() => Reach::None,
+            reach => reach,
+        };
+        Ok(Self { calls, harness })
+    }
+
+    pub(super) fn nothing() -> Self {
+        Self {
+            calls: Reach::None,
+            harness: Reach::None,
+        }
+    }
+
+    /// The network of what agp runs itself.
+    pub(super) fn calls_network(&self, directory: &Path) -> Network {
+        self.calls.network(&directory.join(CALLS_SOCKET))
+    }
+
+    /// The network of the harness.
+    pub(super) fn harness_network(&self, directory: &Path) -> Network {
+        self.harness.network(&directory.join(HARNESS_SOCKET))
+    }
+
+    /// Starts the proxies that this needs. They end when they are dropped.
+    ///
+    /// # Errors
+    /// When one cannot listen.
+    pub(super) fn open(
+        &self,
+        directory: &Path,
+        governor: &Arc<Governor>,
+        terminal: &Arc<Terminal>,
+    ) -> Result<Vec<Proxy>, String> {
+        let record = recorder(governor, terminal);
+        let mut proxies = Vec::new();
+        for (reach, name, from) in [
+            (&self.harness, HARNESS_SOCKET, "harness"),
+            (&self.calls, CALLS_SOCKET, "call"),
+        ] {
+            if let Reach::Listed(list) = reach {
+                let socket = directory.join(name);
+                let setup = Setup::new(socket, from, list.clone(), Arc::clone(&record));
+                let proxy = Proxy::start(setup).map_err(|error| format!("{name}: {error}"))?;
+                proxies.push(proxy);
+            }
+        }
+        Ok(proxies)
+    }
+
+    /// Says it to whoever starts the session.
+    pub(super) fn announce(&self, of: Of) {
+        let words = |reach: &Reach| match reach {
+            Reach::None => "nothing".to_owned(),
+            Reach::Full => "all that this host reaches".to_owned(),
+            Reach::Listed(list) => format!("{}, nothing else", list.entries().join(" ")),
+        };
+        if of.harness.is_program() && matches!(self.harness, Reach::Listed(_)) {
+            complain(format_args!(
+                "egress: the harness reaches {}",
+                words(&self.harness)
+            ));
+        }
+        if self.calls == Reach::Full {
+            complain("WARNING: --egress full: what agp runs has this host's whole network");
+        } else if matches!(self.calls, Reach::Listed(_)) {
+            complain(format_args!(
+                "egress: what agp runs reaches {}",
+                words(&self.calls)
+            ));
+        }
+    }
+
+    /// What `session.started` says of it.
+    pub(super) fn describe(&self, of: Of, put: &mut dyn FnMut(&str, Value)) {
+        let (own, harness) = (&self.calls, &self.harness);
+        let hooked = of.harness.is_program() && of.mode == Mode::Hook;
+        let main = if hooked { harness } else { own };
+        put("egress", json!(main.word()));
+        if let Reach::Listed(list) = main {
+            put("egressAllowed", json!(list.entries()));
+        }
+        if of.harness.is_program() && !hooked {
+            put("harnessEgress", json!(harness.word()));
+            if let Reach::Listed(list) = harness {
+                put("harnessEgressAllowed", json!(list.entries()));
+            }
+        }
+    }
+}
+
+impl Reach {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Full => "full",
+            Self::Listed(_) => "allowlist",
+        }
+    }
+
+    fn network(&self, socket: &Path) -> Network {
+        match self {
+            Self::None => Network::Off,
+            Self::Full => Network::Host,
+            Self::Listed(list) => Network::Listed {
+                socket: socket.to_owned(),
+                list: list.clone(),
+            },
+        }
+    }
+}
+
+/// The operator's list: of the flags, or else of the variable, or else of the file.
+fn list(flags: Vec<String>, file: Option<&config::SandboxConfig>) -> Result<Allowlist, Failure> {
+    let variable = std::env::var("AGP_SANDBOX_EGRESS_ALLOWLIST").unwrap_or_default();
+    let variable: Vec<String> = variable
+        .split([',', ' ', '\n'])
+        .filter(|entry| !entry.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let (entries, whose) = if !flags.is_empty() {
+        (flags, "--egress-allow")
+    } else if !variable.is_empty() {
+        (variable, "AGP_SANDBOX_EGRESS_ALLOWLIST")
+    } else {
+        let file = file.map(|sandbox| sandbox.allowlist.clone());
+        (file.unwrap_or_default(), "sandbox.allowlist")
+    };
+    Allowlist::parse(entries.iter().map(String::as_str)).map_err(|problem| {
+        Failure::usage(
+            format!("{whose}: {}", escape::line(&problem)),
+            "--egress-allow HOST[:PORT], or *.SUFFIX[:PORT] for every name below",
+        )
+    })
+}
+
+/// The same with the hosts that this harness cannot do without.
+fn with_its_model(listed: &Allowlist, of: Of) -> Result<Allowlist, Failure> {
+    if of.confine == Confine::Off {
+        return Err(Failure::usage(
+            "only a confined harness can be kept to a list of hosts",
+            "--mode mediated, or --egress full",
+        ));
+    }
+    let hosts = match of.harness {
+        Harness::Codex => model_hosts::of_codex(),
+        _ => model_hosts::of_claude_code(),
+    };
+    let hosts = hosts.map_err(|problem| Failure::refused(problem, "--egress full"))?;
+    if hosts.is_empty() && listed.is_empty() {
+        return Err(Failure::usage(
+            "where this harness finds its model is for you to say",
+            "--egress-allow HOST for each host of its model's",
+        ));
+    }
+    let own = listed.entries();
+    let all = hosts.iter().chain(&own).map(String::as_str);
+    Allowlist::parse(all)
+        .map_err(|problem| Failure::refused(escape::line(&problem), "--egress-allow HOST"))
+}
+
+/// Records what the proxies do, and shows what they refuse.
+fn recorder(governor: &Arc<Governor>, terminal: &Arc<Terminal>) -> Arc<Record> {
+    let (governor, terminal) = (Arc::clone(governor), Arc::clone(terminal));
+    let shown = AtomicU32::new(0);
+    Arc::new(move |kind, payload: Map<String, Value>| {
+        let recorded = governor.record_egress(kind, payload);
+        let recorded = recorded.map_err(|broken| broken.to_string())?;
+        if kind == Kind::EgressDeny && shown.fetch_add(1, Ordering::Relaxed) < SHOWN {
+            terminal.tell(&denied(&recorded));
+        }
+        Ok(())
+    })
+}
+
+fn denied(payload: &Map<String, Value>) -> String {
+    let text = |name: &str| match payload.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        _ => "?".to_owned(),
+    };
+    let host = escape::line_max(&text("host"), HOST_CHARS);
+    format!(
+        "egress denied: {host}:{} ({}, {})",
+        text("port"),
+        text("reason"),
+        text("from")
+    )
+}

@@ -1,0 +1,153 @@
+//! Which hosts a harness must reach to do anything: its model's, and those that renew its login.
+
+use std::path::Path;
+
+use toml::Table;
+
+use super::codex_config;
+use super::codex_program::operators_home;
+use super::environment::variable;
+
+/// Where Claude Code finds its model, and where its login is renewed.
+const CLAUDE: [&str; 2] = ["api.anthropic.com:443", "platform.claude.com:443"];
+/// With one of these it asks a cloud's own service, whose hosts depend on the account.
+const CLAUDE_ELSEWHERE: [&str; 3] = [
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_VERTEX",
+    "CLAUDE_CODE_USE_FOUNDRY",
+];
+/// Where Codex finds its model, with a key or with a login, and where that is renewed.
+const CODEX: [&str; 3] = [
+    "api.openai.com:443",
+    "chatgpt.com:443",
+    "auth.openai.com:443",
+];
+
+/// Hosts that Claude Code must reach, as this environment has it; none where it cannot be said.
+///
+/// # Errors
+/// When its model cannot be reached by TLS.
+pub fn of_claude_code() -> Result<Vec<String>, String> {
+    claude_code_by(&|name| variable(name))
+}
+
+fn claude_code_by(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<String>, String> {
+    if CLAUDE_ELSEWHERE.iter().any(|name| variable(name).is_some()) {
+        return Ok(Vec::new());
+    }
+    match variable("ANTHROPIC_BASE_URL") {
+        Some(url) => host_of("ANTHROPIC_BASE_URL", &url).map(|host| vec![host]),
+        None => Ok(CLAUDE.map(str::to_owned).into()),
+    }
+}
+
+/// Hosts that Codex must reach, as this environment and the operator's configuration have it.
+///
+/// # Errors
+/// When its model cannot be reached by TLS, or the configuration cannot be read.
+pub fn of_codex() -> Result<Vec<String>, String> {
+    let carried = match operators_home() {
+        Some(home) => codex_config::carried(Path::new(&home))?.table,
+        None => Table::new(),
+    };
+    codex_by(&carried, variable("OPENAI_BASE_URL"))
+}
+
+fn codex_by(config: &Table, variable: Option<String>) -> Result<Vec<String>, String> {
+    let text = |name: &str| config.get(name).and_then(toml::Value::as_str);
+    let provider = text("model_provider").unwrap_or("openai");
+    let own = config
+        .get("model_providers")
+        .and_then(|providers| providers.get(provider));
+    if let Some(own) = own {
+        let name = format!("model_providers.{provider}.base_url");
+        let url = own.get("base_url").and_then(toml::Value::as_str);
+        // Without one it is the ordinary service.
+        if let Some(url) = url {
+            return host_of(&name, url).map(|host| vec![host]);
+        }
+    } else if provider != "openai" {
+        return Ok(Vec::new());
+    }
+    let mut hosts = Vec::new();
+    for (name, url) in [
+        (
+            "openai_base_url",
+            text("openai_base_url").map(str::to_owned),
+        ),
+        (
+            "chatgpt_base_url",
+            text("chatgpt_base_url").map(str::to_owned),
+        ),
+        ("OPENAI_BASE_URL", variable),
+    ] {
+        if let Some(url) = url {
+            hosts.push(host_of(name, &url)?);
+        }
+    }
+    if hosts.is_empty() {
+        hosts = CODEX.map(str::to_owned).into();
+    }
+    Ok(hosts)
+}
+
+/// `HOST:PORT` of an https URL.
+fn host_of(name: &str, url: &str) -> Result<String, String> {
+    let Some(rest) = url.strip_prefix("https://") else {
+        return Err(format!(
+            "{name} is no https URL, and only TLS is carried to listed hosts"
+        ));
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // What stands before an @ is a login, and not shown.
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let has_port = host
+        .rsplit_once(':')
+        .is_some_and(|(before, _)| !before.contains(':') || before.ends_with(']'));
+    Ok(if has_port {
+        host.to_owned()
+    } else {
+        format!("{host}:443")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_where_its_variable_says() {
+        let by = |set: &[(&str, &str)]| {
+            claude_code_by(&|name| {
+                let found = set.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert_eq!(by(&[]).unwrap(), CLAUDE);
+        for (url, host) in [
+            ("https://gateway.test", "gateway.test:443"),
+            ("https://u:p@gateway.test:8443/v1?x", "gateway.test:8443"),
+            ("https://[::1]/", "[::1]:443"),
+            ("https://[::1]:9", "[::1]:9"),
+        ] {
+            assert_eq!(by(&[("ANTHROPIC_BASE_URL", url)]).unwrap(), [host]);
+        }
+        let plain = by(&[("ANTHROPIC_BASE_URL", "http://127.0.0.1:8080")]);
+        assert!(plain.unwrap_err().contains("only TLS"));
+        assert_eq!(by(&[("CLAUDE_CODE_USE_BEDROCK", "1")]).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn codex_asks_where_its_configuration_says() {
+        let by = |text: &str| codex_by(&toml::from_str(text).unwrap(), None);
+        assert_eq!(by("").unwrap(), CODEX);
+        let own = "model_provider = \"p\"\n[model_providers.p]\nbase_url = \"https://m.test/v1\"";
+        assert_eq!(by(own).unwrap(), ["m.test:443"]);
+        assert_eq!(
+            by("openai_base_url = \"https://a.test\"").unwrap(),
+            ["a.test:443"]
+        );
+        assert_eq!(by("model_provider = \"bedrock\"").unwrap(), [""; 0]);
+        assert!(by("openai_base_url = \"http://a.test\"").is_err());
+    }
+}
