@@ -10,10 +10,14 @@
     reason = "the support modules serve other tests too, with more than these use"
 )]
 
+#[path = "support/codex.rs"]
+mod codex;
 #[path = "support/governed.rs"]
 mod governed;
 #[path = "support/model.rs"]
 mod model;
+#[path = "support/responses.rs"]
+mod responses;
 #[path = "support/session.rs"]
 mod session;
 #[path = "support/tls.rs"]
@@ -453,4 +457,36 @@ fn recorded_calls(world: &World) {
             "{from}"
         );
     }
+}
+
+#[test]
+fn codex_on_this_host_reaches_its_model_and_its_calls_what_is_listed() {
+    let Some(governed) = codex::Governed::by(&[("allow", "*")]) else {
+        return;
+    };
+    let world = &governed.world;
+    let laid = laid(world);
+    let call = responses::Call::mediated("c1", "Bash", &json!({"command": laid.command}));
+    let model = responses::ResponsesDouble::start(vec![vec![call]]);
+    governed.configure(&model, "");
+    let config = governed.operators().join("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let at = text.split("http://").nth(1).unwrap();
+    let address: SocketAddr = at.split('/').next().unwrap().parse().unwrap();
+    let (front, [own, pem]) = fronted(world, address);
+    let text = text.replace(&format!("http://{address}"), &front.url());
+    fs::write(&config, text).unwrap();
+    governed
+        .default_mode()
+        .arguments(&["--egress-allow", &laid.listed])
+        .env("CODEX_CA_CERTIFICATE", &pem)
+        .env("SSL_CERT_FILE", &pem)
+        .run()
+        .succeeded();
+    assert_tried(&model.result_of("c1").unwrap().replace("\\n", "\n"));
+    let started = &world.event("session.started")["payload"];
+    assert_eq!(started["egressAllowed"], json!([laid.listed]));
+    assert_eq!(started["harnessEgressAllowed"], json!([own, laid.listed]));
+    recorded_calls(world);
+    world.verifies();
 }
