@@ -30,3 +30,7 @@ pub mod tools;
 pub mod tunnel;
 
 pub mod cli;
+
+/// What must hold whatever bytes come: for `fuzz/`, and for the test that replays its seeds.
+#[cfg(all(feature = "agp", any(test, fuzzing)))]
+pub mod fuzz;

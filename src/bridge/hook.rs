@@ -137,18 +137,23 @@ fn mark(link: &Link<'_>) -> Result<(), String> {
 }
 
 fn decide(link: &Link<'_>, input: impl Read) -> Result<Verdict, String> {
+    let request = question(link, input)?;
+    client::ask(link.socket, &request, link.within).map_err(|error| error.to_string())
+}
+
+/// What the hook's input asks.
+pub(super) fn question(link: &Link<'_>, input: impl Read) -> Result<Message, String> {
     let mut fields = read(input)?;
     let id = tool_use_id(&fields)?;
     let tool = take_text(&mut fields, "tool_name")?;
     let args = take_args(&mut fields, link.dialect, &tool)?;
-    let request = Message::ToolCallRequest {
+    Ok(Message::ToolCallRequest {
         id,
         session_id: link.session.clone(),
         tool,
         args,
         actor: Actor::ClaudeProcess,
-    };
-    client::ask(link.socket, &request, link.within).map_err(|error| error.to_string())
+    })
 }
 
 /// Codex's tool that edits files.

@@ -105,7 +105,7 @@ pub fn serve(link: &Link, input: impl Read, output: impl Write + Send + 'static)
 
 /// Reads a request. Half a surrogate pair, which no strict reader takes, is read as U+FFFD: as
 /// that a harness's own tools would write it, and what is decided is what agp then runs.
-fn read(line: &[u8]) -> Option<Map<String, Value>> {
+pub(super) fn read(line: &[u8]) -> Option<Map<String, Value>> {
     let value = strict_json::from_slice(line)
         .or_else(|_| strict_json::from_slice(&surrogates::mended(line)));
     match value {
@@ -116,7 +116,7 @@ fn read(line: &[u8]) -> Option<Map<String, Value>> {
 
 /// The id of a request that cannot be taken, if it can be found: a harness waits for an answer
 /// that it cannot place until its patience ends.
-fn id_in(line: &[u8]) -> Value {
+pub(super) fn id_in(line: &[u8]) -> Value {
     #[derive(Deserialize)]
     struct OnlyId {
         id: Value,
@@ -138,7 +138,7 @@ fn say(output: &Output, answer: &Value) {
 }
 
 /// What a message asks for.
-enum Asked {
+pub(super) enum Asked {
     /// A notification, or an answer to nothing we asked.
     Nothing,
     Answer(Value),
@@ -146,7 +146,7 @@ enum Asked {
 }
 
 impl Asked {
-    fn of(mut request: Map<String, Value>, count: u64) -> Self {
+    pub(super) fn of(mut request: Map<String, Value>, count: u64) -> Self {
         let Some(id) = request.remove("id") else {
             return Self::Nothing;
         };
@@ -184,12 +184,12 @@ impl Asked {
 }
 
 /// One call of a tool.
-struct Call {
+pub(super) struct Call {
     /// The request's, for its answer.
-    request: Value,
-    id: MessageId,
-    tool: String,
-    args: Map<String, Value>,
+    pub(super) request: Value,
+    pub(super) id: MessageId,
+    pub(super) tool: String,
+    pub(super) args: Map<String, Value>,
 }
 
 impl Call {

@@ -3,6 +3,8 @@
 //! start; no signatures, no network.
 
 pub mod confine;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod hook;
 pub mod leash;
 pub mod mcp;

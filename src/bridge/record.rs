@@ -37,6 +37,11 @@ fn look_up(record: &Path, id: &str) -> Option<bool> {
     file.take(limits::RECORD_TAIL_BYTES)
         .read_to_end(&mut tail)
         .ok()?;
+    told_in(&tail, id)
+}
+
+/// What the end of a record says of a call.
+pub(super) fn told_in(tail: &[u8], id: &str) -> Option<bool> {
     let lines = tail.rsplit(|byte| *byte == b'\n');
     lines
         .filter_map(|line| serde_json::from_slice::<Value>(line).ok())

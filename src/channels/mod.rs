@@ -2,5 +2,7 @@
 
 pub mod console;
 pub mod escape;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod slack;
 pub mod terminal;

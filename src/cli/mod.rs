@@ -12,6 +12,8 @@ mod doctor;
 mod enclosed;
 #[cfg(feature = "agp")]
 mod ending;
+#[cfg(all(feature = "agp", any(test, fuzzing)))]
+pub(crate) mod fuzz;
 #[cfg(feature = "agp")]
 pub mod home;
 #[cfg(feature = "agp")]

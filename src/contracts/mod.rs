@@ -6,6 +6,8 @@ pub mod bounded_file;
 pub mod call;
 pub mod channel;
 pub mod event;
+#[cfg(all(feature = "agp", any(test, fuzzing)))]
+pub(crate) mod fuzz;
 pub mod ids;
 pub mod intendant;
 pub mod limits;

@@ -50,10 +50,15 @@ fn exchange(socket: &Path, question: &Message, within: Duration) -> Result<Messa
 /// # Errors
 /// [`AskError`]; the call must then not run.
 pub fn ask(socket: &Path, request: &Message, within: Duration) -> Result<Verdict, AskError> {
+    verdict_in(request, exchange(socket, request, within)?)
+}
+
+/// The verdict that an answer gives to a question.
+pub(super) fn verdict_in(request: &Message, answer: Message) -> Result<Verdict, AskError> {
     let Message::ToolCallRequest { id, session_id, .. } = request else {
         return Err(AskError::Mismatched);
     };
-    match exchange(socket, request, within)? {
+    match answer {
         Message::PolicyVerdict {
             id: answered,
             session_id: session,
@@ -84,10 +89,15 @@ pub enum Reply {
 /// # Errors
 /// [`AskError`]; whether the call ran is then for the journal to say.
 pub fn call(socket: &Path, request: &Message, within: Duration) -> Result<Reply, AskError> {
+    reply_in(request, exchange(socket, request, within)?)
+}
+
+/// What an answer says has become of a call.
+pub(super) fn reply_in(request: &Message, answer: Message) -> Result<Reply, AskError> {
     let Message::ToolCallRequest { id, session_id, .. } = request else {
         return Err(AskError::Mismatched);
     };
-    match exchange(socket, request, within)? {
+    match answer {
         Message::ToolCallResult {
             id: answered,
             session_id: session,

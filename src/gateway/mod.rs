@@ -5,4 +5,6 @@
 
 pub mod client;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod server;

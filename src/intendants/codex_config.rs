@@ -12,7 +12,7 @@ use toml::Table;
 use crate::contracts::{bounded_file, limits};
 
 /// Keys of the operator's that are carried over.
-const CARRIED: [&str; 14] = [
+pub(super) const CARRIED: [&str; 14] = [
     "model",
     "model_provider",
     "model_reasoning_effort",
@@ -29,8 +29,8 @@ const CARRIED: [&str; 14] = [
     "forced_chatgpt_workspace_id",
 ];
 /// The table of model providers, and what is carried of each: none of these names a program.
-const PROVIDERS: &str = "model_providers";
-const CARRIED_OF_A_PROVIDER: [&str; 14] = [
+pub(super) const PROVIDERS: &str = "model_providers";
+pub(super) const CARRIED_OF_A_PROVIDER: [&str; 14] = [
     "name",
     "base_url",
     "env_key",
@@ -109,7 +109,7 @@ pub(super) fn carried(home: &Path) -> Result<Carried, String> {
     Ok(pick(whole))
 }
 
-fn pick(whole: Table) -> Carried {
+pub(super) fn pick(whole: Table) -> Carried {
     let mut carried = Carried::default();
     for (name, value) in whole {
         match value {

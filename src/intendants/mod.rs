@@ -8,6 +8,8 @@ mod codex_program;
 mod codex_rollout;
 mod codex_stream;
 pub mod environment;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod growing_files;
 pub mod harness_process;
 pub mod model_hosts;

@@ -169,7 +169,7 @@ pub(super) fn names(tool: &Value) -> Vec<String> {
 }
 
 /// Reads one request with a body of a stated length.
-fn read_request(stream: &TcpStream) -> io::Result<(String, Vec<u8>)> {
+pub(super) fn read_request(stream: impl Read) -> io::Result<(String, Vec<u8>)> {
     let malformed = || io::Error::from(io::ErrorKind::InvalidData);
     let mut reader = BufReader::new(stream).take(limits::PROBE_REQUEST_BYTES);
     let mut line = String::new();

@@ -124,7 +124,7 @@ const TOLERATED: [&str; 2] = ["correlation_id", "gsb_receipt_tip_hash"];
 
 /// A well-formed line. Its hash, chain and signature are not checked yet.
 #[derive(Debug, Clone)]
-#[cfg_attr(test, derive(PartialEq))]
+#[cfg_attr(any(test, fuzzing), derive(PartialEq))]
 pub struct Entry {
     /// Place in the journal, from 1.
     pub seq: u64,

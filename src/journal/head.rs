@@ -59,7 +59,7 @@ impl Head {
         }
     }
 
-    fn parse(bytes: &[u8]) -> Result<(Self, [u8; 64]), Flaw> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<(Self, [u8; 64]), Flaw> {
         let malformed = |detail: String| Flaw::new(Code::HeadInvalid, detail);
         let wire: Wire = strict_json::parse(bytes).map_err(|error| malformed(error.to_string()))?;
         let hash = Sha256::from_hex(&wire.hash)

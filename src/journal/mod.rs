@@ -8,6 +8,8 @@ pub(crate) mod durable;
 mod entry;
 #[cfg(feature = "agp")]
 mod envelope;
+#[cfg(all(feature = "agp", any(test, fuzzing)))]
+pub(crate) mod fuzz;
 #[cfg(feature = "agp")]
 mod handle;
 mod head;

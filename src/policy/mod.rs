@@ -2,6 +2,8 @@
 
 mod engine;
 mod fields;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod glob;
 mod rules;
 

@@ -141,7 +141,7 @@ fn unfit(word: &OsString) -> Option<&'static str> {
 }
 
 /// Brings together what keeper and first process told.
-fn settle(taken: Taken, told: &str) -> Result<Ran, SandboxError> {
+pub(super) fn settle(taken: Taken, told: &str) -> Result<Ran, SandboxError> {
     let (mut landlock, mut ended) = (None, None);
     for line in told.lines() {
         match serde_json::from_str(line) {
@@ -165,7 +165,7 @@ fn settle(taken: Taken, told: &str) -> Result<Ran, SandboxError> {
 }
 
 #[derive(Default)]
-struct Taken {
+pub(super) struct Taken {
     kept: Vec<u8>,
     digest: Option<Context>,
     bytes: u64,

@@ -3,6 +3,8 @@
 pub mod attest;
 pub mod egress;
 pub mod exec;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod harness;
 pub mod network;
 pub mod planted;

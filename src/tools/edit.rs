@@ -121,7 +121,7 @@ fn all_changed(before: String, changes: &[Change]) -> Result<String, String> {
     })
 }
 
-fn changed(content: &str, change: &Change) -> Result<String, String> {
+pub(super) fn changed(content: &str, change: &Change) -> Result<String, String> {
     let Change {
         old_string: old,
         new_string: new,

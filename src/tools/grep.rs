@@ -98,15 +98,20 @@ pub(super) fn grep(asked: &Asked, directory: &Path) -> Answer {
     }
 }
 
+/// The expression that is asked for, no larger than its bound.
+pub(super) fn expression(asked: &Asked) -> Result<Regex, String> {
+    RegexBuilder::new(&asked.pattern)
+        .case_insensitive(asked.any_case)
+        .multi_line(true)
+        .dot_matches_new_line(asked.multiline)
+        .size_limit(EXPRESSION_BYTES)
+        .build()
+        .map_err(|error| format!("Invalid regular expression: {error}"))
+}
+
 impl Search {
     fn of(asked: &Asked, root: PathBuf) -> Result<Self, String> {
-        let expression = RegexBuilder::new(&asked.pattern)
-            .case_insensitive(asked.any_case)
-            .multi_line(true)
-            .dot_matches_new_line(asked.multiline)
-            .size_limit(EXPRESSION_BYTES)
-            .build()
-            .map_err(|error| format!("Invalid regular expression: {error}"))?;
+        let expression = expression(asked)?;
         let glob = asked.glob.as_ref().map(|glob| {
             // As with `rg --glob`: a pattern without a slash is one for names.
             let pattern = match glob.contains('/') {

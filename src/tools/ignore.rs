@@ -28,10 +28,15 @@ struct Rule {
 impl Ignored {
     /// These rules and those of the `.gitignore` in `directory`.
     pub(super) fn and_of(&self, directory: &Path) -> Self {
-        let mut all = self.clone();
         let text = fs::read(directory.join(".gitignore")).unwrap_or_default();
+        self.and(directory, &text)
+    }
+
+    /// These rules and those of a text in `directory`.
+    pub(super) fn and(&self, directory: &Path, text: &[u8]) -> Self {
+        let mut all = self.clone();
         if text.len() <= FILE_BYTES {
-            let text = String::from_utf8_lossy(&text);
+            let text = String::from_utf8_lossy(text);
             let rules = text.lines().filter_map(|line| rule(directory, line));
             all.rules.extend(rules);
         }

@@ -5,6 +5,8 @@
 //! Paths are the sandbox's to guard: a tool tries what it is asked, and the kernel refuses.
 
 mod edit;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod glob;
 mod grep;
 mod ignore;

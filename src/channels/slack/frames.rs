@@ -132,7 +132,7 @@ fn part(value: &Value, at: &str) -> String {
         .to_owned()
 }
 
-fn is_short(text: &str) -> bool {
+pub(super) fn is_short(text: &str) -> bool {
     (1..=limits::SLACK_ID_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 

@@ -10,6 +10,8 @@ mod authority;
 mod blocks;
 pub mod check;
 mod frames;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod hub;
 mod link;
 mod neutral;

@@ -15,7 +15,7 @@ use super::tls::Tls;
 /// Without a `Retry-After` that can be read.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// What Slack asks for is believed up to here.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
+pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 
 /// Codes after which no other attempt can do better: token, app or team are not what they must be.
 const FINAL: &[&str] = &[
@@ -251,7 +251,7 @@ fn read(sent: Result<Response<ureq::Body>, ureq::Error>) -> Result<Value, ApiErr
 }
 
 /// The reply, and the scopes that Slack says the token has.
-fn read_with_scopes(
+pub(super) fn read_with_scopes(
     sent: Result<Response<ureq::Body>, ureq::Error>,
 ) -> Result<(Value, Option<String>), ApiError> {
     let mut response = sent.map_err(failed)?;
@@ -300,7 +300,7 @@ fn read_with_scopes(
 }
 
 /// A code is shown to people; anything else that a reply holds is not.
-fn is_code(text: &str) -> bool {
+pub(super) fn is_code(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text
             .bytes()

@@ -6,6 +6,8 @@
 
 mod check;
 mod chunks;
+#[cfg(all(feature = "agp", any(test, fuzzing)))]
+pub(crate) mod fuzz;
 mod head_text;
 mod join;
 

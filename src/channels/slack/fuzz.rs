@@ -1,0 +1,248 @@
+//! What must hold of what Slack says, of who clicks, and of an agent's text in a message.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a property that does not hold panics, for the fuzzer to see"
+)]
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+use ureq::Body;
+use ureq::http::Response;
+
+use crate::channels::fuzz::acts_or_hides;
+use crate::contracts::call::{Actor, ToolCall};
+use crate::contracts::channel::{ApprovalRequest, ApprovalTerms};
+use crate::contracts::ids::{MessageId, SessionId, Sha256};
+use crate::contracts::verdict::{Decision, Verdict};
+use crate::contracts::{limits, strict_json};
+
+use super::approvals::{Approvals, Effect};
+use super::authority::Authority;
+use super::blocks::{About, card};
+use super::frames::{self, Frame};
+use super::neutral;
+use super::request::{Ended, Request};
+use super::web_api::{ApiError, Posted, RETRY_AFTER_MAX, is_code, read_with_scopes};
+
+/// Nothing of an agent's text is live in a message, whether it stands in a fence or beside one.
+pub(crate) fn text(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let max = 40 + usize::from(data.first().copied().unwrap_or(0)) * 8;
+    for fence in neutral::fences(&text, max) {
+        assert!(fence.chars().count() <= max);
+        harmless(&fence);
+    }
+    let plain = neutral::plain(&text, max);
+    assert!(!plain.is_empty() && plain.chars().count() <= max && !plain.contains(acts_or_hides));
+    let args = match strict_json::from_slice(data) {
+        Ok(Value::Object(args)) => args,
+        _ => Map::from_iter([("command".to_owned(), json!(text))]),
+    };
+    let verdict = Verdict {
+        decision: Decision::Require,
+        ..Verdict::refused(text.clone())
+    };
+    let call = ToolCall {
+        id: MessageId::new("t1").expect("an id"),
+        session: SessionId::new("s1").expect("an id"),
+        tool: text.clone().into_owned(),
+        args: args.clone(),
+        actor: Actor::ClaudeProcess,
+    };
+    let request = ApprovalRequest {
+        call: &call,
+        verdict: &verdict,
+        terms: ApprovalTerms::default(),
+        args_sha256: Sha256([0; 32]),
+        deadline: Duration::from_secs(300),
+    };
+    let about = About {
+        session: "s1".into(),
+        sandbox: text.clone().into_owned(),
+        egress: "none".into(),
+    };
+    let Ok(card) = card(&request, &args, &about, 2, "nonce", "block") else {
+        return;
+    };
+    for drawn in [&card.blocks, &card.body, &card.modal] {
+        drawn_harmlessly(drawn);
+    }
+    assert!(!card.text.contains(['<', '&', '`']) && !card.text.contains(acts_or_hides));
+}
+
+/// In a fence: no markup, no end of the fence, a bar before every line.
+fn harmless(fence: &str) {
+    let body = fence
+        .strip_prefix("```\n")
+        .and_then(|fence| fence.strip_suffix("\n```"));
+    for line in body.expect("a fence").split('\n') {
+        assert!(line.starts_with("│ ") || line.starts_with("┊ "), "{line:?}");
+        assert!(
+            !line.contains(['`', '<', '>']) && !line.contains(acts_or_hides),
+            "{line:?}"
+        );
+        for (at, _) in line.match_indices('&') {
+            let entity = line.get(at..).unwrap_or_default();
+            assert!(
+                ["&amp;", "&lt;", "&gt;"]
+                    .iter()
+                    .any(|known| entity.starts_with(known))
+            );
+        }
+    }
+}
+
+/// What Slack reads as markup is a fence or agp's own words; everything else is plain text.
+fn drawn_harmlessly(value: &Value) {
+    if value.get("type").is_some_and(|kind| kind == "mrkdwn") {
+        let text = value.get("text").and_then(Value::as_str).expect("a text");
+        if text.starts_with("```") {
+            harmless(text);
+        } else {
+            assert!(!text.contains(['<', '>', '&']), "{text:?}");
+        }
+    }
+    if let Some(text) = value.as_str() {
+        assert!(
+            !text.contains(|c: char| c != '\n' && acts_or_hides(c)),
+            "{text:?}"
+        );
+    }
+    match value {
+        Value::Array(items) => items.iter().for_each(drawn_harmlessly),
+        Value::Object(map) => map.values().for_each(drawn_harmlessly),
+        _ => {}
+    }
+}
+
+/// What is read of a frame is short and of visible letters, so that it can be shown and compared.
+pub(crate) fn frame(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let short = |text: &str| text.is_empty() || frames::is_short(text);
+    match frames::read(&text) {
+        Some(Frame::Envelope { id, click }) => {
+            assert!(frames::is_short(&id));
+            if let Some(click) = click {
+                let parts = [
+                    &click.app,
+                    &click.user,
+                    &click.team,
+                    &click.channel,
+                    &click.message,
+                ];
+                assert!(parts.iter().all(|part| short(part)));
+                let parts = [&click.block, &click.action, &click.value, &click.trigger];
+                assert!(parts.iter().all(|part| short(part)) && click.envelope == id);
+            }
+        }
+        Some(Frame::Hello { app, .. }) => assert!(short(&app)),
+        Some(Frame::Disconnect(_) | Frame::Unknown) => {}
+        None => assert!(
+            strict_json::from_slice(text.as_bytes()).is_err()
+                || !text.contains("\"hello\"")
+                || text.contains("envelope_id")
+        ),
+    }
+}
+
+/// A click decides only if it is the approver's own, on this very message, and says so.
+pub(crate) fn click(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Some(Frame::Envelope {
+        click: Some(click), ..
+    }) = frames::read(&text)
+    else {
+        return;
+    };
+    let approvals = Approvals::new(Authority {
+        team: "T1".into(),
+        own_user: "U0".into(),
+        app: "A1".into(),
+        approvers: BTreeSet::from(["U1".to_owned(), "W2".to_owned()]),
+        required: 1,
+    });
+    let request = Request {
+        nonce: "n1".into(),
+        block: "b1".into(),
+        message_id: MessageId::new("t1").expect("an id"),
+        args_sha256: Sha256([0; 32]),
+        expires: Instant::now() + Duration::from_secs(60),
+        modal: Value::Null,
+        blocks: Value::Null,
+        body: Value::Null,
+        partial: true,
+        required: 1,
+        grant: None,
+    };
+    let ended = approvals.open(request).expect("it is up");
+    let posted = Posted {
+        channel: "C1".into(),
+        ts: "1.2".into(),
+    };
+    assert!(
+        approvals
+            .posted("n1", posted)
+            .is_ok_and(|early| early.is_empty())
+    );
+    let own =
+        click.app == "A1" && click.team == "T1" && ["U1", "W2"].contains(&click.user.as_str());
+    let here = click.channel == "C1" && click.message == "1.2" && click.block == "b1";
+    let valid = own && here && click.value == "n1" && !click.is_bot;
+    match approvals.click(&click) {
+        // Nobody has seen all of it, so only a deny can decide.
+        Effect::Decided => assert!(valid && click.action == "deny"),
+        Effect::Details { .. } => assert!(valid && click.action == "details"),
+        Effect::Rejected(_) => {
+            let decides = ["deny", "details"].contains(&click.action.as_str());
+            assert!(!valid || !decides);
+        }
+        other => panic!("{other:?}"),
+    }
+    if let Ok(Ended::Voted(votes)) = ended.try_recv() {
+        assert!(
+            votes.iter().all(|vote| !vote.allows()),
+            "an allow of what nobody had seen"
+        );
+    }
+    // Said twice it is a replay, whatever it says.
+    assert!(matches!(approvals.click(&click), Effect::Rejected(_)));
+}
+
+/// A reply counts only if it says so itself; how long Slack wants to be left alone is bounded, and
+/// nothing of a reply is shown but codes.
+pub(crate) fn reply(data: &[u8]) {
+    let (status, body) = data
+        .split_first()
+        .map_or((0, data), |(first, rest)| (*first, rest));
+    let status = [200, 200, 429, 500][usize::from(status % 4)];
+    let header: String = body
+        .iter()
+        .take(8)
+        .filter(|b| b.is_ascii_graphic())
+        .map(|b| char::from(*b))
+        .collect();
+    let response = Response::builder()
+        .status(status)
+        .header("retry-after", header)
+        .body(Body::builder().data(body.to_vec()))
+        .expect("a response");
+    match read_with_scopes(Ok(response)) {
+        Ok((reply, _)) => {
+            assert_eq!(status, 200);
+            assert_eq!(reply.get("ok"), Some(&Value::Bool(true)));
+            assert_eq!(strict_json::from_slice(body).ok(), Some(reply));
+        }
+        Err(ApiError::RateLimited(pause)) => {
+            assert!((limits::SLACK_PACE..=RETRY_AFTER_MAX).contains(&pause));
+        }
+        Err(ApiError::Refused(code, needed)) => {
+            assert!(is_code(&code) || code == "an unreadable error");
+            assert!(needed.is_none_or(|needed| is_code(&needed)));
+        }
+        Err(ApiError::Failed(_) | ApiError::TimedOut) => {}
+    }
+}

@@ -1,0 +1,28 @@
+//! What must hold of `config.json`.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a property that does not hold panics, for the fuzzer to see"
+)]
+
+use crate::contracts::strict_json;
+
+use super::config::Config;
+
+/// What is read is read again from what is written of it, and what is shown of it holds no token.
+pub(crate) fn config_file(data: &[u8]) {
+    let Ok(config) = strict_json::parse::<Config>(data) else {
+        return;
+    };
+    let written = serde_json::to_vec(&config).expect("a configuration can be written");
+    assert_eq!(
+        strict_json::parse::<Config>(&written).ok().as_ref(),
+        Some(&config)
+    );
+    let shown = format!("{config:?}");
+    let slack = config.slack.unwrap_or_default();
+    for token in [slack.bot_token, slack.app_token].into_iter().flatten() {
+        assert!(token.len() < 12 || !shown.contains(&token));
+    }
+}

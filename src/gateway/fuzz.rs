@@ -1,0 +1,72 @@
+//! What must hold of what comes over the gateway's socket, at either end.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a property that does not hold panics, for the fuzzer to see"
+)]
+
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::contracts::call::Actor;
+use crate::contracts::ids::{MessageId, SessionId};
+use crate::contracts::message::Message;
+use crate::contracts::strict_json;
+
+use super::{client, frame};
+
+/// What is taken for a message is written as it came, and is one line and nothing behind it.
+pub(crate) fn frame(data: &[u8]) {
+    let parsed = frame::parse(data);
+    if let Ok(message) = &parsed {
+        let written = serde_json::to_value(message).expect("a message can be written");
+        assert_eq!(strict_json::from_slice(data).ok(), Some(written));
+    }
+    // More would not fit into the socket, and this thread writes before it reads.
+    let data = data.get(..data.len().min(64 << 10)).unwrap_or_default();
+    let (mut peer, ours) = UnixStream::pair().expect("a pair of sockets");
+    peer.write_all(data).expect("there is room");
+    drop(peer);
+    let read = frame::read(&ours, Duration::from_secs(5));
+    let line = data
+        .strip_suffix(b"\n")
+        .filter(|line| !line.contains(&b'\n'));
+    let expected = line.and_then(|line| frame::parse(line).ok());
+    assert_eq!(read.ok(), expected);
+}
+
+/// An allow, or a result, is one that was written as such, and to this question.
+pub(crate) fn answer(data: &[u8]) {
+    let Ok(message) = frame::parse(data) else {
+        return;
+    };
+    let (id, session_id) = (MessageId::new("t1"), SessionId::new("s1"));
+    let request = Message::ToolCallRequest {
+        id: id.expect("an id"),
+        session_id: session_id.expect("an id"),
+        tool: "Bash".into(),
+        args: Map::new(),
+        actor: Actor::ClaudeProcess,
+    };
+    let said = strict_json::from_slice(data).expect("a message is strict JSON");
+    let is = |pointer: &str, value: Value| said.pointer(pointer) == Some(&value);
+    let ours = is("/id", json!("t1")) && is("/sessionId", json!("s1"));
+    if client::verdict_in(&request, message.clone()).is_ok() {
+        let decided =
+            is("/verdict/decision", json!("allow")) || is("/verdict/decision", json!("deny"));
+        assert!(ours && decided && is("/kind", json!("policy_verdict")));
+    }
+    match client::reply_in(&request, message) {
+        Ok(client::Reply::Done { ok, .. }) => {
+            assert!(ours && is("/kind", json!("tool_call_result")) && is("/ok", json!(ok)));
+        }
+        Ok(client::Reply::Denied(_)) => {
+            assert!(ours && is("/verdict/decision", json!("deny")));
+        }
+        Err(_) => {}
+    }
+}

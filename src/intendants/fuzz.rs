@@ -1,0 +1,166 @@
+//! What must hold of what a harness prints, writes down and is configured with.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a property that does not hold panics, for the fuzzer to see"
+)]
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use toml::Table;
+
+use crate::contracts::intendant::Observation;
+use crate::contracts::limits;
+
+use super::codex_config::{self, CARRIED, CARRIED_OF_A_PROVIDER, Config, PROVIDERS};
+use super::codex_rollout::Rollout;
+use super::{claude_stream, codex_stream, probe_model, scripted};
+
+/// No result hides: every one that a line holds is told of, and a line that cannot be read is told
+/// to be one.
+pub(crate) fn claude_stream(data: &[u8]) {
+    let line: Vec<u8> = data.iter().copied().filter(|byte| *byte != b'\n').collect();
+    let seen = claude_stream::observations(&line);
+    let Ok(value) = serde_json::from_slice::<Value>(&line) else {
+        // Half a surrogate pair is mended, and read; all else cannot be.
+        let unreadable = matches!(seen[..], [Observation::Unreadable(_)]);
+        assert!(unreadable || String::from_utf8_lossy(&line).contains("\\u"));
+        return;
+    };
+    let results = |value: &Value| {
+        let parts = value.pointer("/message/content").and_then(Value::as_array);
+        let kind = |part: &&Value| part.get("type").is_some_and(|kind| kind == "tool_result");
+        parts.into_iter().flatten().filter(kind).count()
+    };
+    let told = seen
+        .iter()
+        .filter(|seen| matches!(seen, Observation::Returned { .. }));
+    let user = value.get("type").is_some_and(|kind| kind == "user");
+    assert_eq!(told.count(), if user { results(&value) } else { 0 });
+}
+
+/// A line is shown as it came, and told of once.
+pub(crate) fn codex_stream(data: &[u8]) {
+    let seen = codex_stream::observations(Some(data));
+    assert!((1..=2).contains(&seen.len()));
+    let raw = String::from_utf8_lossy(data).into_owned();
+    assert_eq!(seen.first(), Some(&Observation::Raw(raw)));
+    let told = |seen: &Observation| {
+        matches!(
+            seen,
+            Observation::Attempted { .. } | Observation::Returned { .. }
+        )
+    };
+    assert!(
+        !seen.iter().any(told),
+        "the rollout tells of calls, this does not"
+    );
+}
+
+/// Nothing of a rollout goes by unseen: a line that cannot be read is told, a call's item that was
+/// announced by nobody is a call that ran.
+pub(crate) fn codex_rollout(data: &[u8]) {
+    let mut rollout = Rollout::new(false, Some(PathBuf::from("/")));
+    let mut attempted = std::collections::HashSet::new();
+    for line in data.split(|byte| *byte == b'\n') {
+        let seen = rollout.line(Some(line));
+        assert!(seen.len() <= 3);
+        for seen in &seen {
+            if let Observation::Attempted { id, .. } = seen {
+                attempted.insert(id.clone());
+            }
+        }
+        let Ok(value) = serde_json::from_slice::<Value>(line) else {
+            assert!(matches!(seen[..], [Observation::Unreadable(_)]));
+            continue;
+        };
+        let is = |pointer: &str, text: &str| value.pointer(pointer).is_some_and(|v| v == text);
+        let id = value.pointer("/payload/item/id").and_then(Value::as_str);
+        if let Some(id) = id
+            && is("/type", "event_msg")
+            && is("/payload/type", "item_completed")
+            && is("/payload/item/type", "CommandExecution")
+            && !is("/payload/item/status", "declined")
+        {
+            assert!(attempted.contains(id), "{id} ran, and nobody was told");
+        }
+    }
+}
+
+/// Of an operator's configuration nothing is carried that is not on the list, and agp's own stands
+/// above it.
+pub(crate) fn codex_config(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Ok(whole) = toml::from_str::<Table>(&text) else {
+        return;
+    };
+    let carried = codex_config::pick(whole).table;
+    for (name, value) in &carried {
+        let providers = value.as_table().filter(|_| name == PROVIDERS);
+        assert!(
+            providers.is_some() || CARRIED.contains(&name.as_str()),
+            "{name}"
+        );
+        for provider in providers.into_iter().flat_map(Table::values) {
+            let mut names = provider.as_table().into_iter().flat_map(Table::keys);
+            assert!(names.all(|name| CARRIED_OF_A_PROVIDER.contains(&name.as_str())));
+        }
+    }
+    let config = Config {
+        repository: Path::new("/repo"),
+        catalogue: None,
+        web_search: false,
+        hook: &|event| format!("hook {event}"),
+        hook_seconds: 9,
+        server: None,
+    };
+    let Ok(text) = config.text(carried) else {
+        return;
+    };
+    let written: Table = toml::from_str(&text).expect("what is written can be read");
+    let at = |names: &[&str]| {
+        let mut value = written.get(*names.first()?)?;
+        for name in names.iter().skip(1) {
+            value = value.get(*name)?;
+        }
+        Some(value.clone())
+    };
+    assert_eq!(at(&["features", "hooks"]), Some(true.into()));
+    assert_eq!(at(&["approval_policy"]), Some("never".into()));
+    assert_eq!(
+        at(&["projects", "/repo", "trust_level"]),
+        Some("untrusted".into())
+    );
+    assert!(
+        at(&["hooks", "PreToolUse"]).is_some()
+            && at(&["mcp_servers"]).is_none()
+            && at(&["notify"]).is_none()
+    );
+}
+
+/// A request is no longer than its bound.
+pub(crate) fn probe_request(data: &[u8]) {
+    if let Ok((path, body)) = probe_model::read_request(data) {
+        assert!(path.len() + body.len() <= data.len());
+        assert!((path.len() + body.len()) as u64 <= limits::PROBE_REQUEST_BYTES);
+    }
+}
+
+/// A script is read whole or not at all.
+pub(crate) fn script_file(data: &[u8]) {
+    let Ok(calls) = scripted::parse(data) else {
+        return;
+    };
+    let lines = data.split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !line.trim_ascii().is_empty());
+    assert_eq!(calls.len(), lines.count());
+    let written = calls
+        .iter()
+        .map(|call| serde_json::json!({"tool": call.tool, "args": call.args}).to_string() + "\n");
+    assert_eq!(
+        scripted::parse(written.collect::<String>().as_bytes()),
+        Ok(calls)
+    );
+}

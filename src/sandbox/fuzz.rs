@@ -1,0 +1,31 @@
+//! What must hold of what the keeper of a command reports.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a property that does not hold panics, for the fuzzer to see"
+)]
+
+use crate::confine::told::Told;
+
+use super::exec::{Taken, settle};
+
+/// Only a confinement that was reported to stand, or that its keeper ended, gives a result.
+pub(crate) fn keeper_report(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Ok(ran) = settle(Taken::default(), &text) else {
+        return;
+    };
+    let told: Vec<Told> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    assert_eq!(told.len(), text.lines().count(), "a line that is none");
+    assert!(!told.iter().any(|told| matches!(told, Told::Failed(_))));
+    let stood = told
+        .iter()
+        .any(|told| matches!(told, Told::Confined { .. }));
+    let kept = matches!(ran.ended, Told::Deadline | Told::Stopped | Told::DiskFull);
+    assert!(stood || kept);
+    assert!(told.contains(&ran.ended) && !matches!(ran.ended, Told::Confined { .. }));
+}
