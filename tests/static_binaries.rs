@@ -1,5 +1,5 @@
 //! The binaries need nothing of the machine they run on: no loader, no libraries, an empty root.
-//! And though static, they resolve names as `hosts: files dns` says.
+//! And though static, they resolve names as `hosts: files dns` says, and are as hardened as others.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -36,30 +36,98 @@ fn scratch(name: &str) -> PathBuf {
     directory
 }
 
-/// Types of the program headers of a 64-bit little-endian ELF, and the file's own type.
-fn program_headers(elf: &[u8]) -> (u16, Vec<u32>) {
+/// One program header.
+struct Segment {
+    kind: u32,
+    flags: u32,
+    /// Where its bytes stand in the file.
+    at: std::ops::Range<usize>,
+}
+
+fn u64_at(elf: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(elf[at..at + 8].try_into().unwrap())
+}
+
+/// The program headers of a 64-bit little-endian ELF, and the file's own type.
+fn program_headers(elf: &[u8]) -> (u16, Vec<Segment>) {
     let u16_at = |at: usize| u16::from_le_bytes(elf[at..at + 2].try_into().unwrap());
+    let u32_at = |at: usize| u32::from_le_bytes(elf[at..at + 4].try_into().unwrap());
+    let usize_at = |at: usize| usize::try_from(u64_at(elf, at)).unwrap();
     assert_eq!(&elf[..6], b"\x7fELF\x02\x01");
-    let offset = usize::try_from(u64::from_le_bytes(elf[32..40].try_into().unwrap())).unwrap();
+    let offset = usize_at(32);
     let (size, count) = (usize::from(u16_at(54)), usize::from(u16_at(56)));
-    let types = (0..count).map(|header| {
+    let segments = (0..count).map(|header| {
         let at = offset + header * size;
-        u32::from_le_bytes(elf[at..at + 4].try_into().unwrap())
+        let begin = usize_at(at + 8);
+        Segment {
+            kind: u32_at(at),
+            flags: u32_at(at + 4),
+            at: begin..begin + usize_at(at + 32),
+        }
     });
-    (u16_at(16), types.collect())
+    (u16_at(16), segments.collect())
+}
+
+const ET_DYN: u16 = 3;
+
+fn has_loader(headers: &[Segment]) -> bool {
+    const PT_INTERP: u32 = 3;
+    headers.iter().any(|segment| segment.kind == PT_INTERP)
 }
 
 #[test]
 fn no_binary_asks_for_a_loader() {
-    const PT_INTERP: u32 = 3;
-    const ET_DYN: u16 = 3;
     for binary in BINARIES {
-        let (kind, headers) = program_headers(&fs::read(binary).unwrap());
-        assert!(
-            !headers.is_empty() && !headers.contains(&PT_INTERP),
-            "{binary}"
-        );
+        let (_, headers) = program_headers(&fs::read(binary).unwrap());
+        assert!(!headers.is_empty() && !has_loader(&headers), "{binary}");
+    }
+}
+
+/// Position independent; nothing both writable and executable, the stack neither; relocations read-only,
+/// all of them, once the program runs.
+#[test]
+fn every_binary_is_hardened() {
+    const PT_DYNAMIC: u32 = 2;
+    const PT_GNU_STACK: u32 = 0x6474_e551;
+    const PT_GNU_RELRO: u32 = 0x6474_e552;
+    const EXECUTE: u32 = 1;
+    const WRITE: u32 = 2;
+    // Entries of the dynamic section, and the flags of two of them.
+    const DT_TEXTREL: u64 = 22;
+    const DT_FLAGS: u64 = 30;
+    const DF_BIND_NOW: u64 = 8;
+    const DT_FLAGS_1: u64 = 0x6fff_fffb;
+    const DF_1_NOW: u64 = 1;
+    for binary in BINARIES {
+        let elf = fs::read(binary).unwrap();
+        let (kind, segments) = program_headers(&elf);
         assert_eq!(kind, ET_DYN, "{binary} is not position independent");
+        let of = |kind: u32| segments.iter().find(|segment| segment.kind == kind);
+        for segment in &segments {
+            let both = segment.flags & (EXECUTE | WRITE);
+            assert_ne!(both, EXECUTE | WRITE, "{binary}: writable and executable");
+        }
+        let stack = of(PT_GNU_STACK).expect(binary);
+        assert_eq!(stack.flags & EXECUTE, 0, "{binary}: executable stack");
+        assert!(of(PT_GNU_RELRO).is_some(), "{binary}: no RELRO");
+        let dynamic = &elf[of(PT_DYNAMIC).expect(binary).at.clone()];
+        let entries = dynamic.chunks_exact(16);
+        let entries: Vec<(u64, u64)> = entries
+            .map(|entry| (u64_at(entry, 0), u64_at(entry, 8)))
+            .collect();
+        let set = |tag: u64, flag: u64| {
+            entries
+                .iter()
+                .any(|entry| entry.0 == tag && entry.1 & flag != 0)
+        };
+        assert!(
+            set(DT_FLAGS, DF_BIND_NOW) || set(DT_FLAGS_1, DF_1_NOW),
+            "{binary}: relocations stay writable"
+        );
+        assert!(
+            !entries.iter().any(|entry| entry.0 == DT_TEXTREL),
+            "{binary}: text is relocated"
+        );
     }
 }
 
@@ -144,7 +212,7 @@ fn names_resolve_from_files_and_from_dns() {
     }
     let (kind, headers) = program_headers(&fs::read(std::env::current_exe().unwrap()).unwrap());
     assert!(
-        kind == 3 && !headers.contains(&3),
+        kind == ET_DYN && !has_loader(&headers),
         "the test itself is not static"
     );
     let server = UdpSocket::bind("127.0.0.77:53").unwrap();
