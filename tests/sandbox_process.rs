@@ -698,7 +698,14 @@ fn setup(world: &World, namespaces: Option<Namespaces>) -> Setup {
         network: Network::Off,
         read: Vec::new(),
         write: Vec::new(),
-        token: format!("test-{}", std::process::id()),
+        // Each test's own: they run at once.
+        token: world
+            .root()
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned(),
         namespaces,
         output: Arc::new(|_| {}),
         stopped: Arc::new(|| false),
@@ -774,6 +781,61 @@ fn what_would_open_agps_own_home_is_refused() {
             ..setup(&world, None)
         };
         assert!(Process::prepare(given).is_err(), "{}", path.display());
+    }
+}
+
+/// A directory named inside of another that may be changed: a call trades it for a link to agp's own
+/// home, and the next call must not have that in its place.
+#[test]
+fn a_named_directory_is_not_traded_for_a_link_between_two_calls() {
+    for namespaces in [Namespaces::Off, Namespaces::User, Namespaces::Direct] {
+        if !permitted(namespaces) || namespaces == Namespaces::Direct && !is_root() {
+            continue;
+        }
+        let world = World::new();
+        let named = world.root().join("named");
+        let inner = named.join("deep/inner");
+        let repository = named.join("deep/repo");
+        fs::create_dir_all(&inner).unwrap();
+        fs::create_dir_all(&repository).unwrap();
+        let process = Process::prepare(Setup {
+            repository: repository.clone(),
+            write: vec![named.clone(), inner.clone()],
+            read: vec![inner.clone()],
+            ..setup(&world, Some(namespaces))
+        })
+        .unwrap();
+        let run = |script: &str| {
+            let words = ["/bin/sh", "-c", script].map(OsString::from);
+            let ran = process.run(&words, Vec::new(), Duration::from_secs(20));
+            ran.map(|ran| String::from_utf8(ran.output).unwrap())
+        };
+        let (at, home) = (named.display(), world.agp_home());
+        let reach = |name: &str| {
+            let script = format!(
+                "cd {at}/deep/{name} && {{ cat policy.json signing/*; echo planted > planted; }} 2>&1"
+            );
+            // Without its working directory nothing runs at all.
+            let told = run(&script).unwrap_or_default();
+            let leaked = told.contains("rules") || told.contains("KEY");
+            assert!(!leaked, "{namespaces:?} {name}: {told}");
+            assert!(!home.join("planted").exists(), "{namespaces:?} {name}");
+        };
+        let trade = |name: &str, keep: &str| {
+            let script = format!(
+                "cd {at}; mv deep gone-{name}; mkdir deep; ln -s {} deep/{name}; {keep} ls -l deep",
+                home.display()
+            );
+            let traded = run(&script).unwrap();
+            assert!(
+                traded.contains(&format!("{name} -> ")),
+                "{namespaces:?}: {traded}"
+            );
+        };
+        trade("inner", "mkdir deep/repo;");
+        reach("inner");
+        trade("repo", "");
+        reach("repo");
     }
 }
 

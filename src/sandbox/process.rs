@@ -146,7 +146,16 @@ impl Process {
 }
 
 fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
-    let write = [&setup.repository].into_iter().chain(&setup.write);
+    let write: Vec<&PathBuf> = [&setup.repository]
+        .into_iter()
+        .chain(&setup.write)
+        .collect();
+    // Below what may be changed a name stands for nothing: a call could put a link in its place, and
+    // the next would have what that leads to. What lies there may be changed anyhow.
+    let outermost = |path: &&PathBuf| {
+        let mut others = write.iter().filter(|other| *other != path);
+        !others.any(|other| path.starts_with(other))
+    };
     let processes = match namespaces {
         Namespaces::User => limits::SANDBOX_PROCESSES,
         Namespaces::Direct | Namespaces::Off => limits::SANDBOX_PROCESSES_SHARED,
@@ -154,8 +163,8 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
     let mut spec = Spec {
         starter: 0,
         namespaces,
-        read: setup.read.clone(),
-        write: write.cloned().collect(),
+        read: setup.read.iter().filter(outermost).cloned().collect(),
+        write: write.iter().copied().filter(outermost).cloned().collect(),
         scratch: scratch.to_owned(),
         home: None,
         terminals: false,
