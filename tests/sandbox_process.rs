@@ -26,6 +26,7 @@ use agp::confine::spec::{Limits, Namespaces, Sockets, Spec};
 use agp::confine::told::Told;
 use agp::sandbox::network::Network;
 use agp::sandbox::process::{Process, Setup};
+use agp::sandbox::secrets::Secrets;
 use session::World;
 
 const NOBODY: u32 = 65534;
@@ -696,6 +697,7 @@ fn setup(world: &World, namespaces: Option<Namespaces>) -> Setup {
         protected: vec![world.agp_home()],
         sockets: Vec::new(),
         network: Network::Off,
+        secrets: Secrets::default(),
         read: Vec::new(),
         write: Vec::new(),
         // Each test's own: they run at once.

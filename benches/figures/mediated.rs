@@ -70,6 +70,7 @@ impl Sandbox<Permit> for AtOnce {
             output_sha256: Sha256([0; 32]),
             output_bytes: self.0.len() as u64,
             notes: Vec::new(),
+            secrets: Vec::new(),
         })
     }
 }

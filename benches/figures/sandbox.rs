@@ -11,6 +11,7 @@ use agp::confine::spec::Namespaces;
 use agp::confine::told::Told;
 use agp::sandbox::network::Network;
 use agp::sandbox::process::{Process, Setup};
+use agp::sandbox::secrets::Secrets;
 
 use crate::report::{Figure, Target};
 use crate::timing::Durations;
@@ -125,6 +126,7 @@ fn setup(work: &Path, namespaces: Option<Namespaces>, turn: u64) -> Fallible<Set
         read: Vec::new(),
         write: Vec::new(),
         network: Network::Off,
+        secrets: Secrets::default(),
         token: format!("figures-{}-{turn}", std::process::id()),
         namespaces,
         output: Arc::new(|_| {}),

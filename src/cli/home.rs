@@ -75,6 +75,12 @@ impl Home {
         self.root.join("sessions")
     }
 
+    /// `secrets/`: a file a secret, named for it.
+    #[must_use]
+    pub fn secrets(&self) -> PathBuf {
+        self.root.join("secrets")
+    }
+
     /// `signing/`.
     #[must_use]
     pub fn signing(&self) -> PathBuf {

@@ -35,6 +35,7 @@ use crate::journal::Handle;
 use crate::journal::redact::Screen;
 use crate::policy::Policy;
 use crate::sandbox::harness::Enclosure;
+use crate::sandbox::secrets::Secrets;
 
 use super::asked::{Asked, Mode, Run, Stream};
 use super::ending::{Event, finish, wait};
@@ -44,7 +45,7 @@ use super::lease::{self, Lease};
 use super::report::{Failure, Outcome, complain, exit};
 use super::wiring::{
     IntendantSetup, announce, channel_of, gate_unchanged, new_session, notices, open_journal,
-    own_file, read_script, screen, task_secret,
+    own_file, read_script, screen, secrets, task_secret,
 };
 use super::{enclosed, probe, sandboxed, slack, started, view};
 
@@ -66,10 +67,12 @@ pub(super) fn session_under(
     policy: &Policy,
 ) -> Outcome {
     let script = read_script(asked)?;
-    let screen = Arc::new(screen(asked));
+    let secrets = secrets(home)?;
+    let screen = Arc::new(screen(asked, &secrets));
     let journal = open_journal(home, &screen)?;
     let handle = journal.handle();
-    let ended = governed(home, asked, script, policy, &handle, screen, terminal);
+    let held = Held { secrets, screen };
+    let ended = governed(home, asked, script, policy, &handle, held, terminal);
     drop(handle);
     let fault = journal.fault();
     journal.close();
@@ -83,15 +86,22 @@ pub(super) fn session_under(
     }
 }
 
+/// What the session is not to show.
+struct Held {
+    secrets: Secrets,
+    screen: Arc<Screen>,
+}
+
 fn governed(
     home: &Home,
     asked: &Asked,
     script: Vec<ScriptedCall>,
     policy: &Policy,
     journal: &Handle,
-    screen: Arc<Screen>,
+    held: Held,
     terminal: &Arc<Terminal>,
 ) -> Outcome {
+    let Held { secrets, screen } = held;
     let unrecorded = |error: String| Failure::broken(error, "agp doctor --check journal");
     lease::reap(home, journal).map_err(unrecorded)?;
     let session = new_session().map_err(unrecorded)?;
@@ -139,8 +149,8 @@ fn governed(
     let signals = watch_signals(events.clone())
         .map_err(|error| refuse(Failure::refused(error, "try again")))?;
     let raw = asked.stream == Stream::Raw;
-    let ready =
-        sandboxed::ready(home, asked, lease.directory(), &stop, terminal).map_err(refuse)?;
+    let ready = sandboxed::ready(home, asked, &secrets, lease.directory(), &stop, terminal)
+        .map_err(refuse)?;
     let enclosed = enclosed::ready(&enclosed::Wanted {
         harness: asked.harness,
         confine: asked.confine,
@@ -202,7 +212,7 @@ fn governed(
     })?;
     announce(asked, &session, enclosed.is_some());
     asked.way_out.announce(asked.of());
-    let payload = started::payload(
+    let mut payload = started::payload(
         &session,
         asked,
         policy,
@@ -211,6 +221,8 @@ fn governed(
         ready.sandbox.describe(),
         enclosed.as_ref(),
     );
+    // Their names: a value is in no event.
+    payload.insert("secrets".into(), json!(secrets.names()));
     governor
         .record_session(Kind::SessionStarted, payload)
         .map_err(|broken| unrecorded(broken.0))?;

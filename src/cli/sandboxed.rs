@@ -17,6 +17,7 @@ use crate::journal::Permit;
 use crate::sandbox::network::Network;
 use crate::sandbox::process::{Output, Process, Setup};
 use crate::sandbox::recording::Recording;
+use crate::sandbox::secrets::Secrets;
 
 use super::asked::{Asked, Provider, Stream};
 use super::home::Home;
@@ -86,6 +87,7 @@ pub(super) struct Ready {
 pub(super) fn ready(
     home: &Home,
     asked: &Asked,
+    secrets: &Secrets,
     directory: &Path,
     stop: &Stop,
     terminal: &Arc<Terminal>,
@@ -102,6 +104,7 @@ pub(super) fn ready(
         read: asked.allow_read.clone(),
         write: asked.allow_write.clone(),
         network: asked.way_out.calls_network(directory),
+        secrets: secrets.clone(),
         output: shown(terminal, asked.stream == Stream::Raw),
         stopped: Arc::new(move || stop.asked()),
         ..setup(home, &asked.repository, directory)?
@@ -206,6 +209,7 @@ fn setup(home: &Home, repository: &Path, directory: &Path) -> Result<Setup, Fail
         read: Vec::new(),
         write: Vec::new(),
         network: Network::Off,
+        secrets: Secrets::default(),
         token: format!("{}-{}", token.to_string_lossy(), std::process::id()),
         namespaces: None,
         output: Arc::new(|_| {}),

@@ -23,6 +23,7 @@ use crate::intendants::scripted::{self, Scripted, ScriptedCall};
 use crate::journal::redact::{Screen, Secret};
 use crate::journal::{Journal, Permit};
 use crate::sandbox::harness::Enclosure;
+use crate::sandbox::secrets::{Secrets, variable};
 
 use super::asked::{Asked, Harness, Mode, Stream};
 use super::home::Home;
@@ -286,15 +287,26 @@ pub(super) fn read_script(asked: &Asked) -> Result<Vec<ScriptedCall>, Failure> {
     }
 }
 
+/// The secrets that calls may ask for by name.
+///
+/// # Errors
+/// [`Failure`] when one cannot be used as it is.
+pub(super) fn secrets(home: &Home) -> Result<Secrets, Failure> {
+    Secrets::load(&home.secrets()).map_err(|problem| {
+        let mend = "correct the secret, or take it away";
+        Failure::refused(escape::line(&problem), mend)
+    })
+}
+
 /// The secrets that must never be journaled: agp's own, by the names that hold them.
-pub(super) fn screen(asked: &Asked) -> Screen {
+pub(super) fn screen(asked: &Asked, given: &Secrets) -> Screen {
     let configured = asked.slack.iter().flat_map(|slack| slack.secrets());
     let configured = configured.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let secrets = std::env::vars().filter(|(name, _)| {
-        name.starts_with("AGP_SECRET_")
-            || name.starts_with("AGP_SLACK_") && name.ends_with("_TOKEN")
-    });
-    let secrets = secrets.chain(configured);
+    let secrets = std::env::vars()
+        .filter(|(name, _)| name.starts_with("AGP_SLACK_") && name.ends_with("_TOKEN"));
+    let given = given.all().iter();
+    let given = given.map(|secret| (variable(secret.name()), secret.value().to_owned()));
+    let secrets = secrets.chain(configured).chain(given);
     let secrets: Vec<Secret> = secrets
         .map(|(name, value)| Secret::new(name, value))
         .collect();

@@ -158,6 +158,10 @@ pub const VERIFY_CHUNK_BYTES: usize = 256 << 10;
 
 /// Bytes of a secret below which it is not screened for: shorter ones match by accident.
 pub const SECRET_BYTES_MIN: usize = 8;
+/// Bytes of a secret in a file: a private key's worth, and less than a variable may hold.
+pub const SECRET_BYTES_MAX: u64 = 64 << 10;
+/// Secrets in a directory: every output is searched for all of them.
+pub const SECRETS: usize = 256;
 
 /// Bytes of a reply of Slack's Web API: real ones are a few kilobytes.
 pub const SLACK_REPLY_BYTES: usize = 1 << 20;

@@ -13,6 +13,8 @@ pub mod intendant;
 pub mod limits;
 pub mod message;
 pub mod sandbox;
+#[cfg(feature = "agp")]
+pub mod secret;
 pub mod strict_json;
 #[cfg(feature = "agp")]
 pub mod surrogates;

@@ -22,6 +22,8 @@ pub struct Execution {
     pub signal: Option<i32>,
     /// What else is to be said of it: why the sandbox ended it, what it was found to have done.
     pub notes: Vec<String>,
+    /// Names of the secrets it was given.
+    pub secrets: Vec<String>,
 }
 
 impl Execution {
@@ -36,6 +38,7 @@ impl Execution {
             output_bytes: 0,
             signal: None,
             notes: vec![why, "what it did until then is not known".into()],
+            secrets: Vec::new(),
         }
     }
 }

@@ -110,7 +110,7 @@ impl<'a> CallEvents<'a> {
                 "notes": execution.notes,
                 "outputSha256": execution.output_sha256.to_hex(),
                 "outputBytes": execution.output_bytes,
-                "secretsUsed": [],
+                "secretsUsed": execution.secrets,
             }),
         )
     }

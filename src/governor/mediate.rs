@@ -52,7 +52,9 @@ pub fn mediate(
             (CallEvents::withheld(call, id, args_sha256), refusal)
         }
         None => {
-            let verdict = refused.map_or_else(|| governor.policy_verdict(call), Verdict::refused);
+            let runs_here = matches!(effect, Effect::Execute(_));
+            let decide = || governor.policy_verdict(call, runs_here);
+            let verdict = refused.map_or_else(decide, Verdict::refused);
             (CallEvents::new(call, args_sha256), verdict)
         }
     };

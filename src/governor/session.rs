@@ -13,7 +13,7 @@ use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
 use crate::contracts::verdict::{Decision, Verdict};
-use crate::contracts::{limits, strict_json};
+use crate::contracts::{limits, secret, strict_json};
 use crate::journal::redact::Screen;
 use crate::journal::{Handle, Permit, Receipt};
 use crate::policy::Policy;
@@ -171,14 +171,18 @@ impl Governor {
         }
     }
 
-    pub(super) fn policy_verdict(&self, call: &ToolCall) -> Verdict {
+    /// What the rules say. A call that agp runs can ask for secrets; to a harness's own their names
+    /// are words.
+    pub(super) fn policy_verdict(&self, call: &ToolCall, runs_here: bool) -> Verdict {
         // No rule can mean this: whoever reads the key can write another journal.
         let lists = call.args.values().filter_map(Value::as_array).flatten();
         let mut texts = call.args.values().chain(lists).filter_map(Value::as_str);
         if texts.any(|text| (self.terms.own_file)(text)) {
             return Verdict::refused("agp's own files are not the agent's");
         }
-        self.terms.policy.decide(&call.tool, call.actor)
+        let asked = runs_here.then(|| secret::asked_by(&call.tool, &call.args));
+        let policy = &self.terms.policy;
+        policy.decide_using(&call.tool, call.actor, &asked.unwrap_or_default())
     }
 
     /// Whether the agent may use a tool whose calls nobody can ask about one by one.

@@ -1,9 +1,10 @@
 //! Deciding: the strictest rule that matches a call speaks; when none does, it is a deny.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use super::Policy;
-use super::rules::Rule;
+use super::rules::{ANY_SECRET, Rule};
 use crate::contracts::call::Actor;
 use crate::contracts::channel::ApprovalTerms;
 use crate::contracts::verdict::{Decision, Verdict};
@@ -31,14 +32,26 @@ impl Policy {
     /// Decides a call of `tool` by `actor`: of the rules that match, the strictest, then the one
     /// with the highest priority, then the first in the file. No match is a deny without a rule.
     pub fn decide(&self, tool: &str, actor: Actor) -> Verdict {
+        self.decide_using(tool, actor, &BTreeSet::new())
+    }
+
+    /// The same for a call that asks for these secrets.
+    pub fn decide_using(&self, tool: &str, actor: Actor, secrets: &BTreeSet<String>) -> Verdict {
         self.ranked
             .iter()
             .filter_map(|&position| self.rules.get(position))
-            .find(|rule| rule.matches(tool, actor))
+            .find(|rule| rule.matches(tool, actor) && rule.is_about(secrets))
             .map_or_else(
                 || {
                     let shown = shown(tool);
-                    Verdict::refused(format!("no rule allows tool '{shown}' (default deny)"))
+                    Verdict::refused(if secrets.is_empty() {
+                        format!("no rule allows tool '{shown}' (default deny)")
+                    } else {
+                        format!(
+                            "no rule allows tool '{shown}' these secrets (default deny; an allow \
+                             rule names them in \"secrets\")"
+                        )
+                    })
                 },
                 |rule| rule.verdict(tool),
             )
@@ -59,6 +72,22 @@ impl Rule {
     #[must_use]
     pub fn matches(&self, tool: &str, actor: Actor) -> bool {
         self.actor.is_none_or(|only| only == actor) && self.tool.matches(tool)
+    }
+
+    /// Whether the rule speaks about a call that asks for these secrets. What allows must know every
+    /// one of them; what denies or requires, one.
+    fn is_about(&self, secrets: &BTreeSet<String>) -> bool {
+        let named = |name: &String| {
+            let names = self.secrets.iter().flatten();
+            names
+                .into_iter()
+                .any(|own| own == name || own == ANY_SECRET)
+        };
+        match (self.effect, &self.secrets) {
+            (Decision::Allow, _) => secrets.iter().all(named),
+            (Decision::Require | Decision::Deny, None) => true,
+            (Decision::Require | Decision::Deny, Some(_)) => secrets.iter().any(named),
+        }
     }
 
     fn verdict(&self, tool: &str) -> Verdict {
@@ -169,6 +198,40 @@ mod tests {
         assert_eq!(decided(&policy, "X").0, Decision::Deny);
         let owner = policy.decide("X", Actor::SessionOwner);
         assert_eq!(owner.rule_id.as_deref(), Some("all"));
+    }
+
+    #[test]
+    fn a_rule_says_which_secrets_its_calls_may_use() {
+        let policy = policy(&json!([
+            {"id": "plain", "effect": "allow", "tool": "Bash"},
+            {"id": "deploy", "effect": "allow", "tool": "Bash", "secrets": ["DEPLOY", "LOG"]},
+            {"id": "ask", "effect": "require", "tool": "Bash", "secrets": ["ROOT"]},
+            {"id": "never", "effect": "deny", "tool": "Bash", "secrets": ["OLD"]},
+            {"id": "any", "effect": "allow", "tool": "Fetch", "secrets": ["*"]},
+        ]));
+        let by = |tool: &str, secrets: &[&str]| {
+            let secrets = secrets.iter().map(|name| (*name).to_owned()).collect();
+            let verdict = policy.decide_using(tool, Actor::ClaudeProcess, &secrets);
+            (verdict.decision, verdict.rule_id)
+        };
+        let rule = |id: &str| Some(id.to_owned());
+        assert_eq!(by("Bash", &[]), (Decision::Allow, rule("plain")));
+        assert_eq!(by("Bash", &["DEPLOY"]), (Decision::Allow, rule("deploy")));
+        assert_eq!(
+            by("Bash", &["DEPLOY", "LOG"]),
+            (Decision::Allow, rule("deploy"))
+        );
+        assert_eq!(
+            by("Bash", &["DEPLOY", "ROOT"]),
+            (Decision::Require, rule("ask"))
+        );
+        assert_eq!(
+            by("Bash", &["ROOT", "OLD"]),
+            (Decision::Deny, rule("never"))
+        );
+        assert_eq!(by("Bash", &["OTHER"]), (Decision::Deny, None));
+        assert_eq!(by("Bash", &["DEPLOY", "OTHER"]), (Decision::Deny, None));
+        assert_eq!(by("Fetch", &["OTHER"]), (Decision::Allow, rule("any")));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::glob::Glob;
 use crate::contracts::call::Actor;
 use crate::contracts::channel::ApprovalTerms;
 use crate::contracts::limits;
+use crate::contracts::secret;
 use crate::contracts::verdict::Decision;
 
 const EFFECTS: &[(&str, Decision)] = &[
@@ -47,6 +48,9 @@ pub struct Rule {
     pub reason: Option<String>,
     /// What a require rule asks of an approval.
     pub approval: ApprovalTerms,
+    /// Secrets by name, `*` for every one. An allow rule lets a call use these and no others, and
+    /// none where it names none; another rule that names some is about calls that use one of them.
+    pub secrets: Option<Vec<String>>,
 }
 
 /// A whole policy file. Duplicate names in one object are `strict_json`'s to refuse.
@@ -72,6 +76,7 @@ enum RuleField {
     ApprovalsRequired,
     #[serde(rename = "sessionGrant")]
     SessionGrant,
+    Secrets,
 }
 
 impl<'de> Deserialize<'de> for Document {
@@ -155,6 +160,7 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
         let (mut id, mut effect, mut tool) = (None, None, None);
         let (mut actor, mut tier, mut priority, mut reason) = (None, None, None, None);
         let mut approval = ApprovalTerms::default();
+        let mut secrets = None;
         while let Some(field) = access.next_key()? {
             match field {
                 RuleField::Id => {
@@ -174,6 +180,7 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
                     approval.required = Some(access.next_value_seed(People)?);
                 }
                 RuleField::SessionGrant => approval.for_session = access.next_value()?,
+                RuleField::Secrets => secrets = Some(access.next_value_seed(SecretNames)?),
                 RuleField::Tier => tier = Some(access.next_value_seed(Text::name("tier"))?),
                 RuleField::Priority => priority = Some(access.next_value()?),
                 RuleField::Reason => {
@@ -198,9 +205,51 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
             priority: priority.unwrap_or(0),
             reason,
             approval,
+            secrets,
         })
     }
 }
+
+/// Names of secrets, or `*` for all.
+struct SecretNames;
+
+impl<'de> DeserializeSeed<'de> for SecretNames {
+    type Value = Vec<String>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<String>, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for SecretNames {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "secrets as an array of names, at most {}",
+            limits::SECRETS
+        )
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<String>, A::Error> {
+        let mut names = Vec::new();
+        while let Some(name) = seq.next_element_seed(Text::name("a secret's name"))? {
+            if name != ANY_SECRET && !secret::is_name(&name) {
+                return Err(de::Error::custom(format_args!(
+                    "{name:?} is no secret's name: capitals, digits and _, or *"
+                )));
+            }
+            names.push(name);
+            if names.len() > limits::SECRETS {
+                return Err(de::Error::invalid_length(names.len(), &self));
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// Stands for every secret.
+pub(super) const ANY_SECRET: &str = "*";
 
 /// A number of people.
 struct People;
@@ -279,6 +328,9 @@ mod tests {
             ),
             (r#""approvalsRequired":-1^"#, "invalid type: integer `-1`"),
             (r#""sessionGrant":"yes"^"#, "invalid type: string"),
+            (r#""secrets":"A"^"#, "invalid type: string"),
+            (r#""secrets":["a"^]"#, "\"a\" is no secret's name"),
+            (r#""secrets":[7^]"#, "invalid type: integer `7`"),
         ] {
             let column = 3 + marked.find('^').unwrap();
             let fields = marked.replace('^', "");

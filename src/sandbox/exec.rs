@@ -17,6 +17,8 @@ use crate::contracts::ids::Sha256;
 use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
 
+use super::secrets::Scrubber;
+
 /// A command to run.
 pub struct Job<'a> {
     /// Program and arguments.
@@ -27,6 +29,8 @@ pub struct Job<'a> {
     pub input: Vec<u8>,
     /// How long it has.
     pub deadline: Duration,
+    /// What is taken out of its output before anybody has it, its digest too.
+    pub scrub: Option<Scrubber>,
 }
 
 /// Looks on while a command runs.
@@ -114,7 +118,11 @@ pub fn run(
             .map_err(failed)?;
     }
     let until = Instant::now() + job.deadline + limits::EXEC_GRACE;
-    let taken = follow(&mut child, output, watch, until);
+    let taken = Taken {
+        scrub: job.scrub,
+        ..Taken::default()
+    };
+    let taken = follow(&mut child, output, watch, until, taken);
     if taken.is_err() {
         // The kernel ends with the keeper what it keeps in a PID namespace, or its command.
         let _ = child.kill();
@@ -166,13 +174,32 @@ pub(super) fn settle(taken: Taken, told: &str) -> Result<Ran, SandboxError> {
 
 #[derive(Default)]
 pub(super) struct Taken {
+    scrub: Option<Scrubber>,
     kept: Vec<u8>,
     digest: Option<Context>,
     bytes: u64,
 }
 
 impl Taken {
-    fn take(&mut self, block: &[u8]) {
+    /// Takes a block, or what was kept back of the blocks before; an empty one is the end.
+    fn pass(&mut self, block: &[u8], watch: &mut Watch<'_>) {
+        let Some(scrub) = &mut self.scrub else {
+            self.take(block, watch);
+            return;
+        };
+        let shown = if block.is_empty() {
+            scrub.finish()
+        } else {
+            scrub.push(block)
+        };
+        self.take(&shown, watch);
+    }
+
+    fn take(&mut self, block: &[u8], watch: &mut Watch<'_>) {
+        if block.is_empty() {
+            return;
+        }
+        (watch.output)(block);
         self.bytes += block.len() as u64;
         let digest = self.digest.get_or_insert_with(|| Context::new(&SHA256));
         digest.update(block);
@@ -206,11 +233,11 @@ fn follow(
     mut output: PipeReader,
     watch: &mut Watch<'_>,
     until: Instant,
+    mut taken: Taken,
 ) -> io::Result<Taken> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| io::Error::other("the keeper has no process id"))?;
     let keeper = pidfd_open(pid, PidfdFlags::empty())?;
-    let mut taken = Taken::default();
     let mut open = true;
     let mut told_to_stop = false;
     let mut block = vec![0; 64 << 10];
@@ -236,8 +263,7 @@ fn follow(
                 Ok(0) => open = false,
                 Ok(got) => {
                     let got = block.get(..got).unwrap_or_default();
-                    taken.take(got);
-                    (watch.output)(got);
+                    taken.pass(got, watch);
                     if !ended {
                         break;
                     }
@@ -248,6 +274,7 @@ fn follow(
             }
         }
         if ended {
+            taken.pass(&[], watch);
             return Ok(taken);
         }
         if !told_to_stop && (watch.stopped)() {

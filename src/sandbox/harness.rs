@@ -290,6 +290,7 @@ fn inside(setup: &Setup, spec: &Spec, ask: &Ask) -> Result<(Seen, u32), Unfit> {
         environment,
         input: Vec::new(),
         deadline: PROBE,
+        scrub: None,
     };
     let mut watch = Watch {
         output: &mut |_| {},

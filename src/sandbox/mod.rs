@@ -10,3 +10,4 @@ pub mod network;
 pub mod planted;
 pub mod process;
 pub mod recording;
+pub mod secrets;

@@ -19,6 +19,7 @@ use super::attest::{self, Bait, Looks, PROBE, Unfit};
 use super::exec::{self, Job, Ran, Watch};
 use super::network::{self, Network};
 use super::planted::Triggers;
+use super::secrets::{Secrets, Used};
 
 /// Takes a block of a command's output; an empty one is its end.
 pub type Output = dyn Fn(&[u8]) + Send + Sync;
@@ -42,6 +43,8 @@ pub struct Setup {
     pub write: Vec<PathBuf>,
     /// What network it has.
     pub network: Network,
+    /// What is given to commands that ask for it by name, and to nobody else.
+    pub secrets: Secrets,
     /// A name for this sandbox's listeners that nobody else has.
     pub token: String,
     /// The namespaces; `None` for the most that this kernel permits.
@@ -128,12 +131,22 @@ impl Process {
         input: Vec<u8>,
         deadline: Duration,
     ) -> Result<Ran, SandboxError> {
-        let environment = &self.environment;
+        self.run_with(command, &self.environment, input, deadline)
+    }
+
+    fn run_with(
+        &self,
+        command: &[OsString],
+        environment: &[(OsString, OsString)],
+        input: Vec<u8>,
+        deadline: Duration,
+    ) -> Result<Ran, SandboxError> {
         let job = Job {
             command,
             environment,
             input,
             deadline,
+            scrub: Some(self.setup.secrets.scrubber()),
         };
         let mut watch = Watch {
             output: &mut |block| (self.setup.output)(block),
@@ -250,6 +263,7 @@ fn attested(
         environment,
         input: Vec::new(),
         deadline: PROBE,
+        scrub: None,
     };
     let mut watch = Watch {
         output: &mut |_| {},
@@ -324,15 +338,26 @@ impl<Permit> Sandbox<Permit> for Process {
 
     fn exec(&self, call: &ToolCall, permit: Permit) -> Result<Execution, SandboxError> {
         drop(permit);
-        let work = match self.work(call) {
+        let secrets = &self.setup.secrets;
+        let used = secrets.used_by(call);
+        let work = used.and_then(|used| self.work(call, used));
+        let work = match work {
             Ok(work) => work,
-            Err(why) => return Ok(not_run(why)),
+            Err(why) => return Ok(not_run(secrets.scrubbed(&why))),
         };
+        let mut environment = self.environment.clone();
+        let given = secrets.variables(&work.secrets);
+        environment.extend(given.map(|(name, value)| (name.into(), value.into())));
         let before = Triggers::of(&self.setup.repository);
-        let ran = self.run(&work.command, work.input, work.deadline)?;
+        let ran = self.run_with(&work.command, &environment, work.input, work.deadline)?;
         let planted = before.changed_in(&Triggers::of(&self.setup.repository));
         let mut execution = execution(ran, &planted);
+        // Names of files can quote one.
+        for note in &mut execution.notes {
+            *note = secrets.scrubbed(note);
+        }
         execution.answer = work.kind.answer(&execution, work.deadline);
+        execution.secrets = work.secrets;
         Ok(execution)
     }
 }
@@ -343,6 +368,8 @@ struct Work {
     command: Vec<OsString>,
     input: Vec<u8>,
     deadline: Duration,
+    /// Names of the secrets it is given.
+    secrets: Vec<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -355,9 +382,9 @@ enum WorkKind {
 
 impl Process {
     /// What a call comes to, or why it cannot be run here.
-    fn work(&self, call: &ToolCall) -> Result<Work, String> {
+    fn work(&self, call: &ToolCall, used: Used) -> Result<Work, String> {
         if call.tool == "Bash" {
-            return shell(call);
+            return shell(call, used);
         }
         if !crate::tools::NAMES.contains(&call.tool.as_str()) {
             return Err(format!("No such tool available: {}", call.tool));
@@ -373,11 +400,12 @@ impl Process {
             command: vec![program.into(), "tool".into(), call.tool.clone().into()],
             input,
             deadline: limits::EXEC_DEADLINE,
+            secrets: Vec::new(),
         })
     }
 }
 
-fn shell(call: &ToolCall) -> Result<Work, String> {
+fn shell(call: &ToolCall, used: Used) -> Result<Work, String> {
     let flag = |name: &str| call.args.get(name).and_then(Value::as_bool) == Some(true);
     if flag("run_in_background") {
         return Err(
@@ -387,6 +415,7 @@ fn shell(call: &ToolCall) -> Result<Work, String> {
         );
     }
     let command = call.args.get("command").and_then(Value::as_str);
+    let command = used.command.as_deref().or(command);
     let command = command.ok_or("Bash needs a command")?;
     // Milliseconds, as harnesses have it.
     let deadline = match call.args.get("timeout").and_then(Value::as_u64) {
@@ -399,6 +428,7 @@ fn shell(call: &ToolCall) -> Result<Work, String> {
         command: [shell, "-c", command].map(OsString::from).to_vec(),
         input: Vec::new(),
         deadline,
+        secrets: used.names,
     })
 }
 
@@ -494,5 +524,6 @@ fn execution(ran: Ran, planted: &[PathBuf]) -> Execution {
         output_sha256: ran.output_sha256,
         output_bytes: ran.output_bytes,
         notes,
+        secrets: Vec::new(),
     }
 }

@@ -34,6 +34,7 @@ impl<Permit> Sandbox<Permit> for Recording {
             output_bytes: 0,
             signal: None,
             notes: Vec::new(),
+            secrets: Vec::new(),
         })
     }
 }

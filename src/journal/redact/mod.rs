@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::contracts::limits;
 
-pub use screen::{Screen, Secret};
+pub use crate::contracts::secret::Secret;
+pub use screen::Screen;
 
 /// Replaces each token-shaped part of every string and key, at any depth, by a placeholder such
 /// as `[redacted:slack-token]`. A key that then equals another gets `#2`, `#3` and so on: no

@@ -3,40 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, Encoding, HEXLOWER, HEXUPPER};
 use serde_json::{Map, Value};
 
 use crate::contracts::limits;
-
-/// A secret agp was given, by name. Its value is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret {
-    name: String,
-    value: String,
-}
-
-impl Secret {
-    /// A secret and the name it may be spoken of by.
-    #[must_use]
-    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            value: value.into(),
-        }
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secret({:?})", self.name)
-    }
-}
+use crate::contracts::secret::{Secret, forms};
 
 /// What to look for, made once a session.
 #[derive(Default)]
@@ -64,14 +34,14 @@ impl Screen {
         let mut needles = BTreeSet::new();
         for secret in secrets {
             // A newline at the end is the file's it came from, and not always passed on.
-            let value = secret.value.trim();
+            let value = secret.value().trim();
             if value.len() < limits::SECRET_BYTES_MIN {
-                screen.ignored.push(secret.name.clone());
+                screen.ignored.push(secret.name().to_owned());
                 continue;
             }
             let name = screen.names.len();
-            screen.names.push(secret.name.clone());
-            needles.extend(forms(value).into_iter().map(|form| (form, name)));
+            screen.names.push(secret.name().to_owned());
+            needles.extend(forms(value).into_iter().map(|form| (form.bytes, name)));
         }
         screen.needles = needles.into_iter().collect();
         screen.starts = vec![false; 1 << 16];
@@ -93,7 +63,7 @@ impl Screen {
     }
 
     /// The name of a secret whose value stands in a string, key or number at any depth: as it is,
-    /// escaped as in JSON, in hexadecimal, or in base64 at any offset.
+    /// escaped as in JSON or URLs, in hexadecimal, or in base64 at any offset.
     #[must_use]
     pub fn secret_in(&self, payload: &Map<String, Value>) -> Option<&str> {
         if self.needles.is_empty() {
@@ -141,37 +111,10 @@ fn pair(a: u8, b: u8) -> usize {
     usize::from(a) << 8 | usize::from(b)
 }
 
-/// Every form of a value that is looked for, each at least as long as the value.
-fn forms(value: &str) -> Vec<Vec<u8>> {
-    let bytes = value.as_bytes();
-    let quoted = Value::from(value).to_string();
-    let mut forms = vec![
-        bytes.to_vec(),
-        quoted.trim_matches('"').as_bytes().to_vec(),
-        HEXLOWER.encode(bytes).into_bytes(),
-        HEXUPPER.encode(bytes).into_bytes(),
-    ];
-    for encoding in [&BASE64_NOPAD, &BASE64URL_NOPAD] {
-        forms.extend((0..3).filter_map(|before| base64_inside(encoding, bytes, before)));
-    }
-    forms
-}
-
-/// The digits that a value's base64 always has when `before` bytes (modulo 3) stand before it, as
-/// the user name does in `Basic` credentials. Digits that depend on the neighbours are left out.
-fn base64_inside(encoding: &Encoding, value: &[u8], before: usize) -> Option<Vec<u8>> {
-    let mut padded = vec![0; before];
-    padded.extend_from_slice(value);
-    let digits = encoding.encode(&padded).into_bytes();
-    let bits = padded.len() * 8;
-    digits
-        .get((before * 8).div_ceil(6)..bits / 6)
-        .map(<[u8]>::to_vec)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
     use serde_json::json;
 
     const VALUE: &str = "p4ss\"w\u{f6}rd\n?>~\u{7f}";

@@ -1,0 +1,304 @@
+//! The operator's secrets: read once, handed to the commands that were allowed to use them, as
+//! variables of their sandbox, and taken out of whatever comes back. The agent, its harness and the
+//! journal have their names alone. `docs/secrets.md` says what that keeps and what not.
+
+mod references;
+mod scrub;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::contracts::call::ToolCall;
+use crate::contracts::limits;
+use crate::contracts::secret::{self, SHELL, Secret};
+
+pub use references::{referring, variable};
+pub use scrub::{Needles, Scrubber};
+
+/// What the variables of agp's own environment that hold secrets begin with.
+const VARIABLE: &str = "AGP_SECRET_";
+
+/// The secrets of a session.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    all: Arc<Vec<Secret>>,
+    needles: Arc<Needles>,
+}
+
+/// What a call's secrets come to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// The command, with references in the places of its placeholders.
+    pub command: Option<String>,
+    /// Names of the secrets, sorted.
+    pub names: Vec<String>,
+}
+
+impl Secrets {
+    /// These, and no others. One that stands there twice is the first.
+    #[must_use]
+    pub fn of(mut all: Vec<Secret>) -> Self {
+        let mut seen = std::collections::HashSet::new();
+        all.retain(|secret| seen.insert(secret.name().to_owned()));
+        Self {
+            needles: Arc::new(Needles::of(&all)),
+            all: Arc::new(all),
+        }
+    }
+
+    /// All that agp was given: variables `AGP_SECRET_NAME`, then the files of `directory`, then the
+    /// credentials that systemd hands over.
+    ///
+    /// # Errors
+    /// Which one cannot be used, and why. One that others can read, or that is too short to be found
+    /// in an output, is not used.
+    pub fn load(directory: &Path) -> Result<Self, String> {
+        let mut all = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.to_str().and_then(|name| name.strip_prefix(VARIABLE)) else {
+                continue;
+            };
+            let shown = format!("{VARIABLE}{name}");
+            let value = value
+                .into_string()
+                .map_err(|_| format!("{shown} is not UTF-8"))?;
+            all.push(checked(name, value, &shown)?);
+        }
+        all.extend(files_of(directory, true)?);
+        if let Some(credentials) = std::env::var_os("CREDENTIALS_DIRECTORY") {
+            // Its files have names of the unit's choosing: those that can be a secret's are.
+            all.extend(files_of(Path::new(&credentials), false)?);
+        }
+        Ok(Self::of(all))
+    }
+
+    /// Every secret.
+    #[must_use]
+    pub fn all(&self) -> &[Secret] {
+        &self.all
+    }
+
+    /// The names of all.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        self.all.iter().map(Secret::name).collect()
+    }
+
+    /// Takes the values out of one stream of output.
+    #[must_use]
+    pub fn scrubber(&self) -> Scrubber {
+        Scrubber::new(Arc::clone(&self.needles))
+    }
+
+    /// A text without the values.
+    #[must_use]
+    pub fn scrubbed(&self, text: &str) -> String {
+        let mut scrubber = self.scrubber();
+        let mut out = scrubber.push(text.as_bytes());
+        out.extend(scrubber.finish());
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    /// What a call asks for, resolved. To be asked of a call that was allowed, when it is run.
+    ///
+    /// # Errors
+    /// Why the call cannot have what it asks for: it then does not run.
+    pub fn used_by(&self, call: &ToolCall) -> Result<Used, String> {
+        let names: Vec<String> = secret::asked_by(&call.tool, &call.args)
+            .into_iter()
+            .collect();
+        if names.is_empty() {
+            return Ok(Used::default());
+        }
+        if call.tool != SHELL.0 {
+            return Err(format!(
+                "a secret is given to a command of {}, and not to {}",
+                SHELL.0, call.tool
+            ));
+        }
+        if let Some(unknown) = names.iter().find(|name| self.find(name).is_none()) {
+            let unknown = unknown.escape_debug().take(80).collect::<String>();
+            return Err(format!("there is no secret of the name {unknown}"));
+        }
+        let command = call.args.get(SHELL.1).and_then(serde_json::Value::as_str);
+        let command = command.ok_or("Bash needs a command")?;
+        Ok(Used {
+            command: Some(referring(command)?),
+            names,
+        })
+    }
+
+    /// The variables that hold these secrets.
+    pub fn variables<'a>(
+        &'a self,
+        names: &'a [String],
+    ) -> impl Iterator<Item = (String, &'a str)> + 'a {
+        let found = names.iter().filter_map(|name| self.find(name));
+        found.map(|secret| (variable(secret.name()), secret.value()))
+    }
+
+    fn find(&self, name: &str) -> Option<&Secret> {
+        self.all.iter().find(|secret| secret.name() == name)
+    }
+}
+
+fn checked(name: &str, value: String, shown: &str) -> Result<Secret, String> {
+    if !secret::is_name(name) {
+        return Err(format!(
+            "{shown}: a secret's name is capitals, digits and _, as DEPLOY_TOKEN"
+        ));
+    }
+    if value.contains('\0') {
+        return Err(format!("{shown}: no variable can hold a zero byte"));
+    }
+    if value.trim().len() < limits::SECRET_BYTES_MIN {
+        return Err(format!(
+            "{shown} is shorter than {} bytes: it could not be told from ordinary output",
+            limits::SECRET_BYTES_MIN
+        ));
+    }
+    Ok(Secret::new(name, value))
+}
+
+/// The secrets that lie in a directory as files; `all` says that every file there is one.
+fn files_of(directory: &Path, all: bool) -> Result<Vec<Secret>, String> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(format!("{}: {error}", directory.display())),
+    };
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !all && !secret::is_name(&name) {
+            continue;
+        }
+        if found.len() >= limits::SECRETS {
+            return Err(format!(
+                "{}: more than {} secrets",
+                directory.display(),
+                limits::SECRETS
+            ));
+        }
+        let value = read(&path).map_err(|why| format!("{}: {why}", path.display()))?;
+        found.push(checked(&name, value, &path.display().to_string())?);
+    }
+    found.sort_by(|one, other| one.name().cmp(other.name()));
+    Ok(found)
+}
+
+/// What a file holds, but for a newline at its end. It must be this user's alone.
+fn read(path: &Path) -> Result<String, String> {
+    use io::Read;
+    let no_link = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(no_link)
+        .open(path);
+    let file = file.map_err(|error| error.to_string())?;
+    let meta = file.metadata().map_err(|error| error.to_string())?;
+    if !meta.is_file() {
+        return Err("is no regular file".into());
+    }
+    let mode = meta.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(format!("others can read it (mode {mode:o}): chmod 600"));
+    }
+    let own = rustix::process::geteuid().as_raw();
+    if meta.uid() != own && meta.uid() != 0 {
+        return Err("belongs to another user".into());
+    }
+    let mut value = String::new();
+    let bound = limits::SECRET_BYTES_MAX;
+    let got = file.take(bound + 1).read_to_string(&mut value);
+    got.map_err(|error| error.to_string())?;
+    if value.len() as u64 > bound {
+        return Err(format!("is longer than {bound} bytes"));
+    }
+    let end = value.strip_suffix('\n').map_or(value.len(), str::len);
+    value.truncate(end);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn call(tool: &str, args: &serde_json::Value) -> ToolCall {
+        use crate::contracts::call::Actor;
+        use crate::contracts::ids::{MessageId, SessionId};
+        ToolCall {
+            id: MessageId::new("m-1").unwrap(),
+            session: SessionId::new("s-1").unwrap(),
+            tool: tool.to_owned(),
+            args: args.as_object().unwrap().clone(),
+            actor: Actor::ClaudeProcess,
+        }
+    }
+
+    #[test]
+    fn a_call_gets_what_it_names_and_nothing_that_is_not_there() {
+        let secrets = Secrets::of(vec![
+            Secret::new("A", "value of a"),
+            Secret::new("B", "value of b"),
+        ]);
+        let bash = |command: &str| secrets.used_by(&call("Bash", &json!({"command": command})));
+        let used = bash("echo {{secret:A}}").unwrap();
+        assert_eq!(used.names, ["A"]);
+        assert_eq!(used.command.as_deref(), Some("echo \"${AGP_SECRET_A}\""));
+        let given: Vec<_> = secrets.variables(&used.names).collect();
+        assert_eq!(given, [("AGP_SECRET_A".to_owned(), "value of a")]);
+        assert_eq!(bash("echo none"), Ok(Used::default()));
+        assert!(bash("echo secret:C").unwrap_err().contains("name C"));
+        assert!(bash("echo {{secret:a}}").unwrap_err().contains("name a"));
+        let write = call("Write", &json!({"content": "{{secret:A}}"}));
+        assert!(
+            secrets
+                .used_by(&write)
+                .unwrap_err()
+                .contains("not to Write")
+        );
+    }
+
+    #[test]
+    fn a_file_is_its_owners_alone_and_holds_enough() {
+        let directory = std::env::temp_dir().join(format!("agp-secrets-{}", std::process::id()));
+        fs::create_dir(&directory).unwrap();
+        let put = |name: &str, text: &[u8], mode: u32| {
+            let path = directory.join(name);
+            let _ = fs::remove_file(&path);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        put("TOKEN", b"a value with a newline\n", 0o600);
+        let found = files_of(&directory, true).unwrap();
+        assert_eq!(
+            (found[0].name(), found[0].value()),
+            ("TOKEN", "a value with a newline")
+        );
+        for (name, text, mode, said) in [
+            ("TOKEN", &b"a long value"[..], 0o640, "others can read it"),
+            ("TOKEN", b"short", 0o600, "shorter than 8"),
+            ("TOKEN", b"a\0zero byte", 0o600, "zero byte"),
+            ("TOKEN", b"not \xff UTF-8", 0o600, "UTF-8"),
+            ("token", b"a long value", 0o600, "capitals"),
+        ] {
+            put(name, text, mode);
+            let why = files_of(&directory, true).unwrap_err();
+            assert!(why.contains(said), "{why}");
+            fs::remove_file(directory.join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink("/etc/passwd", directory.join("LINK")).unwrap();
+        assert!(files_of(&directory, true).is_err());
+        put("other-name", b"a long value", 0o600);
+        fs::remove_file(directory.join("LINK")).unwrap();
+        assert_eq!(files_of(&directory, false).unwrap(), []);
+        assert_eq!(files_of(&directory.join("none"), true).unwrap(), []);
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}
