@@ -18,6 +18,7 @@ pub const TARGETS: &[Target] = &[
     ("journal_written", journal::fuzz::written),
     ("journal_file", journal::fuzz::file),
     ("journal_head", journal::fuzz::head),
+    ("journal_ahead", journal::fuzz::ahead),
     ("key_file", journal::fuzz::key_file),
     ("redaction", journal::fuzz::redaction),
     ("secrets", journal::fuzz::secrets),
@@ -45,6 +46,9 @@ pub const TARGETS: &[Target] = &[
     ("tool_edit", tools::fuzz::edit),
     ("gitignore", tools::fuzz::gitignore),
     ("keeper_report", sandbox::fuzz::keeper_report),
+    ("egress_connect", sandbox::egress::fuzz::connect),
+    ("egress_hello", sandbox::egress::fuzz::hello),
+    ("egress_hosts", sandbox::egress::fuzz::hosts),
     ("config_file", cli::fuzz::config_file),
 ];
 

@@ -7,6 +7,7 @@
 )]
 
 use std::fmt::Write as _;
+use std::fs::OpenOptions;
 
 use serde_json::{Map, Value, json};
 
@@ -14,14 +15,21 @@ use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::Sha256;
 use crate::contracts::{limits, strict_json};
 
+use super::Paths;
 use super::entry::Entry;
 use super::envelope::Sealed;
 use super::head::Head;
 use super::jcs;
 use super::key::{PublicKey, SigningKey};
 use super::redact::{self, Screen, Secret};
+use super::replay::replay;
+use super::wal::Wal;
 
 pub(crate) use super::verify::fuzz::file;
+
+/// A journal that another implementation wrote, and its key.
+const JOURNAL: &str = include_str!("../../tests/fixtures/journal-v2/valid/audit.log");
+const JOURNAL_KEY: &str = include_str!("../../tests/fixtures/journal-v2/valid/journal-ed25519.pub");
 
 /// A key for tests: what it signs proves nothing.
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
@@ -84,7 +92,16 @@ fn ecmascript(number: f64) -> String {
     }
     let text = format!("{:e}", number.abs());
     let (digits, exponent) = text.split_once('e').expect("an exponent");
-    let digits = digits.replace('.', "");
+    let mut digits = digits.replace('.', "");
+    // Of two that are equally short and equally near, ECMAScript takes the even one; Rust does not.
+    let exact = format!("{:.770e}", number.abs());
+    let exact = exact.split('e').next().unwrap_or_default().replace('.', "");
+    if let Some(even) = exact.trim_end_matches('0').strip_suffix('5')
+        && even.len() == digits.len()
+        && even.ends_with(['0', '2', '4', '6', '8'])
+    {
+        even.clone_into(&mut digits);
+    }
     let exponent: i32 = exponent.parse().expect("a number");
     let count = i32::try_from(digits.len()).expect("few digits");
     let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
@@ -202,6 +219,34 @@ pub(crate) fn head(data: &[u8]) {
     };
     let forged = other.to_text(&key.sign(&head.signed_bytes()));
     assert!(Head::read(forged.as_bytes(), key.public()).is_err());
+}
+
+/// Whatever stands in the write-ahead log, the log gets nothing from it that the key did not sign.
+pub(crate) fn ahead(data: &[u8]) {
+    // The first byte says how much of the journal the log has; the rest is the file beside it.
+    let (kept, ahead) = data.split_first().unwrap_or((&0, &[]));
+    let lines: Vec<&str> = JOURNAL.split_inclusive('\n').take(6).collect();
+    let kept: String = lines.iter().take(usize::from(*kept % 7)).copied().collect();
+    let directory = std::env::temp_dir().join(format!("agp-fuzz-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let paths = Paths::of(&directory.join("audit.log"));
+    std::fs::write(&paths.log, &kept).expect("a log");
+    let wal = Wal::holding(&paths.wal, ahead).expect("a write-ahead log");
+    let options = OpenOptions::new().read(true).write(true).open(&paths.log);
+    let key = PublicKey::from_pem(JOURNAL_KEY).expect("a key");
+    let told = replay(&options.expect("a log"), &paths, &wal, &key, 1);
+    let after = std::fs::read_to_string(&paths.log).expect("text");
+    if !matches!(told, Ok(Some(_))) {
+        assert_eq!(after, kept);
+        return;
+    }
+    let entries = |text: &str| {
+        let lines = text.lines().map(|line| Entry::parse(line.as_bytes()));
+        lines.collect::<Result<Vec<Entry>, _>>()
+    };
+    let all = entries(&lines.concat()).expect("events");
+    let after = entries(&after).expect("events");
+    assert!(all.starts_with(&after), "an event that nobody signed");
 }
 
 /// A key that is read is read again from what is written of it.

@@ -68,6 +68,17 @@ impl Wal {
         Self::open(path)?.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// A file with these bytes at its beginning, whatever they are.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn holding(path: &Path, bytes: &[u8]) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(true);
+        let file = options.open(path)?;
+        file.set_len((HEADER_BYTES + ROOM_BYTES) as u64)?;
+        file.write_all_at(bytes, 0)?;
+        Self::of(file, path)
+    }
+
     fn of(file: File, path: &Path) -> io::Result<Self> {
         Ok(Self {
             identity: Named::of(&file)?.identity,

@@ -8,6 +8,9 @@ use globset::{GlobBuilder, GlobMatcher};
 
 /// Bytes of a `.gitignore` that are read.
 const FILE_BYTES: usize = 1 << 20;
+/// Rules that hold in one directory, those from above included: each is a compiled expression of
+/// some kilobytes, and is tried on every entry. Real trees have hundreds.
+const RULES: usize = 10_000;
 
 /// The rules that hold in one directory, those of the directories above first.
 #[derive(Clone, Default)]
@@ -38,7 +41,8 @@ impl Ignored {
         if text.len() <= FILE_BYTES {
             let text = String::from_utf8_lossy(text);
             let rules = text.lines().filter_map(|line| rule(directory, line));
-            all.rules.extend(rules);
+            all.rules
+                .extend(rules.take(RULES.saturating_sub(self.rules.len())));
         }
         all
     }
@@ -84,4 +88,19 @@ fn rule(base: &Path, line: &str) -> Option<Rule> {
         directories,
         takes_back,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_more_rules_than_any_has_costs_no_more() {
+        let text = "*.o\n".repeat(RULES + 9);
+        let base = Path::new("/repo");
+        let all = Ignored::default().and(base, text.as_bytes());
+        assert_eq!(all.rules.len(), RULES);
+        let below = all.and(&base.join("a"), b"!*.o\n");
+        assert!(below.covers(Path::new("/repo/a/x.o"), false));
+    }
 }

@@ -140,12 +140,7 @@ pub(crate) fn frame(data: &[u8]) {
             }
         }
         Some(Frame::Hello { app, .. }) => assert!(short(&app)),
-        Some(Frame::Disconnect(_) | Frame::Unknown) => {}
-        None => assert!(
-            strict_json::from_slice(text.as_bytes()).is_err()
-                || !text.contains("\"hello\"")
-                || text.contains("envelope_id")
-        ),
+        Some(Frame::Disconnect(_) | Frame::Unknown) | None => {}
     }
 }
 

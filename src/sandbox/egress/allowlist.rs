@@ -92,7 +92,8 @@ pub fn host_and_port(text: &str) -> Result<(Host, Option<u16>), &'static str> {
     let (host, port) = match text.rsplit_once(':') {
         // The last colon of a bare IPv6 address is not a port's.
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
-            let decimal = port.bytes().all(|byte| byte.is_ascii_digit());
+            // One spelling alone: `0443` is no port.
+            let decimal = !port.starts_with('0') && port.bytes().all(|byte| byte.is_ascii_digit());
             let number = port.parse::<u16>().ok();
             let port = number.filter(|port| decimal && *port > 0);
             (
@@ -306,6 +307,7 @@ mod tests {
             (":443", "missing"),
             ("a.test:", "port"),
             ("a.test:0", "port"),
+            ("a.test:0443", "port"),
             ("a.test:+443", "port"),
             ("a.test:65536", "port"),
             ("2001:db8::1", "brackets"),

@@ -128,7 +128,10 @@ pub(super) fn hello(
 }
 
 /// Gives more bytes to the parser; what server they name, once that is known.
-fn feed(acceptor: &mut Acceptor, mut block: &[u8]) -> Result<Option<Option<String>>, Reason> {
+pub(super) fn feed(
+    acceptor: &mut Acceptor,
+    mut block: &[u8],
+) -> Result<Option<Option<String>>, Reason> {
     while !block.is_empty() {
         match acceptor.read_tls(&mut block) {
             Ok(1..) => {}

@@ -7,6 +7,8 @@
 mod addresses;
 mod allowlist;
 mod connection;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod handshake;
 mod ledger;
 mod refusal;
