@@ -501,6 +501,7 @@ fn without_namespaces_a_socket_that_answers_refuses_the_start() {
         fs::create_dir(&directory).unwrap();
         prepare(&Setup {
             bridge: env!("CARGO_BIN_EXE_agp-bridge").into(),
+            spawner: agp::confine::Spawner::start().unwrap(),
             directory,
             repository: world.repo(),
             home: Some(world.root().join("home")),

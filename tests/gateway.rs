@@ -98,6 +98,10 @@ impl Gate for AllowAll {
         Ok(())
     }
 
+    fn failed(&self, problem: &str) {
+        panic!("{problem}");
+    }
+
     fn intruded(&self, peer: Option<Peer>, problem: &str) {
         let mut all = self.intrusions.lock().unwrap();
         all.push((peer, problem.to_owned()));

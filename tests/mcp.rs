@@ -71,6 +71,11 @@ impl Gate for Told {
         Err("nothing is reported here".into())
     }
 
+    fn failed(&self, problem: &str) {
+        // It panics for what it was told below, which is said.
+        eprintln!("{problem}");
+    }
+
     fn intruded(&self, peer: Option<Peer>, problem: &str) {
         panic!("{peer:?}: {problem}");
     }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use agp::confine::Spawner;
 use agp::confine::spec::{Limits, Namespaces, Sockets, Spec};
 use agp::confine::told::Told;
 use agp::sandbox::network::Network;
@@ -693,6 +694,7 @@ fn setup(world: &World, namespaces: Option<Namespaces>) -> Setup {
     Setup {
         bridge: PathBuf::from(env!("CARGO_BIN_EXE_agp-bridge")),
         repository: world.repo(),
+        spawner: Spawner::start().unwrap(),
         directory,
         protected: vec![world.agp_home()],
         sockets: Vec::new(),

@@ -12,16 +12,16 @@ use std::path::{Path, PathBuf};
 /// Which modules a module may import, besides itself.
 const IMPORTS: &[(&str, &[&str])] = &[
     ("contracts", &[]),
-    ("journal", &["contracts"]),
+    ("journal", &["confine", "contracts"]),
     ("policy", &["contracts"]),
-    ("gateway", &["contracts"]),
+    ("gateway", &["confine", "contracts"]),
     ("confine", &[]),
     (
         "bridge",
         &["confine", "contracts", "gateway", "journal", "tunnel"],
     ),
-    ("intendants", &["contracts", "bridge"]),
-    ("channels", &["contracts"]),
+    ("intendants", &["bridge", "confine", "contracts"]),
+    ("channels", &["confine", "contracts"]),
     ("sandbox", &["confine", "contracts", "tools", "tunnel"]),
     ("tools", &[]),
     ("tunnel", &[]),

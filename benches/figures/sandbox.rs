@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use agp::confine::Spawner;
 use agp::confine::spec::Namespaces;
 use agp::confine::told::Told;
 use agp::sandbox::network::Network;
@@ -120,6 +121,7 @@ fn setup(work: &Path, namespaces: Option<Namespaces>, turn: u64) -> Fallible<Set
     Ok(Setup {
         bridge: process::BRIDGE.into(),
         repository: made("repository")?,
+        spawner: Spawner::start()?,
         directory: short(),
         protected: vec![made("home")?],
         sockets: Vec::new(),

@@ -44,8 +44,8 @@ pub(super) struct Run {
     /// a path that they may change too; repeatable
     #[argh(option)]
     pub(super) allow_write: Vec<PathBuf>,
-    /// strict or best-effort: the harness itself runs confined, or is refused; or runs unconfined
-    /// where it cannot be
+    /// strict or best-effort: agp's own threads and the harness itself run confined, or are refused;
+    /// or run unconfined where they cannot be
     #[argh(option)]
     pub(super) confine: Option<String>,
     /// none, full or allowlist: what may be reached by the process sandbox (default: none), and by
@@ -179,6 +179,8 @@ pub(super) struct Asked {
     pub probe: bool,
     /// Whether the harness's own account is held against the decisions.
     pub witness: bool,
+    /// Whether agp's own threads are confined in full, or nothing starts.
+    pub threads_strict: bool,
 }
 
 impl Asked {
@@ -200,6 +202,7 @@ impl Asked {
         let slack = channel(run.channel, &config)?;
         let (mode, mode_reason) = mode(run.mode.as_deref(), harness)?;
         let sandbox = sandbox(run.sandbox, &config, harness, mode)?;
+        let threads_strict = run.confine.as_deref() != Some("best-effort");
         let named = [&run.allow_read, &run.allow_write];
         let confine = confine(run.confine.as_deref(), harness, mode)?;
         let confined = sandbox == Provider::Process || confine != Confine::Off;
@@ -272,6 +275,7 @@ impl Asked {
             },
             harness_args: run.harness_arg,
             harness_env: run.harness_env,
+            threads_strict,
         })
     }
 }
@@ -351,21 +355,20 @@ pub(super) fn confine(
     mode: Mode,
 ) -> Result<Confine, Failure> {
     match (flag, harness, mode) {
-        (None, Harness::Scripted, _) => Ok(Confine::Off),
-        (Some(_), Harness::Scripted, _) => Err(Failure::usage(
-            "--confine is for a harness: there is none behind a script",
-            "--sandbox process",
-        )),
+        (Some(other), _, _) if !["strict", "best-effort"].contains(&other) => {
+            Err(unknown("--confine", other, "strict or best-effort"))
+        }
+        // agp's own threads are all there is.
+        (_, Harness::Scripted, _) => Ok(Confine::Off),
         // Its own sandbox, which keeps its commands off the network, needs namespaces, and there
         // are no further ones inside.
-        (None, Harness::Codex, Mode::Hook) => Ok(Confine::Off),
+        (None | Some("best-effort"), Harness::Codex, Mode::Hook) => Ok(Confine::Off),
         (Some(_), Harness::Codex, Mode::Hook) => Err(not_here(
             "Codex confined in hook mode, where its own sandbox could not stand,",
             "leave --confine out",
         )),
         (None | Some("strict"), _, _) => Ok(Confine::Strict),
-        (Some("best-effort"), _, _) => Ok(Confine::BestEffort),
-        (Some(other), _, _) => Err(unknown("--confine", other, "strict or best-effort")),
+        (Some(_), _, _) => Ok(Confine::BestEffort),
     }
 }
 

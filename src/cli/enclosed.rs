@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::bridge::hook;
 use crate::channels::escape;
+use crate::confine::Spawner;
 use crate::intendants::environment::variable;
 use crate::intendants::program::bridge_program;
 use crate::intendants::{claude_code, codex};
@@ -49,6 +50,8 @@ pub(super) struct Wanted<'a> {
     pub(super) confine: Confine,
     /// agp's own home, which it must not reach.
     pub(super) home: &'a Home,
+    /// What starts it.
+    pub(super) spawner: &'a Spawner,
     /// The session's directory, with its socket.
     pub(super) directory: &'a Path,
     pub(super) repository: &'a Path,
@@ -160,6 +163,7 @@ fn setup(wanted: &Wanted<'_>, program: &Path) -> Result<Setup, String> {
     let token = directory.file_name().unwrap_or_default();
     Ok(Setup {
         bridge,
+        spawner: wanted.spawner.clone(),
         directory: directory.to_owned(),
         repository,
         home: user,

@@ -7,6 +7,8 @@ mod asked;
 #[cfg(feature = "agp")]
 pub mod config;
 #[cfg(feature = "agp")]
+mod confined;
+#[cfg(feature = "agp")]
 mod doctor;
 #[cfg(feature = "agp")]
 mod enclosed;

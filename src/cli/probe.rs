@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::channels::console::Console;
 use crate::channels::terminal::Terminal;
+use crate::confine::Spawner;
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant};
 use crate::contracts::sandbox::Sandbox;
@@ -74,6 +75,8 @@ pub(super) struct Asked<'a> {
     pub(super) confine: Confine,
     /// agp's own home, which neither the harness nor its tools must reach.
     pub(super) home: &'a Home,
+    /// What starts it, and the commands of its tools.
+    pub(super) spawner: Spawner,
     /// What a confined harness may read besides, and change.
     pub(super) allowed: [&'a [PathBuf]; 2],
     /// Whether the harness's own account must be there, too.
@@ -91,6 +94,7 @@ impl<'a> Asked<'a> {
             mode,
             confine: asked::confine(None, harness, mode)?,
             home,
+            spawner: sandboxed::spawner()?,
             allowed: [&[], &[]],
             witness: true,
             environment: &[],
@@ -172,12 +176,14 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
             asked.home,
             &root.join("repo"),
             &root.join("sandbox"),
+            &asked.spawner,
         )?),
     };
     let enclosed = enclosed::ready(&enclosed::Wanted {
         harness: asked.harness,
         confine: asked.confine,
         home: asked.home,
+        spawner: &asked.spawner,
         directory: &root,
         repository: &root.join("repo"),
         user: Some(root.join("home")),
@@ -318,6 +324,7 @@ impl<'a> Trial<'a> {
                 set,
                 confinement,
                 mediated: asked.mode == Mode::Mediated,
+                spawner: asked.spawner.clone(),
                 stop,
                 complain,
             })
@@ -337,6 +344,7 @@ impl<'a> Trial<'a> {
                 environment: asked.environment.to_vec(),
                 set,
                 confinement,
+                spawner: asked.spawner.clone(),
                 stop,
                 complain,
             })

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use argh::FromArgs;
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
     let policy = Policy::parse(POLICY.as_bytes())
         .map_err(|error| Failure::refused(error, "report it: this is agp's own"))?;
     let terminal = Arc::new(Terminal::unattended());
-    let code = run::session_under(home, &asked, &terminal, &policy)?;
+    let code = in_a_thread(|| run::session_under(home, &asked, &terminal, &policy))?;
     drop(scratch);
     say("");
     let journal = home.journal().log;
@@ -72,6 +73,23 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
         code
     } else {
         verified
+    })
+}
+
+/// A session leaves the thread that it was prepared on confined for good, and its journal is yet to
+/// be verified.
+fn in_a_thread(session: impl FnOnce() -> Outcome + Send) -> Outcome {
+    thread::scope(|scope| {
+        let named = thread::Builder::new().name("session".into());
+        let session = named.spawn_scoped(scope, session);
+        let session = session.map_err(|error| Failure::refused(error, "try again"))?;
+        session.join().unwrap_or_else(|_| {
+            let problem = "the session's thread panicked";
+            Err(Failure::broken(
+                problem,
+                "report it, with what was printed above",
+            ))
+        })
     })
 }
 

@@ -24,6 +24,8 @@ use signal_hook::iterator::Signals;
 
 use crate::bridge::processes;
 use crate::channels::terminal::Terminal;
+use crate::confine::threads::Standing;
+use crate::confine::{self, Places, Profile};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant, Observation};
 use crate::gateway::server::Server;
@@ -47,7 +49,7 @@ use super::wiring::{
     IntendantSetup, announce, channel_of, gate_unchanged, new_session, notices, open_journal,
     own_file, read_script, screen, secrets, task_secret,
 };
-use super::{enclosed, probe, sandboxed, slack, started, view};
+use super::{confined, enclosed, probe, sandboxed, slack, started, view};
 
 pub(super) fn run(home: &Home, run: Run) -> Outcome {
     let asked = Asked::resolve(home, run)?;
@@ -67,12 +69,20 @@ pub(super) fn session_under(
     policy: &Policy,
 ) -> Outcome {
     let script = read_script(asked)?;
+    // Before the first thread is started.
+    let standing = confined::arm()?;
     let secrets = secrets(home)?;
     let screen = Arc::new(screen(asked, &secrets));
     let journal = open_journal(home, &screen)?;
     let handle = journal.handle();
-    let held = Held { secrets, screen };
-    let ended = governed(home, asked, script, policy, &handle, held, terminal);
+    let means = Means {
+        journal: &handle,
+        secrets,
+        screen,
+        terminal,
+        standing,
+    };
+    let ended = governed(home, asked, script, policy, means);
     drop(handle);
     let fault = journal.fault();
     journal.close();
@@ -86,10 +96,14 @@ pub(super) fn session_under(
     }
 }
 
-/// What the session is not to show.
-struct Held {
+/// What a session has from its process.
+struct Means<'a> {
+    journal: &'a Handle,
+    /// What it is not to show.
     secrets: Secrets,
     screen: Arc<Screen>,
+    terminal: &'a Arc<Terminal>,
+    standing: Standing,
 }
 
 fn governed(
@@ -97,11 +111,15 @@ fn governed(
     asked: &Asked,
     script: Vec<ScriptedCall>,
     policy: &Policy,
-    journal: &Handle,
-    held: Held,
-    terminal: &Arc<Terminal>,
+    means: Means<'_>,
 ) -> Outcome {
-    let Held { secrets, screen } = held;
+    let Means {
+        journal,
+        secrets,
+        screen,
+        terminal,
+        standing,
+    } = means;
     let unrecorded = |error: String| Failure::broken(error, "agp doctor --check journal");
     lease::reap(home, journal).map_err(unrecorded)?;
     let session = new_session().map_err(unrecorded)?;
@@ -115,6 +133,7 @@ fn governed(
             Err(error) => unrecorded(error.to_string()),
         }
     };
+    confined::hold(standing, asked).map_err(refuse)?;
     if let Some(name) = task_secret(asked, &screen) {
         let problem = format!("the task quotes the value of {name}, which must not be journaled");
         return Err(refuse(Failure::refused(
@@ -131,11 +150,14 @@ fn governed(
     processes::adopt_orphans()
         .map_err(|error| refuse(Failure::refused(error, "run agp on Linux 3.4 or later")))?;
 
+    // Before anything is confined: what starts processes must not be.
+    let spawner = sandboxed::spawner().map_err(refuse)?;
     if asked.probe {
         let asked = probe::Asked {
             harness: asked.harness,
             mode: asked.mode,
             home,
+            spawner: spawner.clone(),
             confine: asked.confine,
             allowed: [&asked.allow_read, &asked.allow_write],
             witness: asked.witness,
@@ -149,12 +171,14 @@ fn governed(
     let signals = watch_signals(events.clone())
         .map_err(|error| refuse(Failure::refused(error, "try again")))?;
     let raw = asked.stream == Stream::Raw;
-    let ready = sandboxed::ready(home, asked, &secrets, lease.directory(), &stop, terminal)
+    let directory = lease.directory();
+    let ready = sandboxed::ready(home, asked, &secrets, directory, &stop, terminal, &spawner)
         .map_err(refuse)?;
     let enclosed = enclosed::ready(&enclosed::Wanted {
         harness: asked.harness,
         confine: asked.confine,
         home,
+        spawner: &spawner,
         directory: lease.directory(),
         repository: &asked.repository,
         user: variable("HOME").map(PathBuf::from),
@@ -198,6 +222,7 @@ fn governed(
         asked,
         sandbox: &ready.sandbox,
         enclosed: enclosed.as_ref(),
+        spawner: &spawner,
         session: &session,
         lease: &lease,
         stop: &stop,
@@ -223,6 +248,7 @@ fn governed(
     );
     // Their names: a value is in no event.
     payload.insert("secrets".into(), json!(secrets.names()));
+    payload.insert("confinement".into(), confined::described(standing, asked));
     governor
         .record_session(Kind::SessionStarted, payload)
         .map_err(|broken| unrecorded(broken.0))?;
@@ -254,12 +280,16 @@ fn governed(
         .map_err(|error| unrecorded(format!("{}: {error}", socket.display())))?;
     let harness = drive(
         intendant,
+        confined::harness_places(&lease),
         events,
         Arc::clone(&governor),
         Arc::clone(terminal),
         raw,
     )
     .map_err(|error| unrecorded(error.to_string()))?;
+    // What it had to read and to start is read and started.
+    confine::enter(Profile::Main, &confined::main_places(home, &lease))
+        .map_err(|error| unrecorded(error.to_string()))?;
     let mut end = wait(&happened, &stop, &governor);
     // No call is decided behind the session's record: whoever is still being asked is told no.
     let _ = harness.join();
@@ -275,32 +305,31 @@ fn governed(
 
 fn drive(
     mut intendant: Box<dyn Intendant>,
+    places: Places,
     events: Sender<Event>,
     governor: Arc<Governor>,
     terminal: Arc<Terminal>,
     raw: bool,
 ) -> std::io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new()
-        .name("harness".into())
-        .spawn(move || {
-            let mut ended = Ended {
-                events,
-                outcome: None,
-            };
-            let outcome = intendant.run(&mut |observation| {
-                governor.witness(&observation);
-                match (&observation, raw) {
-                    (Observation::Raw(line), true) => terminal.show(line),
-                    (_, true) => {}
-                    (_, false) => {
-                        if let Some(line) = view::observed(&observation) {
-                            terminal.show(&line);
-                        }
+    confine::start(Profile::Harness, places, move || {
+        let mut ended = Ended {
+            events,
+            outcome: None,
+        };
+        let outcome = intendant.run(&mut |observation| {
+            governor.witness(&observation);
+            match (&observation, raw) {
+                (Observation::Raw(line), true) => terminal.show(line),
+                (_, true) => {}
+                (_, false) => {
+                    if let Some(line) = view::observed(&observation) {
+                        terminal.show(&line);
                     }
                 }
-            });
-            ended.outcome = Some(outcome);
-        })
+            }
+        });
+        ended.outcome = Some(outcome);
+    })
 }
 
 /// Tells the main thread that the harness has ended, also when its thread panicked: the main
@@ -325,15 +354,13 @@ impl Drop for Ended {
 fn watch_signals(events: Sender<Event>) -> std::io::Result<signal_hook::iterator::Handle> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let handle = signals.handle();
-    thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            for signal in signals.forever() {
-                if events.send(Event::Signal(signal)).is_err() {
-                    return;
-                }
+    confine::start(Profile::Signals, Places::none(), move || {
+        for signal in signals.forever() {
+            if events.send(Event::Signal(signal)).is_err() {
+                return;
             }
-        })?;
+        }
+    })?;
     Ok(handle)
 }
 

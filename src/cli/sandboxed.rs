@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::channels::escape;
 use crate::channels::terminal::Terminal;
+use crate::confine::Spawner;
 use crate::contracts::sandbox::{Execution, Sandbox};
 use crate::intendants::harness_process::Stop;
 use crate::intendants::program::bridge_program;
@@ -91,6 +92,7 @@ pub(super) fn ready(
     directory: &Path,
     stop: &Stop,
     terminal: &Arc<Terminal>,
+    spawner: &Spawner,
 ) -> Result<Ready, Failure> {
     if asked.sandbox != Provider::Process {
         let sandbox = Arc::new(Recording);
@@ -107,7 +109,7 @@ pub(super) fn ready(
         secrets: secrets.clone(),
         output: shown(terminal, asked.stream == Stream::Raw),
         stopped: Arc::new(move || stop.asked()),
-        ..setup(home, &asked.repository, directory)?
+        ..setup(home, &asked.repository, directory, spawner)?
     };
     let process = Process::prepare(setup).map_err(|error| refused(&error.0))?;
     Ok(Ready {
@@ -124,10 +126,11 @@ pub(super) fn bare(
     home: &Home,
     repository: &Path,
     directory: &Path,
+    spawner: &Spawner,
 ) -> Result<Arc<dyn Sandbox<Permit>>, Failure> {
     let made = std::fs::DirBuilder::new().mode(0o700).create(directory);
     made.map_err(|error| refused(&format!("{}: {error}", directory.display())))?;
-    let setup = setup(home, repository, directory)?;
+    let setup = setup(home, repository, directory, spawner)?;
     let process = Process::prepare(setup).map_err(|error| refused(&error.0))?;
     Ok(Arc::new(process))
 }
@@ -141,7 +144,8 @@ pub(super) fn permitted(home: &Home) -> Result<String, Failure> {
     let repository = base.join("repository");
     let made = std::fs::create_dir_all(&repository);
     made.map_err(|error| refused(&format!("{}: {error}", base.display())))?;
-    let found = setup(home, &repository, &base)
+    let found = spawner()
+        .and_then(|spawner| setup(home, &repository, &base, &spawner))
         .and_then(|setup| Process::prepare(setup).map_err(|error| refused(&error.0)));
     // What stays behind is empty, and in the temporary directory.
     let _ = std::fs::remove_dir_all(&base);
@@ -159,6 +163,14 @@ pub(super) fn permitted(home: &Home) -> Result<String, Failure> {
         ));
     }
     Ok(told)
+}
+
+/// Starts the thread that starts processes.
+///
+/// # Errors
+/// [`Failure`] when it cannot be had.
+pub(super) fn spawner() -> Result<Spawner, Failure> {
+    Spawner::start().map_err(|error| Failure::refused(error, "agp doctor --check confinement"))
 }
 
 fn refused(problem: &str) -> Failure {
@@ -194,7 +206,12 @@ pub(super) fn sockets() -> Vec<PathBuf> {
     sockets
 }
 
-fn setup(home: &Home, repository: &Path, directory: &Path) -> Result<Setup, Failure> {
+fn setup(
+    home: &Home,
+    repository: &Path,
+    directory: &Path,
+    spawner: &Spawner,
+) -> Result<Setup, Failure> {
     let bridge = bridge_program().map_err(|error| refused(&error.to_string()))?;
     let own = home.root().canonicalize();
     let own = own.unwrap_or_else(|_| home.root().to_owned());
@@ -203,6 +220,7 @@ fn setup(home: &Home, repository: &Path, directory: &Path) -> Result<Setup, Fail
     Ok(Setup {
         bridge,
         repository: repository.to_owned(),
+        spawner: spawner.clone(),
         directory: directory.to_owned(),
         protected,
         sockets: sockets(),

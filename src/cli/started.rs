@@ -12,7 +12,7 @@ use crate::sandbox::harness::Enclosure;
 use super::asked::{Asked, Harness, Mode};
 use super::enclosed;
 
-/// The payload of `session.started`.
+/// The payload of `session.started`, to which the confinement of agp's own threads is added.
 pub(super) fn payload(
     session: &SessionId,
     asked: &Asked,
@@ -60,8 +60,6 @@ pub(super) fn payload(
     put("probed", json!(asked.probe));
     put("sandbox", sandbox);
     asked.way_out.describe(asked.of(), &mut put);
-    // No thread confines itself in this version, and the journal says so.
-    put("confinement", json!({}));
     put(
         "channel",
         json!(asked.slack.as_ref().map_or("console", |_| "slack")),

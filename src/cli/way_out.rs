@@ -129,6 +129,12 @@ impl WayOut {
         }
     }
 
+    /// Whether anything has a way out to listed hosts.
+    pub(super) fn is_listed(&self) -> bool {
+        let mut both = [&self.calls, &self.harness].into_iter();
+        both.any(|reach| matches!(reach, Reach::Listed(_)))
+    }
+
     /// The network of what agp runs itself.
     pub(super) fn calls_network(&self, directory: &Path) -> Network {
         self.calls.network(&directory.join(CALLS_SOCKET))

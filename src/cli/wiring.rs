@@ -9,6 +9,7 @@ use serde_json::{Map, json};
 use crate::channels::console::{AutoApprove, Console};
 use crate::channels::escape;
 use crate::channels::terminal::Terminal;
+use crate::confine::Spawner;
 use crate::contracts::call::{Actor, ToolCall};
 use crate::contracts::channel::Channel;
 use crate::contracts::ids::{MessageId, SessionId};
@@ -43,6 +44,7 @@ pub(super) struct IntendantSetup<'a> {
     pub(super) asked: &'a Asked,
     pub(super) sandbox: &'a Arc<dyn Sandbox<Permit>>,
     pub(super) enclosed: Option<&'a Enclosure>,
+    pub(super) spawner: &'a Spawner,
     pub(super) session: &'a SessionId,
     pub(super) lease: &'a Lease,
     pub(super) stop: &'a Stop,
@@ -90,6 +92,7 @@ impl IntendantSetup<'_> {
                 environment: asked.harness_env.clone(),
                 set,
                 confinement,
+                spawner: self.spawner.clone(),
                 stop: self.stop.clone(),
                 complain: complaints(self.terminal),
             };
@@ -108,6 +111,7 @@ impl IntendantSetup<'_> {
             set,
             confinement,
             mediated: asked.mode == Mode::Mediated,
+            spawner: self.spawner.clone(),
             stop: self.stop.clone(),
             complain: complaints(self.terminal),
         };

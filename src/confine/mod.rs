@@ -1,14 +1,26 @@
-//! Landlock and seccomp profiles, namespaces and limits: what a process takes from itself before
-//! it becomes something else, and the look around that says whether it did. Each part acts on the
-//! calling process, which must have one thread.
+//! Landlock and seccomp profiles, namespaces and limits: what a thread of the governor takes from
+//! itself as its first act (`profile`, `threads`), and what a process takes from itself before it
+//! becomes something else (the rest), which must have one thread; and the look around that says
+//! whether it did.
 
+mod calls;
 pub mod files;
+#[cfg(feature = "inject")]
+pub mod inject;
 pub mod isolation;
 pub mod limits;
 mod loopback;
 pub mod mounts;
 pub mod namespaces;
+pub mod profile;
+mod rule;
+pub mod spawner;
 pub mod spec;
 mod syscall_table;
 pub mod syscalls;
+pub mod threads;
 pub mod told;
+
+pub use profile::{Place, Profile};
+pub use spawner::Spawner;
+pub use threads::{Places, enter, start};

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::confine::{self, Places, Profile};
 use crate::contracts::call::ToolCall;
 use crate::contracts::ids::{MessageId, SessionId, Sha256};
 use crate::contracts::limits;
@@ -79,6 +80,9 @@ pub trait Gate: Send + Sync {
     /// Why it is not recorded.
     fn report(&self, report: CallReport, peer: Peer) -> Result<(), String>;
 
+    /// Says that a call worker failed at its own work; its call is refused, and the session must end.
+    fn failed(&self, problem: &str);
+
     /// Says that a peer broke the protocol or is not allowed to speak.
     fn intruded(&self, peer: Option<Peer>, problem: &str);
 }
@@ -107,9 +111,9 @@ impl Server {
         let in_flight = Arc::new(AtomicUsize::new(0));
         let (accepting, stop) = (Arc::clone(&listener), Arc::clone(&stopping));
         let counted = Arc::clone(&in_flight);
-        let thread = thread::Builder::new()
-            .name("gateway".into())
-            .spawn(move || accept_all(&accepting, &stop, &counted, &gate))?;
+        let thread = confine::start(Profile::Gateway, Places::none(), move || {
+            accept_all(&accepting, &stop, &counted, &gate);
+        })?;
         Ok(Self {
             listener,
             stopping,
@@ -166,7 +170,11 @@ fn accept_all(
         let gate = Arc::clone(gate);
         let worker = thread::Builder::new().name("call".into()).spawn(move || {
             let _slot = slot;
-            answer(&stream, gate.as_ref());
+            let _end = End(gate.as_ref());
+            match confine::enter(Profile::Call, &Places::none()) {
+                Ok(()) => answer(&stream, gate.as_ref()),
+                Err(error) => gate.failed(&error.to_string()),
+            }
         });
         // A worker that cannot be started drops the link, which is a deny.
         drop(worker);
@@ -179,6 +187,18 @@ struct Slot(Arc<AtomicUsize>);
 impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The end of a call worker. One that panics has answered nobody, which is a deny; and nobody knows
+/// what else it has left undone.
+struct End<'a>(&'a dyn Gate);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.failed("a call worker panicked");
+        }
     }
 }
 

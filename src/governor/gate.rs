@@ -100,6 +100,10 @@ impl Gate for Governor {
         }
     }
 
+    fn failed(&self, problem: &str) {
+        self.break_off(problem.to_owned());
+    }
+
     fn intruded(&self, peer: Option<Peer>, problem: &str) {
         let who = peer.map_or_else(
             || "a process".to_owned(),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::bridge::hook;
+use crate::confine::Spawner;
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{
     HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation,
@@ -156,6 +157,8 @@ pub struct Setup {
     pub confinement: Option<String>,
     /// Whether agp's tools are to be its only ones.
     pub mediated: bool,
+    /// What starts it.
+    pub spawner: Spawner,
     /// How it is stopped.
     pub stop: Stop,
     /// Takes each line of its standard error.
@@ -228,6 +231,7 @@ impl ClaudeCode {
             environment,
             confinement: setup.confinement,
             directory: setup.repository,
+            spawner: setup.spawner.clone(),
             complain: setup.complain,
         };
         Ok(Self {

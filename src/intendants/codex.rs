@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::bridge::hook;
+use crate::confine::{self, Places, Profile, Spawner};
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{
     HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation,
@@ -73,6 +74,8 @@ pub struct Setup {
     pub set: Vec<(&'static str, Option<String>)>,
     /// The confinement that it is started in, as the leash takes it.
     pub confinement: Option<String>,
+    /// What starts it.
+    pub spawner: Spawner,
     /// How it is stopped.
     pub stop: Stop,
     /// Takes each line of its standard error, and what was left of the operator's configuration.
@@ -149,6 +152,7 @@ impl Codex {
             environment,
             confinement: setup.confinement.clone(),
             directory: setup.repository.clone(),
+            spawner: setup.spawner.clone(),
             complain: without_chatter(Arc::clone(&setup.complain)),
         };
         Ok(Self {
@@ -380,6 +384,10 @@ impl Intendant for Codex {
             thread::Builder::new()
                 .name("rollout".into())
                 .spawn_scoped(scope, move || {
+                    if let Err(error) = confine::enter(Profile::Rollout, &Places::none()) {
+                        let _ = record.send(Observation::Unreadable(error.to_string()));
+                        return;
+                    }
                     growing_files::follow(sessions, ended, &mut |growth| {
                         let observations = match growth {
                             Growth::Line(line) => rollout.line(line),
@@ -396,6 +404,8 @@ impl Intendant for Codex {
                 .name("harness-output".into())
                 .spawn_scoped(scope, move || {
                     let ending = Ending(ended);
+                    confine::enter(Profile::HarnessOutput, &Places::none())
+                        .map_err(|error| unstarted(&error))?;
                     let exit = process::run(launch, stop, &mut |line| {
                         for observation in codex_stream::observations(line) {
                             let _ = seen.send(observation);

@@ -2,16 +2,18 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::bridge::processes;
+use crate::confine::spawner::Started;
+use crate::confine::{self, Places, Profile, Spawner};
 use crate::contracts::intendant::{HarnessError, HarnessExit};
 use crate::contracts::limits;
 
@@ -61,6 +63,8 @@ pub struct Launch {
     pub directory: PathBuf,
     /// Takes each line that it, or what it starts, says on standard error.
     pub complain: Arc<dyn Fn(&str) + Send + Sync>,
+    /// What starts it.
+    pub spawner: Spawner,
 }
 
 /// Starts a harness on a leash and gives its output line by line until it ends.
@@ -76,7 +80,8 @@ pub fn run(
         problem: format!("{} cannot be started: {error}", launch.program.display()),
         mend: "agp doctor --check harness".into(),
     };
-    let mut child = Command::new(&launch.leash)
+    let mut command = Command::new(&launch.leash);
+    command
         .arg("leash")
         .args(launch.confinement.iter().flat_map(|spec| ["--spec", spec]))
         .arg("--")
@@ -87,25 +92,21 @@ pub fn run(
         .current_dir(&launch.directory)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
-    if let Some(pipe) = child.stderr.take() {
+        .stderr(Stdio::piped());
+    let mut leash = launch.spawner.spawn(command).map_err(failed)?;
+    if let Some(pipe) = leash.child.stderr.take() {
         pass_on(pipe, Arc::clone(&launch.complain)).map_err(failed)?;
     }
-    stop.hold(child.stdin.take());
-    if let Some(pipe) = child.stdout.take() {
-        let leash = child_pidfd(&child).map_err(failed)?;
-        let late = LATE_BYTES;
-        each_line(Output { pipe, leash, late }, on_line);
+    stop.hold(leash.child.stdin.take());
+    if let Some(pipe) = leash.child.stdout.take() {
+        let output = Output {
+            pipe,
+            leash: leash.pidfd.as_fd(),
+            late: LATE_BYTES,
+        };
+        each_line(output, on_line);
     }
-    finish(&mut child, stop).map_err(failed)
-}
-
-fn child_pidfd(child: &Child) -> io::Result<OwnedFd> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| io::Error::other("the leash has no process id"))?;
-    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+    finish(leash, stop, &launch.spawner).map_err(failed)
 }
 
 /// Bytes that are still read once the leash has ended: more than a pipe holds.
@@ -113,13 +114,13 @@ const LATE_BYTES: usize = 1 << 20;
 
 /// A harness's output. It ends with the leash: a process that is not below it may hold the pipe
 /// open for ever, and is not waited for.
-struct Output {
+struct Output<'a> {
     pipe: ChildStdout,
-    leash: OwnedFd,
+    leash: BorrowedFd<'a>,
     late: usize,
 }
 
-impl Read for Output {
+impl Read for Output<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut polled = [
             PollFd::new(&self.pipe, PollFlags::IN),
@@ -144,7 +145,6 @@ fn pass_on(
     pipe: impl Read + Send + 'static,
     complain: Arc<dyn Fn(&str) + Send + Sync>,
 ) -> io::Result<()> {
-    let thread = std::thread::Builder::new().name("harness-stderr".into());
     let passing = move || {
         each_line(pipe, &mut |line| {
             if let Some(line) = line {
@@ -152,14 +152,16 @@ fn pass_on(
             }
         });
     };
-    thread.spawn(passing).map(drop)
+    confine::start(Profile::HarnessStderr, Places::none(), passing).map(drop)
 }
 
-fn finish(child: &mut Child, stop: &Stop) -> io::Result<HarnessExit> {
+fn finish(mut leash: Started, stop: &Stop, spawner: &Spawner) -> io::Result<HarnessExit> {
     // The output is closed: the harness has ended, or works on without anybody watching it.
-    let status = child.wait()?;
+    let status = leash.child.wait()?;
     // What escaped the leash came back to this process.
-    let _ = processes::sweep();
+    spawner.run(|| {
+        let _ = processes::sweep();
+    })?;
     if stop.asked() {
         return Ok(HarnessExit::Stopped);
     }

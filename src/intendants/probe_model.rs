@@ -7,11 +7,12 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::confine::{self, Places, Profile};
 use crate::contracts::limits;
 
 /// How long one request may take to arrive.
@@ -49,20 +50,18 @@ impl ProbeModel {
         let ends = Arc::clone(&ending);
         let offered = Arc::new(Mutex::new(BTreeSet::new()));
         let seen = Arc::clone(&offered);
-        let thread = thread::Builder::new()
-            .name("probe-model".into())
-            .spawn(move || {
-                let mut calls = Some(calls);
-                for stream in listener.incoming() {
-                    if ends.load(Ordering::SeqCst) {
-                        return;
-                    }
-                    if let Ok(stream) = stream {
-                        // A request that cannot be read is the harness's to repeat.
-                        let _ = answer(&stream, &mut calls, &seen);
-                    }
+        let thread = confine::start(Profile::ProbeModel, Places::none(), move || {
+            let mut calls = Some(calls);
+            for stream in listener.incoming() {
+                if ends.load(Ordering::SeqCst) {
+                    return;
                 }
-            })?;
+                if let Ok(stream) = stream {
+                    // A request that cannot be read is the harness's to repeat.
+                    let _ = answer(&stream, &mut calls, &seen);
+                }
+            }
+        })?;
         Ok(Self {
             address,
             ending,

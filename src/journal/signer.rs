@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
+use crate::confine::{self, Places, Profile};
+
 use super::envelope::Chained;
 use super::key::SigningKey;
 
@@ -40,20 +42,18 @@ const SIGNATURE: Duration = Duration::from_micros(50);
 impl Helper {
     pub(super) fn start(key: Arc<SigningKey>) -> io::Result<Self> {
         let (work, tasks) = channel::<Task>();
-        std::thread::Builder::new()
-            .name("journal-sign".into())
-            .spawn(move || {
-                // On Linux this is the calling thread's own; refused, the work is done all the same.
-                let _ = rustix::process::setpriority_process(None, NICE);
-                while let Ok(task) = tasks.recv() {
-                    if !task.events.is_empty() {
-                        let events = task.events.iter().map(|bytes| key.sign(bytes)).collect();
-                        // Whoever asked may have done it himself.
-                        let _ = task.signed.send(events);
-                    }
-                    let _ = task.head_signed.send(key.sign(&task.head));
+        confine::start(Profile::JournalSign, Places::none(), move || {
+            // On Linux this is the calling thread's own; refused, the work is done all the same.
+            let _ = rustix::process::setpriority_process(None, NICE);
+            while let Ok(task) = tasks.recv() {
+                if !task.events.is_empty() {
+                    let events = task.events.iter().map(|bytes| key.sign(bytes)).collect();
+                    // Whoever asked may have done it himself.
+                    let _ = task.signed.send(events);
                 }
-            })?;
+                let _ = task.head_signed.send(key.sign(&task.head));
+            }
+        })?;
         Ok(Self { work })
     }
 

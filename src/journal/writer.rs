@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Map, Value};
 
+use crate::confine::{self, Place, Places, Profile};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::{limits, timestamp};
 
@@ -87,9 +88,8 @@ impl Journal {
             })?;
         }
         let (jobs, waiting) = sync_channel(limits::BATCH_EVENTS);
-        let thread = std::thread::Builder::new()
-            .name("journal".into())
-            .spawn(move || writer.run(&waiting))
+        let own = Places::none().with(Place::Journal, durable::parent(&paths.log));
+        let thread = confine::start(Profile::Journal, own, move || writer.run(&waiting))
             .map_err(io_error)?;
         let opened = Opened {
             seq: found.position.seq,

@@ -4,13 +4,15 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, Read, Write, pipe};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ring::digest::{Context, SHA256};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::Signal;
 
+use crate::confine::Spawner;
+use crate::confine::spawner::Started;
 use crate::confine::spec::Spec;
 use crate::confine::told::Told;
 use crate::contracts::ids::Sha256;
@@ -67,11 +69,12 @@ impl Ran {
 /// Between two looks at whether the command must end.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Runs a command under `spec` by the program `bridge`.
+/// Runs a command under `spec` by the program `bridge`, which `spawner` starts.
 ///
 /// # Errors
 /// [`SandboxError`] when the confinement did not stand, or the command may have outlived it.
 pub fn run(
+    spawner: &Spawner,
     bridge: &Path,
     spec: &Spec,
     job: Job<'_>,
@@ -107,30 +110,22 @@ pub fn run(
         })
         .stdout(writer)
         .stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(failed)?;
-    // It holds the other end of the output.
-    drop(command);
-    if let Some(mut pipe) = child.stdin.take() {
-        let input = job.input;
-        let feed = std::thread::Builder::new().name("exec-input".into());
-        // A command that does not read it all has its reasons.
-        feed.spawn(move || drop(pipe.write_all(&input)))
-            .map_err(failed)?;
-    }
+    let mut keeper = spawner.spawn(command).map_err(failed)?;
     let until = Instant::now() + job.deadline + limits::EXEC_GRACE;
     let taken = Taken {
         scrub: job.scrub,
         ..Taken::default()
     };
-    let taken = follow(&mut child, output, watch, until, taken);
+    let taken = Feed::of(keeper.child.stdin.take(), &job.input)
+        .and_then(|feed| follow(&keeper, output, feed, watch, until, taken));
     if taken.is_err() {
         // The kernel ends with the keeper what it keeps in a PID namespace, or its command.
-        let _ = child.kill();
+        let _ = keeper.signal(Signal::KILL);
     }
-    let _ = child.wait();
+    let _ = keeper.child.wait();
     let taken = taken.map_err(failed)?;
     let mut told = String::new();
-    if let Some(mut pipe) = child.stderr.take() {
+    if let Some(mut pipe) = keeper.child.stderr.take() {
         pipe.read_to_string(&mut told).map_err(failed)?;
     }
     settle(taken, &told)
@@ -227,36 +222,67 @@ impl Taken {
     }
 }
 
+/// What a command is still to read.
+struct Feed<'a> {
+    pipe: Option<ChildStdin>,
+    left: &'a [u8],
+}
+
+impl<'a> Feed<'a> {
+    fn of(pipe: Option<ChildStdin>, input: &'a [u8]) -> io::Result<Self> {
+        if let Some(pipe) = &pipe {
+            rustix::io::ioctl_fionbio(pipe, true)?;
+        }
+        Ok(Self { pipe, left: input })
+    }
+
+    /// Gives it as much as it takes now. A command that does not read it all has its reasons.
+    fn give(&mut self) {
+        while let Some(pipe) = &mut self.pipe {
+            match pipe.write(self.left) {
+                Ok(0) => self.pipe = None,
+                Ok(given) => {
+                    self.left = self.left.get(given..).unwrap_or_default();
+                    if self.left.is_empty() {
+                        self.pipe = None;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => self.pipe = None,
+            }
+        }
+    }
+}
+
 /// Takes the output until the keeper has ended, which it does when nothing is left inside.
 fn follow(
-    child: &mut Child,
+    keeper: &Started,
     mut output: PipeReader,
+    mut feed: Feed<'_>,
     watch: &mut Watch<'_>,
     until: Instant,
     mut taken: Taken,
 ) -> io::Result<Taken> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| io::Error::other("the keeper has no process id"))?;
-    let keeper = pidfd_open(pid, PidfdFlags::empty())?;
     let mut open = true;
     let mut told_to_stop = false;
     let mut block = vec![0; 64 << 10];
     let within = Timespec::try_from(LOOK).map_err(io::Error::other)?;
     loop {
-        let mut polled = [
-            PollFd::new(&keeper, PollFlags::IN),
-            PollFd::new(&output, PollFlags::IN),
-        ];
+        feed.give();
+        let mut polled = vec![PollFd::new(&keeper.pidfd, PollFlags::IN)];
         // A closed pipe is always ready: it is not asked any more.
-        let polling = match &mut polled {
-            all if open => poll(all, Some(&within)),
-            [keeper, _] => poll(std::slice::from_mut(keeper), Some(&within)),
-        };
-        match polling {
+        if open {
+            polled.push(PollFd::new(&output, PollFlags::IN));
+        }
+        if let Some(pipe) = &feed.pipe {
+            polled.push(PollFd::new(pipe, PollFlags::OUT));
+        }
+        match poll(&mut polled, Some(&within)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let [ended, _] = polled.map(|fd| !fd.revents().is_empty());
+        let ended = polled.first().is_some_and(|fd| !fd.revents().is_empty());
         // What was printed before the end is there before the end is seen; nobody is left to add.
         while open {
             match output.read(&mut block) {
@@ -280,7 +306,7 @@ fn follow(
         if !told_to_stop && (watch.stopped)() {
             told_to_stop = true;
             // Gone already: the next round sees it.
-            let _ = kill_process(pid, Signal::TERM);
+            let _ = keeper.signal(Signal::TERM);
         }
         if Instant::now() > until {
             return Err(io::Error::new(

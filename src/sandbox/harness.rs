@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use crate::confine::Spawner;
 use crate::confine::isolation::{Ask, Seen};
 use crate::confine::spec::{HELPER, Limits, Namespaces, Sockets, Spec};
 use crate::confine::told::Told;
@@ -27,6 +28,8 @@ use super::process::from_outside;
 pub struct Setup {
     /// The program that confines: `agp-bridge`, or `agp` itself.
     pub bridge: PathBuf,
+    /// What starts the look around.
+    pub spawner: Spawner,
     /// The session's private directory, outside of all that the harness may reach.
     pub directory: PathBuf,
     /// The repository: its working directory.
@@ -296,7 +299,7 @@ fn inside(setup: &Setup, spec: &Spec, ask: &Ask) -> Result<(Seen, u32), Unfit> {
         output: &mut |_| {},
         stopped: &|| false,
     };
-    let ran = exec::run(&setup.bridge, spec, job, &mut watch)
+    let ran = exec::run(&setup.spawner, &setup.bridge, spec, job, &mut watch)
         .map_err(|SandboxError(why)| Unfit::Unavailable(why))?;
     match &ran.ended {
         Told::Exited(0) => serde_json::from_slice(&ran.output)

@@ -3,8 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use crate::confine::{self, Place, Places, Profile};
+use crate::contracts::sandbox::SandboxError;
 
 /// Files and directories of a repository that git, a shell, an editor or a harness takes commands
 /// from. Of a directory the entries count.
@@ -80,6 +85,40 @@ impl Triggers {
             .collect();
         changed.extend(then.keys().filter(|path| !now.contains_key(*path)).cloned());
         changed
+    }
+}
+
+/// A way to the thread `look`, which may list the repository: a call worker may not.
+pub struct Look(SyncSender<SyncSender<Triggers>>);
+
+impl Look {
+    /// Starts the thread for a repository.
+    ///
+    /// # Errors
+    /// When there is no thread, or it cannot be confined.
+    pub fn start(repository: &Path) -> io::Result<Self> {
+        // Nobody waits in line: each call that asks waits for its answer.
+        let (ask, asked) = sync_channel::<SyncSender<Triggers>>(0);
+        let repository = repository.to_owned();
+        let own = Places::none().with(Place::Repository, &repository);
+        confine::start(Profile::Look, own, move || {
+            while let Ok(reply) = asked.recv() {
+                // Whoever asked may be gone.
+                let _ = reply.send(Triggers::of(&repository));
+            }
+        })?;
+        Ok(Self(ask))
+    }
+
+    /// The triggers as they are now.
+    ///
+    /// # Errors
+    /// When the thread is gone.
+    pub fn triggers(&self) -> Result<Triggers, SandboxError> {
+        let (reply, answer) = sync_channel(1);
+        let asked = self.0.send(reply).ok();
+        let found = asked.and_then(|()| answer.recv().ok());
+        found.ok_or_else(|| SandboxError("the thread that looks at the repository is gone".into()))
     }
 }
 

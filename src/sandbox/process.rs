@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::confine::Spawner;
 use crate::confine::isolation::Seen;
 use crate::confine::spec::{HELPER, Limits, Namespaces, Sockets, Spec};
 use crate::confine::told::Told;
@@ -18,7 +19,7 @@ use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
 use super::attest::{self, Bait, Looks, PROBE, Unfit};
 use super::exec::{self, Job, Ran, Watch};
 use super::network::{self, Network};
-use super::planted::Triggers;
+use super::planted::Look;
 use super::secrets::{Secrets, Used};
 
 /// Takes a block of a command's output; an empty one is its end.
@@ -31,6 +32,8 @@ pub struct Setup {
     pub bridge: PathBuf,
     /// The repository: read, written, and the working directory.
     pub repository: PathBuf,
+    /// What starts its processes.
+    pub spawner: Spawner,
     /// A private directory outside of it, for listeners and for what becomes `/tmp`.
     pub directory: PathBuf,
     /// Paths that must not be reached. The first must be readable outside: agp's own home.
@@ -62,6 +65,7 @@ pub struct Process {
     attested: Map<String, Value>,
     refused: Vec<(Namespaces, String)>,
     environment: Vec<(OsString, OsString)>,
+    look: Look,
 }
 
 /// Names of the operator's environment that a command gets.
@@ -94,7 +98,9 @@ impl Process {
                 let environment = environment(&spec, &setup.network);
                 attested(&setup, &spec, &environment).map(|attested| (spec, environment, attested))
             })?;
+        let look = Look::start(&setup.repository);
         Ok(Self {
+            look: look.map_err(|error| SandboxError(error.to_string()))?,
             setup,
             spec,
             attested,
@@ -152,7 +158,8 @@ impl Process {
             output: &mut |block| (self.setup.output)(block),
             stopped: &|| (self.setup.stopped)(),
         };
-        let ran = exec::run(&self.setup.bridge, &self.spec, job, &mut watch);
+        let setup = &self.setup;
+        let ran = exec::run(&setup.spawner, &setup.bridge, &self.spec, job, &mut watch);
         (self.setup.output)(&[]);
         ran
     }
@@ -269,7 +276,7 @@ fn attested(
         output: &mut |_| {},
         stopped: &|| false,
     };
-    let ran = exec::run(&setup.bridge, spec, job, &mut watch)
+    let ran = exec::run(&setup.spawner, &setup.bridge, spec, job, &mut watch)
         .map_err(|SandboxError(why)| Unfit::Unavailable(why))?;
     let inside: Seen = match &ran.ended {
         Told::Exited(0) => serde_json::from_slice(&ran.output)
@@ -348,9 +355,9 @@ impl<Permit> Sandbox<Permit> for Process {
         let mut environment = self.environment.clone();
         let given = secrets.variables(&work.secrets);
         environment.extend(given.map(|(name, value)| (name.into(), value.into())));
-        let before = Triggers::of(&self.setup.repository);
+        let before = self.look.triggers()?;
         let ran = self.run_with(&work.command, &environment, work.input, work.deadline)?;
-        let planted = before.changed_in(&Triggers::of(&self.setup.repository));
+        let planted = before.changed_in(&self.look.triggers()?);
         let mut execution = execution(ran, &planted);
         // Names of files can quote one.
         for note in &mut execution.notes {

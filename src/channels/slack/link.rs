@@ -160,6 +160,11 @@ impl Link {
         self.socket.get_ref().tcp()
     }
 
+    /// The port it was found on.
+    pub(super) fn port(&self) -> Option<u16> {
+        self.tcp().peer_addr().ok().map(|peer| peer.port())
+    }
+
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.tcp().as_fd()
     }

@@ -31,12 +31,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
 
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value};
 
+use crate::confine::{self, Places, Profile};
 use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::{limits, timestamp};
@@ -46,6 +47,7 @@ use authority::Authority;
 pub use blocks::About;
 use hub::Hub;
 use link::Link;
+use outbox::Keeper;
 pub use outbox::{Entry, Outbox};
 use poster::Poster;
 use queue::{Job, Post};
@@ -55,6 +57,11 @@ use request::{GrantKey, Request};
 pub use settings::{Given, Settings, SetupError, Token};
 use tls::Tls;
 use web_api::WebApi;
+
+/// The port of `https` and `wss`.
+const HTTPS: u16 = 443;
+/// The port of names, for answers that are too long for UDP.
+const DNS: u16 = 53;
 
 /// What the channel needs of the session around it.
 pub struct Around {
@@ -126,16 +133,17 @@ impl Slack {
             approvers: settings.approvers.clone(),
             required: settings.required,
         }));
+        let system = |error: std::io::Error| SetupError::new(error.to_string(), "try again");
+        let reach = reach(settings, &first);
         let poster = Poster {
             api,
             hub: Arc::clone(&hub),
             approvals: Arc::clone(&approvals),
-            outbox,
+            outbox: Keeper::start(outbox).map_err(system)?,
             channel: settings.channel.clone(),
             session: around.about.session.clone(),
             jobs: inbox,
         };
-        let system = |error: std::io::Error| SetupError::new(error.to_string(), "try again");
         let (wake, waker) = UnixStream::pair().map_err(system)?;
         wake.set_nonblocking(true).map_err(system)?;
         waker.set_nonblocking(true).map_err(system)?;
@@ -160,13 +168,18 @@ impl Slack {
             threads: Mutex::default(),
         };
         // Whatever fails from here on, dropping it ends what has begun.
-        slack.spawn("slack-post", move || poster.run())?;
-        slack.spawn("slack-socket", move || receiver.run(first))?;
+        slack.spawn(Profile::SlackPost, reach.clone(), move || poster.run())?;
+        slack.spawn(Profile::SlackSocket, reach, move || receiver.run(first))?;
         Ok(slack)
     }
 
-    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), SetupError> {
-        let thread = thread::Builder::new().name(name.into()).spawn(run);
+    fn spawn(
+        &self,
+        profile: Profile,
+        reach: Places,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<(), SetupError> {
+        let thread = confine::start(profile, reach, run);
         let thread = thread.map_err(|error| SetupError::new(error.to_string(), "try again"))?;
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         threads.push(thread);
@@ -255,6 +268,16 @@ impl Slack {
             _ => {}
         }
     }
+}
+
+/// What its threads may reach: the names of hosts, the ports that Slack was found on, and TCP's port
+/// for names.
+fn reach(settings: &Settings, first: &Link) -> Places {
+    let mut reach = Places::none().names().port(HTTPS).port(DNS);
+    for port in settings.api.port().into_iter().chain(first.port()) {
+        reach = reach.port(port);
+    }
+    reach
 }
 
 fn open_first(dial: &Dial) -> Result<Link, SetupError> {

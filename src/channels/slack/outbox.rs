@@ -1,16 +1,19 @@
 //! `outbox.json`: what must still be said in Slack after a crash. Messages that have buttons, so
 //! that they can be marked as over, and messages on their way.
 //!
-//! One file for all sessions of a home, replaced whole under a lock beside it. Only the thread that
-//! posts touches it, so no decision waits for it.
+//! One file for all sessions of a home, replaced whole under a lock beside it. Only a thread of its
+//! own touches it while a session runs: the one that posts asks that thread, and has the network; no
+//! decision waits for either.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use serde::{Deserialize, Serialize};
 
+use crate::confine::{self, Place, Places, Profile};
 use crate::contracts::{bounded_file, limits, strict_json};
 
 /// One thing to be said.
@@ -115,6 +118,52 @@ impl Outbox {
         let file = private().open(&path)?;
         file.lock()?;
         Ok(file)
+    }
+}
+
+/// What the outbox's thread is asked to do, and where its answer goes.
+enum Errand {
+    Put(Entry, SyncSender<io::Result<()>>),
+    Remove(String, SyncSender<io::Result<()>>),
+}
+
+/// A way to the thread `slack-outbox`, which ends with it.
+pub(super) struct Keeper(SyncSender<Errand>);
+
+impl Keeper {
+    /// Starts the thread.
+    pub(super) fn start(outbox: Outbox) -> io::Result<Self> {
+        // One asks, and waits for the answer.
+        let (errands, waiting) = sync_channel(0);
+        let directory = outbox.path.parent().unwrap_or(Path::new("."));
+        let own = Places::none().with(Place::Outbox, directory);
+        confine::start(Profile::SlackOutbox, own, move || {
+            while let Ok(errand) = waiting.recv() {
+                // Whoever asked may be gone.
+                let _ = match errand {
+                    Errand::Put(entry, reply) => reply.send(outbox.put(entry)),
+                    Errand::Remove(id, reply) => reply.send(outbox.remove(&id)),
+                };
+            }
+        })?;
+        Ok(Self(errands))
+    }
+
+    /// As [`Outbox::put`].
+    pub(super) fn put(&self, entry: Entry) -> io::Result<()> {
+        self.ask(|reply| Errand::Put(entry, reply))
+    }
+
+    /// As [`Outbox::remove`].
+    pub(super) fn remove(&self, id: &str) -> io::Result<()> {
+        self.ask(|reply| Errand::Remove(id.to_owned(), reply))
+    }
+
+    fn ask(&self, errand: impl FnOnce(SyncSender<io::Result<()>>) -> Errand) -> io::Result<()> {
+        let gone = || io::Error::other("the outbox's thread is gone");
+        let (reply, answer) = sync_channel(1);
+        self.0.send(errand(reply)).map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())?
     }
 }
 

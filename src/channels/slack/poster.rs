@@ -12,7 +12,7 @@ use crate::contracts::limits;
 use super::approvals::Approvals;
 use super::blocks;
 use super::hub::Hub;
-use super::outbox::{Entry, Outbox};
+use super::outbox::{Entry, Keeper};
 use super::queue::{EPHEMERAL, Job, MODAL, POST, State, UPDATE, Waiting};
 use super::random_id;
 use super::web_api::{ApiError, Posted, WebApi};
@@ -24,7 +24,7 @@ pub(super) struct Poster {
     pub(super) api: WebApi,
     pub(super) hub: Arc<Hub>,
     pub(super) approvals: Arc<Approvals>,
-    pub(super) outbox: Outbox,
+    pub(super) outbox: Keeper,
     pub(super) channel: String,
     pub(super) session: String,
     pub(super) jobs: Receiver<Job>,

@@ -15,6 +15,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::ClientConfig;
 
+use crate::confine::{self, Places, Profile};
 use crate::contracts::limits;
 
 use super::approvals::Approvals;
@@ -279,7 +280,10 @@ impl Receiver {
         let spawned = thread::Builder::new()
             .name("slack-dial".into())
             .spawn(move || {
-                let _ = done.send(dial.open());
+                let opened = confine::enter(Profile::SlackDial, &Places::none())
+                    .map_err(|error| DialError::Passing(error.to_string(), Duration::ZERO))
+                    .and_then(|()| dial.open());
+                let _ = done.send(opened);
                 super::wake(&waker);
             });
         match spawned {

@@ -225,6 +225,14 @@ impl ApiBase {
     }
 }
 
+impl ApiBase {
+    /// The port, where the address names one.
+    pub(super) fn port(&self) -> Option<u16> {
+        let uri: Option<Uri> = self.url.parse().ok();
+        uri.map(|uri| uri.port_u16().unwrap_or(if self.plain { 80 } else { 443 }))
+    }
+}
+
 /// By its number, or the one name that the machine itself resolves.
 pub(super) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');

@@ -212,6 +212,11 @@ impl Allowlist {
         self.0.iter().map(Entry::to_string).collect()
     }
 
+    /// The ports that are listed.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        self.0.iter().map(|entry| entry.port)
+    }
+
     /// Whether nothing is listed.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::confine::{self, Places, Profile};
 use crate::contracts::limits;
 use crate::tunnel::Bounds;
 
@@ -83,6 +84,9 @@ impl Setup {
     }
 }
 
+/// TCP's port for names whose answers are too long for UDP.
+const DNS: u16 = 53;
+
 /// A running proxy. Dropping it ends its connections.
 pub struct Proxy {
     listener: Arc<UnixListener>,
@@ -110,6 +114,8 @@ impl Proxy {
     pub fn start(setup: Setup) -> io::Result<Self> {
         make_room()?;
         let socket = setup.socket.clone();
+        let own = Places::none().names().port(DNS);
+        let own = setup.list.ports().fold(own, Places::port);
         let listener = Arc::new(UnixListener::bind(&socket)?);
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
         if setup.user != rustix::process::geteuid().as_raw() {
@@ -124,9 +130,9 @@ impl Proxy {
             stop,
         });
         let (accepting, sharing) = (Arc::clone(&listener), Arc::clone(&shared));
-        let thread = thread::Builder::new()
-            .name("egress".into())
-            .spawn(move || accept_all(&accepting, &sharing))?;
+        let thread = confine::start(Profile::Egress, own, move || {
+            accept_all(&accepting, &sharing);
+        })?;
         Ok(Self {
             listener,
             shared,

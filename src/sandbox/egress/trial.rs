@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
@@ -15,6 +14,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use crate::confine::isolation::WayOut;
 use crate::confine::spec::RELAY_PORT;
+use crate::confine::{self, Places, Profile};
 
 use super::{Allowlist, Proxy, Resolver, Setup};
 
@@ -70,9 +70,9 @@ impl Trial {
         let proxy = Proxy::start(setup)?;
         let over = Arc::<AtomicBool>::default();
         let (ended, token) = (Arc::clone(&over), token.to_owned());
-        thread::Builder::new()
-            .name("egress-trial".into())
-            .spawn(move || answer(&listener, &token, &ended))?;
+        confine::start(Profile::EgressTrial, Places::none(), move || {
+            answer(&listener, &token, &ended);
+        })?;
         Ok(Self {
             proxy,
             host,

@@ -1,0 +1,635 @@
+//! The table of the governor's threads: which files each may reach, which ports, and which system
+//! calls it may make. Data; `threads.rs` enters it.
+
+use landlock::{AccessFs, BitFlags, make_bitflags};
+use nix::libc;
+
+use super::calls;
+use super::rule::Rule;
+
+/// A thread of the governor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// Waits for the end, and clears up. Enters its profile when the session is prepared.
+    Main,
+    /// Appends, syncs, replaces the head.
+    Journal,
+    /// Signs.
+    JournalSign,
+    /// Accepts connections from the session's harness.
+    Gateway,
+    /// Sees one call through.
+    Call,
+    /// Hears signals.
+    Signals,
+    /// Follows the harness; plays a script.
+    Harness,
+    /// Passes the harness's standard error on.
+    HarnessStderr,
+    /// Reads Codex's output.
+    HarnessOutput,
+    /// Reads Codex's rollout.
+    Rollout,
+    /// Starts programs.
+    Spawn,
+    /// Looks for what a command has left in the repository.
+    Look,
+    /// Hears Slack.
+    SlackSocket,
+    /// Opens a connection to Slack.
+    SlackDial,
+    /// Speaks in Slack.
+    SlackPost,
+    /// Keeps what is to be said there.
+    SlackOutbox,
+    /// Answers the probe's harness in a model's place.
+    ProbeModel,
+    /// Speaks to the Docker daemon.
+    Docker,
+    /// Takes a sandbox's connections to the hosts that are allowed.
+    Egress,
+    /// Is the host that the way out is tried on.
+    EgressTrial,
+}
+
+/// A place that a session gives to a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The directory of the journal and its head.
+    Journal,
+    /// The directory of `outbox.json`.
+    Outbox,
+    /// The directory of leases.
+    Leases,
+    /// The session's private directory.
+    Session,
+    /// The directory that one stands in.
+    Runtime,
+    /// The harness's private home.
+    Rollouts,
+    /// The repository.
+    Repository,
+    /// Where the system says how names become addresses.
+    Names,
+}
+
+/// Rights to what lies below a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ground {
+    /// Which.
+    pub place: Place,
+    /// The rights, as Landlock has them.
+    pub rights: BitFlags<AccessFs>,
+    /// The rights in words.
+    pub may: &'static str,
+    /// Why they are needed.
+    pub why: &'static str,
+}
+
+/// What a profile consists of.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// The thread's name.
+    pub thread: &'static str,
+    /// What it does.
+    pub does: &'static str,
+    /// The thread that starts it, unless that is one without a profile yet. What it may not, this
+    /// one may not.
+    pub within: Option<Profile>,
+    /// The files it may reach. Landlock refuses all others, and every TCP port but those that it is
+    /// given.
+    pub files: &'static [Ground],
+    /// Whether Landlock is left out.
+    pub all_files: bool,
+    /// The calls that are named.
+    pub calls: &'static [&'static [Rule]],
+    /// Whether a call that is not named is allowed, instead of killing the process.
+    pub others: bool,
+}
+
+impl Terms {
+    /// The calls that are named, one by one.
+    pub fn rules(&self) -> impl Iterator<Item = &'static Rule> {
+        self.calls.iter().copied().flatten()
+    }
+
+    /// Whether it may make a call of this number, with some arguments.
+    #[must_use]
+    pub fn may(&self, call: i64) -> bool {
+        match self.rules().find(|rule| rule.call == call) {
+            Some(rule) => rule.allows(),
+            None => self.others,
+        }
+    }
+
+    /// Which sockets it can make.
+    #[must_use]
+    pub fn sockets(&self) -> &'static str {
+        let makes = |family: libc::c_int| {
+            let mut makers = self.rules().filter(|rule| rule.call == libc::SYS_socket);
+            makers.any(|rule| rule.allows_first(family.unsigned_abs()))
+        };
+        match (self.others, makes(libc::AF_INET), makes(libc::AF_UNIX)) {
+            (true, _, _) => "any",
+            (false, true, _) => "inet",
+            (false, false, true) => "unix",
+            (false, false, false) => "none",
+        }
+    }
+
+    /// Whether it can execute a program.
+    #[must_use]
+    pub fn execs(&self) -> bool {
+        self.may(libc::SYS_execve)
+    }
+
+    /// What happens on a call that is not named.
+    pub(super) fn otherwise(&self) -> u32 {
+        if self.others {
+            libc::SECCOMP_RET_ALLOW
+        } else {
+            libc::SECCOMP_RET_KILL_PROCESS
+        }
+    }
+}
+
+const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
+const LIST: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadDir});
+const REPLACE: BitFlags<AccessFs> =
+    make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | Truncate | MakeReg | RemoveFile});
+const REMOVE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{RemoveFile});
+const REMOVE_DIRECTORY: BitFlags<AccessFs> = make_bitflags!(AccessFs::{RemoveDir});
+const CLEAR: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadDir | RemoveFile | RemoveDir});
+
+const ROLLOUTS: &[Ground] = &[Ground {
+    place: Place::Rollouts,
+    rights: READ,
+    may: "read",
+    why: "Codex's rollout, its own account of what it did",
+}];
+const NAMES: &[Ground] = &[Ground {
+    place: Place::Names,
+    rights: READ,
+    may: "read",
+    why: "how the names of hosts become addresses, also when that changes",
+}];
+
+/// What a call worker may; its gateway may the same, and take connections.
+const CALL: [&[Rule]; 10] = [
+    calls::EVERY,
+    calls::NO_FILES,
+    calls::LOOKING,
+    calls::NAMES,
+    calls::NAMES_OLD,
+    calls::WAITING,
+    calls::WAITING_OLD,
+    calls::CONNECTION,
+    calls::COMMANDS,
+    calls::OWNER,
+];
+const SLACK: [&[Rule]; 9] = [
+    calls::EVERY,
+    calls::READING,
+    calls::LOOKING,
+    calls::NAMES_OLD,
+    calls::WAITING,
+    calls::WAITING_OLD,
+    calls::CONNECTION,
+    calls::NETWORK,
+    // A name is looked up on a thread of its own, to be given up in time.
+    calls::THREADS,
+];
+
+/// A thread that opens nothing.
+const BARE: Terms = Terms {
+    thread: "",
+    does: "",
+    within: None,
+    files: &[],
+    all_files: false,
+    calls: &[calls::EVERY, calls::NO_FILES],
+    others: false,
+};
+
+impl Profile {
+    /// All of them.
+    pub const ALL: [Self; 20] = [
+        Self::Main,
+        Self::Journal,
+        Self::JournalSign,
+        Self::Gateway,
+        Self::Call,
+        Self::Signals,
+        Self::Harness,
+        Self::HarnessStderr,
+        Self::HarnessOutput,
+        Self::Rollout,
+        Self::Spawn,
+        Self::Look,
+        Self::SlackSocket,
+        Self::SlackDial,
+        Self::SlackPost,
+        Self::SlackOutbox,
+        Self::ProbeModel,
+        Self::Docker,
+        Self::Egress,
+        Self::EgressTrial,
+    ];
+
+    /// The profile of the thread of this name.
+    #[must_use]
+    pub fn of_thread(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|profile| profile.terms().thread == name)
+    }
+
+    /// What it consists of.
+    #[must_use]
+    pub fn terms(self) -> Terms {
+        match self {
+            Self::Main => MAIN,
+            Self::Journal => JOURNAL,
+            Self::JournalSign => Terms {
+                thread: "journal-sign",
+                does: "signs, beside the journal thread",
+                calls: &[calls::EVERY, calls::NO_FILES, calls::YIELDING],
+                ..BARE
+            },
+            Self::Gateway => GATEWAY,
+            Self::Call => Terms {
+                thread: "call",
+                does: "sees one call through: asks the other threads",
+                within: Some(Self::Gateway),
+                calls: &CALL,
+                ..BARE
+            },
+            Self::Signals => Terms {
+                thread: "signals",
+                does: "hears signals",
+                calls: &[calls::EVERY, calls::NO_FILES, calls::SIGNALLED],
+                ..BARE
+            },
+            Self::Harness => HARNESS,
+            Self::HarnessStderr => Terms {
+                thread: "harness-stderr",
+                does: "passes the harness's standard error on",
+                within: Some(Self::HarnessOutput),
+                calls: &[
+                    calls::EVERY,
+                    calls::NO_FILES,
+                    calls::WAITING,
+                    calls::WAITING_OLD,
+                ],
+                ..BARE
+            },
+            Self::HarnessOutput => HARNESS_OUTPUT,
+            Self::Rollout => Terms {
+                thread: "rollout",
+                does: "reads Codex's rollout as it grows",
+                within: Some(Self::Harness),
+                files: ROLLOUTS,
+                calls: &[
+                    calls::EVERY,
+                    calls::READING,
+                    calls::LOOKING,
+                    calls::NAMES_OLD,
+                ],
+                ..BARE
+            },
+            Self::Spawn => Terms {
+                thread: "spawn",
+                does: "starts programs; reads nothing that is foreign",
+                // Landlock would keep what it starts from making mounts of its own.
+                all_files: true,
+                calls: &[calls::FORBIDDEN],
+                others: true,
+                ..BARE
+            },
+            Self::Look => LOOK,
+            Self::SlackSocket => Terms {
+                thread: "slack-socket",
+                does: "hears Slack: acknowledges, judges clicks",
+                files: NAMES,
+                calls: &SLACK,
+                ..BARE
+            },
+            Self::SlackDial => Terms {
+                thread: "slack-dial",
+                does: "opens one connection to Slack",
+                within: Some(Self::SlackSocket),
+                files: NAMES,
+                calls: &SLACK,
+                ..BARE
+            },
+            Self::SlackPost => Terms {
+                thread: "slack-post",
+                does: "speaks in Slack, at its pace",
+                files: NAMES,
+                calls: &SLACK,
+                ..BARE
+            },
+            Self::SlackOutbox => OUTBOX,
+            Self::ProbeModel => Terms {
+                thread: "probe-model",
+                does: "answers the probe's harness in a model's place",
+                calls: &[
+                    calls::EVERY,
+                    calls::NO_FILES,
+                    calls::WAITING,
+                    calls::CONNECTION,
+                    calls::ACCEPTING,
+                ],
+                ..BARE
+            },
+            Self::Docker => DOCKER,
+            Self::Egress => EGRESS,
+            Self::EgressTrial => Terms {
+                thread: "egress-trial",
+                does: "is the host that the way out is tried on",
+                ..Self::ProbeModel.terms()
+            },
+        }
+    }
+}
+
+const MAIN: Terms = Terms {
+    thread: "main",
+    does: "waits for a signal, a broken promise or the harness's end; then clears up",
+    files: &[
+        Ground {
+            place: Place::Session,
+            rights: CLEAR,
+            may: "list, remove",
+            why: "the session's directory goes with the session",
+        },
+        Ground {
+            place: Place::Runtime,
+            rights: REMOVE_DIRECTORY,
+            may: "remove empty directories",
+            why: "the session's directory stands there",
+        },
+        Ground {
+            place: Place::Leases,
+            rights: REMOVE,
+            may: "remove files",
+            why: "the lease goes with the session",
+        },
+    ],
+    calls: &[
+        calls::EVERY,
+        calls::READING,
+        calls::LOOKING,
+        calls::NAMES_OLD,
+        calls::WAITING,
+        calls::WAITING_OLD,
+        calls::CONNECTION,
+        calls::CLEARING,
+        calls::CLEARING_OLD,
+        calls::OWNER,
+    ],
+    ..BARE
+};
+
+const JOURNAL: Terms = Terms {
+    thread: "journal",
+    does: "appends, syncs, replaces the head; has the signing key",
+    files: &[Ground {
+        place: Place::Journal,
+        rights: REPLACE,
+        may: "read, write, make, remove files",
+        why: "the journal, its head, and a torn line kept aside",
+    }],
+    calls: &[
+        calls::EVERY,
+        calls::WRITING,
+        calls::WRITING_OLD,
+        calls::LOOKING,
+        calls::NAMES_OLD,
+        calls::WAITING,
+    ],
+    ..BARE
+};
+
+const OUTBOX: Terms = Terms {
+    thread: "slack-outbox",
+    does: "keeps what is still to be said in Slack",
+    files: &[Ground {
+        place: Place::Outbox,
+        rights: REPLACE,
+        may: "read, write, make, remove files",
+        why: "outbox.json is replaced whole, under a lock beside it",
+    }],
+    calls: JOURNAL.calls,
+    ..BARE
+};
+
+const GATEWAY: Terms = Terms {
+    thread: "gateway",
+    does: "accepts connections, starts a call worker for each",
+    calls: &[
+        calls::EVERY,
+        calls::NO_FILES,
+        calls::LOOKING,
+        calls::NAMES,
+        calls::NAMES_OLD,
+        calls::WAITING,
+        calls::WAITING_OLD,
+        calls::CONNECTION,
+        calls::COMMANDS,
+        calls::OWNER,
+        calls::ACCEPTING,
+        calls::THREADS,
+    ],
+    ..BARE
+};
+
+const HARNESS: Terms = Terms {
+    thread: "harness",
+    does: "follows the harness's output; plays a script as a call worker",
+    files: ROLLOUTS,
+    calls: &[
+        calls::EVERY,
+        calls::READING,
+        calls::LOOKING,
+        calls::NAMES,
+        calls::NAMES_OLD,
+        calls::WAITING,
+        calls::WAITING_OLD,
+        calls::COMMANDS,
+        calls::THREADS,
+    ],
+    ..BARE
+};
+
+const HARNESS_OUTPUT: Terms = Terms {
+    thread: "harness-output",
+    does: "reads Codex's output",
+    within: Some(Profile::Harness),
+    calls: &[
+        calls::EVERY,
+        calls::NO_FILES,
+        calls::LOOKING,
+        calls::WAITING,
+        calls::WAITING_OLD,
+        calls::COMMANDS,
+        calls::THREADS,
+    ],
+    ..BARE
+};
+
+const LOOK: Terms = Terms {
+    thread: "look",
+    does: "looks for what a command has left in the repository for others to run",
+    files: &[Ground {
+        place: Place::Repository,
+        rights: LIST,
+        may: "list",
+        why: "names and times, never what stands in a file",
+    }],
+    calls: &[
+        calls::EVERY,
+        calls::READING,
+        calls::LOOKING,
+        calls::NAMES_OLD,
+    ],
+    ..BARE
+};
+
+const DOCKER: Terms = Terms {
+    thread: "docker",
+    does: "speaks to the Docker daemon",
+    calls: &[
+        calls::EVERY,
+        calls::NO_FILES,
+        calls::LOOKING,
+        calls::WAITING,
+        calls::WAITING_OLD,
+        calls::CONNECTION,
+        calls::DAEMON,
+        calls::THREADS,
+    ],
+    ..BARE
+};
+
+const EGRESS: Terms = Terms {
+    thread: "egress",
+    does: "takes a sandbox's connections to the hosts that are allowed; a thread for each",
+    files: NAMES,
+    calls: &[
+        calls::EVERY,
+        calls::READING,
+        calls::LOOKING,
+        calls::NAMES_OLD,
+        calls::WAITING,
+        calls::WAITING_OLD,
+        calls::CONNECTION,
+        calls::NETWORK,
+        calls::ACCEPTING,
+        calls::THREADS,
+    ],
+    ..BARE
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_profile_is_in_the_table_under_a_name_of_its_own_that_the_kernel_keeps_whole() {
+        let names: HashSet<&str> = Profile::ALL.map(|profile| profile.terms().thread).into();
+        assert_eq!(names.len(), Profile::ALL.len());
+        for name in names {
+            assert!((1..16).contains(&name.len()), "{name}");
+            assert_eq!(Profile::of_thread(name).unwrap().terms().thread, name);
+        }
+    }
+
+    #[test]
+    fn no_profile_names_a_call_twice() {
+        for profile in Profile::ALL {
+            let mut seen = HashSet::new();
+            for rule in profile.terms().rules() {
+                let thread = profile.terms().thread;
+                assert!(seen.insert(rule.call), "{thread}: {}", rule.name());
+                assert!(!rule.why.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_thread_starts_none_that_may_what_it_may_not() {
+        for profile in Profile::ALL {
+            let terms = profile.terms();
+            let Some(starter) = terms.within else {
+                continue;
+            };
+            let starter = starter.terms();
+            for rule in terms.rules().filter(|rule| rule.allows()) {
+                let known = starter.rules().find(|other| other.call == rule.call);
+                let known = known.unwrap_or_else(|| panic!("{}: {}", terms.thread, rule.name()));
+                let wider = known.cases.is_empty() || known.cases == rule.cases;
+                assert!(wider, "{}: {}", terms.thread, rule.name());
+            }
+            for name in ["SYS_clone", "SYS_prctl", "SYS_seccomp"] {
+                assert!(starter.rules().any(|rule| rule.constant == name), "{name}");
+            }
+            // Landlock can be entered once more, but what stands in the way stays.
+            for ground in terms.files {
+                assert!(starter.files.contains(ground), "{}", terms.thread);
+            }
+        }
+    }
+
+    /// What no thread may, and what only the named ones may.
+    #[test]
+    fn authority_is_where_the_design_says_and_nowhere_else() {
+        let only = |calls: &[i64], allowed: &[Profile]| {
+            for profile in Profile::ALL {
+                for call in calls {
+                    let may = profile.terms().may(*call);
+                    assert_eq!(may, allowed.contains(&profile), "{profile:?} {call}");
+                }
+            }
+        };
+        only(
+            &[
+                libc::SYS_ptrace,
+                libc::SYS_init_module,
+                libc::SYS_finit_module,
+                libc::SYS_perf_event_open,
+                libc::SYS_bpf,
+                libc::SYS_io_uring_setup,
+                libc::SYS_keyctl,
+                libc::SYS_add_key,
+                libc::SYS_kexec_load,
+                libc::SYS_process_vm_readv,
+            ],
+            &[],
+        );
+        // What it starts inherits its filter, and makes itself a sandbox.
+        only(
+            &[
+                libc::SYS_execve,
+                libc::SYS_execveat,
+                libc::SYS_mount,
+                libc::SYS_unshare,
+                libc::SYS_setns,
+                libc::SYS_kill,
+                libc::SYS_tgkill,
+                libc::SYS_pidfd_open,
+            ],
+            &[Profile::Spawn],
+        );
+        let slack = [Profile::SlackSocket, Profile::SlackDial, Profile::SlackPost];
+        let network = [
+            &slack[..],
+            &[Profile::Egress, Profile::Docker, Profile::Spawn],
+        ]
+        .concat();
+        only(&[libc::SYS_socket, libc::SYS_connect], &network);
+        let changes = [Profile::Journal, Profile::SlackOutbox, Profile::Spawn];
+        only(&[libc::SYS_fdatasync, libc::SYS_renameat], &changes);
+        only(&[libc::SYS_listen, libc::SYS_socketpair], &[Profile::Spawn]);
+    }
+}
