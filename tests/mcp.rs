@@ -71,9 +71,8 @@ impl Gate for Told {
         Err("nothing is reported here".into())
     }
 
-    fn failed(&self, problem: &str) {
-        // It panics for what it was told below, which is said.
-        eprintln!("{problem}");
+    fn failed(&self, _problem: &str) {
+        // A worker that panics below has said why.
     }
 
     fn intruded(&self, peer: Option<Peer>, problem: &str) {

@@ -29,6 +29,8 @@ mod lease;
 #[cfg(feature = "agp")]
 mod log;
 #[cfg(feature = "agp")]
+mod panics;
+#[cfg(feature = "agp")]
 mod probe;
 #[cfg(feature = "agp")]
 mod quickstart;

@@ -44,6 +44,7 @@ use super::ending::{Event, finish, wait};
 use super::home::Home;
 use super::init::load_policy;
 use super::lease::{self, Lease};
+use super::panics::Panics;
 use super::report::{Failure, Outcome, complain, exit};
 use super::wiring::{
     IntendantSetup, announce, channel_of, gate_unchanged, new_session, notices, open_journal,
@@ -74,18 +75,22 @@ pub(super) fn session_under(
     let secrets = secrets(home)?;
     let screen = Arc::new(screen(asked, &secrets));
     let journal = open_journal(home, &screen)?;
-    let handle = journal.handle();
+    let (handle, panics) = (journal.handle(), Panics::default());
     let means = Means {
         journal: &handle,
         secrets,
         screen,
         terminal,
         standing,
+        panics: panics.clone(),
     };
-    let ended = governed(home, asked, script, policy, means);
+    let ended = Panics::caught(|| governed(home, asked, script, policy, means));
     drop(handle);
     let fault = journal.fault();
     journal.close();
+    if let Some(failure) = panics.failure() {
+        return Err(failure);
+    }
     match (ended, fault) {
         (Ok(code), None) => Ok(code),
         (Err(failure), None) => Err(failure),
@@ -104,6 +109,7 @@ struct Means<'a> {
     screen: Arc<Screen>,
     terminal: &'a Arc<Terminal>,
     standing: Standing,
+    panics: Panics,
 }
 
 fn governed(
@@ -119,6 +125,7 @@ fn governed(
         screen,
         terminal,
         standing,
+        panics,
     } = means;
     let unrecorded = |error: String| Failure::broken(error, "agp doctor --check journal");
     lease::reap(home, journal).map_err(unrecorded)?;
@@ -168,6 +175,7 @@ fn governed(
     }
     let (events, happened) = channel();
     let stop = Stop::default();
+    panics.watch(journal, &events, &stop);
     let signals = watch_signals(events.clone())
         .map_err(|error| refuse(Failure::refused(error, "try again")))?;
     let raw = asked.stream == Stream::Raw;

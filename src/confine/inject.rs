@@ -2,12 +2,13 @@
 //! thread that has just entered its profile, as if it had been taken over there.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What happens on the thread of a name.
 type Deed = Box<dyn Fn(&str) + Send + Sync>;
 
 static DEED: OnceLock<Deed> = OnceLock::new();
-static TRAP: OnceLock<()> = OnceLock::new();
+static TRAP: AtomicBool = AtomicBool::new(false);
 
 /// Has this done on every thread that enters its profile from now on.
 pub fn on_each_thread(deed: impl Fn(&str) + Send + Sync + 'static) {
@@ -17,7 +18,12 @@ pub fn on_each_thread(deed: impl Fn(&str) + Send + Sync + 'static) {
 
 /// Has a call that kills raise `SIGSYS` first, for a handler that tells thread and call.
 pub fn trap_first() {
-    let _ = TRAP.set(());
+    TRAP.store(true, Ordering::SeqCst);
+}
+
+/// Takes [`trap_first`] back.
+pub fn trap_never() {
+    TRAP.store(false, Ordering::SeqCst);
 }
 
 pub(super) fn reached(thread: &str) {
@@ -28,8 +34,9 @@ pub(super) fn reached(thread: &str) {
 
 pub(super) fn instead_of(otherwise: u32) -> u32 {
     use nix::libc::{SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_TRAP};
-    match TRAP.get() {
-        Some(()) if otherwise == SECCOMP_RET_KILL_PROCESS => SECCOMP_RET_TRAP,
-        _ => otherwise,
+    if TRAP.load(Ordering::SeqCst) && otherwise == SECCOMP_RET_KILL_PROCESS {
+        SECCOMP_RET_TRAP
+    } else {
+        otherwise
     }
 }

@@ -13,7 +13,7 @@ mod loopback;
 pub mod mounts;
 pub mod namespaces;
 pub mod profile;
-mod rule;
+pub mod rule;
 pub mod spawner;
 pub mod spec;
 mod syscall_table;

@@ -1,8 +1,8 @@
 //! The way to the journal thread: what is asked of it, and how the answer comes back.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 
 use crate::contracts::event::{Draft, Kind};
 
@@ -73,6 +73,8 @@ impl fmt::Debug for Job {
 pub struct Handle {
     jobs: SyncSender<Job>,
     screen: Arc<Screen>,
+    /// Why nothing more is taken, whatever the disk says.
+    poison: Arc<OnceLock<String>>,
 }
 
 impl fmt::Debug for Handle {
@@ -83,7 +85,18 @@ impl fmt::Debug for Handle {
 
 impl Handle {
     pub(super) fn new(jobs: SyncSender<Job>, screen: Arc<Screen>) -> Self {
-        Self { jobs, screen }
+        Self {
+            jobs,
+            screen,
+            poison: Arc::default(),
+        }
+    }
+
+    /// Refuses everything from here on: agp itself has failed, and what it would record may be
+    /// wrong. What was sent before is still written whole.
+    pub fn poison(&self, why: &str) {
+        // The first reason stays.
+        let _ = self.poison.set(why.to_owned());
     }
 
     /// Records events, together and in order, and returns once they are on disk.
@@ -92,6 +105,9 @@ impl Handle {
     /// [`AppendError`]; then none of them is recorded, except that after
     /// [`AppendError::Poisoned`] nobody can know.
     pub fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, AppendError> {
+        if let Some(why) = self.poison.get() {
+            return Err(AppendError::Poisoned(why.clone()));
+        }
         // Here and not in the journal thread: those who record together do this side by side.
         let events = admit(drafts, &self.screen)?;
         let answer = self.send(events, false)?;

@@ -193,7 +193,8 @@ impl World {
             ("USER", "tester".to_owned()),
         ];
         Start {
-            program: AGP.into(),
+            // A build that tells which call of which thread its confinement has stopped.
+            program: std::env::var_os("AGP_TEST_PROGRAM").map_or(AGP.into(), PathBuf::from),
             arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
             environment: set.map(|(name, value)| (name.to_owned(), value)).into(),
             directory: self.repo(),

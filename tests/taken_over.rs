@@ -1,0 +1,288 @@
+//! Each thread of a real session, taken over as soon as it is confined: it tries to read the signing key,
+//! to write the journal, to reach a daemon's socket and another port, to trace, to mount, to become
+//! another program. And what a panic in it comes to.
+//! `cargo test --features inject --test taken_over`
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a JSON value indexed by a name it lacks is null; whatever fails here fails the test"
+)]
+#![allow(
+    dead_code,
+    reason = "the support modules serve other tests too, with more than these use"
+)]
+
+#[path = "support/codex.rs"]
+mod codex;
+#[path = "support/governed.rs"]
+mod governed;
+#[path = "support/model.rs"]
+mod model;
+#[path = "support/responses.rs"]
+mod responses;
+#[path = "support/session.rs"]
+mod session;
+#[path = "support/slack.rs"]
+mod slack;
+
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+
+use governed::{bash, mediated, turns};
+use responses::ResponsesDouble;
+use serde_json::json;
+use session::{Ran, Start, World, claude};
+use slack::{APP_TOKEN, BOT_TOKEN, CHANNEL, SlackDouble};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_agp-taken-over");
+const SIGSYS: i32 = 31;
+const DENIED: &str = "gives -13";
+const DEADLY: &str = "is deadly";
+
+/// What a taken-over thread is after.
+struct Targets {
+    key: String,
+    journal: String,
+    socket: PathBuf,
+    port: u16,
+    _daemon: UnixListener,
+    _other: TcpListener,
+}
+
+impl Targets {
+    fn of(world: &World) -> Self {
+        let home = world.agp_home();
+        let socket = world.root().join("daemon.sock");
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self {
+            key: home
+                .join("signing/journal-ed25519.key")
+                .display()
+                .to_string(),
+            journal: home.join("audit.log").display().to_string(),
+            _daemon: UnixListener::bind(&socket).unwrap(),
+            socket,
+            port: other.local_addr().unwrap().port(),
+            _other: other,
+        }
+    }
+
+    fn survey(&self, thread: &str) -> String {
+        let (key, journal, port) = (&self.key, &self.journal, self.port);
+        format!(
+            "{thread} survey {key} {journal} {} {port}",
+            self.socket.display()
+        )
+    }
+
+    /// Asserts what came of each attempt.
+    fn held(&self, thread: &str, said: &str) {
+        let line = |deed: &str| -> String {
+            let begin = format!("TAKEN OVER: {thread}: {deed}");
+            let found = said.lines().find(|line| line.starts_with(&begin));
+            found
+                .unwrap_or_else(|| panic!("{begin} in:\n{said}"))
+                .to_owned()
+        };
+        let came = |deed: &str, expected: &str| {
+            let line = line(deed);
+            assert!(line.contains(expected), "{line}");
+        };
+        let owns_files = ["journal", "slack-outbox"].contains(&thread);
+        let speaks = ["slack-socket", "slack-post", "slack-dial"].contains(&thread);
+        if thread == "spawn" {
+            // It reads nothing foreign, and what it starts inherits its filter.
+            for call in ["call 101", "call 321", "call 425"] {
+                came(call, "gives -1");
+            }
+            return;
+        }
+        if !owns_files {
+            came("read", DENIED);
+            came("write", DEADLY);
+        }
+        let (unix, tcp) = if speaks {
+            (DENIED, DENIED)
+        } else {
+            (DEADLY, DEADLY)
+        };
+        came("unix", unix);
+        came("tcp", tcp);
+        for deed in ["call 101", "call 165", "call 321", "call 425", "exec"] {
+            came(deed, DEADLY);
+        }
+    }
+}
+
+/// A session of which one thread does this.
+fn taken_over(start: Start, order: &str) -> Start {
+    start
+        .program(Path::new(PROGRAM))
+        .env("AGP_TAKE_OVER", order)
+}
+
+fn scripted(world: &World) -> Start {
+    let line = json!({"tool": "Bash", "args": {"command": "true"}}).to_string();
+    world.put("calls.jsonl", &line);
+    world.agp(&["run", "--script", "calls.jsonl", "--sandbox", "process"])
+}
+
+fn scripted_world() -> World {
+    let world = World::new();
+    world.policy(&[("allow", "Bash")]);
+    world
+}
+
+const SCRIPTED: [&str; 7] = [
+    "main",
+    "journal",
+    "journal-sign",
+    "signals",
+    "harness",
+    "look",
+    "spawn",
+];
+
+#[test]
+fn the_threads_of_a_script_reach_nothing_that_is_not_theirs() {
+    for thread in SCRIPTED {
+        let world = scripted_world();
+        let targets = Targets::of(&world);
+        let ran = taken_over(scripted(&world), &targets.survey(thread)).run();
+        targets.held(thread, &ran.succeeded().err);
+        world.verifies();
+    }
+}
+
+#[test]
+fn the_threads_of_a_harness_reach_nothing_that_is_not_theirs() {
+    let Some(claude) = claude() else { return };
+    for (thread, is_mediated) in [
+        ("gateway", false),
+        ("call", false),
+        ("call", true),
+        ("harness", false),
+        ("harness-stderr", false),
+    ] {
+        let world = scripted_world();
+        let targets = Targets::of(&world);
+        let (call, run): (_, fn(&World, &Path, &model::ModelDouble) -> Start) = if is_mediated {
+            (mediated::bash("toolu_b", "true"), mediated::run)
+        } else {
+            (bash("toolu_b", "true"), governed::run)
+        };
+        let model = turns(vec![vec![call]]);
+        let start = run(&world, &claude, &model);
+        let ran = taken_over(start, &targets.survey(thread)).run();
+        targets.held(thread, &ran.succeeded().err);
+        world.verifies();
+    }
+}
+
+#[test]
+fn the_threads_of_codex_reach_nothing_that_is_not_theirs() {
+    for thread in ["harness-output", "rollout"] {
+        let Some(governed) = codex::Governed::by(&[("allow", "Bash")]) else {
+            return;
+        };
+        let model = ResponsesDouble::start(vec![vec![responses::Call::shell("call_b", "true")]]);
+        let targets = Targets::of(&governed.world);
+        let start = governed.run_against(&model);
+        let ran = taken_over(start, &targets.survey(thread)).run();
+        targets.held(thread, &ran.succeeded().err);
+        governed.world.verifies();
+    }
+}
+
+#[test]
+fn the_threads_of_slack_reach_slack_and_nothing_else() {
+    for thread in ["slack-socket", "slack-dial", "slack-post", "slack-outbox"] {
+        let world = World::new();
+        world.policy(&[("require", "Bash")]);
+        let config = json!({"slack": {"channel": CHANNEL, "approvers": ["U0ALICE"]}});
+        std::fs::write(world.agp_home().join("config.json"), config.to_string()).unwrap();
+        let targets = Targets::of(&world);
+        let double = SlackDouble::start();
+        let start = scripted(&world)
+            .arguments(&["--approval-timeout", "3"])
+            .env("AGP_CHANNEL", "slack")
+            .env("AGP_SLACK_API_URL", &double.url())
+            .env("AGP_SLACK_BOT_TOKEN", BOT_TOKEN)
+            .env("AGP_SLACK_APP_TOKEN", APP_TOKEN);
+        let live = taken_over(start, &targets.survey(thread)).start();
+        let _ = double.card(0);
+        // Has it opened another connection.
+        double.disconnect(0, "refresh_requested");
+        let ran = live.finish().succeeded();
+        targets.held(thread, &ran.err);
+        world.verifies();
+    }
+}
+
+#[test]
+fn a_call_that_a_thread_does_not_have_kills_agp_at_once() {
+    for thread in SCRIPTED.into_iter().filter(|thread| *thread != "spawn") {
+        let world = scripted_world();
+        let ran = taken_over(scripted(&world), &format!("{thread} exec killed")).run();
+        assert_eq!(ran.status.signal(), Some(SIGSYS), "{thread}: {}", ran.err);
+        // What was recorded before is whole, and the next start says what became of the session.
+        scripted(&world).run().succeeded();
+        world.verifies();
+    }
+}
+
+#[test]
+fn a_missing_call_is_told_with_its_thread_and_number() {
+    let world = scripted_world();
+    let ran = taken_over(scripted(&world), "journal call 165").run();
+    ran.exited(128 + SIGSYS)
+        .complained(&["CONFINEMENT: the thread journal made the system call 165"]);
+}
+
+#[test]
+fn a_panic_in_a_call_worker_denies_its_call_and_ends_the_session() {
+    let Some(claude) = claude() else { return };
+    let world = scripted_world();
+    let model = turns(vec![vec![bash("toolu_b", "echo ran > ran")]]);
+    let start = governed::run(&world, &claude, &model);
+    let ran = taken_over(start, "call panic").run();
+    broken(&ran.exited(3), "call");
+    assert_eq!(world.get("ran"), None);
+    let ended = world.event("session.ended");
+    assert_eq!(ended["payload"]["end"], "broken");
+    world.verifies();
+}
+
+#[test]
+fn a_panic_elsewhere_ends_the_session_and_leaves_the_journal_whole() {
+    for thread in [
+        "journal",
+        "journal-sign",
+        "signals",
+        "harness",
+        "look",
+        "main",
+    ] {
+        let world = scripted_world();
+        scripted(&world).run().succeeded();
+        let ran = taken_over(scripted(&world), &format!("{thread} panic")).run();
+        if ran.code() == 1 {
+            // It has not begun: the first thing that a thread did was to panic.
+            assert!(ran.err.contains("panicked"), "{}", ran.err);
+            assert_eq!(world.events("session.started").len(), 1, "{thread}");
+            continue;
+        }
+        broken(&ran.exited(3), thread);
+        world.verifies();
+        scripted(&world).run().succeeded();
+        world.verifies();
+    }
+}
+
+fn broken(ran: &Ran, thread: &str) {
+    let said = format!("the thread {thread} panicked");
+    assert!(ran.err.contains(&said), "{}", ran.err);
+}
