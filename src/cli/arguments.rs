@@ -6,7 +6,9 @@ use argh::FromArgs;
 
 use super::home::Home;
 use super::report::{self, Failure, Outcome};
-use super::{asked, doctor, hooked, init, keygen, log, quickstart, run, sessions, slack, verify};
+use super::{
+    asked, doctor, hooked, init, keygen, log, quickstart, run, sessions, slack, trials, verify,
+};
 
 /// agp governs a coding agent: policy decides every tool call, a signed journal proves it.
 #[derive(FromArgs)]
@@ -41,6 +43,9 @@ struct Version {}
 pub fn main(arguments: &[OsString]) -> u8 {
     // The commands that a harness's hook or agp itself starts come first: they must be quick.
     if let Some(code) = hooked::main(arguments) {
+        return code;
+    }
+    if let Some(code) = trials::main(arguments) {
         return code;
     }
     let words: Option<Vec<&str>> = arguments.iter().map(|word| word.to_str()).collect();

@@ -15,7 +15,7 @@ use super::lease::{HARNESS_HOME, Lease};
 use super::report::{Failure, complain};
 
 /// What mends a kernel that cannot hold the profiles.
-const MEND: &str = "run agp on Linux 6.7 or later with Landlock among its security modules (lsm=...); or \
+pub(super) const MEND: &str = "run agp on Linux 6.7 or later with Landlock among its security modules (lsm=...); or \
                     --confine best-effort, which goes without";
 
 /// Takes from this process what no thread of it needs, and finds out what this kernel enforces.

@@ -56,6 +56,8 @@ struct Finding {
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     mend: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    more: Vec<String>,
 }
 
 type Check = fn(&Home) -> Result<(Status, String), Failure>;
@@ -106,6 +108,9 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
                 finding.status.word(),
                 finding.detail
             ));
+            for line in &finding.more {
+                say(format_args!("{:24} {line}", ""));
+            }
             if let Some(mend) = &finding.mend {
                 say(format_args!("{:24} to mend it: {mend}", ""));
             }
@@ -116,17 +121,22 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
 
 fn finding(check: &'static str, found: Result<(Status, String), Failure>) -> Finding {
     match found {
-        Ok((status, detail)) => Finding {
-            check,
-            status,
-            detail,
-            mend: None,
-        },
+        Ok((status, detail)) => {
+            let mut lines = detail.lines().map(str::to_owned);
+            Finding {
+                check,
+                status,
+                detail: lines.next().unwrap_or_default(),
+                mend: None,
+                more: lines.collect(),
+            }
+        }
         Err(failure) => Finding {
             check,
             status: Status::Missing,
             detail: failure.problem,
             mend: Some(failure.mend),
+            more: Vec::new(),
         },
     }
 }
@@ -268,5 +278,16 @@ fn sandbox(home: &Home) -> Result<(Status, String), Failure> {
 }
 
 fn confinement(_home: &Home) -> Result<(Status, String), Failure> {
-    not_needed("no thread of this version confines itself; session.started says so")
+    let shown = super::trials::show()?;
+    let [made, refused, killed] = shown.counts;
+    let mut told = format!(
+        "Landlock ABI {}, seccomp; {made} attempts were made, {refused} refused and {killed} killed, as \
+         they must be",
+        shown.standing.landlock
+    );
+    for line in shown.threads {
+        told.push('\n');
+        told.push_str(&line);
+    }
+    ok(told)
 }

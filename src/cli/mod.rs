@@ -47,6 +47,8 @@ mod slack;
 #[cfg(feature = "agp")]
 mod started;
 #[cfg(feature = "agp")]
+mod trials;
+#[cfg(feature = "agp")]
 mod verify;
 pub mod verify_report;
 #[cfg(feature = "agp")]
