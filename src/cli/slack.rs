@@ -4,18 +4,15 @@ use std::env;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use argh::FromArgs;
-use serde_json::{Map, Value, json};
-
 use crate::channels::escape;
 use crate::channels::slack::{self, About, Around, Given, Rejection, Settings, SetupError, check};
 use crate::channels::terminal::Terminal;
 use crate::contracts::channel::Channel;
-use crate::contracts::event::{ApprovalBinding, Draft, Kind};
 use crate::contracts::ids::SessionId;
 use crate::governor::Broken;
 use crate::journal::Handle;
 use crate::journal::redact;
+use argh::FromArgs;
 
 use super::asked::{Asked, Mode, Provider};
 use super::config::{Config, first};
@@ -163,37 +160,16 @@ fn recorder(
     broken: Box<dyn Fn(Broken) + Send + Sync>,
 ) -> Box<dyn Fn(&Rejection) + Send + Sync> {
     Box::new(move |rejection| {
-        let draft = Draft {
-            binding: Some(ApprovalBinding::SlackNonce),
-            ..Draft::new(Kind::ApprovalRejected, rejected(&session, rejection))
-        };
-        if let Err(error) = journal.append_one(draft) {
+        if let Err(error) = journal.append_one(rejection.draft(&session)) {
             broken(Broken(error.to_string()));
         }
     })
 }
 
-fn rejected(session: &SessionId, rejection: &Rejection) -> Map<String, Value> {
-    let mut payload = Map::new();
-    let mut put = |name: &str, value: Value| drop(payload.insert(name.to_owned(), value));
-    put("sessionId", json!(session.as_str()));
-    put("channel", json!("slack"));
-    put("reason", json!(rejection.reason.code()));
-    put("user", json!(rejection.user));
-    put("team", json!(rejection.team));
-    put("slackChannel", json!(rejection.channel));
-    put("slackMessage", json!(rejection.message));
-    if let Some(id) = &rejection.message_id {
-        put("messageId", json!(id.as_str()));
-    }
-    if let Some(digest) = rejection.args_sha256 {
-        put("argsSha256", json!(digest.to_hex()));
-    }
-    payload
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]

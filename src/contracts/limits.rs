@@ -190,6 +190,8 @@ pub const SLACK_FLOOD: usize = SLACK_JOBS / 4;
 /// Rejected clicks that are journaled in a session; more are counted only, or anybody in the
 /// channel could fill the disk.
 pub const SLACK_REJECTIONS: u32 = 1000;
+/// Frames of one Socket Mode connection that are read before the others, and the end of the session, are looked after.
+pub const SLACK_FRAMES_AT_ONCE: usize = 64;
 /// Requests that are over, and envelopes, that are remembered to name a late or repeated click.
 pub const SLACK_REMEMBERED: usize = 1024;
 /// People in `slack.approvers`.
@@ -205,8 +207,12 @@ pub const SLACK_FENCE_CHARS: usize = 2900;
 /// Code fences of a modal, which has at most 100 blocks and 250 kB. A call that does not fit
 /// cannot be shown whole in Slack, and so not be approved there.
 pub const SLACK_MODAL_FENCES: usize = 60;
+/// Bytes of a modal as it is sent; Slack takes 250 kB. Characters are up to four bytes each.
+pub const SLACK_MODAL_BYTES: usize = 240_000;
 /// Bytes of `outbox.json`.
 pub const OUTBOX_BYTES: u64 = 4 << 20;
+/// Characters of each foreign word in a message that `outbox.json` holds.
+pub const OUTBOX_FIELD_CHARS: usize = 300;
 /// Entries in `outbox.json`; without room a mirrored message is not kept for after a crash.
 pub const OUTBOX_ENTRIES: usize = 1024;
 /// Bytes of a file of root certificates: a whole system's bundle is a tenth of it.
@@ -244,7 +250,7 @@ pub const EGRESS_OPEN_FILES: u64 = 4096;
 
 const _: () = assert!(EGRESS_OPEN_FILES > 4 * EGRESS_CONNECTIONS as u64);
 const _: () = assert!(SLACK_FENCE_CHARS < 3000 && SLACK_CARD_CHARS < SLACK_FENCE_CHARS);
-const _: () = assert!(SLACK_MODAL_FENCES * SLACK_FENCE_CHARS < 250_000);
+const _: () = assert!(SLACK_MODAL_FENCES < 100 && SLACK_MODAL_BYTES < 250_000);
 const _: () = assert!(SLACK_FLOOD + 2 * CALLS_IN_FLIGHT < SLACK_JOBS);
 const _: () = assert!(SLACK_REMEMBERED >= CALLS_IN_FLIGHT);
 const _: () = assert!(REPORT_OUTPUT_BYTES * 2 < FRAME_BYTES);

@@ -36,14 +36,8 @@ impl Governed {
 
     /// Has the operator's configuration name this model, with `more` behind it.
     pub(crate) fn configure(&self, model: &ResponsesDouble, more: &str) {
-        let text = format!(
-            "model = \"{MODEL}\"\nmodel_provider = \"double\"\n{more}\n\
-             [model_providers.double]\nname = \"double\"\nbase_url = \"{}\"\n\
-             wire_api = \"responses\"\nenv_key = \"DOUBLE_KEY\"\n",
-            model.base_url()
-        );
         fs::create_dir_all(self.operators()).unwrap();
-        fs::write(self.operators().join("config.toml"), text).unwrap();
+        fs::write(self.operators().join("config.toml"), config(model, more)).unwrap();
     }
 
     pub(crate) fn run_against(&self, model: &ResponsesDouble) -> Start {
@@ -104,6 +98,16 @@ pub(crate) fn rollout(home: &Path) -> PathBuf {
         at = fs::read_dir(&at).unwrap().next().unwrap().unwrap().path();
     }
     at
+}
+
+/// A configuration that names this model, with `more` in it.
+pub(crate) fn config(model: &ResponsesDouble, more: &str) -> String {
+    format!(
+        "model = \"{MODEL}\"\nmodel_provider = \"double\"\n{more}\n\
+         [model_providers.double]\nname = \"double\"\nbase_url = \"{}\"\n\
+         wire_api = \"responses\"\nenv_key = \"DOUBLE_KEY\"\n",
+        model.base_url()
+    )
 }
 
 fn start(world: &World, codex: &Path) -> Start {

@@ -34,7 +34,6 @@ pub(super) enum Effect {
     Rejected(Rejection),
     /// Show this modal.
     Details {
-        trigger: String,
         view: Value,
     },
     /// One of several approvals; the message is to say so.
@@ -184,11 +183,20 @@ impl Approvals {
         }))
     }
 
-    /// It could not be posted.
-    pub(super) fn failed(&self, nonce: &str, why: String) {
-        if let Some(open) = self.table().close(nonce, Reason::Expired) {
-            let _ = open.answer.try_send(Ended::Unreachable(why));
+    /// Slack shows this person the whole of it.
+    pub(super) fn looked(&self, nonce: &str, user: &str) {
+        if let Some(open) = self.table().open.get_mut(nonce) {
+            open.looked.insert(user.to_owned());
         }
+    }
+
+    /// It could not be posted. Gives the clicks that waited for its name.
+    pub(super) fn failed(&self, nonce: &str, why: String) -> Vec<Click> {
+        let Some(open) = self.table().close(nonce, Reason::Expired) else {
+            return Vec::new();
+        };
+        let _ = open.answer.try_send(Ended::Unreachable(why));
+        open.early
     }
 
     /// Whether it is still open.
@@ -205,9 +213,9 @@ impl Approvals {
             .any(|open| open.posted.as_ref() == Some(posted))
     }
 
-    /// Its time is over: true unless it was decided a moment before.
-    pub(super) fn expire(&self, nonce: &str) -> bool {
-        self.table().close(nonce, Reason::Expired).is_some()
+    /// Its time is over, unless it was decided a moment before.
+    pub(super) fn expire(&self, nonce: &str) -> Option<Open> {
+        self.table().close(nonce, Reason::Expired)
     }
 
     /// No answer can come any more, to any request.
@@ -295,9 +303,7 @@ impl Approvals {
             return Ok(Effect::Parked);
         }
         let Some(vote) = open.check(&admitted, action)? else {
-            open.looked.insert(click.user.clone());
             return Ok(Effect::Details {
-                trigger: click.trigger.clone(),
                 view: open.request.modal.clone(),
             });
         };

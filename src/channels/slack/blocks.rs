@@ -1,10 +1,12 @@
 //! Messages as Slack's blocks. What agp computed stands in fields of its own; what the agent said
 //! stands behind bars in a code fence, under a heading that says whose words they are.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde_json::{Map, Value, json};
 
 use crate::contracts::channel::ApprovalRequest;
-use crate::contracts::limits;
+use crate::contracts::{limits, timestamp};
 
 use super::neutral::{fences, name, plain};
 use super::request::Action;
@@ -49,98 +51,128 @@ pub(super) struct Card {
     pub(super) text: String,
 }
 
-/// Draws a request; the reason when it cannot be shown whole. `args` are the call's, redacted.
-pub(super) fn card(
-    request: &ApprovalRequest<'_>,
-    args: &Map<String, Value>,
-    about: &About,
-    required: usize,
-    nonce: &str,
-    block: &str,
-) -> Result<Card, String> {
-    let said = said(args);
-    let all = fences(&said, limits::SLACK_FENCE_CHARS);
-    if all.len() > limits::SLACK_MODAL_FENCES {
-        return Err("the call is too long to be shown whole in Slack".into());
-    }
-    let few = fences(&said, limits::SLACK_CARD_CHARS);
-    let partial = few.len() > 1;
-    let rule = request.verdict.rule_id.as_deref().unwrap_or("none");
-    let mut fields = vec![
-        field("Rule", rule),
-        field("Reason", &request.verdict.reason),
-        field(
-            "Sandbox, egress",
-            &format!("{}, {}", about.sandbox, about.egress),
-        ),
-        field(
-            "Deadline",
-            &format!(
-                "{} s from the time of this message, then denied",
-                request.deadline.as_secs()
-            ),
-        ),
-        field(
-            "Session, call",
-            &format!("{}, {}", about.session, request.call.id),
-        ),
-        field("Arguments, sha256", &request.args_sha256.to_hex()),
-    ];
-    if required > 1 {
-        fields.push(field(
-            "Approvals needed",
-            &format!("{required}, of different people"),
-        ));
-    }
-    let mut body = vec![
-        json!({"type": "header", "text": plain_text(&plain(&format!("Approval needed: {}", request.call.tool), 140))}),
-        json!({"type": "section", "fields": fields}),
-        context("What the agent wants to run, in its own words:"),
-        fence(few.first().map_or("", String::as_str)),
-    ];
-    if partial {
-        body.push(context(
-            "This is a part only. *Details* shows all of it; *Allow* works for those who have opened it.",
-        ));
-    }
-    let mut blocks = body.clone();
-    let button = |action: Action, text: &str, style: Option<&str>| {
-        let mut button = json!({
-            "type": "button", "action_id": action.id(), "value": nonce, "text": plain_text(text),
-        });
-        if let (Some(style), Some(button)) = (style, button.as_object_mut()) {
-            button.insert("style".into(), json!(style));
+/// What a card is drawn from.
+pub(super) struct Drawing<'a> {
+    pub(super) request: &'a ApprovalRequest<'a>,
+    /// The call's arguments, redacted.
+    pub(super) args: &'a Map<String, Value>,
+    pub(super) about: &'a About,
+    pub(super) required: usize,
+    /// When it is too late.
+    pub(super) until: SystemTime,
+}
+
+impl Drawing<'_> {
+    /// Draws the request; the reason when it cannot be shown whole.
+    pub(super) fn card(&self, nonce: &str, block: &str) -> Result<Card, String> {
+        let said = said(self.args);
+        let modal = modal(&said)?;
+        let few = fences(&said, limits::SLACK_CARD_CHARS);
+        let partial = few.len() > 1;
+        let tool = &self.request.call.tool;
+        let mut body = vec![
+            json!({"type": "header", "text": plain_text(&plain(&format!("Approval needed: {tool}"), 140))}),
+            json!({"type": "section", "fields": self.fields()}),
+            context("What the agent wants to run, in its own words:"),
+            fence(few.first().map_or("", String::as_str)),
+        ];
+        if *self.args != self.request.call.args {
+            body.push(context(
+                "What looks like a token is hidden here and in *Details*: [redacted:…]. What runs has it.",
+            ));
         }
-        button
-    };
-    let mut buttons = vec![
-        button(Action::Allow, "Allow", Some("primary")),
-        button(Action::Deny, "Deny", Some("danger")),
-        button(Action::Details, "Details", None),
-    ];
-    if request.terms.for_session {
-        // What it means is said where it is offered.
-        buttons.push(button(
-            Action::AllowForSession,
-            "Allow exactly this for the session",
-            None,
-        ));
+        if partial {
+            body.push(context(
+                "This is a part only. *Details* shows all of it; *Allow* works for those who have opened it.",
+            ));
+        }
+        let mut blocks = body.clone();
+        blocks.push(context(&deadline(self.until)));
+        blocks.push(json!({"type": "actions", "block_id": block, "elements": self.buttons(nonce)}));
+        Ok(Card {
+            blocks: Value::Array(blocks),
+            body: Value::Array(body),
+            modal,
+            partial,
+            text: format!("agp: {} needs an approval", name(tool)),
+        })
     }
-    blocks.push(json!({"type": "actions", "block_id": block, "elements": buttons}));
-    let mut modal = vec![context(
+
+    fn fields(&self) -> Vec<Value> {
+        let (request, about) = (self.request, self.about);
+        let mut fields = vec![
+            field("Rule", request.verdict.rule_id.as_deref().unwrap_or("none")),
+            field("Reason", &request.verdict.reason),
+            field(
+                "Sandbox, egress",
+                &format!("{}, {}", about.sandbox, about.egress),
+            ),
+            field(
+                "Session, call",
+                &format!("{}, {}", about.session, request.call.id),
+            ),
+            field("Arguments, sha256", &request.args_sha256.to_hex()),
+        ];
+        if self.required > 1 {
+            let needed = format!("{}, of different people", self.required);
+            fields.push(field("Approvals needed", &needed));
+        }
+        fields
+    }
+
+    fn buttons(&self, nonce: &str) -> Vec<Value> {
+        let button = |action: Action, text: &str, style: Option<&str>| {
+            let mut button = json!({
+                "type": "button", "action_id": action.id(), "value": nonce, "text": plain_text(text),
+            });
+            if let (Some(style), Some(button)) = (style, button.as_object_mut()) {
+                button.insert("style".into(), json!(style));
+            }
+            button
+        };
+        let mut buttons = vec![
+            button(Action::Allow, "Allow", Some("primary")),
+            button(Action::Deny, "Deny", Some("danger")),
+            button(Action::Details, "Details", None),
+        ];
+        if self.request.terms.for_session {
+            // What it means is said where it is offered.
+            buttons.push(button(
+                Action::AllowForSession,
+                "Allow exactly this for the session",
+                None,
+            ));
+        }
+        buttons
+    }
+}
+
+/// All of a call. What Slack would not take whole is not asked about: an approver could not see it.
+fn modal(said: &str) -> Result<Value, String> {
+    let all = fences(said, limits::SLACK_FENCE_CHARS);
+    let mut blocks = vec![context(
         "All arguments of the call, in the agent's own words. What looks like a token is redacted.",
     )];
-    modal.extend(all.iter().map(|text| fence(text)));
-    Ok(Card {
-        blocks: Value::Array(blocks),
-        body: Value::Array(body),
-        modal: json!({
-            "type": "modal", "title": plain_text("The whole call"), "close": plain_text("Close"),
-            "blocks": modal,
-        }),
-        partial,
-        text: format!("agp: {} needs an approval", name(&request.call.tool)),
-    })
+    blocks.extend(all.iter().map(|text| fence(text)));
+    let modal = json!({
+        "type": "modal", "title": plain_text("The whole call"), "close": plain_text("Close"),
+        "blocks": blocks,
+    });
+    if all.len() > limits::SLACK_MODAL_FENCES || modal.to_string().len() > limits::SLACK_MODAL_BYTES
+    {
+        return Err("the call is too long to be shown whole in Slack".into());
+    }
+    Ok(modal)
+}
+
+/// A moment, in the clock of whoever reads it.
+fn deadline(until: SystemTime) -> String {
+    let since = until.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = since.as_secs();
+    let utc = timestamp::rfc3339(until);
+    format!(
+        "Answer by <!date^{seconds}^{{date_short_pretty}} at {{time_secs}}|{utc}>; nobody's answer is a deny."
+    )
 }
 
 /// A message that is over: without buttons, with how it ended. `word` is agp's own.
@@ -187,6 +219,15 @@ pub(super) fn notice(what: &str, foreign: &[(&str, &str)]) -> Value {
         blocks.push(json!({"type": "section", "fields": fields}));
     }
     Value::Array(blocks)
+}
+
+/// The same without markup, for when it is said later.
+pub(super) fn in_one_line(what: &str, foreign: &[(&str, &str)]) -> String {
+    let foreign = foreign.iter().map(|(name, value)| {
+        // Short enough that a full outbox stays within its bounds.
+        format!(" {name}: {};", plain(value, limits::OUTBOX_FIELD_CHARS))
+    });
+    format!("{what}{}", foreign.collect::<String>())
 }
 
 /// The arguments as text: those that matter first, each behind its name.

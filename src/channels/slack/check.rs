@@ -28,8 +28,10 @@ pub fn examine(settings: &Settings, roots: Option<&Path>) -> Result<String, Setu
         api,
         tls: tls.for_socket()?,
     };
+    let api = dial.api.clone();
     let mut link = super::open_first(&dial)?;
     link.leave();
+    let apps = one_app(&api, &identity, &link.app)?;
     let others = link.connections.saturating_sub(1);
     if others > 0 {
         return Err(SetupError::new(
@@ -41,7 +43,7 @@ pub fn examine(settings: &Settings, roots: Option<&Path>) -> Result<String, Setu
         ));
     }
     Ok(format!(
-        "app {} in team {}, {} of {} approvers must approve{people}, channel {}{member}, socket opened",
+        "app {}{apps} in team {}, {} of {} approvers must approve{people}, channel {}{member}, socket opened",
         link.app,
         identity.team,
         settings.required,
@@ -104,6 +106,33 @@ pub(super) fn people(
         }
     }
     Ok("")
+}
+
+/// Whether both tokens are of one app: what another one posts, its clicks go to. In words what could
+/// not be seen.
+pub(super) fn one_app(
+    api: &WebApi,
+    identity: &Identity,
+    app: &str,
+) -> Result<&'static str, SetupError> {
+    let unseen = " (whether the bot token is of this app was not seen)";
+    let Some(bot) = &identity.bot else {
+        return Ok(unseen);
+    };
+    match api.read("bots.info", &[("bot", bot)]) {
+        Ok(reply) => match reply.pointer("/bot/app_id").and_then(Value::as_str) {
+            Some(of_bot) if of_bot == app => Ok(""),
+            Some(_) => Err(SetupError::new(
+                format!(
+                    "the bot token is of another app than the app-level token, which is of {app}"
+                ),
+                "take both tokens from the same app (docs/slack-setup.md)",
+            )),
+            None => Ok(unseen),
+        },
+        Err(ApiError::Refused(..)) => Ok(unseen),
+        Err(error) => Err(SetupError::new(error.to_string(), error.mend())),
+    }
 }
 
 fn membership(api: &WebApi, settings: &Settings) -> Result<&'static str, SetupError> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::contracts::limits;
 
-use super::approvals::Effect;
+use super::approvals::{Approvals, Effect};
 use super::blocks;
 use super::frames::Click;
 use super::link::Link;
@@ -38,6 +38,21 @@ impl Hub {
         }
     }
 
+    /// What was only counted is said at the end.
+    pub(super) fn account(&self) {
+        let malformed = self.malformed.load(Ordering::Relaxed);
+        if malformed > 1 {
+            self.warn(&format!("slack: {malformed} frames could not be read"));
+        }
+        let rejections = self.rejections.load(Ordering::Relaxed);
+        if rejections > limits::SLACK_REJECTIONS {
+            self.warn(&format!(
+                "slack: {rejections} clicks were rejected, {} of them are in the journal",
+                limits::SLACK_REJECTIONS
+            ));
+        }
+    }
+
     pub(super) fn lost(&self, why: &str) {
         self.warn(&format!(
             "slack: the connection is lost ({why}); opening another one"
@@ -61,11 +76,12 @@ impl Hub {
     pub(super) fn act(&self, click: &Click, effect: &Effect) {
         match effect {
             Effect::Decided | Effect::Parked => {}
-            Effect::Details { trigger, view } => {
-                let (trigger, view) = (trigger.clone(), view.clone());
+            Effect::Details { view } => {
                 self.post.send(Job::Modal {
-                    trigger,
-                    view,
+                    nonce: click.value.clone(),
+                    user: click.user.clone(),
+                    trigger: click.trigger.clone(),
+                    view: view.clone(),
                     since: Instant::now(),
                 });
             }
@@ -87,11 +103,24 @@ impl Hub {
         }
     }
 
+    /// Judges clicks that came before the message had a name.
+    pub(super) fn judge_late(&self, approvals: &Approvals, early: &[Click]) {
+        for click in early {
+            self.act(click, &approvals.late(click));
+        }
+    }
+
     pub(super) fn reject(&self, rejection: &Rejection) {
+        /// The last one on the record, which says so.
+        const LAST: u32 = limits::SLACK_REJECTIONS - 1;
         match self.rejections.fetch_add(1, Ordering::Relaxed) {
-            0..limits::SLACK_REJECTIONS => (self.rejected)(rejection),
-            limits::SLACK_REJECTIONS => {
-                self.warn("slack: too many clicks are rejected; further ones are not recorded");
+            0..LAST => (self.rejected)(rejection),
+            LAST => {
+                self.warn("slack: too many clicks are rejected; further ones are only counted");
+                (self.rejected)(&Rejection {
+                    reason: Reason::TooMany,
+                    ..rejection.clone()
+                });
                 return;
             }
             _ => return,

@@ -21,16 +21,62 @@ use super::settings::is_loopback;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LinkError(pub(super) String);
 
+/// A stream that while it is being opened keeps one deadline for all it reads and writes: whoever sends a
+/// byte now and then does not prolong it.
+struct Tcp {
+    stream: TcpStream,
+    until: Option<Instant>,
+}
+
+impl Tcp {
+    fn patience(&self) -> io::Result<()> {
+        let Some(until) = self.until else {
+            return Ok(());
+        };
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.set_write_timeout(Some(left))
+    }
+}
+
+impl Read for Tcp {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.patience()?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Tcp {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.patience()?;
+        self.stream.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
 enum Wire {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Plain(Tcp),
+    Tls(Box<StreamOwned<ClientConnection, Tcp>>),
 }
 
 impl Wire {
-    fn tcp(&self) -> &TcpStream {
+    fn tcp(&self) -> &Tcp {
         match self {
             Self::Plain(tcp) => tcp,
             Self::Tls(tls) => &tls.sock,
+        }
+    }
+
+    fn tcp_mut(&mut self) -> &mut Tcp {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => &mut tls.sock,
         }
     }
 }
@@ -66,6 +112,8 @@ pub(super) enum Heard {
     Frame(Frame),
     /// A frame that is none: binary, or no JSON of Slack's.
     Malformed,
+    /// A ping, a pong, or a close: the library answers.
+    Control,
     /// Nothing more for now.
     Quiet,
     /// The connection is over; says why.
@@ -89,6 +137,8 @@ pub(super) struct Link {
     pub(super) leaving: Option<Instant>,
     /// Something of ours waits to be written.
     owes: bool,
+    /// The other side takes nothing any more.
+    clogged: bool,
 }
 
 impl Link {
@@ -115,7 +165,9 @@ impl Link {
         };
         let config = WebSocketConfig::default()
             .max_message_size(Some(limits::SLACK_FRAME_BYTES))
-            .max_frame_size(Some(limits::SLACK_FRAME_BYTES));
+            .max_frame_size(Some(limits::SLACK_FRAME_BYTES))
+            // Who sends without end and reads nothing must not have acknowledgements pile up here.
+            .max_write_buffer_size(limits::SLACK_FRAME_BYTES);
         let (socket, _) = tungstenite::client::client_with_config(url, wire, Some(config))
             // What the other side said may stand in the error; its kind is enough.
             .map_err(|_| LinkError("the other side does not open a WebSocket".into()))?;
@@ -129,22 +181,25 @@ impl Link {
             pinged: now,
             leaving: None,
             owes: false,
+            clogged: false,
         };
-        link.hello(until)?;
+        link.hello()?;
+        link.socket.get_mut().tcp_mut().until = None;
         link.tcp().set_nonblocking(true).map_err(failed)?;
         Ok(link)
     }
 
     /// Nothing else may come before the hello.
-    fn hello(&mut self, until: Instant) -> Result<(), LinkError> {
+    fn hello(&mut self) -> Result<(), LinkError> {
         loop {
-            patience(self.tcp(), until)?;
             match self.read() {
                 Heard::Frame(Frame::Hello { app, connections }) => {
                     (self.app, self.connections) = (app, connections);
                     return Ok(());
                 }
-                Heard::Quiet => {}
+                // Slack may look whether the connection lives before it says hello.
+                Heard::Control => {}
+                Heard::Quiet => return Err(LinkError("it says no hello in time".into())),
                 Heard::Frame(Frame::Disconnect(leave)) => {
                     return Err(LinkError(format!("Slack ends it at once ({leave:?})")));
                 }
@@ -157,7 +212,7 @@ impl Link {
     }
 
     fn tcp(&self) -> &TcpStream {
-        self.socket.get_ref().tcp()
+        &self.socket.get_ref().tcp().stream
     }
 
     /// The port it was found on.
@@ -176,6 +231,9 @@ impl Link {
 
     /// The next thing that came.
     pub(super) fn read(&mut self) -> Heard {
+        if self.clogged {
+            return Heard::Ended("it takes no acknowledgements".into());
+        }
         let message = match self.socket.read() {
             Ok(message) => message,
             Err(Error::Io(error)) if waits(&error) => {
@@ -196,7 +254,7 @@ impl Link {
             }
             Message::Binary(_) => Heard::Malformed,
             // A close is answered by reading on, until the connection is over.
-            _ => Heard::Frame(Frame::Unknown),
+            _ => Heard::Control,
         }
     }
 
@@ -227,7 +285,8 @@ impl Link {
     fn send(&mut self, message: Message) {
         // What cannot be written now is written later; a connection that is broken is found by
         // the next read.
-        let _ = self.socket.write(message);
+        let written = self.socket.write(message);
+        self.clogged |= matches!(written, Err(Error::WriteBufferFull(_)));
         self.flush();
     }
 
@@ -248,25 +307,19 @@ fn failed(error: impl std::fmt::Display) -> LinkError {
     LinkError(error.to_string())
 }
 
-fn connect(host: &str, port: u16, until: Instant) -> Result<TcpStream, LinkError> {
+fn connect(host: &str, port: u16, until: Instant) -> Result<Tcp, LinkError> {
     let mut last = LinkError("the socket's host has no address".into());
     for address in (host, port).to_socket_addrs().map_err(failed)? {
         match TcpStream::connect_timeout(&address, left(until)?) {
-            Ok(tcp) => {
-                tcp.set_nodelay(true).map_err(failed)?;
-                patience(&tcp, until)?;
-                return Ok(tcp);
+            Ok(stream) => {
+                stream.set_nodelay(true).map_err(failed)?;
+                let until = Some(until);
+                return Ok(Tcp { stream, until });
             }
             Err(error) => last = failed(error),
         }
     }
     Err(last)
-}
-
-fn patience(tcp: &TcpStream, until: Instant) -> Result<(), LinkError> {
-    let left = left(until)?;
-    tcp.set_read_timeout(Some(left)).map_err(failed)?;
-    tcp.set_write_timeout(Some(left)).map_err(failed)
 }
 
 fn left(until: Instant) -> Result<Duration, LinkError> {

@@ -110,7 +110,11 @@ impl Slack {
             api: api.clone(),
             tls: tls.for_socket()?,
         };
-        let first = open_first(&dial)?;
+        let mut first = open_first(&dial)?;
+        if let Err(error) = check::one_app(&api, &identity, &first.app) {
+            first.leave();
+            return Err(error);
+        }
         let outbox = Outbox::at(around.outbox);
         let left_behind = outbox.left_behind(&*around.is_live).map_err(|error| {
             SetupError::new(format!("outbox.json: {error}"), "move outbox.json aside")
@@ -203,6 +207,18 @@ impl Slack {
         Ok(required)
     }
 
+    /// Nobody answered a request, or nobody was asked in time: the journal must not say the one for the other.
+    fn expired(&self, open: &request::Open) -> Answer {
+        self.hub.judge_late(&self.approvals, &open.early);
+        if open.posted.is_some() {
+            return Answer::TimedOut;
+        }
+        Answer::Unreachable(
+            "the request was not posted before its deadline: Slack was slow, or other requests came first"
+                .into(),
+        )
+    }
+
     fn grant(&self, request: &ApprovalRequest<'_>) -> Option<GrantKey> {
         let rule = request.verdict.rule_id.clone();
         let rule = rule.filter(|_| request.terms.for_session)?;
@@ -228,6 +244,7 @@ impl Slack {
                 id: random_id(),
                 weighty,
                 text: format!("agp: {what}"),
+                whole: blocks::in_one_line(what, foreign),
                 blocks: blocks::notice(what, foreign),
             });
         };
@@ -316,7 +333,14 @@ impl Channel for Slack {
         let (Some(nonce), Some(block)) = (nonce(), nonce()) else {
             return Answer::Unreachable("the system gives no random numbers".into());
         };
-        let card = match blocks::card(request, &args, &self.about, required, &nonce, &block) {
+        let drawing = blocks::Drawing {
+            request,
+            args: &args,
+            about: &self.about,
+            required,
+            until: SystemTime::now() + request.deadline,
+        };
+        let card = match drawing.card(&nonce, &block) {
             Ok(card) => card,
             Err(why) => return Answer::Unreachable(why),
         };
@@ -344,15 +368,18 @@ impl Channel for Slack {
             until: expires,
         };
         if !self.hub.post.send(job) {
-            self.approvals
-                .failed(&nonce, "too much waits to be posted to Slack".into());
+            let why = "too much waits to be posted to Slack";
+            drop(self.approvals.failed(&nonce, why.into()));
         }
         let left = expires.saturating_duration_since(Instant::now());
         let ended = match ended.recv_timeout(left) {
             Ok(ended) => Some(ended),
-            Err(RecvTimeoutError::Timeout) if self.approvals.expire(&nonce) => None,
-            // It was decided in this very moment: the answer is there.
-            Err(_) => ended.try_recv().ok(),
+            Err(RecvTimeoutError::Timeout) => match self.approvals.expire(&nonce) {
+                Some(open) => return self.expired(&open),
+                // It was decided in this very moment: the answer is there.
+                None => ended.try_recv().ok(),
+            },
+            Err(RecvTimeoutError::Disconnected) => ended.try_recv().ok(),
         };
         ended.map_or(Answer::TimedOut, |ended| ended.into_answer(&authority.team))
     }

@@ -39,7 +39,8 @@ pub(super) fn fences(text: &str, max_chars: usize) -> Vec<String> {
         let mut bar = begins;
         let mut started = false;
         for atom in line.chars().map(atom).chain([String::new()]) {
-            let chars = atom.chars().count();
+            // As Slack may count them: a character beyond U+FFFF as two.
+            let chars = atom.encode_utf16().count();
             let needs = if started { chars } else { chars + BAR + 1 };
             let full = bodies.last().is_none_or(|(_, has)| has + needs > room + 1);
             if full && (!atom.is_empty() || !started) {

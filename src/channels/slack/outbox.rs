@@ -93,6 +93,10 @@ impl Outbox {
         let mut entries = self.read()?;
         change(&mut entries)?;
         let text = serde_json::to_vec(&Contents { entries })?;
+        // What is longer could not be read again.
+        if text.len() as u64 > limits::OUTBOX_BYTES {
+            return Err(io::Error::other("the outbox is full"));
+        }
         let unnamed = self.path.with_extension("json.new");
         let mut file = private().truncate(true).open(&unnamed)?;
         file.write_all(&text)?;

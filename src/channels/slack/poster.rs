@@ -77,7 +77,7 @@ impl Poster {
     fn take(&self, state: &mut State, job: Job) {
         self.hub.post.taken(&job);
         if let Job::Say {
-            id, weighty, text, ..
+            id, weighty, whole, ..
         } = &job
         {
             // An agent that is denied without end must not fill memory, disk or channel.
@@ -91,7 +91,7 @@ impl Poster {
                 channel: self.channel.clone(),
                 ts: None,
                 thread: state.thread.clone(),
-                text: Some(text.clone()),
+                text: Some(whole.clone()),
             });
             if let Err(error) = kept {
                 self.hub.warn(&format!("outbox.json: {error}"));
@@ -103,6 +103,9 @@ impl Poster {
     fn attempt(&self, state: &mut State, mut waiting: Waiting) {
         let method = waiting.job.method();
         if self.is_stale(&waiting.job) {
+            if let Job::Modal { user, .. } = waiting.job {
+                self.not_shown(state, user);
+            }
             return;
         }
         waiting.tries += 1;
@@ -149,19 +152,30 @@ impl Poster {
             && Instant::now() + asked >= *until
         {
             let error = ApiError::RateLimited(asked);
-            self.approvals
-                .failed(nonce, format!("the request was not posted: {error}"));
+            self.not_posted(nonce, &format!("the request was not posted: {error}"));
             return;
         }
         state.again(waiting);
+    }
+
+    fn not_posted(&self, nonce: &str, why: &str) {
+        let early = self.approvals.failed(nonce, why.to_owned());
+        self.hub.judge_late(&self.approvals, &early);
+    }
+
+    /// Whoever asked for the details must not take what the message shows for all of it.
+    fn not_shown(&self, state: &mut State, user: String) {
+        let text = "agp: Slack did not open the details in time. Click Details again.".into();
+        state.add(Job::Ephemeral { user, text });
     }
 
     fn give_up(&self, state: &mut State, job: &Job, error: &ApiError) {
         match job {
             Job::Card { nonce, .. } => {
                 let why = format!("the request was not posted: {error}; {}", error.mend());
-                self.approvals.failed(nonce, why);
+                self.not_posted(nonce, &why);
             }
+            Job::Modal { user, .. } => self.not_shown(state, user.clone()),
             // The message is gone, or may not be changed any more: nothing is left to be done.
             Job::LeftBehind(entry) if matches!(error, ApiError::Refused(..)) => {
                 let _ = self.outbox.remove(&entry.id);
@@ -181,9 +195,16 @@ impl Poster {
 
     fn perform(&self, state: &mut State, job: &Job) -> Result<(), ApiError> {
         match job {
-            Job::Modal { trigger, view, .. } => {
+            Job::Modal {
+                nonce,
+                user,
+                trigger,
+                view,
+                ..
+            } => {
                 self.api
                     .call(MODAL, &json!({"trigger_id": trigger, "view": view}))?;
+                self.approvals.looked(nonce, user);
             }
             Job::Ephemeral { user, text } => {
                 let mut message = self.message(state, text, None);
@@ -248,9 +269,7 @@ impl Poster {
             Err(error) => self.hub.warn(&format!("outbox.json: {error}")),
         }
         match self.approvals.posted(nonce, posted) {
-            Ok(early) => early
-                .iter()
-                .for_each(|click| self.hub.act(click, &self.approvals.late(click))),
+            Ok(early) => self.hub.judge_late(&self.approvals, &early),
             Err(Some(edit)) => state.add(Job::last(edit)),
             // The session is over, and nobody else looks for it any more.
             Err(None) if self.hub.is_stopping() => {
@@ -276,7 +295,10 @@ impl Poster {
                 let text = entry.text.as_deref().unwrap_or_default();
                 let message = json!({
                     "channel": entry.channel, "text": "agp: a message of an earlier session",
-                    "blocks": blocks::notice("From an earlier session", &[("Then", text)]),
+                    "blocks": blocks::notice(
+                        "agp: this was not said when it happened.",
+                        &[("Session", &entry.session), ("What", text)],
+                    ),
                     "metadata": {"event_type": "agp", "event_payload": {"id": entry.id}},
                     "thread_ts": entry.thread,
                 });

@@ -24,6 +24,8 @@ pub(super) const MODAL: &str = "views.open";
 pub(super) enum Job {
     /// A modal, in answer to a click.
     Modal {
+        nonce: String,
+        user: String,
         trigger: String,
         view: Value,
         since: Instant,
@@ -51,6 +53,8 @@ pub(super) enum Job {
         /// More than one among many: it goes before those.
         weighty: bool,
         text: String,
+        /// All of it in one line, for a later start.
+        whole: String,
         blocks: Value,
     },
     /// Something that another session left behind.

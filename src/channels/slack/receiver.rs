@@ -19,7 +19,7 @@ use crate::confine::{self, Places, Profile};
 use crate::contracts::limits;
 
 use super::approvals::Approvals;
-use super::frames::{Frame, Leave};
+use super::frames::{Click, Frame, Leave};
 use super::hub::Hub;
 use super::link::{Heard, Link};
 use super::web_api::{ApiError, WebApi};
@@ -74,6 +74,8 @@ struct State {
     failures: u32,
     /// No attempt is made any more.
     down: bool,
+    /// More may have come than was read.
+    behind: bool,
     stopping: Option<Instant>,
 }
 
@@ -98,6 +100,7 @@ impl Receiver {
             retry: None,
             failures: 0,
             down: false,
+            behind: false,
             stopping: None,
         };
         loop {
@@ -116,7 +119,7 @@ impl Receiver {
             // A connection that is just being opened gets its Close frame, too.
             let idle = state.links.is_empty() && !state.dialling;
             if state.stopping.is_some() && (idle || late) {
-                return;
+                return self.hub.account();
             }
         }
     }
@@ -130,6 +133,11 @@ impl Receiver {
             .map(|link| link.pinged + limits::SLACK_PING);
         let due = pings.chain(state.retry).chain(state.stopping).min();
         let timeout = due.map(|due| due.saturating_duration_since(now) + Duration::from_millis(1));
+        let timeout = if state.behind {
+            Some(Duration::ZERO)
+        } else {
+            timeout
+        };
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut fds = vec![PollFd::new(&self.wake, PollFlags::IN)];
         let fd_of = |link| {
@@ -148,36 +156,51 @@ impl Receiver {
     }
 
     fn pump(&self, state: &mut State) {
-        let mut kept = Vec::with_capacity(state.links.len());
-        for mut link in std::mem::take(&mut state.links) {
+        state.behind = false;
+        let mut at = 0;
+        while at < state.links.len() {
+            // The others stay where they are: whether one is left decides what a loss means.
+            let mut link = state.links.remove(at);
             link.flush();
             match self.drain(state, &mut link) {
-                None => kept.push(link),
+                None => {
+                    state.links.insert(at, link);
+                    at += 1;
+                }
                 Some(why) => self.lost(state, &link, &why),
             }
         }
-        // What a refresh brought in the meantime stands behind.
-        kept.append(&mut state.links);
-        state.links = kept;
     }
 
-    /// Reads what has come; says why when the connection is over.
+    /// Reads what has come, and acknowledges all of it before a click is judged: a rejected one waits for
+    /// the journal.
     fn drain(&self, state: &mut State, link: &mut Link) -> Option<String> {
-        loop {
+        let mut clicks = Vec::new();
+        let ended = self.hear(state, link, &mut clicks);
+        for click in clicks {
+            self.hub.act(&click, &self.approvals.click(&click));
+        }
+        ended
+    }
+
+    /// Reads up to a bound: whoever sends without end keeps neither the other connection nor the end of the
+    /// session waiting. Says why when the connection is over.
+    fn hear(&self, state: &mut State, link: &mut Link, clicks: &mut Vec<Click>) -> Option<String> {
+        for _ in 0..limits::SLACK_FRAMES_AT_ONCE {
             match link.read() {
                 Heard::Quiet => return None,
                 Heard::Ended(why) => return Some(why),
                 Heard::Malformed => self.hub.malformed(),
                 Heard::Frame(Frame::Envelope { id, click }) => {
                     link.acknowledge(&id);
-                    if let Some(click) = click {
-                        self.hub.act(&click, &self.approvals.click(&click));
-                    }
+                    clicks.extend(click.map(|click| *click));
                 }
                 Heard::Frame(Frame::Disconnect(leave)) => self.told_to_leave(state, link, leave),
-                Heard::Frame(Frame::Hello { .. } | Frame::Unknown) => {}
+                Heard::Control | Heard::Frame(Frame::Hello { .. } | Frame::Unknown) => {}
             }
         }
+        state.behind = true;
+        None
     }
 
     fn told_to_leave(&self, state: &mut State, link: &mut Link, leave: Leave) {
@@ -187,8 +210,11 @@ impl Receiver {
             Leave::TooMany => {
                 self.hub
                     .warn("slack: the app has too many connections; others take its clicks");
+                // First this one, and the next one not at once: the others must have time to end.
                 link.leave();
-                state.failures = state.failures.max(1);
+                if state.live() == 0 {
+                    self.back_off(state, limits::SLACK_BACKOFF_MIN);
+                }
             }
             Leave::LinkDisabled => {
                 self.give_up(state, "Socket Mode was switched off for the app in Slack");

@@ -1,6 +1,9 @@
 //! Why a click is no answer: the codes of the journal, and what the clicker is told.
 
-use crate::contracts::ids::{MessageId, Sha256};
+use serde_json::{Map, Value, json};
+
+use crate::contracts::event::{ApprovalBinding, Draft, Kind};
+use crate::contracts::ids::{MessageId, SessionId, Sha256};
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $told:literal;)*) => {
@@ -55,6 +58,8 @@ reasons! {
     Replayed = "replayed-envelope", "this click was received before";
     /// The card shows a part, and the clicker has not opened the rest.
     NotSeen = "details-not-opened", "this message shows only a part of the call: open Details first";
+    /// So many clicks were rejected that this is the last one on the record.
+    TooMany = "too-many-rejections", "too many clicks were rejected";
 }
 
 /// A click that was rejected, for the journal. Nothing in it is of the agent's, and nothing of the
@@ -75,4 +80,30 @@ pub struct Rejection {
     pub channel: String,
     /// On which message.
     pub message: String,
+}
+
+impl Rejection {
+    /// What the journal has of it.
+    #[must_use]
+    pub fn draft(&self, session: &SessionId) -> Draft {
+        let mut payload = Map::new();
+        let mut put = |name: &str, value: Value| drop(payload.insert(name.to_owned(), value));
+        put("sessionId", json!(session.as_str()));
+        put("channel", json!("slack"));
+        put("reason", json!(self.reason.code()));
+        put("user", json!(self.user));
+        put("team", json!(self.team));
+        put("slackChannel", json!(self.channel));
+        put("slackMessage", json!(self.message));
+        if let Some(id) = &self.message_id {
+            put("messageId", json!(id.as_str()));
+        }
+        if let Some(digest) = self.args_sha256 {
+            put("argsSha256", json!(digest.to_hex()));
+        }
+        Draft {
+            binding: Some(ApprovalBinding::SlackNonce),
+            ..Draft::new(Kind::ApprovalRejected, payload)
+        }
+    }
 }

@@ -131,7 +131,7 @@ pub(super) struct Open {
     pub(super) request: Request,
     pub(super) posted: Option<Posted>,
     pub(super) votes: Vec<Vote>,
-    /// Who has opened the details.
+    /// Whom Slack has shown the details.
     pub(super) looked: BTreeSet<String>,
     /// Clicks that came before Slack had said what the message is called.
     pub(super) early: Vec<Click>,

@@ -117,6 +117,8 @@ pub(super) struct Identity {
     pub(super) team: String,
     /// agp's own user there.
     pub(super) user: String,
+    /// What it is called as a bot, where Slack says so.
+    pub(super) bot: Option<String>,
     /// What the token may do, where Slack says so.
     pub(super) scopes: Option<Vec<String>>,
 }
@@ -175,6 +177,7 @@ impl WebApi {
         Ok(Identity {
             team: text(&reply, "/team_id")?,
             user: text(&reply, "/user_id")?,
+            bot: text(&reply, "/bot_id").ok(),
             scopes,
         })
     }
