@@ -136,6 +136,8 @@ pub(super) const WRITING: &[Rule] = rules! {
     SYS_fsync: "names that are durable",
     SYS_ftruncate: "a torn line, once it is kept aside",
     SYS_fallocate: "room for what is to be written",
+    SYS_statfs: "whether the disk has room",
+    SYS_fstatfs: "as statfs",
     SYS_flock: "one writer at a time",
     SYS_renameat: "a file is replaced whole",
     SYS_renameat2: "a file is replaced whole",
