@@ -42,7 +42,7 @@ fn explained() -> BTreeMap<String, (String, String)> {
 /// How many crates stand below one.
 fn brings(name: &str) -> usize {
     let tree = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--offline", "--edges", "normal"])
+        .args(["tree", "--locked", "--edges", "normal"])
         .args(["--prefix", "none", "--package", name])
         .current_dir(root(""))
         .output()
