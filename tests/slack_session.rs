@@ -32,7 +32,12 @@ fn the_journal_says_who_decided_what_and_slack_is_told_afterwards() {
     double.click(&allow(double, 0, ALICE));
     double.click(&deny(double, 1, BOB));
     let ran = live.finish().succeeded();
-    let ran = ran.said(&["1 allowed, 1 denied"]);
+    // Whoever watches the terminal sees what waits in Slack.
+    let ran = ran.said(&[
+        "ask   Bash echo one (require-Bash): Bash is require here",
+        "allow Bash echo one (require-Bash)",
+        "1 allowed, 1 denied",
+    ]);
 
     let granted = world.event("approval.granted");
     assert_eq!(granted["approval_binding_type"], "slack-nonce");

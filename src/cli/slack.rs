@@ -19,6 +19,7 @@ use super::config::{Config, first};
 use super::home::Home;
 use super::lease;
 use super::report::{Failure, Outcome, say};
+use super::wiring::operator;
 
 /// Characters of a warning.
 const WARNING_CHARS: usize = 400;
@@ -146,11 +147,6 @@ pub(super) fn channel(
         }),
     };
     Ok(Box::new(slack::Slack::start(settings, around)?))
-}
-
-fn operator() -> String {
-    let name = env::var("USER").unwrap_or_default();
-    format!("{name} (uid {})", rustix::process::getuid().as_raw())
 }
 
 /// Journals rejected clicks. What cannot be recorded ends the session, as with any event.

@@ -158,12 +158,16 @@ pub(super) fn channel_of(asked: &Asked, terminal: &Arc<Terminal>) -> Box<dyn Cha
     if asked.auto_approve {
         return Box::new(AutoApprove::new(Arc::clone(terminal)));
     }
-    let name = std::env::var("USER").unwrap_or_default();
+    Box::new(Console::new(Arc::clone(terminal), operator()))
+}
+
+/// Who runs agp, as the journal and Slack have it.
+pub(super) fn operator() -> String {
     let uid = rustix::process::getuid().as_raw();
-    Box::new(Console::new(
-        Arc::clone(terminal),
-        format!("{name} (uid {uid})"),
-    ))
+    match std::env::var("USER") {
+        Ok(name) if !name.is_empty() => format!("{name} (uid {uid})"),
+        _ => format!("uid {uid}"),
+    }
 }
 
 pub(super) fn notices(
@@ -171,8 +175,19 @@ pub(super) fn notices(
     terminal: &Arc<Terminal>,
 ) -> Box<dyn Fn(&Notice<'_>) + Send + Sync> {
     let (terminal, raw) = (Arc::clone(terminal), asked.stream == Stream::Raw);
+    let elsewhere = asked.slack.is_some();
     let repository = asked.repository.clone();
     Box::new(move |notice| match notice {
+        // At the console the question itself says so.
+        Notice::Asked { call, verdict } if elsewhere => {
+            let line = view::decided(call, verdict, &repository);
+            if raw {
+                complain(line);
+            } else {
+                terminal.show(&line);
+            }
+        }
+        Notice::Asked { .. } => {}
         Notice::Decided {
             call,
             verdict,

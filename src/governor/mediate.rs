@@ -95,6 +95,7 @@ pub fn mediate(
 }
 
 fn ask(governor: &Governor, call: &ToolCall, verdict: &Verdict, args_sha256: Sha256) -> Answer {
+    governor.notice(&Notice::Asked { call, verdict });
     governor.ask(&ApprovalRequest {
         call,
         verdict,

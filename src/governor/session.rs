@@ -34,6 +34,13 @@ impl fmt::Display for Broken {
 /// Something the operator should see, as soon as it is durable.
 #[derive(Debug)]
 pub enum Notice<'a> {
+    /// A person is about to be asked about a call, which waits for the answer.
+    Asked {
+        /// The call.
+        call: &'a ToolCall,
+        /// The verdict that requires it.
+        verdict: &'a Verdict,
+    },
     /// A call was decided, for good.
     Decided {
         /// The call.
