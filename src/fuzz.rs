@@ -49,6 +49,8 @@ pub const TARGETS: &[Target] = &[
     ("egress_connect", sandbox::egress::fuzz::connect),
     ("egress_hello", sandbox::egress::fuzz::hello),
     ("egress_hosts", sandbox::egress::fuzz::hosts),
+    ("secret_reference", sandbox::secrets::fuzz::reference),
+    ("scrubbed_output", sandbox::secrets::fuzz::scrubbed),
     ("config_file", cli::fuzz::config_file),
 ];
 

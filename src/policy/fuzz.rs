@@ -35,7 +35,9 @@ pub(crate) fn policy(data: &[u8]) {
                 let matching = policy
                     .rules()
                     .iter()
-                    .filter(|rule| rule.matches(tool, actor));
+                    .filter(|rule| rule.matches(tool, actor))
+                    // This call asks for no secrets.
+                    .filter(|rule| rule.effect == Decision::Allow || rule.secrets.is_none());
                 matching
                     .filter(move |rule| rule.effect == effect)
                     .collect::<Vec<&Rule>>()

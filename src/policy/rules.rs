@@ -329,7 +329,7 @@ mod tests {
             (r#""approvalsRequired":-1^"#, "invalid type: integer `-1`"),
             (r#""sessionGrant":"yes"^"#, "invalid type: string"),
             (r#""secrets":"A"^"#, "invalid type: string"),
-            (r#""secrets":["a"^]"#, "\"a\" is no secret's name"),
+            (r#""secrets":["a"]^"#, "\"a\" is no secret's name"),
             (r#""secrets":[7^]"#, "invalid type: integer `7`"),
         ] {
             let column = 3 + marked.find('^').unwrap();

@@ -2,6 +2,8 @@
 //! variables of their sandbox, and taken out of whatever comes back. The agent, its harness and the
 //! journal have their names alone. `docs/secrets.md` says what that keeps and what not.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod references;
 mod scrub;
 

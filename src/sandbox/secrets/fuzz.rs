@@ -1,0 +1,80 @@
+//! What must hold of a command that names secrets, and of an output that quotes one.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a property that does not hold panics, for the fuzzer to see"
+)]
+
+use std::sync::Arc;
+
+use crate::contracts::secret::{Secret, placeholders};
+
+use super::references::referring;
+use super::scrub::{Needles, Scrubber};
+
+/// Nothing of a command changes but its placeholders.
+pub(crate) fn reference(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let found = placeholders(&text);
+    let Ok(out) = referring(&text) else {
+        assert!(!found.is_empty());
+        return;
+    };
+    let mut rest = out.as_str();
+    let mut from = 0;
+    for placeholder in &found {
+        let before = &text[from..placeholder.start];
+        rest = rest
+            .strip_prefix(before)
+            .expect("what stands between is kept");
+        let variable = format!("${{AGP_SECRET_{}}}", placeholder.name);
+        let forms = [
+            format!("'\"{variable}\"$'"),
+            format!("'\"{variable}\"'"),
+            format!("\"{variable}\""),
+            variable,
+            String::new(),
+        ];
+        let found = forms
+            .iter()
+            .find_map(|form| rest.strip_prefix(form.as_str()));
+        rest = found.expect("a reference, or nothing");
+        from = placeholder.end;
+    }
+    assert_eq!(rest, &text[from..]);
+}
+
+/// However an output is cut, the same is shown, and never the value.
+pub(crate) fn scrubbed(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (value, around) = text.split_once('\n').unwrap_or((&text, ""));
+    let value = value.trim();
+    if value.len() < 8 || "[redacted:S]".contains(value) || value.contains("redacted") {
+        return;
+    }
+    let needles = Arc::new(Needles::of(&[Secret::new("S", value)]));
+    let shown = |output: &[u8], length: usize| {
+        let mut scrubber = Scrubber::new(Arc::clone(&needles));
+        let blocks = output.chunks(length);
+        let mut out: Vec<u8> = blocks.flat_map(|block| scrubber.push(block)).collect();
+        out.extend(scrubber.finish());
+        out
+    };
+    for output in [
+        format!("{around}{value}{around}"),
+        data_encoding::BASE64.encode(format!("{around}{value}").as_bytes()),
+        data_encoding::HEXLOWER.encode(format!("{value}{around}").as_bytes()),
+    ] {
+        let whole = shown(output.as_bytes(), output.len());
+        for length in [1, 2, 3, 7] {
+            assert_eq!(shown(output.as_bytes(), length), whole, "{length}");
+        }
+        let redacted = String::from_utf8_lossy(&whole).into_owned();
+        assert!(redacted.contains("[redacted:S]"), "{output}");
+        // What stands around it can end with its beginning, and what is left begin with its end.
+        if around.is_empty() {
+            assert!(!redacted.contains(value), "{output}");
+        }
+    }
+}
