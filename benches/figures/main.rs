@@ -4,6 +4,7 @@ mod append;
 mod decide;
 #[path = "../../tests/support/slack.rs"]
 mod double;
+mod egress;
 mod events;
 mod hook;
 mod machine;
@@ -30,7 +31,7 @@ use report::Format;
 type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "usage: bench/run [--json | --markdown] [--only NAME]...
-NAME: append, stored, hook, witness, resident, decide, sandbox, slack, mediated";
+NAME: append, stored, hook, witness, resident, decide, sandbox, slack, mediated, egress";
 
 struct Asked {
     format: Format,
@@ -41,6 +42,9 @@ fn main() -> ExitCode {
     let given: Vec<String> = std::env::args().skip(1).collect();
     if stand_in::is_asked_for(&given) {
         return ended(stand_in::main(&given));
+    }
+    if given.first().is_some_and(|word| word == egress::PART) {
+        return ended(egress::main(&given));
     }
     let asked = match arguments(given.into_iter()) {
         Ok(asked) => asked,
@@ -85,7 +89,7 @@ fn measure(asked: &Asked) -> Fallible<()> {
     let work = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("figures");
     std::fs::create_dir_all(&work)?;
     type Group = (&'static str, fn(&Path) -> Fallible<Vec<report::Figure>>);
-    let groups: [Group; 9] = [
+    let groups: [Group; 10] = [
         ("append", append::figures),
         ("stored", stored::figures),
         ("hook", hook::figures),
@@ -95,6 +99,7 @@ fn measure(asked: &Asked) -> Fallible<()> {
         ("sandbox", sandbox::figures),
         ("slack", slack::figures),
         ("mediated", mediated::figures),
+        ("egress", egress::figures),
     ];
     let mut figures = Vec::new();
     for (name, group) in groups {
