@@ -5,11 +5,12 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
-/// Bytes of each way's buffer: one way is mostly idle, and what is never written to is no memory.
+/// Bytes of each way's buffer, which is there only while something is in it.
 const BUFFER_BYTES: usize = 32 << 10;
 /// Blocks moved one way before the other gets its turn.
 const TURNS: u32 = 16;
@@ -67,7 +68,6 @@ pub struct Carried {
 struct Way {
     buffer: Vec<u8>,
     from: usize,
-    to: usize,
     ended: bool,
     told: bool,
     moved: u64,
@@ -75,17 +75,9 @@ struct Way {
 
 impl Way {
     fn new(first: &[u8]) -> Self {
-        let to = first.len();
-        // Zeroed by the kernel, page by page, when they are used.
-        let mut buffer = vec![0; to.max(BUFFER_BYTES)];
-        buffer
-            .iter_mut()
-            .zip(first)
-            .for_each(|(to, from)| *to = *from);
         Self {
-            buffer,
+            buffer: first.to_vec(),
             from: 0,
-            to,
             ended: false,
             told: false,
             moved: 0,
@@ -93,7 +85,14 @@ impl Way {
     }
 
     fn pending(&self) -> bool {
-        self.from < self.to
+        self.from < self.buffer.len()
+    }
+
+    /// Most connections rest most of the time, and need no memory then.
+    fn rest(&mut self) {
+        if !self.pending() {
+            (self.buffer, self.from) = (Vec::new(), 0);
+        }
     }
 
     fn wants_more(&self) -> bool {
@@ -117,7 +116,7 @@ impl Way {
         for _ in 0..TURNS {
             let outcome = if self.pending() {
                 let most = usize::try_from(budget - moved).unwrap_or(usize::MAX);
-                let block = self.buffer.get(self.from..self.to).unwrap_or_default();
+                let block = self.buffer.get(self.from..).unwrap_or_default();
                 let block = block.get(..block.len().min(most)).unwrap_or_default();
                 if block.is_empty() {
                     break;
@@ -134,10 +133,11 @@ impl Way {
                 }
                 break;
             } else {
-                recv(source, self.buffer.as_mut_slice(), RecvFlags::DONTWAIT).map(|(got, _)| {
-                    (self.from, self.to) = (0, got);
-                    self.ended = got == 0;
-                })
+                self.buffer.clear();
+                self.buffer.reserve_exact(BUFFER_BYTES);
+                self.from = 0;
+                let room = spare_capacity(&mut self.buffer);
+                recv(source, room, RecvFlags::DONTWAIT).map(|(_, got)| self.ended = got == 0)
             };
             match outcome {
                 Ok(()) => {}
@@ -198,6 +198,8 @@ pub fn carry(
         if patience.is_zero() {
             break End::Idle;
         }
+        up.rest();
+        down.rest();
         match wait([near, far], [&up, &down], &mut gone, stop, patience) {
             Ok(true) => {}
             Ok(false) => break End::Stopped,
