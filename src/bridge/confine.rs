@@ -61,7 +61,7 @@ fn kept(text: &str, command: &[OsString]) -> io::Result<Option<Told>> {
     }
     caught.thread_block()?;
     let signals = SignalFd::with_flags(&caught, SfdFlags::SFD_CLOEXEC)?;
-    let disks = Disks::of(&spec)?;
+    let disks = Disks::of_paths(spec.write.iter().chain([&spec.scratch]), spec.free_bytes)?;
     namespaces::enter(&spec)?;
     // Behind the namespaces: a change of credentials forgets it.
     set_parent_process_death_signal(Some(Signal::TERM))?;
@@ -141,25 +141,28 @@ fn watch(
 }
 
 /// The file systems that may be written, and how much must stay free on them.
-struct Disks(Vec<(std::os::fd::OwnedFd, u64)>);
+pub(super) struct Disks(Vec<(std::os::fd::OwnedFd, u64)>);
 
 impl Disks {
-    fn of(spec: &Spec) -> io::Result<Self> {
+    pub(super) fn of_paths<'a>(
+        paths: impl Iterator<Item = &'a std::path::PathBuf>,
+        free_bytes: u64,
+    ) -> io::Result<Self> {
         use rustix::fs::{CWD, Mode, OFlags, openat};
         let mut disks = Vec::new();
-        for path in spec.write.iter().chain([&spec.scratch]) {
+        for path in paths {
             let opened = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
             let opened = opened.map_err(|error| {
                 io::Error::other(format!("{}: {}", path.display(), io::Error::from(error)))
             })?;
             // What was nearly full before is no fault of the command's, until it takes half of it.
             let free = free(&opened).unwrap_or(u64::MAX);
-            disks.push((opened, spec.free_bytes.min(free / 2)));
+            disks.push((opened, free_bytes.min(free / 2)));
         }
         Ok(Self(disks))
     }
 
-    fn too_full(&self) -> bool {
+    pub(super) fn too_full(&self) -> bool {
         self.0
             .iter()
             .any(|(disk, reserve)| free(disk).is_some_and(|free| free < *reserve))
@@ -171,7 +174,7 @@ fn free(disk: &std::os::fd::OwnedFd) -> Option<u64> {
     Some(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
-fn of_status(status: ExitStatus) -> Told {
+pub(super) fn of_status(status: ExitStatus) -> Told {
     match (status.code(), status.signal()) {
         (Some(code), _) => Told::Exited(code),
         (None, signal) => Told::Signalled(signal.unwrap_or(0)),

@@ -6,6 +6,8 @@ pub mod confine;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 pub mod hook;
+pub mod inside;
+pub mod job;
 pub mod leash;
 pub mod mcp;
 mod offered;

@@ -43,9 +43,33 @@ pub fn sweep() -> bool {
 
 /// The processes below this one that still run (or wait to be reaped by somebody else).
 fn descendants() -> Vec<Pid> {
+    let mut children = by_parent();
+    let mut found = Vec::new();
+    let mut waiting = vec![getpid().as_raw_nonzero().get()];
+    while let Some(parent) = waiting.pop() {
+        for child in children.remove(&parent).unwrap_or_default() {
+            waiting.push(child);
+            found.extend(Pid::from_raw(child));
+        }
+    }
+    found
+}
+
+/// The children of one process, as far as `/proc` shows them.
+pub(super) fn children(parent: Pid) -> Vec<Pid> {
+    let found = by_parent().remove(&parent.as_raw_nonzero().get());
+    found
+        .into_iter()
+        .flatten()
+        .filter_map(Pid::from_raw)
+        .collect()
+}
+
+/// Every process by its parent.
+fn by_parent() -> HashMap<i32, Vec<i32>> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
+        return children;
     };
     for entry in entries.flatten() {
         let name = entry.file_name();
@@ -59,15 +83,7 @@ fn descendants() -> Vec<Pid> {
             children.entry(parent).or_default().push(pid);
         }
     }
-    let mut found = Vec::new();
-    let mut waiting = vec![getpid().as_raw_nonzero().get()];
-    while let Some(parent) = waiting.pop() {
-        for child in children.remove(&parent).unwrap_or_default() {
-            waiting.push(child);
-            found.extend(Pid::from_raw(child));
-        }
-    }
-    found
+    children
 }
 
 /// The parent in a `/proc/PID/stat` line: the second field behind the command, which stands in

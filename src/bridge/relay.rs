@@ -161,7 +161,11 @@ impl Alone {
         let mut command = Command::new(program);
         command.args(arguments);
         for (name, value) in Relay::variables(port, &[]) {
-            command.env(name, value);
+            // Whoever started this knows better which hosts of this machine's are meant.
+            let given = name.eq_ignore_ascii_case("no_proxy") && std::env::var_os(name).is_some();
+            if !given {
+                command.env(name, value);
+            }
         }
         Ok(command.exec())
     }

@@ -1,16 +1,18 @@
 //! What a session is asked to be: flags, environment and configuration brought together, checked.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use argh::FromArgs;
 
 use crate::intendants::{claude_code, codex};
+use crate::sandbox::docker::provider::BOX;
 
 use super::config::{self, Config};
 use crate::channels::slack::Settings as Slack;
 
+use super::container::{self, Container};
 use super::home::Home;
 use super::report::Failure;
 use super::slack;
@@ -32,9 +34,12 @@ pub(super) struct Run {
     /// a script for --intendant scripted: JSON lines of {{"tool":..,"args":{{..}}}}
     #[argh(option)]
     pub(super) script: Option<PathBuf>,
-    /// recording (default) or process, for --intendant scripted
+    /// recording (default for a script), process (default for a harness's tools) or docker
     #[argh(option)]
     pub(super) sandbox: Option<String>,
+    /// the image of --sandbox docker, pinned: NAME@sha256:.., NAME:VERSION or sha256:..
+    #[argh(option)]
+    pub(super) image: Option<String>,
     /// hook: the harness runs its own tools and asks before each; mediated: agp's are the only ones
     #[argh(option)]
     pub(super) mode: Option<String>,
@@ -48,7 +53,7 @@ pub(super) struct Run {
     /// or run unconfined where they cannot be
     #[argh(option)]
     pub(super) confine: Option<String>,
-    /// none, full or allowlist: what may be reached by the process sandbox (default: none), and by
+    /// none, full or allowlist: what may be reached by the sandbox (default: none), and by
     /// a harness (default: full)
     #[argh(option)]
     pub(super) egress: Option<String>,
@@ -87,6 +92,7 @@ impl Run {
             repo: None,
             script: None,
             sandbox: None,
+            image: None,
             allow_read: Vec::new(),
             allow_write: Vec::new(),
             confine: None,
@@ -133,6 +139,7 @@ pub(super) enum Mode {
 pub(super) enum Provider {
     Recording,
     Process,
+    Docker,
 }
 
 /// Whether the harness itself is confined.
@@ -161,6 +168,8 @@ pub(super) struct Asked {
     /// Why this mode.
     pub mode_reason: &'static str,
     pub sandbox: Provider,
+    /// The container, where that is the sandbox.
+    pub container: Option<Container>,
     pub confine: Confine,
     pub way_out: WayOut,
     pub allow_read: Vec<PathBuf>,
@@ -184,6 +193,19 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Whether the harness itself runs in the session's container.
+    pub(super) fn harness_inside(&self) -> bool {
+        self.of().harness_inside()
+    }
+
+    /// Where the gateway listens, within the session's directory.
+    pub(super) fn gate(&self, directory: &Path) -> PathBuf {
+        match self.harness_inside() {
+            true => directory.join(BOX).join(container::GATE),
+            false => directory.join(container::GATE),
+        }
+    }
+
     /// What the way out is for.
     pub(super) fn of(&self) -> Of {
         Of {
@@ -200,12 +222,26 @@ impl Asked {
         let config = Config::load(home)?;
         let harness = harness(run.intendant, &config)?;
         let slack = channel(run.channel, &config)?;
-        let (mode, mode_reason) = mode(run.mode.as_deref(), harness)?;
-        let sandbox = sandbox(run.sandbox, &config, harness, mode)?;
+        let provider = provider(run.sandbox, &config, harness)?;
+        let (mode, mode_reason) = match (run.mode.as_deref(), harness, provider.as_deref()) {
+            // Which one is in the image is asked once the container is there.
+            (None, Harness::ClaudeCode, Some("docker")) => (Mode::Hook, "in a container"),
+            (flag, _, _) => mode(flag, harness)?,
+        };
+        let sandbox = sandbox(provider.as_deref(), harness, mode)?;
+        let container = container::asked(run.image, &config, sandbox)?;
         let threads_strict = run.confine.as_deref() != Some("best-effort");
         let named = [&run.allow_read, &run.allow_write];
-        let confine = confine(run.confine.as_deref(), harness, mode)?;
-        let confined = sandbox == Provider::Process || confine != Confine::Off;
+        let inside = harness.is_program() && mode == Mode::Hook && sandbox == Provider::Docker;
+        let confine = match &run.confine {
+            _ if !inside => confine(run.confine.as_deref(), harness, mode)?,
+            None => Confine::Off,
+            Some(_) => {
+                let problem = "--confine is for a harness on this host";
+                return Err(Failure::usage(problem, "leave --confine out"));
+            }
+        };
+        let confined = sandbox != Provider::Recording || confine != Confine::Off;
         if !confined && named.iter().any(|paths| !paths.is_empty()) {
             let problem = "--allow-read and --allow-write are for what is confined";
             return Err(Failure::usage(problem, "--sandbox process"));
@@ -252,6 +288,7 @@ impl Asked {
             mode,
             mode_reason,
             sandbox,
+            container,
             confine,
             way_out,
             allow_read: absolute(&run.allow_read)?,
@@ -267,7 +304,7 @@ impl Asked {
                 Some("raw") => Stream::Raw,
                 Some(other) => return Err(unknown("--stream", other, "lines or raw")),
             },
-            probe: harness != Harness::Scripted && !run.no_probe,
+            probe: harness != Harness::Scripted && !run.no_probe && !inside,
             witness: match run.witness.as_deref() {
                 None | Some("on") => true,
                 Some("off") => false,
@@ -372,24 +409,26 @@ pub(super) fn confine(
     }
 }
 
-fn sandbox(
+/// Which sandbox is asked for.
+fn provider(
     flag: Option<String>,
     config: &Config,
     harness: Harness,
-    mode: Mode,
-) -> Result<Provider, Failure> {
-    let file = config
-        .sandbox
-        .as_ref()
-        .and_then(|sandbox| sandbox.provider.clone());
-    let asked = config::first(flag, "AGP_SANDBOX", file);
-    if env::var_os("AGP_CLAUDE_SANDBOX").is_some_and(|value| !value.is_empty()) {
-        return Err(not_here(
-            "a harness in a container",
-            "unset AGP_CLAUDE_SANDBOX",
-        ));
+) -> Result<Option<String>, Failure> {
+    let file = config.sandbox.clone().unwrap_or_default().provider;
+    match env::var("AGP_CLAUDE_SANDBOX").ok().as_deref() {
+        None | Some("") => {}
+        Some("docker") if harness == Harness::ClaudeCode && flag.is_none() => {
+            return Ok(Some("docker".to_owned()));
+        }
+        Some("docker") => {}
+        Some(other) => return Err(unknown("AGP_CLAUDE_SANDBOX", other, "docker")),
     }
-    match (asked.as_deref(), harness, mode) {
+    Ok(config::first(flag, "AGP_SANDBOX", file))
+}
+
+fn sandbox(asked: Option<&str>, harness: Harness, mode: Mode) -> Result<Provider, Failure> {
+    match (asked, harness, mode) {
         (None, Harness::Scripted, _) | (Some("recording"), Harness::Scripted, _) => {
             Ok(Provider::Recording)
         }
@@ -406,8 +445,12 @@ fn sandbox(
             "a harness in the process sandbox",
             "--mode mediated, whose tools run there",
         )),
-        (Some("docker"), _, _) => Err(not_here("the docker sandbox", "--sandbox process")),
-        (Some(other), _, _) => Err(unknown("--sandbox", other, "recording or process")),
+        (Some("docker"), Harness::Codex, Mode::Hook) => Err(not_here(
+            "Codex in a container",
+            "--mode mediated, whose tools run in the container",
+        )),
+        (Some("docker"), _, _) => Ok(Provider::Docker),
+        (Some(other), _, _) => Err(unknown("--sandbox", other, "recording, process or docker")),
     }
 }
 

@@ -109,7 +109,8 @@ fn threads_of(asked: &Asked) -> impl Iterator<Item = Profile> {
     let codex = asked.harness == Harness::Codex;
     let slack = asked.slack.is_some();
     let egress = asked.way_out.is_listed();
-    let looks = asked.sandbox == Provider::Process
+    let container = asked.container.is_some();
+    let looks = asked.sandbox != Provider::Recording
         && (asked.mode == Mode::Mediated || !asked.harness.is_program());
     Profile::ALL
         .into_iter()
@@ -129,6 +130,6 @@ fn threads_of(asked: &Asked) -> impl Iterator<Item = Profile> {
             | Profile::SlackOutbox => slack,
             Profile::ProbeModel => asked.probe,
             Profile::Egress | Profile::EgressTrial => egress,
-            Profile::Docker => false,
+            Profile::Docker => container,
         })
 }

@@ -240,8 +240,15 @@ fn harness(home: &Home) -> Result<(Status, String), Failure> {
     }
 }
 
-fn docker(_home: &Home) -> Result<(Status, String), Failure> {
-    not_needed("no sandbox of this version uses it")
+fn docker(home: &Home) -> Result<(Status, String), Failure> {
+    let config = Config::load(home)?;
+    let provider = config.sandbox.and_then(|sandbox| sandbox.provider);
+    let needed = config::first(None, "AGP_SANDBOX", provider).as_deref() == Some("docker");
+    match super::container::examine(home) {
+        Ok(found) => ok(found),
+        Err(failure) if needed || failure.problem.contains("left behind") => Err(failure),
+        Err(failure) => not_needed(format!("{} ({})", failure.problem, failure.mend)),
+    }
 }
 
 fn slack(home: &Home) -> Result<(Status, String), Failure> {
@@ -270,6 +277,7 @@ fn sandbox(home: &Home) -> Result<(Status, String), Failure> {
             Err(failure) => not_needed(format!("recording for scripts; {}", failure.problem)),
         },
         Some("process") => ok(super::sandboxed::permitted(home)?),
+        Some("docker") => ok("docker; --check docker looks for the daemon"),
         Some(other) => Err(Failure::refused(
             format!("the sandbox {other:?} is not in this version of agp"),
             "leave the sandbox out",

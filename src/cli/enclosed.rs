@@ -55,6 +55,9 @@ pub(super) struct Wanted<'a> {
     /// The session's directory, with its socket.
     pub(super) directory: &'a Path,
     pub(super) repository: &'a Path,
+    /// Whether it may change the repository itself. Where agp's tools run as another user, only they
+    /// can.
+    pub(super) writes: bool,
     /// The `HOME` that the harness gets.
     pub(super) user: Option<PathBuf>,
     /// Where Claude Code has its configuration, if not in that home.
@@ -148,7 +151,12 @@ fn setup(wanted: &Wanted<'_>, program: &Path) -> Result<Setup, String> {
             .chain(files)
             .filter_map(|path| path.canonicalize().ok()),
     );
-    let mut write = vec![repository.clone(), mark];
+    let mut write = vec![mark];
+    if wanted.writes {
+        write.push(repository.clone());
+    } else {
+        read.push(repository.clone());
+    }
     let mut write_later = Vec::new();
     match wanted.harness {
         Harness::Codex => {

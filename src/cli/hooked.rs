@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::bridge::{confine, hook, leash, mcp, relay};
-use crate::confine::isolation;
+use crate::bridge::{confine, hook, inside, job, leash, mcp, relay};
 use crate::confine::spec::RELAY_PORT;
+use crate::confine::{isolation, surroundings};
 use crate::contracts::ids::SessionId;
 use crate::contracts::{limits, strict_json};
 use crate::tools::{self, seen::Seen};
@@ -35,6 +35,12 @@ pub fn main(arguments: &[OsString]) -> Option<u8> {
         "relaying" => Some(relaying(rest)),
         "isolation" => Some(match rest {
             [ask] => isolation::run(&ask.to_string_lossy(), &mut io::stdout()),
+            _ => exit::USAGE,
+        }),
+        "inside" => Some(inside::run()),
+        "job" => Some(job::run()),
+        "probe" => Some(match rest {
+            [ask] => surroundings::run(&ask.to_string_lossy(), &mut io::stdout()),
             _ => exit::USAGE,
         }),
         _ => None,

@@ -9,6 +9,8 @@ pub mod config;
 #[cfg(feature = "agp")]
 mod confined;
 #[cfg(feature = "agp")]
+mod container;
+#[cfg(feature = "agp")]
 mod doctor;
 #[cfg(feature = "agp")]
 mod enclosed;

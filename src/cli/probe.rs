@@ -186,6 +186,7 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
         spawner: &asked.spawner,
         directory: &root,
         repository: &root.join("repo"),
+        writes: true,
         user: Some(root.join("home")),
         configuration: Some(root.join("home")),
         // Its model is agp's own, on this host.
@@ -312,6 +313,7 @@ impl<'a> Trial<'a> {
         let complain: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(|_| {});
         match probed {
             Probed::ClaudeCode(found) => ClaudeCode::prepare(claude_code::Setup {
+                inside: None,
                 found,
                 session,
                 socket,

@@ -9,6 +9,7 @@
 //! | gateway | `gateway::server::Server::start` | it is dropped |
 //! | slack-socket, slack-post | `channels::slack::Slack::start` | the channel is dropped |
 //! | slack-dial (while a connection is opened) | `channels::slack` | it is open, or is not |
+//! | docker (with `--sandbox docker`) | `sandbox::docker` | its container is gone |
 //! | call (one a call, 64 at most) | `gateway::server` | its call is answered |
 //! | egress (one a proxy, two at most) | `sandbox::egress::Proxy::start` | it is dropped |
 //! | egress-conn, egress-resolve (one a connection, 512 at most) | `sandbox::egress` | it ends; the proxy is dropped |
@@ -50,7 +51,7 @@ use super::wiring::{
     IntendantSetup, announce, channel_of, gate_unchanged, new_session, notices, open_journal,
     own_file, read_script, screen, secrets, task_secret,
 };
-use super::{confined, enclosed, probe, sandboxed, slack, started, view};
+use super::{confined, container, enclosed, probe, sandboxed, slack, started, view};
 
 pub(super) fn run(home: &Home, run: Run) -> Outcome {
     let asked = Asked::resolve(home, run)?;
@@ -179,9 +180,22 @@ fn governed(
     let signals = watch_signals(events.clone())
         .map_err(|error| refuse(Failure::refused(error, "try again")))?;
     let raw = asked.stream == Stream::Raw;
-    let directory = lease.directory();
-    let ready = sandboxed::ready(home, asked, &secrets, directory, &stop, terminal, &spawner)
-        .map_err(refuse)?;
+    if asked.container.is_some() {
+        container::reap(home, journal).map_err(refuse)?;
+    }
+    let lost = broken_to(&events, &stop);
+    let ready = sandboxed::ready(sandboxed::Within {
+        home,
+        asked,
+        secrets: &secrets,
+        session: &session,
+        directory: lease.directory(),
+        stop: &stop,
+        terminal,
+        spawner: &spawner,
+        lost: Arc::new(move |why| lost(Broken(format!("the sandbox is gone: {why}")))),
+    })
+    .map_err(refuse)?;
     let enclosed = enclosed::ready(&enclosed::Wanted {
         harness: asked.harness,
         confine: asked.confine,
@@ -189,6 +203,7 @@ fn governed(
         spawner: &spawner,
         directory: lease.directory(),
         repository: &asked.repository,
+        writes: asked.container.is_none(),
         user: variable("HOME").map(PathBuf::from),
         configuration: variable("CLAUDE_CONFIG_DIR").map(PathBuf::from),
         network: asked.way_out.harness_network(lease.directory()),
@@ -229,6 +244,7 @@ fn governed(
     let setup = IntendantSetup {
         asked,
         sandbox: &ready.sandbox,
+        container: ready.container.as_ref(),
         enclosed: enclosed.as_ref(),
         spawner: &spawner,
         session: &session,
@@ -277,13 +293,23 @@ fn governed(
 
     let proxies = asked
         .way_out
-        .open(lease.directory(), &governor, terminal)
+        .open(
+            lease.directory(),
+            &governor,
+            terminal,
+            asked.container.as_ref().map(|_| container::user().0),
+        )
         .map_err(|error| unrecorded(format!("the egress proxy: {error}")))?;
-    let socket = lease.directory().join("gate.sock");
+    let socket = asked.gate(lease.directory());
+    let peers = if asked.harness_inside() {
+        container::user().0
+    } else {
+        rustix::process::geteuid().as_raw()
+    };
     let gateway = asked
         .harness
         .is_program()
-        .then(|| Server::start(&socket, governor.clone()))
+        .then(|| Server::start_for(&socket, peers, governor.clone()))
         .transpose()
         .map_err(|error| unrecorded(format!("{}: {error}", socket.display())))?;
     let harness = drive(

@@ -11,16 +11,19 @@ use serde_json::{Map, Value};
 use crate::channels::escape;
 use crate::channels::terminal::Terminal;
 use crate::confine::Spawner;
+use crate::contracts::ids::SessionId;
 use crate::contracts::sandbox::{Execution, Sandbox};
 use crate::intendants::harness_process::Stop;
 use crate::intendants::program::bridge_program;
 use crate::journal::Permit;
+use crate::sandbox::docker::provider::Docker;
 use crate::sandbox::network::Network;
 use crate::sandbox::process::{Output, Process, Setup};
 use crate::sandbox::recording::Recording;
 use crate::sandbox::secrets::Secrets;
 
 use super::asked::{Asked, Provider, Stream};
+use super::container;
 use super::home::Home;
 use super::report::Failure;
 
@@ -74,9 +77,26 @@ const SOCKETS: [&str; 7] = [
     "/run/systemd/private",
 ];
 
+/// What a session's sandbox is made within.
+pub(super) struct Within<'a> {
+    pub(super) home: &'a Home,
+    pub(super) asked: &'a Asked,
+    pub(super) secrets: &'a Secrets,
+    pub(super) session: &'a SessionId,
+    /// The session's private directory.
+    pub(super) directory: &'a Path,
+    pub(super) stop: &'a Stop,
+    pub(super) terminal: &'a Arc<Terminal>,
+    pub(super) spawner: &'a Spawner,
+    /// Told when the sandbox is gone in the middle of the session.
+    pub(super) lost: Arc<dyn Fn(String) + Send + Sync>,
+}
+
 /// A sandbox that may be used.
 pub(super) struct Ready {
     pub(super) sandbox: Arc<dyn Sandbox<Permit>>,
+    /// The same, where it is a container.
+    pub(super) container: Option<Arc<Docker>>,
     /// What `sandbox.attested` says, where there was something to look into.
     pub(super) attested: Option<Map<String, Value>>,
 }
@@ -85,19 +105,46 @@ pub(super) struct Ready {
 ///
 /// # Errors
 /// [`Failure`] when it cannot be had as it was asked for: nothing weaker is taken instead.
-pub(super) fn ready(
-    home: &Home,
-    asked: &Asked,
-    secrets: &Secrets,
-    directory: &Path,
-    stop: &Stop,
-    terminal: &Arc<Terminal>,
-    spawner: &Spawner,
-) -> Result<Ready, Failure> {
+pub(super) fn ready(within: Within<'_>) -> Result<Ready, Failure> {
+    let Within {
+        home,
+        asked,
+        secrets,
+        session,
+        directory,
+        stop,
+        terminal,
+        spawner,
+        lost,
+    } = within;
+    if let Some(container) = &asked.container {
+        let stop = stop.clone();
+        let docker = container::ready(
+            container,
+            container::Within {
+                home,
+                asked,
+                secrets,
+                session,
+                directory,
+                spawner,
+                output: shown(terminal, asked.stream == Stream::Raw),
+                stopped: Arc::new(move || stop.asked()),
+                lost,
+            },
+        )?;
+        let docker = Arc::new(docker);
+        return Ok(Ready {
+            attested: Some(docker.attestation()),
+            sandbox: Arc::clone(&docker) as _,
+            container: Some(docker),
+        });
+    }
     if asked.sandbox != Provider::Process {
         let sandbox = Arc::new(Recording);
         return Ok(Ready {
             sandbox,
+            container: None,
             attested: None,
         });
     }
@@ -115,6 +162,7 @@ pub(super) fn ready(
     Ok(Ready {
         attested: Some(process.attestation()),
         sandbox: Arc::new(process),
+        container: None,
     })
 }
 

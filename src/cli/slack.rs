@@ -116,16 +116,14 @@ pub(super) fn channel(
             session: within.session.to_string(),
             // In hook mode the harness runs its tools where it stands.
             sandbox: match (within.asked.mode, within.asked.sandbox) {
+                (Mode::Hook, Provider::Docker) => "docker",
                 (Mode::Hook, _) => "host",
                 (Mode::Mediated, Provider::Process) => "process",
                 (Mode::Mediated, Provider::Recording) => "recording",
+                (Mode::Mediated, Provider::Docker) => "docker",
             }
             .into(),
-            egress: match within.asked.mode {
-                Mode::Hook => "full",
-                Mode::Mediated => "none",
-            }
-            .into(),
+            egress: within.asked.way_out.word(within.asked.of()).into(),
         },
         who: operator(),
         outbox: home.root().join("outbox.json"),

@@ -23,9 +23,10 @@ pub(super) fn payload(
     enclosed: Option<&Enclosure>,
 ) -> Map<String, Value> {
     let hooked = asked.harness.is_program() && asked.mode == Mode::Hook;
-    if hooked {
+    if hooked && !asked.harness_inside() {
         sandbox = enclosed::described(enclosed);
     } else if asked.harness.is_program()
+        && !asked.harness_inside()
         && let Some(sandbox) = sandbox.as_object_mut()
     {
         sandbox.insert("harness".into(), enclosed::described(enclosed));

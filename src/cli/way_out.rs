@@ -12,6 +12,7 @@ use crate::channels::terminal::Terminal;
 use crate::contracts::event::Kind;
 use crate::governor::Governor;
 use crate::intendants::model_hosts;
+use crate::sandbox::docker::provider::BOX;
 use crate::sandbox::egress::{Allowlist, Proxy, Record, Setup};
 use crate::sandbox::network::Network;
 
@@ -62,6 +63,14 @@ pub(super) struct Of {
     pub(super) confine: Confine,
 }
 
+impl Of {
+    /// Whether the harness itself runs in the session's container, where agp runs nothing else.
+    pub(super) fn harness_inside(self) -> bool {
+        let hooked = self.harness.is_program() && self.mode == Mode::Hook;
+        hooked && self.sandbox == Provider::Docker
+    }
+}
+
 impl WayOut {
     /// Flag beats environment beats `config.json` beats the default: nothing for what agp runs
     /// itself, the host's network for a harness.
@@ -75,7 +84,7 @@ impl WayOut {
                 config::first(flag, "AGP_SANDBOX_EGRESS", file)
             }
         };
-        let runs_calls = of.sandbox == Provider::Process;
+        let runs_calls = of.sandbox != Provider::Recording;
         let program = of.harness.is_program();
         if !runs_calls && !program {
             return match asked.as_deref() {
@@ -87,6 +96,8 @@ impl WayOut {
             };
         }
         let reach = match asked.as_deref() {
+            // It must reach its model, and is not given more for that.
+            None if of.harness_inside() => Reach::Listed(list(said.allow.clone(), file)?),
             None | Some("none") => Reach::None,
             Some("full") => Reach::Full,
             Some("allowlist") => Reach::Listed(list(said.allow.clone(), file)?),
@@ -107,6 +118,14 @@ impl WayOut {
                 "a harness that runs its own tools must reach its model",
                 "--egress allowlist, which lets it reach its model alone",
             ));
+        }
+        if of.harness_inside() {
+            let calls = match reach {
+                Reach::Listed(listed) => Reach::Listed(with_its_model(&listed, of)?),
+                reach => reach,
+            };
+            let harness = Reach::None;
+            return Ok(Self { calls, harness });
         }
         let harness = match &reach {
             _ if !program => Reach::None,
@@ -145,7 +164,8 @@ impl WayOut {
         self.harness.network(&directory.join(HARNESS_SOCKET))
     }
 
-    /// Starts the proxies that this needs. They end when they are dropped.
+    /// Starts the proxies that this needs; `container` is the user that calls have in a container.
+    /// They end when they are dropped.
     ///
     /// # Errors
     /// When one cannot listen.
@@ -154,6 +174,7 @@ impl WayOut {
         directory: &Path,
         governor: &Arc<Governor>,
         terminal: &Arc<Terminal>,
+        container: Option<u32>,
     ) -> Result<Vec<Proxy>, String> {
         let record = recorder(governor, terminal);
         let mut proxies = Vec::new();
@@ -162,8 +183,15 @@ impl WayOut {
             (&self.calls, CALLS_SOCKET, "call"),
         ] {
             if let Reach::Listed(list) = reach {
+                let own = rustix::process::geteuid().as_raw();
+                // What calls in a container find is in the directory that it has.
+                let (directory, user) = match container {
+                    Some(user) if from == "call" => (directory.join(BOX), user),
+                    _ => (directory.to_owned(), own),
+                };
                 let socket = directory.join(name);
-                let setup = Setup::new(socket, from, list.clone(), Arc::clone(&record));
+                let mut setup = Setup::new(socket, from, list.clone(), Arc::clone(&record));
+                setup.user = user;
                 let proxy = Proxy::start(setup).map_err(|error| format!("{name}: {error}"))?;
                 proxies.push(proxy);
             }
@@ -194,16 +222,26 @@ impl WayOut {
         }
     }
 
+    /// What the session's tools may reach, whoever runs them.
+    fn main(&self, of: Of) -> &Reach {
+        let on_host = of.harness.is_program() && of.mode == Mode::Hook && !of.harness_inside();
+        if on_host { &self.harness } else { &self.calls }
+    }
+
+    /// The word for that.
+    pub(super) fn word(&self, of: Of) -> &'static str {
+        self.main(of).word()
+    }
+
     /// What `session.started` says of it.
     pub(super) fn describe(&self, of: Of, put: &mut dyn FnMut(&str, Value)) {
-        let (own, harness) = (&self.calls, &self.harness);
-        let hooked = of.harness.is_program() && of.mode == Mode::Hook;
-        let main = if hooked { harness } else { own };
+        let harness = &self.harness;
+        let main = self.main(of);
         put("egress", json!(main.word()));
         if let Reach::Listed(list) = main {
             put("egressAllowed", json!(list.entries()));
         }
-        if of.harness.is_program() && !hooked {
+        if of.harness.is_program() && of.mode == Mode::Mediated {
             put("harnessEgress", json!(harness.word()));
             if let Reach::Listed(list) = harness {
                 put("harnessEgressAllowed", json!(list.entries()));
@@ -259,7 +297,7 @@ fn list(flags: Vec<String>, file: Option<&config::SandboxConfig>) -> Result<Allo
 
 /// The same with the hosts that this harness cannot do without.
 fn with_its_model(listed: &Allowlist, of: Of) -> Result<Allowlist, Failure> {
-    if of.confine == Confine::Off {
+    if of.confine == Confine::Off && !of.harness_inside() {
         return Err(Failure::usage(
             "only a confined harness can be kept to a list of hosts",
             "--mode mediated, or --egress full",

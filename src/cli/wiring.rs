@@ -23,6 +23,7 @@ use crate::intendants::program::{self, Pinned};
 use crate::intendants::scripted::{self, Scripted, ScriptedCall};
 use crate::journal::redact::{Screen, Secret};
 use crate::journal::{Journal, Permit};
+use crate::sandbox::docker::provider::Docker;
 use crate::sandbox::harness::Enclosure;
 use crate::sandbox::secrets::{Secrets, variable};
 
@@ -31,7 +32,7 @@ use super::home::Home;
 use super::keygen::settle_rotation;
 use super::lease::{HARNESS_HOME, Lease};
 use super::report::{Failure, complain};
-use super::{sandboxed, view};
+use super::{container, sandboxed, view};
 
 /// Bytes of a path at most (`PATH_MAX`).
 const PATH_BYTES: usize = 4096;
@@ -43,6 +44,7 @@ const WARNING_CHARS: usize = 300;
 pub(super) struct IntendantSetup<'a> {
     pub(super) asked: &'a Asked,
     pub(super) sandbox: &'a Arc<dyn Sandbox<Permit>>,
+    pub(super) container: Option<&'a Arc<Docker>>,
     pub(super) enclosed: Option<&'a Enclosure>,
     pub(super) spawner: &'a Spawner,
     pub(super) session: &'a SessionId,
@@ -98,10 +100,18 @@ impl IntendantSetup<'_> {
             };
             return Ok(Box::new(Codex::prepare(setup)?));
         }
+        let (found, inside) = match self.container.filter(|_| asked.harness_inside()) {
+            Some(docker) => {
+                let (found, inside) = container::claude_inside(docker)?;
+                (found, Some(inside))
+            }
+            None => (claude_code::find()?, None),
+        };
         let setup = claude_code::Setup {
-            found: claude_code::find()?,
+            found,
+            inside,
             session: self.session.clone(),
-            socket: self.lease.directory().join("gate.sock"),
+            socket: asked.gate(self.lease.directory()),
             directory: self.lease.directory().to_owned(),
             task: asked.task.clone().unwrap_or_default(),
             repository: asked.repository.clone(),
@@ -275,15 +285,25 @@ pub(super) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
     let is = if confined { "is" } else { "is not" };
     match asked.mode {
         _ if !asked.harness.is_program() => {}
+        Mode::Hook if asked.harness_inside() => complain(format_args!(
+            "mode: hook ({}): the harness runs in a container, with its own tools, and asks before each; \
+             the gate is not tried on it first",
+            asked.mode_reason
+        )),
         Mode::Hook => complain(format_args!(
             "mode: hook ({}): the harness runs its own tools on this host and asks before each; \
              it {is} confined",
             asked.mode_reason
         )),
         Mode::Mediated => complain(format_args!(
-            "mode: mediated ({}): agp's tools are the harness's only ones, and run in the process \
-             sandbox; the harness itself {is} confined",
-            asked.mode_reason
+            "mode: mediated ({}): agp's tools are the harness's only ones, and run in the {} sandbox; \
+             the harness itself {is} confined",
+            asked.mode_reason,
+            if asked.container.is_some() {
+                "Docker"
+            } else {
+                "process"
+            }
         )),
     }
     if asked.harness == Harness::Codex && asked.mode == Mode::Hook {

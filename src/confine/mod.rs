@@ -8,6 +8,7 @@ pub mod files;
 #[cfg(feature = "inject")]
 pub mod inject;
 pub mod isolation;
+pub mod job;
 pub mod limits;
 mod loopback;
 pub mod mounts;
@@ -16,6 +17,7 @@ pub mod profile;
 pub mod rule;
 pub mod spawner;
 pub mod spec;
+pub mod surroundings;
 mod syscall_table;
 pub mod syscalls;
 pub mod threads;

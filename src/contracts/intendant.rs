@@ -1,6 +1,9 @@
 //! What drives one harness.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
 
 use serde_json::{Map, Value};
 
@@ -82,6 +85,33 @@ impl fmt::Display for HarnessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.problem)
     }
+}
+
+/// A harness's process in a place that is not the host's own.
+pub struct Placed {
+    /// Its standard output.
+    pub output: OwnedFd,
+    /// Its standard error.
+    pub errors: OwnedFd,
+    /// Becomes readable at its end.
+    pub ended: OwnedFd,
+    /// Ends it when it is dropped.
+    pub hold: Box<dyn Send>,
+    /// Waits until nothing is left of it, and tells how it ended.
+    pub end: Box<dyn FnOnce() -> io::Result<HarnessExit> + Send>,
+}
+
+/// Where a harness runs, if not on the host.
+pub trait Place: Send + Sync {
+    /// Starts a command there, with this and no other environment.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    fn start(
+        &self,
+        command: &[OsString],
+        environment: &[(OsString, OsString)],
+    ) -> io::Result<Placed>;
 }
 
 /// An adapter for one harness.

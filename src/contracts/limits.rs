@@ -150,6 +150,28 @@ pub const SANDBOX_DATA_BYTES: u64 = 16 << 30;
 /// journal that cannot be written ends the session.
 pub const SANDBOX_FREE_BYTES: u64 = 512 << 20;
 
+/// Bytes of the head of an HTTP reply.
+pub const HTTP_HEAD_BYTES: usize = 64 << 10;
+/// Bytes of a reply of the Docker daemon's: a container's whole description has some 10 kilobytes.
+pub const DOCKER_REPLY_BYTES: usize = 4 << 20;
+/// One call of the Engine API takes at most this long: a first start from a cold image takes some
+/// seconds.
+pub const DOCKER_PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of what a container's first process says of itself that are kept, to say why it ended.
+pub const DOCKER_WORDS_BYTES: usize = 4096;
+/// Memory of a container, unless configured: a linker's worth, and the host stays usable.
+pub const DOCKER_MEMORY_BYTES: u64 = 4 << 30;
+/// Least memory that can be configured: below it Docker refuses, or nothing starts.
+pub const DOCKER_MEMORY_BYTES_MIN: u64 = 32 << 20;
+/// Cores of a container, unless configured.
+pub const DOCKER_CPUS: f64 = 2.0;
+/// Processes in a container, unless configured: those of agp's own included.
+pub const DOCKER_PIDS: u32 = 1024;
+/// Bytes of a container's `/tmp`, which is memory, and counts as such.
+pub const DOCKER_TMP_BYTES: u64 = 1 << 30;
+/// Bytes of a container's shared memory: Docker's own default.
+pub const DOCKER_SHM_BYTES: u64 = 64 << 20;
+
 /// Problems a verification lists; beyond it they are counted only, so memory stays flat.
 pub const PROBLEMS_LISTED: usize = 10_000;
 

@@ -1,7 +1,7 @@
 //! The answering side: a listener in a private directory and a bounded worker per connection.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -104,15 +104,26 @@ impl Server {
     /// # Errors
     /// What the file system or the socket gives.
     pub fn start(socket: &Path, gate: Arc<dyn Gate>) -> io::Result<Self> {
+        Self::start_for(socket, rustix::process::geteuid().as_raw(), gate)
+    }
+
+    /// The same for peers of this user, whose the socket becomes.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_for(socket: &Path, user: u32, gate: Arc<dyn Gate>) -> io::Result<Self> {
         let socket = socket.to_owned();
         let listener = Arc::new(UnixListener::bind(&socket)?);
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
+        if user != rustix::process::geteuid().as_raw() {
+            chown(&socket, Some(user), None)?;
+        }
         let stopping = Arc::new(AtomicBool::new(false));
         let in_flight = Arc::new(AtomicUsize::new(0));
         let (accepting, stop) = (Arc::clone(&listener), Arc::clone(&stopping));
         let counted = Arc::clone(&in_flight);
         let thread = confine::start(Profile::Gateway, Places::none(), move || {
-            accept_all(&accepting, &stop, &counted, &gate);
+            accept_all(&accepting, &stop, &counted, &gate, user);
         })?;
         Ok(Self {
             listener,
@@ -153,6 +164,7 @@ fn accept_all(
     stopping: &AtomicBool,
     in_flight: &Arc<AtomicUsize>,
     gate: &Arc<dyn Gate>,
+    user: u32,
 ) {
     while !stopping.load(Ordering::SeqCst) {
         let Ok((stream, _)) = listener.accept() else {
@@ -172,7 +184,7 @@ fn accept_all(
             let _slot = slot;
             let _end = End(gate.as_ref());
             match confine::enter(Profile::Call, &Places::none()) {
-                Ok(()) => answer(&stream, gate.as_ref()),
+                Ok(()) => answer(&stream, gate.as_ref(), user),
                 Err(error) => gate.failed(&error.to_string()),
             }
         });
@@ -222,9 +234,8 @@ fn peer_of(stream: &UnixStream) -> Option<Peer> {
     })
 }
 
-fn answer(stream: &UnixStream, gate: &dyn Gate) {
-    let own = rustix::process::geteuid().as_raw();
-    let Some(peer) = peer_of(stream).filter(|peer| peer.uid == own) else {
+fn answer(stream: &UnixStream, gate: &dyn Gate, user: u32) {
+    let Some(peer) = peer_of(stream).filter(|peer| peer.uid == user) else {
         gate.intruded(peer_of(stream), "a process of another user connected");
         return refuse(
             stream,

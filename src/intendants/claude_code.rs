@@ -15,7 +15,7 @@ use crate::bridge::hook;
 use crate::confine::Spawner;
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{
-    HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation,
+    HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation, Place,
 };
 use crate::contracts::limits;
 
@@ -111,18 +111,42 @@ pub fn find() -> Result<Found, HarnessError> {
     })
 }
 
-/// Whether a login is there to be used, without reading it: a variable, or a file that exists.
+/// What a Claude Code elsewhere says of itself: its answer to `--version`.
+///
+/// # Errors
+/// [`HarnessError`] when it says no version, or one that is too old to be gated.
+pub fn found_elsewhere(program: PathBuf, answer: &str) -> Result<Found, HarnessError> {
+    let word = answer.split_whitespace().next().unwrap_or_default();
+    let numbers = program::numbers(word).ok_or_else(|| HarnessError {
+        problem: format!("{} does not say its version", program.display()),
+        mend: "build the image anew: docs/images.md".into(),
+    })?;
+    let version = word.to_owned();
+    program::check_floor("Claude Code", (&version, numbers), VERSION_FLOOR, INSTALL)?;
+    Ok(Found {
+        program,
+        version,
+        fails_closed: numbers >= HOOK_FLOOR,
+    })
+}
+
+/// Whether a login can be passed by name: a variable that holds one.
 #[must_use]
-pub fn login_present() -> bool {
+pub fn login_by_name() -> bool {
     let names = [
         "ANTHROPIC_API_KEY",
         "ANTHROPIC_AUTH_TOKEN",
         "CLAUDE_CODE_OAUTH_TOKEN",
     ];
-    if names
+    names
         .iter()
         .any(|name| environment::variable(name).is_some())
-    {
+}
+
+/// Whether a login is there to be used, without reading it: a variable, or a file that exists.
+#[must_use]
+pub fn login_present() -> bool {
+    if login_by_name() {
         return true;
     }
     let directory = environment::variable("CLAUDE_CONFIG_DIR")
@@ -159,10 +183,34 @@ pub struct Setup {
     pub mediated: bool,
     /// What starts it.
     pub spawner: Spawner,
+    /// The container that it runs in, where that is not this host; in hook mode.
+    pub inside: Option<Inside>,
     /// How it is stopped.
     pub stop: Stop,
     /// Takes each line of its standard error.
     pub complain: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// A container for Claude Code, which has its settings already: [`managed`].
+pub struct Inside {
+    /// Where it is started.
+    pub place: Arc<dyn Place>,
+    /// Variables that have another value there than here.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Names of variables that mean nothing there.
+    pub without: Vec<&'static str>,
+}
+
+/// Settings that stand above all others, for `/etc/claude-code/managed-settings.json` of a container:
+/// every call asks agp's hook, at these paths of the container's.
+#[must_use]
+pub fn managed(
+    bridge: &Path,
+    socket: &Path,
+    session: &SessionId,
+    approval_deadline: Duration,
+) -> Value {
+    settings_of(bridge, socket, session, approval_deadline)
 }
 
 /// A session of Claude Code.
@@ -208,14 +256,27 @@ impl ClaudeCode {
             put(&servers, &servers_of(&bridge, &setup)).map_err(failed)?;
             json!({})
         } else {
-            settings_of(&bridge, &setup)
+            settings_of(
+                &bridge,
+                &setup.socket,
+                &setup.session,
+                setup.approval_deadline,
+            )
         };
-        put(&settings, &hooks).map_err(failed)?;
+        // In a container they are managed settings, and stand there already.
+        let settings = setup.inside.is_none().then_some(settings);
+        if let Some(settings) = &settings {
+            put(settings, &hooks).map_err(failed)?;
+        }
         let servers = setup.mediated.then_some(servers.as_path());
         let identity = HarnessIdentity {
             name: "claude-code",
             version: setup.found.version,
-            binary_sha256: Some(program::digest(&setup.found.program).map_err(failed)?),
+            // In a container the image's own id, which the session records, vouches for it.
+            binary_sha256: match setup.inside {
+                None => Some(program::digest(&setup.found.program).map_err(failed)?),
+                Some(_) => None,
+            },
         };
         let mut environment = environment::environment(&setup.environment);
         let fixed = FIXED_ENVIRONMENT.map(|(name, value)| (name, Some(value.to_owned())));
@@ -224,14 +285,22 @@ impl ClaudeCode {
             environment.retain(|(set, _)| set != name);
             environment.extend(value.map(|value| (name.into(), value.into())));
         }
+        if let Some(inside) = &setup.inside {
+            environment.retain(|(name, _)| {
+                let other = inside.without.iter().any(|without| name == without);
+                !other && !inside.environment.iter().any(|(set, _)| set == name)
+            });
+            environment.extend(inside.environment.iter().cloned());
+        }
         let launch = Launch {
             leash: bridge,
             program: setup.found.program,
-            arguments: arguments(&settings, servers, &setup.arguments, &setup.task),
+            arguments: arguments(settings.as_deref(), servers, &setup.arguments, &setup.task),
             environment,
             confinement: setup.confinement,
             directory: setup.repository,
             spawner: setup.spawner.clone(),
+            place: setup.inside.map(|inside| inside.place),
             complain: setup.complain,
         };
         Ok(Self {
@@ -296,8 +365,16 @@ const SERVER_ENVIRONMENT: [(&str, &str); 3] = [
     ("MAX_MCP_OUTPUT_TOKENS", "100000"),
 ];
 
-fn arguments(settings: &Path, servers: Option<&Path>, own: &[String], task: &str) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = vec!["--settings".into(), settings.into()];
+fn arguments(
+    settings: Option<&Path>,
+    servers: Option<&Path>,
+    own: &[String],
+    task: &str,
+) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    if let Some(settings) = settings {
+        arguments.extend(["--settings".into(), settings.into()]);
+    }
     // No user's, project's or local settings: a repository's own can switch hooks off. No MCP
     // servers but those named here, and none is.
     let fixed = [
@@ -323,9 +400,14 @@ fn arguments(settings: &Path, servers: Option<&Path>, own: &[String], task: &str
     arguments
 }
 
-fn settings_of(bridge: &Path, setup: &Setup) -> Value {
-    let within = setup.approval_deadline + limits::BRIDGE_GRACE;
-    let timeout = (setup.approval_deadline + limits::BRIDGE_GRACE + limits::HOOK_GRACE).as_secs();
+fn settings_of(
+    bridge: &Path,
+    socket: &Path,
+    session: &SessionId,
+    approval_deadline: Duration,
+) -> Value {
+    let within = approval_deadline + limits::BRIDGE_GRACE;
+    let timeout = (approval_deadline + limits::BRIDGE_GRACE + limits::HOOK_GRACE).as_secs();
     let hook = |event: &str| {
         json!([{"matcher": "*", "hooks": [{
             "type": "command",
@@ -333,8 +415,8 @@ fn settings_of(bridge: &Path, setup: &Setup) -> Value {
             // With arguments of their own, no shell comes between.
             "args": [
                 "bridge",
-                "--socket", setup.socket,
-                "--session", setup.session.as_str(),
+                "--socket", socket,
+                "--session", session.as_str(),
                 "--harness", "claude-code",
                 "--event", event,
                 "--deadline", within.as_secs().to_string(),
@@ -367,7 +449,7 @@ impl Intendant for ClaudeCode {
             ),
             (
                 "confined".to_owned(),
-                json!(self.launch.confinement.is_some()),
+                json!(self.launch.confinement.is_some() || self.launch.place.is_some()),
             ),
         ])
     }
@@ -447,7 +529,12 @@ mod tests {
 
     #[test]
     fn a_task_can_be_no_option() {
-        let all = arguments(Path::new("/s"), None, &[], "--dangerously-skip-permissions");
+        let all = arguments(
+            Some(Path::new("/s")),
+            None,
+            &[],
+            "--dangerously-skip-permissions",
+        );
         assert_eq!(all[all.len() - 2], "--");
     }
 }

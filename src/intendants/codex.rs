@@ -151,6 +151,7 @@ impl Codex {
             arguments: arguments(&setup),
             environment,
             confinement: setup.confinement.clone(),
+            place: None,
             directory: setup.repository.clone(),
             spawner: setup.spawner.clone(),
             complain: without_chatter(Arc::clone(&setup.complain)),

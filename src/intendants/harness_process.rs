@@ -1,12 +1,12 @@
 //! A harness as a process: started on a leash, read line by line, ended.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::AsFd;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -14,14 +14,17 @@ use rustix::event::{PollFd, PollFlags, poll};
 use crate::bridge::processes;
 use crate::confine::spawner::Started;
 use crate::confine::{self, Places, Profile, Spawner};
-use crate::contracts::intendant::{HarnessError, HarnessExit};
+use crate::contracts::intendant::{HarnessError, HarnessExit, Place};
 use crate::contracts::limits;
 
 /// Ends a running harness from another thread.
 #[derive(Clone, Default)]
 pub struct Stop {
-    leash: Arc<Mutex<(bool, Option<ChildStdin>)>>,
+    leash: Arc<Mutex<(bool, Option<Leash>)>>,
 }
+
+/// What ends the harness when it is dropped: the leash's input, or the container's hold.
+type Leash = Box<dyn Send>;
 
 impl Stop {
     /// Ends the harness and everything below it, now or as soon as it starts. Returns at once.
@@ -38,11 +41,11 @@ impl Stop {
         self.leash.lock().map_or(true, |leash| leash.0)
     }
 
-    fn hold(&self, input: Option<ChildStdin>) {
+    fn hold(&self, held: Option<Leash>) {
         if let Ok(mut leash) = self.leash.lock()
             && !leash.0
         {
-            leash.1 = input;
+            leash.1 = held;
         }
     }
 }
@@ -59,8 +62,10 @@ pub struct Launch {
     pub environment: Vec<(OsString, OsString)>,
     /// The confinement that it is started in, as the leash takes it.
     pub confinement: Option<String>,
-    /// Its working directory.
+    /// Its working directory, on this host.
     pub directory: PathBuf,
+    /// Where it runs, if not on this host. Then there is no leash.
+    pub place: Option<Arc<dyn Place>>,
     /// Takes each line that it, or what it starts, says on standard error.
     pub complain: Arc<dyn Fn(&str) + Send + Sync>,
     /// What starts it.
@@ -80,6 +85,9 @@ pub fn run(
         problem: format!("{} cannot be started: {error}", launch.program.display()),
         mend: "agp doctor --check harness".into(),
     };
+    if let Some(place) = &launch.place {
+        return run_there(place.as_ref(), launch, stop, on_line).map_err(failed);
+    }
     let mut command = Command::new(&launch.leash);
     command
         .arg("leash")
@@ -97,10 +105,11 @@ pub fn run(
     if let Some(pipe) = leash.child.stderr.take() {
         pass_on(pipe, Arc::clone(&launch.complain)).map_err(failed)?;
     }
-    stop.hold(leash.child.stdin.take());
+    let input = leash.child.stdin.take();
+    stop.hold(input.map(|input| Box::new(input) as Leash));
     if let Some(pipe) = leash.child.stdout.take() {
         let output = Output {
-            pipe,
+            pipe: File::from(OwnedFd::from(pipe)),
             leash: leash.pidfd.as_fd(),
             late: LATE_BYTES,
         };
@@ -109,13 +118,39 @@ pub fn run(
     finish(leash, stop, &launch.spawner).map_err(failed)
 }
 
+/// The same in another place.
+fn run_there(
+    place: &dyn Place,
+    launch: &Launch,
+    stop: &Stop,
+    on_line: &mut dyn FnMut(Option<&[u8]>),
+) -> io::Result<HarnessExit> {
+    let command = [launch.program.clone().into_os_string()].into_iter();
+    let command: Vec<OsString> = command.chain(launch.arguments.iter().cloned()).collect();
+    let placed = place.start(&command, &launch.environment)?;
+    pass_on(File::from(placed.errors), Arc::clone(&launch.complain))?;
+    stop.hold(Some(placed.hold));
+    let output = Output {
+        pipe: File::from(placed.output),
+        leash: placed.ended.as_fd(),
+        late: LATE_BYTES,
+    };
+    each_line(output, on_line);
+    let exit = (placed.end)()?;
+    Ok(if stop.asked() {
+        HarnessExit::Stopped
+    } else {
+        exit
+    })
+}
+
 /// Bytes that are still read once the leash has ended: more than a pipe holds.
 const LATE_BYTES: usize = 1 << 20;
 
 /// A harness's output. It ends with the leash: a process that is not below it may hold the pipe
 /// open for ever, and is not waited for.
 struct Output<'a> {
-    pipe: ChildStdout,
+    pipe: File,
     leash: BorrowedFd<'a>,
     late: usize,
 }

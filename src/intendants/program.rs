@@ -132,7 +132,8 @@ pub fn version(
     Ok((word.to_owned(), numbers))
 }
 
-fn numbers(version: &str) -> Option<Version> {
+/// The numbers of a version's text.
+pub(super) fn numbers(version: &str) -> Option<Version> {
     let mut parts = version.split('.').map(|part| part.parse().ok());
     Some([parts.next()??, parts.next()??, parts.next()??])
 }

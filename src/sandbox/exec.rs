@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, Read, Write, pipe};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
@@ -117,7 +118,7 @@ pub fn run(
         ..Taken::default()
     };
     let taken = Feed::of(keeper.child.stdin.take(), &job.input)
-        .and_then(|feed| follow(&keeper, output, feed, watch, until, taken));
+        .and_then(|feed| follow(&mut keeper, output, feed, watch, until, taken));
     if taken.is_err() {
         // The kernel ends with the keeper what it keeps in a PID namespace, or its command.
         let _ = keeper.signal(Signal::KILL);
@@ -128,11 +129,36 @@ pub fn run(
     if let Some(mut pipe) = keeper.child.stderr.take() {
         pipe.read_to_string(&mut told).map_err(failed)?;
     }
-    settle(taken, &told)
+    settle(taken, &told, None)
+}
+
+/// What ends a command, and tells of its end.
+pub(super) trait Keeper {
+    /// What becomes readable when there is something to see.
+    fn watched(&self) -> BorrowedFd<'_>;
+    /// Whether it has ended, which it does when nothing is left of the command.
+    fn over(&mut self) -> io::Result<bool>;
+    /// Tells it to end the command.
+    fn stop(&mut self);
+}
+
+impl Keeper for Started {
+    fn watched(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    fn over(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn stop(&mut self) {
+        // Gone already: the next round sees it.
+        let _ = self.signal(Signal::TERM);
+    }
 }
 
 /// Why a word cannot be an argument of a program, if it cannot.
-fn unfit(word: &OsString) -> Option<&'static str> {
+pub(super) fn unfit(word: &OsStr) -> Option<&'static str> {
     let bytes = word.as_bytes();
     if bytes.contains(&0) {
         Some("an argument holds a zero byte")
@@ -143,9 +169,14 @@ fn unfit(word: &OsString) -> Option<&'static str> {
     }
 }
 
-/// Brings together what keeper and first process told.
-pub(super) fn settle(taken: Taken, told: &str) -> Result<Ran, SandboxError> {
-    let (mut landlock, mut ended) = (None, None);
+/// Brings together what keeper and first process told. `landlock` is the interface in force where a
+/// confinement is known to stand without their word.
+pub(super) fn settle(
+    taken: Taken,
+    told: &str,
+    mut landlock: Option<u32>,
+) -> Result<Ran, SandboxError> {
+    let mut ended = None;
     for line in told.lines() {
         match serde_json::from_str(line) {
             Ok(Told::Confined { landlock: version }) => landlock = Some(version),
@@ -167,6 +198,7 @@ pub(super) fn settle(taken: Taken, told: &str) -> Result<Ran, SandboxError> {
     }
 }
 
+/// Output, as much of it as is kept.
 #[derive(Default)]
 pub(super) struct Taken {
     scrub: Option<Scrubber>,
@@ -176,6 +208,14 @@ pub(super) struct Taken {
 }
 
 impl Taken {
+    /// Output whose secrets are scrubbed.
+    pub(super) fn scrubbed_by(scrub: Scrubber) -> Self {
+        Self {
+            scrub: Some(scrub),
+            ..Self::default()
+        }
+    }
+
     /// Takes a block, or what was kept back of the blocks before; an empty one is the end.
     fn pass(&mut self, block: &[u8], watch: &mut Watch<'_>) {
         let Some(scrub) = &mut self.scrub else {
@@ -223,13 +263,13 @@ impl Taken {
 }
 
 /// What a command is still to read.
-struct Feed<'a> {
+pub(super) struct Feed<'a> {
     pipe: Option<ChildStdin>,
     left: &'a [u8],
 }
 
 impl<'a> Feed<'a> {
-    fn of(pipe: Option<ChildStdin>, input: &'a [u8]) -> io::Result<Self> {
+    pub(super) fn of(pipe: Option<ChildStdin>, input: &'a [u8]) -> io::Result<Self> {
         if let Some(pipe) = &pipe {
             rustix::io::ioctl_fionbio(pipe, true)?;
         }
@@ -256,8 +296,8 @@ impl<'a> Feed<'a> {
 }
 
 /// Takes the output until the keeper has ended, which it does when nothing is left inside.
-fn follow(
-    keeper: &Started,
+pub(super) fn follow(
+    keeper: &mut dyn Keeper,
     mut output: PipeReader,
     mut feed: Feed<'_>,
     watch: &mut Watch<'_>,
@@ -270,7 +310,7 @@ fn follow(
     let within = Timespec::try_from(LOOK).map_err(io::Error::other)?;
     loop {
         feed.give();
-        let mut polled = vec![PollFd::new(&keeper.pidfd, PollFlags::IN)];
+        let mut polled = vec![PollFd::from_borrowed_fd(keeper.watched(), PollFlags::IN)];
         // A closed pipe is always ready: it is not asked any more.
         if open {
             polled.push(PollFd::new(&output, PollFlags::IN));
@@ -282,7 +322,9 @@ fn follow(
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let ended = polled.first().is_some_and(|fd| !fd.revents().is_empty());
+        let ready = polled.first().is_some_and(|fd| !fd.revents().is_empty());
+        drop(polled);
+        let ended = ready && keeper.over()?;
         // What was printed before the end is there before the end is seen; nobody is left to add.
         while open {
             match output.read(&mut block) {
@@ -305,8 +347,7 @@ fn follow(
         }
         if !told_to_stop && (watch.stopped)() {
             told_to_stop = true;
-            // Gone already: the next round sees it.
-            let _ = keeper.signal(Signal::TERM);
+            keeper.stop();
         }
         if Instant::now() > until {
             return Err(io::Error::new(

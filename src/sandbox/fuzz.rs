@@ -13,7 +13,7 @@ use super::exec::{Taken, settle};
 /// Only a confinement that was reported to stand, or that its keeper ended, gives a result.
 pub(crate) fn keeper_report(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let Ok(ran) = settle(Taken::default(), &text) else {
+    let Ok(ran) = settle(Taken::default(), &text, None) else {
         return;
     };
     let told: Vec<Told> = text

@@ -1,6 +1,7 @@
 //! Where agp runs the calls that it executes itself, and the confinement of a harness.
 
 pub mod attest;
+pub mod docker;
 pub mod egress;
 pub mod exec;
 #[cfg(any(test, fuzzing))]

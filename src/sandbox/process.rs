@@ -346,9 +346,16 @@ impl<Permit> Sandbox<Permit> for Process {
     fn exec(&self, call: &ToolCall, permit: Permit) -> Result<Execution, SandboxError> {
         drop(permit);
         let secrets = &self.setup.secrets;
+        let program = if self.spec.has_root() {
+            Path::new(HELPER)
+        } else {
+            &self.setup.bridge
+        };
+        let shell = [BASH, SH]
+            .into_iter()
+            .find(|shell| Path::new(shell).exists());
         let used = secrets.used_by(call);
-        let work = used.and_then(|used| self.work(call, used));
-        let work = match work {
+        let work = match used.and_then(|used| Work::of(call, used, program, shell)) {
             Ok(work) => work,
             Err(why) => return Ok(not_run(secrets.scrubbed(&why))),
         };
@@ -370,39 +377,40 @@ impl<Permit> Sandbox<Permit> for Process {
 }
 
 /// What a call comes to inside.
-struct Work {
-    kind: WorkKind,
-    command: Vec<OsString>,
-    input: Vec<u8>,
-    deadline: Duration,
+pub(super) struct Work {
+    pub(super) kind: WorkKind,
+    pub(super) command: Vec<OsString>,
+    pub(super) input: Vec<u8>,
+    pub(super) deadline: Duration,
     /// Names of the secrets it is given.
-    secrets: Vec<String>,
+    pub(super) secrets: Vec<String>,
 }
 
 #[derive(Clone, Copy)]
-enum WorkKind {
+pub(super) enum WorkKind {
     /// A command for the shell.
     Shell,
     /// One of agp's own tools, which words its answer itself.
     Tool,
 }
 
-impl Process {
-    /// What a call comes to, or why it cannot be run here.
-    fn work(&self, call: &ToolCall, used: Used) -> Result<Work, String> {
+impl Work {
+    /// What a call comes to, or why it cannot be run. `program` is agp's own where the call is run,
+    /// and `shell` the one that is there.
+    pub(super) fn of(
+        call: &ToolCall,
+        used: Used,
+        program: &Path,
+        shell: Option<&str>,
+    ) -> Result<Self, String> {
         if call.tool == "Bash" {
-            return shell(call, used);
+            return self::shell(call, used, shell.unwrap_or(SH));
         }
         if !crate::tools::NAMES.contains(&call.tool.as_str()) {
             return Err(format!("No such tool available: {}", call.tool));
         }
         let input = serde_json::to_vec(&call.args).map_err(|error| error.to_string())?;
-        let program = if self.spec.has_root() {
-            Path::new(HELPER)
-        } else {
-            &self.setup.bridge
-        };
-        Ok(Work {
+        Ok(Self {
             kind: WorkKind::Tool,
             command: vec![program.into(), "tool".into(), call.tool.clone().into()],
             input,
@@ -412,7 +420,7 @@ impl Process {
     }
 }
 
-fn shell(call: &ToolCall, used: Used) -> Result<Work, String> {
+fn shell(call: &ToolCall, used: Used, shell: &str) -> Result<Work, String> {
     let flag = |name: &str| call.args.get(name).and_then(Value::as_bool) == Some(true);
     if flag("run_in_background") {
         return Err(
@@ -429,7 +437,6 @@ fn shell(call: &ToolCall, used: Used) -> Result<Work, String> {
         Some(millis) => Duration::from_millis(millis).min(limits::EXEC_DEADLINE_MAX),
         None => limits::EXEC_DEADLINE,
     };
-    let shell = if Path::new(BASH).exists() { BASH } else { SH };
     Ok(Work {
         kind: WorkKind::Shell,
         command: [shell, "-c", command].map(OsString::from).to_vec(),
@@ -445,7 +452,7 @@ const SH: &str = "/bin/sh";
 
 impl WorkKind {
     /// What the model is told, in the words of its harness's own tools.
-    fn answer(self, execution: &Execution, deadline: Duration) -> String {
+    pub(super) fn answer(self, execution: &Execution, deadline: Duration) -> String {
         let mut output = execution.output.trim_end_matches('\n');
         let mut missing = execution
             .output_bytes
@@ -487,7 +494,7 @@ const PLANTED_SHOWN: usize = 20;
 /// Exit code of a shell that cannot run a command.
 const NOT_RUN: i32 = 127;
 
-fn not_run(why: String) -> Execution {
+pub(super) fn not_run(why: String) -> Execution {
     let ran = Ran::nothing(Told::NotStarted(why.clone()));
     Execution {
         answer: why,
@@ -495,7 +502,7 @@ fn not_run(why: String) -> Execution {
     }
 }
 
-fn execution(ran: Ran, planted: &[PathBuf]) -> Execution {
+pub(super) fn execution(ran: Ran, planted: &[PathBuf]) -> Execution {
     let mut notes = Vec::new();
     let (mut exit_code, mut signal) = (None, None);
     match ran.ended {

@@ -59,6 +59,14 @@ impl Trial {
     /// # Errors
     /// When a listener cannot be had.
     pub fn lay(directory: &Path, token: &str) -> io::Result<Self> {
+        Self::lay_for(directory, token, rustix::process::geteuid().as_raw())
+    }
+
+    /// The same for a probe of another user.
+    ///
+    /// # Errors
+    /// As [`Trial::lay`].
+    pub fn lay_for(directory: &Path, token: &str, user: u32) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let host = listener.local_addr()?;
         let listed = format!("{LISTED}:{}", host.port());
@@ -67,6 +75,7 @@ impl Trial {
         let socket: PathBuf = directory.join("egress-try.sock");
         let mut setup = Setup::new(socket, "attestation", list, Arc::new(|_, _| Ok(())));
         setup.resolver = Arc::new(Here);
+        setup.user = user;
         let proxy = Proxy::start(setup)?;
         let over = Arc::<AtomicBool>::default();
         let (ended, token) = (Arc::clone(&over), token.to_owned());

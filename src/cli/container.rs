@@ -1,0 +1,375 @@
+//! The container of a session: what was asked for, made, looked into; and what earlier sessions
+//! left behind.
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, json};
+
+use crate::bridge::hook;
+use crate::channels::escape;
+use crate::confine::Spawner;
+use crate::confine::job::RUN;
+use crate::confine::spec::HELPER;
+use crate::contracts::event::{Draft, Kind};
+use crate::contracts::ids::SessionId;
+use crate::contracts::intendant::HarnessError;
+use crate::contracts::limits;
+use crate::intendants::claude_code;
+use crate::intendants::environment::variable;
+use crate::intendants::program::bridge_program;
+use crate::journal::Handle;
+use crate::sandbox::docker::engine::Engine;
+use crate::sandbox::docker::hardened::{Bounds, Mount, check_target};
+use crate::sandbox::docker::image::pinned;
+use crate::sandbox::docker::place;
+use crate::sandbox::docker::provider::{BOX, Docker, Setup, user_for};
+use crate::sandbox::docker::reap::leftovers;
+use crate::sandbox::process::Output;
+use crate::sandbox::secrets::Secrets;
+
+use super::asked::{Asked, Provider};
+use super::config::{self, Config};
+use super::home::Home;
+use super::lease;
+use super::report::{Failure, complain};
+use super::sandboxed::{private_paths, sockets};
+
+/// The gateway's socket.
+pub(super) const GATE: &str = "gate.sock";
+
+/// A container as it was asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Container {
+    pub(super) image: String,
+    pub(super) bounds: Bounds,
+    /// Whether the network is looked into before it is used.
+    pub(super) netcheck: bool,
+}
+
+/// The container that flags, environment and configuration ask for, where there is to be one.
+pub(super) fn asked(
+    image: Option<String>,
+    config: &Config,
+    provider: Provider,
+) -> Result<Option<Container>, Failure> {
+    let file = config.sandbox.clone().unwrap_or_default();
+    if provider != Provider::Docker {
+        if image.is_some() {
+            let problem = "--image is for --sandbox docker";
+            return Err(Failure::usage(
+                problem,
+                "--sandbox docker --image NAME:VERSION",
+            ));
+        }
+        return Ok(None);
+    }
+    let Some(image) = config::first(image, "AGP_SANDBOX_IMAGE", file.image) else {
+        return Err(Failure::usage(
+            "the Docker sandbox needs an image",
+            "--image NAME:VERSION, AGP_SANDBOX_IMAGE, or sandbox.image in config.json",
+        ));
+    };
+    pinned(&image)
+        .map_err(|why| Failure::usage(why, "--image NAME@sha256:.., NAME:VERSION, or sha256:.."))?;
+    Ok(Some(Container {
+        image,
+        bounds: bounds(file.memory, file.cpus, file.pids)?,
+        netcheck: env::var_os("AGP_SANDBOX_SKIP_NETCHECK").is_none_or(|value| value != "1"),
+    }))
+}
+
+fn bounds(memory: Option<u64>, cpus: Option<f64>, pids: Option<u32>) -> Result<Bounds, Failure> {
+    const PAGE: u64 = 4096;
+    let default = Bounds::default();
+    let bounds = Bounds {
+        // What the kernel counts in.
+        memory: memory.map_or(default.memory, |bytes| bytes / PAGE * PAGE),
+        cpus: cpus.unwrap_or(default.cpus),
+        pids: pids.unwrap_or(default.pids),
+    };
+    let sound = bounds.memory >= limits::DOCKER_MEMORY_BYTES_MIN
+        && (0.01..=1024.0).contains(&bounds.cpus)
+        && bounds.pids >= 16;
+    if !sound {
+        return Err(Failure::refused(
+            "config.json: sandbox.memory is bytes, 32 MiB at least; cpus is 0.01 to 1024; pids is 16 at \
+             least",
+            "correct the file, or leave them out",
+        ));
+    }
+    Ok(bounds)
+}
+
+/// What a session's container is made within.
+pub(super) struct Within<'a> {
+    pub(super) home: &'a Home,
+    pub(super) asked: &'a Asked,
+    pub(super) secrets: &'a Secrets,
+    pub(super) spawner: &'a Spawner,
+    pub(super) session: &'a SessionId,
+    pub(super) directory: &'a Path,
+    pub(super) output: Arc<Output>,
+    pub(super) stopped: Arc<dyn Fn() -> bool + Send + Sync>,
+    pub(super) lost: Arc<dyn Fn(String) + Send + Sync>,
+}
+
+/// Where Claude Code looks for what an organisation sets: above all other settings.
+const MANAGED: &str = "/etc/claude-code";
+/// Files that a harness reads, by the variables that name them.
+const FILES: [&str; 5] = [
+    "SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "CODEX_CA_CERTIFICATE",
+    "CLAUDE_CODE_CLIENT_CERT",
+    "CLAUDE_CODE_CLIENT_KEY",
+];
+/// Variables that mean something on this host only.
+const HOSTS_OWN: [&str; 13] = [
+    "CLAUDE_CODE_TMPDIR",
+    "CLAUDE_CONFIG_DIR",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "LOGNAME",
+    "NO_PROXY",
+    "PATH",
+    "SSL_CERT_DIR",
+    "USER",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// What a harness in the container is given with it: its hooks, where it cannot change them, the mark
+/// that its first hook leaves, and the files that its environment names.
+fn harness_mounts(within: &Within<'_>) -> Result<Vec<Mount>, Failure> {
+    if !claude_code::login_by_name() {
+        return Err(Failure::refused(
+            "a harness in a container gets its login by name, and no variable holds one",
+            "set ANTHROPIC_API_KEY, or CLAUDE_CODE_OAUTH_TOKEN (`claude setup-token` gives one)",
+        ));
+    }
+    let failed = |error: std::io::Error| refused(&format!("its settings: {error}"));
+    let shown = within.directory.join(BOX);
+    let managed = shown.join("managed");
+    let made = std::fs::create_dir_all(&managed);
+    made.map_err(failed)?;
+    let socket = Path::new(RUN).join(GATE);
+    let deadline = within.asked.approval_deadline;
+    let settings = claude_code::managed(Path::new(HELPER), &socket, within.session, deadline);
+    put(
+        &managed.join("managed-settings.json"),
+        0o644,
+        &settings.to_string(),
+    )
+    .map_err(failed)?;
+    let mark = shown.join(hook::MARK);
+    put(&mark, 0o600, "").map_err(failed)?;
+    let (uid, gid) = user();
+    std::os::unix::fs::chown(&mark, Some(uid), Some(gid)).map_err(failed)?;
+    for directory in [&shown, &managed] {
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(directory, open).map_err(failed)?;
+    }
+    let mut mounts = vec![
+        Mount {
+            source: managed,
+            target: PathBuf::from(MANAGED),
+            writable: false,
+        },
+        Mount {
+            source: mark,
+            target: Path::new(RUN).join(hook::MARK),
+            writable: true,
+        },
+    ];
+    for path in FILES.iter().filter_map(variable).map(PathBuf::from) {
+        check_target(&path).map_err(|why| Failure::usage(why, "move the file elsewhere"))?;
+        mounts.push(Mount {
+            source: path.clone(),
+            target: path,
+            writable: false,
+        });
+    }
+    Ok(mounts)
+}
+
+fn put(path: &Path, mode: u32, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    // Whatever the umask.
+    file.set_permissions(std::fs::Permissions::from_mode(mode))
+}
+
+/// The Claude Code of a container, and how it is started there.
+pub(super) fn claude_inside(
+    docker: &Arc<Docker>,
+) -> Result<(claude_code::Found, claude_code::Inside), HarnessError> {
+    let answer = docker.version_of("claude").map_err(|error| HarnessError {
+        problem: error.0,
+        mend: "build the image with Claude Code in its PATH: docs/images.md".into(),
+    })?;
+    let found = claude_code::found_elsewhere(PathBuf::from("claude"), &answer)?;
+    let inside = claude_code::Inside {
+        place: Arc::new(place::Inside(Arc::clone(docker))),
+        environment: docker.environment(),
+        without: HOSTS_OWN.to_vec(),
+    };
+    Ok((found, inside))
+}
+
+/// Makes a session's container, and looks into it.
+pub(super) fn ready(container: &Container, within: Within<'_>) -> Result<Docker, Failure> {
+    if !container.netcheck {
+        complain(
+            "WARNING: AGP_SANDBOX_SKIP_NETCHECK=1: nobody looked whether the container has a network",
+        );
+    }
+    let bridge = bridge_program().map_err(|error| refused(&error.to_string()))?;
+    let asked = within.asked;
+    let mut mounts = named_mounts(asked)?;
+    if asked.harness_inside() {
+        mounts.extend(harness_mounts(&within)?);
+    }
+    let own = home_path(within.home);
+    let setup = Setup {
+        daemon: daemon()?,
+        image: container.image.clone(),
+        bridge: bridge.canonicalize().unwrap_or(bridge),
+        session: within.session.as_str().to_owned(),
+        protected: [own.clone()].into_iter().chain(private_paths()).collect(),
+        home: own,
+        directory: within.directory.to_owned(),
+        repository: asked.repository.clone(),
+        at_own_path: asked.harness.is_program() && !asked.harness_inside(),
+        user: user(),
+        network: asked.way_out.calls_network(&within.directory.join(BOX)),
+        bounds: container.bounds,
+        spawner: within.spawner.clone(),
+        secrets: within.secrets.clone(),
+        mounts,
+        environment: Vec::new(),
+        sockets: sockets(),
+        netcheck: container.netcheck,
+        output: within.output,
+        stopped: within.stopped,
+        lost: within.lost,
+    };
+    Docker::prepare(setup).map_err(|error| refused(&error.0))
+}
+
+/// User and group inside.
+pub(super) fn user() -> (u32, u32) {
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    user_for(uid.as_raw(), gid.as_raw())
+}
+
+/// `--allow-read` and `--allow-write`, under their own names.
+fn named_mounts(asked: &Asked) -> Result<Vec<Mount>, Failure> {
+    // A harness on the host has these for itself.
+    if asked.harness.is_program() && !asked.harness_inside() {
+        return Ok(Vec::new());
+    }
+    let read = asked.allow_read.iter().map(|path| (path, false));
+    let write = asked.allow_write.iter().map(|path| (path, true));
+    let mounts = read.chain(write).map(|(path, writable)| {
+        check_target(path)
+            .map_err(|why| Failure::usage(why, "name another path"))
+            .map(|()| Mount {
+                source: path.clone(),
+                target: path.clone(),
+                writable,
+            })
+    });
+    mounts.collect()
+}
+
+fn home_path(home: &Home) -> PathBuf {
+    let own = home.root().canonicalize();
+    own.unwrap_or_else(|_| home.root().to_owned())
+}
+
+/// Where the Docker daemon listens.
+pub(super) fn daemon() -> Result<PathBuf, Failure> {
+    let host = variable("DOCKER_HOST");
+    Engine::place(host.as_deref())
+        .map_err(|why| Failure::usage(why, "unset DOCKER_HOST, or set it to unix:///PATH"))
+}
+
+fn refused(problem: &str) -> Failure {
+    Failure::refused(
+        format!(
+            "the Docker sandbox cannot be had: {}",
+            escape::line(problem)
+        ),
+        "agp doctor --check docker; or --sandbox process, which needs no Docker",
+    )
+}
+
+/// Removes what sessions whose agp has died left with the daemon, and records each.
+pub(super) fn reap(home: &Home, journal: &Handle) -> Result<(), Failure> {
+    let engine = Engine::connect(&daemon()?).map_err(|error| refused(&error.to_string()))?;
+    for left in left_behind(home, &engine)? {
+        engine
+            .remove(&left.container)
+            .map_err(|error| refused(&error.to_string()))?;
+        let payload = Map::from_iter([
+            ("sessionId".to_owned(), json!(left.session)),
+            ("container".to_owned(), json!(left.container)),
+        ]);
+        journal
+            .append_one(Draft::new(Kind::SessionReaped, payload))
+            .map(drop)
+            .map_err(|error| Failure::broken(error, "agp doctor --check journal"))?;
+    }
+    Ok(())
+}
+
+fn left_behind(
+    home: &Home,
+    engine: &Engine,
+) -> Result<Vec<crate::sandbox::docker::reap::Leftover>, Failure> {
+    let own = home_path(home);
+    let live =
+        |session: &str| SessionId::new(session).is_ok_and(|session| lease::is_live(home, &session));
+    leftovers(engine, &own.to_string_lossy(), &live).map_err(|error| refused(&error.to_string()))
+}
+
+/// What `doctor` says of Docker: the daemon, its version, what was left behind.
+pub(super) fn examine(home: &Home) -> Result<String, Failure> {
+    let socket = daemon()?;
+    let engine = Engine::connect(&socket).map_err(|error| {
+        Failure::refused(
+            error,
+            "start Docker (systemctl start docker), and be in its group",
+        )
+    })?;
+    let mut told = format!(
+        "{} at {}, API {}",
+        escape::line(engine.server()),
+        socket.display(),
+        engine.api()
+    );
+    let left = left_behind(home, &engine)?;
+    if !left.is_empty() {
+        let names: Vec<&str> = left.iter().map(|left| left.session.as_str()).collect();
+        return Err(Failure::refused(
+            format!(
+                "{told}; containers were left behind by {}",
+                names.join(", ")
+            ),
+            "the next `agp run --sandbox docker` removes them",
+        ));
+    }
+    told.push_str("; no container left behind");
+    Ok(told)
+}

@@ -1,0 +1,188 @@
+//! Calls in the session's container: each in the care of a keeper inside, its output taken as it
+//! comes, its end told.
+
+use std::ffi::OsStr;
+use std::io::{self, pipe};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::confine::job::{Job, REPOSITORY, RUN};
+use crate::confine::spec::HELPER;
+use crate::confine::told::Told;
+use crate::contracts::call::ToolCall;
+use crate::contracts::limits;
+use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
+use crate::sandbox::exec::{self, Feed, Ran, Taken, Watch};
+use crate::sandbox::network::Network;
+use crate::sandbox::process::{Work, execution, not_run};
+
+use super::provider::Docker;
+
+/// A command of agp's own making.
+pub struct Errand {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// What it reads.
+    pub input: Vec<u8>,
+    /// How long it has.
+    pub deadline: Duration,
+}
+
+impl Docker {
+    /// Runs a command, which agp itself asks for: no call of an agent comes this way unasked.
+    ///
+    /// # Errors
+    /// [`SandboxError`] when the container itself failed.
+    pub fn run(&self, errand: Errand, output: &mut dyn FnMut(&[u8])) -> Result<Ran, SandboxError> {
+        self.run_given(errand, &[], output)
+    }
+
+    /// The same with further variables.
+    fn run_given(
+        &self,
+        errand: Errand,
+        given: &[(String, String)],
+        output: &mut dyn FnMut(&[u8]),
+    ) -> Result<Ran, SandboxError> {
+        let command = match &self.setup.network {
+            Network::Listed { socket, .. } => relayed(socket, 0, errand.command),
+            Network::Off | Network::Host => errand.command,
+        };
+        self.run_alone(Errand { command, ..errand }, given, output)
+    }
+
+    /// The same without the way out that commands have.
+    pub(super) fn run_alone(
+        &self,
+        errand: Errand,
+        given: &[(String, String)],
+        output: &mut dyn FnMut(&[u8]),
+    ) -> Result<Ran, SandboxError> {
+        if let Some(why) = self.life.gone() {
+            return Err(SandboxError(why));
+        }
+        let mut words = errand.command.iter().map(OsStr::new);
+        if let Some(problem) = words.find_map(exec::unfit) {
+            return Ok(Ran::nothing(Told::NotStarted(problem.into())));
+        }
+        let failed = |error: io::Error| {
+            let gone = self.life.gone_soon();
+            SandboxError(gone.unwrap_or_else(|| format!("the container: {error}")))
+        };
+        let job = Job {
+            command: errand.command,
+            environment: [&self.environment[..], given].concat(),
+            directory: self.directory.clone(),
+            deadline_millis: u64::try_from(errand.deadline.as_millis()).ok(),
+            input_bytes: errand.input.len() as u64,
+            disks: vec![PathBuf::from(REPOSITORY)],
+            free_bytes: limits::SANDBOX_FREE_BYTES,
+        };
+        let (reader, writer) = pipe().map_err(failed)?;
+        rustix::io::ioctl_fionbio(&reader, true).map_err(|error| failed(error.into()))?;
+        let writer = OwnedFd::from(writer);
+        let errors = writer.try_clone().map_err(failed)?;
+        let mut running = self
+            .link
+            .start(&job, &errand.input, writer, errors)
+            .map_err(failed)?;
+        let until = Instant::now() + errand.deadline + limits::EXEC_GRACE;
+        let mut watch = Watch {
+            output,
+            stopped: &|| (self.setup.stopped)(),
+        };
+        let feed = Feed::of(None, &[]).map_err(failed)?;
+        let taken = Taken::scrubbed_by(self.setup.secrets.scrubber());
+        let taken = exec::follow(&mut running, reader, feed, &mut watch, until, taken);
+        let taken = taken.inspect_err(|_| {
+            // Nobody knows what runs in there now.
+            self.link.close();
+        });
+        let taken = taken.map_err(failed)?;
+        exec::settle(taken, &running.told(), Some(0))
+            .map_err(|SandboxError(why)| SandboxError(self.life.gone_soon().unwrap_or(why)))
+    }
+}
+
+/// A command beside a relay of its own, which ends with it; `port` 0 is any that is free.
+pub(super) fn relayed(socket: &Path, port: u16, command: Vec<String>) -> Vec<String> {
+    let name = socket.file_name().unwrap_or_default();
+    let socket = Path::new(RUN).join(name).display().to_string();
+    let port = port.to_string();
+    let words = [HELPER, "relay", "--socket", &socket, "--port", &port, "--"];
+    words
+        .map(str::to_owned)
+        .into_iter()
+        .chain(command)
+        .collect()
+}
+
+impl<Permit> Sandbox<Permit> for Docker {
+    fn kind(&self) -> &'static str {
+        "docker"
+    }
+
+    fn describe(&self) -> Value {
+        let attested = self.attestation();
+        let told = |name: &str| attested.get(name).cloned().unwrap_or_default();
+        json!({
+            "kind": "docker",
+            "image": told("image"),
+            "imageId": told("imageId"),
+            "daemon": told("daemon"),
+            "container": told("container"),
+            "user": told("user"),
+            "network": self.setup.network.as_str(),
+            "networkListed": self.setup.network.listed(),
+            "netcheck": told("netcheck"),
+            "mounts": told("mounts"),
+            "limits": {
+                "memory": told("memory"),
+                "cpus": told("cpus"),
+                "pids": told("pids"),
+            },
+            "isolated": told("isolated"),
+            "notIsolated": told("notIsolated"),
+            "vmGrade": false,
+        })
+    }
+
+    fn exec(&self, call: &ToolCall, permit: Permit) -> Result<Execution, SandboxError> {
+        drop(permit);
+        let secrets = &self.setup.secrets;
+        let used = secrets.used_by(call);
+        let work = used.and_then(|used| Work::of(call, used, Path::new(HELPER), self.shell));
+        let work = match work {
+            Ok(work) => work,
+            Err(why) => return Ok(not_run(secrets.scrubbed(&why))),
+        };
+        let command = work.command.iter();
+        let errand = Errand {
+            command: command
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
+            input: work.input,
+            deadline: work.deadline,
+        };
+        let given = secrets.variables(&work.secrets);
+        let given: Vec<(String, String)> = given
+            .map(|(name, value)| (name, value.to_owned()))
+            .collect();
+        let output = &self.setup.output;
+        let before = self.look.triggers()?;
+        let ran = self.run_given(errand, &given, &mut |block| output(block));
+        output(&[]);
+        let planted = before.changed_in(&self.look.triggers()?);
+        let mut execution = execution(ran?, &planted);
+        // Names of files can quote one.
+        for note in &mut execution.notes {
+            *note = secrets.scrubbed(note);
+        }
+        execution.answer = work.kind.answer(&execution, work.deadline);
+        execution.secrets = work.secrets;
+        Ok(execution)
+    }
+}

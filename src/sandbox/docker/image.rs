@@ -1,0 +1,84 @@
+//! Which image a session runs in: a reference that means the same tomorrow.
+
+use super::engine::is_digest;
+
+/// Tags that are moved as a matter of course: what they name is not what was looked at before.
+const MOVING: [&str; 14] = [
+    "latest", "stable", "edge", "main", "master", "nightly", "dev", "devel", "next", "lts",
+    "rolling", "canary", "beta", "current",
+];
+
+/// Bytes of a reference.
+const REFERENCE_BYTES: usize = 512;
+
+/// Checks that a reference is pinned: by its digest, or by a tag that is not a moving one.
+///
+/// # Errors
+/// Why it is not, and what would be.
+pub fn pinned(reference: &str) -> Result<(), String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/:@".contains(&byte);
+    if reference.is_empty() || reference.len() > REFERENCE_BYTES || !reference.bytes().all(plain) {
+        return Err(format!("{reference:?} is no reference of an image"));
+    }
+    if reference.contains("..") || reference.starts_with(['/', '-', '.']) {
+        return Err(format!("{reference:?} is no reference of an image"));
+    }
+    if is_digest(reference) {
+        return Ok(());
+    }
+    if let Some((_, digest)) = reference.split_once('@') {
+        return if is_digest(digest) {
+            Ok(())
+        } else {
+            Err(format!("{reference}: the digest is no sha256:…"))
+        };
+    }
+    let name = reference.rsplit('/').next().unwrap_or_default();
+    match name.split_once(':') {
+        None => Err(format!(
+            "{reference} names no tag and no digest, so it can mean another image tomorrow"
+        )),
+        Some((_, tag)) if MOVING.contains(&tag.to_ascii_lowercase().as_str()) => Err(format!(
+            "{reference}: the tag {tag} moves, so it can mean another image tomorrow"
+        )),
+        Some((name, tag)) if name.is_empty() || tag.is_empty() => {
+            Err(format!("{reference:?} is no reference of an image"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_means_the_same_tomorrow_is_taken() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        for fine in [
+            "agp-claude:2.1.330".to_owned(),
+            "registry.example:5000/team/image:1".to_owned(),
+            format!("debian@{digest}"),
+            format!("debian:latest@{digest}"),
+            digest,
+        ] {
+            assert_eq!(pinned(&fine), Ok(()), "{fine}");
+        }
+        for moving in [
+            "debian",
+            "debian:latest",
+            "debian:Latest",
+            "registry.example:5000/debian",
+            "debian@sha256:12",
+            "debian@md5:12",
+            "",
+            ":1",
+            "a:",
+            "../../v1.41/containers/x:1",
+            "a:1?x=y",
+            "a b:1",
+        ] {
+            assert!(pinned(moving).is_err(), "{moving}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The Docker sandbox: one hardened container a session, attested from inside before its first
+//! call. The Engine API is spoken by hand over its Unix socket; no docker client, no child process.
+
+pub mod attest;
+mod control;
+pub mod engine;
+pub mod exec;
+pub mod hardened;
+pub mod http;
+pub mod image;
+mod life;
+pub mod place;
+pub mod provider;
+pub mod reap;
+pub mod streams;
