@@ -570,6 +570,8 @@ fn the_end_of_the_proxy_is_the_end_of_its_connections() {
     let _waiting = world.connect();
     drop(world.proxy.take());
     assert_eq!(world.closed()["reason"], "stopped");
+    // One that had asked for nothing was refused nothing.
+    assert_eq!(world.of(Kind::EgressDeny), []);
     assert!(UnixStream::connect(world.directory.join("egress.sock")).is_err());
 }
 

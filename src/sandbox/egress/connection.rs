@@ -68,6 +68,8 @@ impl Terms {
     pub(super) fn serve(&self, client: &UnixStream, stop: BorrowedFd<'_>) {
         match self.clear(client, stop) {
             Ok(cleared) => self.carry(client, &cleared, stop),
+            // Nothing was refused: the session ended before it was said what is wanted.
+            Err(Refused { refusal, .. }) if refusal.reason == Reason::Over => {}
             Err(Refused { refusal, in_tls }) => {
                 if self.ledger.deny(&refusal).is_ok() {
                     if in_tls {
