@@ -1,6 +1,7 @@
 //! The performance figures of docs/benchmarks.md: each measures the machine's limit and us, in turns, in one run.
 
 mod append;
+mod confinement;
 mod decide;
 #[path = "../../tests/support/slack.rs"]
 mod double;
@@ -31,7 +32,7 @@ use report::Format;
 type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "usage: bench/run [--json | --markdown] [--only NAME]...
-NAME: append, stored, hook, witness, resident, decide, sandbox, slack, mediated, egress";
+NAME: append, stored, hook, witness, resident, decide, sandbox, slack, mediated, egress, confinement";
 
 struct Asked {
     format: Format,
@@ -89,7 +90,7 @@ fn measure(asked: &Asked) -> Fallible<()> {
     let work = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("figures");
     std::fs::create_dir_all(&work)?;
     type Group = (&'static str, fn(&Path) -> Fallible<Vec<report::Figure>>);
-    let groups: [Group; 10] = [
+    let groups: [Group; 11] = [
         ("append", append::figures),
         ("stored", stored::figures),
         ("hook", hook::figures),
@@ -100,6 +101,7 @@ fn measure(asked: &Asked) -> Fallible<()> {
         ("slack", slack::figures),
         ("mediated", mediated::figures),
         ("egress", egress::figures),
+        ("confinement", confinement::figures),
     ];
     let mut figures = Vec::new();
     for (name, group) in groups {

@@ -9,6 +9,7 @@ use argh::FromArgs;
 use serde_json::{Value, json};
 
 use crate::channels::terminal::Terminal;
+use crate::confine::threads::{self, Standing};
 use crate::policy::Policy;
 
 use super::asked::{Asked, Run};
@@ -44,7 +45,12 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
         "a scripted session in the {sandbox} sandbox, under a policy of its own (nobody is asked):"
     ));
     say("");
-    let asked = Asked::resolve(home, scratch.run(sandbox))?;
+    let mut run = scratch.run(sandbox);
+    if !threads::try_out().is_ok_and(Standing::whole) {
+        // Nothing of an agent's runs here; what this kernel lacks is told, and recorded.
+        run.confine = Some("best-effort".into());
+    }
+    let asked = Asked::resolve(home, run)?;
     let policy = Policy::parse(POLICY.as_bytes())
         .map_err(|error| Failure::refused(error, "report it: this is agp's own"))?;
     let terminal = Arc::new(Terminal::unattended());

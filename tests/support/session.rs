@@ -499,11 +499,23 @@ impl Ran {
         assert_eq!(
             self.code(),
             code,
-            "stdout:\n{}\nstderr:\n{}",
+            "stdout:\n{}\nstderr:\n{}{}",
             self.out,
-            self.err
+            self.err,
+            self.told_of_confinement()
         );
         self
+    }
+
+    /// How to learn more of an end by SIGSYS: a thread made a call that its profile does not have.
+    fn told_of_confinement(&self) -> &'static str {
+        match self.status.signal() {
+            Some(31) => {
+                "\nkilled by its confinement; which call of which thread: again with \
+                 AGP_TEST_PROGRAM=$PWD/target/*/debug/agp-taken-over and --features inject"
+            }
+            _ => "",
+        }
     }
 
     #[track_caller]
