@@ -668,6 +668,27 @@ fn threads_that_append_are_all_told_of_the_poison() {
 }
 
 #[test]
+fn a_journal_that_is_poisoned_at_its_door_is_whole_and_takes_nothing_more() {
+    let home = Home::new("door");
+    let journal = home.open().unwrap();
+    let handle = journal.handle();
+    for number in 0..5 {
+        handle.append_one(numbered(number)).unwrap();
+    }
+    let another = journal.handle();
+    another.poison("a thread panicked");
+    another.poison("and another");
+    for handle in [&handle, &another, &journal.handle()] {
+        let refused = handle.append_one(numbered(9)).unwrap_err();
+        assert_eq!(refused, AppendError::Poisoned("a thread panicked".into()));
+    }
+    journal.close();
+    assert_eq!(events(&home.paths().log).len(), 5);
+    assert!(home.report().intact);
+    home.open().unwrap().close();
+}
+
+#[test]
 fn a_full_disk_poisons_the_journal() {
     if !have("unshare -m", Command::new("unshare").args(["-m", "true"])) {
         return;

@@ -164,6 +164,46 @@ fn only_the_places_that_must_start_processes() {
     }
 }
 
+/// A thread of the governor is started by `confine::start`, or enters its profile itself, or is under
+/// that of the thread that starts it. The others are here, with the reason.
+#[test]
+fn a_thread_is_confined_where_it_is_started() {
+    let unconfined = [
+        // Tries the confinement; a session on a thread of its own, which enters the main thread's.
+        ("confine/threads.rs", ""),
+        ("cli/quickstart.rs", ""),
+        ("cli/trials.rs", ""),
+        // A clock beside the probe, before the session begins.
+        ("cli/probe.rs", ""),
+        // Under the profile of the thread that takes connections.
+        ("sandbox/egress/mod.rs", "confine::start(Profile::Egress"),
+        ("sandbox/egress/resolve.rs", ""),
+        // Verifiers, and what runs on the harness's side, are no part of a governor.
+        ("journal/verify/mod.rs", ""),
+        ("bridge/mcp.rs", ""),
+        ("bridge/relay.rs", ""),
+        ("tunnel/mod.rs", ""),
+    ];
+    let starts = [
+        "thread::Builder",
+        "thread::spawn",
+        "spawn_scoped(",
+        "scope.spawn(",
+    ];
+    for file in sources(&root()) {
+        let code = code(&file);
+        if !starts.iter().any(|start| code.contains(start)) {
+            continue;
+        }
+        let known = unconfined.iter().find(|(name, _)| file.ends_with(name));
+        let fine = match known {
+            Some((_, needs)) => code.contains(needs),
+            None => code.contains("confine::enter("),
+        };
+        assert!(fine, "{} starts a thread without a profile", file.display());
+    }
+}
+
 #[test]
 fn deciding_touches_nothing_outside() {
     // Loading reads one file; deciding is a function of policy and call.
