@@ -673,7 +673,7 @@ fn a_journal_that_is_poisoned_at_its_door_is_whole_and_takes_nothing_more() {
     let journal = home.open().unwrap();
     let handle = journal.handle();
     for number in 0..5 {
-        handle.append_one(numbered(number)).unwrap();
+        drop(handle.append_one(numbered(number)).unwrap());
     }
     let another = journal.handle();
     another.poison("a thread panicked");
