@@ -782,7 +782,7 @@ fn without_a_daemon_nothing_runs() {
         .exited(1)
         .complained(&[
             "the Docker daemon at /nonexistent/docker.sock cannot be reached",
-            "agp doctor",
+            "systemctl start docker",
         ]);
     assert!(world.get("on-the-host").is_none());
     world.event("session.refused");

@@ -3,6 +3,7 @@
 mod append;
 mod confinement;
 mod decide;
+mod docker;
 #[path = "../../tests/support/slack.rs"]
 mod double;
 mod egress;
@@ -32,7 +33,8 @@ use report::Format;
 type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "usage: bench/run [--json | --markdown] [--only NAME]...
-NAME: append, stored, hook, witness, resident, decide, sandbox, slack, mediated, egress, confinement";
+NAME: append, stored, hook, witness, resident, decide, sandbox, slack, mediated, egress, confinement,
+      docker";
 
 struct Asked {
     format: Format,
@@ -90,7 +92,7 @@ fn measure(asked: &Asked) -> Fallible<()> {
     let work = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("figures");
     std::fs::create_dir_all(&work)?;
     type Group = (&'static str, fn(&Path) -> Fallible<Vec<report::Figure>>);
-    let groups: [Group; 11] = [
+    let groups: [Group; 12] = [
         ("append", append::figures),
         ("stored", stored::figures),
         ("hook", hook::figures),
@@ -102,6 +104,7 @@ fn measure(asked: &Asked) -> Fallible<()> {
         ("mediated", mediated::figures),
         ("egress", egress::figures),
         ("confinement", confinement::figures),
+        ("docker", docker::figures),
     ];
     let mut figures = Vec::new();
     for (name, group) in groups {

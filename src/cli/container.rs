@@ -28,7 +28,7 @@ use crate::sandbox::docker::hardened::{Bounds, Mount, check_target};
 use crate::sandbox::docker::image::pinned;
 use crate::sandbox::docker::place;
 use crate::sandbox::docker::provider::{BOX, Docker, Setup, user_for};
-use crate::sandbox::docker::reap::leftovers;
+use crate::sandbox::docker::reap::{Leftover, leftovers};
 use crate::sandbox::process::Output;
 use crate::sandbox::secrets::Secrets;
 
@@ -317,7 +317,7 @@ fn refused(problem: &str) -> Failure {
 
 /// Removes what sessions whose agp has died left with the daemon, and records each.
 pub(super) fn reap(home: &Home, journal: &Handle) -> Result<(), Failure> {
-    let engine = Engine::connect(&daemon()?).map_err(|error| refused(&error.to_string()))?;
+    let engine = meet()?;
     for left in left_behind(home, &engine)? {
         engine
             .remove(&left.container)
@@ -334,42 +334,42 @@ pub(super) fn reap(home: &Home, journal: &Handle) -> Result<(), Failure> {
     Ok(())
 }
 
-fn left_behind(
-    home: &Home,
-    engine: &Engine,
-) -> Result<Vec<crate::sandbox::docker::reap::Leftover>, Failure> {
+fn left_behind(home: &Home, engine: &Engine) -> Result<Vec<Leftover>, Failure> {
     let own = home_path(home);
     let live =
         |session: &str| SessionId::new(session).is_ok_and(|session| lease::is_live(home, &session));
     leftovers(engine, &own.to_string_lossy(), &live).map_err(|error| refused(&error.to_string()))
 }
 
-/// What `doctor` says of Docker: the daemon, its version, what was left behind.
-pub(super) fn examine(home: &Home) -> Result<String, Failure> {
-    let socket = daemon()?;
-    let engine = Engine::connect(&socket).map_err(|error| {
-        Failure::refused(
-            error,
-            "start Docker (systemctl start docker), and be in its group",
-        )
-    })?;
-    let mut told = format!(
+/// The Docker daemon, where one answers.
+pub(super) fn meet() -> Result<Engine, Failure> {
+    Engine::connect(&daemon()?).map_err(|error| {
+        let mend = "start Docker (systemctl start docker), and be in its group";
+        Failure::refused(escape::line(&error.to_string()), mend)
+    })
+}
+
+/// What `doctor` says of it: which one, and what was left behind.
+pub(super) fn examine(home: &Home, engine: &Engine) -> Result<String, Failure> {
+    let told = format!(
         "{} at {}, API {}",
         escape::line(engine.server()),
-        socket.display(),
+        engine.socket().display(),
         engine.api()
     );
-    let left = left_behind(home, &engine)?;
-    if !left.is_empty() {
-        let names: Vec<&str> = left.iter().map(|left| left.session.as_str()).collect();
-        return Err(Failure::refused(
-            format!(
-                "{told}; containers were left behind by {}",
-                names.join(", ")
-            ),
-            "the next `agp run --sandbox docker` removes them",
-        ));
+    let left = left_behind(home, engine)?;
+    if left.is_empty() {
+        return Ok(format!("{told}; no container left behind"));
     }
-    told.push_str("; no container left behind");
-    Ok(told)
+    let names: Vec<String> = left
+        .iter()
+        .map(|left| escape::line(&left.session))
+        .collect();
+    Err(Failure::refused(
+        format!(
+            "{told}; containers were left behind by {}",
+            names.join(", ")
+        ),
+        "the next `agp run --sandbox docker` removes them",
+    ))
 }

@@ -244,9 +244,9 @@ fn docker(home: &Home) -> Result<(Status, String), Failure> {
     let config = Config::load(home)?;
     let provider = config.sandbox.and_then(|sandbox| sandbox.provider);
     let needed = config::first(None, "AGP_SANDBOX", provider).as_deref() == Some("docker");
-    match super::container::examine(home) {
-        Ok(found) => ok(found),
-        Err(failure) if needed || failure.problem.contains("left behind") => Err(failure),
+    match super::container::meet() {
+        Ok(engine) => ok(super::container::examine(home, &engine)?),
+        Err(failure) if needed => Err(failure),
         Err(failure) => not_needed(format!("{} ({})", failure.problem, failure.mend)),
     }
 }

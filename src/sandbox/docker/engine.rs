@@ -1,7 +1,6 @@
 //! The Engine API, as much of it as a session needs: which daemon answers, and typed calls whose
 //! failures name the call and the daemon's own words.
 
-use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -12,65 +11,13 @@ use serde_json::{Map, Value, json};
 
 use crate::contracts::limits;
 
-use super::http::{self, HttpError, Reply, Request};
+use super::fault::{EngineError, Fault, refused};
+use super::http::{self, Reply, Request};
 
 /// Oldest version of the API that is spoken: that of Docker 20.10.
 const OLDEST: (u32, u32) = (1, 41);
 /// Newest version that is asked for: what it has was read, not guessed.
 const NEWEST: (u32, u32) = (1, 51);
-
-/// Why a call came to nothing.
-#[derive(Debug)]
-pub enum Fault {
-    /// There is no reply, or it is none.
-    Http(HttpError),
-    /// The daemon refused; its status and its words.
-    Refused(u16, String),
-    /// The reply lacks what it must have, or is not this daemon's to give.
-    Unfit(String),
-}
-
-/// A call that failed.
-#[derive(Debug)]
-pub struct EngineError {
-    /// Which: `start the container`.
-    pub call: &'static str,
-    /// Where the daemon is.
-    pub socket: PathBuf,
-    /// Why.
-    pub fault: Fault,
-}
-
-impl EngineError {
-    /// The daemon's status, where it gave one.
-    #[must_use]
-    pub fn status(&self) -> Option<u16> {
-        match self.fault {
-            Fault::Refused(status, _) => Some(status),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for EngineError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            call,
-            socket,
-            fault,
-        } = self;
-        let socket = socket.display();
-        match fault {
-            Fault::Http(error) => write!(f, "cannot {call}: the Docker daemon at {socket} {error}"),
-            Fault::Refused(status, why) => {
-                write!(f, "cannot {call}: the Docker daemon says ({status}): {why}")
-            }
-            Fault::Unfit(why) => write!(f, "cannot {call}: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for EngineError {}
 
 /// A daemon that answers, and the version of the API that is spoken with it.
 #[derive(Debug, Clone)]
@@ -445,22 +392,6 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// Characters of the daemon's own words that are shown.
-const WORDS_CHARS: usize = 400;
-
-/// What the daemon says of a refusal: JSON with a message, or, from old ones, plain text.
-fn refused(reply: &Reply) -> Fault {
-    #[derive(Deserialize)]
-    struct Message {
-        message: String,
-    }
-    let words = serde_json::from_slice(&reply.body)
-        .map(|Message { message }| message)
-        .unwrap_or_else(|_| String::from_utf8_lossy(&reply.body).into_owned());
-    let words = words.trim().chars().take(WORDS_CHARS).collect();
-    Fault::Refused(reply.head.status, words)
-}
-
 /// `sha256:` and 64 hexadecimal digits.
 #[must_use]
 pub fn is_digest(text: &str) -> bool {
@@ -477,7 +408,7 @@ fn is_id(text: &str) -> bool {
 
 /// Escapes everything but what may stand in a path or a value of a query as it is.
 fn escaped(text: &str) -> String {
-    use fmt::Write as _;
+    use std::fmt::Write as _;
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

@@ -5,6 +5,7 @@ pub mod attest;
 mod control;
 pub mod engine;
 pub mod exec;
+pub mod fault;
 pub mod hardened;
 pub mod http;
 pub mod image;

@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use super::engine::{Engine, EngineError};
+use super::engine::Engine;
+use super::fault::EngineError;
 use super::hardened::{LABEL_HOME, LABEL_SESSION};
 
 /// A container that was left behind.
