@@ -173,8 +173,6 @@ fn a_thread_is_confined_where_it_is_started() {
         ("confine/threads.rs", ""),
         ("cli/quickstart.rs", ""),
         ("cli/trials.rs", ""),
-        // A clock beside the probe, before the session begins.
-        ("cli/probe.rs", ""),
         // Under the profile of the thread that takes connections.
         ("sandbox/egress/mod.rs", "confine::start(Profile::Egress"),
         ("sandbox/egress/resolve.rs", ""),

@@ -53,9 +53,9 @@ pub(super) fn main_places(home: &Home, lease: &Lease) -> Places {
         .with(Place::Leases, home.sessions())
 }
 
-/// What the harness's thread may read.
-pub(super) fn harness_places(lease: &Lease) -> Places {
-    let rollouts = lease.directory().join(HARNESS_HOME);
+/// What the harness's thread may read, by the session's directory.
+pub(super) fn harness_places(directory: &Path) -> Places {
+    let rollouts = directory.join(HARNESS_HOME);
     if rollouts.is_dir() {
         Places::none().with(Place::Rollouts, rollouts)
     } else {

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::channels::console::Console;
 use crate::channels::terminal::Terminal;
-use crate::confine::Spawner;
+use crate::confine::{self, Profile, Spawner};
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant};
 use crate::contracts::sandbox::Sandbox;
@@ -31,6 +31,7 @@ use crate::sandbox::harness::Enclosure;
 use crate::sandbox::network::Network;
 
 use super::asked::{self, Confine, Harness, Mode};
+use super::confined;
 use super::enclosed;
 use super::home::Home;
 use super::report::Failure;
@@ -268,9 +269,14 @@ impl<'a> Trial<'a> {
         let mut harness = self
             .harness(asked, probed, enclosed.as_ref(), session, socket, &stop)
             .map_err(|error| error.problem)?;
+        let places = confined::harness_places(self.root);
         let exit = within(PROBE_TIME, &stop, || {
+            confine::enter(Profile::Harness, &places).map_err(|error| HarnessError {
+                problem: error.to_string(),
+                mend: "agp doctor --check confinement".into(),
+            })?;
             harness.run(&mut |observation| governor.witness(&observation))
-        });
+        })?;
         drop(gateway);
         let census = governor.census();
         drop(governor);
@@ -392,18 +398,26 @@ fn remember(broken: &Arc<Mutex<Option<Broken>>>, stop: &Stop) -> Box<dyn Fn(Brok
     })
 }
 
-/// Runs something that `stop` ends, and stops it when it takes too long.
-fn within<T>(time: Duration, stop: &Stop, run: impl FnOnce() -> T) -> T {
+/// Runs something that `stop` ends, on the harness's thread, and stops it when it takes too long.
+fn within<T: Send>(
+    time: Duration,
+    stop: &Stop,
+    run: impl FnOnce() -> T + Send,
+) -> Result<T, String> {
     let (done, waits) = channel::<()>();
     thread::scope(|scope| {
-        scope.spawn(move || {
-            if waits.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
-                stop.now();
-            }
+        let named = thread::Builder::new().name("harness".into());
+        let running = named.spawn_scoped(scope, move || {
+            let value = run();
+            drop(done);
+            value
         });
-        let value = run();
-        drop(done);
-        value
+        let running = running.map_err(|error| error.to_string())?;
+        if waits.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
+            stop.now();
+        }
+        let ran = running.join();
+        ran.map_err(|_| "the thread of the probe's harness panicked".into())
     })
 }
 

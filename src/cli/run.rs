@@ -314,7 +314,7 @@ fn governed(
         .map_err(|error| unrecorded(format!("{}: {error}", socket.display())))?;
     let harness = drive(
         intendant,
-        confined::harness_places(&lease),
+        confined::harness_places(lease.directory()),
         events,
         Arc::clone(&governor),
         Arc::clone(terminal),
