@@ -292,6 +292,16 @@ fn the_wrong_kind_or_session_is_an_error() {
 }
 
 #[test]
+fn nobody_speaks_for_the_sessions_owner() {
+    let (directory, gate, _server) = serve();
+    let posing = with(request("m"), "actor", json!("session_owner"));
+    let answer = is_error(&send(&directory.socket(), &line(&posing), false), "actor");
+    assert!(answer["message"].as_str().unwrap().contains("owner"));
+    assert_eq!(gate.calls.lock().unwrap().len(), 0);
+    assert_eq!(gate.intrusions.lock().unwrap().len(), 1);
+}
+
+#[test]
 fn a_frame_of_1_mib_is_taken_and_one_byte_more_is_not() {
     let (directory, gate, _server) = serve();
     let of_size = |id: &str, size: usize| {

@@ -271,3 +271,30 @@ fn over_tls_with_a_root_of_ones_own_and_with_no_other() {
     live.finish().succeeded().said(&["1 allowed, 0 denied"]);
     governed.world.verifies();
 }
+
+#[test]
+fn an_approver_is_told_what_the_call_can_reach() {
+    let governed = Governed::by(SlackDouble::start(), &[("require", "Bash")]);
+    let double = &governed.double;
+    for (number, (flags, shown)) in [
+        (vec!["--egress", "full"], "process, full"),
+        (vec![], "process, none"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let line = json!({"tool": "Bash", "args": {"command": "true"}}).to_string();
+        governed.world.put("calls.jsonl", &line);
+        let run = ["run", "--script", "calls.jsonl", "--sandbox", "process"];
+        let live = governed.agp(&run).arguments(&flags).start();
+        let text = double.card(number).text();
+        assert!(text.contains(shown), "{text}");
+        double.click(&deny(double, number, ALICE));
+        live.finish().succeeded();
+        let started = &governed.world.events("session.started")[number];
+        let word = shown.split(' ').next_back().unwrap();
+        assert_eq!(started["payload"]["egress"], word);
+        // The pace is each process's own; the double counts them together.
+        thread::sleep(Duration::from_secs(1));
+    }
+}

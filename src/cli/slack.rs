@@ -123,7 +123,7 @@ pub(super) fn channel(
                 (Mode::Mediated, Provider::Docker) => "docker",
             }
             .into(),
-            egress: within.asked.way_out.word(within.asked.of()).into(),
+            egress: within.asked.way_out.shown(within.asked.of()),
         },
         who: operator(),
         outbox: home.root().join("outbox.json"),

@@ -228,9 +228,12 @@ impl WayOut {
         if on_host { &self.harness } else { &self.calls }
     }
 
-    /// The word for that.
-    pub(super) fn word(&self, of: Of) -> &'static str {
-        self.main(of).word()
+    /// What an approver is told of it.
+    pub(super) fn shown(&self, of: Of) -> String {
+        match self.main(of) {
+            Reach::Listed(list) => list.entries().join(" "),
+            reach => reach.word().to_owned(),
+        }
     }
 
     /// What `session.started` says of it.

@@ -50,7 +50,16 @@ fn exchange(socket: &Path, question: &Message, within: Duration) -> Result<Messa
 /// # Errors
 /// [`AskError`]; the call must then not run.
 pub fn ask(socket: &Path, request: &Message, within: Duration) -> Result<Verdict, AskError> {
+    is_request(request)?;
     verdict_in(request, exchange(socket, request, within)?)
+}
+
+/// What is no question is not sent.
+fn is_request(message: &Message) -> Result<(), AskError> {
+    match message {
+        Message::ToolCallRequest { .. } => Ok(()),
+        _ => Err(AskError::Mismatched),
+    }
 }
 
 /// The verdict that an answer gives to a question.
@@ -89,6 +98,7 @@ pub enum Reply {
 /// # Errors
 /// [`AskError`]; whether the call ran is then for the journal to say.
 pub fn call(socket: &Path, request: &Message, within: Duration) -> Result<Reply, AskError> {
+    is_request(request)?;
     reply_in(request, exchange(socket, request, within)?)
 }
 

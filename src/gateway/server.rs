@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::confine::{self, Places, Profile};
-use crate::contracts::call::ToolCall;
+use crate::contracts::call::{Actor, ToolCall};
 use crate::contracts::ids::{MessageId, SessionId, Sha256};
 use crate::contracts::limits;
 use crate::contracts::message::Message;
@@ -272,6 +272,12 @@ fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Message, Refu
             actor,
         } => {
             check_session(&id, &session_id, peer, gate)?;
+            // Whoever asks here is a harness, or something that it started, whatever it says of itself.
+            if actor != Actor::ClaudeProcess {
+                let problem = "nobody speaks for the session's owner here";
+                gate.intruded(Some(peer), problem);
+                return Err((Some(id), Some(session_id), problem.into()));
+            }
             let call = ToolCall {
                 id: id.clone(),
                 session: session_id.clone(),

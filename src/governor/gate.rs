@@ -24,7 +24,8 @@ impl Governor {
         }
         let args_sha256 = journal::args_sha256(&call.args);
         let replay = self.ledger.ask(&call.id, args_sha256).err();
-        let outcome = mediate(self, call, args_sha256, changed.or(replay.clone()), effect);
+        let refused = changed.or_else(|| self.over()).or(replay.clone());
+        let outcome = mediate(self, call, args_sha256, refused, effect);
         let outcome = outcome.map_err(|broken| broken.0);
         match (replay, outcome) {
             (None, outcome) => {
@@ -82,7 +83,7 @@ impl Gate for Governor {
         })
     }
 
-    fn report(&self, report: CallReport, _peer: Peer) -> Result<(), String> {
+    fn report(&self, report: CallReport, peer: Peer) -> Result<(), String> {
         match self
             .ledger
             .report(&report.id, report.ok, report.args_sha256)
@@ -94,7 +95,12 @@ impl Gate for Governor {
                     .map(drop)
                     .map_err(|error| error.to_string())
             }
-            Standing::Repeated => Err("this call was reported before".into()),
+            Standing::Repeated => {
+                // One of the two is not the harness's, and the journal has the first.
+                let id = self.shown_id(report.id.as_str());
+                self.intruded(Some(peer), &format!("call {id} was reported twice"));
+                Err("this call was reported before".into())
+            }
             Standing::DeniedAndFailed => Ok(()),
             Standing::Bypassed(how) => self.bypassed(report, how),
         }

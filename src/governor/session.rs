@@ -97,6 +97,8 @@ pub struct Governor {
     pub(super) witnessing: AtomicBool,
     /// The tools that the harness was seen to offer its model.
     pub(super) offered: OnceLock<Vec<String>>,
+    /// Why nothing may run any more, once something has broken.
+    over: OnceLock<String>,
 }
 
 impl Governor {
@@ -109,6 +111,7 @@ impl Governor {
             warnings: AtomicU32::new(0),
             witnessing: AtomicBool::new(false),
             offered: OnceLock::new(),
+            over: OnceLock::new(),
         }
     }
 
@@ -212,7 +215,12 @@ impl Governor {
     }
 
     pub(super) fn ask(&self, request: &ApprovalRequest<'_>) -> Answer {
-        self.terms.channel.ask(request)
+        let answer = self.terms.channel.ask(request);
+        match self.over() {
+            // It broke while somebody thought about it.
+            Some(why) if matches!(answer, Answer::Granted { .. }) => Answer::Unreachable(why),
+            _ => answer,
+        }
     }
 
     pub(super) fn notice(&self, notice: &Notice<'_>) {
@@ -225,9 +233,9 @@ impl Governor {
         let told = drafts.iter().filter(|draft| channel.mirrors(draft.kind));
         let told: Vec<Draft> = told.cloned().collect();
         let receipts = self.terms.journal.append(drafts).map_err(|error| {
-            let broken = Broken(error.to_string());
-            (self.terms.broken)(broken.clone());
-            broken
+            let why = error.to_string();
+            self.break_off(why.clone());
+            Broken(why)
         })?;
         if !told.is_empty() {
             channel.mirror(told);
@@ -245,8 +253,17 @@ impl Governor {
         })
     }
 
+    /// Ends the session. Until its harness is gone nothing more is allowed, whatever the rules or an
+    /// approver say.
     pub(super) fn break_off(&self, why: String) {
+        let _ = self.over.set(why.clone());
         (self.terms.broken)(Broken(why));
+    }
+
+    /// Why nothing may run any more, if that is so.
+    pub(super) fn over(&self) -> Option<String> {
+        let why = self.over.get()?;
+        Some(format!("the session is being ended: {why}"))
     }
 
     pub(super) fn session_id(&self) -> &SessionId {

@@ -1,0 +1,228 @@
+//! The governor before an agent that knows its gateway: once governance has broken nothing is allowed, also what
+//! was asked before, and one call's record is not another's to write.
+#![allow(
+    dead_code,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "the support module serves other tests too; a JSON value indexed by a name it lacks is null; \
+              whatever fails here fails the test"
+)]
+
+mod support;
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use agp::contracts::call::{Actor, ToolCall};
+use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
+use agp::contracts::event::ApprovalBinding;
+use agp::contracts::ids::{MessageId, SessionId};
+use agp::contracts::intendant::Observation;
+use agp::contracts::verdict::Decision;
+use agp::gateway::server::{CallReport, Decided, Gate, Peer};
+use agp::governor::{Governor, Terms};
+use agp::journal::{Journal, args_sha256};
+use agp::policy::Policy;
+use agp::sandbox::recording::Recording;
+use serde_json::{Map, Value, json};
+use support::{Key, Scratch};
+
+const PEER: Peer = Peer { pid: 1, uid: 0 };
+
+/// Says yes to everything, once it is told to.
+struct Yes {
+    asked: SyncSender<()>,
+    told: Mutex<Receiver<()>>,
+}
+
+impl Channel for Yes {
+    fn name(&self) -> &'static str {
+        "console"
+    }
+
+    fn ask(&self, _request: &ApprovalRequest<'_>) -> Answer {
+        self.asked.send(()).unwrap();
+        self.told.lock().unwrap().recv().unwrap();
+        Answer::Granted {
+            by: "operator".into(),
+            binding: ApprovalBinding::Console,
+        }
+    }
+
+    fn hang_up(&self) {}
+}
+
+struct Session {
+    governor: Arc<Governor>,
+    asked: Receiver<()>,
+    tell: SyncSender<()>,
+    broken: Arc<Mutex<Vec<String>>>,
+    warnings: Arc<Mutex<Vec<String>>>,
+    journal: Option<Journal>,
+    scratch: Scratch,
+}
+
+impl Session {
+    /// `Bash` is allowed and `Write` asked about; the sandbox runs nothing.
+    fn new() -> Self {
+        let scratch = Scratch::new("governor");
+        let (journal, _) = support::open(&scratch.paths(), &Key::new()).unwrap();
+        let ((asks, asked), (tell, told)) = (sync_channel(1), sync_channel(1));
+        let rules = json!({"rules": [
+            {"id": "b", "effect": "allow", "tool": "Bash"},
+            {"id": "w", "effect": "require", "tool": "Write"},
+        ]});
+        let broken: Arc<Mutex<Vec<String>>> = Arc::default();
+        let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (breaks, warns) = (Arc::clone(&broken), Arc::clone(&warnings));
+        let governor = Governor::new(Terms {
+            session: SessionId::new("s-1").unwrap(),
+            policy: Policy::parse(rules.to_string().as_bytes()).unwrap(),
+            journal: journal.handle(),
+            screen: support::screen(),
+            channel: Box::new(Yes {
+                asked: asks,
+                told: Mutex::new(told),
+            }),
+            approval_deadline: std::time::Duration::from_secs(60),
+            own_file: Box::new(|_| false),
+            gate_unchanged: Box::new(|| Ok(())),
+            watched: true,
+            sandbox: Some(Arc::new(Recording)),
+            notices: Box::new(move |notice| {
+                if let agp::governor::Notice::Warning(text) = notice {
+                    warns.lock().unwrap().push((*text).to_owned());
+                }
+            }),
+            broken: Box::new(move |why| breaks.lock().unwrap().push(why.0)),
+        });
+        Self {
+            governor: Arc::new(governor),
+            asked,
+            tell,
+            broken,
+            warnings,
+            journal: Some(journal),
+            scratch,
+        }
+    }
+
+    fn events(&self, id: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.scratch.paths().log).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines
+            .filter(|event: &Value| event["payload"]["messageId"] == id)
+            .collect()
+    }
+
+    fn kinds(&self, id: &str) -> Vec<String> {
+        let all = self.events(id);
+        all.iter()
+            .map(|event| event["kind"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.journal.take().into_iter().for_each(Journal::close);
+    }
+}
+
+fn call(id: &str, tool: &str) -> ToolCall {
+    ToolCall {
+        id: MessageId::new(id).unwrap(),
+        session: SessionId::new("s-1").unwrap(),
+        tool: tool.into(),
+        args: Map::from_iter([("command".to_owned(), json!("true"))]),
+        actor: Actor::ClaudeProcess,
+    }
+}
+
+fn report(id: &str, output: &str) -> CallReport {
+    CallReport {
+        id: MessageId::new(id).unwrap(),
+        tool: "Bash".into(),
+        args_sha256: args_sha256(&call(id, "Bash").args),
+        ok: true,
+        output: output.into(),
+        output_bytes: output.len() as u64,
+    }
+}
+
+fn returned(id: &str) -> Observation {
+    Observation::Returned {
+        id: id.into(),
+        ran: true,
+    }
+}
+
+fn denied(decided: &Result<Decided, String>) -> &str {
+    match decided {
+        Ok(Decided::Verdict(verdict)) if verdict.decision == Decision::Deny => &verdict.reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn once_a_bypass_was_seen_nothing_more_is_allowed() {
+    let session = Session::new();
+    let ran = session.governor.request(call("m1", "Bash"), PEER);
+    assert!(matches!(ran, Ok(Decided::Executed { .. })), "{ran:?}");
+    session.governor.witness(&returned("never-asked"));
+    assert_eq!(session.broken.lock().unwrap().len(), 1);
+    // The harness is not gone yet; a rule would allow this.
+    let after = session.governor.request(call("m2", "Bash"), PEER);
+    assert!(denied(&after).contains("the session is being ended: a call came back without"));
+    assert_eq!(session.kinds("m2"), ["tool_call.deny"]);
+}
+
+#[test]
+fn an_approval_of_a_session_that_broke_meanwhile_runs_nothing() {
+    let session = Session::new();
+    let governor = Arc::clone(&session.governor);
+    let asking = thread::spawn(move || governor.request(call("m1", "Write"), PEER));
+    session.asked.recv().unwrap();
+    session.governor.witness(&returned("never-asked"));
+    session.tell.send(()).unwrap();
+    let decided = asking.join().unwrap();
+    assert!(denied(&decided).contains("the session is being ended"));
+    assert_eq!(
+        session.kinds("m1"),
+        ["tool_call.require", "approval.denied"]
+    );
+    let denial = &session.events("m1")[1];
+    assert_eq!(denial["on_behalf_of"], Value::Null, "nobody refused it");
+}
+
+#[test]
+fn a_report_that_contradicts_the_one_before_it_is_told() {
+    let session = Session::new();
+    let _ = session.governor.request(call("m1", "Bash"), PEER).unwrap();
+    session
+        .governor
+        .report(report("m1", "as it was"), PEER)
+        .unwrap();
+    assert!(
+        session
+            .governor
+            .report(report("m1", "as it was not"), PEER)
+            .is_err()
+    );
+    let warnings = session.warnings.lock().unwrap();
+    assert!(
+        warnings[0].contains("m1 was reported twice"),
+        "{warnings:?}"
+    );
+    let results = session.events("m1");
+    assert_eq!(
+        results
+            .iter()
+            .filter(|event| event["kind"] == "tool_call.result")
+            .count(),
+        1
+    );
+    assert!(session.broken.lock().unwrap().is_empty());
+}
