@@ -694,14 +694,25 @@ fn agps_own_files_are_not_the_agents_whatever_the_policy_says() {
         "innocent/not/there/yet",
         "../home/../agp",
         "nowhere/../../agp/policy.json",
+        // What a harness makes the same path of: it trims, and takes `..` for the name before it.
+        &format!(" \t{}\n", key.display()),
+        &format!("\u{feff}{}", key.display()),
+        &format!("{}/no\nsuch/../../policy.json", world.agp_home().display()),
+        &format!("{}{}", "x/../".repeat(2000), "../agp/policy.json"),
     ];
     let call = |path: &str| serde_json::json!({"tool": "Read", "args": {"file_path": path}});
     let mut script: Vec<String> = paths.iter().map(|path| call(path).to_string()).collect();
     script.push(call("notes.txt").to_string());
+    // Wherever in the arguments it stands.
+    let nested = serde_json::json!({"edits": [{"at": {"file": key.to_str().unwrap()}}]});
+    script.push(serde_json::json!({"tool": "Read", "args": nested}).to_string());
+    // Long texts are no paths, and take no time.
+    let text = "a/b\n".repeat(200_000);
+    script.push(serde_json::json!({"tool": "Write", "args": {"content": text}}).to_string());
     world.put("script", &script.join("\n"));
     let run = ["run", "--script", "script"];
     let ran = world.agp(&run).run().succeeded();
-    ran.said(&["agp's own files", "7 calls: 1 allowed, 6 denied"]);
+    ran.said(&["agp's own files", "13 calls: 2 allowed, 11 denied"]);
     world.verifies();
 }
 

@@ -233,23 +233,32 @@ pub(super) fn own_file(home: &Home, asked: &Asked) -> Box<dyn Fn(&str) -> bool +
     let own = home.root().canonicalize();
     let own = own.unwrap_or_else(|_| home.root().to_owned());
     let repository = asked.repository.clone();
-    Box::new(move |text| {
-        if text.len() > PATH_BYTES || text.contains('\n') {
-            return false;
-        }
+    let leads = move |text: &str| {
         let path = match (text.strip_prefix("~/"), std::env::var_os("HOME")) {
             (Some(rest), Some(user)) => Path::new(&user).join(rest),
             _ => repository.join(text),
         };
         // Some tools take `..` for the name before it, others follow what stands there.
         [plain(&path), path].iter().any(|path| {
-            // Of what is not there yet, the nearest directory above that is.
-            let mut above = path.ancestors();
-            above
-                .find_map(|path| path.canonicalize().ok())
-                .is_some_and(|found| found.starts_with(&own))
+            // The kernel takes none that is longer; what is taken by its names can come to be shorter.
+            path.as_os_str().len() <= PATH_BYTES && leads_into(path, &own)
         })
+    };
+    // Harnesses take white space around a path away, a byte-order mark too.
+    let is_space = |c: char| c.is_whitespace() || c == '\u{feff}';
+    Box::new(move |text| {
+        let bare = text.trim_matches(is_space);
+        leads(bare) || (bare.len() < text.len() && leads(text))
     })
+}
+
+/// Whether what stands at a path, or of what is not there yet the nearest directory above that is, lies in
+/// this directory.
+fn leads_into(path: &Path, directory: &Path) -> bool {
+    let mut above = path.ancestors();
+    above
+        .find_map(|path| path.canonicalize().ok())
+        .is_some_and(|found| found.starts_with(directory))
 }
 
 /// Whether the hook's program is still the one that the session began with.

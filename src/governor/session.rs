@@ -185,14 +185,22 @@ impl Governor {
     /// are words.
     pub(super) fn policy_verdict(&self, call: &ToolCall, runs_here: bool) -> Verdict {
         // No rule can mean this: whoever reads the key can write another journal.
-        let lists = call.args.values().filter_map(Value::as_array).flatten();
-        let mut texts = call.args.values().chain(lists).filter_map(Value::as_str);
-        if texts.any(|text| (self.terms.own_file)(text)) {
+        if call.args.values().any(|value| self.names_own_file(value)) {
             return Verdict::refused("agp's own files are not the agent's");
         }
         let asked = runs_here.then(|| secret::asked_by(&call.tool, &call.args));
         let policy = &self.terms.policy;
         policy.decide_using(&call.tool, call.actor, &asked.unwrap_or_default())
+    }
+
+    /// At any depth; what nests too deep was refused before.
+    fn names_own_file(&self, value: &Value) -> bool {
+        match value {
+            Value::String(text) => (self.terms.own_file)(text),
+            Value::Array(items) => items.iter().any(|item| self.names_own_file(item)),
+            Value::Object(map) => map.values().any(|value| self.names_own_file(value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
     }
 
     /// Whether the agent may use a tool whose calls nobody can ask about one by one.
