@@ -598,9 +598,12 @@ fn when_agp_is_killed_a_command_under_way_ends_too() {
     let Some((governed, _model, live)) = busy() else {
         return;
     };
-    let (agp, all) = governed.processes();
     let runs = |process: &Process| process.arguments().first().is_some_and(|a| a == "tail");
-    assert!(all.iter().any(runs), "the command is among {all:?}");
+    // The file is there a moment before the shell has become the command.
+    let (agp, all) = wait_for("the command itself", || {
+        let (agp, all) = governed.processes();
+        all.iter().any(runs).then_some((agp, all))
+    });
     agp.kill("-KILL");
     live.finish().exited(128 + 9);
     all_gone(&all);
