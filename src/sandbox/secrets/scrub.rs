@@ -37,6 +37,12 @@ impl Needles {
         Self { forms: all, starts }
     }
 
+    /// How many bytes stand before the next with which a form begins.
+    fn clear(&self, text: &[u8]) -> usize {
+        let begins = |byte: &u8| !self.beginning_with(*byte).is_empty();
+        text.iter().position(begins).unwrap_or(text.len())
+    }
+
     fn beginning_with(&self, byte: u8) -> &[(Form, String)] {
         let (from, to) = self
             .starts
@@ -103,8 +109,14 @@ impl Scrubber {
         let text = std::mem::take(&mut self.held);
         let mut out = Vec::with_capacity(text.len());
         let mut at = 0;
-        while let Some(byte) = text.get(at) {
+        loop {
             let rest = text.get(at..).unwrap_or_default();
+            let (clear, rest) = rest.split_at(self.needles.clear(rest));
+            out.extend_from_slice(clear);
+            at += clear.len();
+            let Some(byte) = rest.first() else {
+                return out;
+            };
             let mut longest: Option<(usize, &str)> = None;
             let mut begun = false;
             for (form, name) in self.needles.beginning_with(*byte) {
@@ -131,7 +143,6 @@ impl Scrubber {
                 }
             }
         }
-        out
     }
 }
 
