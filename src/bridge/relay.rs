@@ -11,7 +11,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
@@ -21,7 +20,7 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use crate::confine::spec::{Relay, Sockets, Spec};
 use crate::confine::{files, syscalls};
 use crate::contracts::limits;
-use crate::tunnel::{self, Bounds};
+use crate::tunnel::{self, Bounds, Slots};
 
 /// Bytes of a connection's stack.
 const STACK_BYTES: usize = 128 << 10;
@@ -46,18 +45,15 @@ pub fn listen(port: u16) -> io::Result<TcpListener> {
 /// Carries every connection to the proxy's socket, as long as this process lives.
 pub fn serve(listener: &TcpListener, socket: &Path) -> ! {
     let socket: Arc<Path> = socket.into();
-    let open = Arc::<AtomicUsize>::default();
+    let open = Slots::new(limits::EGRESS_CONNECTIONS);
     loop {
         let Ok((client, _)) = listener.accept() else {
             // Out of descriptors, most likely: connections give theirs back.
             thread::sleep(Duration::from_millis(5));
             continue;
         };
-        if open.fetch_add(1, Ordering::SeqCst) >= limits::EGRESS_CONNECTIONS {
-            open.fetch_sub(1, Ordering::SeqCst);
-            continue;
-        }
-        let (slot, socket) = (Slot(Arc::clone(&open)), Arc::clone(&socket));
+        let Some(slot) = open.take() else { continue };
+        let socket = Arc::clone(&socket);
         let worker = thread::Builder::new()
             .name("relay-conn".into())
             .stack_size(STACK_BYTES)
@@ -76,15 +72,6 @@ fn carry(client: &TcpStream, socket: &Path) {
     // A proxy that is gone is a closed connection: the session is over.
     if let Ok(proxy) = UnixStream::connect(socket) {
         tunnel::carry(client, &proxy, &[], None, BOUNDS);
-    }
-}
-
-/// A connection's place, given back also when it panics.
-struct Slot(Arc<AtomicUsize>);
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -16,7 +16,7 @@ use crate::confine::isolation::{Ask, Seen, name_server};
 use crate::confine::spec::{Namespaces, Spec};
 use crate::contracts::sandbox::SandboxError;
 
-use super::network;
+use super::{egress, network};
 
 /// Landlock's first interface that keeps signals inside.
 pub(super) const LANDLOCK_SIGNALS: u32 = 6;
@@ -205,19 +205,7 @@ fn host_addresses() -> Vec<IpAddr> {
         IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(Ipv6Addr::LOCALHOST),
     ];
-    for interface in nix::ifaddrs::getifaddrs().into_iter().flatten() {
-        let address = interface.address.as_ref().and_then(|address| {
-            let four = address
-                .as_sockaddr_in()
-                .map(|address| IpAddr::V4(address.ip()));
-            four.or_else(|| {
-                address
-                    .as_sockaddr_in6()
-                    .map(|address| IpAddr::V6(address.ip()))
-            })
-        });
-        found.extend(address);
-    }
+    found.extend(egress::own_addresses());
     // Link-local addresses mean nothing without their interface; the others stand for them.
     found.retain(|address| !matches!(address, IpAddr::V6(six) if six.is_unicast_link_local()));
     found.sort();

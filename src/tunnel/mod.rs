@@ -1,6 +1,8 @@
 //! Two connections carried into each other, byte for byte and both ways, until both have ended.
 //! The egress proxy and the relay that leads to it are made of this.
 
+mod slots;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -9,6 +11,8 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+
+pub use slots::{Slot, Slots};
 
 /// Bytes of each way's buffer, which is there only while something is in it.
 const BUFFER_BYTES: usize = 32 << 10;

@@ -73,7 +73,7 @@ fn within_6(address: Ipv6Addr, (network, bits): ([u16; 8], u32)) -> bool {
 
 /// This machine's own addresses: public or not, behind them stand its own services.
 #[must_use]
-pub(super) fn own() -> Vec<IpAddr> {
+pub(in crate::sandbox) fn own() -> Vec<IpAddr> {
     let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
     let addresses = interfaces.filter_map(|interface| {
         let address = interface.address?;

@@ -21,7 +21,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -29,11 +29,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::confine::{self, Places, Profile};
 use crate::contracts::limits;
-use crate::tunnel::Bounds;
+use crate::tunnel::{Bounds, Slot, Slots};
 
 use connection::Terms;
 use refusal::{Reason, Refusal};
 
+pub(super) use addresses::own as own_addresses;
 pub use allowlist::{Allowlist, Entry, Host, LOCALHOST, host_and_port};
 pub use ledger::Record;
 pub use resolve::{Resolver, System};
@@ -101,7 +102,7 @@ struct Shared {
     terms: Terms,
     user: u32,
     stopping: AtomicBool,
-    open: Arc<AtomicUsize>,
+    open: Slots,
     /// Ends with the proxy: every wait looks at it.
     stop: PipeReader,
 }
@@ -126,7 +127,7 @@ impl Proxy {
             user: setup.user,
             terms: Terms::of(setup),
             stopping: AtomicBool::new(false),
-            open: Arc::default(),
+            open: Slots::new(limits::EGRESS_CONNECTIONS),
             stop,
         });
         let (accepting, sharing) = (Arc::clone(&listener), Arc::clone(&shared));
@@ -151,7 +152,7 @@ impl Proxy {
     /// Connections that are open now.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.shared.open.load(Ordering::SeqCst)
+        self.shared.open.taken()
     }
 }
 
@@ -205,12 +206,10 @@ fn accept_all(listener: &UnixListener, shared: &Arc<Shared>) {
                 .refuse(&client, &Refusal::of(Reason::OtherUser));
             continue;
         }
-        if shared.open.fetch_add(1, Ordering::SeqCst) >= limits::EGRESS_CONNECTIONS {
-            shared.open.fetch_sub(1, Ordering::SeqCst);
+        let Some(slot) = shared.open.take() else {
             shared.terms.refuse(&client, &Refusal::of(Reason::Busy));
             continue;
-        }
-        let slot = Slot(Arc::clone(&shared.open));
+        };
         let shared = Arc::clone(shared);
         let worker = thread::Builder::new()
             .name("egress-conn".into())
@@ -223,13 +222,4 @@ fn accept_all(listener: &UnixListener, shared: &Arc<Shared>) {
 
 fn serve(_slot: Slot, client: &UnixStream, shared: &Shared) {
     shared.terms.serve(client, shared.stop.as_fd());
-}
-
-/// A connection's place among [`limits::EGRESS_CONNECTIONS`], given back also when it panics.
-struct Slot(Arc<AtomicUsize>);
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
 }

@@ -3,11 +3,11 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use crate::contracts::limits;
+use crate::tunnel::Slots;
 
 use super::addresses;
 use super::allowlist::{Allowlist, Host, LOCALHOST, canonical};
@@ -36,7 +36,7 @@ impl Resolver for System {
 pub(super) struct Finder {
     resolver: Arc<dyn Resolver>,
     own: Vec<IpAddr>,
-    lookups: Arc<AtomicUsize>,
+    lookups: Slots,
 }
 
 /// An address that was found, and why it is not used.
@@ -47,7 +47,7 @@ impl Finder {
         Self {
             resolver,
             own: addresses::own(),
-            lookups: Arc::default(),
+            lookups: Slots::new(limits::EGRESS_LOOKUPS),
         }
     }
 
@@ -92,11 +92,7 @@ impl Finder {
 
     /// On a thread of its own: the system's resolver takes as long as it likes, and a deep stack.
     fn look_up(&self, name: &str, port: u16) -> Option<Vec<SocketAddr>> {
-        if self.lookups.fetch_add(1, Ordering::SeqCst) >= limits::EGRESS_LOOKUPS {
-            self.lookups.fetch_sub(1, Ordering::SeqCst);
-            return None;
-        }
-        let slot = Slot(Arc::clone(&self.lookups));
+        let slot = self.lookups.take()?;
         let (resolver, name) = (Arc::clone(&self.resolver), name.to_owned());
         let (tell, told) = sync_channel(1);
         let looking = thread::Builder::new().name("egress-resolve".into());
@@ -107,14 +103,5 @@ impl Finder {
         });
         looking.ok()?;
         told.recv_timeout(limits::EGRESS_PATIENCE).ok()?.ok()
-    }
-}
-
-/// A place among [`limits::EGRESS_LOOKUPS`], given back when the resolver has answered.
-struct Slot(Arc<AtomicUsize>);
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
