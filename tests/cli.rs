@@ -29,6 +29,7 @@ fn quickstart_takes_an_empty_home_to_a_proven_journal() {
         "      | 1 README.md",
         "      exit code 1\n",
         "5 calls: 3 allowed, 2 denied",
+        "the policy let the last command run; in the sandbox there is no such file",
         "OK: 12 events",
         "next: agp run --intendant claude-code",
     ])

@@ -13,16 +13,18 @@ mod session;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use agp::confine::Spawner;
+use agp::confine::order::Order;
 use agp::confine::spec::{Limits, Namespaces, Sockets, Spec};
 use agp::confine::told::Told;
 use agp::sandbox::network::Network;
@@ -83,6 +85,12 @@ fn permitted(namespaces: Namespaces) -> bool {
     given
 }
 
+/// Milliseconds that an attempt has.
+const DEADLINE: u64 = 20_000;
+
+/// A keeper, and what it lives as long as.
+type Started = (Child, ChildStdin);
+
 /// An operator's files, a repository, and what must not be reached.
 struct Place {
     root: PathBuf,
@@ -136,7 +144,6 @@ impl Place {
 
     fn spec(&self) -> Spec {
         Spec {
-            starter: std::process::id(),
             namespaces: self.case.namespaces,
             read: Vec::new(),
             write: vec![self.path("repo")],
@@ -154,7 +161,6 @@ impl Place {
                 address_bytes: 4 << 40,
                 data_bytes: 4 << 30,
             },
-            deadline_millis: 20_000,
             free_bytes: 1 << 20,
         }
     }
@@ -178,31 +184,61 @@ impl Place {
         .to_vec()
     }
 
-    fn command(&self, before: &[OsString], spec: &Spec, script: &str) -> Command {
+    /// Starts a script in a confinement, which lasts as long as the pipe that is given is held.
+    fn start(&self, before: &[OsString], spec: &Spec, script: &str, millis: u64) -> Started {
         let mut words = before.to_vec();
         words.extend(self.outside());
         words.push(self.path("agp-bridge").into());
         let spec = serde_json::to_string(spec).unwrap();
-        words.extend(
-            ["confine", "--spec", &spec, "--", "/bin/sh", "-c", script].map(OsString::from),
-        );
+        words.extend(["confine", "--spec", &spec].map(OsString::from));
         let mut command = Command::new(&words[0]);
         command
             .args(&words[1..])
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("OUT", &self.root)
-            .stdin(Stdio::null());
-        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut keeper = command.spawn().unwrap();
+        let order = Order {
+            command: ["/bin/sh", "-c", script].map(str::to_owned).into(),
+            environment: Vec::new(),
+            deadline_millis: millis,
+            input_bytes: 0,
+        };
+        let mut life = keeper.stdin.take().unwrap();
+        // One that is refused reads nothing.
+        let _ = life.write_all(&order.sent(b"").unwrap());
+        (keeper, life)
+    }
+
+    fn output(&self, before: &[OsString], spec: &Spec, script: &str, millis: u64) -> Output {
+        let (keeper, life) = self.start(before, spec, script, millis);
+        let output = keeper.wait_with_output().unwrap();
+        drop(life);
+        output
+    }
+
+    fn try_within(&self, spec: &Spec, script: &str, millis: u64) -> Attempt {
+        attempt(&self.output(&[], spec, script, millis), self.case)
     }
 
     fn try_under(&self, spec: &Spec, script: &str) -> Attempt {
-        let output = self.command(&[], spec, script).output().unwrap();
-        attempt(&output, self.case)
+        self.try_within(spec, script, DEADLINE)
     }
 
     fn attempt(&self, script: &str) -> Attempt {
         self.try_under(&self.spec(), script)
+    }
+
+    /// What left its ticks here runs no more.
+    fn stands_still(&self) {
+        let ticks = || self.text("repo/tick").len();
+        let left = ticks();
+        assert!(left > 0, "{:?}: it never ran", self.case);
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(ticks(), left, "{:?}: it runs on", self.case);
     }
 
     /// Nothing of the operator's was read or changed.
@@ -265,7 +301,7 @@ impl Attempt {
     }
 }
 
-fn attempt(output: &std::process::Output, case: Case) -> Attempt {
+fn attempt(output: &Output, case: Case) -> Attempt {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     let all: Vec<Told> = told
         .lines()
@@ -538,21 +574,9 @@ fn nothing_outlives_its_call() {
                 Told::Deadline,
             ),
         ] {
-            let spec = Spec {
-                deadline_millis: 700,
-                ..place.spec()
-            };
-            let attempt = place.try_under(&spec, &script);
+            let attempt = place.try_within(&place.spec(), &script, 700);
             assert_eq!(attempt.ended, ended, "{:?}", place.case);
-            let ticks = place.text("repo/tick").len();
-            assert!(ticks > 0, "{:?}: it never ran", place.case);
-            std::thread::sleep(Duration::from_millis(200));
-            assert_eq!(
-                place.text("repo/tick").len(),
-                ticks,
-                "{:?}: it runs on",
-                place.case
-            );
+            place.stands_still();
         }
     });
 }
@@ -560,27 +584,23 @@ fn nothing_outlives_its_call() {
 #[test]
 fn what_runs_ends_with_its_keeper() {
     each(|place| {
-        let mut command = place.command(&[], &place.spec(), &format!("{ORPHAN}; sleep 60"));
-        let mut keeper = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        session::wait_for("a tick", || {
-            (!place.text("repo/tick").is_empty()).then_some(())
-        });
-        // As agp does at its own end, and as the kernel does for it when it is killed.
-        let pid = rustix::process::Pid::from_child(&keeper);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        keeper.wait().unwrap();
-        let ticks = place.text("repo/tick").len();
-        std::thread::sleep(Duration::from_millis(200));
-        assert_eq!(
-            place.text("repo/tick").len(),
-            ticks,
-            "{:?}: it runs on",
-            place.case
-        );
+        // As agp does when the session is stopped, and as the kernel does for it when it is killed.
+        for killed in [false, true] {
+            let _ = fs::remove_file(place.path("repo/tick"));
+            let script = format!("{ORPHAN}; sleep 60");
+            let (mut keeper, life) = place.start(&[], &place.spec(), &script, DEADLINE);
+            session::wait_for("a tick", || {
+                (!place.text("repo/tick").is_empty()).then_some(())
+            });
+            if killed {
+                drop(life);
+            } else {
+                let pid = rustix::process::Pid::from_child(&keeper);
+                rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+            }
+            keeper.wait().unwrap();
+            place.stands_still();
+        }
     });
 }
 
@@ -591,15 +611,13 @@ fn a_fork_bomb_ends_at_its_bound_and_at_its_deadline() {
             // Linux counts no processes of root's without namespaces: docs/sandbox.md says so.
             return;
         }
-        let mut spec = Spec {
-            deadline_millis: 1500,
-            ..place.spec()
-        };
+        let mut spec = place.spec();
         // What is counted per PID namespace has a least bound of 301 (RESERVED_PIDS).
         spec.limits.processes = 400;
-        let attempt = place.try_under(
+        let attempt = place.try_within(
             &spec,
             "i=0; while [ $i -lt 900 ]; do sleep 60 & i=$((i+1)); done; echo all; b() { b | b & }; b; sleep 60",
+            1500,
         );
         let started_all = attempt.output.contains("all\n") && !attempt.output.contains("fork");
         assert!(!started_all, "{:?}: 900 processes were had", place.case);
@@ -631,7 +649,7 @@ fn files_and_disks_are_bounded() {
         );
         let before = ["unshare", "--mount", "/bin/sh", "-c", &script, "sh"].map(OsString::from);
         let fill = "i=0; while :; do head -c 1000000 /dev/zero > f$i; i=$((i+1)); sleep 0.02; done";
-        let output = place.command(&before, &spec, fill).output().unwrap();
+        let output = place.output(&before, &spec, fill, DEADLINE);
         assert_eq!(
             attempt_ended(&output),
             Some(Told::DiskFull),
@@ -641,7 +659,7 @@ fn files_and_disks_are_bounded() {
     });
 }
 
-fn attempt_ended(output: &std::process::Output) -> Option<Told> {
+fn attempt_ended(output: &Output) -> Option<Told> {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     told.lines()
         .nth(1)
@@ -732,11 +750,81 @@ fn every_confinement_is_attested_from_inside() {
         assert!(attested["tried"]["tcp"].as_u64().unwrap() >= 1);
         assert_eq!(attested["status"]["NoNewPrivs"], "1");
         let words = ["/bin/sh", "-c", "env"].map(OsString::from);
-        let ran = process
-            .run(&words, Vec::new(), Duration::from_secs(5))
-            .unwrap();
+        let ran = process.run(&words, &[], Duration::from_secs(5)).unwrap();
         let environment = String::from_utf8(ran.output).unwrap();
         assert!(!environment.contains("CARGO"), "{environment}");
+    }
+}
+
+/// Confinements of the next calls, below this test.
+fn standing() -> BTreeSet<session::Process> {
+    let own = i32::try_from(std::process::id()).unwrap();
+    let keeps = |process: &session::Process| {
+        let arguments = process.arguments();
+        arguments.get(1).is_some_and(|word| word == "confine")
+    };
+    session::below(own).into_iter().filter(keeps).collect()
+}
+
+#[test]
+fn a_call_in_a_confinement_that_stood_before_sees_what_is_there_now() {
+    let world = World::new();
+    let named = world.root().join("named");
+    fs::write(&named, "before").unwrap();
+    for (read, stands) in [(Vec::new(), true), (vec![named.clone()], false)] {
+        let already = standing();
+        let process = Process::prepare(Setup {
+            read,
+            ..setup(&world, None)
+        });
+        let process = process.unwrap();
+        process.stand_by();
+        let mine =
+            || -> Vec<session::Process> { standing().difference(&already).cloned().collect() };
+        // Other tests have theirs.
+        let of_repo = |process: &session::Process| {
+            process
+                .arguments()
+                .iter()
+                .any(|word| word.contains(world.repo().to_str().unwrap()))
+        };
+        let own = || mine().into_iter().find(of_repo);
+        if stands {
+            session::wait_for("the next call's", own);
+        }
+        world.put("made", "since");
+        let replaced = world.root().join("replaced");
+        fs::write(&replaced, "since").unwrap();
+        fs::rename(&replaced, &named).unwrap();
+        let run = |script: &str| {
+            let words = ["/bin/sh", "-c", script].map(OsString::from);
+            let ran = process
+                .run(&words, b"read", Duration::from_secs(20))
+                .unwrap();
+            (ran.ended, String::from_utf8(ran.output).unwrap())
+        };
+        let cat = if stands {
+            "cat made -"
+        } else {
+            "cat made -; cat ../named"
+        };
+        let wanted = if stands {
+            "sinceread"
+        } else {
+            "sincereadsince"
+        };
+        assert_eq!(run(cat), (Told::Exited(0), wanted.to_owned()));
+        // One that has failed meanwhile is made anew.
+        if stands {
+            let next = session::wait_for("the next call's", own);
+            next.kill("-KILL");
+            session::all_gone([&next]);
+        }
+        assert_eq!(run(cat), (Told::Exited(0), wanted.to_owned()));
+        let last = stands.then(|| session::wait_for("the next call's", own));
+        assert_eq!(own().is_some(), stands);
+        drop(process);
+        session::all_gone(&last);
     }
 }
 
@@ -811,7 +899,7 @@ fn a_named_directory_is_not_traded_for_a_link_between_two_calls() {
         .unwrap();
         let run = |script: &str| {
             let words = ["/bin/sh", "-c", script].map(OsString::from);
-            let ran = process.run(&words, Vec::new(), Duration::from_secs(20));
+            let ran = process.run(&words, &[], Duration::from_secs(20));
             ran.map(|ran| String::from_utf8(ran.output).unwrap())
         };
         let (at, home) = (named.display(), world.agp_home());
@@ -858,8 +946,9 @@ fn a_probe_that_proves_nothing_refuses_the_start() {
     let blind = format!("[ $1 = isolation ] && echo '{nothing}' && exit; exec {real} \"$@\"");
     // One that says it confines, and does not.
     let idle = format!(
-        "[ $1 = isolation ] && exec {real} \"$@\"; shift 4; {real} isolation \"$3\"
-         printf '{{\"confined\":{{\"landlock\":7}}}}\\n{{\"exited\":0}}\\n' >&2"
+        "[ $1 = isolation ] && exec {real} \"$@\"
+         printf '{{\"confined\":{{\"landlock\":7}}}}\\n{{\"exited\":0}}\\n' >&2
+         exec perl -MJSON::PP -e 'my $job = decode_json(scalar <STDIN>); exec(\"{real}\", \"isolation\", $job->{{command}}[2])'"
     );
     for (name, script, why) in [
         ("blind", blind, "proves nothing"),

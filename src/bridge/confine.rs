@@ -3,24 +3,29 @@
 //! Three processes, each an `execve` of the one before: the **keeper** enters the namespaces,
 //! waits, and kills at the deadline; the **first process** inside builds the root directory, takes
 //! every right from itself and starts the command; without namespaces it becomes the command.
+//! A confinement stands before it is known what for: it waits for one order on the keeper's standard
+//! input, runs that, and ends when whoever holds the other end has gone.
 //! The command's standard error is its standard output: on the descriptor that is standard error
 //! outside, keeper and first process report, a JSON line each, and the command never has it.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::io::{self, Read, Seek, Stdin, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::confine::order::Order;
 use crate::confine::spec::Spec;
 use crate::confine::told::Told;
 use crate::confine::{files, limits, mounts, namespaces, syscalls};
 use nix::sys::signal::{SigSet, Signal as Caught};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{
-    DumpableBehavior, Pid, PidfdFlags, Signal, WaitOptions, getpid, getppid, pidfd_open,
+    DumpableBehavior, Pid, PidfdFlags, Signal, WaitOptions, getpid, pidfd_open,
     set_dumpable_behavior, set_parent_process_death_signal, setsid, wait,
 };
 
@@ -35,9 +40,10 @@ fn tell(told: &Told) {
 /// Between two looks at the disk.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Runs `command` confined as `spec` says; gives the exit code, which says nothing: [`Told`] does.
-pub fn keep(spec: &str, command: &[OsString]) -> u8 {
-    match kept(spec, command) {
+/// Runs the order that comes, confined as `spec` says; gives the exit code, which says nothing: [`Told`]
+/// does.
+pub fn keep(spec: &str) -> u8 {
+    match kept(spec) {
         Ok(Some(told)) => {
             tell(&told);
             0
@@ -50,7 +56,7 @@ pub fn keep(spec: &str, command: &[OsString]) -> u8 {
     }
 }
 
-fn kept(text: &str, command: &[OsString]) -> io::Result<Option<Told>> {
+fn kept(text: &str) -> io::Result<Option<Told>> {
     let spec = parse(text)?;
     let own = std::env::current_exe()?;
     limits::close_inherited()?;
@@ -61,27 +67,25 @@ fn kept(text: &str, command: &[OsString]) -> io::Result<Option<Told>> {
     }
     caught.thread_block()?;
     let signals = SignalFd::with_flags(&caught, SfdFlags::SFD_CLOEXEC)?;
-    let disks = Disks::of_paths(spec.write.iter().chain([&spec.scratch]), spec.free_bytes)?;
+    let mut disks = Disks::of_paths(spec.write.iter().chain([&spec.scratch]), spec.free_bytes)?;
     namespaces::enter(&spec)?;
-    // Behind the namespaces: a change of credentials forgets it.
-    set_parent_process_death_signal(Some(Signal::TERM))?;
-    let starter = getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
-    if starter != Some(spec.starter) {
-        return Err(io::Error::other(
-            "the process that started this one is gone",
-        ));
-    }
     processes::adopt_orphans()?;
     let mut child = Command::new(own)
         .arg("confined")
         .arg(getpid().as_raw_nonzero().to_string())
         .arg(text)
-        .args(command)
+        .stdin(Stdio::piped())
         .spawn()?;
     // Nobody of the same user may look into this process, or at its descriptors.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    let until = Instant::now() + Duration::from_millis(spec.deadline_millis);
-    let ended = watch(&mut child, &signals, &disks, until)?;
+    let events = Events::of(&child, signals)?;
+    let ended = match events.order(&mut child)? {
+        Ok(deadline) => {
+            disks.measure();
+            events.watch(&mut child, &disks, Instant::now() + deadline)?
+        }
+        Err(ended) => ended,
+    };
     if spec.has_root() {
         // The kernel has killed all that was inside, or does now.
         let _ = child.kill();
@@ -104,44 +108,93 @@ enum Ended {
     Killed(Told),
 }
 
-fn watch(
-    child: &mut Child,
-    signals: &SignalFd,
-    disks: &Disks,
-    until: Instant,
-) -> io::Result<Ended> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| io::Error::other("the child has no process id"))?;
-    let watched = pidfd_open(pid, PidfdFlags::empty())?;
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let within = Timespec::try_from(left.min(LOOK)).map_err(io::Error::other)?;
+/// What the keeper waits for.
+struct Events {
+    child: OwnedFd,
+    signals: SignalFd,
+    /// Where the order comes from. It ends when whoever sends it is gone, whichever of its threads
+    /// that was.
+    starter: Stdin,
+}
+
+impl Events {
+    fn of(child: &Child, signals: SignalFd) -> io::Result<Self> {
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| io::Error::other("the child has no process id"))?;
+        Ok(Self {
+            child: pidfd_open(pid, PidfdFlags::empty())?,
+            signals,
+            starter: io::stdin(),
+        })
+    }
+
+    /// Waits: whether the child has ended, a signal has come, and the starter has `said` something
+    /// or is gone.
+    fn next(&self, said: PollFlags, within: Option<&Timespec>) -> io::Result<[bool; 3]> {
         let mut polled = [
-            PollFd::new(&watched, PollFlags::IN),
-            PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+            PollFd::new(&self.child, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
+            PollFd::new(&self.starter, said),
         ];
-        match poll(&mut polled, Some(&within)) {
+        match poll(&mut polled, within) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let [ended, told] = polled.map(|fd| !fd.revents().is_empty());
-        if ended {
-            return Ok(Ended::Itself(child.wait()?));
+        Ok(polled.map(|fd| !fd.revents().is_empty()))
+    }
+
+    /// Waits for the order, without end, and hands it on to the first process. Gives its deadline.
+    fn order(&self, child: &mut Child) -> io::Result<Result<Duration, Ended>> {
+        let (mut come, mut block) = (Vec::new(), vec![0; 64 << 10]);
+        loop {
+            let [ended, told, sent] = self.next(PollFlags::IN, None)?;
+            if ended {
+                return Ok(Err(Ended::Itself(child.wait()?)));
+            }
+            let got = match sent && !told {
+                true => rustix::io::read(&self.starter, &mut block)?,
+                false if told => 0,
+                false => continue,
+            };
+            if got == 0 {
+                return Ok(Err(Ended::Killed(Told::Stopped)));
+            }
+            come.extend_from_slice(block.get(..got).unwrap_or_default());
+            let deadline = Order::read(&come)?.map(|(order, _)| order.deadline_millis);
+            if let Some(deadline) = deadline {
+                // One that cannot take it has ended, which is seen next.
+                let _ = child.stdin.take().map(|mut first| first.write_all(&come));
+                return Ok(Ok(Duration::from_millis(deadline)));
+            }
         }
-        if told {
-            return Ok(Ended::Killed(Told::Stopped));
-        }
-        if until <= Instant::now() {
-            return Ok(Ended::Killed(Told::Deadline));
-        }
-        if disks.too_full() {
-            return Ok(Ended::Killed(Told::DiskFull));
+    }
+
+    fn watch(&self, child: &mut Child, disks: &Disks, until: Instant) -> io::Result<Ended> {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let within = Timespec::try_from(left.min(LOOK)).map_err(io::Error::other)?;
+            let [ended, told, gone] = self.next(PollFlags::empty(), Some(&within))?;
+            if ended {
+                return Ok(Ended::Itself(child.wait()?));
+            }
+            if told || gone {
+                return Ok(Ended::Killed(Told::Stopped));
+            }
+            if until <= Instant::now() {
+                return Ok(Ended::Killed(Told::Deadline));
+            }
+            if disks.too_full() {
+                return Ok(Ended::Killed(Told::DiskFull));
+            }
         }
     }
 }
 
 /// The file systems that may be written, and how much must stay free on them.
-pub(super) struct Disks(Vec<(std::os::fd::OwnedFd, u64)>);
+pub(super) struct Disks {
+    open: Vec<(OwnedFd, u64)>,
+    wanted: u64,
+}
 
 impl Disks {
     pub(super) fn of_paths<'a>(
@@ -149,27 +202,39 @@ impl Disks {
         free_bytes: u64,
     ) -> io::Result<Self> {
         use rustix::fs::{CWD, Mode, OFlags, openat};
-        let mut disks = Vec::new();
+        let mut open = Vec::new();
         for path in paths {
             let opened = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
             let opened = opened.map_err(|error| {
                 io::Error::other(format!("{}: {}", path.display(), io::Error::from(error)))
             })?;
-            // What was nearly full before is no fault of the command's, until it takes half of it.
-            let free = free(&opened).unwrap_or(u64::MAX);
-            disks.push((opened, free_bytes.min(free / 2)));
+            open.push((opened, 0));
         }
-        Ok(Self(disks))
+        let mut disks = Self {
+            open,
+            wanted: free_bytes,
+        };
+        disks.measure();
+        Ok(disks)
+    }
+
+    /// Looks how full they are now, before the command. What was nearly full then is no fault of its,
+    /// until it takes half of what was left.
+    fn measure(&mut self) {
+        for (disk, reserve) in &mut self.open {
+            let free = free(disk).unwrap_or(u64::MAX);
+            *reserve = self.wanted.min(free / 2);
+        }
     }
 
     pub(super) fn too_full(&self) -> bool {
-        self.0
+        self.open
             .iter()
             .any(|(disk, reserve)| free(disk).is_some_and(|free| free < *reserve))
     }
 }
 
-fn free(disk: &std::os::fd::OwnedFd) -> Option<u64> {
+fn free(disk: &OwnedFd) -> Option<u64> {
     let found = rustix::fs::fstatvfs(disk).ok()?;
     Some(found.f_bavail.saturating_mul(found.f_frsize))
 }
@@ -181,9 +246,9 @@ pub(super) fn of_status(status: ExitStatus) -> Told {
     }
 }
 
-/// Confines this process and starts the command, or becomes it. Gives the exit code.
-pub fn confined(keeper: &str, spec: &str, command: &[OsString]) -> u8 {
-    match first(keeper, spec, command) {
+/// Confines this process and starts the order's command, or becomes it. Gives the exit code.
+pub fn confined(keeper: &str, spec: &str) -> u8 {
+    match first(keeper, spec) {
         Ok(told) => {
             tell(&told);
             0
@@ -239,13 +304,16 @@ fn outlive(child: u32) -> io::Result<(Option<i32>, Option<i32>)> {
     }
 }
 
-fn first(keeper: &str, spec: &str, command: &[OsString]) -> io::Result<Told> {
+fn first(keeper: &str, spec: &str) -> io::Result<Told> {
     let spec = parse(spec)?;
     let landlock = stand(keeper, &spec)?;
-    let (mut command, program) = command_of(command)?;
+    tell(&Told::Confined { landlock });
+    let (order, stdin) = awaited()?;
+    let words: Vec<OsString> = order.command.into_iter().map(OsString::from).collect();
+    let (mut command, program) = command_of(&words)?;
+    command.envs(order.environment).stdin(stdin);
     let output = io::stdout().as_fd().try_clone_to_owned()?;
     command.stderr(Stdio::from(output));
-    tell(&Told::Confined { landlock });
     let not_started =
         |error: io::Error| Told::NotStarted(format!("{}: {error}", program.display()));
     if !spec.has_root() {
@@ -260,6 +328,20 @@ fn first(keeper: &str, spec: &str, command: &[OsString]) -> io::Result<Told> {
         (Some(code), _) => Told::Exited(code),
         (None, signal) => Told::Signalled(signal.unwrap_or(0)),
     })
+}
+
+/// Waits for the order that the keeper hands on. Gives it, and what its command reads.
+fn awaited() -> io::Result<(Order, Stdio)> {
+    let mut come = Vec::new();
+    io::stdin().lock().read_to_end(&mut come)?;
+    let (order, input) = Order::read(&come)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    if input.is_empty() {
+        return Ok((order, Stdio::null()));
+    }
+    let mut file = File::from(memfd_create("input", MemfdFlags::CLOEXEC)?);
+    file.write_all(input)?;
+    file.rewind()?;
+    Ok((order, Stdio::from(file)))
 }
 
 /// Confines this process, tied to the life of its parent. Gives the Landlock interface in force.

@@ -275,13 +275,9 @@ fn relaying(arguments: &[OsString]) -> u8 {
 
 fn confine_command(arguments: &[OsString]) -> u8 {
     match arguments {
-        [flag, spec, dashes, command @ ..]
-            if flag == "--spec" && dashes == "--" && !command.is_empty() =>
-        {
-            confine::keep(&spec.to_string_lossy(), command)
-        }
+        [flag, spec] if flag == "--spec" => confine::keep(&spec.to_string_lossy()),
         _ => {
-            complain("usage: agp confine --spec JSON -- COMMAND [ARGUMENT]...");
+            complain("usage: agp confine --spec JSON, with a job on standard input");
             exit::USAGE
         }
     }
@@ -303,9 +299,7 @@ fn enclosed(arguments: &[OsString]) -> u8 {
 
 fn confined(arguments: &[OsString]) -> u8 {
     match arguments {
-        [keeper, spec, command @ ..] => {
-            confine::confined(&keeper.to_string_lossy(), &spec.to_string_lossy(), command)
-        }
+        [keeper, spec] => confine::confined(&keeper.to_string_lossy(), &spec.to_string_lossy()),
         _ => exit::USAGE,
     }
 }

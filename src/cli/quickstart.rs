@@ -56,6 +56,10 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
     let terminal = Arc::new(Terminal::unattended());
     let code = in_a_thread(|| run::session_under(home, &asked, &terminal, &policy))?;
     drop(scratch);
+    if sandbox == "process" {
+        say("the policy let the last command run; in the sandbox there is no such file: only the");
+        say("repository and the system are there");
+    }
     say("");
     let journal = home.journal().log;
     let verified = verify_report::run(

@@ -159,6 +159,7 @@ pub(super) fn ready(within: Within<'_>) -> Result<Ready, Failure> {
         ..setup(home, &asked.repository, directory, spawner)?
     };
     let process = Process::prepare(setup).map_err(|error| refused(&error.0))?;
+    process.stand_by();
     Ok(Ready {
         attested: Some(process.attestation()),
         sandbox: Arc::new(process),

@@ -13,6 +13,7 @@ pub mod limits;
 mod loopback;
 pub mod mounts;
 pub mod namespaces;
+pub mod order;
 pub mod profile;
 pub mod rule;
 pub mod spawner;

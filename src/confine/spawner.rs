@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -30,6 +30,19 @@ impl Started {
     /// What the kernel gives; most likely it has ended.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         Ok(pidfd_send_signal(&self.pidfd, signal)?)
+    }
+}
+
+/// A process that was asked for.
+pub struct Asked(Receiver<io::Result<Started>>);
+
+impl Asked {
+    /// Waits until it was started.
+    ///
+    /// # Errors
+    /// What starting it gave.
+    pub fn get(self) -> io::Result<Started> {
+        self.0.recv().map_err(|_| gone())?
     }
 }
 
@@ -81,10 +94,18 @@ impl Spawner {
     /// # Errors
     /// What starting it gives.
     pub fn spawn(&self, command: Command) -> io::Result<Started> {
+        self.ask(command)?.get()
+    }
+
+    /// The same, without waiting for it.
+    ///
+    /// # Errors
+    /// When the thread is gone.
+    pub fn ask(&self, command: Command) -> io::Result<Asked> {
         let (reply, answer) = sync_channel(1);
         let errand = Errand::Start(Box::new(command), reply);
         self.errands.send(errand).map_err(|_| gone())?;
-        answer.recv().map_err(|_| gone())?
+        Ok(Asked(answer))
     }
 
     /// Has something done about processes where that may be done: the sweep behind a harness.

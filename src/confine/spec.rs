@@ -100,8 +100,6 @@ impl Relay {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Spec {
-    /// The process that starts it, which it must not outlive.
-    pub starter: u32,
     /// The namespaces it gets.
     pub namespaces: Namespaces,
     /// Paths that may be read and executed, besides the system's. Those not there are left out.
@@ -124,8 +122,6 @@ pub struct Spec {
     pub relay: Option<Relay>,
     /// Its limits.
     pub limits: Limits,
-    /// Milliseconds after which everything inside is killed.
-    pub deadline_millis: u64,
     /// Everything inside is killed when it makes less than this free where it may write.
     pub free_bytes: u64,
 }

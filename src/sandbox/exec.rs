@@ -12,10 +12,10 @@ use ring::digest::{Context, SHA256};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
-use crate::confine::Spawner;
-use crate::confine::spawner::Started;
+use crate::confine::spawner::{self, Started};
 use crate::confine::spec::Spec;
 use crate::confine::told::Told;
+use crate::confine::{self, Spawner};
 use crate::contracts::ids::Sha256;
 use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
@@ -26,10 +26,10 @@ use super::secrets::Scrubber;
 pub struct Job<'a> {
     /// Program and arguments.
     pub command: &'a [OsString],
-    /// Its whole environment.
-    pub environment: &'a [(OsString, OsString)],
+    /// Variables of its own, besides those that its confinement has.
+    pub variables: Vec<(String, String)>,
     /// What it reads.
-    pub input: Vec<u8>,
+    pub input: &'a [u8],
     /// How long it has.
     pub deadline: Duration,
     /// What is taken out of its output before anybody has it, its digest too.
@@ -70,66 +70,168 @@ impl Ran {
 /// Between two looks at whether the command must end.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Runs a command under `spec` by the program `bridge`, which `spawner` starts.
-///
-/// # Errors
-/// [`SandboxError`] when the confinement did not stand, or the command may have outlived it.
-pub fn run(
-    spawner: &Spawner,
-    bridge: &Path,
-    spec: &Spec,
-    job: Job<'_>,
-    watch: &mut Watch<'_>,
-) -> Result<Ran, SandboxError> {
-    if let Some(problem) = job.command.iter().find_map(|word| unfit(word)) {
-        return Ok(Ran::nothing(Told::NotStarted(problem.into())));
-    }
-    let failed = |error: io::Error| SandboxError(format!("{}: {error}", bridge.display()));
-    let spec = Spec {
-        starter: std::process::id(),
-        deadline_millis: u64::try_from(job.deadline.as_millis()).unwrap_or(u64::MAX),
-        ..spec.clone()
-    };
-    let spec = serde_json::to_string(&spec).map_err(|error| failed(error.into()))?;
-    let (output, writer) = pipe().map_err(failed)?;
-    rustix::io::ioctl_fionbio(&output, true).map_err(|error| failed(error.into()))?;
-    let mut command = Command::new(bridge);
-    command
-        .args([
-            OsStr::new("confine"),
-            OsStr::new("--spec"),
-            OsStr::new(&spec),
-        ])
-        .arg("--")
-        .args(job.command)
-        .env_clear()
-        .envs(job.environment.iter().map(|(name, value)| (name, value)))
-        .stdin(if job.input.is_empty() {
-            Stdio::null()
-        } else {
-            Stdio::piped()
+/// What a confinement is made by, and how.
+#[derive(Clone, Copy)]
+pub struct Maker<'a> {
+    /// What starts its processes.
+    pub spawner: &'a Spawner,
+    /// The program that confines.
+    pub bridge: &'a Path,
+    /// The confinement.
+    pub spec: &'a Spec,
+    /// The environment that a command in it has.
+    pub environment: &'a [(OsString, OsString)],
+}
+
+/// A confinement that was asked for.
+pub struct Asked {
+    keeper: spawner::Asked,
+    output: PipeReader,
+}
+
+/// A confinement that stands, or will in a moment, and waits for the one command that it is for. It
+/// ends when this is dropped: with the pipe, so that whichever thread does that needs no further
+/// right.
+pub struct Standing {
+    keeper: Started,
+    pipe: Option<ChildStdin>,
+    output: PipeReader,
+}
+
+impl Maker<'_> {
+    /// Has a confinement made, without waiting for it.
+    ///
+    /// # Errors
+    /// [`SandboxError`] when its program cannot be started.
+    pub fn ask(&self) -> Result<Asked, SandboxError> {
+        let failed = |error: io::Error| SandboxError(format!("{}: {error}", self.bridge.display()));
+        let spec = serde_json::to_string(self.spec).map_err(|error| failed(error.into()))?;
+        let (output, writer) = pipe().map_err(failed)?;
+        rustix::io::ioctl_fionbio(&output, true).map_err(|error| failed(error.into()))?;
+        let variables = self.environment.iter().map(|(name, value)| (name, value));
+        let mut command = Command::new(self.bridge);
+        command
+            .args(["confine", "--spec", &spec])
+            .env_clear()
+            .envs(variables)
+            .stdin(Stdio::piped())
+            .stdout(writer)
+            .stderr(Stdio::piped());
+        Ok(Asked {
+            keeper: self.spawner.ask(command).map_err(failed)?,
+            output,
         })
-        .stdout(writer)
-        .stderr(Stdio::piped());
-    let mut keeper = spawner.spawn(command).map_err(failed)?;
-    let until = Instant::now() + job.deadline + limits::EXEC_GRACE;
-    let taken = Taken {
-        scrub: job.scrub,
-        ..Taken::default()
-    };
-    let taken = Feed::of(keeper.child.stdin.take(), &job.input)
-        .and_then(|feed| follow(&mut keeper, output, feed, watch, until, taken));
-    if taken.is_err() {
-        // The kernel ends with the keeper what it keeps in a PID namespace, or its command.
-        let _ = keeper.signal(Signal::KILL);
     }
-    let _ = keeper.child.wait();
-    let taken = taken.map_err(failed)?;
-    let mut told = String::new();
-    if let Some(mut pipe) = keeper.child.stderr.take() {
-        pipe.read_to_string(&mut told).map_err(failed)?;
+
+    /// Runs one command in a confinement made for it.
+    ///
+    /// # Errors
+    /// [`SandboxError`] when the confinement did not stand, or the command may have outlived it.
+    pub fn run(&self, job: Job<'_>, watch: &mut Watch<'_>) -> Result<Ran, SandboxError> {
+        match job.command.iter().find_map(|word| unfit(word)) {
+            Some(problem) => Ok(Ran::nothing(Told::NotStarted(problem.into()))),
+            None => self.ask()?.get()?.give(job)?.follow(watch),
+        }
     }
-    settle(taken, &told, None)
+}
+
+impl Asked {
+    /// Waits until its keeper was started. That it does not stand shows when it is used.
+    ///
+    /// # Errors
+    /// [`SandboxError`] when it could not be.
+    pub fn get(self) -> Result<Standing, SandboxError> {
+        let started = self.keeper.get();
+        let mut keeper =
+            started.map_err(|error| SandboxError(format!("starting the keeper: {error}")))?;
+        Ok(Standing {
+            pipe: keeper.child.stdin.take(),
+            keeper,
+            output: self.output,
+        })
+    }
+}
+
+impl Standing {
+    /// Whether it has not failed so far.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        let mut polled = [PollFd::new(&self.keeper.pidfd, PollFlags::IN)];
+        matches!(poll(&mut polled, Some(&Timespec::default())), Ok(0))
+    }
+
+    /// Gives it its command, whose words must not be [`unfit`]; [`Running::follow`] gives what that
+    /// comes to.
+    ///
+    /// # Errors
+    /// [`SandboxError`] when a word is not UTF-8.
+    pub fn give(self, job: Job<'_>) -> Result<Running, SandboxError> {
+        let failed = |error: io::Error| SandboxError(format!("the keeper: {error}"));
+        let words = job
+            .command
+            .iter()
+            .map(|word| word.to_str().map(str::to_owned));
+        let words = words.collect::<Option<Vec<String>>>();
+        let sent = confine::order::Order {
+            command: words.ok_or_else(|| SandboxError("a command is not UTF-8".into()))?,
+            environment: job.variables,
+            deadline_millis: u64::try_from(job.deadline.as_millis()).unwrap_or(u64::MAX),
+            input_bytes: job.input.len() as u64,
+        }
+        .sent(job.input)
+        .map_err(failed)?;
+        let mut feed = Feed::of(self.pipe, sent).map_err(failed)?;
+        feed.give();
+        Ok(Running {
+            keeper: self.keeper,
+            feed,
+            output: self.output,
+            until: Instant::now() + job.deadline + limits::EXEC_GRACE,
+            taken: Taken {
+                scrub: job.scrub,
+                ..Taken::default()
+            },
+        })
+    }
+}
+
+/// A command that runs.
+pub struct Running {
+    keeper: Started,
+    feed: Feed,
+    output: PipeReader,
+    until: Instant,
+    taken: Taken,
+}
+
+impl Running {
+    /// Follows the command to its end.
+    ///
+    /// # Errors
+    /// [`SandboxError`] when the confinement did not stand, or the command may have outlived it.
+    pub fn follow(mut self, watch: &mut Watch<'_>) -> Result<Ran, SandboxError> {
+        let failed = |error: io::Error| SandboxError(format!("the keeper: {error}"));
+        let keeper = &mut self.keeper;
+        let taken = follow(
+            keeper,
+            self.output,
+            &mut self.feed,
+            watch,
+            self.until,
+            self.taken,
+        );
+        if taken.is_err() {
+            // The kernel ends with the keeper what it keeps in a PID namespace, or its command.
+            let _ = keeper.signal(Signal::KILL);
+        }
+        let _ = keeper.child.wait();
+        let taken = taken.map_err(failed)?;
+        let mut told = String::new();
+        if let Some(mut pipe) = keeper.child.stderr.take() {
+            pipe.read_to_string(&mut told).map_err(failed)?;
+        }
+        settle(taken, &told, None)
+    }
 }
 
 /// What ends a command, and tells of its end.
@@ -262,36 +364,43 @@ impl Taken {
     }
 }
 
-/// What a command is still to read.
-pub(super) struct Feed<'a> {
+/// What the keeper is still to be sent. The pipe stays open behind it, as long as the command may
+/// run: the command ends with the process that holds it.
+pub(super) struct Feed {
     pipe: Option<ChildStdin>,
-    left: &'a [u8],
+    sent: Vec<u8>,
+    /// How much of it has gone.
+    gone: usize,
 }
 
-impl<'a> Feed<'a> {
-    pub(super) fn of(pipe: Option<ChildStdin>, input: &'a [u8]) -> io::Result<Self> {
+impl Feed {
+    pub(super) fn of(pipe: Option<ChildStdin>, sent: Vec<u8>) -> io::Result<Self> {
         if let Some(pipe) = &pipe {
             rustix::io::ioctl_fionbio(pipe, true)?;
         }
-        Ok(Self { pipe, left: input })
+        Ok(Self {
+            pipe,
+            sent,
+            gone: 0,
+        })
     }
 
-    /// Gives it as much as it takes now. A command that does not read it all has its reasons.
+    /// Sends as much as is taken now. A keeper that takes no more has ended, which is seen.
     fn give(&mut self) {
-        while let Some(pipe) = &mut self.pipe {
-            match pipe.write(self.left) {
-                Ok(0) => self.pipe = None,
-                Ok(given) => {
-                    self.left = self.left.get(given..).unwrap_or_default();
-                    if self.left.is_empty() {
-                        self.pipe = None;
-                    }
-                }
+        while let (Some(pipe), Some(left @ [_, ..])) = (&mut self.pipe, self.sent.get(self.gone..))
+        {
+            match pipe.write(left) {
+                Ok(given @ 1..) => self.gone += given,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => self.pipe = None,
+                Ok(_) | Err(_) => self.pipe = None,
             }
         }
+    }
+
+    /// The pipe, while there is something to send.
+    fn waits(&self) -> Option<&ChildStdin> {
+        self.pipe.as_ref().filter(|_| self.gone < self.sent.len())
     }
 }
 
@@ -299,7 +408,7 @@ impl<'a> Feed<'a> {
 pub(super) fn follow(
     keeper: &mut dyn Keeper,
     mut output: PipeReader,
-    mut feed: Feed<'_>,
+    feed: &mut Feed,
     watch: &mut Watch<'_>,
     until: Instant,
     mut taken: Taken,
@@ -315,7 +424,7 @@ pub(super) fn follow(
         if open {
             polled.push(PollFd::new(&output, PollFlags::IN));
         }
-        if let Some(pipe) = &feed.pipe {
+        if let Some(pipe) = feed.waits() {
             polled.push(PollFd::new(pipe, PollFlags::OUT));
         }
         match poll(&mut polled, Some(&within)) {

@@ -1,7 +1,6 @@
 //! The confinement of a harness on the host: what of the machine it keeps, and a look around from
 //! inside before it starts.
 
-use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -19,7 +18,7 @@ use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
 
 use super::attest::{self, LANDLOCK_SIGNALS, PROBE, STATUS, Unfit, Wires};
-use super::exec::{self, Job, Watch};
+use super::exec::{Job, Maker, Watch};
 use super::network::{self, Network};
 use super::process::from_outside;
 
@@ -149,7 +148,6 @@ impl Enclosure {
 
 fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
     let mut spec = Spec {
-        starter: 0,
         namespaces,
         read: setup.read.clone(),
         write: setup.write.clone(),
@@ -172,7 +170,6 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
             address_bytes: u64::MAX,
             data_bytes: u64::MAX,
         },
-        deadline_millis: 0,
         free_bytes: 0,
     };
     setup.network.give(&mut spec);
@@ -287,11 +284,10 @@ fn inside(setup: &Setup, spec: &Spec, ask: &Ask) -> Result<(Seen, u32), Unfit> {
     } else {
         &setup.bridge
     };
-    let environment: &[(OsString, OsString)] = &[];
     let job = Job {
         command: &attest::command(program, ask),
-        environment,
-        input: Vec::new(),
+        variables: Vec::new(),
+        input: &[],
         deadline: PROBE,
         scrub: None,
     };
@@ -299,7 +295,14 @@ fn inside(setup: &Setup, spec: &Spec, ask: &Ask) -> Result<(Seen, u32), Unfit> {
         output: &mut |_| {},
         stopped: &|| false,
     };
-    let ran = exec::run(&setup.spawner, &setup.bridge, spec, job, &mut watch)
+    let maker = Maker {
+        spawner: &setup.spawner,
+        bridge: &setup.bridge,
+        spec,
+        environment: &[],
+    };
+    let ran = maker
+        .run(job, &mut watch)
         .map_err(|SandboxError(why)| Unfit::Unavailable(why))?;
     match &ran.ended {
         Told::Exited(0) => serde_json::from_slice(&ran.output)

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -17,7 +17,7 @@ use crate::contracts::limits;
 use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
 
 use super::attest::{self, Bait, Looks, PROBE, Unfit};
-use super::exec::{self, Job, Ran, Watch};
+use super::exec::{self, Asked, Job, Maker, Ran, Standing, Watch};
 use super::network::{self, Network};
 use super::planted::Look;
 use super::secrets::{Secrets, Used};
@@ -66,6 +66,10 @@ pub struct Process {
     refused: Vec<(Namespaces, String)>,
     environment: Vec<(OsString, OsString)>,
     look: Look,
+    /// Whether the next call's confinement can be made ahead.
+    ahead: bool,
+    /// It: made while nobody waits for it.
+    next: Mutex<Option<Asked>>,
 }
 
 /// Names of the operator's environment that a command gets.
@@ -99,7 +103,11 @@ impl Process {
                 attested(&setup, &spec, &environment).map(|attested| (spec, environment, attested))
             })?;
         let look = Look::start(&setup.repository);
+        // A file that was named is bound as it is then, and may be replaced before the call.
+        let mut named = setup.read.iter().chain(&setup.write);
         Ok(Self {
+            ahead: named.all(|path| path.is_dir()),
+            next: Mutex::default(),
             look: look.map_err(|error| SandboxError(error.to_string()))?,
             setup,
             spec,
@@ -134,34 +142,65 @@ impl Process {
     pub fn run(
         &self,
         command: &[OsString],
-        input: Vec<u8>,
+        input: &[u8],
         deadline: Duration,
     ) -> Result<Ran, SandboxError> {
-        self.run_with(command, &self.environment, input, deadline)
+        self.run_with(command, Vec::new(), input, deadline)
     }
 
     fn run_with(
         &self,
         command: &[OsString],
-        environment: &[(OsString, OsString)],
-        input: Vec<u8>,
+        variables: Vec<(String, String)>,
+        input: &[u8],
         deadline: Duration,
     ) -> Result<Ran, SandboxError> {
-        let job = Job {
+        if let Some(problem) = command.iter().find_map(|word| exec::unfit(word)) {
+            return Ok(Ran::nothing(Told::NotStarted(problem.into())));
+        }
+        let made = self.next().take().and_then(|asked| asked.get().ok());
+        // One that failed in the meantime, for want of memory say, is made anew.
+        let standing = match made.filter(Standing::is_alive) {
+            Some(standing) => standing,
+            None => self.maker().ask()?.get()?,
+        };
+        let running = standing.give(Job {
             command,
-            environment,
+            variables,
             input,
             deadline,
             scrub: Some(self.setup.secrets.scrubber()),
-        };
+        })?;
+        self.stand_by();
         let mut watch = Watch {
             output: &mut |block| (self.setup.output)(block),
             stopped: &|| (self.setup.stopped)(),
         };
-        let setup = &self.setup;
-        let ran = exec::run(&setup.spawner, &setup.bridge, &self.spec, job, &mut watch);
+        let ran = running.follow(&mut watch);
         (self.setup.output)(&[]);
         ran
+    }
+
+    /// Has the next call's confinement made, unless it is. Each is used once.
+    pub fn stand_by(&self) {
+        let mut next = self.next();
+        if next.is_none() && self.ahead {
+            // The call itself tells of what fails here.
+            *next = self.maker().ask().ok();
+        }
+    }
+
+    fn maker(&self) -> Maker<'_> {
+        Maker {
+            spawner: &self.setup.spawner,
+            bridge: &self.setup.bridge,
+            spec: &self.spec,
+            environment: &self.environment,
+        }
+    }
+
+    fn next(&self) -> MutexGuard<'_, Option<Asked>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -181,7 +220,6 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
         Namespaces::Direct | Namespaces::Off => limits::SANDBOX_PROCESSES_SHARED,
     };
     let mut spec = Spec {
-        starter: 0,
         namespaces,
         read: setup.read.iter().filter(outermost).cloned().collect(),
         write: write.iter().copied().filter(outermost).cloned().collect(),
@@ -199,7 +237,6 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
             address_bytes: limits::SANDBOX_ADDRESS_BYTES,
             data_bytes: limits::SANDBOX_DATA_BYTES,
         },
-        deadline_millis: 0,
         free_bytes: limits::SANDBOX_FREE_BYTES,
     };
     setup.network.give(&mut spec);
@@ -267,8 +304,8 @@ fn attested(
     };
     let job = Job {
         command: &attest::command(program, &bait.ask),
-        environment,
-        input: Vec::new(),
+        variables: Vec::new(),
+        input: &[],
         deadline: PROBE,
         scrub: None,
     };
@@ -276,7 +313,14 @@ fn attested(
         output: &mut |_| {},
         stopped: &|| false,
     };
-    let ran = exec::run(&setup.spawner, &setup.bridge, spec, job, &mut watch)
+    let maker = Maker {
+        spawner: &setup.spawner,
+        bridge: &setup.bridge,
+        spec,
+        environment,
+    };
+    let ran = maker
+        .run(job, &mut watch)
         .map_err(|SandboxError(why)| Unfit::Unavailable(why))?;
     let inside: Seen = match &ran.ended {
         Told::Exited(0) => serde_json::from_slice(&ran.output)
@@ -359,11 +403,12 @@ impl<Permit> Sandbox<Permit> for Process {
             Ok(work) => work,
             Err(why) => return Ok(not_run(secrets.scrubbed(&why))),
         };
-        let mut environment = self.environment.clone();
         let given = secrets.variables(&work.secrets);
-        environment.extend(given.map(|(name, value)| (name.into(), value.into())));
+        let given = given
+            .map(|(name, value)| (name, value.to_owned()))
+            .collect();
         let before = self.look.triggers()?;
-        let ran = self.run_with(&work.command, &environment, work.input, work.deadline)?;
+        let ran = self.run_with(&work.command, given, &work.input, work.deadline)?;
         let planted = before.changed_in(&self.look.triggers()?);
         let mut execution = execution(ran, &planted);
         // Names of files can quote one.

@@ -94,9 +94,9 @@ impl Docker {
             output,
             stopped: &|| (self.setup.stopped)(),
         };
-        let feed = Feed::of(None, &[]).map_err(failed)?;
+        let mut feed = Feed::of(None, Vec::new()).map_err(failed)?;
         let taken = Taken::scrubbed_by(self.setup.secrets.scrubber());
-        let taken = exec::follow(&mut running, reader, feed, &mut watch, until, taken);
+        let taken = exec::follow(&mut running, reader, &mut feed, &mut watch, until, taken);
         let taken = taken.inspect_err(|_| {
             // Nobody knows what runs in there now.
             self.link.close();
