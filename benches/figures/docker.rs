@@ -138,7 +138,7 @@ fn measured(daemon: &Daemon, repository: &Path, work: &Path) -> Fallible<Vec<Fig
         process::succeeded(removed.status)?;
     }
 
-    let docker = Docker::prepare(setup(daemon, repository, work, &spawner, "exec")?);
+    let docker = Docker::prepare(setup(daemon, repository, work, &spawner, "calls")?);
     let docker = docker.map_err(|error| error.0)?;
     process::succeeded(client_run(daemon, repository, "exec").output()?.status)?;
     let (mut ours, mut theirs) = (Durations::default(), Durations::default());
