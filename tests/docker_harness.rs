@@ -199,7 +199,7 @@ fn claude_code_in_a_container_is_gated_and_reaches_its_model_alone() {
     ]);
     let front = Front::before(model.address());
     let ran = inside(daemon, &world, &claude, &front).run().succeeded();
-    ran.complained(&["mode: hook (in a container)", "egress: "]);
+    ran.complained(&["mode: hook (in a container)", "egress: the harness reaches"]);
     let told = model.result_of("t1").unwrap().text;
     for part in [
         "65534\n/repo\n/usr/bin/claude\n",
@@ -232,6 +232,11 @@ fn claude_code_in_a_container_is_gated_and_reaches_its_model_alone() {
     let allowed = world.events("egress.allow");
     let port = json!(front.address.port());
     assert!(!allowed.is_empty() && allowed.iter().all(|event| event["payload"]["port"] == port));
+    assert!(
+        allowed
+            .iter()
+            .all(|event| event["payload"]["from"] == "harness")
+    );
     let denied = world.events("egress.deny");
     assert!(
         denied

@@ -297,7 +297,10 @@ fn governed(
             lease.directory(),
             &governor,
             terminal,
-            asked.container.as_ref().map(|_| container::user().0),
+            (
+                asked.of(),
+                asked.container.as_ref().map(|_| container::user().0),
+            ),
         )
         .map_err(|error| unrecorded(format!("the egress proxy: {error}")))?;
     let socket = asked.gate(lease.directory());

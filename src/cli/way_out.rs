@@ -174,19 +174,24 @@ impl WayOut {
         directory: &Path,
         governor: &Arc<Governor>,
         terminal: &Arc<Terminal>,
-        container: Option<u32>,
+        (of, container): (Of, Option<u32>),
     ) -> Result<Vec<Proxy>, String> {
         let record = recorder(governor, terminal);
         let mut proxies = Vec::new();
+        let calls_are = if of.harness_inside() {
+            "harness"
+        } else {
+            "call"
+        };
         for (reach, name, from) in [
             (&self.harness, HARNESS_SOCKET, "harness"),
-            (&self.calls, CALLS_SOCKET, "call"),
+            (&self.calls, CALLS_SOCKET, calls_are),
         ] {
             if let Reach::Listed(list) = reach {
                 let own = rustix::process::geteuid().as_raw();
                 // What calls in a container find is in the directory that it has.
                 let (directory, user) = match container {
-                    Some(user) if from == "call" => (directory.join(BOX), user),
+                    Some(user) if name == CALLS_SOCKET => (directory.join(BOX), user),
                     _ => (directory.to_owned(), own),
                 };
                 let socket = directory.join(name);
@@ -215,10 +220,11 @@ impl WayOut {
         if self.calls == Reach::Full {
             complain("WARNING: --egress full: what agp runs has this host's whole network");
         } else if matches!(self.calls, Reach::Listed(_)) {
-            complain(format_args!(
-                "egress: what agp runs reaches {}",
-                words(&self.calls)
-            ));
+            let who = match of.harness_inside() {
+                true => "the harness",
+                false => "what agp runs",
+            };
+            complain(format_args!("egress: {who} reaches {}", words(&self.calls)));
         }
     }
 
