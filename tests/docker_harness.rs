@@ -323,3 +323,80 @@ fn a_harness_in_a_container_needs_its_login_by_name_and_itself_in_the_image() {
         .exited(1)
         .complained(&["Codex in a container is not in this version of agp"]);
 }
+
+/// The harness on the host reaches its model; what its tools run in the container reaches what is
+/// listed, and has a secret that no model sees.
+#[test]
+fn with_a_list_codex_reaches_its_model_and_its_container_what_is_listed() {
+    let Some(daemon) = dockerd::shared() else {
+        return;
+    };
+    let Some(governed) = Governed::by(&[("allow", "Bash")]) else {
+        return;
+    };
+    let world = &governed.world;
+    let rules = json!({"rules": [
+        {"id": "bash", "effect": "allow", "tool": "Bash", "secrets": ["TOKEN"]},
+    ]});
+    fs::write(world.agp_home().join("policy.json"), rules.to_string()).unwrap();
+    chown(world.repo(), Some(INSIDE), Some(INSIDE)).unwrap();
+    let listening = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listed = format!("localhost:{}", listening.local_addr().unwrap().port());
+    let ask = |host: &str| {
+        format!(
+            "printf 'CONNECT {host} HTTP/1.1\\r\\n\\r\\n' | nc -w 5 127.0.0.1 ${{HTTPS_PROXY##*:}} | head -1"
+        )
+    };
+    let command = format!(
+        "{}; {}; nc -w 1 1.1.1.1 443 </dev/null || echo no way out; echo {{{{secret:TOKEN}}}} | tee got",
+        ask(&listed),
+        ask("example.com:443")
+    );
+    let call = responses::Call::mediated("c1", "Bash", &json!({"command": command}));
+    let model = ResponsesDouble::start(vec![vec![call]]);
+    governed.configure(&model, "");
+    let config = governed.operators().join("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let base = model.base_url();
+    let address = base.strip_prefix("http://").unwrap();
+    let address = address.split('/').next().unwrap();
+    let front = Front::before(address.parse().unwrap());
+    let secured = text.replace(&format!("http://{address}"), &front.url());
+    fs::write(&config, secured).unwrap();
+    let pem = world.root().join("ca.pem");
+    fs::write(&pem, &front.pem).unwrap();
+    let value = "a value that no model sees";
+    let start = governed
+        .default_mode()
+        .arguments(&["--egress-allow", &listed])
+        .env("CODEX_CA_CERTIFICATE", pem.to_str().unwrap())
+        .env("SSL_CERT_FILE", pem.to_str().unwrap())
+        .env("AGP_SECRET_TOKEN", value);
+    in_docker(start, daemon).run().succeeded();
+    let told = model.result_of("c1").unwrap();
+    for part in [
+        "HTTP/1.1 200",
+        "HTTP/1.1 403",
+        "no way out",
+        "[redacted:TOKEN]",
+    ] {
+        assert!(told.contains(part), "{part:?} in {told}");
+    }
+    assert!(!model.was_told(value));
+    assert_eq!(world.get("got").unwrap(), format!("{value}\n"));
+    let executed = world.event("tool_call.executed")["payload"].clone();
+    assert_eq!(executed["secretsUsed"], json!(["TOKEN"]));
+    let started = world.event("session.started")["payload"].clone();
+    assert_eq!(started["egressAllowed"], json!([listed]));
+    let own = format!("localhost:{}", front.address.port());
+    assert_eq!(started["harnessEgressAllowed"], json!([own, listed]));
+    let from = |from: &str, kind: &str| {
+        let events = world.events(kind).into_iter();
+        let own = events.filter(|event| event["payload"]["from"] == from);
+        own.map(|event| event["payload"]["host"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert!(from("harness", "egress.allow").contains(&json!("localhost")));
+    assert!(from("call", "egress.deny").contains(&json!("example.com")));
+    held(daemon, world, &["c1"]);
+}
