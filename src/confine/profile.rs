@@ -142,15 +142,6 @@ impl Terms {
     pub fn execs(&self) -> bool {
         self.may(libc::SYS_execve)
     }
-
-    /// What happens on a call that is not named.
-    pub(super) fn otherwise(&self) -> u32 {
-        if self.others {
-            libc::SECCOMP_RET_ALLOW
-        } else {
-            libc::SECCOMP_RET_KILL_PROCESS
-        }
-    }
 }
 
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});

@@ -96,10 +96,37 @@ fn op(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
     sock_filter { code, jt, jf, k }
 }
 
-/// The program for these rules, in which a call that none of them names, or all of whose cases
-/// fail, comes to `otherwise`: a `SECCOMP_RET_*`.
+/// What a filter that is added to another has to take away: from whoever is under `under`, all that
+/// `own` does not allow in the same way.
 #[must_use]
-pub(super) fn program(rules: &[&Rule], otherwise: u32) -> BpfProgram {
+pub(super) fn narrowing(under: &[&Rule], own: &[&Rule]) -> Vec<Rule> {
+    // Nothing is one of no values.
+    const DENIED: &[Case] = &[Case {
+        when: &[When {
+            argument: 0,
+            mask: u32::MAX,
+            values: &[],
+        }],
+        then: Then::Allow,
+    }];
+    let mut narrower = Vec::new();
+    for rule in under {
+        match own.iter().find(|own| own.call == rule.call) {
+            Some(own) if own.cases == rule.cases => {}
+            Some(own) => narrower.push(**own),
+            None => narrower.push(Rule {
+                cases: DENIED,
+                ..**rule
+            }),
+        }
+    }
+    narrower
+}
+
+/// The program for these rules, in which a call that none of them names comes to `unnamed`, and one
+/// all of whose cases fail to `otherwise`: `SECCOMP_RET_*`.
+#[must_use]
+pub(super) fn program(rules: &[&Rule], unnamed: u32, otherwise: u32) -> BpfProgram {
     let mut spans: Vec<Span> = Vec::new();
     let mut sorted: Vec<(u32, &Rule)> = rules
         .iter()
@@ -128,7 +155,7 @@ pub(super) fn program(rules: &[&Rule], otherwise: u32) -> BpfProgram {
         op(EQUAL, NO_CALL, 0, 1),
         op(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
     ];
-    program.extend(search(&spans, otherwise));
+    program.extend(search(&spans, unnamed));
     program
 }
 
@@ -141,9 +168,9 @@ struct Span {
 
 /// Halves the numbers until one span is left: the kernel tries a filter on every number when it is
 /// installed, and a comparison for each call was measured to cost a millisecond.
-fn search(spans: &[Span], otherwise: u32) -> BpfProgram {
+fn search(spans: &[Span], unnamed: u32) -> BpfProgram {
     let (left, right) = spans.split_at(spans.len() / 2);
-    let nothing = || op(RETURN, otherwise, 0, 0);
+    let nothing = || op(RETURN, unnamed, 0, 0);
     match (left, right) {
         ([], [span]) => {
             let mut code = vec![
@@ -157,10 +184,10 @@ fn search(spans: &[Span], otherwise: u32) -> BpfProgram {
         }
         ([], _) => vec![nothing()],
         (_, [middle, ..]) => {
-            let below = search(left, otherwise);
+            let below = search(left, unnamed);
             let mut code = vec![op(AT_LEAST, middle.first, 0, 1), jump(below.len())];
             code.extend(below);
-            code.extend(search(right, otherwise));
+            code.extend(search(right, unnamed));
             code
         }
         (_, []) => vec![nothing()],
@@ -292,7 +319,7 @@ mod tests {
         let mut rules: Vec<&Rule> = plain.iter().collect();
         rules.push(&with_cases);
         for otherwise in [KILL, libc::SECCOMP_RET_ALLOW] {
-            let program = program(&rules, otherwise);
+            let program = program(&rules, otherwise, otherwise);
             for number in (0..600).chain([0x4000_0000, 0x4000_0029, u32::MAX - 1]) {
                 let expected = if plain.iter().any(|rule| rule.call == i64::from(number)) {
                     libc::SECCOMP_RET_ALLOW
@@ -324,7 +351,42 @@ mod tests {
     }
 
     #[test]
+    fn what_narrows_leaves_under_another_what_its_own_program_does() {
+        use crate::confine::Profile;
+        let allowed = libc::SECCOMP_RET_ALLOW;
+        for profile in Profile::ALL {
+            let Some(starter) = profile.terms().within else {
+                continue;
+            };
+            let (terms, starter) = (profile.terms(), starter.terms());
+            let own: Vec<&Rule> = terms.rules().collect();
+            let under: Vec<&Rule> = starter.rules().collect();
+            let narrower = narrowing(&under, &own);
+            let narrower: Vec<&Rule> = narrower.iter().collect();
+            let added = program(&narrower, allowed, KILL);
+            let whole = program(&own, KILL, KILL);
+            let under = program(&under, KILL, KILL);
+            // Of two filters the stricter counts, and a kill is stricter than an error.
+            let strict = |a: u32, b: u32| if a == KILL || b == allowed { a } else { b };
+            for number in 0..600 {
+                for first in [0, 1, 2, 10, 15, 38, 0x003d_0f00, u64::MAX] {
+                    for third in [0, 1, 0x40, 0x8_0000, u64::MAX] {
+                        let arguments = [first, first, third, 0, 0, 0];
+                        let comes = |program| verdict(program, ARCHITECTURE, number, arguments);
+                        let both = strict(comes(&added), comes(&under));
+                        let expected = strict(comes(&whole), comes(&under));
+                        assert_eq!(both, expected, "{profile:?} {number} {first} {third}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn no_rules_are_a_program_too() {
-        assert_eq!(verdict(&program(&[], KILL), ARCHITECTURE, 1, [0; 6]), KILL);
+        assert_eq!(
+            verdict(&program(&[], KILL, KILL), ARCHITECTURE, 1, [0; 6]),
+            KILL
+        );
     }
 }

@@ -11,12 +11,13 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, PathBeneath, PathFd,
     Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
+use nix::libc::{SECCOMP_RET_ALLOW, SECCOMP_RET_KILL_PROCESS};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use seccompiler::apply_filter;
 
 use super::profile::{Place, Profile};
-use super::rule::{Rule, program};
+use super::rule::{Rule, narrowing, program};
 
 /// The newest Landlock interface that the profiles were written for.
 const NEWEST: ABI = ABI::V6;
@@ -150,11 +151,29 @@ pub fn try_out() -> io::Result<Standing> {
         .name("confine-try".into())
         .spawn(|| Standing {
             landlock: files(Profile::Call, &Places::none()).unwrap_or(0),
-            seccomp: calls(Profile::Call).is_ok(),
+            seccomp: calls(Profile::Call, None).is_ok(),
         })?;
     tried
         .join()
         .map_err(|_| io::Error::other("trying the confinement panicked"))
+}
+
+/// Shows that a thread has entered its profile, to those that it starts: they are under it.
+#[derive(Debug, Clone, Copy)]
+pub struct Entered(Profile);
+
+impl Entered {
+    /// Narrows a thread that this one's has started to its own profile, as [`enter`] would, at the cost of
+    /// what is taken away: the kernel compiles a filter for each thread, and a call has one.
+    ///
+    /// # Errors
+    /// As [`enter`], and when that profile is not within this one.
+    pub fn narrow(self, profile: Profile) -> io::Result<()> {
+        if profile.terms().within != Some(self.0) {
+            return Err(io::Error::other("a thread's profile is not its starter's"));
+        }
+        confine(profile, &Places::none(), Some(self.0))
+    }
 }
 
 /// Starts a profile's thread. It runs `work` once it is confined; when it cannot be, this is an
@@ -167,6 +186,18 @@ pub fn start(
     places: Places,
     work: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
+    start_first(profile, places, |_| work())
+}
+
+/// The same for one that starts others, which it hands what shows that it has entered.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_first(
+    profile: Profile,
+    places: Places,
+    work: impl FnOnce(Entered) + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     let (told, stands) = sync_channel(1);
     let named = Builder::new().name(profile.terms().thread.into());
     let thread = named.spawn(move || {
@@ -176,7 +207,7 @@ pub fn start(
         let _ = told.send(entered);
         drop(told);
         if goes_on {
-            work();
+            work(Entered(profile));
         }
     })?;
     let entered = stands.recv();
@@ -189,6 +220,10 @@ pub fn start(
 /// # Errors
 /// What is missing, or what the kernel gives; the thread must end then.
 pub fn enter(profile: Profile, places: &Places) -> io::Result<()> {
+    confine(profile, places, None)
+}
+
+fn confine(profile: Profile, places: &Places, under: Option<Profile>) -> io::Result<()> {
     let strict = STRICT.load(Ordering::SeqCst);
     let thread = profile.terms().thread;
     let failed = |what: &str, error: &dyn std::fmt::Display| {
@@ -215,7 +250,7 @@ pub fn enter(profile: Profile, places: &Places) -> io::Result<()> {
             Err(_) => {}
         }
     }
-    match calls(profile) {
+    match calls(profile, under) {
         Err(error) if strict => return Err(failed("seccomp", &error)),
         _ => {}
     }
@@ -264,12 +299,23 @@ fn files(profile: Profile, places: &Places) -> io::Result<u32> {
     })
 }
 
-/// Enters the filter of system calls.
-fn calls(profile: Profile) -> io::Result<()> {
+/// Enters the filter of system calls: the whole of it, or what it takes from that of the profile that
+/// the thread is under.
+fn calls(profile: Profile, under: Option<Profile>) -> io::Result<()> {
     let terms = profile.terms();
-    let rules: Vec<&Rule> = terms.rules().collect();
-    let otherwise = terms.otherwise();
+    let own: Vec<&Rule> = terms.rules().collect();
+    let deadly = SECCOMP_RET_KILL_PROCESS;
     #[cfg(feature = "inject")]
-    let otherwise = super::inject::instead_of(otherwise);
-    apply_filter(&program(&rules, otherwise)).map_err(io::Error::other)
+    let deadly = super::inject::instead_of(deadly);
+    let program = match under.map(Profile::terms) {
+        Some(under) => {
+            let under: Vec<&Rule> = under.rules().collect();
+            let narrower = narrowing(&under, &own);
+            let narrower: Vec<&Rule> = narrower.iter().collect();
+            program(&narrower, SECCOMP_RET_ALLOW, deadly)
+        }
+        None if terms.others => program(&own, SECCOMP_RET_ALLOW, deadly),
+        None => program(&own, deadly, deadly),
+    };
+    apply_filter(&program).map_err(io::Error::other)
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::confine::{self, Places, Profile};
+use crate::confine::{self, Entered, Places, Profile};
 use crate::contracts::call::{Actor, ToolCall};
 use crate::contracts::ids::{MessageId, SessionId, Sha256};
 use crate::contracts::limits;
@@ -122,8 +122,8 @@ impl Server {
         let in_flight = Arc::new(AtomicUsize::new(0));
         let (accepting, stop) = (Arc::clone(&listener), Arc::clone(&stopping));
         let counted = Arc::clone(&in_flight);
-        let thread = confine::start(Profile::Gateway, Places::none(), move || {
-            accept_all(&accepting, &stop, &counted, &gate, user);
+        let thread = confine::start_first(Profile::Gateway, Places::none(), move |entered| {
+            accept_all(&accepting, &stop, &counted, &gate, user, entered);
         })?;
         Ok(Self {
             listener,
@@ -165,6 +165,7 @@ fn accept_all(
     in_flight: &Arc<AtomicUsize>,
     gate: &Arc<dyn Gate>,
     user: u32,
+    entered: Entered,
 ) {
     while !stopping.load(Ordering::SeqCst) {
         let Ok((stream, _)) = listener.accept() else {
@@ -183,7 +184,7 @@ fn accept_all(
         let worker = thread::Builder::new().name("call".into()).spawn(move || {
             let _slot = slot;
             let _end = End(gate.as_ref());
-            match confine::enter(Profile::Call, &Places::none()) {
+            match entered.narrow(Profile::Call) {
                 Ok(()) => answer(&stream, gate.as_ref(), user),
                 Err(error) => gate.failed(&error.to_string()),
             }
