@@ -46,6 +46,8 @@ pub const TARGETS: &[Target] = &[
     ("tool_edit", tools::fuzz::edit),
     ("gitignore", tools::fuzz::gitignore),
     ("keeper_report", sandbox::fuzz::keeper_report),
+    ("docker_reply", sandbox::docker::fuzz::reply),
+    ("docker_streams", sandbox::docker::fuzz::streams),
     ("egress_connect", sandbox::egress::fuzz::connect),
     ("egress_hello", sandbox::egress::fuzz::hello),
     ("egress_hosts", sandbox::egress::fuzz::hosts),

@@ -196,7 +196,7 @@ fn begin(
 /// Headers of a reply that are looked at; daemons send about ten.
 const HEADERS: usize = 64;
 
-fn read_head(reader: &mut impl BufRead) -> Result<Head, HttpError> {
+pub(super) fn read_head(reader: &mut impl BufRead) -> Result<Head, HttpError> {
     let mut text = Vec::new();
     loop {
         let begun = text.len();
@@ -277,7 +277,7 @@ fn too_large(error: io::Error, what: &'static str) -> HttpError {
     }
 }
 
-fn read_body(reader: &mut impl BufRead, head: &Head) -> Result<Vec<u8>, HttpError> {
+pub(super) fn read_body(reader: &mut impl BufRead, head: &Head) -> Result<Vec<u8>, HttpError> {
     const BOUND: usize = limits::DOCKER_REPLY_BYTES;
     if matches!(head.status, 100..200 | 204 | 304) {
         return Ok(Vec::new());

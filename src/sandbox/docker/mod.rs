@@ -6,6 +6,8 @@ mod control;
 pub mod engine;
 pub mod exec;
 pub mod fault;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod hardened;
 pub mod http;
 pub mod image;
