@@ -266,7 +266,7 @@ fn a_bad_script_is_refused_with_its_line_and_nothing_is_journaled() {
 fn what_is_not_there_is_refused_and_never_replaced_by_something_weaker() {
     let world = World::new();
     for (arguments, code) in [
-        (&["run", "--sandbox", "docker"][..], 1),
+        (&["run", "--sandbox", "docker"][..], 2),
         (&["run", "--channel", "slack"], 1),
         (&["run", "--sandbox", "chroot"], 2),
         (&["run", "--channel", "pigeon"], 2),
