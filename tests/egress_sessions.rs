@@ -348,6 +348,20 @@ fn what_is_asked_for_in_other_words_is_refused_before_anything_starts() {
         "{}",
         ran.err
     );
+    let config = json!({"sandbox": {"egress": "allowlist", "allowlist": ["*.net"]}});
+    fs::write(world.agp_home().join("config.json"), config.to_string()).unwrap();
+    let run = |more: &[&str]| {
+        let run = world.agp(&["run", "--sandbox", "process"]);
+        run.arguments(more).run()
+    };
+    let ran = run(&[]).exited(2);
+    assert!(
+        ran.err.contains("sandbox.allowlist: \"*.net\""),
+        "{}",
+        ran.err
+    );
+    run(&["--egress", "none"]).succeeded();
+    assert_eq!(world.event("session.started")["payload"]["egress"], "none");
 }
 
 /// A model double behind TLS, at a listed host of this machine.
