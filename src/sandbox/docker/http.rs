@@ -262,9 +262,10 @@ fn parse_head(text: &[u8]) -> Result<Head, HttpError> {
 /// Appends one line, its end included; `bytes` bounds all of `text`.
 fn read_line(reader: &mut impl BufRead, text: &mut Vec<u8>, bytes: usize) -> io::Result<()> {
     let room = bytes.saturating_sub(text.len()) as u64;
-    reader.take(room).read_until(b'\n', text)?;
+    let read = reader.take(room).read_until(b'\n', text)?;
     match text.last() {
-        Some(b'\n') => Ok(()),
+        // The end that stands there may be that of the line before.
+        Some(b'\n') if read > 0 => Ok(()),
         _ if text.len() >= bytes => Err(io::ErrorKind::FileTooLarge.into()),
         _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
