@@ -197,7 +197,7 @@ fn a_thread_is_confined_where_it_is_started() {
         let known = unconfined.iter().find(|(name, _)| file.ends_with(name));
         let fine = match known {
             Some((_, needs)) => code.contains(needs),
-            None => code.contains("confine::enter(") || code.contains("entered.narrow("),
+            None => code.contains("confine::enter(") || code.contains("narrower.enter("),
         };
         assert!(fine, "{} starts a thread without a profile", file.display());
     }

@@ -26,4 +26,4 @@ pub mod told;
 
 pub use profile::{Place, Profile};
 pub use spawner::Spawner;
-pub use threads::{Entered, Places, enter, start, start_first};
+pub use threads::{Entered, Narrower, Places, enter, start, start_first};

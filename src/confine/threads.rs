@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, JoinHandle};
@@ -14,7 +15,7 @@ use landlock::{
 use nix::libc::{SECCOMP_RET_ALLOW, SECCOMP_RET_KILL_PROCESS};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-use seccompiler::apply_filter;
+use seccompiler::{apply_filter, sock_filter};
 
 use super::profile::{Place, Profile};
 use super::rule::{Rule, narrowing, program};
@@ -151,7 +152,7 @@ pub fn try_out() -> io::Result<Standing> {
         .name("confine-try".into())
         .spawn(|| Standing {
             landlock: files(Profile::Call, &Places::none()).unwrap_or(0),
-            seccomp: calls(Profile::Call, None).is_ok(),
+            seccomp: calls(Profile::Call).is_ok(),
         })?;
     tried
         .join()
@@ -163,17 +164,66 @@ pub fn try_out() -> io::Result<Standing> {
 pub struct Entered(Profile);
 
 impl Entered {
-    /// Narrows a thread that this one's has started to its own profile, as [`enter`] would, at the cost of
-    /// what is taken away: the kernel compiles a filter for each thread, and a call has one.
+    /// What threads that this one starts, for a profile within its own, have to take from themselves
+    /// besides. Made once: a call has a thread of its own.
     ///
     /// # Errors
-    /// As [`enter`], and when that profile is not within this one.
-    pub fn narrow(self, profile: Profile) -> io::Result<()> {
+    /// When that profile is not within this one.
+    pub fn narrower(self, profile: Profile) -> io::Result<Narrower> {
         if profile.terms().within != Some(self.0) {
             return Err(io::Error::other("a thread's profile is not its starter's"));
         }
-        confine(profile, &Places::none(), Some(self.0))
+        let under: Vec<&Rule> = self.0.terms().rules().collect();
+        let own: Vec<&Rule> = profile.terms().rules().collect();
+        let narrower = narrowing(&under, &own);
+        let narrower: Vec<&Rule> = narrower.iter().collect();
+        Ok(Narrower {
+            profile,
+            filter: program(&narrower, SECCOMP_RET_ALLOW, deadly()).into(),
+        })
     }
+}
+
+/// What narrows the threads of one profile to another, which is within it.
+#[derive(Debug, Clone)]
+pub struct Narrower {
+    profile: Profile,
+    filter: Arc<[sock_filter]>,
+}
+
+impl Narrower {
+    /// Confines the calling thread as [`enter`] would, at the cost of what is taken away. Its signals and
+    /// its files are those of its starter.
+    ///
+    /// # Errors
+    /// As [`enter`].
+    pub fn enter(&self) -> io::Result<()> {
+        let thread = self.profile.terms().thread;
+        match apply_filter(&self.filter) {
+            Err(error) if STRICT.load(Ordering::SeqCst) => {
+                Err(unconfined(thread, "seccomp", &error))
+            }
+            _ => {
+                #[cfg(feature = "inject")]
+                super::inject::reached(thread);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn unconfined(thread: &str, what: &str, error: &dyn std::fmt::Display) -> io::Error {
+    io::Error::other(format!(
+        "the thread {thread} is not confined: {what}: {error}"
+    ))
+}
+
+/// What a filter says of a call that must not be.
+fn deadly() -> u32 {
+    #[cfg(feature = "inject")]
+    return super::inject::instead_of(SECCOMP_RET_KILL_PROCESS);
+    #[cfg(not(feature = "inject"))]
+    SECCOMP_RET_KILL_PROCESS
 }
 
 /// Starts a profile's thread. It runs `work` once it is confined; when it cannot be, this is an
@@ -220,17 +270,9 @@ pub fn start_first(
 /// # Errors
 /// What is missing, or what the kernel gives; the thread must end then.
 pub fn enter(profile: Profile, places: &Places) -> io::Result<()> {
-    confine(profile, places, None)
-}
-
-fn confine(profile: Profile, places: &Places, under: Option<Profile>) -> io::Result<()> {
     let strict = STRICT.load(Ordering::SeqCst);
     let thread = profile.terms().thread;
-    let failed = |what: &str, error: &dyn std::fmt::Display| {
-        io::Error::other(format!(
-            "the thread {thread} is not confined: {what}: {error}"
-        ))
-    };
+    let failed = |what: &str, error: &dyn std::fmt::Display| unconfined(thread, what, error);
     // What is started inherits what is blocked, and must hear them.
     if !matches!(profile, Profile::Main | Profile::Signals | Profile::Spawn) {
         // A signal's handler runs where it is not blocked, and writes to a socket.
@@ -250,7 +292,7 @@ fn confine(profile: Profile, places: &Places, under: Option<Profile>) -> io::Res
             Err(_) => {}
         }
     }
-    match calls(profile, under) {
+    match calls(profile) {
         Err(error) if strict => return Err(failed("seccomp", &error)),
         _ => {}
     }
@@ -299,23 +341,14 @@ fn files(profile: Profile, places: &Places) -> io::Result<u32> {
     })
 }
 
-/// Enters the filter of system calls: the whole of it, or what it takes from that of the profile that
-/// the thread is under.
-fn calls(profile: Profile, under: Option<Profile>) -> io::Result<()> {
+/// Enters the filter of system calls.
+fn calls(profile: Profile) -> io::Result<()> {
     let terms = profile.terms();
     let own: Vec<&Rule> = terms.rules().collect();
-    let deadly = SECCOMP_RET_KILL_PROCESS;
-    #[cfg(feature = "inject")]
-    let deadly = super::inject::instead_of(deadly);
-    let program = match under.map(Profile::terms) {
-        Some(under) => {
-            let under: Vec<&Rule> = under.rules().collect();
-            let narrower = narrowing(&under, &own);
-            let narrower: Vec<&Rule> = narrower.iter().collect();
-            program(&narrower, SECCOMP_RET_ALLOW, deadly)
-        }
-        None if terms.others => program(&own, SECCOMP_RET_ALLOW, deadly),
-        None => program(&own, deadly, deadly),
+    let unnamed = if terms.others {
+        SECCOMP_RET_ALLOW
+    } else {
+        deadly()
     };
-    apply_filter(&program).map_err(io::Error::other)
+    apply_filter(&program(&own, unnamed, deadly())).map_err(io::Error::other)
 }

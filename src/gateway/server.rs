@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::confine::{self, Entered, Places, Profile};
+use crate::confine::{self, Narrower, Places, Profile};
 use crate::contracts::call::{Actor, ToolCall};
 use crate::contracts::ids::{MessageId, SessionId, Sha256};
 use crate::contracts::limits;
@@ -122,9 +122,15 @@ impl Server {
         let in_flight = Arc::new(AtomicUsize::new(0));
         let (accepting, stop) = (Arc::clone(&listener), Arc::clone(&stopping));
         let counted = Arc::clone(&in_flight);
-        let thread = confine::start_first(Profile::Gateway, Places::none(), move |entered| {
-            accept_all(&accepting, &stop, &counted, &gate, user, entered);
-        })?;
+        let thread =
+            confine::start_first(
+                Profile::Gateway,
+                Places::none(),
+                move |entered| match entered.narrower(Profile::Call) {
+                    Ok(worker) => accept_all(&accepting, &stop, &counted, &gate, user, &worker),
+                    Err(error) => gate.failed(&error.to_string()),
+                },
+            )?;
         Ok(Self {
             listener,
             stopping,
@@ -165,7 +171,7 @@ fn accept_all(
     in_flight: &Arc<AtomicUsize>,
     gate: &Arc<dyn Gate>,
     user: u32,
-    entered: Entered,
+    narrower: &Narrower,
 ) {
     while !stopping.load(Ordering::SeqCst) {
         let Ok((stream, _)) = listener.accept() else {
@@ -180,11 +186,11 @@ fn accept_all(
             continue;
         }
         let slot = Slot(Arc::clone(in_flight));
-        let gate = Arc::clone(gate);
+        let (gate, narrower) = (Arc::clone(gate), narrower.clone());
         let worker = thread::Builder::new().name("call".into()).spawn(move || {
             let _slot = slot;
             let _end = End(gate.as_ref());
-            match entered.narrow(Profile::Call) {
+            match narrower.enter() {
                 Ok(()) => answer(&stream, gate.as_ref(), user),
                 Err(error) => gate.failed(&error.to_string()),
             }
