@@ -262,10 +262,10 @@ fn parse_head(text: &[u8]) -> Result<Head, HttpError> {
 /// Appends one line, its end included; `bytes` bounds all of `text`.
 fn read_line(reader: &mut impl BufRead, text: &mut Vec<u8>, bytes: usize) -> io::Result<()> {
     let room = bytes.saturating_sub(text.len()) as u64;
-    let read = reader.take(room).read_until(b'\n', text)?;
+    let got = reader.take(room).read_until(b'\n', text)?;
     match text.last() {
-        // The end that stands there may be that of the line before.
-        Some(b'\n') if read > 0 => Ok(()),
+        // The newline may be that of the line before.
+        Some(b'\n') if got > 0 => Ok(()),
         _ if text.len() >= bytes => Err(io::ErrorKind::FileTooLarge.into()),
         _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
@@ -401,6 +401,19 @@ mod tests {
         ] {
             assert!(whole(text).is_err());
         }
+    }
+
+    #[test]
+    fn a_head_that_ends_with_a_line_ends_the_reading() {
+        let cut = b"HTTP/1.1 200 OK\r\nA: b\r\n";
+        assert!(whole(cut).is_err());
+        let cut = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: 1\r\n";
+        assert!(whole(cut).is_err());
+        // As long as a head may be, to the byte, and a line of it just over.
+        let mut full = b"HTTP/1.1 200 OK\r\nA: ".to_vec();
+        full.resize(limits::HTTP_HEAD_BYTES - 1, b'x');
+        full.extend_from_slice(b"\nB: c\r\n\r\n");
+        assert!(whole(&full).is_err());
     }
 
     #[test]
