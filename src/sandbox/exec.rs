@@ -160,7 +160,7 @@ impl Standing {
         matches!(poll(&mut polled, Some(&Timespec::default())), Ok(0))
     }
 
-    /// Gives it its command, whose words must not be [`unfit`]; [`Running::follow`] gives what that
+    /// Gives it its command, whose words must be ones that can be passed on (see `unfit`); [`Running::follow`] gives what that
     /// comes to.
     ///
     /// # Errors
