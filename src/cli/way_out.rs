@@ -250,11 +250,18 @@ impl WayOut {
         if let Reach::Listed(list) = main {
             put("egressAllowed", json!(list.entries()));
         }
-        if of.harness.is_program() && of.mode == Mode::Mediated {
-            put("harnessEgress", json!(harness.word()));
-            if let Reach::Listed(list) = harness {
-                put("harnessEgressAllowed", json!(list.entries()));
-            }
+        // A harness that runs its own tools reaches what they do; a script has none.
+        let reached = match of.mode {
+            Mode::Hook => main,
+            Mode::Mediated => harness,
+        };
+        let reached = of.harness.is_program().then(|| reached.word());
+        put("harnessEgress", json!(reached));
+        if let Reach::Listed(list) = harness
+            && of.harness.is_program()
+            && of.mode == Mode::Mediated
+        {
+            put("harnessEgressAllowed", json!(list.entries()));
         }
     }
 }
