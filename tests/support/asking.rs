@@ -32,7 +32,7 @@ use super::slack::{APP_TOKEN, BOT_TOKEN, CHANNEL, Click, SlackDouble, TEAM};
 pub(crate) const ALICE: &str = "U0ALICE";
 pub(crate) const BOB: &str = "U0BOB";
 pub(crate) const STRANGER: &str = "U0STRANGER";
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(300);
 const SESSION: &str = "s-1";
 
 /// One channel that a governor and a test hold.
