@@ -27,13 +27,18 @@ pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
         fs::remove_dir_all(&home)?;
     }
     fs::create_dir_all(&home)?;
+    // Not the directory that agp's home stands in: a confined harness is not given that.
+    let repository = work.join("repository");
+    fs::create_dir_all(&repository)?;
     let harness = work.join("harness");
     fs::write(&harness, HARNESS)?;
     fs::set_permissions(&harness, fs::Permissions::from_mode(0o755))?;
     let agp = |arguments: &[&str]| {
         let mut command = Command::new(AGP);
         command.args(arguments).env("AGP_HOME", &home);
-        command.env("AGP_CLAUDE_BIN", &harness).current_dir(work);
+        command
+            .env("AGP_CLAUDE_BIN", &harness)
+            .current_dir(&repository);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command
     };
