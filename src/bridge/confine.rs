@@ -58,7 +58,6 @@ pub fn keep(spec: &str) -> u8 {
 
 fn kept(text: &str) -> io::Result<Option<Told>> {
     let spec = parse(text)?;
-    let own = std::env::current_exe()?;
     limits::close_inherited()?;
     setsid()?;
     let mut caught = SigSet::empty();
@@ -70,7 +69,7 @@ fn kept(text: &str) -> io::Result<Option<Told>> {
     let mut disks = Disks::of_paths(spec.write.iter().chain([&spec.scratch]), spec.free_bytes)?;
     namespaces::enter(&spec)?;
     processes::adopt_orphans()?;
-    let mut child = Command::new(own)
+    let mut child = processes::own()
         .arg("confined")
         .arg(getpid().as_raw_nonzero().to_string())
         .arg(text)

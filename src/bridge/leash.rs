@@ -34,8 +34,7 @@ pub fn hold(spec: Option<&str>, command: &[OsString]) -> io::Result<u8> {
     // from it, or be reached by its Ctrl-C before agp has recorded the end.
     setsid()?;
     processes::adopt_orphans()?;
-    let own = std::env::current_exe()?;
-    let mut start = Command::new(own);
+    let mut start = processes::own();
     start
         .arg(if spec.is_some() {
             "enclosed"

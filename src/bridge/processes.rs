@@ -5,12 +5,23 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, wait};
 
 /// How long descendants may take to vanish after they were killed.
 const SWEEP: Duration = Duration::from_secs(5);
+
+/// This program itself, also where its file has been moved, replaced or deleted: whatever stands at its
+/// path then is not started.
+#[must_use]
+pub fn own() -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("agp-bridge");
+    command
+}
 
 /// Makes this process the one that orphaned descendants come back to.
 ///

@@ -22,6 +22,8 @@ use crate::confine::{files, syscalls};
 use crate::contracts::limits;
 use crate::tunnel::{self, Bounds, Slots};
 
+use super::processes;
+
 /// Bytes of a connection's stack.
 const STACK_BYTES: usize = 128 << 10;
 
@@ -136,7 +138,7 @@ impl Alone {
         arguments: &[OsString],
     ) -> io::Result<io::Error> {
         let port = listener.local_addr()?.port();
-        Command::new(std::env::current_exe()?)
+        processes::own()
             .arg(INHERITED)
             .arg(std::process::id().to_string())
             .arg(&self.socket)

@@ -1,9 +1,11 @@
 //! One command in a confinement of its own: started, watched, its output taken.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, PipeReader, Read, Write, pipe};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -70,13 +72,42 @@ impl Ran {
 /// Between two looks at whether the command must end.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// The program that confines.
+#[derive(Clone, Copy)]
+pub enum Bridge<'a> {
+    /// Whatever stands at a path.
+    At(&'a Path),
+    /// This open file, whatever stands at the path it was opened by.
+    Opened(&'a Path, &'a File),
+}
+
+impl Bridge<'_> {
+    fn path(&self) -> &Path {
+        match self {
+            Self::At(path) | Self::Opened(path, _) => path,
+        }
+    }
+
+    fn command(&self) -> Command {
+        match self {
+            Self::At(path) => Command::new(path),
+            // The child has the same descriptors until it is this program.
+            Self::Opened(path, file) => {
+                let mut command = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
+                command.arg0(path);
+                command
+            }
+        }
+    }
+}
+
 /// What a confinement is made by, and how.
 #[derive(Clone, Copy)]
 pub struct Maker<'a> {
     /// What starts its processes.
     pub spawner: &'a Spawner,
     /// The program that confines.
-    pub bridge: &'a Path,
+    pub bridge: Bridge<'a>,
     /// The confinement.
     pub spec: &'a Spec,
     /// The environment that a command in it has.
@@ -104,12 +135,13 @@ impl Maker<'_> {
     /// # Errors
     /// [`SandboxError`] when its program cannot be started.
     pub fn ask(&self) -> Result<Asked, SandboxError> {
-        let failed = |error: io::Error| SandboxError(format!("{}: {error}", self.bridge.display()));
+        let failed =
+            |error: io::Error| SandboxError(format!("{}: {error}", self.bridge.path().display()));
         let spec = serde_json::to_string(self.spec).map_err(|error| failed(error.into()))?;
         let (output, writer) = pipe().map_err(failed)?;
         rustix::io::ioctl_fionbio(&output, true).map_err(|error| failed(error.into()))?;
         let variables = self.environment.iter().map(|(name, value)| (name, value));
-        let mut command = Command::new(self.bridge);
+        let mut command = self.bridge.command();
         command
             .args(["confine", "--spec", &spec])
             .env_clear()

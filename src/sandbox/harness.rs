@@ -18,7 +18,7 @@ use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
 
 use super::attest::{self, LANDLOCK_SIGNALS, PROBE, STATUS, Unfit, Wires};
-use super::exec::{Job, Maker, Watch};
+use super::exec::{Bridge, Job, Maker, Watch};
 use super::network::{self, Network};
 use super::process::from_outside;
 
@@ -297,7 +297,7 @@ fn inside(setup: &Setup, spec: &Spec, ask: &Ask) -> Result<(Seen, u32), Unfit> {
     };
     let maker = Maker {
         spawner: &setup.spawner,
-        bridge: &setup.bridge,
+        bridge: Bridge::At(&setup.bridge),
         spec,
         environment: &[],
     };

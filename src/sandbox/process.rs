@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::contracts::limits;
 use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
 
 use super::attest::{self, Bait, Looks, PROBE, Unfit};
-use super::exec::{self, Asked, Job, Maker, Ran, Standing, Watch};
+use super::exec::{self, Asked, Bridge, Job, Maker, Ran, Standing, Watch};
 use super::network::{self, Network};
 use super::planted::Look;
 use super::secrets::{Secrets, Used};
@@ -61,6 +62,9 @@ pub struct Setup {
 /// A process sandbox that was attested.
 pub struct Process {
     setup: Setup,
+    /// The program that confines, as it was when this was prepared: a call can be confined ahead, before
+    /// the gate looks whether the file at its path is still the same.
+    bridge: File,
     spec: Spec,
     attested: Map<String, Value>,
     refused: Vec<(Namespaces, String)>,
@@ -83,6 +87,9 @@ impl Process {
     /// # Errors
     /// [`SandboxError`] when there is none, or it does not hold what it promises.
     pub fn prepare(setup: Setup) -> Result<Self, SandboxError> {
+        let bridge = File::open(&setup.bridge);
+        let bridge =
+            bridge.map_err(|error| SandboxError(format!("{}: {error}", setup.bridge.display())))?;
         let scratch = setup.directory.join("tmp");
         let home = scratch.join("home");
         let made = std::fs::create_dir_all(&home);
@@ -110,6 +117,7 @@ impl Process {
             next: Mutex::default(),
             look: look.map_err(|error| SandboxError(error.to_string()))?,
             setup,
+            bridge,
             spec,
             attested,
             refused,
@@ -197,7 +205,7 @@ impl Process {
     fn maker(&self) -> Maker<'_> {
         Maker {
             spawner: &self.setup.spawner,
-            bridge: &self.setup.bridge,
+            bridge: Bridge::Opened(&self.setup.bridge, &self.bridge),
             spec: &self.spec,
             environment: &self.environment,
         }
@@ -319,7 +327,7 @@ fn attested(
     };
     let maker = Maker {
         spawner: &setup.spawner,
-        bridge: &setup.bridge,
+        bridge: Bridge::At(&setup.bridge),
         spec,
         environment,
     };
