@@ -253,7 +253,26 @@ fn what_hook_mode_cannot_prevent_is_said_at_the_start() {
     };
     let model = ResponsesDouble::start(Vec::new());
     let ran = governed.run_against(&model).run().succeeded();
-    ran.complained(&["ends the session", "it is not confined"]);
+    ran.complained(&["ends the session", "WARNING: the harness is not confined"]);
+    let started = &governed.world.event("session.started")["payload"];
+    assert_eq!(started["intendant"]["confined"], false);
+    assert_eq!(started["sandbox"]["kind"], "host");
+}
+
+#[test]
+fn hook_mode_is_refused_where_nobody_said_that_it_may_run_unconfined() {
+    let Some(governed) = Governed::by(&[("allow", "*")]) else {
+        return;
+    };
+    let model = ResponsesDouble::start(vec![vec![Call::shell("c1", "touch ran")]]);
+    for confine in [&[][..], &["--confine", "strict"]] {
+        governed.configure(&model, "");
+        let start = governed.default_mode().arguments(&["--mode", "hook"]);
+        let ran = start.arguments(confine).run().exited(1);
+        ran.complained(&["cannot be confined in hook mode", "--mode mediated"]);
+    }
+    assert!(governed.world.get("ran").is_none());
+    assert_eq!(governed.world.events("session.started").len(), 0);
 }
 
 #[test]
@@ -356,6 +375,8 @@ fn a_harness_that_cannot_be_gated_is_refused() {
             "codex",
             "--mode",
             "hook",
+            "--confine",
+            "best-effort",
             "--no-probe",
             "--task",
             "go",

@@ -319,6 +319,8 @@ fn what_is_asked_for_in_other_words_is_refused_before_anything_starts() {
                 "codex",
                 "--mode",
                 "hook",
+                "--confine",
+                "best-effort",
                 "--task",
                 "t",
                 "--egress",

@@ -170,6 +170,10 @@ fn with_codex(governed: &Governed, codex: &Path, model: &ResponsesDouble, mode: 
             "--task",
             "go",
         ])
+        .arguments(match mode {
+            "hook" => &["--confine", "best-effort"][..],
+            _ => &[],
+        })
         .arguments(&["--repo", governed.world.repo().to_str().unwrap()])
         .env("DOUBLE_KEY", "x")
         .env("AGP_CODEX_BIN", codex.to_str().unwrap())

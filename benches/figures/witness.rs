@@ -126,8 +126,13 @@ impl Bench {
             "--task",
             "x",
         ];
+        let confine: &[&str] = match harness {
+            "codex" => &["--confine", "best-effort"],
+            _ => &[],
+        };
         let status = self
             .agp(&run)?
+            .args(confine)
             .args([
                 "--witness",
                 witness,

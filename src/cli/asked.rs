@@ -399,10 +399,10 @@ pub(super) fn confine(
         (_, Harness::Scripted, _) => Ok(Confine::Off),
         // Its own sandbox, which keeps its commands off the network, needs namespaces, and there
         // are no further ones inside.
-        (None | Some("best-effort"), Harness::Codex, Mode::Hook) => Ok(Confine::Off),
-        (Some(_), Harness::Codex, Mode::Hook) => Err(not_here(
-            "Codex confined in hook mode, where its own sandbox could not stand,",
-            "leave --confine out",
+        (Some("best-effort"), Harness::Codex, Mode::Hook) => Ok(Confine::Off),
+        (_, Harness::Codex, Mode::Hook) => Err(Failure::refused(
+            "Codex cannot be confined in hook mode: its own sandbox could not stand inside agp's",
+            "--mode mediated; or --confine best-effort, which then runs it unconfined",
         )),
         (None | Some("strict"), _, _) => Ok(Confine::Strict),
         (Some(_), _, _) => Ok(Confine::BestEffort),

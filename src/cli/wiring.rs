@@ -316,6 +316,7 @@ pub(super) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
         )),
     }
     if asked.harness == Harness::Codex && asked.mode == Mode::Hook {
+        complain(codex::NOT_CONFINED);
         complain(codex::NOT_PREVENTED);
     }
     if asked.auto_approve {

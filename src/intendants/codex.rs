@@ -34,6 +34,10 @@ pub use super::codex_rollout::HARMLESS;
 
 pub use super::codex_program::{Found, check_arguments, find, login, login_present, program};
 
+/// What hook mode is here, for whoever starts it to read.
+pub const NOT_CONFINED: &str = "WARNING: the harness is not confined: Codex's own sandbox could not stand \
+    inside agp's, so a command that is allowed reads what you can read";
+
 /// What hook mode cannot prevent with this harness, for whoever starts it to read.
 pub const NOT_PREVENTED: &str = "note: Codex runs a call whose hook was itself killed or hangs: \
     that call is found in its rollout after it ran, and ends the session";

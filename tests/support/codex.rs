@@ -118,6 +118,9 @@ fn start(world: &World, codex: &Path) -> Start {
             "codex",
             "--mode",
             "hook",
+            // It has a sandbox of its own, which does not stand inside another.
+            "--confine",
+            "best-effort",
             "--no-probe",
             "--task",
             "go",
