@@ -12,3 +12,4 @@ pub mod planted;
 pub mod process;
 pub mod recording;
 pub mod secrets;
+mod work;

@@ -17,7 +17,7 @@ use crate::contracts::limits;
 use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
 use crate::sandbox::exec::{self, Feed, Ran, Taken, Watch};
 use crate::sandbox::network::Network;
-use crate::sandbox::process::{Work, execution, not_run};
+use crate::sandbox::work::{Work, execution, not_run};
 
 use super::provider::Docker;
 
