@@ -6,6 +6,9 @@
     reason = "a file that cannot be read fails the test"
 )]
 
+#[path = "support/named_tests.rs"]
+mod named_tests;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,27 +48,6 @@ const ROOTS: [&str; 9] = [
 
 fn root(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-/// `file::function` of every test below `tests/`.
-fn tests() -> BTreeSet<(String, String)> {
-    let mut found = BTreeSet::new();
-    for entry in fs::read_dir(root("tests")).unwrap().flatten() {
-        let path = entry.path();
-        if path.extension().is_none_or(|extension| extension != "rs") {
-            continue;
-        }
-        let file = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let text = fs::read_to_string(&path).unwrap();
-        for (_, after) in text
-            .match_indices("#[test]\nfn ")
-            .map(|(at, mark)| text.split_at(at + mark.len()))
-        {
-            let name = after.split('(').next().unwrap_or_default();
-            found.insert((file.clone(), name.to_owned()));
-        }
-    }
-    found
 }
 
 /// The pages that are read by people who decide whether to trust agp.
@@ -113,7 +95,8 @@ struct Known {
 
 impl Known {
     fn new() -> Self {
-        let (tests, file) = (tests(), String::new());
+        let tests = named_tests::all(&root(""));
+        let file = String::new();
         Self { tests, file }
     }
 

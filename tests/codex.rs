@@ -39,11 +39,6 @@ fn answer(model: &ResponsesDouble, id: &str) -> String {
     model.result_of(id).unwrap()
 }
 
-fn census(world: &World) -> [u64; 3] {
-    let ended = world.event("session.ended");
-    ["seen", "decided", "bypassed"].map(|name| ended["payload"][name].as_u64().unwrap())
-}
-
 #[test]
 fn allowed_calls_happen_and_are_journaled_in_order() {
     let Some(governed) = Governed::by(&[("allow", "Bash"), ("allow", "apply_patch")]) else {
@@ -73,7 +68,7 @@ fn allowed_calls_happen_and_are_journaled_in_order() {
     );
     let started = world.event("session.started");
     assert_eq!(started["payload"]["harness"]["name"], "codex");
-    assert_eq!(census(world), [2, 2, 0]);
+    assert_eq!(world.census(), [2, 2, 0]);
     assert_eq!(world.event("session.ended")["payload"]["end"], "done");
     world.verifies();
 }
@@ -94,7 +89,7 @@ fn a_denied_call_leaves_no_trace_and_the_model_learns_why() {
     for id in ["call_b", "call_p"] {
         assert_eq!(world.kinds_of(id), ["tool_call.deny", "gate.deny"]);
     }
-    assert_eq!(census(world), [2, 2, 0]);
+    assert_eq!(world.census(), [2, 2, 0]);
     world.verifies();
 }
 
@@ -192,7 +187,7 @@ fn web_search_is_off_unless_the_policy_allows_it() {
     let start = governed.run_against(&model);
     start.arguments(PLAIN).run().succeeded();
     assert!(model.tools().contains("web_search"), "{:?}", model.tools());
-    assert_eq!(census(&governed.world), [1, 1, 0]);
+    assert_eq!(governed.world.census(), [1, 1, 0]);
 
     let Some(governed) = Governed::by(&[("allow", "Bash"), ("require", "web_search")]) else {
         return;
@@ -318,7 +313,7 @@ fn scripts_of_calls_are_not_taken() {
     assert!(!model.tools().contains("exec"), "{:?}", model.tools());
     assert!(answer(&model, "call_x").contains("unsupported"));
     assert_eq!(governed.world.get("nested"), None);
-    assert_eq!(census(&governed.world), [0, 0, 0]);
+    assert_eq!(governed.world.census(), [0, 0, 0]);
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn claude_code_in_a_container_is_gated_and_reaches_its_model_alone() {
     );
     assert_eq!(world.get("made").unwrap(), "made\n");
     assert!(world.get("denied.txt").is_none());
-    governed::each_decided_by(&["gate.allow", "gate.deny"], &world, &["t1", "t2", "t3"]);
+    world.each_decided_by(&["gate.allow", "gate.deny"], &["t1", "t2", "t3"]);
 
     let started = world.event("session.started")["payload"].clone();
     assert_eq!(started["intendant"]["mode"], "hook");

@@ -21,7 +21,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use governed::{bash, call, copies, run};
+use governed::{bash, call, run};
 use model::{ModelDouble, Turn};
 use serde_json::json;
 use session::{World, all_gone, below, claude, wait_for};
@@ -44,7 +44,7 @@ fn silenced(secret: &str, shown: &str) {
             json!({"file_path": world.path("third"), "content": "x"}),
         )]),
     ]);
-    let (agp, bridge) = copies(&world);
+    let (agp, bridge) = world.copies();
     let live = run(&world, &claude, &model)
         .program(&agp)
         .env("AGP_SECRET_PROBE", secret)
@@ -151,7 +151,7 @@ fn a_sub_agents_calls_are_seen_and_decided() {
 fn the_live_probe_sees_the_gate_fire_and_sees_it_when_it_does_not() {
     let Some(claude) = claude() else { return };
     let world = World::new();
-    let (agp, bridge) = copies(&world);
+    let (agp, bridge) = world.copies();
     let doctor = || {
         world
             .agp(&["doctor", "--live"])
@@ -191,7 +191,7 @@ fn a_task_starts_only_behind_a_gate_that_was_seen_to_fire() {
     let Some(claude) = claude() else { return };
     let world = World::new();
     world.policy(&[("allow", "Bash")]);
-    let (agp, bridge) = copies(&world);
+    let (agp, bridge) = world.copies();
     let model = || ModelDouble::start(vec![Turn::Calls(vec![bash("toolu_b", "touch ran")])]);
     let probed = |model: &ModelDouble| {
         let task = ["run", "--intendant", "claude-code", "--task", "go"];

@@ -7,8 +7,7 @@
     reason = "test support: each test crate uses a part of it, and whatever fails here fails the test"
 )]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -74,33 +73,4 @@ pub(crate) mod mediated {
     pub(crate) fn run(world: &World, claude: &Path, model: &ModelDouble) -> Start {
         super::run(world, claude, model).arguments(&["--mode", "mediated"])
     }
-}
-
-/// Copies of `agp` and `agp-bridge` that a test may spoil.
-pub(crate) fn copies(world: &World) -> (PathBuf, PathBuf) {
-    let directory = world.root().join("copies");
-    fs::create_dir(&directory).unwrap();
-    let (agp, bridge) = (directory.join("agp"), directory.join("agp-bridge"));
-    fs::copy(env!("CARGO_BIN_EXE_agp"), &agp).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_agp-bridge"), &bridge).unwrap();
-    (agp, bridge)
-}
-
-/// How many calls were seen and decided, and how many of them got past the gate.
-pub(crate) fn census(world: &World) -> [u64; 3] {
-    let ended = world.event("session.ended");
-    ["seen", "decided", "bypassed"].map(|name| ended["payload"][name].as_u64().unwrap())
-}
-
-/// Asserts that each of these was decided once, by an event of one of these kinds, and nothing
-/// else was so much as tried.
-pub(crate) fn each_decided_by(kinds: &[&str], world: &World, ids: &[&str]) {
-    let count = ids.len() as u64;
-    assert_eq!(census(world), [count, count, 0]);
-    for id in ids {
-        let found = world.kinds_of(id);
-        let decided = found.iter().filter(|kind| kinds.contains(&kind.as_str()));
-        assert_eq!(decided.count(), 1, "{id}: {found:?}");
-    }
-    world.verifies();
 }

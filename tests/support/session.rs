@@ -237,6 +237,35 @@ impl World {
             .collect()
     }
 
+    /// How many calls were seen and decided, and how many of them got past the gate.
+    pub(crate) fn census(&self) -> [u64; 3] {
+        let ended = self.event("session.ended");
+        ["seen", "decided", "bypassed"].map(|name| ended["payload"][name].as_u64().unwrap())
+    }
+
+    /// Asserts that each of these calls was decided once, by an event of one of these kinds, and nothing
+    /// else was so much as tried.
+    pub(crate) fn each_decided_by(&self, kinds: &[&str], ids: &[&str]) {
+        let count = ids.len() as u64;
+        assert_eq!(self.census(), [count, count, 0]);
+        for id in ids {
+            let found = self.kinds_of(id);
+            let decided = found.iter().filter(|kind| kinds.contains(&kind.as_str()));
+            assert_eq!(decided.count(), 1, "{id}: {found:?}");
+        }
+        self.verifies();
+    }
+
+    /// Copies of `agp` and `agp-bridge` that a test may spoil.
+    pub(crate) fn copies(&self) -> (PathBuf, PathBuf) {
+        let directory = self.root.join("copies");
+        fs::create_dir(&directory).unwrap();
+        let (agp, bridge) = (directory.join("agp"), directory.join("agp-bridge"));
+        fs::copy(AGP, &agp).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_agp-bridge"), &bridge).unwrap();
+        (agp, bridge)
+    }
+
     /// Has the offline verifier prove the journal with the current public key.
     pub(crate) fn verifies(&self) {
         self.verifies_with(&self.agp_home().join("signing/journal-ed25519.pub"));

@@ -1,0 +1,91 @@
+//! The matrix of `docs/gate-proof.md`: the real harnesses, each in both modes. A hostile repository, a hook
+//! or a server that is spoiled mid-session, a governor that stands still, calls of every bad kind. In
+//! each case nothing runs undecided, or it is found, journaled as `gate.bypassed` and ends the session.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a JSON value indexed by a name it lacks is null; whatever fails here fails the test"
+)]
+#![allow(
+    dead_code,
+    reason = "the support modules serve other tests too, with more than these use"
+)]
+
+#[path = "../support/codex.rs"]
+mod codex;
+#[path = "../support/governed.rs"]
+mod governed;
+#[path = "../support/model.rs"]
+mod model;
+#[path = "../support/named_tests.rs"]
+mod named_tests;
+#[path = "../support/responses.rs"]
+mod responses;
+#[path = "../support/session.rs"]
+mod session;
+
+/// Plays cases of these modules in a column.
+macro_rules! play {
+    ($column:ty: $($module:ident { $($case:ident),+ $(,)? })+) => {$($(
+        #[test]
+        fn $case() {
+            crate::$module::$case::<$column>();
+        }
+    )+)+};
+}
+
+mod claude_hook;
+mod claude_mediated;
+mod codex_hook;
+mod codex_mediated;
+mod column;
+mod governor;
+mod hook;
+mod mediated;
+mod on_claude;
+mod on_codex;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Writes a program.
+fn put_program(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn the_proof_names_tests_that_exist_and_all_of_these() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/gate-proof.md")).unwrap();
+    let tests = named_tests::all(root);
+    let mut named = BTreeSet::new();
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    for row in rows.filter(|row| !row.starts_with("| case ") && !row.starts_with("| --- ")) {
+        let last = row.trim_end_matches([' ', '|']).rsplit('|').next();
+        let quoted: Vec<&str> = last.unwrap().split('`').skip(1).step_by(2).collect();
+        assert!(!quoted.is_empty(), "no test in {row}");
+        for name in quoted {
+            let (file, function) = name.rsplit_once("::").unwrap();
+            let there = tests.contains(&(file.to_owned(), function.to_owned()));
+            assert!(there, "docs/gate-proof.md names {name}");
+            named.insert(name.to_owned());
+        }
+    }
+    let columns = [
+        "claude_hook",
+        "claude_mediated",
+        "codex_hook",
+        "codex_mediated",
+    ];
+    for column in columns.map(|column| format!("gate_matrix::{column}")) {
+        let own = tests.iter().filter(|(file, _)| *file == column);
+        assert!(own.clone().count() >= 20, "{column}");
+        for (file, function) in own {
+            let known = named.contains(&format!("{file}::{function}"));
+            assert!(known, "docs/gate-proof.md does not name {file}::{function}");
+        }
+    }
+}
