@@ -28,7 +28,7 @@ use agp::confine::Spawner;
 use agp::confine::told::Told;
 use agp::sandbox::docker::exec::Errand;
 use agp::sandbox::docker::hardened::Bounds;
-use agp::sandbox::docker::provider::{Docker, Setup};
+use agp::sandbox::docker::provider::{BOX, Docker, Setup};
 use agp::sandbox::network::Network;
 use agp::sandbox::secrets::Secrets;
 use dockerd::{BUSYBOX, CLOSED_TMP, Dockerd, EMPTY, VOLUME};
@@ -633,9 +633,12 @@ fn container(daemon: &Dockerd, world: &World) -> Docker {
         image: BUSYBOX.into(),
         bridge: env!("CARGO_BIN_EXE_agp-bridge").into(),
         session: format!("s-lib-{}-{number}", std::process::id()),
+        name: format!("agp-s-lib-{}-{number}", std::process::id()),
         home: world.agp_home(),
         directory,
+        shown: BOX,
         repository: world.repo(),
+        repository_writable: true,
         at_own_path: false,
         user: (INSIDE, INSIDE),
         network: Network::Off,
@@ -659,6 +662,7 @@ fn errand(words: &[&str], input: &[u8]) -> Errand {
         command: words.iter().map(|word| (*word).to_owned()).collect(),
         input: input.to_vec(),
         deadline: Duration::from_secs(60),
+        quiet: false,
     }
 }
 

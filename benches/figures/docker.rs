@@ -12,7 +12,7 @@ use agp::confine::Spawner;
 use agp::confine::told::Told;
 use agp::sandbox::docker::exec::Errand;
 use agp::sandbox::docker::hardened::Bounds;
-use agp::sandbox::docker::provider::{Docker, Setup};
+use agp::sandbox::docker::provider::{BOX, Docker, Setup};
 use agp::sandbox::network::Network;
 use agp::sandbox::secrets::Secrets;
 
@@ -147,6 +147,7 @@ fn measured(daemon: &Daemon, repository: &Path, work: &Path) -> Fallible<Vec<Fig
             command: vec!["/bin/true".into()],
             input: Vec::new(),
             deadline: Duration::from_secs(10),
+            quiet: false,
         };
         let ran = ours.time(|| docker.run(errand, &mut |_| {}));
         match ran.map_err(|error| error.0)?.ended {
@@ -230,9 +231,12 @@ fn setup(
         image: IMAGE.into(),
         bridge: process::BRIDGE.into(),
         session: format!("s-figures-{name}"),
+        name: format!("agp-s-figures-{name}"),
         home: home.clone(),
         directory,
+        shown: BOX,
         repository: repository.canonicalize()?,
+        repository_writable: true,
         at_own_path: false,
         user: (NOBODY, NOBODY),
         network: Network::Off,

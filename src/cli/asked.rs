@@ -7,7 +7,7 @@ use std::time::Duration;
 use argh::FromArgs;
 
 use crate::intendants::{claude_code, codex};
-use crate::sandbox::docker::provider::BOX;
+use crate::sandbox::docker::provider::{BOX, HARNESS_BOX};
 
 use super::config::{self, Config};
 use crate::channels::slack::Settings as Slack;
@@ -171,6 +171,8 @@ pub(super) struct Asked {
     /// The container, where that is the sandbox.
     pub container: Option<Container>,
     pub confine: Confine,
+    /// Whether the harness has a container of its own, beside that of its tools, which agp runs.
+    pub alone: bool,
     pub way_out: WayOut,
     pub allow_read: Vec<PathBuf>,
     pub allow_write: Vec<PathBuf>,
@@ -200,9 +202,10 @@ impl Asked {
 
     /// Where the gateway listens, within the session's directory.
     pub(super) fn gate(&self, directory: &Path) -> PathBuf {
-        match self.harness_inside() {
-            true => directory.join(BOX).join(container::GATE),
-            false => directory.join(container::GATE),
+        match (self.harness_inside(), self.alone) {
+            (true, _) => directory.join(BOX).join(container::GATE),
+            (_, true) => directory.join(HARNESS_BOX).join(container::GATE),
+            _ => directory.join(container::GATE),
         }
     }
 
@@ -213,6 +216,7 @@ impl Asked {
             mode: self.mode,
             sandbox: self.sandbox,
             confine: self.confine,
+            alone: self.alone,
         }
     }
 
@@ -226,15 +230,19 @@ impl Asked {
         let (mode, mode_reason) = match (run.mode.as_deref(), harness, provider.as_deref()) {
             // Which one is in the image is asked once the container is there.
             (None, Harness::ClaudeCode, Some("docker")) => (Mode::Hook, "in a container"),
+            (None, Harness::Codex, Some("docker")) => (Mode::Mediated, "in a container"),
             (flag, _, _) => mode(flag, harness)?,
         };
         let sandbox = sandbox(provider.as_deref(), harness, mode)?;
         let container = container::asked(run.image, &config, sandbox)?;
         let threads_strict = run.confine.as_deref() != Some("best-effort");
         let named = [&run.allow_read, &run.allow_write];
-        let inside = harness.is_program() && mode == Mode::Hook && sandbox == Provider::Docker;
+        // Asked for by name, mediated mode has the harness on this host.
+        let docker = harness.is_program() && sandbox == Provider::Docker;
+        let alone = docker && mode == Mode::Mediated && run.mode.is_none();
+        let inside = docker && mode == Mode::Hook;
         let confine = match &run.confine {
-            _ if !inside => confine(run.confine.as_deref(), harness, mode)?,
+            _ if !inside && !alone => confine(run.confine.as_deref(), harness, mode)?,
             None => Confine::Off,
             Some(_) => {
                 let problem = "--confine is for a harness on this host";
@@ -251,6 +259,7 @@ impl Asked {
             mode,
             sandbox,
             confine,
+            alone,
         };
         let said = Said {
             egress: run.egress,
@@ -290,6 +299,7 @@ impl Asked {
             sandbox,
             container,
             confine,
+            alone,
             way_out,
             allow_read: absolute(&run.allow_read)?,
             allow_write: absolute(&run.allow_write)?,
@@ -304,7 +314,7 @@ impl Asked {
                 Some("raw") => Stream::Raw,
                 Some(other) => return Err(unknown("--stream", other, "lines or raw")),
             },
-            probe: harness != Harness::Scripted && !run.no_probe && !inside,
+            probe: harness != Harness::Scripted && !run.no_probe,
             witness: match run.witness.as_deref() {
                 None | Some("on") => true,
                 Some("off") => false,
@@ -416,13 +426,18 @@ fn provider(
     harness: Harness,
 ) -> Result<Option<String>, Failure> {
     let file = config.sandbox.clone().unwrap_or_default().provider;
-    match env::var("AGP_CLAUDE_SANDBOX").ok().as_deref() {
-        None | Some("") => {}
-        Some("docker") if harness == Harness::ClaudeCode && flag.is_none() => {
-            return Ok(Some("docker".to_owned()));
+    for (name, of) in [
+        ("AGP_CLAUDE_SANDBOX", Harness::ClaudeCode),
+        ("AGP_CODEX_SANDBOX", Harness::Codex),
+    ] {
+        match env::var(name).ok().as_deref() {
+            None | Some("") => {}
+            Some("docker") if harness == of && flag.is_none() => {
+                return Ok(Some("docker".to_owned()));
+            }
+            Some("docker") => {}
+            Some(other) => return Err(unknown(name, other, "docker")),
         }
-        Some("docker") => {}
-        Some(other) => return Err(unknown("AGP_CLAUDE_SANDBOX", other, "docker")),
     }
     Ok(config::first(flag, "AGP_SANDBOX", file))
 }
@@ -446,8 +461,8 @@ fn sandbox(asked: Option<&str>, harness: Harness, mode: Mode) -> Result<Provider
             "--mode mediated, whose tools run there",
         )),
         (Some("docker"), Harness::Codex, Mode::Hook) => Err(not_here(
-            "Codex in a container",
-            "--mode mediated, whose tools run in the container",
+            "Codex in a container in hook mode",
+            "leave --mode out: agp runs its tools in a container, and Codex in another",
         )),
         (Some("docker"), _, _) => Ok(Provider::Docker),
         (Some(other), _, _) => Err(unknown("--sandbox", other, "recording, process or docker")),

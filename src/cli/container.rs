@@ -2,38 +2,31 @@
 //! left behind.
 
 use std::env;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, json};
 
-use crate::bridge::hook;
 use crate::channels::escape;
 use crate::confine::Spawner;
-use crate::confine::job::RUN;
-use crate::confine::spec::HELPER;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::SessionId;
-use crate::contracts::intendant::HarnessError;
 use crate::contracts::limits;
-use crate::intendants::claude_code;
 use crate::intendants::environment::variable;
 use crate::intendants::program::bridge_program;
 use crate::journal::Handle;
 use crate::sandbox::docker::engine::Engine;
 use crate::sandbox::docker::hardened::{Bounds, Mount, check_target};
 use crate::sandbox::docker::image::pinned;
-use crate::sandbox::docker::place;
 use crate::sandbox::docker::provider::{BOX, Docker, Setup, user_for};
 use crate::sandbox::docker::reap::{Leftover, leftovers};
+use crate::sandbox::network::Network;
 use crate::sandbox::process::Output;
 use crate::sandbox::secrets::Secrets;
 
 use super::asked::{Asked, Provider};
 use super::config::{self, Config};
+use super::harness_container::{hooked, login_by_name, named_files};
 use super::home::Home;
 use super::lease;
 use super::report::{Failure, complain};
@@ -118,115 +111,6 @@ pub(super) struct Within<'a> {
     pub(super) lost: Arc<dyn Fn(String) + Send + Sync>,
 }
 
-/// Where Claude Code looks for what an organisation sets: above all other settings.
-const MANAGED: &str = "/etc/claude-code";
-/// Files that a harness reads, by the variables that name them.
-const FILES: [&str; 5] = [
-    "SSL_CERT_FILE",
-    "NODE_EXTRA_CA_CERTS",
-    "CODEX_CA_CERTIFICATE",
-    "CLAUDE_CODE_CLIENT_CERT",
-    "CLAUDE_CODE_CLIENT_KEY",
-];
-/// Variables that mean something on this host only.
-const HOSTS_OWN: [&str; 13] = [
-    "CLAUDE_CODE_TMPDIR",
-    "CLAUDE_CONFIG_DIR",
-    "HOME",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "LOGNAME",
-    "NO_PROXY",
-    "PATH",
-    "SSL_CERT_DIR",
-    "USER",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-];
-
-/// What a harness in the container is given with it: its hooks, where it cannot change them, the mark
-/// that its first hook leaves, and the files that its environment names.
-fn harness_mounts(within: &Within<'_>) -> Result<Vec<Mount>, Failure> {
-    if !claude_code::login_by_name() {
-        return Err(Failure::refused(
-            "a harness in a container gets its login by name, and no variable holds one",
-            "set ANTHROPIC_API_KEY, or CLAUDE_CODE_OAUTH_TOKEN (`claude setup-token` gives one)",
-        ));
-    }
-    let failed = |error: std::io::Error| refused(&format!("its settings: {error}"));
-    let shown = within.directory.join(BOX);
-    let managed = shown.join("managed");
-    let made = std::fs::create_dir_all(&managed);
-    made.map_err(failed)?;
-    let socket = Path::new(RUN).join(GATE);
-    let deadline = within.asked.approval_deadline;
-    let settings = claude_code::managed(Path::new(HELPER), &socket, within.session, deadline);
-    put(
-        &managed.join("managed-settings.json"),
-        0o644,
-        &settings.to_string(),
-    )
-    .map_err(failed)?;
-    let mark = shown.join(hook::MARK);
-    put(&mark, 0o600, "").map_err(failed)?;
-    let (uid, gid) = user();
-    std::os::unix::fs::chown(&mark, Some(uid), Some(gid)).map_err(failed)?;
-    for directory in [&shown, &managed] {
-        let open = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(directory, open).map_err(failed)?;
-    }
-    let mut mounts = vec![
-        Mount {
-            source: managed,
-            target: PathBuf::from(MANAGED),
-            writable: false,
-        },
-        Mount {
-            source: mark,
-            target: Path::new(RUN).join(hook::MARK),
-            writable: true,
-        },
-    ];
-    for path in FILES.iter().filter_map(variable).map(PathBuf::from) {
-        check_target(&path).map_err(|why| Failure::usage(why, "move the file elsewhere"))?;
-        mounts.push(Mount {
-            source: path.clone(),
-            target: path,
-            writable: false,
-        });
-    }
-    Ok(mounts)
-}
-
-fn put(path: &Path, mode: u32, text: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)?;
-    file.write_all(text.as_bytes())?;
-    // Whatever the umask.
-    file.set_permissions(std::fs::Permissions::from_mode(mode))
-}
-
-/// The Claude Code of a container, and how it is started there.
-pub(super) fn claude_inside(
-    docker: &Arc<Docker>,
-) -> Result<(claude_code::Found, claude_code::Inside), HarnessError> {
-    let answer = docker.version_of("claude").map_err(|error| HarnessError {
-        problem: error.0,
-        mend: "build the image with Claude Code in its PATH: docs/images.md".into(),
-    })?;
-    let found = claude_code::found_elsewhere(PathBuf::from("claude"), &answer)?;
-    let inside = claude_code::Inside {
-        place: Arc::new(place::Inside(Arc::clone(docker))),
-        environment: docker.environment(),
-        without: HOSTS_OWN.to_vec(),
-    };
-    Ok((found, inside))
-}
-
 /// Makes a session's container, and looks into it.
 pub(super) fn ready(container: &Container, within: Within<'_>) -> Result<Docker, Failure> {
     if !container.netcheck {
@@ -234,37 +118,73 @@ pub(super) fn ready(container: &Container, within: Within<'_>) -> Result<Docker,
             "WARNING: AGP_SANDBOX_SKIP_NETCHECK=1: nobody looked whether the container has a network",
         );
     }
-    let bridge = bridge_program().map_err(|error| refused(&error.to_string()))?;
     let asked = within.asked;
+    if asked.of().in_container() {
+        login_by_name(asked.harness)?;
+    }
     let mut mounts = named_mounts(asked)?;
     if asked.harness_inside() {
-        mounts.extend(harness_mounts(&within)?);
+        let deadline = asked.approval_deadline;
+        let shown = within.directory.join(BOX);
+        mounts.extend(hooked(&shown, within.session, deadline)?);
+        mounts.extend(named_files()?);
     }
-    let own = home_path(within.home);
     let setup = Setup {
-        daemon: daemon()?,
-        image: container.image.clone(),
-        bridge: bridge.canonicalize().unwrap_or(bridge),
-        session: within.session.as_str().to_owned(),
-        protected: [own.clone()].into_iter().chain(private_paths()).collect(),
-        home: own,
-        directory: within.directory.to_owned(),
         repository: asked.repository.clone(),
-        at_own_path: asked.harness.is_program() && !asked.harness_inside(),
-        user: user(),
+        at_own_path: asked.harness.is_program() && !asked.of().in_container(),
         network: asked.way_out.calls_network(&within.directory.join(BOX)),
-        bounds: container.bounds,
-        spawner: within.spawner.clone(),
         secrets: within.secrets.clone(),
         mounts,
-        environment: Vec::new(),
-        sockets: sockets(),
-        netcheck: container.netcheck,
         output: within.output,
         stopped: within.stopped,
         lost: within.lost,
+        ..setup(
+            container,
+            within.home,
+            within.spawner,
+            within.session,
+            within.directory,
+        )?
     };
     Docker::prepare(setup).map_err(|error| refused(&error.0))
+}
+
+/// What all containers of a session have in common.
+pub(super) fn setup(
+    container: &Container,
+    home: &Home,
+    spawner: &Spawner,
+    session: &SessionId,
+    directory: &Path,
+) -> Result<Setup, Failure> {
+    let bridge = bridge_program().map_err(|error| refused(&error.to_string()))?;
+    let own = home_path(home);
+    Ok(Setup {
+        daemon: daemon()?,
+        image: container.image.clone(),
+        bridge: bridge.canonicalize().unwrap_or(bridge),
+        session: session.as_str().to_owned(),
+        name: format!("agp-{session}"),
+        protected: [own.clone()].into_iter().chain(private_paths()).collect(),
+        home: own,
+        directory: directory.to_owned(),
+        shown: BOX,
+        repository: PathBuf::new(),
+        repository_writable: true,
+        at_own_path: false,
+        user: user(),
+        network: Network::Off,
+        bounds: container.bounds,
+        spawner: spawner.clone(),
+        secrets: Secrets::default(),
+        mounts: Vec::new(),
+        environment: Vec::new(),
+        sockets: sockets(),
+        netcheck: container.netcheck,
+        output: Arc::new(|_| {}),
+        stopped: Arc::new(|| false),
+        lost: Arc::new(|_| {}),
+    })
 }
 
 /// User and group inside.
@@ -276,7 +196,7 @@ pub(super) fn user() -> (u32, u32) {
 /// `--allow-read` and `--allow-write`, under their own names.
 fn named_mounts(asked: &Asked) -> Result<Vec<Mount>, Failure> {
     // A harness on the host has these for itself.
-    if asked.harness.is_program() && !asked.harness_inside() {
+    if asked.harness.is_program() && !asked.of().in_container() {
         return Ok(Vec::new());
     }
     let read = asked.allow_read.iter().map(|path| (path, false));
@@ -305,7 +225,7 @@ pub(super) fn daemon() -> Result<PathBuf, Failure> {
         .map_err(|why| Failure::usage(why, "unset DOCKER_HOST, or set it to unix:///PATH"))
 }
 
-fn refused(problem: &str) -> Failure {
+pub(super) fn refused(problem: &str) -> Failure {
     Failure::refused(
         format!(
             "the Docker sandbox cannot be had: {}",

@@ -108,6 +108,7 @@ fn clear(directory: &Path) {
         let _ = fs::remove_dir_all(directory.join("tmp"));
         let _ = fs::remove_dir_all(directory.join(harness::SCRATCH));
         let _ = fs::remove_dir_all(directory.join(provider::BOX));
+        let _ = fs::remove_dir_all(directory.join(provider::HARNESS_BOX));
         let _ = fs::remove_dir(directory);
     }
 }

@@ -19,7 +19,9 @@ mod ending;
 #[cfg(all(feature = "agp", any(test, fuzzing)))]
 pub(crate) mod fuzz;
 #[cfg(feature = "agp")]
-pub mod home;
+mod harness_container;
+#[cfg(feature = "agp")]
+mod home;
 #[cfg(feature = "agp")]
 pub mod hooked;
 #[cfg(feature = "agp")]
@@ -34,6 +36,8 @@ mod log;
 mod panics;
 #[cfg(feature = "agp")]
 mod probe;
+#[cfg(feature = "agp")]
+mod probe_inside;
 #[cfg(feature = "agp")]
 mod quickstart;
 #[cfg(feature = "agp")]

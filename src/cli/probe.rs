@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::channels::console::Console;
 use crate::channels::terminal::Terminal;
+use crate::confine::job::REPOSITORY;
 use crate::confine::{self, Profile, Spawner};
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant};
@@ -32,8 +33,10 @@ use crate::sandbox::network::Network;
 
 use super::asked::{self, Confine, Harness, Mode};
 use super::confined;
+use super::container;
 use super::enclosed;
 use super::home::Home;
+use super::probe_inside::{Ahead, Found, InContainer, MODEL_PORT};
 use super::report::Failure;
 use super::sandboxed;
 use super::wiring::new_session;
@@ -84,6 +87,8 @@ pub(super) struct Asked<'a> {
     pub(super) witness: bool,
     /// Names of further variables that the harness gets.
     pub(super) environment: &'a [String],
+    /// The session's container, where the harness is to run in one.
+    pub(super) container: Option<Ahead<'a>>,
 }
 
 impl<'a> Asked<'a> {
@@ -99,28 +104,35 @@ impl<'a> Asked<'a> {
             allowed: [&[], &[]],
             witness: true,
             environment: &[],
+            container: None,
         })
     }
 }
 
 /// The harness that is probed.
 enum Probed {
-    ClaudeCode(claude_code::Found),
-    Codex(codex::Found),
+    ClaudeCode(claude_code::Found, Option<claude_code::Inside>),
+    Codex(codex::Found, Option<codex::Inside>),
 }
 
 impl Probed {
-    fn find(harness: Harness) -> Result<Self, HarnessError> {
-        match harness {
-            Harness::Codex => codex::find().map(Self::Codex),
-            Harness::ClaudeCode | Harness::Scripted => claude_code::find().map(Self::ClaudeCode),
+    fn find(harness: Harness, inside: Option<&InContainer>) -> Result<Self, HarnessError> {
+        match (inside, harness) {
+            (Some(inside), _) => inside.find().map(|found| match found {
+                Found::ClaudeCode(found, inside) => Self::ClaudeCode(found, Some(inside)),
+                Found::Codex(found, inside) => Self::Codex(found, Some(inside)),
+            }),
+            (None, Harness::Codex) => codex::find().map(|found| Self::Codex(found, None)),
+            (None, Harness::ClaudeCode | Harness::Scripted) => {
+                claude_code::find().map(|found| Self::ClaudeCode(found, None))
+            }
         }
     }
 
     fn shown(&self) -> String {
         match self {
-            Self::ClaudeCode(found) => format!("Claude Code {}", found.version),
-            Self::Codex(found) => format!("Codex {}", found.version),
+            Self::ClaudeCode(found, _) => format!("Claude Code {}", found.version),
+            Self::Codex(found, _) => format!("Codex {}", found.version),
         }
     }
 
@@ -128,17 +140,22 @@ impl Probed {
     fn calls(&self, mode: Mode, root: &Path) -> Vec<ProbeCall> {
         let call = |id, tool, input| ProbeCall { id, tool, input };
         let denied = json!({"command": "touch denied", "description": "must not run"});
-        let allowed = json!({"file_path": root.join("repo/allowed"), "content": "probe\n"});
+        let path = match self {
+            // It knows the repository as the container does.
+            Self::ClaudeCode(_, Some(_)) => Path::new(REPOSITORY).join("allowed"),
+            _ => root.join("repo/allowed"),
+        };
+        let allowed = json!({"file_path": path, "content": "probe\n"});
         match self {
             _ if mode == Mode::Mediated => vec![
                 call("probe_denied", "mcp__agp__Bash", denied),
                 call("probe_allowed", "mcp__agp__Write", allowed),
             ],
-            Self::ClaudeCode(_) => vec![
+            Self::ClaudeCode(..) => vec![
                 call("toolu_probe_denied", "Bash", denied),
                 call("toolu_probe_allowed", "Write", allowed),
             ],
-            Self::Codex(_) => vec![
+            Self::Codex(..) => vec![
                 call(
                     "call_probe_denied",
                     "exec_command",
@@ -160,9 +177,6 @@ impl Probed {
 /// [`Failure`] with the cause when the gate does not fire, or could not be tried.
 pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
     let refused = |problem: String| Failure::refused(problem, MEND);
-    let probed =
-        Probed::find(asked.harness).map_err(|error| Failure::refused(error.problem, error.mend))?;
-    let shown = probed.shown();
     let session = new_session().map_err(refused)?;
     let root = std::env::temp_dir().join(format!("agp-{session}"));
     let scratch = Scratch(root.clone());
@@ -170,7 +184,19 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
         let made = fs::DirBuilder::new().mode(0o700).create(&directory);
         made.map_err(|error| refused(format!("{}: {error}", directory.display())))?;
     }
-    let trial = Trial::new(asked.mode, &scratch.0, &probed).map_err(refused)?;
+    let inside = match asked.container {
+        Some(ahead) => Some(InContainer::ready(
+            ahead,
+            asked,
+            (&root, &session),
+            PROBE_TIME,
+        )?),
+        None => None,
+    };
+    let probed = Probed::find(asked.harness, inside.as_ref())
+        .map_err(|error| Failure::refused(error.problem, error.mend))?;
+    let shown = probed.shown();
+    let trial = Trial::new(asked.mode, &scratch.0, &probed, inside.as_ref()).map_err(refused)?;
     let sandbox = match asked.mode {
         Mode::Hook => None,
         Mode::Mediated => Some(sandboxed::bare(
@@ -195,18 +221,23 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
         allow_read: asked.allowed[0],
         allow_write: asked.allowed[1],
     })?;
-    let is = if enclosed.is_some() { "" } else { "not " };
+    let is = match (&inside, &enclosed) {
+        (Some(_), _) => "in a container",
+        (None, Some(_)) => "confined",
+        (None, None) => "not confined",
+    };
     let outcome = trial
         .run(asked, session, probed, (sandbox, enclosed))
         .map_err(refused)?;
     outcome.judge(asked, &scratch.0).map_err(refused)?;
     Ok(format!(
-        "{shown}, {is}confined: a denied call left no trace, an allowed one ran"
+        "{shown}, {is}: a denied call left no trace, an allowed one ran"
     ))
 }
 
 struct Trial<'a> {
     root: &'a Path,
+    inside: Option<&'a InContainer>,
     paths: Paths,
     model: ProbeModel,
 }
@@ -221,12 +252,21 @@ struct TrialOutcome {
 }
 
 impl<'a> Trial<'a> {
-    fn new(mode: Mode, root: &'a Path, probed: &Probed) -> Result<Self, String> {
+    fn new(
+        mode: Mode,
+        root: &'a Path,
+        probed: &Probed,
+        inside: Option<&'a InContainer>,
+    ) -> Result<Self, String> {
         let calls = probed.calls(mode, root);
-        let model =
-            ProbeModel::start(calls).map_err(|error| format!("the probe's model: {error}"))?;
+        let model = match inside {
+            Some(inside) => inside.model(calls),
+            None => ProbeModel::start(calls),
+        };
+        let model = model.map_err(|error| format!("the probe's model: {error}"))?;
         Ok(Self {
             root,
+            inside,
             paths: Paths::of(&root.join("audit.log")),
             model,
         })
@@ -263,9 +303,15 @@ impl<'a> Trial<'a> {
             notices: Box::new(|_| {}),
             broken: remember(&broken, &stop),
         }));
-        let socket = self.root.join("gate.sock");
-        let gateway =
-            Server::start(&socket, governor.clone()).map_err(|error| error.to_string())?;
+        let (socket, peers) = match self.inside {
+            Some(inside) => (inside.gate(), container::user().0),
+            None => (
+                self.root.join(container::GATE),
+                rustix::process::geteuid().as_raw(),
+            ),
+        };
+        let gateway = Server::start_for(&socket, peers, governor.clone())
+            .map_err(|error| error.to_string())?;
         let mut harness = self
             .harness(asked, probed, enclosed.as_ref(), session, socket, &stop)
             .map_err(|error| error.problem)?;
@@ -318,8 +364,8 @@ impl<'a> Trial<'a> {
         let repository = self.root.join("repo");
         let complain: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(|_| {});
         match probed {
-            Probed::ClaudeCode(found) => ClaudeCode::prepare(claude_code::Setup {
-                inside: None,
+            Probed::ClaudeCode(found, inside) => ClaudeCode::prepare(claude_code::Setup {
+                inside,
                 found,
                 session,
                 socket,
@@ -337,12 +383,13 @@ impl<'a> Trial<'a> {
                 complain,
             })
             .map(|harness| Box::new(harness) as Box<dyn Intendant>),
-            Probed::Codex(found) => Codex::prepare(codex::Setup {
+            Probed::Codex(found, inside) => Codex::prepare(codex::Setup {
+                inside,
                 found,
                 session,
                 socket,
                 home: self.root.join("harness-home"),
-                model: Some(format!("{}/v1", self.model.base_url())),
+                model: Some(format!("{}/v1", self.model.base_url(MODEL_PORT))),
                 task,
                 repository,
                 approval_deadline: PROBE_TIME,
@@ -364,7 +411,7 @@ impl<'a> Trial<'a> {
     fn environment(&self) -> Vec<(&'static str, Option<String>)> {
         let home = self.root.join("home").display().to_string();
         let mut set = vec![
-            ("ANTHROPIC_BASE_URL", Some(self.model.base_url())),
+            ("ANTHROPIC_BASE_URL", Some(self.model.base_url(MODEL_PORT))),
             ("ANTHROPIC_API_KEY", Some("probe".to_owned())),
             ("OPENAI_API_KEY", Some("probe".to_owned())),
             ("HOME", Some(home.clone())),

@@ -29,14 +29,16 @@ use crate::confine::threads::Standing;
 use crate::confine::{self, Places, Profile};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant, Observation};
+use crate::contracts::sandbox::Sandbox;
 use crate::gateway::server::Server;
 use crate::governor::{Broken, Governor, Terms};
 use crate::intendants::environment::variable;
 use crate::intendants::harness_process::Stop;
 use crate::intendants::scripted::ScriptedCall;
-use crate::journal::Handle;
 use crate::journal::redact::Screen;
+use crate::journal::{Handle, Permit};
 use crate::policy::Policy;
+use crate::sandbox::docker::provider::HARNESS_BOX;
 use crate::sandbox::harness::Enclosure;
 use crate::sandbox::secrets::Secrets;
 
@@ -46,12 +48,15 @@ use super::home::Home;
 use super::init::load_policy;
 use super::lease::{self, Lease};
 use super::panics::Panics;
+use super::probe_inside::Ahead;
 use super::report::{Failure, Outcome, complain, exit};
 use super::wiring::{
     IntendantSetup, announce, channel_of, gate_unchanged, new_session, notices, open_journal,
     own_file, read_script, screen, secrets, task_secret,
 };
-use super::{confined, container, enclosed, probe, sandboxed, slack, started, view};
+use super::{
+    confined, container, enclosed, harness_container, probe, sandboxed, slack, started, view,
+};
 
 pub(super) fn run(home: &Home, run: Run) -> Outcome {
     let asked = Asked::resolve(home, run)?;
@@ -160,6 +165,9 @@ fn governed(
 
     // Before anything is confined: what starts processes must not be.
     let spawner = sandboxed::spawner().map_err(refuse)?;
+    if asked.container.is_some() {
+        container::reap(home, journal).map_err(refuse)?;
+    }
     if asked.probe {
         let asked = probe::Asked {
             harness: asked.harness,
@@ -170,6 +178,14 @@ fn governed(
             allowed: [&asked.allow_read, &asked.allow_write],
             witness: asked.witness,
             environment: &asked.harness_env,
+            container: asked
+                .container
+                .as_ref()
+                .filter(|_| asked.of().in_container())
+                .map(|container| Ahead {
+                    container,
+                    session: &session,
+                }),
         };
         let held = probe::probe(&asked).map_err(refuse)?;
         complain(format_args!("the gate was tried first: {held}"));
@@ -180,10 +196,9 @@ fn governed(
     let signals = watch_signals(events.clone())
         .map_err(|error| refuse(Failure::refused(error, "try again")))?;
     let raw = asked.stream == Stream::Raw;
-    if asked.container.is_some() {
-        container::reap(home, journal).map_err(refuse)?;
-    }
     let lost = broken_to(&events, &stop);
+    let lost: Arc<dyn Fn(String) + Send + Sync> =
+        Arc::new(move |why| lost(Broken(format!("the sandbox is gone: {why}"))));
     let ready = sandboxed::ready(sandboxed::Within {
         home,
         asked,
@@ -193,9 +208,28 @@ fn governed(
         stop: &stop,
         terminal,
         spawner: &spawner,
-        lost: Arc::new(move |why| lost(Broken(format!("the sandbox is gone: {why}")))),
+        lost: Arc::clone(&lost),
     })
     .map_err(refuse)?;
+    let alone = match asked.container.as_ref().filter(|_| asked.alone) {
+        Some(container) => {
+            let alone = harness_container::Alone {
+                container,
+                home,
+                spawner: &spawner,
+                session: &session,
+                suffix: "harness",
+                directory: lease.directory(),
+                repository: &asked.repository,
+                network: asked
+                    .way_out
+                    .harness_network(&lease.directory().join(HARNESS_BOX)),
+                lost,
+            };
+            Some(harness_container::codex_alone(alone).map_err(refuse)?)
+        }
+        None => None,
+    };
     let enclosed = enclosed::ready(&enclosed::Wanted {
         harness: asked.harness,
         confine: asked.confine,
@@ -245,6 +279,7 @@ fn governed(
         asked,
         sandbox: &ready.sandbox,
         container: ready.container.as_ref(),
+        alone: alone.as_ref(),
         enclosed: enclosed.as_ref(),
         spawner: &spawner,
         session: &session,
@@ -268,7 +303,10 @@ fn governed(
         intendant.identity(),
         intendant.describe(),
         ready.sandbox.describe(),
-        enclosed.as_ref(),
+        match &alone {
+            Some(alone) => Sandbox::<Permit>::describe(alone.as_ref()),
+            None => enclosed::described(enclosed.as_ref()),
+        },
     );
     // Their names: a value is in no event.
     payload.insert("secrets".into(), json!(secrets.names()));
@@ -277,6 +315,7 @@ fn governed(
         .record_session(Kind::SessionStarted, payload)
         .map_err(|broken| unrecorded(broken.0))?;
     let inside = enclosed.as_ref().map(Enclosure::attestation);
+    let inside = inside.or_else(|| alone.as_ref().map(|alone| alone.attestation()));
     let attested = match (ready.attested, inside) {
         (Some(mut attested), Some(harness)) => {
             attested.insert("harness".into(), json!(harness));
@@ -304,7 +343,7 @@ fn governed(
         )
         .map_err(|error| unrecorded(format!("the egress proxy: {error}")))?;
     let socket = asked.gate(lease.directory());
-    let peers = if asked.harness_inside() {
+    let peers = if asked.of().in_container() {
         container::user().0
     } else {
         rustix::process::geteuid().as_raw()

@@ -7,10 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::HarnessIdentity;
 use crate::policy::Policy;
-use crate::sandbox::harness::Enclosure;
 
 use super::asked::{Asked, Harness, Mode};
-use super::enclosed;
 
 /// The payload of `session.started`, to which the confinement of agp's own threads is added.
 pub(super) fn payload(
@@ -20,16 +18,16 @@ pub(super) fn payload(
     identity: &HarnessIdentity,
     particulars: Map<String, Value>,
     mut sandbox: Value,
-    enclosed: Option<&Enclosure>,
+    harness: Value,
 ) -> Map<String, Value> {
     let hooked = asked.harness.is_program() && asked.mode == Mode::Hook;
     if hooked && !asked.harness_inside() {
-        sandbox = enclosed::described(enclosed);
+        sandbox = harness;
     } else if asked.harness.is_program()
         && !asked.harness_inside()
         && let Some(sandbox) = sandbox.as_object_mut()
     {
-        sandbox.insert("harness".into(), enclosed::described(enclosed));
+        sandbox.insert("harness".into(), harness);
     }
     let mut payload = Map::new();
     let mut put = |name: &str, value: Value| {

@@ -12,7 +12,7 @@ use crate::channels::terminal::Terminal;
 use crate::contracts::event::Kind;
 use crate::governor::Governor;
 use crate::intendants::model_hosts;
-use crate::sandbox::docker::provider::BOX;
+use crate::sandbox::docker::provider::{BOX, HARNESS_BOX};
 use crate::sandbox::egress::{Allowlist, Proxy, Record, Setup};
 use crate::sandbox::network::Network;
 
@@ -61,9 +61,16 @@ pub(super) struct Of {
     pub(super) mode: Mode,
     pub(super) sandbox: Provider,
     pub(super) confine: Confine,
+    /// Whether the harness has a container of its own, beside that of its tools, which agp runs.
+    pub(super) alone: bool,
 }
 
 impl Of {
+    /// Whether the harness runs in a container, of its own or of the session's.
+    pub(super) fn in_container(self) -> bool {
+        self.alone || self.harness_inside()
+    }
+
     /// Whether the harness itself runs in the session's container, where agp runs nothing else.
     pub(super) fn harness_inside(self) -> bool {
         let hooked = self.harness.is_program() && self.mode == Mode::Hook;
@@ -129,6 +136,7 @@ impl WayOut {
         }
         let harness = match &reach {
             _ if !program => Reach::None,
+            Reach::None if of.alone => Reach::Listed(with_its_model(&Allowlist::default(), of)?),
             Reach::None | Reach::Full => Reach::Full,
             Reach::Listed(listed) => Reach::Listed(with_its_model(listed, of)?),
         };
@@ -192,6 +200,7 @@ impl WayOut {
                 // What calls in a container find is in the directory that it has.
                 let (directory, user) = match container {
                     Some(user) if name == CALLS_SOCKET => (directory.join(BOX), user),
+                    Some(user) if of.alone => (directory.join(HARNESS_BOX), user),
                     _ => (directory.to_owned(), own),
                 };
                 let socket = directory.join(name);
@@ -313,7 +322,7 @@ fn list(flags: Vec<String>, file: Option<&config::SandboxConfig>) -> Result<Allo
 
 /// The same with the hosts that this harness cannot do without.
 fn with_its_model(listed: &Allowlist, of: Of) -> Result<Allowlist, Failure> {
-    if of.confine == Confine::Off && !of.harness_inside() {
+    if of.confine == Confine::Off && !of.in_container() {
         return Err(Failure::usage(
             "only a confined harness can be kept to a list of hosts",
             "--mode mediated, or --egress full",

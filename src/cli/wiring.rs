@@ -23,6 +23,7 @@ use crate::intendants::program::{self, Pinned};
 use crate::intendants::scripted::{self, Scripted, ScriptedCall};
 use crate::journal::redact::{Screen, Secret};
 use crate::journal::{Journal, Permit};
+use crate::sandbox::docker::place;
 use crate::sandbox::docker::provider::Docker;
 use crate::sandbox::harness::Enclosure;
 use crate::sandbox::secrets::{Secrets, variable};
@@ -32,7 +33,7 @@ use super::home::Home;
 use super::keygen::settle_rotation;
 use super::lease::{HARNESS_HOME, Lease};
 use super::report::{Failure, complain};
-use super::{container, sandboxed, view};
+use super::{harness_container, sandboxed, view};
 
 /// Bytes of a path at most (`PATH_MAX`).
 const PATH_BYTES: usize = 4096;
@@ -45,6 +46,8 @@ pub(super) struct IntendantSetup<'a> {
     pub(super) asked: &'a Asked,
     pub(super) sandbox: &'a Arc<dyn Sandbox<Permit>>,
     pub(super) container: Option<&'a Arc<Docker>>,
+    /// The harness's own container, where it has one.
+    pub(super) alone: Option<&'a Arc<Docker>>,
     pub(super) enclosed: Option<&'a Enclosure>,
     pub(super) spawner: &'a Spawner,
     pub(super) session: &'a SessionId,
@@ -79,8 +82,17 @@ impl IntendantSetup<'_> {
             return Ok(Box::new(Scripted::new(script, submit)));
         }
         if asked.harness == Harness::Codex {
+            let (found, inside) = match self.alone {
+                Some(docker) => {
+                    let place = Arc::new(place::Inside(Arc::clone(docker)));
+                    let (found, inside) = harness_container::codex_inside(docker, place)?;
+                    (found, Some(inside))
+                }
+                None => (codex::find()?, None),
+            };
             let setup = codex::Setup {
-                found: codex::find()?,
+                found,
+                inside,
                 session: self.session.clone(),
                 socket: self.lease.directory().join("gate.sock"),
                 home: self.lease.directory().join(HARNESS_HOME),
@@ -102,7 +114,8 @@ impl IntendantSetup<'_> {
         }
         let (found, inside) = match self.container.filter(|_| asked.harness_inside()) {
             Some(docker) => {
-                let (found, inside) = container::claude_inside(docker)?;
+                let place = Arc::new(place::Inside(Arc::clone(docker)));
+                let (found, inside) = harness_container::claude_inside(docker, place)?;
                 (found, Some(inside))
             }
             None => (claude_code::find()?, None),
@@ -295,13 +308,17 @@ pub(super) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
     match asked.mode {
         _ if !asked.harness.is_program() => {}
         Mode::Hook if asked.harness_inside() => complain(format_args!(
-            "mode: hook ({}): the harness runs in a container, with its own tools, and asks before each; \
-             the gate is not tried on it first",
+            "mode: hook ({}): the harness runs in a container, with its own tools, and asks before each",
             asked.mode_reason
         )),
         Mode::Hook => complain(format_args!(
             "mode: hook ({}): the harness runs its own tools on this host and asks before each; \
              it {is} confined",
+            asked.mode_reason
+        )),
+        Mode::Mediated if asked.alone => complain(format_args!(
+            "mode: mediated ({}): agp's tools are the harness's only ones, and run in a container; the \
+             harness runs in another",
             asked.mode_reason
         )),
         Mode::Mediated => complain(format_args!(

@@ -2,9 +2,9 @@
 //! its rollout read while it grows.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, fchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::bridge::hook;
 use crate::confine::{self, Places, Profile, Spawner};
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{
-    HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation,
+    HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation, Place,
 };
 use crate::contracts::limits;
 
@@ -32,7 +32,9 @@ use super::{codex_stream, environment, program as programs};
 
 pub use super::codex_rollout::HARMLESS;
 
-pub use super::codex_program::{Found, check_arguments, find, login, login_present, program};
+pub use super::codex_program::{
+    Found, check_arguments, find, found_elsewhere, login, login_by_name, login_present, program,
+};
 
 /// What hook mode is here, for whoever starts it to read.
 pub const NOT_CONFINED: &str = "WARNING: the harness is not confined: Codex's own sandbox could not stand \
@@ -80,11 +82,39 @@ pub struct Setup {
     pub confinement: Option<String>,
     /// What starts it.
     pub spawner: Spawner,
+    /// The container that it runs in, where that is not this host; in mediated mode. `home` is there
+    /// then.
+    pub inside: Option<Inside>,
     /// How it is stopped.
     pub stop: Stop,
     /// Takes each line of its standard error, and what was left of the operator's configuration.
     pub complain: Arc<dyn Fn(&str) + Send + Sync>,
 }
+
+/// A container for Codex, and what stands where in it.
+pub struct Inside {
+    /// Where it is started.
+    pub place: Arc<dyn Place>,
+    /// What it answers there to a question about itself.
+    pub ask: Box<Ask>,
+    /// Variables that have another value there than here.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Names of variables that mean nothing there.
+    pub without: Vec<&'static str>,
+    /// Its home.
+    pub home: PathBuf,
+    /// The repository.
+    pub repository: PathBuf,
+    /// `agp-bridge`.
+    pub bridge: PathBuf,
+    /// The gateway's socket.
+    pub socket: PathBuf,
+    /// User and group.
+    pub owner: (u32, u32),
+}
+
+/// Asks a program something about itself: its words, and its environment.
+pub type Ask = dyn Fn(&[&str], &[(OsString, OsString)]) -> Result<String, HarnessError>;
 
 /// A session of Codex.
 pub struct Codex {
@@ -104,8 +134,10 @@ impl Codex {
     /// [`HarnessError`] when the home cannot be written, or the harness would not be gated by it.
     pub fn prepare(setup: Setup) -> Result<Self, HarnessError> {
         let bridge = programs::bridge_program().map_err(unprepared)?;
-        let made = DirBuilder::new().mode(0o700).create(&setup.home);
-        made.map_err(unprepared)?;
+        if setup.inside.is_none() {
+            let made = DirBuilder::new().mode(0o700).create(&setup.home);
+            made.map_err(unprepared)?;
+        }
         let operators = operators_home().filter(|_| setup.model.is_none());
         let mut carried = match &operators {
             Some(home) => config::carried(home).map_err(unfit)?,
@@ -115,8 +147,9 @@ impl Codex {
             let left = carried.left.join(" ");
             (setup.complain)(&format!("agp: not taken from your config.toml: {left}"));
         }
-        if let Some(home) = &operators {
-            link_login(home, &setup.home).map_err(unprepared)?;
+        // In a container a link would lead nowhere.
+        if let Some(home) = operators.filter(|_| setup.inside.is_none()) {
+            link_login(&home, &setup.home).map_err(unprepared)?;
         }
         let environment = environment_of(&setup, &carried.variables);
         let catalogue = ask(&setup, &environment, &["debug", "models", "--bundled"])?;
@@ -124,12 +157,14 @@ impl Codex {
         if let Some(base_url) = &setup.model {
             carried.table = config::of_ones_own(base_url, &catalogue).map_err(unfit)?;
         }
-        let models = setup.home.join("models.json");
-        write(&models, &catalogue).map_err(unprepared)?;
+        setup.put("models.json", &catalogue)?;
         let within = setup.approval_deadline + limits::BRIDGE_GRACE;
         let text = Config {
-            repository: &setup.repository,
-            catalogue: Some(models),
+            repository: setup
+                .inside
+                .as_ref()
+                .map_or(&setup.repository, |inside| &inside.repository),
+            catalogue: Some(setup.home_there().join("models.json")),
             web_search: setup.web_search,
             hook: &|event| hook_command(&bridge, &setup, event, within),
             hook_seconds: (within + limits::HOOK_GRACE).as_secs(),
@@ -137,7 +172,7 @@ impl Codex {
         }
         .text(carried.table)
         .map_err(unfit)?;
-        write(&setup.home.join("config.toml"), &text).map_err(unprepared)?;
+        setup.put("config.toml", &text)?;
         let vital = if setup.mediated {
             config::VITAL_MEDIATED
         } else {
@@ -147,7 +182,11 @@ impl Codex {
         let identity = HarnessIdentity {
             name: "codex",
             version: setup.found.version.clone(),
-            binary_sha256: Some(programs::digest(&setup.found.program).map_err(unprepared)?),
+            // In a container the image's own id, which the session records, vouches for it.
+            binary_sha256: match setup.inside {
+                None => Some(programs::digest(&setup.found.program).map_err(unprepared)?),
+                Some(_) => None,
+            },
         };
         let launch = Launch {
             leash: bridge,
@@ -155,7 +194,10 @@ impl Codex {
             arguments: arguments(&setup),
             environment,
             confinement: setup.confinement.clone(),
-            place: None,
+            place: setup
+                .inside
+                .as_ref()
+                .map(|inside| Arc::clone(&inside.place)),
             directory: setup.repository.clone(),
             spawner: setup.spawner.clone(),
             complain: without_chatter(Arc::clone(&setup.complain)),
@@ -168,6 +210,23 @@ impl Codex {
             web_search: setup.web_search,
             mark: (!setup.mediated).then(|| setup.socket.with_file_name(hook::MARK)),
         })
+    }
+}
+
+impl Setup {
+    /// Its home, as it knows it.
+    fn home_there(&self) -> &Path {
+        let inside = self.inside.as_ref();
+        inside.map_or(&self.home, |inside| &inside.home)
+    }
+
+    /// Writes a file of its home.
+    fn put(&self, name: &str, text: &str) -> Result<(), HarnessError> {
+        let file = write(&self.home.join(name), text).map_err(unprepared)?;
+        if let Some(Inside { owner, .. }) = &self.inside {
+            fchown(&file, Some(owner.0), Some(owner.1)).map_err(unprepared)?;
+        }
+        Ok(())
     }
 }
 
@@ -200,10 +259,19 @@ fn link_login(operators: &Path, home: &Path) -> io::Result<()> {
 fn environment_of(setup: &Setup, variables: &[String]) -> Vec<(OsString, OsString)> {
     let named = [setup.environment.as_slice(), variables].concat();
     let mut environment = environment::environment(&named);
-    let home = ("CODEX_HOME", Some(setup.home.display().to_string()));
+    let home = setup.home_there().display().to_string();
+    let home = ("CODEX_HOME", Some(home));
     for (name, value) in [home].into_iter().chain(setup.set.clone()) {
         environment.retain(|(set, _)| set != name);
         environment.extend(value.map(|value| (name.into(), value.into())));
+    }
+    if let Some(inside) = &setup.inside {
+        environment.retain(|(name, _)| {
+            let other = inside.without.iter().any(|without| name == without);
+            !other && !inside.environment.iter().any(|(set, _)| set == name)
+        });
+        environment.extend(inside.environment.iter().cloned());
+        return environment;
     }
     if let Some(tools) = companions(&setup.found.program) {
         for (_, value) in environment.iter_mut().filter(|(name, _)| name == "PATH") {
@@ -222,6 +290,9 @@ fn ask(
     environment: &[(OsString, OsString)],
     words: &[&str],
 ) -> Result<String, HarnessError> {
+    if let Some(inside) = &setup.inside {
+        return (inside.ask)(words, environment);
+    }
     let mut asked = Command::new(&setup.found.program);
     asked
         .args(words)
@@ -244,13 +315,14 @@ fn without_chatter(complain: Arc<dyn Fn(&str) + Send + Sync>) -> Arc<dyn Fn(&str
     })
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    OpenOptions::new()
+fn write(path: &Path, text: &str) -> io::Result<File> {
+    let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    Ok(file)
 }
 
 /// Codex takes only exit code 2 for a deny and goes on after every other end of a hook. So a shell
@@ -286,17 +358,21 @@ fn hook_command(bridge: &Path, setup: &Setup, event: &str, within: Duration) -> 
 /// agp's tools, as Codex starts them.
 fn server(bridge: &Path, setup: &Setup) -> Server {
     let within = setup.approval_deadline + limits::EXEC_DEADLINE_MAX + limits::BRIDGE_GRACE;
+    let (program, socket) = match &setup.inside {
+        None => (bridge, &setup.socket),
+        Some(inside) => (inside.bridge.as_path(), &inside.socket),
+    };
     let words = [
         "mcp",
         "--socket",
-        &setup.socket.display().to_string(),
+        &socket.display().to_string(),
         "--session",
         setup.session.as_str(),
         "--deadline",
         &within.as_secs().to_string(),
     ];
     Server {
-        program: bridge.to_owned(),
+        program: program.to_owned(),
         arguments: words.map(str::to_owned).to_vec(),
         seconds: (within + limits::HOOK_GRACE).as_secs(),
     }
@@ -374,7 +450,7 @@ impl Intendant for Codex {
             ),
             (
                 "confined".to_owned(),
-                json!(self.launch.confinement.is_some()),
+                json!(self.launch.confinement.is_some() || self.launch.place.is_some()),
             ),
         ])
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::contracts::intendant::HarnessError;
 
-use super::{environment, program};
+use super::{codex_config, environment, program};
 
 /// The version that was measured: an earlier one may let a command run that this one blocks.
 const VERSION_FLOOR: program::Version = [0, 169, 0];
@@ -88,6 +88,21 @@ pub fn find() -> Result<Found, HarnessError> {
     Ok(Found { program, version })
 }
 
+/// The Codex of another place, by what it answers there to `--version`.
+///
+/// # Errors
+/// [`HarnessError`] when that is no version, or too old to be gated.
+pub fn found_elsewhere(program: PathBuf, answer: &str) -> Result<Found, HarnessError> {
+    let version = answer.split_whitespace().last().unwrap_or_default();
+    let numbers = program::numbers(version).ok_or_else(|| HarnessError {
+        problem: format!("{} does not say its version", program.display()),
+        mend: "build the image anew: docs/images.md".into(),
+    })?;
+    let version = version.to_owned();
+    program::check_floor("Codex", (&version, numbers), VERSION_FLOOR, INSTALL)?;
+    Ok(Found { program, version })
+}
+
 /// The program behind npm's start script, where it is one: what runs is what is identified.
 fn native(found: PathBuf) -> PathBuf {
     if !found.ends_with("codex/bin/codex.js") {
@@ -124,14 +139,21 @@ pub(super) fn operators_home() -> Option<PathBuf> {
         .or_else(|| environment::variable("HOME").map(|home| Path::new(&home).join(".codex")))
 }
 
+/// Whether a login can be passed by name: a variable that holds one, or that the operator's own
+/// configuration names for its provider.
+#[must_use]
+pub fn login_by_name() -> bool {
+    let names = ["CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "OPENAI_API_KEY"];
+    let carried = operators_home().and_then(|home| codex_config::carried(&home).ok());
+    let named = carried.into_iter().flat_map(|carried| carried.variables);
+    let mut names = names.map(str::to_owned).into_iter().chain(named);
+    names.any(|name| environment::variable(&name).is_some())
+}
+
 /// Whether a login is there to be used, without reading it: a variable, or a file that exists.
 #[must_use]
 pub fn login_present() -> bool {
-    let names = ["CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "OPENAI_API_KEY"];
-    names
-        .iter()
-        .any(|name| environment::variable(name).is_some())
-        || operators_home().is_some_and(|home| home.join(AUTH).exists())
+    login_by_name() || operators_home().is_some_and(|home| home.join(AUTH).exists())
 }
 
 /// The login, which agp links and never reads.

@@ -1,10 +1,12 @@
-//! A model on loopback that plays one turn of tool calls: what a live probe puts in the place of
+//! A model on loopback, or on a socket that a container has, that plays one turn of tool calls: what a live probe puts in the place of
 //! the model service (Anthropic's Messages API and OpenAI's Responses API, as much of them as the
 //! harnesses ask for).
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -31,10 +33,27 @@ pub struct ProbeCall {
 
 /// A listening model. Dropping it ends it.
 pub struct ProbeModel {
-    address: SocketAddr,
+    place: Place,
     ending: Arc<AtomicBool>,
     offered: Arc<Mutex<BTreeSet<String>>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Where a model listens.
+#[derive(Clone)]
+enum Place {
+    Loopback(SocketAddr),
+    Socket(PathBuf),
+}
+
+impl Place {
+    /// Has a thread that waits for a request look up.
+    fn wake(&self) {
+        match self {
+            Self::Loopback(address) => drop(TcpStream::connect(address)),
+            Self::Socket(path) => drop(UnixStream::connect(path)),
+        }
+    }
 }
 
 impl ProbeModel {
@@ -45,25 +64,53 @@ impl ProbeModel {
     /// What the socket or the thread gives.
     pub fn start(calls: Vec<ProbeCall>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = listener.local_addr()?;
+        let place = Place::Loopback(listener.local_addr()?);
+        Self::serve(place, calls, move || {
+            let (stream, _) = listener.accept()?;
+            stream.set_read_timeout(Some(REQUEST_TIME))?;
+            stream.set_write_timeout(Some(REQUEST_TIME))?;
+            Ok(stream)
+        })
+    }
+
+    /// The same on a socket in a directory.
+    ///
+    /// # Errors
+    /// What the socket or the thread gives.
+    pub fn start_at(path: &Path, calls: Vec<ProbeCall>) -> io::Result<Self> {
+        let listener = UnixListener::bind(path)?;
+        Self::serve(Place::Socket(path.to_owned()), calls, move || {
+            let (stream, _) = listener.accept()?;
+            stream.set_read_timeout(Some(REQUEST_TIME))?;
+            stream.set_write_timeout(Some(REQUEST_TIME))?;
+            Ok(stream)
+        })
+    }
+
+    fn serve<Stream: Read + Write>(
+        place: Place,
+        calls: Vec<ProbeCall>,
+        accept: impl Fn() -> io::Result<Stream> + Send + 'static,
+    ) -> io::Result<Self> {
         let ending = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&ending);
         let offered = Arc::new(Mutex::new(BTreeSet::new()));
         let seen = Arc::clone(&offered);
         let thread = confine::start(Profile::ProbeModel, Places::none(), move || {
             let mut calls = Some(calls);
-            for stream in listener.incoming() {
+            loop {
+                let stream = accept();
                 if ends.load(Ordering::SeqCst) {
                     return;
                 }
-                if let Ok(stream) = stream {
+                if let Ok(mut stream) = stream {
                     // A request that cannot be read is the harness's to repeat.
-                    let _ = answer(&stream, &mut calls, &seen);
+                    let _ = answer(&mut stream, &mut calls, &seen);
                 }
             }
         })?;
         Ok(Self {
-            address,
+            place,
             ending,
             offered,
             thread: Some(thread),
@@ -79,10 +126,13 @@ impl ProbeModel {
             .unwrap_or_default()
     }
 
-    /// What the harness's base URL has to be.
+    /// What the harness's base URL has to be; `port` where a relay leads to its socket.
     #[must_use]
-    pub fn base_url(&self) -> String {
-        format!("http://{}", self.address)
+    pub fn base_url(&self, port: u16) -> String {
+        match self.place {
+            Place::Loopback(address) => format!("http://{address}"),
+            Place::Socket(_) => format!("http://127.0.0.1:{port}"),
+        }
     }
 }
 
@@ -90,7 +140,7 @@ impl Drop for ProbeModel {
     fn drop(&mut self) {
         self.ending.store(true, Ordering::SeqCst);
         // Wakes the listener, which then sees that it is to end.
-        let _ = TcpStream::connect(self.address);
+        self.place.wake();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -98,13 +148,11 @@ impl Drop for ProbeModel {
 }
 
 fn answer(
-    stream: &TcpStream,
+    stream: &mut (impl Read + Write),
     calls: &mut Option<Vec<ProbeCall>>,
     offered: &Mutex<BTreeSet<String>>,
 ) -> io::Result<()> {
-    stream.set_read_timeout(Some(REQUEST_TIME))?;
-    stream.set_write_timeout(Some(REQUEST_TIME))?;
-    let (path, body) = read_request(stream)?;
+    let (path, body) = read_request(&mut *stream)?;
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
     // Codex can name tools in the conversation, too.
     let input = asked.get("input").and_then(Value::as_array);
@@ -142,7 +190,6 @@ fn answer(
     let head = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
     );
-    let mut stream = stream;
     stream.write_all(head.as_bytes())?;
     stream.write_all(text.as_bytes())
 }

@@ -194,6 +194,19 @@ impl Dockerd {
         NAME
     }
 
+    /// An image of [`BUSYBOX`] with Codex, which needs nothing else.
+    pub(crate) fn with_codex(&self, codex: &Path) -> &'static str {
+        const NAME: &str = "agp-codex:1";
+        static MADE: OnceLock<()> = OnceLock::new();
+        MADE.get_or_init(|| {
+            self.ask(&["create", "--name", "codex", BUSYBOX, "true"]);
+            self.ask(&["cp", "-L", codex.to_str().unwrap(), "codex:/bin/codex"]);
+            self.ask(&["commit", "codex", NAME]);
+            self.ask(&["rm", "codex"]);
+        });
+        NAME
+    }
+
     /// Makes an image of a directory.
     pub(crate) fn load(&self, root: &Path, name: &str, changes: &[&str]) {
         let mut tar = Command::new("tar");

@@ -18,7 +18,7 @@ use crate::sandbox::network;
 
 use super::exec::{Errand, relayed};
 use super::hardened::{Network, Wanted};
-use super::provider::{BOX, Docker};
+use super::provider::Docker;
 
 /// Shells that a command may be given to, the preferred first.
 const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
@@ -67,7 +67,7 @@ pub fn attest(
     wanted: &Wanted,
 ) -> Result<(Option<&'static str>, Map<String, Value>), String> {
     let setup = &docker.setup;
-    let mut bait = Bait::lay(&setup.directory, &format!("{}-docker", setup.session))
+    let mut bait = Bait::lay(&setup.directory, &format!("{}-docker", setup.name))
         .map_err(|error| format!("agp's own listeners: {error}"))?;
     bait.ask.unix.extend(setup.sockets.iter().cloned());
     bait.ask.read.clone_from(&setup.protected);
@@ -83,7 +83,7 @@ pub fn attest(
     bait.ask.write = writable.iter().cloned().collect();
     bait.ask.write.extend(CLOSED.map(PathBuf::from));
     bait.ask.families = true;
-    let run = setup.directory.join(BOX);
+    let run = setup.run();
     let trial = match setup.network {
         network::Network::Listed { .. } => {
             let trial = Trial::lay_for(&run, &bait.ask.token, setup.user.0);
@@ -124,6 +124,7 @@ fn inside(docker: &Docker, ask: &Ask, trial: Option<&Trial>) -> Result<Surroundi
                 command,
                 input: Vec::new(),
                 deadline: PROBE,
+                quiet: false,
             },
             &[],
             &mut |_| {},

@@ -2,6 +2,7 @@
 //! comes, its end told.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, pipe};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,8 @@ pub struct Errand {
     pub input: Vec<u8>,
     /// How long it has.
     pub deadline: Duration,
+    /// Whether what it says on standard error is left out of its output.
+    pub quiet: bool,
 }
 
 impl Docker {
@@ -41,7 +44,7 @@ impl Docker {
     }
 
     /// The same with further variables.
-    fn run_given(
+    pub(super) fn run_given(
         &self,
         errand: Errand,
         given: &[(String, String)],
@@ -84,7 +87,10 @@ impl Docker {
         let (reader, writer) = pipe().map_err(failed)?;
         rustix::io::ioctl_fionbio(&reader, true).map_err(|error| failed(error.into()))?;
         let writer = OwnedFd::from(writer);
-        let errors = writer.try_clone().map_err(failed)?;
+        let errors = match errand.quiet {
+            true => OwnedFd::from(File::create("/dev/null").map_err(failed)?),
+            false => writer.try_clone().map_err(failed)?,
+        };
         let mut running = self
             .link
             .start(&job, &errand.input, writer, errors)
@@ -166,6 +172,7 @@ impl<Permit> Sandbox<Permit> for Docker {
                 .collect(),
             input: work.input,
             deadline: work.deadline,
+            quiet: false,
         };
         let given = secrets.variables(&work.secrets);
         let given: Vec<(String, String)> = given

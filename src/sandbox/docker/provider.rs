@@ -35,12 +35,18 @@ pub struct Setup {
     pub bridge: PathBuf,
     /// The session.
     pub session: String,
+    /// The container's own name.
+    pub name: String,
     /// agp's home, which marks its own containers.
     pub home: PathBuf,
     /// The session's private directory.
     pub directory: PathBuf,
+    /// The directory of `directory` that stands at `/run/agp`, for sockets and nothing else.
+    pub shown: &'static str,
     /// The repository.
     pub repository: PathBuf,
+    /// Whether it may be changed there.
+    pub repository_writable: bool,
     /// Whether the repository stands at its own path too, and calls run there: a harness on the host
     /// knows it by that name.
     pub at_own_path: bool,
@@ -72,6 +78,13 @@ pub struct Setup {
     pub lost: Arc<dyn Fn(String) + Send + Sync>,
 }
 
+impl Setup {
+    /// What stands at `/run/agp`.
+    pub(super) fn run(&self) -> PathBuf {
+        self.directory.join(self.shown)
+    }
+}
+
 /// A container that was attested.
 pub struct Docker {
     pub(super) setup: Setup,
@@ -89,8 +102,10 @@ fn failed(error: impl std::fmt::Display) -> SandboxError {
     SandboxError(error.to_string())
 }
 
-/// The directories of a session that its container has: sockets, and nothing else.
+/// The directories of a session that its containers have: sockets, and nothing else.
 pub const BOX: &str = "container";
+/// The same of a harness that has a container of its own.
+pub const HARNESS_BOX: &str = "harness-container";
 
 /// The user and group inside for an operator: his own, and nobody's for root.
 #[must_use]
@@ -118,7 +133,7 @@ impl Docker {
         let engine = Engine::connect(&setup.daemon).map_err(failed)?;
         fit(&engine)?;
         let image = find(&engine, &setup.image)?;
-        let run = setup.directory.join(BOX);
+        let run = setup.run();
         let made = fs::DirBuilder::new()
             .mode(0o755)
             .recursive(true)
@@ -129,8 +144,8 @@ impl Docker {
         let wanted = wanted(&setup, &image, &run)?;
         let awaited = Awaited::listen(&run, setup.user).map_err(failed)?;
 
-        let name = format!("agp-{}", setup.session);
-        let (id, warnings) = engine.create(&name, &wanted.body()).map_err(failed)?;
+        let created = engine.create(&setup.name, &wanted.body());
+        let (id, warnings) = created.map_err(failed)?;
         let held = Held {
             engine: engine.clone(),
             id: id.clone(),
@@ -282,7 +297,7 @@ fn wanted(setup: &Setup, image: &Image, run: &Path) -> Result<Wanted, SandboxErr
         writable,
     };
     let mut mounts = vec![
-        mount(&setup.repository, REPOSITORY, true),
+        mount(&setup.repository, REPOSITORY, setup.repository_writable),
         mount(run, RUN, false),
         mount(&setup.bridge, HELPER, false),
     ];

@@ -1,0 +1,296 @@
+//! A harness in a container: what it is given there, made and looked into, and how it is started.
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::bridge::hook;
+use crate::confine::Spawner;
+use crate::confine::job::{REPOSITORY, RUN};
+use crate::confine::spec::HELPER;
+use crate::contracts::ids::SessionId;
+use crate::contracts::intendant::{HarnessError, Place};
+use crate::contracts::limits;
+use crate::intendants::environment::variable;
+use crate::intendants::{claude_code, codex};
+use crate::sandbox::docker::hardened::{Mount, check_target};
+use crate::sandbox::docker::provider::{BOX, Docker, HARNESS_BOX, Setup};
+use crate::sandbox::network::Network;
+
+use super::asked::Harness;
+use super::container::{Container, GATE, refused, setup, user};
+use super::home::Home;
+use super::lease::HARNESS_HOME;
+use super::report::Failure;
+
+/// Where Claude Code looks for what an organisation sets: above all other settings.
+const MANAGED: &str = "/etc/claude-code";
+/// Files that a harness reads, by the variables that name them.
+const FILES: [&str; 5] = [
+    "SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "CODEX_CA_CERTIFICATE",
+    "CLAUDE_CODE_CLIENT_CERT",
+    "CLAUDE_CODE_CLIENT_KEY",
+];
+/// Variables that mean something on this host only.
+const HOSTS_OWN: [&str; 13] = [
+    "CLAUDE_CODE_TMPDIR",
+    "CLAUDE_CONFIG_DIR",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "LOGNAME",
+    "NO_PROXY",
+    "PATH",
+    "SSL_CERT_DIR",
+    "USER",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// Where Codex looks for the same.
+const CODEX_MANAGED: &str = "/etc/codex";
+/// Codex's home in a container.
+const CODEX_HOME: &str = "/run/agp-codex";
+/// What stands above all settings of a Codex in a container: it has nothing to write with, and nobody
+/// to ask.
+const REQUIREMENTS: &str = "allowed_approval_policies = [\"never\"]\n\
+                            allowed_sandbox_modes = [\"read-only\"]\n";
+
+pub(super) fn login_by_name(harness: Harness) -> Result<(), Failure> {
+    let (there, mend) = match harness {
+        Harness::Codex => (
+            codex::login_by_name(),
+            "set CODEX_API_KEY, or the variable that your provider's env_key names",
+        ),
+        _ => (
+            claude_code::login_by_name(),
+            "set ANTHROPIC_API_KEY, or CLAUDE_CODE_OAUTH_TOKEN (`claude setup-token` gives one)",
+        ),
+    };
+    if there {
+        return Ok(());
+    }
+    Err(Failure::refused(
+        "a harness in a container gets its login by name, and no variable holds one",
+        mend,
+    ))
+}
+
+/// What a Claude Code in a container is given with it: its hooks, where it cannot change them, and
+/// the mark that its first hook leaves. `shown` stands at `/run/agp`.
+pub(super) fn hooked(
+    shown: &Path,
+    session: &SessionId,
+    deadline: Duration,
+) -> Result<Vec<Mount>, Failure> {
+    let failed = |error: std::io::Error| refused(&format!("its settings: {error}"));
+    let managed = shown.join("managed");
+    let made = std::fs::create_dir_all(&managed);
+    made.map_err(failed)?;
+    let socket = Path::new(RUN).join(GATE);
+    let settings = claude_code::managed(Path::new(HELPER), &socket, session, deadline);
+    put(
+        &managed.join("managed-settings.json"),
+        0o644,
+        &settings.to_string(),
+    )
+    .map_err(failed)?;
+    let mark = shown.join(hook::MARK);
+    put(&mark, 0o600, "").map_err(failed)?;
+    let (uid, gid) = user();
+    std::os::unix::fs::chown(&mark, Some(uid), Some(gid)).map_err(failed)?;
+    opened(&[shown, &managed]).map_err(failed)?;
+    Ok(vec![
+        Mount {
+            source: managed,
+            target: PathBuf::from(MANAGED),
+            writable: false,
+        },
+        Mount {
+            source: mark,
+            target: Path::new(RUN).join(hook::MARK),
+            writable: true,
+        },
+    ])
+}
+
+/// Lets the user inside enter these, whatever the umask.
+fn opened(directories: &[&Path]) -> std::io::Result<()> {
+    let open = std::fs::Permissions::from_mode(0o755);
+    let mut directories = directories.iter();
+    directories.try_for_each(|directory| std::fs::set_permissions(directory, open.clone()))
+}
+
+/// The files that a harness's environment names, under their own names.
+pub(super) fn named_files() -> Result<Vec<Mount>, Failure> {
+    let files = FILES.iter().filter_map(variable).map(PathBuf::from);
+    let mounts = files.map(|path| {
+        check_target(&path).map_err(|why| Failure::usage(why, "move the file elsewhere"))?;
+        Ok(Mount {
+            source: path.clone(),
+            target: path,
+            writable: false,
+        })
+    });
+    mounts.collect()
+}
+
+fn put(path: &Path, mode: u32, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    // Whatever the umask.
+    file.set_permissions(std::fs::Permissions::from_mode(mode))
+}
+
+/// The Codex of a container, and how it is started there.
+pub(super) fn codex_inside(
+    docker: &Arc<Docker>,
+    place: Arc<dyn Place>,
+) -> Result<(codex::Found, codex::Inside), HarnessError> {
+    let answer = docker.version_of("codex").map_err(|error| HarnessError {
+        problem: error.0,
+        mend: "build the image with Codex in its PATH: docs/images.md".into(),
+    })?;
+    let found = codex::found_elsewhere(PathBuf::from("codex"), &answer)?;
+    let asked = Arc::clone(docker);
+    let ask = move |words: &[&str], environment: &[(OsString, OsString)]| {
+        let text = |text: &OsString| text.to_string_lossy().into_owned();
+        let given = environment.iter();
+        let given: Vec<_> = given
+            .map(|(name, value)| (text(name), text(value)))
+            .collect();
+        let words = ["codex"].iter().chain(words).map(|word| (*word).to_owned());
+        asked
+            .answer_of(words.collect(), &given, limits::CATALOGUE_BYTES)
+            .map_err(|error| HarnessError {
+                problem: error.0,
+                mend: "build the image anew: docs/images.md".into(),
+            })
+    };
+    let inside = codex::Inside {
+        place,
+        ask: Box::new(ask),
+        environment: docker.environment(),
+        without: HOSTS_OWN.to_vec(),
+        home: PathBuf::from(CODEX_HOME),
+        repository: PathBuf::from(REPOSITORY),
+        bridge: PathBuf::from(HELPER),
+        socket: Path::new(RUN).join(GATE),
+        owner: user(),
+    };
+    Ok((found, inside))
+}
+
+/// The Claude Code of a container, and how it is started there.
+pub(super) fn claude_inside(
+    docker: &Arc<Docker>,
+    place: Arc<dyn Place>,
+) -> Result<(claude_code::Found, claude_code::Inside), HarnessError> {
+    let answer = docker.version_of("claude").map_err(|error| HarnessError {
+        problem: error.0,
+        mend: "build the image with Claude Code in its PATH: docs/images.md".into(),
+    })?;
+    let found = claude_code::found_elsewhere(PathBuf::from("claude"), &answer)?;
+    let inside = claude_code::Inside {
+        place,
+        environment: docker.environment(),
+        without: HOSTS_OWN.to_vec(),
+    };
+    Ok((found, inside))
+}
+
+/// A harness's own container, and what it is made within.
+pub(super) struct Alone<'a> {
+    pub(super) container: &'a Container,
+    pub(super) home: &'a Home,
+    pub(super) spawner: &'a Spawner,
+    /// The session whose container it is.
+    pub(super) session: &'a SessionId,
+    /// What tells it from the session's other containers.
+    pub(super) suffix: &'static str,
+    /// The session's private directory, or a probe's.
+    pub(super) directory: &'a Path,
+    pub(super) repository: &'a Path,
+    pub(super) network: Network,
+    pub(super) lost: Arc<dyn Fn(String) + Send + Sync>,
+}
+
+/// Makes a container for a Codex whose tools are agp's and run elsewhere, and looks into it.
+pub(super) fn codex_alone(alone: Alone<'_>) -> Result<Arc<Docker>, Failure> {
+    let failed = |error: std::io::Error| refused(&format!("its home: {error}"));
+    let home = alone.directory.join(HARNESS_HOME);
+    let made = std::fs::DirBuilder::new().mode(0o700).create(&home);
+    made.map_err(failed)?;
+    let (uid, gid) = user();
+    std::os::unix::fs::chown(&home, Some(uid), Some(gid)).map_err(failed)?;
+    let shown = alone.directory.join(HARNESS_BOX);
+    let managed = shown.join("managed");
+    std::fs::create_dir_all(&managed).map_err(failed)?;
+    put(&managed.join("requirements.toml"), 0o644, REQUIREMENTS).map_err(failed)?;
+    opened(&[&shown, &managed]).map_err(failed)?;
+    let mut mounts = vec![
+        Mount {
+            source: home,
+            target: PathBuf::from(CODEX_HOME),
+            writable: true,
+        },
+        Mount {
+            source: managed,
+            target: PathBuf::from(CODEX_MANAGED),
+            writable: false,
+        },
+    ];
+    mounts.extend(named_files()?);
+    alone.made(HARNESS_BOX, false, mounts)
+}
+
+/// Makes a container for a Claude Code that is to be tried, and looks into it.
+pub(super) fn claude_alone(
+    alone: Alone<'_>,
+    session: &SessionId,
+    deadline: Duration,
+) -> Result<Arc<Docker>, Failure> {
+    let mut mounts = hooked(&alone.directory.join(BOX), session, deadline)?;
+    mounts.extend(named_files()?);
+    alone.made(BOX, true, mounts)
+}
+
+impl Alone<'_> {
+    fn made(
+        self,
+        shown: &'static str,
+        repository_writable: bool,
+        mounts: Vec<Mount>,
+    ) -> Result<Arc<Docker>, Failure> {
+        let own = setup(
+            self.container,
+            self.home,
+            self.spawner,
+            self.session,
+            self.directory,
+        )?;
+        let setup = Setup {
+            name: format!("{}-{}", own.name, self.suffix),
+            shown,
+            repository: self.repository.to_owned(),
+            repository_writable,
+            network: self.network,
+            mounts,
+            lost: self.lost,
+            ..own
+        };
+        let docker = Docker::prepare(setup).map_err(|error| refused(&error.0))?;
+        Ok(Arc::new(docker))
+    }
+}

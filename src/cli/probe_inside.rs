@@ -1,0 +1,128 @@
+//! The container of a probe: the harness of the session's own image, given what it has in a session,
+//! and no network but a relay to the probe's model.
+
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::contracts::ids::SessionId;
+use crate::contracts::intendant::{HarnessError, Place};
+use crate::intendants::probe_model::{ProbeCall, ProbeModel};
+use crate::intendants::{claude_code, codex};
+use crate::sandbox::docker::place::Tried;
+use crate::sandbox::docker::provider::{BOX, Docker, HARNESS_BOX};
+use crate::sandbox::network::Network;
+
+use super::asked::Harness;
+use super::container::{self, Container};
+use super::harness_container::{self, Alone};
+use super::probe::Asked;
+use super::report::Failure;
+
+/// The socket of the probe's model.
+const MODEL: &str = "model.sock";
+/// The port of the container's loopback that leads to it: not the relay's own of a session.
+pub(super) const MODEL_PORT: u16 = 3129;
+
+/// A session's container, to be tried before it is made.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead<'a> {
+    pub(super) container: &'a Container,
+    /// The session, which vouches for what is left behind.
+    pub(super) session: &'a SessionId,
+}
+
+/// A probe's container.
+pub(super) struct InContainer {
+    docker: Arc<Docker>,
+    /// The directory that stands in it at `/run/agp`.
+    shown: PathBuf,
+    harness: Harness,
+}
+
+/// What of a harness the container gives.
+pub(super) enum Found {
+    ClaudeCode(claude_code::Found, claude_code::Inside),
+    Codex(codex::Found, codex::Inside),
+}
+
+impl InContainer {
+    /// Makes it, around a repository of the probe's.
+    pub(super) fn ready(
+        ahead: Ahead<'_>,
+        asked: &Asked<'_>,
+        (root, session): (&Path, &SessionId),
+        deadline: Duration,
+    ) -> Result<Self, Failure> {
+        let repository = root.join("repo");
+        let alone = Alone {
+            container: ahead.container,
+            home: asked.home,
+            spawner: &asked.spawner,
+            session: ahead.session,
+            suffix: "probe",
+            directory: root,
+            repository: &repository,
+            network: Network::Off,
+            lost: Arc::new(|_| {}),
+        };
+        let readied = |done: std::io::Result<()>| {
+            done.map_err(|error| {
+                let problem = format!("the probe's repository: {error}");
+                Failure::refused(problem, "make room in the temporary directory")
+            })
+        };
+        let (docker, shown) = match asked.harness {
+            Harness::Codex => {
+                // It only looks into it: what writes there is agp's, elsewhere.
+                let seen = Permissions::from_mode(0o755);
+                readied(std::fs::set_permissions(&repository, seen))?;
+                (harness_container::codex_alone(alone)?, HARNESS_BOX)
+            }
+            _ => {
+                let (uid, gid) = container::user();
+                readied(chown(&repository, Some(uid), Some(gid)))?;
+                (
+                    harness_container::claude_alone(alone, session, deadline)?,
+                    BOX,
+                )
+            }
+        };
+        Ok(Self {
+            docker,
+            shown: root.join(shown),
+            harness: asked.harness,
+        })
+    }
+
+    /// The harness that the image has.
+    pub(super) fn find(&self) -> Result<Found, HarnessError> {
+        let place: Arc<dyn Place> = Arc::new(Tried {
+            docker: Arc::clone(&self.docker),
+            socket: PathBuf::from(MODEL),
+            port: MODEL_PORT,
+        });
+        match self.harness {
+            Harness::Codex => harness_container::codex_inside(&self.docker, place)
+                .map(|(found, inside)| Found::Codex(found, inside)),
+            _ => harness_container::claude_inside(&self.docker, place)
+                .map(|(found, inside)| Found::ClaudeCode(found, inside)),
+        }
+    }
+
+    /// Its model.
+    pub(super) fn model(&self, calls: Vec<ProbeCall>) -> std::io::Result<ProbeModel> {
+        let path = self.shown.join(MODEL);
+        let model = ProbeModel::start_at(&path, calls)?;
+        let (uid, gid) = container::user();
+        chown(&path, Some(uid), Some(gid))?;
+        Ok(model)
+    }
+
+    /// Its gateway's socket.
+    pub(super) fn gate(&self) -> PathBuf {
+        self.shown.join(container::GATE)
+    }
+}
