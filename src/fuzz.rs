@@ -24,6 +24,7 @@ pub const TARGETS: &[Target] = &[
     ("secrets", journal::fuzz::secrets),
     ("policy", policy::fuzz::policy),
     ("tool_pattern", policy::fuzz::tool_pattern),
+    ("plain_command", policy::fuzz::plain_command),
     ("gateway_frame", gateway::fuzz::frame),
     ("gateway_answer", gateway::fuzz::answer),
     ("hook_claude", bridge::fuzz::hook_claude),

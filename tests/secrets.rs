@@ -17,9 +17,11 @@ mod model;
 #[path = "support/session.rs"]
 mod session;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use session::{Start, World};
@@ -258,7 +260,7 @@ fn a_rule_says_which_secrets_a_tool_may_use() {
         .run()
         .succeeded();
     ran.said(&[
-        "no rule allows tool 'Bash' these secrets",
+        "no rule allows tool 'Bash' these secrets in this command",
         "nobody could be asked",
     ]);
     for (name, there) in [
@@ -276,6 +278,115 @@ fn a_rule_says_which_secrets_a_tool_may_use() {
         .map(|event| event["payload"]["ruleId"].clone())
         .collect();
     assert_eq!(rules, ["plain", "deploy"]);
+}
+
+#[test]
+fn a_rule_says_which_commands_may_use_a_secret() {
+    let world = world(&json!([
+        {"id": "plain", "effect": "allow", "tool": "Bash"},
+        {"id": "deploy", "effect": "allow", "tool": "Bash", "secrets": ["DEPLOY"],
+         "when": {"command": ["tee -a got-{{secret:DEPLOY}} *", "touch {{secret:DEPLOY}}"]}},
+    ]));
+    let value = "one-of-the-values";
+    let calls = [
+        bash("touch {{secret:DEPLOY}}"),
+        bash("touch '{{secret:DEPLOY}}' {{secret:DEPLOY}}"),
+        bash("touch {{secret:DEPLOY}}; echo {{secret:DEPLOY}} >stolen1"),
+        bash("touch {{secret:DEPLOY}}\necho $AGP_SECRET_DEPLOY >stolen2"),
+        bash("touch {{secret:DEPLOY}} >stolen3"),
+        bash("# {{secret:DEPLOY}}\ntouch stolen4"),
+        bash("tee -a got-{{secret:DEPLOY}} other"),
+        bash("tee -a stolen5 {{secret:DEPLOY}}"),
+        bash("touch without; echo none >without"),
+    ];
+    let ran = scripted(&world, &calls)
+        .env("AGP_SECRET_DEPLOY", value)
+        .run()
+        .succeeded();
+    ran.said(&["no rule allows tool 'Bash' these secrets in this command"]);
+    let mut there: Vec<String> = fs::read_dir(world.repo())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    there.sort();
+    assert_eq!(there, [&format!("got-{value}"), value, "other", "without"]);
+    assert_eq!(world.events("tool_call.deny").len(), 6);
+    world.verifies();
+}
+
+/// Commands of words, quotes and whatever has a meaning to a shell: where a rule allows one, it is
+/// one program with just these words, to every shell that is here.
+#[test]
+fn what_a_rule_takes_for_one_command_is_one_to_the_shell() {
+    let world = world(&json!([]));
+    let taking = |command: &str| {
+        let rule = json!({"rules": [
+            {"id": "a", "effect": "allow", "tool": "Bash", "when": {"command": [command]}},
+        ]});
+        agp::policy::Policy::parse(rule.to_string().as_bytes()).unwrap()
+    };
+    let allows = |policy: &agp::policy::Policy, command: &str| {
+        let actor = agp::contracts::call::Actor::ClaudeProcess;
+        let verdict = policy.decide_using("Bash", actor, &BTreeSet::new(), Some(command));
+        verdict.decision == agp::contracts::verdict::Decision::Allow
+    };
+    let any = taking("probe *");
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        usize::try_from(random >> 33).unwrap() % below
+    };
+    let parts = [
+        "a", "b", "-c", "d=e", " ", " ", " ", "\t", "'", "'", "\"", "\"", ";", "|", "&", "$", "$a",
+        "(", ")", "`", "\\", "<", ">", "{", "}", ",", "#", "~", "=", "\n", "!", "*", "?", "[", "]",
+        "%", "@", "^", "\u{e4}",
+    ];
+    let shells: Vec<&str> = ["/bin/sh", "/bin/bash", "/bin/dash", "/bin/zsh"]
+        .into_iter()
+        .filter(|shell| Path::new(shell).exists())
+        .collect();
+    let mut taken = 0;
+    for _ in 0..40_000 {
+        let length = 1 + next(9);
+        let tail: String = (0..length).map(|_| parts[next(parts.len())]).collect();
+        let command = format!("probe {tail}");
+        if !allows(&any, &command) {
+            continue;
+        }
+        taken += 1;
+        if taken > 1500 {
+            break;
+        }
+        let shell = shells[next(shells.len())];
+        let script = format!("probe() {{ printf '%s\\0' probe \"$@\" END; }}\n{command}\n");
+        let output = Command::new(shell)
+            .args(["-c", &script])
+            .current_dir(world.repo())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let words: Vec<&str> = said.split('\0').collect();
+        let [words @ .., "END", ""] = words.as_slice() else {
+            panic!("{shell} {command:?}: {said:?}");
+        };
+        assert!(output.stderr.is_empty(), "{shell} {command:?}");
+        assert!(!words.contains(&"END"), "{shell} {command:?}: {said:?}");
+        // A star would stand for more than itself.
+        if !words.iter().any(|word| word.contains(['*', '\''])) {
+            let same: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+            let same = same.join(" ");
+            assert!(
+                allows(&taking(&same), &command),
+                "{shell} {command:?}: {same}"
+            );
+        }
+    }
+    assert!(taken > 1000, "{taken}");
+    let left = fs::read_dir(world.repo()).unwrap().count();
+    assert_eq!(left, 0, "something was written");
 }
 
 #[test]

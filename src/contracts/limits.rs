@@ -73,6 +73,10 @@ pub const POLICY_BYTES: u64 = 8 << 20;
 pub const POLICY_RULES: usize = 10_000;
 /// Bytes of a rule's id, tool pattern or tier.
 pub const RULE_NAME_BYTES: usize = 128;
+/// Commands that a rule names: more would be a list for a person to lose sight of.
+pub const RULE_COMMANDS: usize = 100;
+/// Bytes of each: what an approver would still read.
+pub const RULE_COMMAND_BYTES: usize = 1024;
 /// Bytes of a reason, in a policy and on the wire.
 pub const REASON_BYTES: usize = 1024;
 

@@ -190,7 +190,9 @@ impl Governor {
         }
         let asked = runs_here.then(|| secret::asked_by(&call.tool, &call.args));
         let policy = &self.terms.policy;
-        policy.decide_using(&call.tool, call.actor, &asked.unwrap_or_default())
+        let command = call.args.get("command").and_then(Value::as_str);
+        let asked = asked.unwrap_or_default();
+        policy.decide_using(&call.tool, call.actor, &asked, command)
     }
 
     /// At any depth; what nests too deep was refused before.

@@ -9,6 +9,7 @@
 use crate::contracts::call::Actor;
 use crate::contracts::verdict::Decision;
 
+use super::commands::{Pattern, words};
 use super::{Glob, Policy, Rule};
 
 /// A policy decides as its rules say one by one, never allows without one that does, and what is
@@ -37,7 +38,9 @@ pub(crate) fn policy(data: &[u8]) {
                     .iter()
                     .filter(|rule| rule.matches(tool, actor))
                     // This call asks for no secrets.
-                    .filter(|rule| rule.effect == Decision::Allow || rule.secrets.is_none());
+                    .filter(|rule| rule.effect == Decision::Allow || rule.secrets.is_none())
+                    // And has no command: no rule is certain of it, and none that tightens lets it by.
+                    .filter(|rule| rule.effect != Decision::Allow || rule.commands.is_none());
                 matching
                     .filter(move |rule| rule.effect == effect)
                     .collect::<Vec<&Rule>>()
@@ -84,4 +87,37 @@ pub(crate) fn tool_pattern(data: &[u8]) {
         expected,
         "{pattern:?} {name:?}"
     );
+}
+
+/// Of a command that is read, every word stands in it, and quoted anew they are the same words; one
+/// that is read has nothing outside of quotes that a shell acts upon.
+pub(crate) fn plain_command(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Some(read) = words(&text) else { return };
+    let double = |word: &String| word.contains('\'') && word.contains(['"', '$', '`', '\\', '!']);
+    if !read.iter().any(double) {
+        let quoted = |word: &String| match word.contains('\'') {
+            true => format!("\"{word}\""),
+            false => format!("'{word}'"),
+        };
+        let again: Vec<String> = read.iter().map(quoted).collect();
+        let again = again.join(" ");
+        assert_eq!(words(&again).as_ref(), Some(&read), "{again:?}");
+        if let Ok(pattern) = Pattern::parse(&again) {
+            assert!(pattern.matches(&read), "{again:?}");
+        }
+    }
+    let mut bare = String::new();
+    let mut within = None;
+    for c in text.chars() {
+        match (within, c) {
+            (None, '\'' | '"') => within = Some(c),
+            (Some(quote), _) if quote == c => within = None,
+            (Some(quote), _) => assert!(quote == '\'' || !"$`\\".contains(c), "{text:?}"),
+            (None, _) => bare.push(c),
+        }
+    }
+    assert_eq!(within, None, "{text:?}");
+    let acts = |c: char| c.is_control() && c != '\t' || ";|&$()`\\<>#~*?[]!\n".contains(c);
+    assert!(!bare.contains(acts), "{text:?}");
 }

@@ -1,5 +1,6 @@
 //! A policy: loaded once and strictly, then asked about each tool call without side effects.
 
+mod commands;
 mod engine;
 mod fields;
 #[cfg(any(test, fuzzing))]

@@ -10,6 +10,7 @@ use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 
+use super::commands::Pattern;
 use super::fields::{OneOf, Text};
 use super::glob::Glob;
 use crate::contracts::call::Actor;
@@ -48,6 +49,9 @@ pub struct Rule {
     pub reason: Option<String>,
     /// What a require rule asks of an approval.
     pub approval: ApprovalTerms,
+    /// Commands that it is about, where it names some. An allow rule holds for no other; another rule
+    /// holds for those that cannot be read with certainty, too.
+    pub(super) commands: Option<Vec<Pattern>>,
     /// Secrets by name, `*` for every one. An allow rule lets a call use these and no others, and
     /// none where it names none; another rule that names some is about calls that use one of them.
     pub secrets: Option<Vec<String>>,
@@ -77,6 +81,13 @@ enum RuleField {
     #[serde(rename = "sessionGrant")]
     SessionGrant,
     Secrets,
+    When,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum WhenField {
+    Command,
 }
 
 impl<'de> Deserialize<'de> for Document {
@@ -160,7 +171,7 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
         let (mut id, mut effect, mut tool) = (None, None, None);
         let (mut actor, mut tier, mut priority, mut reason) = (None, None, None, None);
         let mut approval = ApprovalTerms::default();
-        let mut secrets = None;
+        let (mut secrets, mut commands) = (None, None);
         while let Some(field) = access.next_key()? {
             match field {
                 RuleField::Id => {
@@ -181,6 +192,7 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
                 }
                 RuleField::SessionGrant => approval.for_session = access.next_value()?,
                 RuleField::Secrets => secrets = Some(access.next_value_seed(SecretNames)?),
+                RuleField::When => commands = Some(access.next_value_seed(When)?),
                 RuleField::Tier => tier = Some(access.next_value_seed(Text::name("tier"))?),
                 RuleField::Priority => priority = Some(access.next_value()?),
                 RuleField::Reason => {
@@ -196,6 +208,11 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
                 "approvalsRequired and sessionGrant are for a rule that requires",
             ));
         }
+        if commands.is_some() && tool.as_deref() != Some(SHELL) {
+            return Err(de::Error::custom(format_args!(
+                "when.command is for the tool {SHELL:?}, whose command it reads"
+            )));
+        }
         Ok(Rule {
             id: id.ok_or_else(|| de::Error::missing_field("id"))?,
             effect: effect.ok_or_else(|| de::Error::missing_field("effect"))?,
@@ -205,8 +222,81 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
             priority: priority.unwrap_or(0),
             reason,
             approval,
+            commands,
             secrets,
         })
+    }
+}
+
+/// The tool that runs commands, by every harness's name for it.
+const SHELL: &str = "Bash";
+
+/// What must hold of a call's arguments.
+struct When;
+
+impl<'de> DeserializeSeed<'de> for When {
+    type Value = Vec<Pattern>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Pattern>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for When {
+    type Value = Vec<Pattern>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("when as an object with command")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Vec<Pattern>, A::Error> {
+        let mut commands = None;
+        while let Some(WhenField::Command) = access.next_key()? {
+            commands = Some(access.next_value_seed(Patterns)?);
+        }
+        commands.ok_or_else(|| de::Error::missing_field("command"))
+    }
+}
+
+/// Commands, at least one.
+struct Patterns;
+
+impl<'de> DeserializeSeed<'de> for Patterns {
+    type Value = Vec<Pattern>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Pattern>, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Patterns {
+    type Value = Vec<Pattern>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "command as an array of 1 to {} commands",
+            limits::RULE_COMMANDS
+        )
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Pattern>, A::Error> {
+        let mut patterns = Vec::new();
+        let text = || Text {
+            max: limits::RULE_COMMAND_BYTES,
+            ..Text::name("a command")
+        };
+        while let Some(command) = seq.next_element_seed(text())? {
+            let pattern = Pattern::parse(&command).map_err(|wanted| {
+                de::Error::custom(format_args!("{command:?} is no command to name: {wanted}"))
+            })?;
+            patterns.push(pattern);
+            if patterns.len() > limits::RULE_COMMANDS {
+                return Err(de::Error::invalid_length(patterns.len(), &self));
+            }
+        }
+        if patterns.is_empty() {
+            return Err(de::Error::invalid_length(0, &self));
+        }
+        Ok(patterns)
     }
 }
 
@@ -314,7 +404,19 @@ mod tests {
                 r#"invalid value: string "permit", expected effect to be one of allow deny require"#,
             ),
             (r#""id":"a","efect"^:"allow""#, "unknown field `efect`"),
-            (r#""id":"a","when"^:{}"#, "unknown field `when`"),
+            (r#""id":"a","when":{}^"#, "missing field `command`"),
+            (r#""when":{"path"^:["a"]}"#, "unknown field `path`"),
+            (r#""when":^["a"]"#, "invalid type: sequence"),
+            (r#""when":{"command":"a"^}"#, "invalid type: string"),
+            (r#""when":{"command":[]^}"#, "invalid length 0"),
+            (
+                r#""when":{"command":["a;b"]^}"#,
+                "\"a;b\" is no command to name: one program and its words",
+            ),
+            (
+                r#""when":{"command":["*"]^}"#,
+                "\"*\" is no command to name: a program's name without *",
+            ),
             (r#""id":""^,"effect":"allow""#, "invalid length 0"),
             (r#""id":7^,"tool":"*""#, "invalid type: integer `7`"),
             (r#""tool":"a\u0007"^"#, "tool has a control character"),
@@ -340,6 +442,12 @@ mod tests {
         }
         let allowing = rule(r#""id":"a","effect":"allow","tool":"x","sessionGrant":true"#);
         assert!(refusal(&allowing).contains("for a rule that requires"));
+        for tool in ["*", "B*", "Write"] {
+            let text = rule(&format!(
+                r#""id":"a","effect":"deny","tool":"{tool}","when":{{"command":["a"]}}"#
+            ));
+            assert!(refusal(&text).contains("when.command is for the tool \"Bash\""));
+        }
         // What is missing is missed at the end of the rule.
         assert_eq!(
             refusal(&rule(r#""id":"a","effect":"allow""#)),
