@@ -11,6 +11,7 @@ mod model;
 #[path = "support/session.rs"]
 mod session;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -19,12 +20,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use agp::contracts::call::{Actor, ToolCall};
 use agp::contracts::ids::{MessageId, SessionId};
-use agp::contracts::limits::{CALLS_IN_FLIGHT, FRAME_BYTES, FRAME_DEADLINE};
+use agp::contracts::limits::{CALLS_IN_FLIGHT, FRAME_BYTES, FRAME_DEADLINE, IDLE_CALL_WORKERS};
 use agp::contracts::message::Message;
 use agp::contracts::verdict::{Decision, Verdict};
 use agp::gateway::client::{self, AskError};
@@ -66,6 +67,8 @@ struct AllowAll {
     calls: Mutex<Vec<ToolCall>>,
     reports: Mutex<Vec<CallReport>>,
     intrusions: Mutex<Vec<(Option<Peer>, String)>>,
+    failures: Mutex<Vec<String>>,
+    workers: Mutex<HashSet<ThreadId>>,
     /// Calls of the tool `Hold` wait until this is set.
     released: (Mutex<bool>, Condvar),
 }
@@ -77,7 +80,9 @@ impl Gate for AllowAll {
 
     fn request(&self, call: ToolCall, peer: Peer) -> Result<Decided, String> {
         assert_eq!(peer.pid, i32::try_from(std::process::id()).unwrap());
+        self.workers.lock().unwrap().insert(thread::current().id());
         let holds = call.tool == "Hold";
+        assert_ne!(call.tool, "Panic", "as it was told to");
         {
             let mut calls = self.calls.lock().unwrap();
             if calls.iter().any(|seen| seen.id == call.id) {
@@ -99,7 +104,7 @@ impl Gate for AllowAll {
     }
 
     fn failed(&self, problem: &str) {
-        panic!("{problem}");
+        self.failures.lock().unwrap().push(problem.to_owned());
     }
 
     fn intruded(&self, peer: Option<Peer>, problem: &str) {
@@ -122,6 +127,8 @@ fn serve() -> (Directory, Arc<AllowAll>, Server) {
         calls: Mutex::default(),
         reports: Mutex::default(),
         intrusions: Mutex::default(),
+        failures: Mutex::default(),
+        workers: Mutex::default(),
         released: Default::default(),
     });
     let server = Server::start(&directory.socket(), gate.clone()).unwrap();
@@ -412,6 +419,48 @@ fn one_call_too_many_at_once_is_refused_and_the_others_are_not_harmed() {
         answer.contains("policy_verdict").then_some(())
     });
     assert_eq!(gate.calls.lock().unwrap().len(), CALLS_IN_FLIGHT + 1);
+}
+
+#[test]
+fn a_worker_stays_for_the_next_call() {
+    let (directory, gate, _server) = serve();
+    for number in 0..100 {
+        let call = line(&request(&format!("m{number}")));
+        assert!(send(&directory.socket(), &call, false).contains("policy_verdict"));
+    }
+    // One that is not back yet when the next call comes has another started.
+    let workers = gate.workers.lock().unwrap().len();
+    assert!(workers <= 1 + IDLE_CALL_WORKERS, "{workers}");
+}
+
+#[test]
+fn a_worker_that_panics_answers_nobody_and_harms_no_other_call() {
+    let (directory, gate, server) = serve();
+    let held = |id: &str| line(&with(request(id), "tool", json!("Hold")));
+    let mut waiting = UnixStream::connect(directory.socket()).unwrap();
+    waiting.write_all(&held("m1")).unwrap();
+    wait_for("it to wait", || {
+        (gate.calls.lock().unwrap().len() == 1).then_some(())
+    });
+    // More than there are places: each gives its own back.
+    for number in 0..CALLS_IN_FLIGHT + 2 {
+        let call = with(request(&format!("p{number}")), "tool", json!("Panic"));
+        assert_eq!(send(&directory.socket(), &line(&call), false), "");
+    }
+    let failures = gate.failures.lock().unwrap().clone();
+    assert_eq!(failures.len(), CALLS_IN_FLIGHT + 2);
+    assert!(failures.iter().all(|said| said == "a call worker panicked"));
+    *gate.released.0.lock().unwrap() = true;
+    gate.released.1.notify_all();
+    let mut answer = String::new();
+    waiting.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("policy_verdict"), "{answer}");
+    let last = send(&directory.socket(), &line(&request("m2")), false);
+    assert!(last.contains("policy_verdict"), "{last}");
+    // Nobody is waited for in vain.
+    let stopped = Instant::now();
+    drop(server);
+    assert!(stopped.elapsed() < FRAME_DEADLINE);
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub enum Profile {
     JournalSign,
     /// Accepts connections from the session's harness.
     Gateway,
-    /// Sees one call through.
+    /// Sees calls through, one after the other.
     Call,
     /// Hears signals.
     Signals,
@@ -249,7 +249,7 @@ impl Profile {
             Self::Gateway => GATEWAY,
             Self::Call => Terms {
                 thread: "call",
-                does: "sees one call through: asks the other threads",
+                does: "sees calls through, one after the other: asks the other threads",
                 within: Some(Self::Gateway),
                 calls: &CALL,
                 ..BARE
@@ -416,7 +416,7 @@ const OUTBOX: Terms = Terms {
 
 const GATEWAY: Terms = Terms {
     thread: "gateway",
-    does: "accepts connections, starts a call worker for each",
+    does: "accepts connections, hands each to a call worker",
     calls: &[
         calls::EVERY,
         calls::NO_FILES,

@@ -165,7 +165,7 @@ pub struct Entered(Profile);
 
 impl Entered {
     /// What threads that this one starts, for a profile within its own, have to take from themselves
-    /// besides. Made once: a call has a thread of its own.
+    /// besides. Made once, for however many.
     ///
     /// # Errors
     /// When that profile is not within this one.

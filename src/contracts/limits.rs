@@ -16,6 +16,10 @@ pub const JSON_DEPTH: usize = 127;
 /// Calls being decided at the same time, approvals waiting included.
 pub const CALLS_IN_FLIGHT: usize = 64;
 
+/// Call workers that wait for a next call: as many as harnesses make calls at once. More end when they
+/// have answered, and their stacks go with them.
+pub const IDLE_CALL_WORKERS: usize = 8;
+
 /// Ids remembered per session to refuse replays. A session that makes more calls is ended by
 /// refusal: its ids could no longer be told from replays.
 pub const CALLS_PER_SESSION: usize = 100_000;

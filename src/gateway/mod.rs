@@ -8,3 +8,4 @@ pub mod frame;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 pub mod server;
+mod workers;

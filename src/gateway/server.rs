@@ -1,13 +1,13 @@
-//! The answering side: a listener in a private directory and a bounded worker per connection.
+//! The answering side: a listener in a private directory, and a worker for each connection.
 
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::confine::{self, Narrower, Places, Profile};
 use crate::contracts::call::{Actor, ToolCall};
@@ -17,6 +17,7 @@ use crate::contracts::message::Message;
 use crate::contracts::verdict::Verdict;
 
 use super::frame;
+use super::workers::{Desk, Handed, Place};
 
 /// How long a gateway that stops waits for the calls under way: their harness is gone by then,
 /// and nobody is asked any more.
@@ -92,7 +93,7 @@ pub trait Gate: Send + Sync {
 pub struct Server {
     listener: Arc<UnixListener>,
     stopping: Arc<AtomicBool>,
-    in_flight: Arc<AtomicUsize>,
+    desk: Arc<Desk>,
     thread: Option<JoinHandle<()>>,
     socket: PathBuf,
 }
@@ -119,22 +120,22 @@ impl Server {
             chown(&socket, Some(user), None)?;
         }
         let stopping = Arc::new(AtomicBool::new(false));
-        let in_flight = Arc::new(AtomicUsize::new(0));
+        let desk = Arc::new(Desk::default());
         let (accepting, stop) = (Arc::clone(&listener), Arc::clone(&stopping));
-        let counted = Arc::clone(&in_flight);
+        let handing = Arc::clone(&desk);
         let thread =
             confine::start_first(
                 Profile::Gateway,
                 Places::none(),
                 move |entered| match entered.narrower(Profile::Call) {
-                    Ok(worker) => accept_all(&accepting, &stop, &counted, &gate, user, &worker),
+                    Ok(worker) => accept_all(&accepting, &stop, &handing, &gate, user, &worker),
                     Err(error) => gate.failed(&error.to_string()),
                 },
             )?;
         Ok(Self {
             listener,
             stopping,
-            in_flight,
+            desk,
             thread: Some(thread),
             socket,
         })
@@ -156,10 +157,7 @@ impl Drop for Server {
             let _ = thread.join();
         }
         // Their last words belong before the session's.
-        let until = Instant::now() + LAST_CALLS;
-        while self.in_flight.load(Ordering::SeqCst) > 0 && Instant::now() < until {
-            thread::sleep(Duration::from_millis(1));
-        }
+        self.desk.close(LAST_CALLS);
         // The directory goes with the session; a socket left behind answers nobody.
         let _ = std::fs::remove_file(&self.socket);
     }
@@ -168,7 +166,7 @@ impl Drop for Server {
 fn accept_all(
     listener: &UnixListener,
     stopping: &AtomicBool,
-    in_flight: &Arc<AtomicUsize>,
+    desk: &Arc<Desk>,
     gate: &Arc<dyn Gate>,
     user: u32,
     narrower: &Narrower,
@@ -179,33 +177,40 @@ fn accept_all(
             thread::sleep(Duration::from_millis(5));
             continue;
         };
-        if in_flight.fetch_add(1, Ordering::SeqCst) >= limits::CALLS_IN_FLIGHT {
-            in_flight.fetch_sub(1, Ordering::SeqCst);
-            let problem = format!("{} calls are already waiting", limits::CALLS_IN_FLIGHT);
-            refuse(&stream, None, None, problem);
-            continue;
-        }
-        let slot = Slot(Arc::clone(in_flight));
-        let (gate, narrower) = (Arc::clone(gate), narrower.clone());
-        let worker = thread::Builder::new().name("call".into()).spawn(move || {
-            let _slot = slot;
-            let _end = End(gate.as_ref());
-            match narrower.enter() {
-                Ok(()) => answer(&stream, gate.as_ref(), user),
-                Err(error) => gate.failed(&error.to_string()),
+        match desk.hand(stream) {
+            Handed::Over => {}
+            Handed::Full(stream) => {
+                let problem = format!("{} calls are already waiting", limits::CALLS_IN_FLIGHT);
+                refuse(&stream, None, None, problem);
             }
-        });
-        // A worker that cannot be started drops the link, which is a deny.
-        drop(worker);
+            Handed::ToStart(stream, place) => {
+                let (gate, narrower) = (Arc::clone(gate), narrower.clone());
+                let work = move || work(stream, &place, gate, user, &narrower);
+                let worker = thread::Builder::new().name("call".into()).spawn(work);
+                // One that cannot be started drops the link, which is a deny.
+                drop(worker);
+            }
+        }
     }
 }
 
-/// A worker's place among [`limits::CALLS_IN_FLIGHT`], given back also when it panics.
-struct Slot(Arc<AtomicUsize>);
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+/// A call worker: confined before it takes anything from a connection, it sees this one through, then
+/// what it is handed. Its place is the caller's, and so is given back when all else is.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the gate is let go with the worker"
+)]
+fn work(first: UnixStream, place: &Place, gate: Arc<dyn Gate>, user: u32, narrower: &Narrower) {
+    let mut next = Some(first);
+    // Before its link drops: whoever is at the other end learns of it second.
+    let _end = End(gate.as_ref());
+    if let Err(error) = narrower.enter() {
+        return gate.failed(&error.to_string());
+    }
+    while let Some(stream) = &next {
+        answer(stream, gate.as_ref(), user);
+        drop(next.take());
+        next = place.desk().next();
     }
 }
 
