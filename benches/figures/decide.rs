@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use agp::gateway::server::Peer;
 use agp::governor::{Effect, Governor, Outcome, Terms};
@@ -12,7 +11,7 @@ use agp::journal::redact::{Screen, journaled_args};
 use agp::journal::{self, Journal, Paths};
 use agp::policy::Policy;
 
-use crate::hook::Nobody;
+use crate::gated::{self, SHELL};
 use crate::report::{Figure, Target};
 use crate::stock::{self, Stock};
 use crate::timing::Durations;
@@ -80,18 +79,9 @@ fn on_memory_disk(stock: &Stock, policy: Policy, screen: Arc<Screen>) -> Fallibl
     let (journal, _) = Journal::open(&paths, stock.key()?, &[], Arc::clone(&screen))
         .map_err(|error| error.to_string())?;
     let governor = Governor::new(Terms {
-        session: events::call(0)?.session,
         policy,
-        journal: journal.handle(),
         screen,
-        channel: Box::new(Nobody),
-        approval_deadline: Duration::from_secs(1),
-        own_file: Box::new(|_| false),
-        gate_unchanged: Box::new(|| Ok(())),
-        watched: true,
-        sandbox: None,
-        notices: Box::new(|_| {}),
-        broken: Box::new(|broken| crate::complain(&format!("bench: {broken}"))),
+        ..gated::terms(&journal, SHELL)?
     });
     let peer = Peer {
         pid: i32::try_from(std::process::id())?,

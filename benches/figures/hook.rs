@@ -2,62 +2,30 @@
 //! against a program that does nothing.
 
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
-use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
 use agp::gateway::server::{Gate, Server};
-use agp::governor::{Governor, Terms};
-use agp::policy::Policy;
+use agp::governor::Governor;
 use serde_json::json;
 
+use crate::gated::{self, SHELL};
 use crate::report::{Figure, Target};
-use crate::stock::{self, Stock};
+use crate::stock::Stock;
 use crate::timing::Durations;
 use crate::{Fallible, events, process};
 
 const BLOCK: u64 = 25;
 const TURNS: u64 = 20;
 const NOTHING: &str = "/bin/true";
-const POLICY: &[u8] = br#"{"rules":[{"id":"shell","effect":"allow","tool":"Bash"}]}"#;
-
-/// Nobody is asked: the policy allows.
-pub(crate) struct Nobody;
-
-impl Channel for Nobody {
-    fn hang_up(&self) {}
-
-    fn name(&self) -> &'static str {
-        "none"
-    }
-
-    fn ask(&self, _: &ApprovalRequest<'_>) -> Answer {
-        Answer::TimedOut
-    }
-}
 
 pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
     let stock = Stock::of(work, 100)?;
     let journal = stock.open()?;
-    let governor = Arc::new(Governor::new(Terms {
-        session: events::call(0)?.session,
-        policy: Policy::parse(POLICY)?,
-        journal: journal.handle(),
-        screen: stock::screen(),
-        channel: Box::new(Nobody),
-        approval_deadline: Duration::from_secs(1),
-        own_file: Box::new(|_| false),
-        gate_unchanged: Box::new(|| Ok(())),
-        watched: true,
-        sandbox: None,
-        notices: Box::new(|_| {}),
-        broken: Box::new(|broken| crate::complain(&format!("bench: {broken}"))),
-    }));
+    let governor = Arc::new(Governor::new(gated::terms(&journal, SHELL)?));
     let session = governor.session().as_str().to_owned();
-    let directory = socket_directory()?;
+    let directory = gated::socket_directory("h")?;
     let server = Server::start(
         &directory.join("gate.sock"),
         Arc::clone(&governor) as Arc<_>,
@@ -91,13 +59,6 @@ pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
         return Err(format!("{decided} calls were allowed").into());
     }
     Ok(shown(&times))
-}
-
-/// Private, and with a short name: a socket's path has 108 bytes.
-fn socket_directory() -> Fallible<PathBuf> {
-    let directory = std::env::temp_dir().join(format!("agp-figures-{}", std::process::id()));
-    std::fs::DirBuilder::new().mode(0o700).create(&directory)?;
-    Ok(directory)
 }
 
 /// Runs one hook, from the start of its process to its end.

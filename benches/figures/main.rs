@@ -8,6 +8,7 @@ mod docker;
 mod double;
 mod egress;
 mod events;
+mod gated;
 mod hook;
 mod machine;
 mod mediated;

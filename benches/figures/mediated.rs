@@ -7,7 +7,6 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use agp::contracts::call::ToolCall;
 use agp::contracts::ids::Sha256;
@@ -15,11 +14,10 @@ use agp::contracts::sandbox::{Execution, Sandbox, SandboxError};
 use agp::gateway::server::{Gate, Server};
 use agp::governor::{Governor, Terms};
 use agp::journal::{Journal, Paths, Permit};
-use agp::policy::Policy;
 use agp::sandbox::process::Process;
 use serde_json::{Value, json};
 
-use crate::hook::Nobody;
+use crate::gated;
 use crate::report::{Figure, Target};
 use crate::stock::{self, Stock};
 use crate::timing::Durations;
@@ -78,26 +76,15 @@ impl Sandbox<Permit> for AtOnce {
 fn call(stock: &Stock) -> Fallible<Figure> {
     let directory = Path::new(MEMORY).join(format!("agp-figures-{}", std::process::id()));
     fs::DirBuilder::new().mode(0o700).create(&directory)?;
-    let screen = stock::screen();
     let paths = Paths::of(&directory.join("audit.log"));
-    let (journal, _) = Journal::open(&paths, stock.key()?, &[], Arc::clone(&screen))
+    let (journal, _) = Journal::open(&paths, stock.key()?, &[], stock::screen())
         .map_err(|error| error.to_string())?;
     let text: String = (1..=40)
         .map(|n| format!("{n}\tlet value = {n};\n"))
         .collect();
     let governor = Arc::new(Governor::new(Terms {
-        session: events::call(0)?.session,
-        policy: Policy::parse(POLICY)?,
-        journal: journal.handle(),
-        screen,
-        channel: Box::new(Nobody),
-        approval_deadline: Duration::from_secs(1),
-        own_file: Box::new(|_| false),
-        gate_unchanged: Box::new(|| Ok(())),
-        watched: true,
         sandbox: Some(Arc::new(AtOnce(text))),
-        notices: Box::new(|_| {}),
-        broken: Box::new(|broken| crate::complain(&format!("bench: {broken}"))),
+        ..gated::terms(&journal, POLICY)?
     }));
     let session = governor.session().as_str().to_owned();
     let gateway = Server::start(

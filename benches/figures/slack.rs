@@ -16,9 +16,9 @@ use agp::gateway::client;
 use agp::gateway::server::Server;
 use agp::governor::{Governor, Terms};
 use agp::journal::{Journal, Paths, redact};
-use agp::policy::Policy;
 
 use crate::double::{APP_TOKEN, BOT_TOKEN, CHANNEL, Click, SlackDouble};
+use crate::gated;
 use crate::report::{Figure, Target};
 use crate::stock::{self, Stock};
 use crate::timing::Durations;
@@ -45,18 +45,9 @@ pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
     .map_err(|error| error.to_string())?;
     let session = events::call(0)?.session;
     let governor = Arc::new(Governor::new(Terms {
-        session: session.clone(),
-        policy: Policy::parse(POLICY)?,
-        journal: journal.handle(),
-        screen,
         channel: Box::new(slack(&double, session.as_str(), &directory)?),
         approval_deadline: DEADLINE,
-        own_file: Box::new(|_| false),
-        gate_unchanged: Box::new(|| Ok(())),
-        watched: true,
-        sandbox: None,
-        notices: Box::new(|_| {}),
-        broken: Box::new(|broken| crate::complain(&format!("bench: {broken}"))),
+        ..gated::terms(&journal, POLICY)?
     }));
     let idle = idle()?;
     let server = Server::start(

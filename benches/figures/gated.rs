@@ -1,0 +1,55 @@
+//! The governor that figures are measured on: the real one, of whose terms each changes what it is about.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
+use agp::governor::Terms;
+use agp::journal::Journal;
+use agp::policy::Policy;
+
+use crate::{Fallible, events, stock};
+
+/// One rule, which allows what the events' calls are.
+pub(crate) const SHELL: &[u8] = br#"{"rules":[{"id":"shell","effect":"allow","tool":"Bash"}]}"#;
+
+/// Nobody is asked: the policy decides.
+pub(crate) struct Nobody;
+
+impl Channel for Nobody {
+    fn hang_up(&self) {}
+
+    fn name(&self) -> &'static str {
+        "none"
+    }
+
+    fn ask(&self, _: &ApprovalRequest<'_>) -> Answer {
+        Answer::TimedOut
+    }
+}
+
+pub(crate) fn terms(journal: &Journal, policy: &[u8]) -> Fallible<Terms> {
+    Ok(Terms {
+        session: events::call(0)?.session,
+        policy: Policy::parse(policy)?,
+        journal: journal.handle(),
+        screen: stock::screen(),
+        channel: Box::new(Nobody),
+        approval_deadline: Duration::from_secs(1),
+        own_file: Box::new(|_| false),
+        gate_unchanged: Box::new(|| Ok(())),
+        watched: true,
+        sandbox: None,
+        notices: Box::new(|_| {}),
+        broken: Box::new(|broken| crate::complain(&format!("bench: {broken}"))),
+    })
+}
+
+/// For a gateway's socket: private, and with a short name, for a socket's path has 108 bytes.
+pub(crate) fn socket_directory(figure: &str) -> Fallible<PathBuf> {
+    let name = format!("agp-figures-{figure}-{}", std::process::id());
+    let directory = std::env::temp_dir().join(name);
+    std::fs::DirBuilder::new().mode(0o700).create(&directory)?;
+    Ok(directory)
+}
