@@ -257,6 +257,56 @@ fn a_panic_in_a_call_worker_denies_its_call_and_ends_the_session() {
 }
 
 #[test]
+fn a_panic_between_a_decision_and_its_telling_lets_nothing_run() {
+    let Some(claude) = claude() else { return };
+    let world = scripted_world();
+    let model = turns(vec![vec![bash("toolu_b", "echo ran > ran")]]);
+    let start = governed::run(&world, &claude, &model);
+    let ran = taken_over(start, "call panic decided toolu_b").run();
+    broken(&ran.exited(3), "call");
+    // The allow is on record, and was told to nobody: the hook's link dropped, which is a deny.
+    assert_eq!(world.kinds_of("toolu_b"), ["tool_call.allow", "gate.allow"]);
+    assert_eq!(world.get("ran"), None);
+    assert_eq!(world.event("session.ended")["payload"]["end"], "broken");
+    world.verifies();
+}
+
+#[test]
+fn a_panic_in_the_midst_of_one_call_denies_it_and_loses_no_other() {
+    let (Some(claude), Some(python)) = (claude(), session::python()) else {
+        return;
+    };
+    let world = World::new();
+    world.policy(&[("require", "Read")]);
+    for name in ["a", "b"] {
+        world.put(name, "text");
+    }
+    let read = |id: &str, name: &str| {
+        let input = json!({"file_path": world.path(name)});
+        governed::call(id, "Read", input)
+    };
+    // Of calls that change nothing the harness makes several at once.
+    let model = turns(vec![vec![read("toolu_a", "a"), read("toolu_b", "b")]]);
+    let start = governed::run(&world, &claude, &model);
+    let live = taken_over(start, "call panic asked toolu_b").start_at_terminal(&python);
+    live.finish().exited(3);
+    // The one was not decided, the other is: it waits for a human, or will, and is let go with a deny.
+    assert_eq!(world.kinds_of("toolu_b"), [""; 0]);
+    let other = world.kinds_of("toolu_a");
+    assert_eq!(
+        other.last().map(String::as_str),
+        Some("gate.deny"),
+        "{other:?}"
+    );
+    let ended = world.event("session.ended");
+    assert_eq!(ended["payload"]["end"], "broken");
+    let reason = ended["payload"]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("the thread call panicked"), "{reason}");
+    assert_eq!(ended["payload"]["bypassed"], 0);
+    world.verifies();
+}
+
+#[test]
 fn a_panic_elsewhere_ends_the_session_and_leaves_the_journal_whole() {
     for thread in [
         "journal",

@@ -1,9 +1,13 @@
 //! For tests alone (`--features inject`): `agp`, of which one thread was taken over as soon as it was
-//! confined. `AGP_TAKE_OVER` is the thread's name, then what it does.
+//! confined. `AGP_TAKE_OVER` is the thread's name, then what it does. `call panic asked ID` and
+//! `call panic decided ID` are about the worker of one call, in its midst.
 
 use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use agp::confine::inject;
 use agp_raw_call as raw;
@@ -19,6 +23,8 @@ fn main() -> ExitCode {
         // As in a release, where nobody tells.
         inject::trap_never();
     }
+    let panics = order.strip_prefix("call panic ").unwrap_or_default();
+    inject::on_each_call(panic_amid(panics.to_owned()));
     inject::on_each_thread(move |thread: &str| {
         raw::remember_thread(thread);
         let mut words = order.split(' ');
@@ -34,6 +40,28 @@ fn main() -> ExitCode {
     });
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
     ExitCode::from(agp::cli::main(&arguments))
+}
+
+/// Panics at this stage of the call of this id. Where it was only asked for, not before another call was
+/// asked for as well: that one must not be lost.
+fn panic_amid(place: String) -> impl Fn(&str, &str) {
+    let asked = AtomicUsize::new(0);
+    move |stage, call| {
+        if stage == "asked" {
+            asked.fetch_add(1, Ordering::SeqCst);
+        }
+        if place != format!("{stage} {call}") {
+            return;
+        }
+        let until = Instant::now() + Duration::from_secs(20);
+        while stage == "asked" && asked.load(Ordering::SeqCst) < 2 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
+        #[expect(clippy::panic, reason = "that is what it is to do")]
+        {
+            panic!("as it was told to");
+        }
+    }
 }
 
 /// Does it all, one after the other: a call that would kill is skipped, and told of.

@@ -1,5 +1,5 @@
 //! For tests alone, behind a feature that no release is built with: something else happens on a
-//! thread that has just entered its profile, as if it had been taken over there.
+//! thread that has just entered its profile, as if it had been taken over there, or in the midst of a call.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,13 +7,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// What happens on the thread of a name.
 type Deed = Box<dyn Fn(&str) + Send + Sync>;
 
+/// What happens at a stage of the call of an id.
+type Turn = Box<dyn Fn(&str, &str) + Send + Sync>;
+
 static DEED: OnceLock<Deed> = OnceLock::new();
+static TURN: OnceLock<Turn> = OnceLock::new();
 static TRAP: AtomicBool = AtomicBool::new(false);
 
 /// Has this done on every thread that enters its profile from now on.
 pub fn on_each_thread(deed: impl Fn(&str) + Send + Sync + 'static) {
     // The first one stays.
     let _ = DEED.set(Box::new(deed));
+}
+
+/// Has this done on the worker of every call, once it is `asked` for and once it is `decided`, which is on
+/// disk then and told to nobody.
+pub fn on_each_call(turn: impl Fn(&str, &str) + Send + Sync + 'static) {
+    // The first one stays.
+    let _ = TURN.set(Box::new(turn));
 }
 
 /// Has a call that kills raise `SIGSYS` first, for a handler that tells thread and call.
@@ -29,6 +40,12 @@ pub fn trap_never() {
 pub(super) fn reached(thread: &str) {
     if let Some(deed) = DEED.get() {
         deed(thread);
+    }
+}
+
+pub(crate) fn amid(stage: &str, call: &str) {
+    if let Some(turn) = TURN.get() {
+        turn(stage, call);
     }
 }
 

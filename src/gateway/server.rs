@@ -297,7 +297,12 @@ fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Message, Refu
                 args,
                 actor,
             };
-            match gate.request(call, peer) {
+            #[cfg(feature = "inject")]
+            confine::inject::amid("asked", id.as_str());
+            let decided = gate.request(call, peer);
+            #[cfg(feature = "inject")]
+            confine::inject::amid("decided", id.as_str());
+            match decided {
                 Ok(Decided::Verdict(verdict)) => Ok(Message::PolicyVerdict {
                     id,
                     session_id,
