@@ -110,7 +110,7 @@ fn every_thread_of_a_session_is_under_a_filter_and_the_journal_says_which() {
     assert_eq!(confinement["lacks"], json!([]));
     let told = confinement["threads"].as_object().unwrap();
     let told: BTreeSet<&str> = told.keys().map(String::as_str).collect();
-    let known: BTreeSet<&str> = expected.into_iter().chain(["main"]).collect();
+    let known: BTreeSet<&str> = expected.into_iter().chain(["main", "prepare"]).collect();
     assert_eq!(told, known);
     let journal = &confinement["threads"]["journal"];
     assert_eq!(journal["seccomp"], "kills");
@@ -244,7 +244,10 @@ fn tables() -> String {
             .map(|ground| format!("{} ({:?}): {}", ground.may, ground.place, ground.why))
             .collect();
         let files = match (terms.all_files, files.is_empty()) {
-            (true, _) => "all: Landlock would keep what it starts from making mounts".to_owned(),
+            (true, _) if terms.thread == "spawn" => {
+                "all: Landlock would keep what it starts from making mounts".to_owned()
+            }
+            (true, _) => "all: it opens what the others are left with".to_owned(),
             (false, true) => "none".to_owned(),
             (false, false) => files.join("; "),
         };
@@ -270,15 +273,19 @@ fn tables() -> String {
     let killing = all.iter().filter(|terms| !terms.others).count();
     for ((name, why), threads) in calls {
         let threads = if threads.len() == killing {
-            "all but spawn".to_owned()
+            "all but prepare and spawn".to_owned()
         } else {
             threads.join(", ")
         };
         let _ = writeln!(text, "| {name} | {why} | {threads} |");
     }
-    text.push_str("\n| refused to spawn and what it starts | why |\n| --- | --- |\n");
-    for rule in Profile::Spawn.terms().rules() {
-        let _ = writeln!(text, "| {} | {} |", rule.name(), rule.why);
+    text.push_str("\n| refused | why | to |\n| --- | --- | --- |\n");
+    for rule in Profile::Prepare.terms().rules() {
+        let others = match Profile::Spawn.terms().may(rule.call) {
+            true => "prepare",
+            false => "prepare, spawn, and all that they start",
+        };
+        let _ = writeln!(text, "| {} | {} | {others} |", rule.name(), rule.why);
     }
     text
 }

@@ -168,7 +168,7 @@ fn every_call_of_every_profile_is_made_or_caught_as_the_table_says() {
                         try_one(profile, rule.call, arguments);
                     }
                 }
-                // Of those that are not named, the thread that starts programs may make all.
+                // Of those that are not named, the threads that start programs may make all.
                 let all = if profile.terms().others { 0 } else { 700 };
                 for number in (0..all).filter(|number| !PROBES.contains(number)) {
                     try_one(profile, number, JUNK);
@@ -260,7 +260,7 @@ fn files_are_those_of_the_profile_and_no_others() {
     for ordinary in users() {
         for profile in Profile::ALL
             .into_iter()
-            .filter(|profile| *profile != Profile::Spawn)
+            .filter(|profile| !profile.terms().others)
         {
             let world = World::new(&format!("{profile:?}-{ordinary}"));
             let mut places = Places::none();
@@ -347,7 +347,7 @@ fn the_network_is_for_those_who_need_it_at_the_ports_they_were_given() {
     for ordinary in users() {
         for profile in Profile::ALL
             .into_iter()
-            .filter(|profile| *profile != Profile::Spawn)
+            .filter(|profile| !profile.terms().others)
         {
             let unix = unix.clone();
             within(profile, Places::none().port(port), ordinary, move || {

@@ -93,9 +93,14 @@ impl Targets {
         };
         let owns_files = ["journal", "slack-outbox"].contains(&thread);
         let speaks = ["slack-socket", "slack-post", "slack-dial"].contains(&thread);
-        if thread == "spawn" {
-            // It reads nothing foreign, and what it starts inherits its filter.
-            for call in ["call 101", "call 321", "call 425"] {
+        if ["prepare", "spawn"].contains(&thread) {
+            // The one reads nothing foreign, and what it starts inherits its filter; the other opens what
+            // a session needs.
+            let mount = ["call 165"].into_iter().filter(|_| thread == "prepare");
+            for call in ["call 101", "call 321", "call 425"]
+                .into_iter()
+                .chain(mount)
+            {
                 came(call, "gives -1");
             }
             return;
@@ -136,7 +141,8 @@ fn scripted_world() -> World {
     world
 }
 
-const SCRIPTED: [&str; 7] = [
+const SCRIPTED: [&str; 8] = [
+    "prepare",
     "main",
     "journal",
     "journal-sign",
@@ -224,7 +230,10 @@ fn the_threads_of_slack_reach_slack_and_nothing_else() {
 
 #[test]
 fn a_call_that_a_thread_does_not_have_kills_agp_at_once() {
-    for thread in SCRIPTED.into_iter().filter(|thread| *thread != "spawn") {
+    for thread in SCRIPTED
+        .into_iter()
+        .filter(|thread| !["prepare", "spawn"].contains(thread))
+    {
         let world = scripted_world();
         let ran = taken_over(scripted(&world), &format!("{thread} exec killed")).run();
         assert_eq!(ran.status.signal(), Some(SIGSYS), "{thread}: {}", ran.err);

@@ -80,7 +80,7 @@ fn survey(thread: &str, [key, journal, socket, port]: [&str; 4]) {
         &["exec"],
     ];
     // Whoever may would not come back from the last.
-    let last = deeds.len() - usize::from(thread == "spawn");
+    let last = deeds.len() - usize::from(["prepare", "spawn"].contains(&thread));
     for deed in deeds.into_iter().take(last) {
         did(thread, deed);
     }

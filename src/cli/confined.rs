@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::confine::profile::Terms;
 use crate::confine::threads::{self, Standing};
-use crate::confine::{Place, Places, Profile};
+use crate::confine::{self, Place, Places, Profile, Spawner};
 
 use super::asked::{Asked, Harness, Mode, Provider};
 use super::home::Home;
@@ -18,18 +18,29 @@ use super::report::{Failure, complain};
 pub(super) const MEND: &str = "run agp on Linux 6.7 or later with Landlock among its security modules (lsm=...); or \
                     --confine best-effort, which goes without";
 
-/// Takes from this process what no thread of it needs, and finds out what this kernel enforces.
-pub(super) fn arm() -> Result<Standing, Failure> {
-    threads::arm().map_err(|error| {
+const SHOWN: &str = "agp doctor --check confinement";
+
+/// Takes from this process what no thread of it needs, and finds out what this kernel enforces; then
+/// starts the thread that starts processes, and takes from all others, this one first, what that alone has.
+/// Nothing that is not the operator's has been read by then.
+pub(super) fn arm() -> Result<(Standing, Spawner), Failure> {
+    let standing = threads::arm().map_err(|error| {
         let problem = format!("this process cannot be closed to others: {error}");
-        Failure::refused(problem, "agp doctor --check confinement")
-    })
+        Failure::refused(problem, SHOWN)
+    })?;
+    if standing.whole() {
+        threads::insist();
+    }
+    // Before anything is confined: what starts processes must not be.
+    let spawner = Spawner::start().map_err(|error| Failure::refused(error, SHOWN))?;
+    confine::enter(Profile::Prepare, &Places::none())
+        .map_err(|error| Failure::refused(error, SHOWN))?;
+    Ok((standing, spawner))
 }
 
 /// Refuses a kernel that cannot hold the profiles, unless told otherwise.
 pub(super) fn hold(standing: Standing, asked: &Asked) -> Result<(), Failure> {
     if standing.whole() {
-        threads::insist();
         return Ok(());
     }
     let problem = format!(
@@ -115,7 +126,8 @@ fn threads_of(asked: &Asked) -> impl Iterator<Item = Profile> {
     Profile::ALL
         .into_iter()
         .filter(move |profile| match profile {
-            Profile::Main
+            Profile::Prepare
+            | Profile::Main
             | Profile::Journal
             | Profile::JournalSign
             | Profile::Signals

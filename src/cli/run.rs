@@ -26,7 +26,7 @@ use signal_hook::iterator::Signals;
 use crate::bridge::processes;
 use crate::channels::terminal::Terminal;
 use crate::confine::threads::Standing;
-use crate::confine::{self, Places, Profile};
+use crate::confine::{self, Places, Profile, Spawner};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant, Observation};
 use crate::contracts::sandbox::Sandbox;
@@ -77,7 +77,7 @@ pub(super) fn session_under(
 ) -> Outcome {
     let script = read_script(asked)?;
     // Before the first thread is started.
-    let standing = confined::arm()?;
+    let (standing, spawner) = confined::arm()?;
     let secrets = secrets(home)?;
     let screen = Arc::new(screen(asked, &secrets));
     let journal = open_journal(home, &screen)?;
@@ -88,6 +88,7 @@ pub(super) fn session_under(
         screen,
         terminal,
         standing,
+        spawner,
         panics: panics.clone(),
     };
     let ended = Panics::caught(|| governed(home, asked, script, policy, means));
@@ -115,6 +116,7 @@ struct Means<'a> {
     screen: Arc<Screen>,
     terminal: &'a Arc<Terminal>,
     standing: Standing,
+    spawner: Spawner,
     panics: Panics,
 }
 
@@ -131,6 +133,7 @@ fn governed(
         screen,
         terminal,
         standing,
+        spawner,
         panics,
     } = means;
     let unrecorded = |error: String| Failure::broken(error, "agp doctor --check journal");
@@ -163,8 +166,6 @@ fn governed(
     processes::adopt_orphans()
         .map_err(|error| refuse(Failure::refused(error, "run agp on Linux 3.4 or later")))?;
 
-    // Before anything is confined: what starts processes must not be.
-    let spawner = sandboxed::spawner().map_err(refuse)?;
     if asked.container.is_some() {
         container::reap(home, journal).map_err(refuse)?;
     }

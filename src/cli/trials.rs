@@ -141,7 +141,7 @@ pub(super) fn show() -> Result<Shown, Failure> {
 fn line(terms: &Terms) -> String {
     let files: Vec<&str> = terms.files.iter().map(|ground| ground.may).collect();
     let files = match (terms.all_files, files.is_empty()) {
-        (true, _) => "all, for what it starts".to_owned(),
+        (true, _) => "all".to_owned(),
         (false, true) => "none".to_owned(),
         (false, false) => files.join("; "),
     };

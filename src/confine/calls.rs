@@ -315,3 +315,21 @@ pub(super) const FORBIDDEN: &[Rule] = rules! {
     SYS_adjtimex if NEVER: "the machine's clock",
     SYS_vhangup if NEVER: "the operator's terminal",
 };
+
+/// Mounts, namespaces and roots: for the thread that starts programs, and for those that make themselves a
+/// sandbox, but not for the main thread while it prepares a session.
+pub(super) const ISOLATING: &[Rule] = rules! {
+    SYS_mount if NEVER: "mounts",
+    SYS_umount2 if NEVER: "mounts",
+    SYS_move_mount if NEVER: "mounts",
+    SYS_open_tree if NEVER: "mounts",
+    SYS_mount_setattr if NEVER: "mounts",
+    SYS_fsopen if NEVER: "mounts",
+    SYS_fsconfig if NEVER: "mounts",
+    SYS_fsmount if NEVER: "mounts",
+    SYS_fspick if NEVER: "mounts",
+    SYS_pivot_root if NEVER: "another root",
+    SYS_chroot if NEVER: "another root",
+    SYS_unshare if NEVER: "namespaces",
+    SYS_setns if NEVER: "namespaces",
+};

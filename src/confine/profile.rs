@@ -10,6 +10,8 @@ use super::rule::Rule;
 /// A thread of the governor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Profile {
+    /// The main thread at first: prepares the session.
+    Prepare,
     /// Waits for the end, and clears up. Enters its profile when the session is prepared.
     Main,
     /// Appends, syncs, replaces the head.
@@ -204,7 +206,8 @@ const BARE: Terms = Terms {
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
+        Self::Prepare,
         Self::Main,
         Self::Journal,
         Self::JournalSign,
@@ -238,6 +241,15 @@ impl Profile {
     #[must_use]
     pub fn terms(self) -> Terms {
         match self {
+            Self::Prepare => Terms {
+                thread: "prepare",
+                does: "the main thread, until all that a session needs is read and started",
+                // It makes and opens what the others are left with.
+                all_files: true,
+                calls: &[calls::FORBIDDEN, calls::ISOLATING],
+                others: true,
+                ..BARE
+            },
             Self::Main => MAIN,
             Self::Journal => JOURNAL,
             Self::JournalSign => Terms {
@@ -572,6 +584,22 @@ mod tests {
         }
     }
 
+    /// The threads that the main thread starts while it prepares are under what that takes away, all but
+    /// the one that was started before it.
+    #[test]
+    fn no_thread_is_to_do_what_its_starter_is_refused() {
+        let refused = Profile::Prepare.terms();
+        for profile in Profile::ALL {
+            if profile == Profile::Spawn {
+                continue;
+            }
+            for rule in refused.rules() {
+                let may = profile.terms().may(rule.call);
+                assert!(!may, "{profile:?} {}", rule.name());
+            }
+        }
+    }
+
     /// What no thread may, and what only the named ones may.
     #[test]
     fn authority_is_where_the_design_says_and_nowhere_else() {
@@ -600,27 +628,40 @@ mod tests {
         );
         // What it starts inherits its filter, and makes itself a sandbox.
         only(
+            &[libc::SYS_mount, libc::SYS_unshare, libc::SYS_setns],
+            &[Profile::Spawn],
+        );
+        // Besides the main thread, while it prepares: it asks a harness its version.
+        only(
             &[
                 libc::SYS_execve,
                 libc::SYS_execveat,
-                libc::SYS_mount,
-                libc::SYS_unshare,
-                libc::SYS_setns,
                 libc::SYS_kill,
                 libc::SYS_tgkill,
                 libc::SYS_pidfd_open,
+                libc::SYS_listen,
+                libc::SYS_socketpair,
             ],
-            &[Profile::Spawn],
+            &[Profile::Spawn, Profile::Prepare],
         );
         let slack = [Profile::SlackSocket, Profile::SlackDial, Profile::SlackPost];
         let network = [
             &slack[..],
-            &[Profile::Egress, Profile::Docker, Profile::Spawn],
+            &[
+                Profile::Egress,
+                Profile::Docker,
+                Profile::Spawn,
+                Profile::Prepare,
+            ],
         ]
         .concat();
         only(&[libc::SYS_socket, libc::SYS_connect], &network);
-        let changes = [Profile::Journal, Profile::SlackOutbox, Profile::Spawn];
+        let changes = [
+            Profile::Journal,
+            Profile::SlackOutbox,
+            Profile::Spawn,
+            Profile::Prepare,
+        ];
         only(&[libc::SYS_fdatasync, libc::SYS_renameat], &changes);
-        only(&[libc::SYS_listen, libc::SYS_socketpair], &[Profile::Spawn]);
     }
 }

@@ -274,7 +274,13 @@ pub fn enter(profile: Profile, places: &Places) -> io::Result<()> {
     let thread = profile.terms().thread;
     let failed = |what: &str, error: &dyn std::fmt::Display| unconfined(thread, what, error);
     // What is started inherits what is blocked, and must hear them.
-    if !matches!(profile, Profile::Main | Profile::Signals | Profile::Spawn) {
+    let hears = [
+        Profile::Prepare,
+        Profile::Main,
+        Profile::Signals,
+        Profile::Spawn,
+    ];
+    if !hears.contains(&profile) {
         // A signal's handler runs where it is not blocked, and writes to a socket.
         let mut kept_out = SigSet::empty();
         for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
