@@ -93,7 +93,13 @@ impl Place {
         }
         fs::write(root.join("home/.ssh/id"), SECRET).unwrap();
         fs::write(root.join("home/.bashrc"), SECRET).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_agp-bridge"), root.join("agp-bridge")).unwrap();
+        // By a process of its own: what another test starts in the meantime would inherit this one's way to
+        // the file, which cannot be executed then.
+        let copied = Command::new("cp")
+            .arg(env!("CARGO_BIN_EXE_agp-bridge"))
+            .arg(root.join("agp-bridge"))
+            .status();
+        assert!(copied.unwrap().success());
         let docker = UnixListener::bind(root.join("docker.sock")).unwrap();
         docker.set_nonblocking(true).unwrap();
         if is_root() && !case.root {
