@@ -43,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     ("slack_frame", channels::slack::fuzz::frame),
     ("slack_click", channels::slack::fuzz::click),
     ("slack_reply", channels::slack::fuzz::reply),
+    ("outbox_file", channels::slack::fuzz::outbox_file),
     ("tool_arguments", tools::fuzz::arguments),
     ("tool_edit", tools::fuzz::edit),
     ("gitignore", tools::fuzz::gitignore),
@@ -55,6 +56,7 @@ pub const TARGETS: &[Target] = &[
     ("secret_reference", sandbox::secrets::fuzz::reference),
     ("scrubbed_output", sandbox::secrets::fuzz::scrubbed),
     ("config_file", cli::fuzz::config_file),
+    ("lease_file", cli::fuzz::lease_file),
 ];
 
 /// Runs one target on one input.

@@ -21,12 +21,28 @@ use super::home::Home;
 /// The private home of a harness that has one, within the session's private directory.
 pub(super) const HARNESS_HOME: &str = "harness-home";
 
-#[derive(Serialize, Deserialize)]
+/// What a lease's file says.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Terms {
-    session_id: SessionId,
-    pid: u32,
-    directory: PathBuf,
+pub(super) struct Terms {
+    pub(super) session_id: SessionId,
+    pub(super) pid: u32,
+    pub(super) directory: PathBuf,
+}
+
+impl Terms {
+    /// Reads them, if they can be a session's: what stands at its directory is removed with it.
+    pub(super) fn read(text: &[u8]) -> Option<Self> {
+        let terms: Self = strict_json::parse(text).ok()?;
+        let name = directory_name(&terms.session_id);
+        let own = terms.directory.is_absolute() && terms.directory.ends_with(name);
+        own.then_some(terms)
+    }
+}
+
+/// The name of a session's private directory.
+fn directory_name(session: &SessionId) -> String {
+    format!("agp-{session}")
 }
 
 /// A live session's claim: held as long as this value lives, and lost with the process.
@@ -40,7 +56,7 @@ impl Lease {
     /// Claims a session and makes its private directory (0700) for the socket and settings.
     pub(super) fn take(home: &Home, session: &SessionId) -> io::Result<Self> {
         durable::private_dir(&home.sessions())?;
-        let directory = runtime_base().join(format!("agp-{session}"));
+        let directory = runtime_base().join(directory_name(session));
         let path = home.sessions().join(format!("{session}.lease"));
         // It gets its name once it is locked and whole: another start must not take it for one
         // that its process has lost.
@@ -94,11 +110,7 @@ fn runtime_base() -> PathBuf {
 fn clear(directory: &Path) {
     let ours = fs::symlink_metadata(directory)
         .is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw());
-    let named = directory
-        .file_name()
-        .and_then(|name| name.to_str())
-        .is_some_and(|name| name.starts_with("agp-"));
-    if ours && named {
+    if ours {
         for name in ["gate.sock", "settings.json", "mcp.json", hook::MARK] {
             let _ = fs::remove_file(directory.join(name));
         }
@@ -172,7 +184,7 @@ pub(super) fn live(home: &Home) -> usize {
 fn reap_one(path: &Path, journal: &Handle) -> Result<(), String> {
     let text = bounded_file::read(path, limits::SMALL_FILE_BYTES).unwrap_or_default();
     // A lease that was cut by a crash names nothing that could be cleaned up.
-    let terms: Option<Terms> = strict_json::parse(&text).ok();
+    let terms = Terms::read(&text);
     let session = terms
         .as_ref()
         .map(|terms| terms.session_id.as_str())

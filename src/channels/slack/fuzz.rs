@@ -22,9 +22,10 @@ use crate::contracts::{limits, strict_json};
 
 use super::approvals::{Approvals, Effect};
 use super::authority::Authority;
-use super::blocks::{About, Drawing};
+use super::blocks::{self, About, Drawing};
 use super::frames::{self, Frame};
 use super::neutral;
+use super::outbox;
 use super::request::{Ended, Request};
 use super::web_api::{ApiError, Posted, RETRY_AFTER_MAX, is_code, read_with_scopes};
 
@@ -251,5 +252,27 @@ pub(crate) fn reply(data: &[u8]) {
             assert!(needed.is_none_or(|needed| is_code(&needed)));
         }
         Err(ApiError::Failed(_) | ApiError::TimedOut) => {}
+    }
+}
+
+/// What is read is read again from what is written of it, unless that would be too long to be; and what a
+/// later start says of it is harmless, whoever wrote it.
+pub(crate) fn outbox_file(data: &[u8]) {
+    let Ok(entries) = outbox::read(data) else {
+        return;
+    };
+    for entry in &entries {
+        let text = entry.text.as_deref().unwrap_or_default();
+        drawn_harmlessly(&blocks::notice(
+            "agp: this was not said when it happened.",
+            &[("Session", &entry.session), ("What", text)],
+        ));
+    }
+    match outbox::written(entries.clone()) {
+        Ok(written) => {
+            assert!(written.len() as u64 <= limits::OUTBOX_BYTES);
+            assert_eq!(outbox::read(&written).ok(), Some(entries));
+        }
+        Err(_) => assert!(data.len() as u64 * 6 > limits::OUTBOX_BYTES),
     }
 }

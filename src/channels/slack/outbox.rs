@@ -92,11 +92,7 @@ impl Outbox {
         let _lock = self.lock()?;
         let mut entries = self.read()?;
         change(&mut entries)?;
-        let text = serde_json::to_vec(&Contents { entries })?;
-        // What is longer could not be read again.
-        if text.len() as u64 > limits::OUTBOX_BYTES {
-            return Err(io::Error::other("the outbox is full"));
-        }
+        let text = written(entries)?;
         let unnamed = self.path.with_extension("json.new");
         let mut file = private().truncate(true).open(&unnamed)?;
         file.write_all(&text)?;
@@ -109,9 +105,7 @@ impl Outbox {
 
     fn read(&self) -> io::Result<Vec<Entry>> {
         match bounded_file::read(&self.path, limits::OUTBOX_BYTES) {
-            Ok(text) => strict_json::parse::<Contents>(&text)
-                .map(|contents| contents.entries)
-                .map_err(io::Error::other),
+            Ok(text) => read(&text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
         }
@@ -123,6 +117,23 @@ impl Outbox {
         file.lock()?;
         Ok(file)
     }
+}
+
+/// The entries that a file's text holds.
+pub(super) fn read(text: &[u8]) -> io::Result<Vec<Entry>> {
+    strict_json::parse::<Contents>(text)
+        .map(|contents| contents.entries)
+        .map_err(io::Error::other)
+}
+
+/// The text that holds these entries.
+pub(super) fn written(entries: Vec<Entry>) -> io::Result<Vec<u8>> {
+    let text = serde_json::to_vec(&Contents { entries })?;
+    // What is longer could not be read again.
+    if text.len() as u64 > limits::OUTBOX_BYTES {
+        return Err(io::Error::other("the outbox is full"));
+    }
+    Ok(text)
 }
 
 /// What the outbox's thread is asked to do, and where its answer goes.
@@ -180,6 +191,43 @@ fn private() -> OpenOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_outbox_never_grows_past_what_is_read_again() {
+        let directory = std::env::temp_dir().join(format!("agp-outbox-f-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let outbox = Outbox::at(directory.join("outbox.json"));
+        let entry = |id: String, bytes: usize| Entry {
+            id,
+            session: "s-1".into(),
+            channel: "C1".into(),
+            ts: None,
+            thread: None,
+            text: Some("x".repeat(bytes)),
+        };
+        let large = usize::try_from(limits::OUTBOX_BYTES).unwrap() / 3;
+        outbox.put(entry("a".into(), large)).unwrap();
+        outbox.put(entry("b".into(), large)).unwrap();
+        assert!(outbox.put(entry("c".into(), large)).is_err());
+        // What was there before is there still, and there is room for what fits.
+        outbox.put(entry("d".into(), 10)).unwrap();
+        let kept = outbox.left_behind(&|_| false).unwrap();
+        let ids: Vec<&str> = kept.iter().map(|entry| entry.id.as_str()).collect();
+        assert_eq!(ids, ["a", "b", "d"]);
+        outbox.remove("a").unwrap();
+        outbox.put(entry("c".into(), large)).unwrap();
+
+        let many = (0..limits::OUTBOX_ENTRIES).map(|number| entry(number.to_string(), 1));
+        let text = written(many.collect()).unwrap();
+        std::fs::write(directory.join("outbox.json"), text).unwrap();
+        assert!(outbox.put(entry("one more".into(), 1)).is_err());
+        // One that is too long as it stands, by whoever's hand, is read by nobody.
+        let blanks = " ".repeat(usize::try_from(limits::OUTBOX_BYTES).unwrap());
+        let long = format!(r#"{{"entries":[]}}{blanks}"#);
+        std::fs::write(directory.join("outbox.json"), long).unwrap();
+        assert!(outbox.left_behind(&|_| false).is_err());
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
 
     #[test]
     fn what_is_put_stays_until_it_is_removed_and_live_sessions_keep_theirs() {
