@@ -763,13 +763,9 @@ fn a_harness_that_cannot_be_gated_is_refused() {
     let world = World::new();
     world.policy(&[("allow", "*")]);
     let old = world.root().join("old-claude");
-    std::fs::write(&old, "#!/bin/sh\necho '2.1.294 (Claude Code)'\n").unwrap();
-    let made_program = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&old, made_program).unwrap();
+    session::put_program(&old, "#!/bin/sh\necho '2.1.294 (Claude Code)'\n");
     let ancient = world.root().join("ancient-claude");
-    std::fs::write(&ancient, "#!/bin/sh\necho '2.1.100 (Claude Code)'\n").unwrap();
-    let made_program = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&ancient, made_program).unwrap();
+    session::put_program(&ancient, "#!/bin/sh\necho '2.1.100 (Claude Code)'\n");
     let run = ["run", "--intendant", "claude-code", "--no-probe"];
     let (old, ancient) = (old.to_str().unwrap(), ancient.to_str().unwrap());
     for (program, mode, why) in [

@@ -592,26 +592,13 @@ fn a_rotation_under_way_is_waited_for_and_not_settled_from_beside() {
 #[test]
 fn a_harness_that_calls_no_hooks_is_ended_before_it_acts() {
     let world = World::new();
-    let program = world.root().join("claude");
     // Silent, as a harness is whose hooks the machine's own settings switch off.
-    let script = "#!/bin/sh\n\
+    let script = "\
         [ \"$1\" = --version ] && exec echo 2.1.330\n\
         echo '{\"type\":\"system\",\"subtype\":\"init\",\"tools\":[]}'\n\
         sleep 3; echo ran > ran\n";
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let run = [
-        "run",
-        "--intendant",
-        "claude-code",
-        "--no-probe",
-        "--task",
-        "go",
-    ];
-    let start = world
-        .agp(&run)
-        .env("AGP_CLAUDE_BIN", program.to_str().unwrap());
-    start
+    world
+        .stand_in(script)
         .run()
         .exited(3)
         .complained(&["does not call its hooks"]);
@@ -623,25 +610,13 @@ fn a_harness_that_calls_no_hooks_is_ended_before_it_acts() {
 #[test]
 fn a_harness_that_does_not_say_its_version_is_not_waited_for() {
     let world = World::new();
-    let program = world.root().join("claude");
     for (script, why) in [
-        ("#!/bin/sh\nexec tail -f /dev/null\n", "does not answer"),
-        ("#!/bin/sh\nexec yes\n", "SIGPIPE"),
-        ("#!/bin/sh\necho 2.1.330; exit 1\n", "exit status: 1"),
+        ("exec tail -f /dev/null", "does not answer"),
+        ("exec yes", "SIGPIPE"),
+        ("echo 2.1.330; exit 1", "exit status: 1"),
     ] {
-        fs::write(&program, script).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let start = world
-            .agp(&[
-                "run",
-                "--intendant",
-                "claude-code",
-                "--no-probe",
-                "--task",
-                "go",
-            ])
-            .env("AGP_CLAUDE_BIN", program.to_str().unwrap());
-        start.run().exited(1).complained(&[why, "--version"]);
+        let ran = world.stand_in(script).run().exited(1);
+        ran.complained(&[why, "--version"]);
     }
     assert_eq!(world.events("session.refused").len(), 3);
 }
@@ -649,24 +624,12 @@ fn a_harness_that_does_not_say_its_version_is_not_waited_for() {
 #[test]
 fn a_harness_that_has_ended_is_over_whoever_holds_its_output() {
     let world = World::new();
-    let program = world.root().join("claude");
-    let script = "#!/bin/sh\n\
+    let script = "\
         [ \"$1\" = --version ] && exec echo 2.1.330\n\
         touch started\n\
         while [ ! -e go ]; do sleep 0.05; done\n";
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let live = world
-        .agp(&[
-            "run",
-            "--intendant",
-            "claude-code",
-            "--no-probe",
-            "--task",
-            "go",
-        ])
-        .env("AGP_CLAUDE_BIN", program.to_str().unwrap())
-        .start();
+    let live = world.stand_in(script).start();
+    let program = world.root().join("claude");
     wait_for("the harness", || world.get("started"));
     let all = below(world.lease().pid);
     let harness = all.iter().find(|process| {

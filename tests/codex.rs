@@ -351,14 +351,12 @@ fn a_harness_that_cannot_be_gated_is_refused() {
     let world = World::new();
     world.policy(&[("allow", "*")]);
     let old = world.root().join("old-codex");
-    fs::write(&old, "#!/bin/sh\necho 'codex-cli 0.168.9'\n").unwrap();
-    fs::set_permissions(&old, PermissionsExt::from_mode(0o755)).unwrap();
+    session::put_program(&old, "#!/bin/sh\necho 'codex-cli 0.168.9'\n");
     // One that no longer has the switch which keeps terminals away.
     let other = world.root().join("other-codex");
     let script = "#!/bin/sh\ncase \"$*\" in --version) echo codex-cli 1.0.0;; \
         debug*) echo '{\"models\":[]}';; features*) echo hooks stable true;; esac\n";
-    fs::write(&other, script).unwrap();
-    fs::set_permissions(&other, PermissionsExt::from_mode(0o755)).unwrap();
+    session::put_program(&other, script);
     for (program, why) in [
         (old.to_str().unwrap(), "0.169.0 is the first"),
         (other.to_str().unwrap(), "unified_exec_tty"),

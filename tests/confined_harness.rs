@@ -23,7 +23,6 @@ mod session;
 
 use std::fs;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -154,12 +153,10 @@ impl Operator {
         copied(env!("CARGO_BIN_EXE_agp-bridge").as_ref(), "agp-bridge");
         let claude = copied(&claude.canonicalize().unwrap(), "claude");
         let start = root.join("start");
-        fs::write(
+        session::put_program(
             &start,
             format!("#!/bin/sh\nexec {before} {} \"$@\"\n", agp.display()),
-        )
-        .unwrap();
-        fs::set_permissions(&start, fs::Permissions::from_mode(0o755)).unwrap();
+        );
         Some((start, claude))
     }
 
@@ -288,8 +285,7 @@ fn the_probes_harness_is_confined() {
         world.root().display(),
         claude.canonicalize().unwrap().display()
     );
-    fs::write(&stand_in, script).unwrap();
-    fs::set_permissions(&stand_in, fs::Permissions::from_mode(0o755)).unwrap();
+    session::put_program(&stand_in, script);
     let real = claude.canonicalize().unwrap();
     let read = real.parent().unwrap().to_str().unwrap().to_owned();
     let model = turns(vec![vec![bash("t1", "echo ran > ran")]]);
@@ -426,8 +422,7 @@ fn codex_is_confined_in_mediated_mode() {
          exec {} \"$@\"\n",
         real.display()
     );
-    fs::write(&wrapper, script).unwrap();
-    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+    session::put_program(&wrapper, script);
     world.put("try.py", TRY);
     let governed = Governed { world, codex };
     let world = &governed.world;

@@ -185,8 +185,7 @@ fn without_landlock(world: &World) -> Option<PathBuf> {
          -e inject=landlock_create_ruleset:error=ENOSYS {} \"$@\"\n",
         env!("CARGO_BIN_EXE_agp")
     );
-    fs::write(&program, text).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    session::put_program(&program, text);
     Some(program)
 }
 

@@ -6,8 +6,8 @@
     reason = "a JSON value indexed by a name it lacks is null; whatever fails here fails the test"
 )]
 
-#[path = "support/model.rs"]
-mod model;
+#[path = "support/peer.rs"]
+mod peer;
 #[path = "support/session.rs"]
 mod session;
 
@@ -16,7 +16,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -31,9 +31,9 @@ use agp::contracts::verdict::{Decision, Verdict};
 use agp::gateway::client::{self, AskError};
 use agp::gateway::frame::{self, FrameError};
 use agp::gateway::server::{CallReport, Decided, Gate, Peer, Server};
-use model::{Call, ModelDouble, Turn};
+use peer::{is_error, line, request, send, with};
 use serde_json::{Map, Value, json};
-use session::{World, claude, python, say_skipped, wait_for};
+use session::{python, say_skipped, wait_for};
 
 /// A directory of the test's own, gone with it.
 struct Directory(PathBuf);
@@ -133,54 +133,6 @@ fn serve() -> (Directory, Arc<AllowAll>, Server) {
     });
     let server = Server::start(&directory.socket(), gate.clone()).unwrap();
     (directory, gate, server)
-}
-
-/// Sends bytes as they are, closes the sending side if asked, and gives what came back.
-fn send(socket: &Path, bytes: &[u8], close: bool) -> String {
-    let mut stream = UnixStream::connect(socket).unwrap();
-    stream.set_read_timeout(Some(FRAME_DEADLINE * 2)).unwrap();
-    // The server may have dropped the link before it took everything.
-    let _ = stream.write_all(bytes);
-    if close {
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
-    }
-    let mut answer = Vec::new();
-    // Unread bytes on the other side turn its close into a reset.
-    let _ = stream.read_to_end(&mut answer);
-    String::from_utf8(answer).unwrap()
-}
-
-fn request(id: &str) -> Value {
-    json!({
-        "kind": "tool_call_request",
-        "id": id,
-        "sessionId": "s-1",
-        "tool": "Bash",
-        "args": {"command": "true"},
-        "actor": "claude_process",
-    })
-}
-
-fn line(value: &Value) -> Vec<u8> {
-    let mut line = value.to_string().into_bytes();
-    line.push(b'\n');
-    line
-}
-
-fn with(mut value: Value, name: &str, to: Value) -> Value {
-    value[name] = to;
-    value
-}
-
-/// Nothing but one error came back, and then the link was dropped.
-#[track_caller]
-fn is_error(answer: &str, about: &str) -> Value {
-    let only = answer.strip_suffix('\n').unwrap_or(answer);
-    let value: Value =
-        serde_json::from_str(only).unwrap_or_else(|error| panic!("{about}: {error} in {answer:?}"));
-    assert_eq!(value["kind"], "error", "{about}: {answer}");
-    assert!(!answer.contains("allow"), "{about}: {answer}");
-    value
 }
 
 #[test]
@@ -710,149 +662,4 @@ fn a_report_counts_when_it_is_recorded() {
     let told = client::report(&other.socket(), &completion(), within);
     assert!(matches!(told, Err(AskError::Mismatched)));
     thread.join().unwrap();
-}
-
-// The same gateway in a session of the real harness.
-
-#[test]
-fn a_live_session_is_not_moved_by_what_comes_in_beside_its_harness() {
-    let Some(claude) = claude() else { return };
-    let Some(python) = python() else { return };
-    let world = World::new();
-    world.policy(&[("require", "Write"), ("allow", "Read")]);
-    let model = ModelDouble::start(vec![Turn::Calls(vec![Call {
-        id: Some("toolu_w".into()),
-        ..Call::new(
-            "Write",
-            json!({"file_path": world.path("w"), "content": "w\n"}),
-        )
-    }])]);
-    let repo = world.repo();
-    let start = world
-        .agp(&[
-            "run",
-            "--intendant",
-            "claude-code",
-            "--no-probe",
-            "--task",
-            "go",
-        ])
-        .arguments(&["--repo", repo.to_str().unwrap()])
-        .env("ANTHROPIC_BASE_URL", &model.base_url())
-        .env("ANTHROPIC_API_KEY", "x")
-        .env("AGP_CLAUDE_BIN", claude.to_str().unwrap());
-    let mut live = start.start_at_terminal(&python);
-    live.see("allow this call, once?");
-    let lease = world.lease();
-    let socket = lease.directory.join("gate.sock");
-    assert_eq!(session::mode(&lease.directory), 0o700);
-    assert_eq!(session::mode(&socket), 0o600);
-
-    let ours = |id: &str| with(request(id), "sessionId", json!(lease.session));
-    is_error(&send(&socket, b"let me in\n", false), "garbage");
-    is_error(&send(&socket, &line(&request("m")), false), "session");
-    // The id of the call that waits for its approval, asked about as another call.
-    let replay = with(ours("toolu_w"), "tool", json!("Read"));
-    is_error(&send(&socket, &line(&replay), false), "replay");
-    assert_eq!(world.get("w"), None);
-    live.type_in("y\n");
-    // The harness itself was not disturbed; but somebody else has asked, and that is said.
-    let told = live.finish();
-    told.exited(3);
-    assert!(world.get("w").is_some());
-    assert_eq!(world.events("gate.allow").len(), 1);
-    assert_eq!(world.events("gate.deny").len(), 1);
-    world.verifies();
-}
-
-#[test]
-fn a_report_of_a_call_that_nobody_decided_breaks_the_session_off() {
-    let Some(claude) = claude() else { return };
-    let world = World::new();
-    world.policy(&[("allow", "Bash")]);
-    let model = ModelDouble::start(vec![Turn::Calls(vec![Call::new(
-        "Bash",
-        json!({"command": "echo up > up; tail -f /dev/null"}),
-    )])]);
-    let repo = world.repo();
-    let start = world
-        .agp(&[
-            "run",
-            "--intendant",
-            "claude-code",
-            "--no-probe",
-            "--task",
-            "go",
-        ])
-        .arguments(&["--repo", repo.to_str().unwrap()])
-        .env("ANTHROPIC_BASE_URL", &model.base_url())
-        .env("ANTHROPIC_API_KEY", "x")
-        .env("AGP_CLAUDE_BIN", claude.to_str().unwrap());
-    let live = start.start();
-    wait_for("the command to run", || world.get("up"));
-    let lease = world.lease();
-    let report = json!({
-        "kind": "tool_call_report", "id": "never-asked", "sessionId": lease.session,
-        "tool": "Bash", "argsSha256": "0".repeat(64), "ok": true, "output": "", "outputBytes": 0,
-    });
-    let socket = lease.directory.join("gate.sock");
-    is_error(&send(&socket, &line(&report), false), "never asked");
-    live.finish()
-        .exited(3)
-        .complained(&["without having asked"]);
-    assert_eq!(
-        world.event("gate.bypassed")["payload"]["messageId"],
-        "never-asked"
-    );
-    let ended = world.event("session.ended");
-    assert_eq!(ended["payload"]["end"], "broken");
-    assert_eq!(ended["payload"]["bypassed"], 1);
-    world.verifies();
-}
-
-#[test]
-fn what_a_peer_says_reaches_the_terminal_escaped_and_hides_no_bypass() {
-    let Some(claude) = claude() else { return };
-    for (tool, recorded) in [
-        ("\u{1b}[2J", "\u{1b}[2J"),
-        (&*"x".repeat(2 << 18), "[withheld]"),
-    ] {
-        let world = World::new();
-        world.policy(&[("allow", "Bash")]);
-        let model = ModelDouble::start(vec![Turn::Calls(vec![Call::new(
-            "Bash",
-            json!({"command": "echo up > up; tail -f /dev/null"}),
-        )])]);
-        let repo = world.repo();
-        let start = world
-            .agp(&[
-                "run",
-                "--intendant",
-                "claude-code",
-                "--no-probe",
-                "--task",
-                "go",
-            ])
-            .arguments(&["--repo", repo.to_str().unwrap()])
-            .env("ANTHROPIC_BASE_URL", &model.base_url())
-            .env("ANTHROPIC_API_KEY", "x")
-            .env("AGP_CLAUDE_BIN", claude.to_str().unwrap());
-        let live = start.start();
-        wait_for("the command to run", || world.get("up"));
-        let lease = world.lease();
-        let socket = lease.directory.join("gate.sock");
-        let unheard = with(request("m"), "kind", json!("\u{1b}[31m"));
-        is_error(&send(&socket, &line(&unheard), false), "unheard of");
-        let report = json!({
-            "kind": "tool_call_report", "id": "never-asked", "sessionId": lease.session,
-            "tool": tool, "argsSha256": "0".repeat(64), "ok": true, "output": "", "outputBytes": 0,
-        });
-        is_error(&send(&socket, &line(&report), false), "never asked");
-        let ran = live.finish().exited(3);
-        assert!(!ran.err.contains('\u{1b}'), "{}", ran.err);
-        ran.complained(&["\\u{1b}[31m", "without having asked"]);
-        let bypassed = world.event("gate.bypassed");
-        assert_eq!(bypassed["payload"]["tool"], recorded);
-        world.verifies();
-    }
 }

@@ -14,7 +14,6 @@ mod session;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -260,8 +259,7 @@ fn a_probe_that_proves_nothing_refuses_the_start() {
     let world = World::empty();
     let program = |name: &str, script: String| {
         let path = world.root().join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        session::put_program(&path, format!("#!/bin/sh\n{script}\n"));
         path
     };
     let real = env!("CARGO_BIN_EXE_agp-bridge");
@@ -366,8 +364,7 @@ fn a_bridge_that_is_replaced_confines_nothing() {
         .unwrap();
         let other = world.root().join("other");
         let mark = world.root().join("mark");
-        fs::write(&other, format!("#!/bin/sh\ntouch {}\n", mark.display())).unwrap();
-        fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
+        session::put_program(&other, format!("#!/bin/sh\ntouch {}\n", mark.display()));
         let runs = || {
             let words = ["/bin/sh", "-c", "echo confined"].map(OsString::from);
             let ran = process.run(&words, &[], Duration::from_secs(20));

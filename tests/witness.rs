@@ -18,7 +18,6 @@ mod model;
 mod session;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use governed::{bash, call, run};
@@ -52,8 +51,7 @@ fn silenced(secret: &str, shown: &str) {
     wait_for("the first call", || world.get("first"));
     let all = below(live.pid());
     let silent = world.root().join("silent");
-    fs::write(&silent, "#!/bin/sh\nexit 0\n").unwrap();
-    fs::set_permissions(&silent, fs::Permissions::from_mode(0o755)).unwrap();
+    session::put_program(&silent, "#!/bin/sh\nexit 0\n");
     fs::rename(&silent, &bridge).unwrap();
     world.put("go", "");
 
@@ -182,8 +180,7 @@ fn silence(bridge: &Path) {
          case \"$*\" in *start*) echo > \"$(dirname \"$3\")/hooked\";; esac\nexit 0\n",
         real.display()
     );
-    fs::write(bridge, script).unwrap();
-    fs::set_permissions(bridge, fs::Permissions::from_mode(0o755)).unwrap();
+    session::put_program(bridge, script);
 }
 
 #[test]
@@ -228,8 +225,7 @@ fn mute(world: &World, claude: &Path) -> PathBuf {
          {0} \"$@\" | grep -E '^.\"type\":\"(system|result)\"'\n",
         claude.display()
     );
-    fs::write(&mute, script).unwrap();
-    fs::set_permissions(&mute, fs::Permissions::from_mode(0o755)).unwrap();
+    session::put_program(&mute, script);
     mute
 }
 

@@ -12,7 +12,7 @@ use super::governed::call;
 use super::mediated::ran_as_decided;
 use super::model::ModelDouble;
 use super::on_claude::{self, Hook, allowing, hooked};
-use super::put_program;
+use super::session::{Ran, put_program};
 
 play!(Hook:
     governor {
@@ -211,7 +211,7 @@ fn a_hook_that_says_allow_and_ends_the_turn() {
 }
 
 /// A hook that says allow and sends the harness this signal behind the call.
-fn says_allow_and_sends(signal: &str) -> Option<(super::session::Ran, Hook)> {
+fn says_allow_and_sends(signal: &str) -> Option<(Ran, Hook)> {
     let spoiled = Spoiled::<Hook>::start()?;
     spoiled.replace(&says_allow(
         "touch spoiled",
@@ -281,11 +281,11 @@ fn a_second_hook_that_changes_the_arguments_after_the_decision() {
     let input = json!({"updatedInput": {"command": "touch changed"}});
     put_program(
         &rewrite,
-        &format!("#!/bin/sh\necho '{}'\n", allowing(&input)),
+        format!("#!/bin/sh\necho '{}'\n", allowing(&input)),
     );
     let real = column.claude.canonicalize().unwrap();
     let wrapper = world.root().join("claude");
-    put_program(&wrapper, &adding_a_hook(&real, &rewrite));
+    put_program(&wrapper, adding_a_hook(&real, &rewrite));
     let model = Hook::model(vec![
         vec![Hook::bash(CALLS[0], "touch first")],
         vec![Hook::bash(CALLS[1], "touch second")],

@@ -125,7 +125,7 @@ impl<C: Column> Spoiled<C> {
     /// Puts this script in the place of agp's own program.
     pub(crate) fn replace(&self, script: &str) {
         let other = self.world().root().join("other");
-        super::put_program(&other, &format!("#!/bin/sh\n{script}\n"));
+        super::session::put_program(&other, format!("#!/bin/sh\n{script}\n"));
         std::fs::rename(&other, &self.bridge).unwrap();
     }
 

@@ -47,14 +47,7 @@ mod on_codex;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-
-/// Writes a program.
-fn put_program(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
 
 #[test]
 fn the_proof_names_tests_that_exist_and_all_of_these() {

@@ -9,8 +9,7 @@ use super::governed::{self, turns};
 use super::hook::Hooked;
 use super::mediated::{self, Mediated, Other};
 use super::model::{Call, ModelDouble};
-use super::put_program;
-use super::session::{Start, World, claude};
+use super::session::{Start, World, claude, put_program};
 
 /// Its own tools, its hook asks.
 pub(crate) struct Hook {
@@ -167,7 +166,7 @@ impl Mediated for Agps {
              os.execv({claude:?}, [{claude:?}] + sys.argv[1:])\n",
             python = python.display(),
         );
-        put_program(&wrapper, &script);
+        put_program(&wrapper, script);
         governed::mediated::run(world, &wrapper, model)
             .arguments(&["--allow-read", claude.to_str().unwrap()])
             .arguments(&["--allow-read", evil.to_str().unwrap()])

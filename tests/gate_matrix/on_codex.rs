@@ -12,9 +12,8 @@ use super::codex::{Governed, native, rollout};
 use super::column::{Column, Spoiled, nothing_ran};
 use super::hook::Hooked;
 use super::mediated::{self, Mediated, Other};
-use super::put_program;
 use super::responses::{Call, ResponsesDouble};
-use super::session::{Start, World};
+use super::session::{Start, World, put_program};
 
 /// Its own tools, its hook asks.
 pub(crate) struct Hook(Governed);
@@ -171,7 +170,7 @@ impl Mediated for Agps {
              os.execv({real:?}, [{real:?}] + sys.argv[1:])\n",
             python = python.display(),
         );
-        put_program(&wrapper, &script);
+        put_program(&wrapper, script);
         self.run(model)
             .env("AGP_CODEX_BIN", wrapper.to_str().unwrap())
             .arguments(&["--allow-read", real.to_str().unwrap()])

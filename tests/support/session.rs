@@ -201,6 +201,16 @@ impl World {
         }
     }
 
+    /// A session of Claude Code in whose place this shell script stands, as `claude` beside the repository.
+    pub(crate) fn stand_in(&self, script: &str) -> Start {
+        let program = self.root.join("claude");
+        put_program(&program, format!("#!/bin/sh\n{script}"));
+        let run = ["run", "--intendant", "claude-code", "--no-probe"];
+        self.agp(&run)
+            .arguments(&["--task", "go"])
+            .env("AGP_CLAUDE_BIN", program.to_str().unwrap())
+    }
+
     /// The journal's file as it is.
     pub(crate) fn journal_text(&self) -> String {
         fs::read_to_string(self.agp_home().join("audit.log")).unwrap_or_default()
@@ -319,6 +329,12 @@ pub(crate) struct Lease {
     pub(crate) pid: i32,
     pub(crate) session: String,
     pub(crate) directory: PathBuf,
+}
+
+/// Writes a program.
+pub(crate) fn put_program(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// A command about to be started.
