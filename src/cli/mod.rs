@@ -35,6 +35,7 @@ mod log;
 #[cfg(feature = "agp")]
 mod panics;
 #[cfg(feature = "agp")]
+mod preparation;
 mod probe;
 #[cfg(feature = "agp")]
 mod probe_inside;

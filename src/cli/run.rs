@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | main | [`run`] | the others have |
 //! | journal, journal-sign | `journal::Journal::open` | every handle is dropped |
-//! | signals | [`watch_signals`] | its handle is closed |
+//! | signals | [`super::preparation`] | its handle is closed |
 //! | harness, harness-stderr | [`drive`] | the harness ends, or its leash is cut |
 //! | gateway | `gateway::server::Server::start` | it is dropped |
 //! | slack-socket, slack-post | `channels::slack::Slack::start` | the channel is dropped |
@@ -14,49 +14,29 @@
 //! | egress (one a proxy, two at most) | `sandbox::egress::Proxy::start` | it is dropped |
 //! | egress-conn, egress-resolve (one a connection, 512 at most) | `sandbox::egress` | it ends; the proxy is dropped |
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
-use serde_json::{Map, json};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-
-use crate::bridge::processes;
 use crate::channels::terminal::Terminal;
-use crate::confine::threads::Standing;
-use crate::confine::{self, Places, Profile, Spawner};
-use crate::contracts::event::{Draft, Kind};
+use crate::confine::{self, Places, Profile};
 use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant, Observation};
-use crate::contracts::sandbox::Sandbox;
 use crate::gateway::server::Server;
-use crate::governor::{Broken, Governor, Terms};
-use crate::intendants::environment::variable;
+use crate::governor::Governor;
 use crate::intendants::harness_process::Stop;
 use crate::intendants::scripted::ScriptedCall;
-use crate::journal::redact::Screen;
-use crate::journal::{Handle, Permit};
 use crate::policy::Policy;
-use crate::sandbox::docker::provider::HARNESS_BOX;
-use crate::sandbox::harness::Enclosure;
-use crate::sandbox::secrets::Secrets;
 
-use super::asked::{Asked, Mode, Run, Stream};
+use super::asked::{Asked, Run, Stream};
 use super::ending::{Event, finish, wait};
 use super::home::Home;
 use super::init::load_policy;
 use super::lease::{self, Lease};
 use super::panics::Panics;
-use super::probe_inside::Ahead;
-use super::report::{Failure, Outcome, complain, exit};
-use super::wiring::{
-    IntendantSetup, announce, channel_of, gate_unchanged, new_session, notices, open_journal,
-    own_file, read_script, screen, secrets, task_secret,
-};
-use super::{
-    confined, container, enclosed, harness_container, probe, sandboxed, slack, started, view,
-};
+use super::preparation::{Beginning, Means, Prepared};
+use super::report::{Failure, Outcome};
+use super::wiring::{new_session, open_journal, read_script, screen, secrets};
+use super::{confined, container, view};
 
 pub(super) fn run(home: &Home, run: Run) -> Outcome {
     let asked = Asked::resolve(home, run)?;
@@ -81,18 +61,17 @@ pub(super) fn session_under(
     let secrets = secrets(home)?;
     let screen = Arc::new(screen(asked, &secrets));
     let journal = open_journal(home, &screen)?;
-    let (handle, panics) = (journal.handle(), Panics::default());
+    let panics = Panics::default();
     let means = Means {
-        journal: &handle,
+        journal: journal.handle(),
         secrets,
         screen,
-        terminal,
+        terminal: Arc::clone(terminal),
         standing,
         spawner,
         panics: panics.clone(),
     };
     let ended = Panics::caught(|| governed(home, asked, script, policy, means));
-    drop(handle);
     let fault = journal.fault();
     journal.close();
     if let Some(failure) = panics.failure() {
@@ -108,259 +87,51 @@ pub(super) fn session_under(
     }
 }
 
-/// What a session has from its process.
-struct Means<'a> {
-    journal: &'a Handle,
-    /// What it is not to show.
-    secrets: Secrets,
-    screen: Arc<Screen>,
-    terminal: &'a Arc<Terminal>,
-    standing: Standing,
-    spawner: Spawner,
-    panics: Panics,
-}
-
 fn governed(
     home: &Home,
     asked: &Asked,
     script: Vec<ScriptedCall>,
     policy: &Policy,
-    means: Means<'_>,
+    means: Means,
 ) -> Outcome {
-    let Means {
-        journal,
-        secrets,
-        screen,
-        terminal,
-        standing,
-        spawner,
-        panics,
-    } = means;
-    let unrecorded = |error: String| Failure::broken(error, "agp doctor --check journal");
-    lease::reap(home, journal).map_err(unrecorded)?;
-    let session = new_session().map_err(unrecorded)?;
-    let refuse = |failure: Failure| {
-        let payload = Map::from_iter([
-            ("sessionId".to_owned(), json!(session.as_str())),
-            ("reason".to_owned(), json!(failure.problem)),
-        ]);
-        match journal.append_one(Draft::new(Kind::SessionRefused, payload)) {
-            Ok(_) => failure,
-            Err(error) => unrecorded(error.to_string()),
-        }
-    };
-    confined::hold(standing, asked).map_err(refuse)?;
-    if let Some(name) = task_secret(asked, &screen) {
-        let problem = format!("the task quotes the value of {name}, which must not be journaled");
-        return Err(refuse(Failure::refused(
-            problem,
-            "ask for the work without the secret",
-        )));
-    }
-    let lease = Lease::take(home, &session).map_err(|error| {
-        refuse(Failure::refused(
-            error,
-            "make room in the runtime directory",
-        ))
-    })?;
-    processes::adopt_orphans()
-        .map_err(|error| refuse(Failure::refused(error, "run agp on Linux 3.4 or later")))?;
-
-    if asked.container.is_some() {
-        container::reap(home, journal).map_err(refuse)?;
-    }
-    if asked.probe {
-        let asked = probe::Asked {
-            harness: asked.harness,
-            mode: asked.mode,
-            home,
-            spawner: spawner.clone(),
-            confine: asked.confine,
-            allowed: [&asked.allow_read, &asked.allow_write],
-            witness: asked.witness,
-            environment: &asked.harness_env,
-            container: asked
-                .container
-                .as_ref()
-                .filter(|_| asked.of().in_container())
-                .map(|container| Ahead {
-                    container,
-                    session: &session,
-                }),
-        };
-        let held = probe::probe(&asked).map_err(refuse)?;
-        complain(format_args!("the gate was tried first: {held}"));
-    }
+    lease::reap(home, &means.journal).map_err(unrecorded)?;
     let (events, happened) = channel();
-    let stop = Stop::default();
-    panics.watch(journal, &events, &stop);
-    let signals = watch_signals(events.clone())
-        .map_err(|error| refuse(Failure::refused(error, "try again")))?;
-    let raw = asked.stream == Stream::Raw;
-    let lost = broken_to(&events, &stop);
-    let lost: Arc<dyn Fn(String) + Send + Sync> =
-        Arc::new(move |why| lost(Broken(format!("the sandbox is gone: {why}"))));
-    let ready = sandboxed::ready(sandboxed::Within {
+    let beginning = Beginning {
         home,
-        asked,
-        secrets: &secrets,
-        session: &session,
-        directory: lease.directory(),
-        stop: &stop,
-        terminal,
-        spawner: &spawner,
-        lost: Arc::clone(&lost),
-    })
-    .map_err(refuse)?;
-    let alone = match asked.container.as_ref().filter(|_| asked.alone) {
-        Some(container) => {
-            let alone = harness_container::Alone {
-                container,
-                home,
-                spawner: &spawner,
-                session: &session,
-                suffix: "harness",
-                directory: lease.directory(),
-                repository: &asked.repository,
-                network: asked
-                    .way_out
-                    .harness_network(&lease.directory().join(HARNESS_BOX)),
-                lost,
-            };
-            Some(harness_container::codex_alone(alone).map_err(refuse)?)
-        }
-        None => None,
-    };
-    let enclosed = enclosed::ready(&enclosed::Wanted {
-        harness: asked.harness,
-        confine: asked.confine,
-        home,
-        spawner: &spawner,
-        directory: lease.directory(),
-        repository: &asked.repository,
-        writes: asked.container.is_none(),
-        user: variable("HOME").map(PathBuf::from),
-        configuration: variable("CLAUDE_CONFIG_DIR").map(PathBuf::from),
-        network: asked.way_out.harness_network(lease.directory()),
-        allow_read: &asked.allow_read,
-        allow_write: &asked.allow_write,
-    })
-    .map_err(refuse)?;
-    let mediated = asked.harness.is_program() && asked.mode == Mode::Mediated;
-    let governor = Arc::new(Governor::new(Terms {
-        session: session.clone(),
-        journal: journal.clone(),
-        screen,
-        channel: match &asked.slack {
-            None => channel_of(asked, terminal),
-            Some(settings) => slack::channel(
-                settings,
-                slack::Within {
-                    home,
-                    asked,
-                    session: &session,
-                    journal,
-                    terminal,
-                    broken: broken_to(&events, &stop),
-                },
-            )
-            .map_err(refuse)?,
-        },
-        approval_deadline: asked.approval_deadline,
-        own_file: own_file(home, asked),
-        gate_unchanged: gate_unchanged(asked)
-            .map_err(|error| refuse(Failure::refused(error, "agp doctor --check harness")))?,
-        watched: asked.witness,
-        sandbox: mediated.then(|| Arc::clone(&ready.sandbox)),
-        notices: notices(asked, terminal),
-        broken: broken_to(&events, &stop),
-        policy: policy.clone(),
-    }));
-    let setup = IntendantSetup {
-        asked,
-        sandbox: &ready.sandbox,
-        container: ready.container.as_ref(),
-        alone: alone.as_ref(),
-        enclosed: enclosed.as_ref(),
-        spawner: &spawner,
-        session: &session,
-        lease: &lease,
-        stop: &stop,
-        terminal,
-    };
-    let intendant = setup.intendant(script, &governor).map_err(|error| {
-        refuse(Failure {
-            code: exit::REFUSED,
-            problem: error.problem,
-            mend: error.mend,
-        })
-    })?;
-    announce(asked, &session, enclosed.is_some());
-    asked.way_out.announce(asked.of());
-    let mut payload = started::payload(
-        &session,
         asked,
         policy,
-        intendant.identity(),
-        intendant.describe(),
-        ready.sandbox.describe(),
-        match &alone {
-            Some(alone) => Sandbox::<Permit>::describe(alone.as_ref()),
-            None => enclosed::described(enclosed.as_ref()),
-        },
-    );
-    // Their names: a value is in no event.
-    payload.insert("secrets".into(), json!(secrets.names()));
-    payload.insert("confinement".into(), confined::described(standing, asked));
-    governor
-        .record_session(Kind::SessionStarted, payload)
-        .map_err(|broken| unrecorded(broken.0))?;
-    let inside = enclosed.as_ref().map(Enclosure::attestation);
-    let inside = inside.or_else(|| alone.as_ref().map(|alone| alone.attestation()));
-    let attested = match (ready.attested, inside) {
-        (Some(mut attested), Some(harness)) => {
-            attested.insert("harness".into(), json!(harness));
-            Some(attested)
-        }
-        (attested, inside) => attested.or(inside),
+        session: new_session().map_err(unrecorded)?,
+        means,
+        stop: Stop::default(),
+        events,
     };
-    if let Some(mut attested) = attested {
-        attested.insert("sessionId".into(), json!(session.as_str()));
-        governor
-            .record_session(Kind::SandboxAttested, attested)
-            .map_err(|broken| unrecorded(broken.0))?;
-    }
+    let prepared = beginning
+        .prepare(script)
+        .map_err(|failure| beginning.refused(failure))?;
+    beginning.record(&prepared).map_err(unrecorded)?;
+    let Prepared {
+        lease,
+        quarters,
+        signals,
+        governor,
+        intendant,
+    } = prepared;
+    let Means { terminal, .. } = beginning.means;
+    let (stop, events) = (beginning.stop, beginning.events);
 
+    let user = asked.container.as_ref().map(|_| container::user().0);
     let proxies = asked
         .way_out
-        .open(
-            lease.directory(),
-            &governor,
-            terminal,
-            (
-                asked.of(),
-                asked.container.as_ref().map(|_| container::user().0),
-            ),
-        )
+        .open(lease.directory(), &governor, &terminal, (asked.of(), user))
         .map_err(|error| unrecorded(format!("the egress proxy: {error}")))?;
-    let socket = asked.gate(lease.directory());
-    let peers = if asked.of().in_container() {
-        container::user().0
-    } else {
-        rustix::process::geteuid().as_raw()
-    };
-    let gateway = asked
-        .harness
-        .is_program()
-        .then(|| Server::start_for(&socket, peers, governor.clone()))
-        .transpose()
-        .map_err(|error| unrecorded(format!("{}: {error}", socket.display())))?;
+    let gateway = gateway(asked, &lease, &governor).map_err(unrecorded)?;
+    let raw = asked.stream == Stream::Raw;
     let harness = drive(
         intendant,
         confined::harness_places(lease.directory()),
         events,
         Arc::clone(&governor),
-        Arc::clone(terminal),
+        terminal,
         raw,
     )
     .map_err(|error| unrecorded(error.to_string()))?;
@@ -377,7 +148,35 @@ fn governed(
     if asked.harness.is_program() {
         end.account(&governor);
     }
-    finish(&governor, &end, raw)
+    let ended = finish(&governor, &end, raw);
+    // A container goes before the lease by which the next start would find it.
+    drop(quarters);
+    drop(lease);
+    ended
+}
+
+fn unrecorded(error: String) -> Failure {
+    Failure::broken(error, "agp doctor --check journal")
+}
+
+/// Where a harness asks, if there is one.
+fn gateway(
+    asked: &Asked,
+    lease: &Lease,
+    governor: &Arc<Governor>,
+) -> Result<Option<Server>, String> {
+    if !asked.harness.is_program() {
+        return Ok(None);
+    }
+    let socket = asked.gate(lease.directory());
+    let peers = match asked.of().in_container() {
+        true => container::user().0,
+        false => rustix::process::geteuid().as_raw(),
+    };
+    let server = Server::start_for(&socket, peers, governor.clone());
+    server
+        .map(Some)
+        .map_err(|error| format!("{}: {error}", socket.display()))
 }
 
 fn drive(
@@ -426,26 +225,4 @@ impl Drop for Ended {
         });
         let _ = self.events.send(Event::Harness(outcome));
     }
-}
-
-fn watch_signals(events: Sender<Event>) -> std::io::Result<signal_hook::iterator::Handle> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    let handle = signals.handle();
-    confine::start(Profile::Signals, Places::none(), move || {
-        for signal in signals.forever() {
-            if events.send(Event::Signal(signal)).is_err() {
-                return;
-            }
-        }
-    })?;
-    Ok(handle)
-}
-
-fn broken_to(events: &Sender<Event>, stop: &Stop) -> Box<dyn Fn(Broken) + Send + Sync> {
-    let (events, stop) = (events.clone(), stop.clone());
-    Box::new(move |broken| {
-        // The harness first: the main thread may be busy.
-        stop.now();
-        let _ = events.send(Event::Broken(broken));
-    })
 }

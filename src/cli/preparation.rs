@@ -1,0 +1,370 @@
+//! A session that begins: its sandbox, its harness's surroundings, its governor and its harness are made
+//! ready and looked into. What is found wanting refuses it, on record.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use serde_json::{Map, Value, json};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::bridge::processes;
+use crate::channels::terminal::Terminal;
+use crate::confine::threads::Standing;
+use crate::confine::{self, Places, Profile, Spawner};
+use crate::contracts::channel::Channel;
+use crate::contracts::event::{Draft, Kind};
+use crate::contracts::ids::SessionId;
+use crate::contracts::intendant::Intendant;
+use crate::contracts::sandbox::Sandbox;
+use crate::governor::{Broken, Governor, Terms};
+use crate::intendants::environment::variable;
+use crate::intendants::harness_process::Stop;
+use crate::intendants::scripted::ScriptedCall;
+use crate::journal::redact::Screen;
+use crate::journal::{Handle, Permit};
+use crate::policy::Policy;
+use crate::sandbox::docker::provider::{Docker, HARNESS_BOX};
+use crate::sandbox::harness::Enclosure;
+use crate::sandbox::secrets::Secrets;
+
+use super::asked::{Asked, Mode};
+use super::ending::Event;
+use super::home::Home;
+use super::lease::Lease;
+use super::panics::Panics;
+use super::probe_inside::Ahead;
+use super::report::{Failure, complain, exit};
+use super::sandboxed::{self, Ready};
+use super::wiring::{
+    IntendantSetup, announce, channel_of, gate_unchanged, notices, own_file, task_secret,
+};
+use super::{confined, container, enclosed, harness_container, probe, slack, started};
+
+/// What a session has from its process.
+pub(super) struct Means {
+    pub(super) journal: Handle,
+    /// What it is not to show.
+    pub(super) secrets: Secrets,
+    pub(super) screen: Arc<Screen>,
+    pub(super) terminal: Arc<Terminal>,
+    pub(super) standing: Standing,
+    pub(super) spawner: Spawner,
+    pub(super) panics: Panics,
+}
+
+/// A session that has a name, and nothing else yet.
+pub(super) struct Beginning<'a> {
+    pub(super) home: &'a Home,
+    pub(super) asked: &'a Asked,
+    pub(super) policy: &'a Policy,
+    pub(super) session: SessionId,
+    pub(super) means: Means,
+    pub(super) stop: Stop,
+    pub(super) events: Sender<Event>,
+}
+
+/// Where the session's calls run, and its harness.
+pub(super) struct Quarters {
+    ready: Ready,
+    /// The harness's own container, where it has one.
+    alone: Option<Arc<Docker>>,
+    /// Its confinement on this host.
+    enclosed: Option<Enclosure>,
+}
+
+/// A session that may begin.
+pub(super) struct Prepared {
+    pub(super) lease: Lease,
+    pub(super) quarters: Quarters,
+    pub(super) signals: signal_hook::iterator::Handle,
+    pub(super) governor: Arc<Governor>,
+    pub(super) intendant: Box<dyn Intendant>,
+}
+
+impl Beginning<'_> {
+    /// Puts on record that the session was refused; gives what is to be said of it.
+    pub(super) fn refused(&self, failure: Failure) -> Failure {
+        let payload = Map::from_iter([
+            ("sessionId".to_owned(), json!(self.session.as_str())),
+            ("reason".to_owned(), json!(failure.problem)),
+        ]);
+        let refused = Draft::new(Kind::SessionRefused, payload);
+        match self.means.journal.append_one(refused) {
+            Ok(_) => failure,
+            Err(error) => Failure::broken(error.to_string(), "agp doctor --check journal"),
+        }
+    }
+
+    /// Makes everything ready, and looks into it.
+    ///
+    /// # Errors
+    /// [`Failure`] for what is missing or does not hold: the session is refused.
+    pub(super) fn prepare(&self, script: Vec<ScriptedCall>) -> Result<Prepared, Failure> {
+        confined::hold(self.means.standing, self.asked)?;
+        if let Some(name) = task_secret(self.asked, &self.means.screen) {
+            return Err(Failure::refused(
+                format!("the task quotes the value of {name}, which must not be journaled"),
+                "ask for the work without the secret",
+            ));
+        }
+        let lease = Lease::take(self.home, &self.session);
+        let lease =
+            lease.map_err(|error| Failure::refused(error, "make room in the runtime directory"))?;
+        processes::adopt_orphans()
+            .map_err(|error| Failure::refused(error, "run agp on Linux 3.4 or later"))?;
+        if self.asked.container.is_some() {
+            container::reap(self.home, &self.means.journal)?;
+        }
+        self.try_the_gate()?;
+        let Means {
+            journal, panics, ..
+        } = &self.means;
+        panics.watch(journal, &self.events, &self.stop);
+        let signals = watch_signals(self.events.clone());
+        let signals = signals.map_err(|error| Failure::refused(error, "try again"))?;
+        let quarters = self.quarters(&lease)?;
+        let governor = self.governor(&quarters)?;
+        let setup = IntendantSetup {
+            asked: self.asked,
+            sandbox: &quarters.ready.sandbox,
+            container: quarters.ready.container.as_ref(),
+            alone: quarters.alone.as_ref(),
+            enclosed: quarters.enclosed.as_ref(),
+            spawner: &self.means.spawner,
+            session: &self.session,
+            lease: &lease,
+            stop: &self.stop,
+            terminal: &self.means.terminal,
+        };
+        let intendant = setup
+            .intendant(script, &governor)
+            .map_err(|error| Failure {
+                code: exit::REFUSED,
+                problem: error.problem,
+                mend: error.mend,
+            })?;
+        Ok(Prepared {
+            lease,
+            signals,
+            governor,
+            intendant,
+            quarters,
+        })
+    }
+
+    /// Sees the gate fire on the harness, before the task is sent.
+    fn try_the_gate(&self) -> Result<(), Failure> {
+        let asked = self.asked;
+        if !asked.probe {
+            return Ok(());
+        }
+        let container = asked.container.as_ref();
+        let inside = container.filter(|_| asked.of().in_container());
+        let held = probe::probe(&probe::Asked {
+            harness: asked.harness,
+            mode: asked.mode,
+            home: self.home,
+            spawner: self.means.spawner.clone(),
+            confine: asked.confine,
+            allowed: [&asked.allow_read, &asked.allow_write],
+            witness: asked.witness,
+            environment: &asked.harness_env,
+            container: inside.map(|container| Ahead {
+                container,
+                session: &self.session,
+            }),
+        })?;
+        complain(format_args!("the gate was tried first: {held}"));
+        Ok(())
+    }
+
+    fn quarters(&self, lease: &Lease) -> Result<Quarters, Failure> {
+        let (home, asked, session) = (self.home, self.asked, &self.session);
+        let spawner = &self.means.spawner;
+        let directory = lease.directory();
+        let gone = self.broken_to();
+        let lost: Arc<dyn Fn(String) + Send + Sync> =
+            Arc::new(move |why| gone(Broken(format!("the sandbox is gone: {why}"))));
+        let ready = sandboxed::ready(sandboxed::Within {
+            home,
+            asked,
+            secrets: &self.means.secrets,
+            session,
+            directory,
+            stop: &self.stop,
+            terminal: &self.means.terminal,
+            spawner,
+            lost: Arc::clone(&lost),
+        })?;
+        let own = asked.container.as_ref().filter(|_| asked.alone);
+        let alone = own.map(|container| {
+            harness_container::codex_alone(harness_container::Alone {
+                container,
+                home,
+                spawner,
+                session,
+                suffix: "harness",
+                directory,
+                repository: &asked.repository,
+                network: asked.way_out.harness_network(&directory.join(HARNESS_BOX)),
+                lost,
+            })
+        });
+        let alone = alone.transpose()?;
+        let enclosed = enclosed::ready(&enclosed::Wanted {
+            harness: asked.harness,
+            confine: asked.confine,
+            home,
+            spawner,
+            directory,
+            repository: &asked.repository,
+            writes: asked.container.is_none(),
+            user: variable("HOME").map(PathBuf::from),
+            configuration: variable("CLAUDE_CONFIG_DIR").map(PathBuf::from),
+            network: asked.way_out.harness_network(directory),
+            allow_read: &asked.allow_read,
+            allow_write: &asked.allow_write,
+        })?;
+        Ok(Quarters {
+            ready,
+            alone,
+            enclosed,
+        })
+    }
+
+    fn governor(&self, quarters: &Quarters) -> Result<Arc<Governor>, Failure> {
+        let asked = self.asked;
+        let Means {
+            journal,
+            screen,
+            terminal,
+            ..
+        } = &self.means;
+        let mediated = asked.harness.is_program() && asked.mode == Mode::Mediated;
+        let unchanged = gate_unchanged(asked)
+            .map_err(|error| Failure::refused(error, "agp doctor --check harness"))?;
+        Ok(Arc::new(Governor::new(Terms {
+            session: self.session.clone(),
+            journal: journal.clone(),
+            screen: Arc::clone(screen),
+            channel: self.channel()?,
+            approval_deadline: asked.approval_deadline,
+            own_file: own_file(self.home, asked),
+            gate_unchanged: unchanged,
+            watched: asked.witness,
+            sandbox: mediated.then(|| Arc::clone(&quarters.ready.sandbox)),
+            notices: notices(asked, terminal),
+            broken: self.broken_to(),
+            policy: self.policy.clone(),
+        })))
+    }
+
+    /// Where approvals are asked.
+    fn channel(&self) -> Result<Box<dyn Channel>, Failure> {
+        let Means {
+            journal, terminal, ..
+        } = &self.means;
+        match &self.asked.slack {
+            None => Ok(channel_of(self.asked, terminal)),
+            Some(settings) => slack::channel(
+                settings,
+                slack::Within {
+                    home: self.home,
+                    asked: self.asked,
+                    session: &self.session,
+                    journal,
+                    terminal,
+                    broken: self.broken_to(),
+                },
+            ),
+        }
+    }
+
+    /// Says how the session is governed, and puts it on record, with what was seen of it.
+    ///
+    /// # Errors
+    /// That it could not be recorded.
+    pub(super) fn record(&self, prepared: &Prepared) -> Result<(), String> {
+        let Prepared {
+            governor,
+            intendant,
+            quarters,
+            ..
+        } = prepared;
+        let asked = self.asked;
+        announce(asked, &self.session, quarters.enclosed.is_some());
+        asked.way_out.announce(asked.of());
+        let mut payload = started::payload(
+            &self.session,
+            asked,
+            self.policy,
+            intendant.identity(),
+            intendant.describe(),
+            quarters.ready.sandbox.describe(),
+            quarters.of_harness(),
+        );
+        // Their names: a value is in no event.
+        payload.insert("secrets".into(), json!(self.means.secrets.names()));
+        let confinement = confined::described(self.means.standing, asked);
+        payload.insert("confinement".into(), confinement);
+        let record = |kind, payload| {
+            governor
+                .record_session(kind, payload)
+                .map_err(|lost| lost.0)
+        };
+        record(Kind::SessionStarted, payload)?;
+        if let Some(mut attested) = quarters.attested() {
+            attested.insert("sessionId".into(), json!(self.session.as_str()));
+            record(Kind::SandboxAttested, attested)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the session, whichever thread finds that it must end.
+    fn broken_to(&self) -> Box<dyn Fn(Broken) + Send + Sync> {
+        let (events, stop) = (self.events.clone(), self.stop.clone());
+        Box::new(move |broken| {
+            // The harness first: the main thread may be busy.
+            stop.now();
+            let _ = events.send(Event::Broken(broken));
+        })
+    }
+}
+
+impl Quarters {
+    /// What is said of the harness's own surroundings.
+    fn of_harness(&self) -> Value {
+        match &self.alone {
+            Some(alone) => Sandbox::<Permit>::describe(alone.as_ref()),
+            None => enclosed::described(self.enclosed.as_ref()),
+        }
+    }
+
+    /// What was seen of the sandbox, and of the harness's surroundings.
+    fn attested(&self) -> Option<Map<String, Value>> {
+        let enclosed = self.enclosed.as_ref().map(Enclosure::attestation);
+        let harness = enclosed.or_else(|| self.alone.as_ref().map(|alone| alone.attestation()));
+        match (self.ready.attested.clone(), harness) {
+            (Some(mut attested), Some(harness)) => {
+                attested.insert("harness".into(), json!(harness));
+                Some(attested)
+            }
+            (attested, harness) => attested.or(harness),
+        }
+    }
+}
+
+fn watch_signals(events: Sender<Event>) -> std::io::Result<signal_hook::iterator::Handle> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let handle = signals.handle();
+    confine::start(Profile::Signals, Places::none(), move || {
+        for signal in signals.forever() {
+            if events.send(Event::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(handle)
+}
