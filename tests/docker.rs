@@ -833,9 +833,11 @@ fn a_container_ends_with_its_agp_and_the_next_start_reaps_what_is_left() {
         world
             .agp(&["doctor", "--check", "docker"])
             .env("DOCKER_HOST", &daemon.host())
-            .run()
     };
-    doctor().exited(1).said(&["left behind by s-000000000000"]);
+    doctor()
+        .run()
+        .exited(1)
+        .said(&["left behind by s-000000000000"]);
     session(daemon, &world, BUSYBOX, &[bash("true")])
         .run()
         .succeeded();
@@ -850,8 +852,20 @@ fn a_container_ends_with_its_agp_and_the_next_start_reaps_what_is_left() {
     of(&lease.session);
     assert!(!daemon.client(&["inspect", &left]).status.success());
     daemon.ask(&["rm", "--force", &foreign]);
-    doctor()
+    let whole = [
+        "Docker/",
+        "API 1.",
+        "no image is set",
+        "no container left behind",
+    ];
+    doctor().run().succeeded().said(&whole);
+    let of = |image: &str| doctor().env("AGP_SANDBOX_IMAGE", image).run();
+    of(BUSYBOX)
         .succeeded()
-        .said(&["Docker/", "API 1.", "no container left behind"]);
+        .said(&["image agp-busybox:1, sha256:"]);
+    of("agp-other:1").exited(1).said(&["not on this machine"]);
+    of("agp-busybox:latest")
+        .exited(1)
+        .said(&["the tag latest moves", "NAME:VERSION"]);
     world.verifies();
 }

@@ -110,7 +110,8 @@ fn between(
     let is_inspect = head.starts_with("GET /v1.")
         && head.contains("/containers/")
         && !head.contains("/containers/json");
-    if !is_inspect {
+    // It tells lies of what is there. That something is gone it tells as it is.
+    if !is_inspect || !reply.starts_with(b"HTTP/1.1 200 ") {
         let _ = client.write_all(&reply);
         return;
     }

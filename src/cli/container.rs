@@ -18,7 +18,7 @@ use crate::journal::Handle;
 use crate::sandbox::docker::engine::Engine;
 use crate::sandbox::docker::hardened::{Bounds, Mount, check_target};
 use crate::sandbox::docker::image::pinned;
-use crate::sandbox::docker::provider::{BOX, Docker, Setup, user_for};
+use crate::sandbox::docker::provider::{BOX, Docker, Setup, find, user_for};
 use crate::sandbox::docker::reap::{Leftover, leftovers};
 use crate::sandbox::network::Network;
 use crate::sandbox::process::Output;
@@ -269,17 +269,31 @@ pub(super) fn meet() -> Result<Engine, Failure> {
     })
 }
 
-/// What `doctor` says of it: which one, and what was left behind.
-pub(super) fn examine(home: &Home, engine: &Engine) -> Result<String, Failure> {
+/// What `doctor` says of it: which one, whether the image that is set is there, and what was left
+/// behind.
+pub(super) fn examine(
+    home: &Home,
+    engine: &Engine,
+    image: Option<&str>,
+) -> Result<String, Failure> {
     let told = format!(
         "{} at {}, API {}",
         escape::line(engine.server()),
         engine.socket().display(),
         engine.api()
     );
+    let image = image.map(|image| (image, find(engine, image)));
+    let image = match image {
+        None => "no image is set".to_owned(),
+        Some((image, Ok(found))) => format!("image {}, {}", escape::line(image), found.id),
+        Some((_, Err(error))) => {
+            let mend = "--image, AGP_SANDBOX_IMAGE or sandbox.image: docs/images.md";
+            return Err(Failure::refused(escape::line(&error.0), mend));
+        }
+    };
     let left = left_behind(home, engine)?;
     if left.is_empty() {
-        return Ok(format!("{told}; no container left behind"));
+        return Ok(format!("{told}; {image}; no container left behind"));
     }
     let names: Vec<String> = left
         .iter()

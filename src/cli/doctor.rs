@@ -241,11 +241,14 @@ fn harness(home: &Home) -> Result<(Status, String), Failure> {
 }
 
 fn docker(home: &Home) -> Result<(Status, String), Failure> {
-    let config = Config::load(home)?;
-    let provider = config.sandbox.and_then(|sandbox| sandbox.provider);
-    let needed = config::first(None, "AGP_SANDBOX", provider).as_deref() == Some("docker");
+    let file = Config::load(home)?.sandbox.unwrap_or_default();
+    let asked = |name: &str| std::env::var(name).is_ok_and(|asked| asked == "docker");
+    let needed = config::first(None, "AGP_SANDBOX", file.provider).as_deref() == Some("docker")
+        || asked("AGP_CLAUDE_SANDBOX")
+        || asked("AGP_CODEX_SANDBOX");
+    let image = config::first(None, "AGP_SANDBOX_IMAGE", file.image);
     match super::container::meet() {
-        Ok(engine) => ok(super::container::examine(home, &engine)?),
+        Ok(engine) => ok(super::container::examine(home, &engine, image.as_deref())?),
         Err(failure) if needed => Err(failure),
         Err(failure) => not_needed(format!("{} ({})", failure.problem, failure.mend)),
     }

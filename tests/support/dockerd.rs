@@ -33,13 +33,18 @@ pub(crate) struct Dockerd {
     leash: Option<ChildStdin>,
 }
 
-/// Keeps the daemon: says its process id, waits for the end of its own input, ends the daemon, and
-/// removes what it left. No other process is touched.
+/// Keeps the daemon: says its process id, waits for the end of its own input, ends the daemon, what
+/// a killed one left running (each names its root), and removes the rest. No other process is touched.
 const KEEPER: &str = r#"
 "$@" >"$ROOT/log" 2>&1 </dev/null & daemon=$!
 echo $daemon >"$ROOT/daemon"
 read _
 kill $daemon 2>/dev/null; wait $daemon
+for process in /proc/[0-9]*; do
+  case $(tr '\0' ' ' <$process/cmdline) in
+    *containerd*" -address $ROOT/"* | *containerd*" --config $ROOT/"*) kill -KILL ${process#/proc/} ;;
+  esac 2>/dev/null
+done 2>/dev/null
 for mount in $(awk -v root="$ROOT/" 'index($2, root) == 1 { print $2 }' /proc/mounts | sort -r); do umount -l "$mount"; done
 rm -rf "$ROOT"
 "#;

@@ -125,11 +125,6 @@ impl Docker {
     /// [`SandboxError`] when it cannot be had as it was asked for, or does not hold what it
     /// promises. Nothing of it is left then.
     pub fn prepare(setup: Setup) -> Result<Self, SandboxError> {
-        pinned(&setup.image).map_err(|why| {
-            SandboxError(format!(
-                "{why}. Pin it: NAME@sha256:…, NAME:VERSION, or sha256:…"
-            ))
-        })?;
         let engine = Engine::connect(&setup.daemon).map_err(failed)?;
         fit(&engine)?;
         let image = find(&engine, &setup.image)?;
@@ -261,7 +256,16 @@ fn fit(engine: &Engine) -> Result<(), SandboxError> {
     Ok(())
 }
 
-fn find(engine: &Engine, reference: &str) -> Result<Image, SandboxError> {
+/// The image of a reference: pinned, there, and bounded.
+///
+/// # Errors
+/// [`SandboxError`] when it is not.
+pub fn find(engine: &Engine, reference: &str) -> Result<Image, SandboxError> {
+    pinned(reference).map_err(|why| {
+        SandboxError(format!(
+            "{why}. Pin it: NAME@sha256:…, NAME:VERSION, or sha256:…"
+        ))
+    })?;
     let image = engine.image(reference).map_err(|error| {
         if error.status() == Some(404) {
             return SandboxError(format!(
