@@ -646,6 +646,7 @@ fn container(daemon: &Dockerd, world: &World) -> Docker {
         spawner: Spawner::start().unwrap(),
         secrets: Secrets::default(),
         mounts: Vec::new(),
+        login: None,
         environment: vec![("GIVEN".into(), "as it is".into())],
         protected: vec![world.agp_home()],
         sockets: vec![daemon.socket()],

@@ -505,6 +505,74 @@ fn codex_in_a_container_needs_its_login_by_name_and_itself_in_the_image() {
         .complained(&["codex", "docs/images.md"]);
 }
 
+#[test]
+fn codexs_login_is_mounted_in_its_container_alone_when_it_is_named() {
+    let Some(daemon) = dockerd::shared() else {
+        return;
+    };
+    let Some(governed) = Governed::by(&[("allow", "*")]) else {
+        return;
+    };
+    let world = &governed.world;
+    let tries = json!({"command": "cat /run/agp-codex/auth.json; env | grep -c the-login"});
+    let call = responses::Call::mediated("c1", "Bash", &tries);
+    let model = ResponsesDouble::start(vec![vec![call]]);
+    let login = governed.operators().join("auth.json");
+    let named = ["--harness-login", login.to_str().unwrap()];
+    let start = || {
+        let (start, front) = codex_inside(daemon, &governed, &model);
+        let config = format!(
+            "model = \"{}\"\nopenai_base_url = \"{}/v1\"\n",
+            codex::MODEL,
+            front.url()
+        );
+        fs::write(governed.operators().join("config.toml"), config).unwrap();
+        (start.without("DOUBLE_KEY").arguments(&named), front)
+    };
+    let (refused, _front) = start();
+    fs::write(&login, r#"{"OPENAI_API_KEY":"the-login"}"#).unwrap();
+    fs::set_permissions(&login, fs::Permissions::from_mode(0o600)).unwrap();
+    // Root's own file, which the user inside could not read.
+    refused
+        .arguments(&["--no-probe"])
+        .run()
+        .exited(1)
+        .complained(&["is user 0's, and Codex is user 65534", "CODEX_API_KEY"]);
+    chown(&login, Some(INSIDE), Some(INSIDE)).unwrap();
+    let (start, _front) = start();
+    start.run().succeeded();
+    let told = model.result_of("c1").unwrap();
+    for part in ["auth.json': No such file", r"\n0"] {
+        assert!(told.contains(part), "{part:?} in {told}");
+    }
+    let sandbox = world.event("session.started")["payload"]["sandbox"].clone();
+    let of = |mounts: &serde_json::Value| {
+        let mounts = mounts.as_array().unwrap().iter();
+        let mut mounts = mounts.filter(|mount| mount["source"] == login.to_str().unwrap());
+        mounts.next().cloned()
+    };
+    let mount = of(&sandbox["harness"]["mounts"]).unwrap();
+    assert_eq!(mount["target"], "/run/agp-codex/auth.json");
+    assert_eq!(of(&sandbox["mounts"]), None);
+    world.verifies();
+
+    // The other harness runs commands where its login would be.
+    let world = self::world();
+    world
+        .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+        .arguments(&["--sandbox", "docker", "--image", BUSYBOX])
+        .arguments(&named)
+        .run()
+        .exited(2)
+        .complained(&["is not mounted there", "claude setup-token"]);
+    world
+        .agp(&["run", "--intendant", "codex", "--task", "go"])
+        .arguments(&named)
+        .run()
+        .exited(2)
+        .complained(&["--harness-login is for Codex in a container"]);
+}
+
 /// Has the operator's configuration name this model behind TLS.
 fn secured(governed: &Governed, model: &ResponsesDouble) -> Front {
     governed.configure(model, "");

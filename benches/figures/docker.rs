@@ -244,6 +244,7 @@ fn setup(
         spawner: spawner.clone(),
         secrets: Secrets::default(),
         mounts: Vec::new(),
+        login: None,
         environment: Vec::new(),
         protected: vec![home],
         sockets: vec![daemon.socket()],

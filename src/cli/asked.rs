@@ -13,6 +13,7 @@ use super::config::{self, Config};
 use crate::channels::slack::Settings as Slack;
 
 use super::container::{self, Container};
+use super::harness_container;
 use super::home::Home;
 use super::report::Failure;
 use super::slack;
@@ -72,6 +73,9 @@ pub(super) struct Run {
     /// a variable that the harness gets too; repeatable
     #[argh(option)]
     pub(super) harness_env: Vec<String>,
+    /// the login of a Codex in a container, which is mounted there: ~/.codex/auth.json
+    #[argh(option)]
+    pub(super) harness_login: Option<PathBuf>,
     /// lines (default) or raw: how the harness's output is shown
     #[argh(option)]
     pub(super) stream: Option<String>,
@@ -102,6 +106,7 @@ impl Run {
             approval_timeout: None,
             harness_arg: Vec::new(),
             harness_env: Vec::new(),
+            harness_login: None,
             stream: None,
             mode: None,
             no_probe: false,
@@ -186,6 +191,8 @@ pub(super) struct Asked {
     pub stream: Stream,
     pub harness_args: Vec<String>,
     pub harness_env: Vec<String>,
+    /// The login that is mounted for a harness in a container of its own.
+    pub harness_login: Option<PathBuf>,
     /// Whether the gate is tried on the harness before the task starts.
     pub probe: bool,
     /// Whether the harness's own account is held against the decisions.
@@ -322,6 +329,7 @@ impl Asked {
             },
             harness_args: run.harness_arg,
             harness_env: run.harness_env,
+            harness_login: harness_container::login(run.harness_login, alone, inside)?,
             threads_strict,
         })
     }
@@ -360,7 +368,7 @@ fn channel(flag: Option<String>, config: &Config) -> Result<Option<Slack>, Failu
 }
 
 /// Paths as they are, links followed: what is allowed is what is there now.
-fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let found = paths.iter().map(|path| {
         path.canonicalize().map_err(|error| {
             let problem = format!("{}: {error}", path.display());

@@ -119,7 +119,7 @@ pub(super) fn ready(container: &Container, within: Within<'_>) -> Result<Docker,
         );
     }
     let asked = within.asked;
-    if asked.of().in_container() {
+    if asked.of().in_container() && asked.harness_login.is_none() {
         login_by_name(asked.harness)?;
     }
     let mut mounts = named_mounts(asked)?;
@@ -178,6 +178,7 @@ pub(super) fn setup(
         spawner: spawner.clone(),
         secrets: Secrets::default(),
         mounts: Vec::new(),
+        login: None,
         environment: Vec::new(),
         sockets: sockets(),
         netcheck: container.netcheck,

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::sandbox::docker::hardened::{Mount, check_target};
 use crate::sandbox::docker::provider::{BOX, Docker, HARNESS_BOX, Setup};
 use crate::sandbox::network::Network;
 
-use super::asked::Harness;
+use super::asked::{Harness, absolute};
 use super::container::{Container, GATE, refused, setup, user};
 use super::home::Home;
 use super::lease::HARNESS_HOME;
@@ -67,7 +67,8 @@ pub(super) fn login_by_name(harness: Harness) -> Result<(), Failure> {
     let (there, mend) = match harness {
         Harness::Codex => (
             codex::login_by_name(),
-            "set CODEX_API_KEY, or the variable that your provider's env_key names",
+            "set CODEX_API_KEY, or the variable that your provider's env_key names; or --harness-login \
+             ~/.codex/auth.json, which mounts that file",
         ),
         _ => (
             claude_code::login_by_name(),
@@ -223,6 +224,8 @@ pub(super) struct Alone<'a> {
     pub(super) directory: &'a Path,
     pub(super) repository: &'a Path,
     pub(super) network: Network,
+    /// The login that is mounted for it.
+    pub(super) login: Option<&'a Path>,
     pub(super) lost: Arc<dyn Fn(String) + Send + Sync>,
 }
 
@@ -266,6 +269,54 @@ pub(super) fn claude_alone(
     alone.made(BOX, true, mounts)
 }
 
+/// The login that is asked to be mounted, where that can be.
+pub(super) fn login(
+    asked: Option<PathBuf>,
+    alone: bool,
+    inside: bool,
+) -> Result<Option<PathBuf>, Failure> {
+    match asked {
+        None => Ok(None),
+        Some(path) if alone => absolute(&[path]).map(|mut found| found.pop()),
+        // Read-only it could not be renewed, and a renewal that is not kept ends the operator's own
+        // login; to be changed it would be where every command can.
+        Some(_) if inside => Err(Failure::usage(
+            "the login of a harness that runs its own tools in a container is not mounted there",
+            "CLAUDE_CODE_OAUTH_TOKEN (`claude setup-token` gives one), or ANTHROPIC_API_KEY",
+        )),
+        Some(_) => Err(Failure::usage(
+            "--harness-login is for Codex in a container; on this host a harness has its own login",
+            "leave --harness-login out",
+        )),
+    }
+}
+
+/// A login of Codex's, which renews it in place.
+fn login_mount(login: &Path) -> Result<Mount, Failure> {
+    let (uid, _) = user();
+    let owner = std::fs::metadata(login).map(|found| (found.is_file(), found.uid()));
+    let shown = login.display();
+    match owner {
+        Ok((true, owner)) if owner == uid => Ok(Mount {
+            source: login.to_owned(),
+            target: Path::new(CODEX_HOME).join("auth.json"),
+            writable: true,
+        }),
+        Ok((true, owner)) => Err(Failure::refused(
+            format!("{shown} is user {owner}'s, and Codex is user {uid} in the container"),
+            "run agp as the login's owner, or pass the login by name: CODEX_API_KEY",
+        )),
+        Ok((false, _)) => Err(Failure::usage(
+            format!("{shown} is no file"),
+            "--harness-login ~/.codex/auth.json",
+        )),
+        Err(error) => Err(Failure::usage(
+            format!("{shown}: {error}"),
+            "--harness-login ~/.codex/auth.json",
+        )),
+    }
+}
+
 impl Alone<'_> {
     fn made(
         self,
@@ -286,6 +337,7 @@ impl Alone<'_> {
             repository: self.repository.to_owned(),
             repository_writable,
             network: self.network,
+            login: self.login.map(login_mount).transpose()?,
             mounts,
             lost: self.lost,
             ..own

@@ -209,6 +209,7 @@ impl Beginning<'_> {
                 directory,
                 repository: &asked.repository,
                 network: asked.way_out.harness_network(&directory.join(HARNESS_BOX)),
+                login: asked.harness_login.as_deref(),
                 lost,
             })
         });

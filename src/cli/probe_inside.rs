@@ -66,6 +66,8 @@ impl InContainer {
             directory: root,
             repository: &repository,
             network: Network::Off,
+            // Its model asks for none.
+            login: None,
             lost: Arc::new(|_| {}),
         };
         let readied = |done: std::io::Result<()>| {

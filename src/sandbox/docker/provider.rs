@@ -62,6 +62,8 @@ pub struct Setup {
     pub secrets: Secrets,
     /// Further mounts.
     pub mounts: Vec<Mount>,
+    /// The harness's login, which the operator named: it lies in what is otherwise not mounted.
+    pub login: Option<Mount>,
     /// Further variables of every command.
     pub environment: Vec<(String, String)>,
     /// Paths of the host's that nothing inside may reach. The first is agp's home.
@@ -315,8 +317,15 @@ fn wanted(setup: &Setup, image: &Image, run: &Path) -> Result<Wanted, SandboxErr
     }
     mounts.extend(setup.mounts.iter().cloned());
     let daemons = setup.sockets.iter().chain([&setup.daemon]);
-    let protected: Vec<PathBuf> = setup.protected.iter().chain(daemons).cloned().collect();
+    let protected = setup.protected.iter().chain(daemons.clone());
+    let protected: Vec<PathBuf> = protected.cloned().collect();
     check_mounts(&mounts, &protected).map_err(SandboxError)?;
+    if let Some(login) = &setup.login {
+        // agp's own home and the daemons' sockets are no login, whoever says so.
+        let never: Vec<PathBuf> = protected.iter().take(1).chain(daemons).cloned().collect();
+        check_mounts(std::slice::from_ref(login), &never).map_err(SandboxError)?;
+        mounts.push(login.clone());
+    }
     let directory = if setup.at_own_path {
         setup.repository.clone()
     } else {
