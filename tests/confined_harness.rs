@@ -1,5 +1,6 @@
 //! A harness on the host, confined: what it and the commands that it runs can reach of the
 //! operator's, in both modes, on the real Claude Code and Codex.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

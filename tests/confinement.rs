@@ -1,7 +1,7 @@
 //! agp's own threads, confined: in a running session, by `agp doctor`, on a kernel that cannot, and in
 //! the documentation. Every single rule: `tests/confinement_rules.rs`; threads taken over:
 //! `tests/taken_over.rs`.
-
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,4 +1,5 @@
 //! `docs/dependencies.md` says why each crate of `Cargo.toml` is there, and what comes with it.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     reason = "a file that cannot be read fails the test"

@@ -1,5 +1,6 @@
 //! The Docker sandbox on a real daemon: what it is made of, what is tried from inside, how calls run,
 //! and that nothing outlives its session. Rows of `docs/docker.md` name these tests.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

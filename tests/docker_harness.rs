@@ -1,5 +1,6 @@
 //! The real harnesses with the Docker sandbox: on the host with their tools in the container, and in
 //! the container themselves.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,6 +1,7 @@
 //! A daemon that lies. In front of the real one stands one that asks it for something else than agp
 //! asked, and tells agp what it wants to hear: the look around from inside finds out. Another
 //! speaks HTTP as nobody should: nothing of it is trusted, waited for without end, or kept whole.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,6 @@
 //! The egress proxy on its real socket, before real TLS servers: what it lets through, what it
 //! refuses, and that each is on record before it happens.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

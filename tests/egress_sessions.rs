@@ -1,5 +1,6 @@
 //! Sessions that may reach listed hosts and nothing else: scripts in the process sandbox, and the
 //! real Claude Code and Codex on this host, whose model is such a host.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,6 @@
 //! The gateway at its edges: whatever is not exactly a question of this session's own process is
 //! an error or a dropped link, and on neither side ever an allow.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,6 @@
 //! The gateway of a live session, with the real harness at it: what comes in beside the harness moves
 //! nothing, and is found.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,6 @@
 //! The governor before an agent that knows its gateway: once governance has broken nothing is allowed, also what
 //! was asked before, and one call's record is not another's to write.
+#![cfg(feature = "agp")]
 #![allow(
     dead_code,
     clippy::print_stderr,

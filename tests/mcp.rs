@@ -1,5 +1,6 @@
 //! The MCP server at its edges, as a real `agp-bridge mcp` in front of a gateway whose gate is a
 //! test's: what is no request gets an error or nothing, what is a call is asked about once.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,6 @@
 //! Mediated mode on the real Claude Code: agp's tools are the only ones, and run in the process
 //! sandbox.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,4 +1,5 @@
 //! Mediated mode on the real Codex: agp's tools are the only ones, and run in the process sandbox.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,6 @@
 //! The process sandbox as a session has it: attested before it is used, one confinement to a call, by the
 //! program that it was prepared with.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,6 @@
 //! The escape list of `docs/sandbox.md`: real attempts from inside the process sandbox, as root and
 //! as an ordinary user, with and without user namespaces. Each fails, or is found.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

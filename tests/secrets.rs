@@ -1,5 +1,6 @@
 //! Secrets by name, in real sessions: given to the commands that may use them, and to be seen
 //! nowhere else.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

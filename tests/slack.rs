@@ -1,5 +1,6 @@
 //! Approvals in Slack, against a double that is stricter than Slack: only the right person, once, for
 //! exactly this call. Each answer is what the journal says of it.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,6 @@
 //! Approvals in Slack over connections that fail, stall, lie or end: no call runs that nobody approved, no click
 //! is lost that could be had, and the journal says what became of each request.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,6 @@
 //! `agp doctor --check slack` and `agp slack manifest`: whatever is set up wrong is found before a session, and
 //! the step that mends it is said.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

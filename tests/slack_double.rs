@@ -1,4 +1,5 @@
 //! The Slack double itself: it refuses what Slack refuses, and notes what Slack would let pass in silence.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,6 @@
 //! The real harnesses wait, each in its mode, while a person clicks in Slack. Over real TLS, with an authority of
 //! the test's own.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,6 @@
 //! Approvals in Slack when somebody is up to no good: an agent that hides what it wants to run, a crowd that
 //! clicks, a server that stalls or floods.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,6 @@
 //! Whole sessions whose approvals are asked in Slack: `agp run`, its journal, and what is said in Slack
 //! afterwards.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,6 @@
 //! The binaries need nothing of the machine they run on: no loader, no libraries, an empty root.
 //! And though static, they resolve names as `hosts: files dns` says, and are as hardened as others.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

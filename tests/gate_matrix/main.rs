@@ -1,6 +1,7 @@
 //! The matrix of `docs/gate-proof.md`: the real harnesses, each in both modes. A hostile repository, a hook
 //! or a server that is spoiled mid-session, a governor that stands still, calls of every bad kind. In
 //! each case nothing runs undecided, or it is found, journaled as `gate.bypassed` and ends the session.
+#![cfg(feature = "agp")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
