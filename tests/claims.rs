@@ -210,3 +210,54 @@ fn no_page_uses_a_word_that_no_test_could_keep() {
         }
     }
 }
+
+/// The text of every source file, without what is for its tests.
+fn sources(directory: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(directory).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(path).unwrap();
+            let own = text
+                .split("#[cfg(test)]\nmod tests")
+                .next()
+                .unwrap_or_default();
+            found.push(own.to_owned());
+        }
+    }
+}
+
+#[test]
+fn every_variable_and_every_warning_is_on_the_page_of_switches() {
+    let page = fs::read_to_string(root("docs/switches.md")).unwrap();
+    let mut all = Vec::new();
+    sources(&root("src"), &mut all);
+    let (mut variables, mut warnings) = (BTreeSet::new(), BTreeSet::new());
+    for text in &all {
+        for part in text.split("\"AGP_").skip(1) {
+            let is_name = |c: &char| c.is_ascii_uppercase() || *c == '_';
+            variables.insert(format!(
+                "AGP_{}",
+                part.chars().take_while(is_name).collect::<String>()
+            ));
+        }
+        for part in text.split("WARNING: ").skip(1) {
+            // The switch that it names, which is its first word.
+            let first = part.split([':', '=', ' ', '"']).next().unwrap();
+            if first.starts_with("AGP_") || first.starts_with("--") || first.starts_with("SSL_") {
+                warnings.insert(format!("WARNING: {first}"));
+            }
+        }
+    }
+    assert!(
+        variables.len() > 15 && warnings.len() > 5,
+        "{variables:?} {warnings:?}"
+    );
+    for name in variables.iter().chain(&warnings) {
+        assert!(
+            page.contains(name.as_str()),
+            "docs/switches.md has no {name}"
+        );
+    }
+}

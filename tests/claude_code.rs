@@ -520,6 +520,8 @@ fn the_harness_gets_a_listed_environment_and_no_secret_of_agps() {
     start.run().succeeded();
 
     let world = &governed.world;
+    let started = world.event("session.started");
+    assert_eq!(started["payload"]["harnessEnvironment"], json!(["MINE"]));
     let got = world.get("env.txt").unwrap();
     assert!(got.contains("MINE=value-of-mine"), "{got}");
     for withheld in ["AGP_SECRET_", "AGP_SLACK_", "AWS_", "value-of-the-"] {

@@ -287,7 +287,16 @@ fn what_is_not_there_is_refused_and_never_replaced_by_something_weaker() {
         );
         assert_eq!(ran.out, "", "{arguments:?}");
     }
+    let config = world.agp_home().join("config.json");
+    for (mode, code) in [("strict", 1), ("loose", 2)] {
+        let text = json!({"identity": {"mode": mode}}).to_string();
+        fs::write(&config, text).unwrap();
+        let ran = world.agp(&["run"]).run().exited(code);
+        ran.complained(&["identity", "to mend it: "]);
+    }
+    fs::write(&config, r#"{"identity":{"mode":"off"}}"#).unwrap();
     assert_eq!(world.journal().len(), 0);
+    world.agp(&["run"]).run().succeeded();
 }
 
 #[test]

@@ -257,9 +257,12 @@ fn a_harness_that_shows_no_calls_is_refused_unless_told_to_go_unwitnessed() {
     // Without the probe, the count at the end tells.
     go(&["--no-probe"])
         .exited(3)
-        .complained(&["0 calls were seen"]);
+        .complained(&["0 calls were seen", "WARNING: --no-probe"]);
+    assert_eq!(world.event("session.started")["payload"]["probed"], false);
 
-    go(&["--witness=off"]).succeeded();
+    go(&["--witness=off"])
+        .succeeded()
+        .complained(&["WARNING: --witness off"]);
     let of_last = |kind: &str| {
         let journal = world.journal();
         let last = journal.iter().rev().find(|event| event["kind"] == kind);

@@ -231,6 +231,7 @@ impl Asked {
     /// there is refused, never replaced by something weaker.
     pub(super) fn resolve(home: &Home, run: Run) -> Result<Self, Failure> {
         let config = Config::load(home)?;
+        identity(&config)?;
         let harness = harness(run.intendant, &config)?;
         let slack = channel(run.channel, &config)?;
         let provider = provider(run.sandbox, &config, harness)?;
@@ -344,6 +345,19 @@ fn unknown(flag: &str, value: &str, known: &str) -> Failure {
 
 fn not_here(what: &str, instead: &str) -> Failure {
     Failure::refused(format!("{what} is not in this version of agp"), instead)
+}
+
+/// Whoever asks for a harness's identity to be checked must not believe that it is.
+fn identity(config: &Config) -> Result<(), Failure> {
+    let asked = config.identity.as_ref();
+    match asked.and_then(|identity| identity.mode.as_deref()) {
+        None | Some("off") => Ok(()),
+        Some("strict") => Err(not_here(
+            "the check of a harness's identity (identity.mode strict)",
+            "identity.mode off in config.json; its program's digest is in the journal either way",
+        )),
+        Some(other) => Err(unknown("identity.mode", other, "off or strict")),
+    }
 }
 
 fn harness(flag: Option<String>, config: &Config) -> Result<Harness, Failure> {

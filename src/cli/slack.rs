@@ -13,12 +13,13 @@ use crate::governor::Broken;
 use crate::journal::Handle;
 use crate::journal::redact;
 use argh::FromArgs;
+use serde_json::{Value, json};
 
 use super::asked::{Asked, Mode, Provider};
 use super::config::{Config, first};
 use super::home::Home;
 use super::lease;
-use super::report::{Failure, Outcome, say};
+use super::report::{Failure, Outcome, complain, say};
 use super::wiring::operator;
 
 /// Characters of a warning.
@@ -86,6 +87,30 @@ pub(super) fn is_set_up(config: &Config) -> bool {
 /// Tries it all, for `agp doctor`.
 pub(super) fn examine(config: &Config) -> Result<String, Failure> {
     Ok(check::examine(&settings(config)?, roots().as_deref())?)
+}
+
+/// Says by whom else than Slack the approvals of a session could be given.
+pub(super) fn announce(settings: &Settings) {
+    if !settings.is_at_slack() {
+        complain(format_args!(
+            "WARNING: AGP_SLACK_API_URL: approvals are taken from {}, not from Slack's own address",
+            escape::line(settings.api())
+        ));
+    }
+    if roots().is_some() {
+        complain(
+            "WARNING: SSL_CERT_FILE: Slack is whoever its certificates say it is, not the bundled ones",
+        );
+    }
+}
+
+/// What the journal says of it.
+pub(super) fn described(settings: &Settings) -> [(&'static str, Value); 2] {
+    let roots = roots().map_or("bundled", |_| "SSL_CERT_FILE");
+    [
+        ("slackApi", json!(settings.api())),
+        ("slackRoots", json!(roots)),
+    ]
 }
 
 fn roots() -> Option<PathBuf> {

@@ -6,9 +6,11 @@ use serde_json::{Map, Value, json};
 
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::HarnessIdentity;
+use crate::intendants::environment;
 use crate::policy::Policy;
 
 use super::asked::{Asked, Harness, Mode};
+use super::slack;
 
 /// The payload of `session.started`, to which the confinement of agp's own threads is added.
 pub(super) fn payload(
@@ -57,21 +59,37 @@ pub(super) fn payload(
         }),
     );
     put("probed", json!(asked.probe));
+    let named = named_variables(asked);
+    if !named.is_empty() {
+        put("harnessEnvironment", json!(named));
+    }
     put("sandbox", sandbox);
     asked.way_out.describe(asked.of(), &mut put);
     put(
         "channel",
         json!(asked.slack.as_ref().map_or("console", |_| "slack")),
     );
-    if let Some(slack) = &asked.slack {
-        put("approvers", json!(slack.approvers));
-        put("approvalsRequired", json!(slack.required));
+    if let Some(settings) = &asked.slack {
+        put("approvers", json!(settings.approvers));
+        put("approvalsRequired", json!(settings.required));
+        for (name, value) in slack::described(settings) {
+            put(name, value);
+        }
     }
     put("autoApprove", json!(asked.auto_approve));
     put("approvalSeconds", json!(asked.approval_deadline.as_secs()));
     put("repository", json!(shown(&asked.repository)));
     put("task", json!(asked.task));
     payload
+}
+
+/// The variables that the harness has because they were named. Their names: a value may be a secret.
+fn named_variables(asked: &Asked) -> Vec<&str> {
+    let passed = environment::environment(&asked.harness_env);
+    let named = asked.harness_env.iter().map(String::as_str);
+    named
+        .filter(|name| passed.iter().any(|(passed, _)| passed == name))
+        .collect()
 }
 
 fn shown(path: &Path) -> String {

@@ -33,7 +33,7 @@ use super::home::Home;
 use super::keygen::settle_rotation;
 use super::lease::{HARNESS_HOME, Lease};
 use super::report::{Failure, complain};
-use super::{harness_container, sandboxed, view};
+use super::{harness_container, sandboxed, slack, view};
 
 /// Bytes of a path at most (`PATH_MAX`).
 const PATH_BYTES: usize = 4096;
@@ -333,8 +333,25 @@ pub(super) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
         )),
     }
     if asked.harness == Harness::Codex && asked.mode == Mode::Hook {
-        complain(codex::NOT_CONFINED);
+        if !asked.harness_inside() {
+            complain(codex::NOT_CONFINED);
+        }
         complain(codex::NOT_PREVENTED);
+    }
+    if asked.harness.is_program() {
+        if !asked.probe {
+            complain(
+                "WARNING: --no-probe: nobody has tried whether this harness asks before a call",
+            );
+        }
+        if !asked.witness {
+            complain(
+                "WARNING: --witness off: a call that the harness runs without asking is not seen",
+            );
+        }
+    }
+    if let Some(settings) = &asked.slack {
+        slack::announce(settings);
     }
     if asked.auto_approve {
         complain("WARNING: AGP_AUTO_APPROVE=1: every approval is given with nobody looking");

@@ -150,6 +150,18 @@ impl Settings {
             ("slack.appToken", self.app_token.reveal()),
         ]
     }
+
+    /// The Web API's address: whoever is there says who has approved.
+    #[must_use]
+    pub fn api(&self) -> &str {
+        &self.api.url
+    }
+
+    /// Whether that is Slack's own.
+    #[must_use]
+    pub fn is_at_slack(&self) -> bool {
+        self.api() == API
+    }
 }
 
 fn approvers(given: Vec<String>) -> Result<BTreeSet<String>, SetupError> {
