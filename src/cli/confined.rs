@@ -9,7 +9,8 @@ use crate::confine::profile::Terms;
 use crate::confine::threads::{self, Standing};
 use crate::confine::{self, Place, Places, Profile, Spawner};
 
-use super::asked::{Asked, Harness, Mode, Provider};
+use super::asked::Asked;
+use super::choices::{Harness, Mode, Provider};
 use super::home::Home;
 use super::lease::{HARNESS_HOME, Lease};
 use super::report::{Failure, complain};

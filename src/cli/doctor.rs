@@ -10,7 +10,7 @@ use crate::intendants::{claude_code, codex};
 use crate::journal::Journal;
 use crate::journal::redact::Screen;
 
-use super::asked::Harness;
+use super::choices::Harness;
 use super::config::{self, Config};
 use super::home::Home;
 use super::report::{Failure, Outcome, exit, say};

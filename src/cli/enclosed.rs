@@ -13,11 +13,11 @@ use crate::intendants::{claude_code, codex};
 use crate::sandbox::harness::{self, Enclosure, Setup};
 use crate::sandbox::network::Network;
 
-use super::asked::{Confine, Harness};
+use super::choices::{Confine, Harness};
 use super::home::Home;
 use super::lease::HARNESS_HOME;
+use super::protected::{private_paths, sockets};
 use super::report::{Failure, complain};
-use super::sandboxed::{private_paths, sockets};
 
 /// Files of the system's that a harness needs besides what a command does: names of hosts, and what
 /// an organisation sets for it.

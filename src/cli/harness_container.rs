@@ -21,7 +21,7 @@ use crate::sandbox::docker::hardened::{Mount, check_target};
 use crate::sandbox::docker::provider::{BOX, Docker, HARNESS_BOX, Setup};
 use crate::sandbox::network::Network;
 
-use super::asked::{Harness, absolute};
+use super::choices::{Harness, absolute};
 use super::container::{Container, GATE, refused, setup, user};
 use super::home::Home;
 use super::lease::HARNESS_HOME;

@@ -200,3 +200,12 @@ impl Home {
         Ok(keys)
     }
 }
+
+/// Who runs agp, as the journal and Slack have it.
+pub(super) fn operator() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    match std::env::var("USER") {
+        Ok(name) if !name.is_empty() => format!("{name} (uid {uid})"),
+        _ => format!("uid {uid}"),
+    }
+}

@@ -5,9 +5,13 @@ mod arguments;
 #[cfg(feature = "agp")]
 mod asked;
 #[cfg(feature = "agp")]
+mod choices;
+#[cfg(feature = "agp")]
 pub mod config;
 #[cfg(feature = "agp")]
 mod confined;
+#[cfg(feature = "agp")]
+mod contained;
 #[cfg(feature = "agp")]
 mod container;
 #[cfg(feature = "agp")]
@@ -36,13 +40,18 @@ mod log;
 mod panics;
 #[cfg(feature = "agp")]
 mod preparation;
+#[cfg(feature = "agp")]
 mod probe;
 #[cfg(feature = "agp")]
 mod probe_inside;
 #[cfg(feature = "agp")]
+mod protected;
+#[cfg(feature = "agp")]
 mod quickstart;
 #[cfg(feature = "agp")]
 pub mod report;
+#[cfg(feature = "agp")]
+mod resolve;
 #[cfg(feature = "agp")]
 mod run;
 #[cfg(feature = "agp")]

@@ -29,7 +29,8 @@ use crate::sandbox::docker::provider::{Docker, HARNESS_BOX};
 use crate::sandbox::harness::Enclosure;
 use crate::sandbox::secrets::Secrets;
 
-use super::asked::{Asked, Mode};
+use super::asked::Asked;
+use super::choices::Mode;
 use super::ending::Event;
 use super::home::Home;
 use super::lease::Lease;
@@ -161,7 +162,7 @@ impl Beginning<'_> {
             return Ok(());
         }
         let container = asked.container.as_ref();
-        let inside = container.filter(|_| asked.of().in_container());
+        let inside = container.filter(|_| asked.choices().in_container());
         let held = probe::probe(&probe::Asked {
             harness: asked.harness,
             mode: asked.mode,
@@ -173,7 +174,10 @@ impl Beginning<'_> {
             environment: &asked.harness_env,
             container: inside.map(|container| Ahead {
                 container,
+                harness: asked.harness,
                 session: &self.session,
+                home: self.home,
+                spawner: &self.means.spawner,
             }),
         })?;
         complain(format_args!("the gate was tried first: {held}"));
@@ -296,7 +300,7 @@ impl Beginning<'_> {
         } = prepared;
         let asked = self.asked;
         announce(asked, &self.session, quarters.enclosed.is_some());
-        asked.way_out.announce(asked.of());
+        asked.way_out.announce(asked.choices());
         let mut payload = started::payload(
             &self.session,
             asked,

@@ -31,13 +31,14 @@ use crate::policy::Policy;
 use crate::sandbox::harness::Enclosure;
 use crate::sandbox::network::Network;
 
-use super::asked::{self, Confine, Harness, Mode};
+use super::choices::{Confine, Harness, Mode};
 use super::confined;
 use super::container;
 use super::enclosed;
 use super::home::Home;
 use super::probe_inside::{Ahead, Found, InContainer, MODEL_PORT};
 use super::report::Failure;
+use super::resolve;
 use super::sandboxed;
 use super::wiring::new_session;
 
@@ -94,11 +95,11 @@ pub(super) struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// A probe of a harness as a session has it by default.
     pub(super) fn of(home: &'a Home, harness: Harness) -> Result<Self, Failure> {
-        let (mode, _) = asked::mode(None, harness)?;
+        let (mode, _) = resolve::mode(None, harness)?;
         Ok(Self {
             harness,
             mode,
-            confine: asked::confine(None, harness, mode)?,
+            confine: resolve::confine(None, harness, mode)?,
             home,
             spawner: sandboxed::spawner()?,
             allowed: [&[], &[]],
@@ -185,12 +186,7 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
         made.map_err(|error| refused(format!("{}: {error}", directory.display())))?;
     }
     let inside = match asked.container {
-        Some(ahead) => Some(InContainer::ready(
-            ahead,
-            asked,
-            (&root, &session),
-            PROBE_TIME,
-        )?),
+        Some(ahead) => Some(InContainer::ready(ahead, (&root, &session), PROBE_TIME)?),
         None => None,
     };
     let probed = Probed::find(asked.harness, inside.as_ref())

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::confine::Spawner;
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, Place};
 use crate::intendants::probe_model::{ProbeCall, ProbeModel};
@@ -15,10 +16,10 @@ use crate::sandbox::docker::place::Tried;
 use crate::sandbox::docker::provider::{BOX, Docker, HARNESS_BOX};
 use crate::sandbox::network::Network;
 
-use super::asked::Harness;
+use super::choices::Harness;
 use super::container::{self, Container};
 use super::harness_container::{self, Alone};
-use super::probe::Asked;
+use super::home::Home;
 use super::report::Failure;
 
 /// The socket of the probe's model.
@@ -30,8 +31,11 @@ pub(super) const MODEL_PORT: u16 = 3129;
 #[derive(Clone, Copy)]
 pub(super) struct Ahead<'a> {
     pub(super) container: &'a Container,
+    pub(super) harness: Harness,
     /// The session, which vouches for what is left behind.
     pub(super) session: &'a SessionId,
+    pub(super) home: &'a Home,
+    pub(super) spawner: &'a Spawner,
 }
 
 /// A probe's container.
@@ -52,15 +56,14 @@ impl InContainer {
     /// Makes it, around a repository of the probe's.
     pub(super) fn ready(
         ahead: Ahead<'_>,
-        asked: &Asked<'_>,
         (root, session): (&Path, &SessionId),
         deadline: Duration,
     ) -> Result<Self, Failure> {
         let repository = root.join("repo");
         let alone = Alone {
             container: ahead.container,
-            home: asked.home,
-            spawner: &asked.spawner,
+            home: ahead.home,
+            spawner: ahead.spawner,
             session: ahead.session,
             suffix: "probe",
             directory: root,
@@ -76,7 +79,7 @@ impl InContainer {
                 Failure::refused(problem, "make room in the temporary directory")
             })
         };
-        let (docker, shown) = match asked.harness {
+        let (docker, shown) = match ahead.harness {
             Harness::Codex => {
                 // It only looks into it: what writes there is agp's, elsewhere.
                 let seen = Permissions::from_mode(0o755);
@@ -95,7 +98,7 @@ impl InContainer {
         Ok(Self {
             docker,
             shown: root.join(shown),
-            harness: asked.harness,
+            harness: ahead.harness,
         })
     }
 

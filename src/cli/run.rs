@@ -27,7 +27,8 @@ use crate::intendants::harness_process::Stop;
 use crate::intendants::scripted::ScriptedCall;
 use crate::policy::Policy;
 
-use super::asked::{Asked, Run, Stream};
+use super::asked::{Asked, Run};
+use super::choices::Stream;
 use super::ending::{Event, finish, wait};
 use super::home::Home;
 use super::init::load_policy;
@@ -122,7 +123,12 @@ fn governed(
     let user = asked.container.as_ref().map(|_| container::user().0);
     let proxies = asked
         .way_out
-        .open(lease.directory(), &governor, &terminal, (asked.of(), user))
+        .open(
+            lease.directory(),
+            &governor,
+            &terminal,
+            (asked.choices(), user),
+        )
         .map_err(|error| unrecorded(format!("the egress proxy: {error}")))?;
     let gateway = gateway(asked, &lease, &governor).map_err(unrecorded)?;
     let raw = asked.stream == Stream::Raw;
@@ -169,7 +175,7 @@ fn gateway(
         return Ok(None);
     }
     let socket = asked.gate(lease.directory());
-    let peers = match asked.of().in_container() {
+    let peers = match asked.choices().in_container() {
         true => container::user().0,
         false => rustix::process::geteuid().as_raw(),
     };

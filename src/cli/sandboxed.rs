@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 
@@ -22,9 +22,11 @@ use crate::sandbox::process::{Output, Process, Setup};
 use crate::sandbox::recording::Recording;
 use crate::sandbox::secrets::Secrets;
 
-use super::asked::{Asked, Provider, Stream};
-use super::container;
+use super::asked::Asked;
+use super::choices::{Provider, Stream};
+use super::contained;
 use super::home::Home;
+use super::protected::{private_paths, sockets};
 use super::report::Failure;
 
 /// Characters of a line of a command's output on the terminal.
@@ -32,50 +34,6 @@ const LINE_CHARS: usize = 400;
 
 /// Lines of one block of output that are shown: nobody reads more at once.
 const BURST_LINES: usize = 50;
-
-/// Paths below the operator's home that nothing inside may reach, unless named by `--allow-read`.
-const PRIVATE: [&str; 22] = [
-    ".ssh",
-    ".aws",
-    ".azure",
-    ".gnupg",
-    ".config",
-    ".docker",
-    ".kube",
-    ".netrc",
-    ".npmrc",
-    ".pypirc",
-    ".git-credentials",
-    ".password-store",
-    ".mozilla",
-    ".bash_history",
-    ".bashrc",
-    ".profile",
-    ".zshrc",
-    ".claude",
-    ".claude.json",
-    ".codex",
-    ".cargo/credentials.toml",
-    ".local/share/keyrings",
-];
-/// The same elsewhere.
-const PRIVATE_SYSTEM: [&str; 5] = [
-    "/etc/shadow",
-    "/etc/ssh/ssh_host_ed25519_key",
-    "/etc/ssl/private",
-    "/root",
-    "/var/spool/cron",
-];
-/// Sockets of those that could start a process outside.
-const SOCKETS: [&str; 7] = [
-    "/run/docker.sock",
-    "/var/run/docker.sock",
-    "/run/podman/podman.sock",
-    "/run/containerd/containerd.sock",
-    "/run/crio/crio.sock",
-    "/run/dbus/system_bus_socket",
-    "/run/systemd/private",
-];
 
 /// What a session's sandbox is made within.
 pub(super) struct Within<'a> {
@@ -119,9 +77,9 @@ pub(super) fn ready(within: Within<'_>) -> Result<Ready, Failure> {
     } = within;
     if let Some(container) = &asked.container {
         let stop = stop.clone();
-        let docker = container::ready(
+        let docker = contained::ready(
             container,
-            container::Within {
+            contained::Within {
                 home,
                 asked,
                 secrets,
@@ -230,29 +188,6 @@ fn refused(problem: &str) -> Failure {
         ),
         "agp doctor --check sandbox; or --sandbox recording, which runs nothing",
     )
-}
-
-/// The operator's paths that nothing inside may reach.
-pub(super) fn private_paths() -> Vec<PathBuf> {
-    let mut private: Vec<PathBuf> = PRIVATE_SYSTEM.iter().map(PathBuf::from).collect();
-    if let Some(user) = std::env::var_os("HOME").filter(|user| !user.is_empty()) {
-        let user = PathBuf::from(user);
-        private.extend(PRIVATE.iter().map(|name| user.join(name)));
-    }
-    private
-}
-
-/// Sockets of those that could start a process outside.
-pub(super) fn sockets() -> Vec<PathBuf> {
-    let mut sockets: Vec<PathBuf> = SOCKETS.iter().map(PathBuf::from).collect();
-    if let Some(user) = std::env::var_os("HOME").filter(|user| !user.is_empty()) {
-        sockets.push(PathBuf::from(user).join(".docker/run/docker.sock"));
-    }
-    if let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR") {
-        let runtime = PathBuf::from(runtime);
-        sockets.extend(["docker.sock", "podman/podman.sock", "bus"].map(|name| runtime.join(name)));
-    }
-    sockets
 }
 
 fn setup(

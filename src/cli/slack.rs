@@ -15,12 +15,12 @@ use crate::journal::redact;
 use argh::FromArgs;
 use serde_json::{Value, json};
 
-use super::asked::{Asked, Mode, Provider};
+use super::asked::Asked;
+use super::choices::{Mode, Provider};
 use super::config::{Config, first};
-use super::home::Home;
+use super::home::{Home, operator};
 use super::lease;
 use super::report::{Failure, Outcome, complain, say};
-use super::wiring::operator;
 
 /// Characters of a warning.
 const WARNING_CHARS: usize = 400;
@@ -148,7 +148,7 @@ pub(super) fn channel(
                 (Mode::Mediated, Provider::Docker) => "docker",
             }
             .into(),
-            egress: within.asked.way_out.shown(within.asked.of()),
+            egress: within.asked.way_out.shown(within.asked.choices()),
         },
         who: operator(),
         outbox: home.root().join("outbox.json"),

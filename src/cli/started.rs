@@ -9,7 +9,8 @@ use crate::contracts::intendant::HarnessIdentity;
 use crate::intendants::environment;
 use crate::policy::Policy;
 
-use super::asked::{Asked, Harness, Mode};
+use super::asked::Asked;
+use super::choices::{Harness, Mode};
 use super::slack;
 
 /// The payload of `session.started`, to which the confinement of agp's own threads is added.
@@ -64,7 +65,7 @@ pub(super) fn payload(
         put("harnessEnvironment", json!(named));
     }
     put("sandbox", sandbox);
-    asked.way_out.describe(asked.of(), &mut put);
+    asked.way_out.describe(asked.choices(), &mut put);
     put(
         "channel",
         json!(asked.slack.as_ref().map_or("console", |_| "slack")),

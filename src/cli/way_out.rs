@@ -16,7 +16,7 @@ use crate::sandbox::docker::provider::{BOX, HARNESS_BOX};
 use crate::sandbox::egress::{Allowlist, Proxy, Record, Setup};
 use crate::sandbox::network::Network;
 
-use super::asked::{Confine, Harness, Mode, Provider};
+use super::choices::{Choices, Confine, Harness, Mode, Provider};
 use super::config::{self, Config};
 use super::report::{Failure, complain};
 
@@ -54,34 +54,10 @@ pub(super) struct Said {
     pub(super) allow: Vec<String>,
 }
 
-/// What it is said for.
-#[derive(Clone, Copy)]
-pub(super) struct Of {
-    pub(super) harness: Harness,
-    pub(super) mode: Mode,
-    pub(super) sandbox: Provider,
-    pub(super) confine: Confine,
-    /// Whether the harness has a container of its own, beside that of its tools, which agp runs.
-    pub(super) alone: bool,
-}
-
-impl Of {
-    /// Whether the harness runs in a container, of its own or of the session's.
-    pub(super) fn in_container(self) -> bool {
-        self.alone || self.harness_inside()
-    }
-
-    /// Whether the harness itself runs in the session's container, where agp runs nothing else.
-    pub(super) fn harness_inside(self) -> bool {
-        let hooked = self.harness.is_program() && self.mode == Mode::Hook;
-        hooked && self.sandbox == Provider::Docker
-    }
-}
-
 impl WayOut {
     /// Flag beats environment beats `config.json` beats the default: nothing for what agp runs
     /// itself, the host's network for a harness.
-    pub(super) fn resolve(said: Said, config: &Config, of: Of) -> Result<Self, Failure> {
+    pub(super) fn resolve(said: Said, config: &Config, of: Choices) -> Result<Self, Failure> {
         let file = config.sandbox.as_ref();
         let named = !said.allow.is_empty();
         let asked = match (said.egress, named) {
@@ -182,7 +158,7 @@ impl WayOut {
         directory: &Path,
         governor: &Arc<Governor>,
         terminal: &Arc<Terminal>,
-        (of, container): (Of, Option<u32>),
+        (of, container): (Choices, Option<u32>),
     ) -> Result<Vec<Proxy>, String> {
         let record = recorder(governor, terminal);
         let mut proxies = Vec::new();
@@ -214,7 +190,7 @@ impl WayOut {
     }
 
     /// Says it to whoever starts the session.
-    pub(super) fn announce(&self, of: Of) {
+    pub(super) fn announce(&self, of: Choices) {
         let words = |reach: &Reach| match reach {
             Reach::None => "nothing".to_owned(),
             Reach::Full => "all that this host reaches".to_owned(),
@@ -238,13 +214,13 @@ impl WayOut {
     }
 
     /// What the session's tools may reach, whoever runs them.
-    fn main(&self, of: Of) -> &Reach {
+    fn main(&self, of: Choices) -> &Reach {
         let on_host = of.harness.is_program() && of.mode == Mode::Hook && !of.harness_inside();
         if on_host { &self.harness } else { &self.calls }
     }
 
     /// What an approver is told of it.
-    pub(super) fn shown(&self, of: Of) -> String {
+    pub(super) fn shown(&self, of: Choices) -> String {
         match self.main(of) {
             Reach::Listed(list) => list.entries().join(" "),
             reach => reach.word().to_owned(),
@@ -252,7 +228,7 @@ impl WayOut {
     }
 
     /// What `session.started` says of it.
-    pub(super) fn describe(&self, of: Of, put: &mut dyn FnMut(&str, Value)) {
+    pub(super) fn describe(&self, of: Choices, put: &mut dyn FnMut(&str, Value)) {
         let harness = &self.harness;
         let main = self.main(of);
         put("egress", json!(main.word()));
@@ -321,7 +297,7 @@ fn list(flags: Vec<String>, file: Option<&config::SandboxConfig>) -> Result<Allo
 }
 
 /// The same with the hosts that this harness cannot do without.
-fn with_its_model(listed: &Allowlist, of: Of) -> Result<Allowlist, Failure> {
+fn with_its_model(listed: &Allowlist, of: Choices) -> Result<Allowlist, Failure> {
     if of.confine == Confine::Off && !of.in_container() {
         return Err(Failure::usage(
             "only a confined harness can be kept to a list of hosts",

@@ -28,8 +28,9 @@ use crate::sandbox::docker::provider::Docker;
 use crate::sandbox::harness::Enclosure;
 use crate::sandbox::secrets::{Secrets, variable};
 
-use super::asked::{Asked, Harness, Mode, Stream};
-use super::home::Home;
+use super::asked::Asked;
+use super::choices::{Harness, Mode, Stream};
+use super::home::{Home, operator};
 use super::keygen::settle_rotation;
 use super::lease::{HARNESS_HOME, Lease};
 use super::report::{Failure, complain};
@@ -182,15 +183,6 @@ pub(super) fn channel_of(asked: &Asked, terminal: &Arc<Terminal>) -> Box<dyn Cha
         return Box::new(AutoApprove::new(Arc::clone(terminal)));
     }
     Box::new(Console::new(Arc::clone(terminal), operator()))
-}
-
-/// Who runs agp, as the journal and Slack have it.
-pub(super) fn operator() -> String {
-    let uid = rustix::process::getuid().as_raw();
-    match std::env::var("USER") {
-        Ok(name) if !name.is_empty() => format!("{name} (uid {uid})"),
-        _ => format!("uid {uid}"),
-    }
 }
 
 pub(super) fn notices(
