@@ -171,6 +171,9 @@ fn inside(daemon: &Dockerd, world: &World, claude: &Path, front: &Front) -> Star
         .env("ANTHROPIC_BASE_URL", &front.url())
         .env("ANTHROPIC_API_KEY", "x")
         .env("NODE_EXTRA_CA_CERTS", pem.to_str().unwrap())
+        // The same file twice, and one where the image may have its own.
+        .env("SSL_CERT_FILE", "/etc/os-release")
+        .env("CODEX_CA_CERTIFICATE", pem.to_str().unwrap())
 }
 
 #[test]
@@ -297,6 +300,11 @@ fn a_harness_in_a_container_needs_its_login_by_name_and_itself_in_the_image() {
     let model = turns(vec![]);
     let front = Front::before(model.address());
     let start = || inside(daemon, &world, &claude, &front);
+    start()
+        .env("SSL_CERT_FILE", "/nonexistent/ca.pem")
+        .run()
+        .exited(2)
+        .complained(&["SSL_CERT_FILE=/nonexistent/ca.pem", "unset SSL_CERT_FILE"]);
     start()
         .without("ANTHROPIC_API_KEY")
         .run()

@@ -12,7 +12,7 @@ use crate::sandbox::secrets::Secrets;
 
 use super::asked::Asked;
 use super::container::{Container, refused, setup};
-use super::harness_container::{hooked, login_by_name, named_files};
+use super::harness_container::{hooked, named_files};
 use super::home::Home;
 use super::report::{Failure, complain};
 
@@ -37,9 +37,6 @@ pub(super) fn ready(container: &Container, within: Within<'_>) -> Result<Docker,
         );
     }
     let asked = within.asked;
-    if asked.choices().in_container() && asked.harness_login.is_none() {
-        login_by_name(asked.harness)?;
-    }
     let mut mounts = named_mounts(asked)?;
     if asked.harness_inside() {
         let deadline = asked.approval_deadline;

@@ -17,10 +17,11 @@ use crate::contracts::intendant::{HarnessError, Place};
 use crate::contracts::limits;
 use crate::intendants::environment::variable;
 use crate::intendants::{claude_code, codex};
-use crate::sandbox::docker::hardened::{Mount, check_target};
+use crate::sandbox::docker::hardened::Mount;
 use crate::sandbox::docker::provider::{BOX, Docker, HARNESS_BOX, Setup};
 use crate::sandbox::network::Network;
 
+use super::asked::Asked;
 use super::choices::{Harness, absolute};
 use super::container::{Container, GATE, refused, setup, user};
 use super::home::Home;
@@ -63,8 +64,15 @@ const CODEX_HOME: &str = "/run/agp-codex";
 const REQUIREMENTS: &str = "allowed_approval_policies = [\"never\"]\n\
                             allowed_sandbox_modes = [\"read-only\"]\n";
 
-pub(super) fn login_by_name(harness: Harness) -> Result<(), Failure> {
-    let (there, mend) = match harness {
+/// Whether a harness in a container has a login, before anything is made for it.
+pub(super) fn login_given(asked: &Asked) -> Result<(), Failure> {
+    if !asked.choices().in_container() {
+        return Ok(());
+    }
+    if let Some(login) = &asked.harness_login {
+        return login_mount(login).map(drop);
+    }
+    let (there, mend) = match asked.harness {
         Harness::Codex => (
             codex::login_by_name(),
             "set CODEX_API_KEY, or the variable that your provider's env_key names; or --harness-login \
@@ -129,18 +137,35 @@ fn opened(directories: &[&Path]) -> std::io::Result<()> {
     directories.try_for_each(|directory| std::fs::set_permissions(directory, open.clone()))
 }
 
-/// The files that a harness's environment names, under their own names.
+/// Where the files stand that a harness's environment names, each by its variable: on the host they
+/// can lie where the container has something of its own.
+const FILES_AT: &str = "/run/agp-files";
+
+fn named() -> impl Iterator<Item = (&'static str, String, PathBuf)> {
+    let set = FILES.into_iter();
+    set.filter_map(|name| Some((name, variable(name)?, Path::new(FILES_AT).join(name))))
+}
+
+/// The files that a harness's environment names.
 pub(super) fn named_files() -> Result<Vec<Mount>, Failure> {
-    let files = FILES.iter().filter_map(variable).map(PathBuf::from);
-    let mounts = files.map(|path| {
-        check_target(&path).map_err(|why| Failure::usage(why, "move the file elsewhere"))?;
+    let mounts = named().map(|(name, file, target)| {
+        let source = Path::new(&file).canonicalize().map_err(|error| {
+            let mend = format!("unset {name}, or have it name a file that is there");
+            Failure::usage(format!("{name}={file}: {error}"), mend)
+        })?;
         Ok(Mount {
-            source: path.clone(),
-            target: path,
+            source,
+            target,
             writable: false,
         })
     });
     mounts.collect()
+}
+
+/// What an environment in the container says instead: where it has these files.
+fn there(docker: &Docker) -> Vec<(OsString, OsString)> {
+    let files = named().map(|(name, _, target)| (name.into(), target.into()));
+    docker.environment().into_iter().chain(files).collect()
 }
 
 fn put(path: &Path, mode: u32, text: &str) -> std::io::Result<()> {
@@ -182,7 +207,7 @@ pub(super) fn codex_inside(
     let inside = codex::Inside {
         place,
         ask: Box::new(ask),
-        environment: docker.environment(),
+        environment: there(docker),
         without: HOSTS_OWN.to_vec(),
         home: PathBuf::from(CODEX_HOME),
         repository: PathBuf::from(REPOSITORY),
@@ -205,7 +230,7 @@ pub(super) fn claude_inside(
     let found = claude_code::found_elsewhere(PathBuf::from("claude"), &answer)?;
     let inside = claude_code::Inside {
         place,
-        environment: docker.environment(),
+        environment: there(docker),
         without: HOSTS_OWN.to_vec(),
     };
     Ok((found, inside))

@@ -118,6 +118,7 @@ impl Beginning<'_> {
         if self.asked.container.is_some() {
             container::reap(self.home, &self.means.journal)?;
         }
+        harness_container::login_given(self.asked)?;
         self.try_the_gate()?;
         let Means {
             journal, panics, ..
