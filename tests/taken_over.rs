@@ -15,6 +15,8 @@
 
 #[path = "support/codex.rs"]
 mod codex;
+#[path = "support/dockerd.rs"]
+mod dockerd;
 #[path = "support/governed.rs"]
 mod governed;
 #[path = "support/model.rs"]
@@ -27,6 +29,7 @@ mod session;
 mod slack;
 
 use std::net::TcpListener;
+use std::os::unix::fs::chown;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -92,7 +95,7 @@ impl Targets {
             assert!(line.contains(expected), "{line}");
         };
         let owns_files = ["journal", "slack-outbox"].contains(&thread);
-        let speaks = ["slack-socket", "slack-post", "slack-dial"].contains(&thread);
+        let speaks = ["slack-socket", "slack-post", "slack-dial", "egress"].contains(&thread);
         if ["prepare", "spawn"].contains(&thread) {
             // The one reads nothing foreign, and what it starts inherits its filter; the other opens what
             // a session needs.
@@ -109,10 +112,11 @@ impl Targets {
             came("read", DENIED);
             came("write", DEADLY);
         }
-        let (unix, tcp) = if speaks {
-            (DENIED, DENIED)
-        } else {
-            (DEADLY, DEADLY)
+        let (unix, tcp) = match thread {
+            // A Unix connection is its job; to which socket no rule of Landlock's can say.
+            "docker" => ("gives 0", DEADLY),
+            _ if speaks => (DENIED, DENIED),
+            _ => (DEADLY, DEADLY),
         };
         came("unix", unix);
         came("tcp", tcp);
@@ -130,9 +134,13 @@ fn taken_over(start: Start, order: &str) -> Start {
 }
 
 fn scripted(world: &World) -> Start {
+    scripted_in(world, "process")
+}
+
+fn scripted_in(world: &World, sandbox: &str) -> Start {
     let line = json!({"tool": "Bash", "args": {"command": "true"}}).to_string();
     world.put("calls.jsonl", &line);
-    world.agp(&["run", "--script", "calls.jsonl", "--sandbox", "process"])
+    world.agp(&["run", "--script", "calls.jsonl", "--sandbox", sandbox])
 }
 
 fn scripted_world() -> World {
@@ -226,6 +234,67 @@ fn the_threads_of_slack_reach_slack_and_nothing_else() {
         targets.held(thread, &ran.err);
         world.verifies();
     }
+}
+
+#[test]
+fn the_thread_of_a_docker_daemon_reaches_its_socket_and_nothing_else() {
+    let Some(daemon) = dockerd::shared() else {
+        return;
+    };
+    let world = || {
+        let world = scripted_world();
+        if rustix::process::geteuid().is_root() {
+            // The user inside is another then.
+            chown(world.repo(), Some(65534), Some(65534)).unwrap();
+        }
+        world
+    };
+    let run = |world: &World| {
+        scripted_in(world, "docker")
+            .arguments(&["--image", dockerd::BUSYBOX])
+            .env("DOCKER_HOST", &daemon.host())
+    };
+    let (world, again) = (world(), world());
+    let targets = Targets::of(&world);
+    let ran = taken_over(run(&world), &targets.survey("docker")).run();
+    targets.held("docker", &ran.succeeded().err);
+    world.verifies();
+    // As in a release: its death takes agp with it, and the next start its container.
+    let ran = taken_over(run(&again), "docker exec killed").run();
+    assert_eq!(ran.status.signal(), Some(SIGSYS), "{}", ran.err);
+    run(&again).run().succeeded();
+    again.verifies();
+}
+
+#[test]
+fn the_threads_of_a_way_out_reach_what_is_listed_and_nothing_else() {
+    let listed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listed = format!("localhost:{}", listed.local_addr().unwrap().port());
+    for thread in ["egress", "egress-trial"] {
+        let world = scripted_world();
+        let targets = Targets::of(&world);
+        let start = scripted(&world).arguments(&["--egress-allow", &listed]);
+        let ran = taken_over(start, &targets.survey(thread)).run();
+        targets.held(thread, &ran.succeeded().err);
+        world.verifies();
+    }
+}
+
+#[test]
+fn the_thread_that_stands_in_for_a_model_reaches_nothing() {
+    let Some(claude) = claude() else { return };
+    let world = scripted_world();
+    let targets = Targets::of(&world);
+    let model = turns(vec![vec![bash("toolu_b", "true")]]);
+    let start = world
+        .agp(&["run", "--intendant", "claude-code", "--task", "go"])
+        .env("AGP_REPO", world.repo().to_str().unwrap())
+        .env("ANTHROPIC_BASE_URL", &model.base_url())
+        .env("ANTHROPIC_API_KEY", "x")
+        .env("AGP_CLAUDE_BIN", claude.to_str().unwrap());
+    let ran = taken_over(start, &targets.survey("probe-model")).run();
+    targets.held("probe-model", &ran.succeeded().err);
+    world.verifies();
 }
 
 #[test]
