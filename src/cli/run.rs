@@ -10,7 +10,7 @@
 //! | slack-socket, slack-post | `channels::slack::Slack::start` | the channel is dropped |
 //! | slack-dial (while a connection is opened) | `channels::slack` | it is open, or is not |
 //! | docker (with `--sandbox docker`) | `sandbox::docker` | its container is gone |
-//! | call (one a call, 64 at most) | `gateway::server` | its call is answered |
+//! | call (64 at most, of which 8 may wait) | `gateway::server` | enough others wait; the gateway is dropped |
 //! | egress (one a proxy, two at most) | `sandbox::egress::Proxy::start` | it is dropped |
 //! | egress-conn, egress-resolve (one a connection, 512 at most) | `sandbox::egress` | it ends; the proxy is dropped |
 
