@@ -188,6 +188,8 @@ fn web_search_is_off_unless_the_policy_allows_it() {
     start.arguments(PLAIN).run().succeeded();
     assert!(model.tools().contains("web_search"), "{:?}", model.tools());
     assert_eq!(governed.world.census(), [1, 1, 0]);
+    let started = &governed.world.event("session.started")["payload"];
+    assert_eq!(started["harnessArguments"], json!([PLAIN[1]]));
 
     let Some(governed) = Governed::by(&[("allow", "Bash"), ("require", "web_search")]) else {
         return;

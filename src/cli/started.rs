@@ -64,6 +64,9 @@ pub(super) fn payload(
     if !named.is_empty() {
         put("harnessEnvironment", json!(named));
     }
+    if !asked.harness_args.is_empty() {
+        put("harnessArguments", json!(asked.harness_args));
+    }
     put("sandbox", sandbox);
     asked.way_out.describe(asked.choices(), &mut put);
     put(
