@@ -263,6 +263,8 @@ fn the_thread_of_a_docker_daemon_reaches_its_socket_and_nothing_else() {
     let ran = taken_over(run(&again), "docker exec killed").run();
     assert_eq!(ran.status.signal(), Some(SIGSYS), "{}", ran.err);
     run(&again).run().succeeded();
+    let reaped = &again.events("session.reaped")[0];
+    daemon.without(reaped["payload"]["sessionId"].as_str().unwrap());
     again.verifies();
 }
 
