@@ -1,6 +1,7 @@
 //! The adapters that drive harnesses.
 
 pub mod claude_code;
+mod claude_program;
 mod claude_stream;
 pub mod codex;
 mod codex_config;

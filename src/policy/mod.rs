@@ -7,6 +7,7 @@ mod fields;
 pub(crate) mod fuzz;
 mod glob;
 mod rules;
+mod when;
 
 use std::fmt;
 use std::fs::File;

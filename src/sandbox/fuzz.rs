@@ -8,7 +8,7 @@
 
 use crate::confine::told::Told;
 
-use super::exec::{Taken, settle};
+use super::follow::{Taken, settle};
 
 /// Only a confinement that was reported to stand, or that its keeper ended, gives a result.
 pub(crate) fn keeper_report(data: &[u8]) {

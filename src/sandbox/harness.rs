@@ -18,7 +18,8 @@ use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
 
 use super::attest::{self, LANDLOCK_SIGNALS, PROBE, STATUS, Unfit, Wires};
-use super::exec::{Bridge, Job, Maker, Watch};
+use super::exec::{Bridge, Job, Maker};
+use super::follow::Watch;
 use super::network::{self, Network};
 use super::process::from_outside;
 

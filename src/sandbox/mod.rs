@@ -4,6 +4,7 @@ pub mod attest;
 pub mod docker;
 pub mod egress;
 pub mod exec;
+pub mod follow;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 pub mod harness;

@@ -17,7 +17,8 @@ use crate::contracts::limits;
 use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
 
 use super::attest::{self, Bait, Looks, PROBE, Unfit};
-use super::exec::{self, Asked, Bridge, Job, Maker, Ran, Standing, Watch};
+use super::exec::{self, Asked, Bridge, Job, Maker, Standing};
+use super::follow::{Ran, Watch};
 use super::network::{self, Network};
 use super::planted::Look;
 use super::secrets::Secrets;

@@ -12,7 +12,7 @@ use crate::contracts::call::ToolCall;
 use crate::contracts::limits;
 use crate::contracts::sandbox::Execution;
 
-use super::exec::Ran;
+use super::follow::Ran;
 use super::secrets::Used;
 
 /// What a call comes to inside.

@@ -17,7 +17,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 
 use crate::confine::Spawner;
 use crate::confine::job::{CONTROL_NAME, Job};
-use crate::sandbox::exec::Keeper;
+use crate::sandbox::follow::Keeper;
 
 /// A socket on which one peer is waited for, once.
 pub(super) struct Awaited {

@@ -16,7 +16,8 @@ use crate::confine::told::Told;
 use crate::contracts::call::ToolCall;
 use crate::contracts::limits;
 use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
-use crate::sandbox::exec::{self, Feed, Ran, Taken, Watch};
+use crate::sandbox::exec;
+use crate::sandbox::follow::{Feed, Ran, Taken, Watch, follow, settle};
 use crate::sandbox::network::Network;
 use crate::sandbox::work::{Work, execution, not_run};
 
@@ -101,14 +102,14 @@ impl Docker {
             stopped: &|| (self.setup.stopped)(),
         };
         let mut feed = Feed::of(None, Vec::new()).map_err(failed)?;
-        let taken = Taken::scrubbed_by(self.setup.secrets.scrubber());
-        let taken = exec::follow(&mut running, reader, &mut feed, &mut watch, until, taken);
+        let taken = Taken::scrubbed_by(Some(self.setup.secrets.scrubber()));
+        let taken = follow(&mut running, reader, &mut feed, &mut watch, until, taken);
         let taken = taken.inspect_err(|_| {
             // Nobody knows what runs in there now.
             self.link.close();
         });
         let taken = taken.map_err(failed)?;
-        exec::settle(taken, &running.told(), Some(0))
+        settle(taken, &running.told(), Some(0))
             .map_err(|SandboxError(why)| SandboxError(self.life.gone_soon().unwrap_or(why)))
     }
 }

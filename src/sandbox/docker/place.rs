@@ -14,7 +14,7 @@ use crate::confine::told::Told;
 use crate::contracts::intendant::{HarnessExit, Place, Placed};
 use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
-use crate::sandbox::exec::{self, Keeper, Taken};
+use crate::sandbox::follow::{Keeper, Taken, settle};
 use crate::sandbox::network::Network;
 
 use super::control::Running;
@@ -119,7 +119,7 @@ fn end(mut running: Running, docker: &Docker) -> io::Result<HarnessExit> {
             Err(error) => return Err(error.into()),
         }
     }
-    let ran = exec::settle(Taken::default(), &running.told(), Some(0));
+    let ran = settle(Taken::default(), &running.told(), Some(0));
     let ran =
         ran.map_err(|SandboxError(why)| io::Error::other(docker.life.gone_soon().unwrap_or(why)))?;
     match ran.ended {
