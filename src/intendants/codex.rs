@@ -178,7 +178,7 @@ impl Codex {
         } else {
             config::VITAL
         };
-        check_features(vital, &ask(&setup, &environment, &["features", "list"])?)?;
+        config::check_features(vital, &ask(&setup, &environment, &["features", "list"])?)?;
         let identity = HarnessIdentity {
             name: "codex",
             version: setup.found.version.clone(),
@@ -383,30 +383,6 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// Holds what this version says of its features against what the gate needs.
-fn check_features(vital: [(&str, bool); 3], list: &str) -> Result<(), HarnessError> {
-    for (name, wanted) in vital {
-        let line = list
-            .lines()
-            .map(|line| line.split_whitespace().collect::<Vec<_>>())
-            .find(|words| words.first() == Some(&name));
-        let kept = line.is_some_and(|words| {
-            words.last() == Some(&wanted.to_string().as_str()) && !words.contains(&"removed")
-        });
-        if !kept {
-            return Err(HarnessError {
-                problem: format!(
-                    "this Codex does not keep its feature {name} {}: it could not be gated",
-                    if wanted { "on" } else { "off" }
-                ),
-                mend: "see what /etc/codex sets, or install the version that agp was tried with"
-                    .into(),
-            });
-        }
-    }
-    Ok(())
-}
-
 fn arguments(setup: &Setup) -> Vec<OsString> {
     let fixed = [
         "exec",
@@ -528,23 +504,6 @@ fn unstarted(error: &io::Error) -> HarnessError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_feature_that_is_gone_or_stands_otherwise_is_found() {
-        let list = "code_mode_host  stable  false\nhooks  stable  true\n\
-            unified_exec_tty  under development  false\n";
-        assert!(check_features(config::VITAL, list).is_ok());
-        for (from, to) in [
-            ("hooks  stable  true", "hooks  stable  false"),
-            ("unified_exec_tty", "unified_exec_pty"),
-            ("code_mode_host  stable", "code_mode_host  removed"),
-        ] {
-            assert!(
-                check_features(config::VITAL, &list.replace(from, to)).is_err(),
-                "{to}"
-            );
-        }
-    }
 
     #[test]
     fn a_word_is_one_word_to_a_shell() {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use toml::Table;
 
+use crate::contracts::intendant::HarnessError;
 use crate::contracts::{bounded_file, limits};
 
 /// Keys of the operator's that are carried over.
@@ -305,6 +306,30 @@ pub(super) fn of_ones_own(base_url: &str, catalogue: &str) -> Result<Table, Stri
     Table::try_from(own).map_err(|error| error.to_string())
 }
 
+/// Holds what this version says of its features against what the gate needs.
+pub(super) fn check_features(vital: [(&str, bool); 3], list: &str) -> Result<(), HarnessError> {
+    for (name, wanted) in vital {
+        let line = list
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .find(|words| words.first() == Some(&name));
+        let kept = line.is_some_and(|words| {
+            words.last() == Some(&wanted.to_string().as_str()) && !words.contains(&"removed")
+        });
+        if !kept {
+            return Err(HarnessError {
+                problem: format!(
+                    "this Codex does not keep its feature {name} {}: it could not be gated",
+                    if wanted { "on" } else { "off" }
+                ),
+                mend: "see what /etc/codex sets, or install the version that agp was tried with"
+                    .into(),
+            });
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -380,6 +405,23 @@ mod tests {
         assert!(made.contains(r#""tool_mode":"direct""#), "{made}");
         for other in ["", "{}", r#"{"models":[1]}"#] {
             assert!(direct(other, false).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_feature_that_is_gone_or_stands_otherwise_is_found() {
+        let list = "code_mode_host  stable  false\nhooks  stable  true\n\
+            unified_exec_tty  under development  false\n";
+        assert!(check_features(VITAL, list).is_ok());
+        for (from, to) in [
+            ("hooks  stable  true", "hooks  stable  false"),
+            ("unified_exec_tty", "unified_exec_pty"),
+            ("code_mode_host  stable", "code_mode_host  removed"),
+        ] {
+            assert!(
+                check_features(VITAL, &list.replace(from, to)).is_err(),
+                "{to}"
+            );
         }
     }
 }
