@@ -324,7 +324,7 @@ fn a_harness_in_a_container_needs_its_login_by_name_and_itself_in_the_image() {
         .env("ANTHROPIC_API_KEY", "x")
         .run()
         .exited(1)
-        .complained(&["claude", "docs/images.md"]);
+        .complained(&["has no claude that starts", "docs/images.md"]);
 }
 
 #[test]
@@ -511,7 +511,7 @@ fn codex_in_a_container_needs_its_login_by_name_and_itself_in_the_image() {
         .env("AGP_SANDBOX_IMAGE", BUSYBOX)
         .run()
         .exited(1)
-        .complained(&["codex", "docs/images.md"]);
+        .complained(&["has no codex that starts", "docs/images.md"]);
 }
 
 #[test]

@@ -159,7 +159,7 @@ pub(super) fn refused(problem: &str) -> Failure {
             "the Docker sandbox cannot be had: {}",
             escape::line(problem)
         ),
-        "agp doctor --check docker; or --sandbox process, which needs no Docker",
+        "agp doctor --check docker; or leave --sandbox docker out, and go without Docker",
     )
 }
 

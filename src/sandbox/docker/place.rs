@@ -210,6 +210,10 @@ impl Docker {
         let said = String::from_utf8_lossy(&ran.output).into_owned();
         match ran.ended {
             Told::Exited(0) => Ok(said),
+            Told::NotStarted(why) => Err(SandboxError(format!(
+                "the image {} has no {program} that starts: {why}",
+                self.setup.image
+            ))),
             other => Err(SandboxError(format!(
                 "{program} in the image {}: {other:?} {}",
                 self.setup.image,
