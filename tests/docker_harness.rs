@@ -656,6 +656,7 @@ fn codex_in_a_container_is_gated_and_reaches_its_model_alone() {
         assert!(world.get(name).is_none(), "{name}");
     }
     codex::mediated_decided(world, &["c1", "c2", "c3"]);
+    assert!(!model.was_told(dockerd::OF_THE_IMAGE));
 
     let started = world.event("session.started")["payload"].clone();
     assert_eq!(started["intendant"]["mode"], "mediated");

@@ -30,6 +30,8 @@ use super::report::Failure;
 
 /// Where Claude Code looks for what an organisation sets: above all other settings.
 const MANAGED: &str = "/etc/claude-code";
+/// Where Codex looks for the same.
+const CODEX_MANAGED: &str = "/etc/codex";
 /// Files that a harness reads, by the variables that name them.
 const FILES: [&str; 5] = [
     "SSL_CERT_FILE",
@@ -55,8 +57,6 @@ const HOSTS_OWN: [&str; 13] = [
     "no_proxy",
 ];
 
-/// Where Codex looks for the same.
-const CODEX_MANAGED: &str = "/etc/codex";
 /// Codex's home in a container.
 const CODEX_HOME: &str = "/run/agp-codex";
 /// What stands above all settings of a Codex in a container: it has nothing to write with, and nobody

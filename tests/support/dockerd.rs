@@ -25,6 +25,9 @@ pub(crate) const CLOSED_TMP: &str = "agp-closed-tmp:1";
 /// The same as [`BUSYBOX`], with a volume.
 pub(crate) const VOLUME: &str = "agp-volume:1";
 
+/// Words that stand in the settings of the image with Codex.
+pub(crate) const OF_THE_IMAGE: &str = "words of the image";
+
 /// A daemon of these tests' own.
 pub(crate) struct Dockerd {
     root: PathBuf,
@@ -206,6 +209,12 @@ impl Dockerd {
         MADE.get_or_init(|| {
             self.ask(&["create", "--name", "codex", BUSYBOX, "true"]);
             self.ask(&["cp", "-L", codex.to_str().unwrap(), "codex:/bin/codex"]);
+            // What whoever made the image would have every session be told.
+            let system = self.root.join("codex");
+            fs::create_dir(&system).unwrap();
+            let words = format!("developer_instructions = \"{OF_THE_IMAGE}\"\n");
+            fs::write(system.join("config.toml"), words).unwrap();
+            self.ask(&["cp", system.to_str().unwrap(), "codex:/etc/codex"]);
             self.ask(&["commit", "codex", NAME]);
             self.ask(&["rm", "codex"]);
         });
