@@ -6,7 +6,7 @@ use std::time::Duration;
 use argh::FromArgs;
 
 use crate::channels::slack::Settings as Slack;
-use crate::sandbox::docker::provider::{BOX, HARNESS_BOX};
+use crate::sandbox::docker::container::{BOX, HARNESS_BOX};
 
 use super::choices::{Choices, Confine, Harness, Mode, Provider, Stream};
 use super::container::{self, Container};

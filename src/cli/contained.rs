@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::confine::Spawner;
 use crate::contracts::ids::SessionId;
+use crate::sandbox::docker::container::{BOX, Docker, Setup};
 use crate::sandbox::docker::hardened::{Mount, check_target};
-use crate::sandbox::docker::provider::{BOX, Docker, Setup};
 use crate::sandbox::process::Output;
 use crate::sandbox::secrets::Secrets;
 

@@ -17,8 +17,8 @@ use crate::contracts::intendant::{HarnessError, Place};
 use crate::contracts::limits;
 use crate::intendants::environment::variable;
 use crate::intendants::{claude_code, codex};
+use crate::sandbox::docker::container::{BOX, Docker, HARNESS_BOX, Setup};
 use crate::sandbox::docker::hardened::Mount;
-use crate::sandbox::docker::provider::{BOX, Docker, HARNESS_BOX, Setup};
 use crate::sandbox::network::Network;
 
 use super::asked::Asked;

@@ -13,7 +13,7 @@ use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::SessionId;
 use crate::contracts::{bounded_file, limits, strict_json};
 use crate::journal::{Handle, durable};
-use crate::sandbox::docker::provider;
+use crate::sandbox::docker::container;
 use crate::sandbox::harness;
 
 use super::home::Home;
@@ -119,8 +119,8 @@ fn clear(directory: &Path) {
         // What commands left in their /tmp; links in it are not followed.
         let _ = fs::remove_dir_all(directory.join("tmp"));
         let _ = fs::remove_dir_all(directory.join(harness::SCRATCH));
-        let _ = fs::remove_dir_all(directory.join(provider::BOX));
-        let _ = fs::remove_dir_all(directory.join(provider::HARNESS_BOX));
+        let _ = fs::remove_dir_all(directory.join(container::BOX));
+        let _ = fs::remove_dir_all(directory.join(container::HARNESS_BOX));
         let _ = fs::remove_dir(directory);
     }
 }

@@ -25,7 +25,7 @@ use crate::intendants::scripted::ScriptedCall;
 use crate::journal::redact::Screen;
 use crate::journal::{Handle, Permit};
 use crate::policy::Policy;
-use crate::sandbox::docker::provider::{Docker, HARNESS_BOX};
+use crate::sandbox::docker::container::{Docker, HARNESS_BOX};
 use crate::sandbox::harness::Enclosure;
 use crate::sandbox::secrets::Secrets;
 

@@ -12,8 +12,8 @@ use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, Place};
 use crate::intendants::probe_model::{ProbeCall, ProbeModel};
 use crate::intendants::{claude_code, codex};
+use crate::sandbox::docker::container::{BOX, Docker, HARNESS_BOX};
 use crate::sandbox::docker::place::Tried;
-use crate::sandbox::docker::provider::{BOX, Docker, HARNESS_BOX};
 use crate::sandbox::network::Network;
 
 use super::choices::Harness;

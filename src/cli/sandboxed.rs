@@ -16,7 +16,7 @@ use crate::contracts::sandbox::{Execution, Sandbox};
 use crate::intendants::harness_process::Stop;
 use crate::intendants::program::bridge_program;
 use crate::journal::Permit;
-use crate::sandbox::docker::provider::Docker;
+use crate::sandbox::docker::container::Docker;
 use crate::sandbox::network::Network;
 use crate::sandbox::process::{Output, Process, Setup};
 use crate::sandbox::recording::Recording;

@@ -12,7 +12,7 @@ use crate::channels::terminal::Terminal;
 use crate::contracts::event::Kind;
 use crate::governor::Governor;
 use crate::intendants::model_hosts;
-use crate::sandbox::docker::provider::{BOX, HARNESS_BOX};
+use crate::sandbox::docker::container::{BOX, HARNESS_BOX};
 use crate::sandbox::egress::{Allowlist, Proxy, Record, Setup};
 use crate::sandbox::network::Network;
 

@@ -23,8 +23,8 @@ use crate::intendants::program::{self, Pinned};
 use crate::intendants::scripted::{self, Scripted, ScriptedCall};
 use crate::journal::redact::{Screen, Secret};
 use crate::journal::{Journal, Permit};
+use crate::sandbox::docker::container::Docker;
 use crate::sandbox::docker::place;
-use crate::sandbox::docker::provider::Docker;
 use crate::sandbox::harness::Enclosure;
 use crate::sandbox::secrets::{Secrets, variable};
 

@@ -16,9 +16,9 @@ use crate::sandbox::attest::{Bait, PROBE};
 use crate::sandbox::egress::Trial;
 use crate::sandbox::network;
 
+use super::container::Docker;
 use super::exec::{Errand, relayed};
 use super::hardened::{Network, Wanted};
-use super::provider::Docker;
 
 /// Shells that a command may be given to, the preferred first.
 const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];

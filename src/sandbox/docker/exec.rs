@@ -21,7 +21,7 @@ use crate::sandbox::follow::{Feed, Ran, Taken, Watch, follow, settle};
 use crate::sandbox::network::Network;
 use crate::sandbox::work::{Work, execution, not_run};
 
-use super::provider::Docker;
+use super::container::Docker;
 
 /// A command of agp's own making.
 pub struct Errand {

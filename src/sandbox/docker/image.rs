@@ -1,6 +1,8 @@
 //! Which image a session runs in: a reference that means the same tomorrow.
 
-use super::engine::is_digest;
+use crate::contracts::sandbox::SandboxError;
+
+use super::engine::{Engine, Image, is_digest};
 
 /// Tags that are moved as a matter of course: what they name is not what was looked at before.
 const MOVING: [&str; 14] = [
@@ -46,6 +48,44 @@ pub fn pinned(reference: &str) -> Result<(), String> {
         }
         Some(_) => Ok(()),
     }
+}
+
+/// The image of a reference: pinned, there, and bounded.
+///
+/// # Errors
+/// [`SandboxError`] when it is not.
+pub fn find(engine: &Engine, reference: &str) -> Result<Image, SandboxError> {
+    pinned(reference).map_err(|why| {
+        SandboxError(format!(
+            "{why}. Pin it: NAME@sha256:…, NAME:VERSION, or sha256:…"
+        ))
+    })?;
+    let image = engine.image(reference).map_err(|error| {
+        if error.status() == Some(404) {
+            return SandboxError(format!(
+                "the image {reference} is not on this machine, and agp fetches none: docker pull {reference}"
+            ));
+        }
+        SandboxError(error.to_string())
+    })?;
+    let digest = reference.split_once('@').map(|(_, digest)| digest);
+    let digest = digest.or_else(|| is_digest(reference).then_some(reference));
+    let known = digest.is_none_or(|digest| {
+        image.id == digest || image.digests.iter().any(|known| known.ends_with(digest))
+    });
+    if !known {
+        return Err(SandboxError(format!(
+            "the Docker daemon gives {} for {reference}",
+            image.id
+        )));
+    }
+    if let Some(volume) = image.volumes.first() {
+        return Err(SandboxError(format!(
+            "the image {reference} wants {volume} to be a volume, which nothing bounds: build one \
+             without VOLUME"
+        )));
+    }
+    Ok(image)
 }
 
 #[cfg(test)]

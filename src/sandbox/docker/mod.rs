@@ -2,6 +2,7 @@
 //! call. The Engine API is spoken by hand over its Unix socket; no docker client, no child process.
 
 pub mod attest;
+pub mod container;
 mod control;
 pub mod engine;
 pub mod exec;
@@ -13,6 +14,6 @@ pub mod http;
 pub mod image;
 mod life;
 pub mod place;
-pub mod provider;
+pub mod prepare;
 pub mod reap;
 pub mod streams;

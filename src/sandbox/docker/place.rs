@@ -17,9 +17,9 @@ use crate::contracts::sandbox::SandboxError;
 use crate::sandbox::follow::{Keeper, Taken, settle};
 use crate::sandbox::network::Network;
 
+use super::container::Docker;
 use super::control::Running;
 use super::exec::{Errand, relayed};
-use super::provider::Docker;
 
 /// A session's container, as a place for a harness.
 pub struct Inside(pub Arc<Docker>);

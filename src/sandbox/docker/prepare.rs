@@ -1,5 +1,5 @@
-//! A session's container: created, compared with what was asked, started, spoken with, attested;
-//! and removed at its end. Whatever differs refuses the start, and leaves nothing behind.
+//! A session's container: created, compared with what was asked, started, spoken with, attested. Whatever
+//! differs refuses the start, and leaves nothing behind.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -8,116 +8,23 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::confine::Spawner;
 use crate::confine::job::{HOME, REPOSITORY, RUN};
 use crate::confine::spec::HELPER;
 use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
 use crate::sandbox::network;
 use crate::sandbox::planted::Look;
-use crate::sandbox::process::Output;
-use crate::sandbox::secrets::Secrets;
 
 use super::attest;
-use super::control::{Awaited, Link};
+use super::container::{Docker, Setup};
+use super::control::Awaited;
 use super::engine::{Engine, Image};
-use super::hardened::{Bounds, Mount, Network, Wanted, check_mounts, check_target, told};
-use super::image::pinned;
+use super::hardened::{Mount, Network, Wanted, check_mounts, check_target, told};
+use super::image::find;
 use super::life::{Held, Life};
-
-/// What a container is made from.
-pub struct Setup {
-    /// Where the daemon listens.
-    pub daemon: PathBuf,
-    /// The image, pinned.
-    pub image: String,
-    /// `agp-bridge`, or `agp` itself: a static program.
-    pub bridge: PathBuf,
-    /// The session.
-    pub session: String,
-    /// The container's own name.
-    pub name: String,
-    /// agp's home, which marks its own containers.
-    pub home: PathBuf,
-    /// The session's private directory.
-    pub directory: PathBuf,
-    /// The directory of `directory` that stands at `/run/agp`, for sockets and nothing else.
-    pub shown: &'static str,
-    /// The repository.
-    pub repository: PathBuf,
-    /// Whether it may be changed there.
-    pub repository_writable: bool,
-    /// Whether the repository stands at its own path too, and calls run there: a harness on the host
-    /// knows it by that name.
-    pub at_own_path: bool,
-    /// User and group inside.
-    pub user: (u32, u32),
-    /// Its network.
-    pub network: network::Network,
-    /// Its bounds.
-    pub bounds: Bounds,
-    /// What starts processes, those in the container too.
-    pub spawner: Spawner,
-    /// What is given to commands that ask for it by name, and to nobody else.
-    pub secrets: Secrets,
-    /// Further mounts.
-    pub mounts: Vec<Mount>,
-    /// The harness's login, which the operator named: it lies in what is otherwise not mounted.
-    pub login: Option<Mount>,
-    /// Further variables of every command.
-    pub environment: Vec<(String, String)>,
-    /// Paths of the host's that nothing inside may reach. The first is agp's home.
-    pub protected: Vec<PathBuf>,
-    /// Sockets of those that could start a process outside.
-    pub sockets: Vec<PathBuf>,
-    /// Whether the network is looked into.
-    pub netcheck: bool,
-    /// Takes the output of a command as it comes.
-    pub output: Arc<Output>,
-    /// Whether the session is over.
-    pub stopped: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// Told when the container is gone in the middle of the session.
-    pub lost: Arc<dyn Fn(String) + Send + Sync>,
-}
-
-impl Setup {
-    /// What stands at `/run/agp`.
-    pub(super) fn run(&self) -> PathBuf {
-        self.directory.join(self.shown)
-    }
-}
-
-/// A container that was attested.
-pub struct Docker {
-    pub(super) setup: Setup,
-    pub(super) link: Link,
-    pub(super) life: Life,
-    pub(super) shell: Option<&'static str>,
-    pub(super) environment: Vec<(String, String)>,
-    pub(super) directory: PathBuf,
-    pub(super) look: Look,
-    daemon: (Engine, String),
-    attested: Map<String, Value>,
-}
 
 fn failed(error: impl std::fmt::Display) -> SandboxError {
     SandboxError(error.to_string())
-}
-
-/// The directories of a session that its containers have: sockets, and nothing else.
-pub const BOX: &str = "container";
-/// The same of a harness that has a container of its own.
-pub const HARNESS_BOX: &str = "harness-container";
-
-/// The user and group inside for an operator: his own, and nobody's for root.
-#[must_use]
-pub fn user_for(uid: u32, gid: u32) -> (u32, u32) {
-    const NOBODY: u32 = 65534;
-    if uid == 0 {
-        (NOBODY, NOBODY)
-    } else {
-        (uid, gid)
-    }
 }
 
 impl Docker {
@@ -210,27 +117,6 @@ impl Docker {
         payload.insert("network".into(), json!(self.setup.network.as_str()));
         payload
     }
-
-    /// The payload of `sandbox.attested`, without the session.
-    #[must_use]
-    pub fn attestation(&self) -> Map<String, Value> {
-        self.attested.clone()
-    }
-
-    /// The container's id.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        let (_, id) = &self.daemon;
-        id
-    }
-}
-
-impl Drop for Docker {
-    fn drop(&mut self) {
-        self.life.leave();
-        // Ends everything inside at once; that it is removed follows, with its life.
-        self.link.close();
-    }
 }
 
 /// Whether the daemon maps users as they are, and filters system calls.
@@ -256,44 +142,6 @@ fn fit(engine: &Engine) -> Result<(), SandboxError> {
         ));
     }
     Ok(())
-}
-
-/// The image of a reference: pinned, there, and bounded.
-///
-/// # Errors
-/// [`SandboxError`] when it is not.
-pub fn find(engine: &Engine, reference: &str) -> Result<Image, SandboxError> {
-    pinned(reference).map_err(|why| {
-        SandboxError(format!(
-            "{why}. Pin it: NAME@sha256:…, NAME:VERSION, or sha256:…"
-        ))
-    })?;
-    let image = engine.image(reference).map_err(|error| {
-        if error.status() == Some(404) {
-            return SandboxError(format!(
-                "the image {reference} is not on this machine, and agp fetches none: docker pull {reference}"
-            ));
-        }
-        failed(error)
-    })?;
-    let digest = reference.split_once('@').map(|(_, digest)| digest);
-    let digest = digest.or_else(|| super::engine::is_digest(reference).then_some(reference));
-    let known = digest.is_none_or(|digest| {
-        image.id == digest || image.digests.iter().any(|known| known.ends_with(digest))
-    });
-    if !known {
-        return Err(SandboxError(format!(
-            "the Docker daemon gives {} for {reference}",
-            image.id
-        )));
-    }
-    if let Some(volume) = image.volumes.first() {
-        return Err(SandboxError(format!(
-            "the image {reference} wants {volume} to be a volume, which nothing bounds: build one \
-             without VOLUME"
-        )));
-    }
-    Ok(image)
 }
 
 fn wanted(setup: &Setup, image: &Image, run: &Path) -> Result<Wanted, SandboxError> {
