@@ -24,9 +24,10 @@ use crate::timing::Durations;
 use crate::{Fallible, events};
 
 const ENTRIES: u64 = 50;
-const TURNS: u64 = 60;
-const BLOCK: u64 = 25;
-const WRITES: u64 = 2_000;
+/// Short turns: what else the machine does burdens both alike.
+const TURNS: u64 = 400;
+const BLOCK: u64 = 5;
+const WRITES: u64 = 400;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
