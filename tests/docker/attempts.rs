@@ -1,0 +1,151 @@
+//! What is tried from inside comes to nothing.
+
+use super::*;
+
+#[test]
+fn attempts_from_inside_come_to_nothing() {
+    let Some(daemon) = dockerd::shared() else {
+        return;
+    };
+    let world = world();
+    let calls: Vec<Value> = ATTEMPTS.iter().map(|(_, command)| bash(command)).collect();
+    session(daemon, &world, BUSYBOX, &calls).run().succeeded();
+    let executed = executed(&world);
+    assert_eq!(executed.len(), ATTEMPTS.len());
+    for ((what, command), ran) in ATTEMPTS.iter().zip(&executed) {
+        let failed = ran["exitCode"].as_i64().is_some_and(|code| code != 0);
+        assert!(failed, "{what} ({command}): {ran:#}");
+    }
+    assert!(!world.root().join("x").exists());
+    world.verifies();
+}
+
+#[test]
+fn what_has_been_a_way_out_does_not_exist_in_a_container_either() {
+    let Some(daemon) = dockerd::shared() else {
+        return;
+    };
+    if !cfg!(target_arch = "x86_64") || !Path::new("/usr/bin/perl").exists() {
+        return session::skip("perl on x86-64", "apt-get install perl");
+    }
+    let world = world();
+    let mut script = String::new();
+    for (name, number, arguments) in CALLS {
+        script.push_str(&format!(
+            "$! = 0; $r = syscall({number}, {arguments}); print \"{name} \", $! + 0, \"\\n\";\n"
+        ));
+    }
+    world.put("calls.pl", &script);
+    session(
+        daemon,
+        &world,
+        BUSYBOX,
+        &[bash("/usr/bin/perl calls.pl >told")],
+    )
+    .arguments(&["--allow-read", "/usr"])
+    .run()
+    .succeeded();
+    let told = world.get("told").unwrap();
+    for (name, _, _) in CALLS {
+        assert!(told.contains(&format!("{name} 38\n")), "{name}:\n{told}");
+    }
+}
+
+#[test]
+fn nothing_outlives_its_call() {
+    let Some(daemon) = dockerd::shared() else {
+        return;
+    };
+    let world = world();
+    let left =
+        "(setsid sh -c 'while true; do echo x >>alive; sleep 0.05; done' >/dev/null 2>&1 &) ; ";
+    let calls = [
+        bash(&format!("{left} sleep 0.2; echo done")),
+        bash("rm -f alive; sleep 0.5; test ! -e alive"),
+        // Its deadline is inside: whatever becomes of agp's own clock, it ends.
+        json!({"tool": "Bash", "args": {"command": format!("{left} sleep 100"), "timeout": 400}}),
+        bash("rm -f alive; sleep 0.5; test ! -e alive"),
+        // Without its keeper it ends as well, and the session goes on.
+        bash(&format!("{left} kill -9 $PPID; sleep 100")),
+        bash("rm -f alive; sleep 0.5; test ! -e alive"),
+        bash("kill -9 -1; sleep 100"),
+        bash("kill -9 1; kill 1; echo still here"),
+    ];
+    session(daemon, &world, BUSYBOX, &calls).run().succeeded();
+    let executed = executed(&world);
+    let code = |at: usize| executed[at]["exitCode"].clone();
+    for at in [0, 1, 3, 5, 7] {
+        assert_eq!(code(at), 0, "{at}: {:#}", executed[at]);
+    }
+    assert!(
+        executed[2]["notes"]
+            .to_string()
+            .contains("killed at its deadline"),
+        "{}",
+        executed[2]
+    );
+    assert_eq!(executed[4]["signal"], 9);
+    world.verifies();
+}
+
+#[test]
+fn bombs_end_at_their_bounds_and_the_session_goes_on() {
+    let Some(daemon) = dockerd::shared() else {
+        return;
+    };
+    let world = world();
+    let config = r#"{"sandbox":{"memory":134217728,"pids":64,"cpus":1}}"#;
+    fs::write(world.agp_home().join("config.json"), config).unwrap();
+    let timed =
+        |command: &str| json!({"tool": "Bash", "args": {"command": command, "timeout": 3000}});
+    let calls = [
+        timed("b() { b | b & }; b; sleep 10"),
+        timed("tail /dev/zero"),
+        timed("dd if=/dev/zero of=/tmp/full bs=1M count=4000; ls /tmp/full; rm -f /tmp/full"),
+        timed("dd if=/dev/zero of=/dev/shm/full bs=1M count=4000; rm -f /dev/shm/full"),
+        bash("echo fine"),
+    ];
+    let ran = session(daemon, &world, BUSYBOX, &calls).run().succeeded();
+    assert!(ran.out.contains("| fine"), "{}", ran.out);
+    let attested = world.event("sandbox.attested")["payload"].clone();
+    assert_eq!(attested["limits"]["memory"], 134_217_728);
+    assert_eq!(attested["limits"]["pids"], 64);
+    let executed = executed(&world);
+    assert_ne!(executed[1]["exitCode"], 0, "{:#}", executed[1]);
+    assert_eq!(executed[4]["exitCode"], 0);
+    gone(daemon, &world);
+}
+
+#[test]
+fn a_call_that_fills_the_disk_is_ended_while_there_is_room() {
+    let Some(daemon) = dockerd::shared() else {
+        return;
+    };
+    let world = world();
+    let disk = world.repo();
+    let mount = |arguments: &[&str]| {
+        let status = Command::new(arguments[0])
+            .args(&arguments[1..])
+            .arg(&disk)
+            .status();
+        assert!(status.unwrap().success());
+    };
+    mount(&[
+        "mount",
+        "-t",
+        "tmpfs",
+        "-o",
+        "size=64m,mode=0777",
+        "agp-test",
+    ]);
+    let calls = [
+        bash("dd if=/dev/zero of=full bs=64k; dd if=/dev/zero of=full2 bs=64k; sleep 5"),
+        bash("rm -f full full2; echo fine"),
+    ];
+    let ran = session(daemon, &world, BUSYBOX, &calls).run();
+    mount(&["umount", "-l"]);
+    let ran = ran.succeeded();
+    assert!(ran.out.contains("| fine"), "{}", ran.out);
+    let notes = executed(&world)[0]["notes"].to_string();
+    assert!(notes.contains("too little room on the disk"), "{notes}");
+}
