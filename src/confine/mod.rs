@@ -15,6 +15,7 @@ pub mod mounts;
 pub mod namespaces;
 pub mod order;
 pub mod profile;
+mod profiles;
 pub mod rule;
 pub mod spawner;
 pub mod spec;
