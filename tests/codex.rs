@@ -390,11 +390,7 @@ fn the_live_probe_sees_the_gate_fire_and_sees_it_when_it_does_not() {
         return;
     };
     let world = World::new();
-    let copies = world.root().join("copies");
-    fs::create_dir(&copies).unwrap();
-    let (agp, bridge) = (copies.join("agp"), copies.join("agp-bridge"));
-    fs::copy(env!("CARGO_BIN_EXE_agp"), &agp).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_agp-bridge"), &bridge).unwrap();
+    let (agp, bridge) = world.copies();
     let doctor = || {
         world
             .agp(&["doctor", "--live", "--check", "policy"])

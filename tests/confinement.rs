@@ -125,7 +125,7 @@ fn every_thread_of_a_session_is_under_a_filter_and_the_journal_says_which() {
 fn copy(world: &World) -> PathBuf {
     fs::set_permissions(world.root(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = world.root().join("agp-copy");
-    fs::copy(env!("CARGO_BIN_EXE_agp"), &copy).unwrap();
+    session::copy_program(env!("CARGO_BIN_EXE_agp"), &copy);
     copy
 }
 

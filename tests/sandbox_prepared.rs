@@ -357,7 +357,7 @@ fn a_bridge_that_is_replaced_confines_nothing() {
     for namespaces in all.into_iter().filter(|one| permitted(*one)) {
         let world = World::new();
         let bridge = world.root().join("agp-bridge");
-        fs::copy(env!("CARGO_BIN_EXE_agp-bridge"), &bridge).unwrap();
+        session::copy_program(env!("CARGO_BIN_EXE_agp-bridge"), &bridge);
         let process = Process::prepare(Setup {
             bridge: bridge.clone(),
             ..setup(&world, Some(namespaces))

@@ -94,13 +94,7 @@ impl Place {
         }
         fs::write(root.join("home/.ssh/id"), SECRET).unwrap();
         fs::write(root.join("home/.bashrc"), SECRET).unwrap();
-        // By a process of its own: what another test starts in the meantime would inherit this one's way to
-        // the file, which cannot be executed then.
-        let copied = Command::new("cp")
-            .arg(env!("CARGO_BIN_EXE_agp-bridge"))
-            .arg(root.join("agp-bridge"))
-            .status();
-        assert!(copied.unwrap().success());
+        session::copy_program(env!("CARGO_BIN_EXE_agp-bridge"), root.join("agp-bridge"));
         let docker = UnixListener::bind(root.join("docker.sock")).unwrap();
         docker.set_nonblocking(true).unwrap();
         if is_root() && !case.root {
@@ -670,7 +664,7 @@ fn a_set_user_id_program_gains_nothing() {
             return;
         }
         let program = place.path("repo/become");
-        fs::copy("/usr/bin/id", &program).unwrap();
+        session::copy_program("/usr/bin/id", &program);
         chown(&program, Some(0), Some(0)).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o6755)).unwrap();
         let attempt = place.attempt(

@@ -369,7 +369,7 @@ fn an_ordinary_operator_is_himself_inside() {
     let copies = world.root().join("copies");
     fs::create_dir(&copies).unwrap();
     for binary in [env!("CARGO_BIN_EXE_agp"), env!("CARGO_BIN_EXE_agp-bridge")] {
-        fs::copy(binary, copies.join(Path::new(binary).file_name().unwrap())).unwrap();
+        session::copy_program(binary, copies.join(Path::new(binary).file_name().unwrap()));
     }
     let agp = copies.join("agp");
     let script = world.root().join("script");

@@ -271,8 +271,8 @@ impl World {
         let directory = self.root.join("copies");
         fs::create_dir(&directory).unwrap();
         let (agp, bridge) = (directory.join("agp"), directory.join("agp-bridge"));
-        fs::copy(AGP, &agp).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_agp-bridge"), &bridge).unwrap();
+        copy_program(AGP, &agp);
+        copy_program(env!("CARGO_BIN_EXE_agp-bridge"), &bridge);
         (agp, bridge)
     }
 
@@ -331,10 +331,28 @@ pub(crate) struct Lease {
     pub(crate) directory: PathBuf,
 }
 
-/// Writes a program.
+/// Writes a program, by a process of its own: what another test starts in the meantime would inherit this
+/// one's way to the file, which cannot be executed then (`ETXTBSY`).
 pub(crate) fn put_program(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut writing = Command::new("/bin/sh")
+        .args(["-c", "cat >\"$0\" && chmod 755 \"$0\""])
+        .arg(path.as_ref())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = writing.stdin.take().unwrap();
+    pipe.write_all(text.as_ref()).unwrap();
+    drop(pipe);
+    assert!(writing.wait().unwrap().success());
+}
+
+/// Copies a program, in the same way.
+pub(crate) fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let copied = Command::new("cp")
+        .arg(from.as_ref())
+        .arg(to.as_ref())
+        .status();
+    assert!(copied.unwrap().success());
 }
 
 /// A command about to be started.
