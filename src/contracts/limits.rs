@@ -184,7 +184,9 @@ pub const DOCKER_SHM_BYTES: u64 = 64 << 20;
 pub const PROBLEMS_LISTED: usize = 10_000;
 
 /// Bytes of the journal that one verifier worker takes at a time.
-pub const VERIFY_CHUNK_BYTES: usize = 256 << 10;
+pub const VERIFY_CHUNK_BYTES: usize = 64 << 10;
+/// Chunks that a core has at once, done or to be done: one that was held up delays no other so soon.
+pub const VERIFY_CHUNKS: usize = 8;
 
 /// Bytes of a secret below which it is not screened for: shorter ones match by accident.
 pub const SECRET_BYTES_MIN: usize = 8;

@@ -137,8 +137,8 @@ pub fn verify_with(log: &Path, key: &PublicKey, workers: usize) -> io::Result<Re
     thread::scope(|scope| {
         let mut lanes = Vec::new();
         for _ in 0..workers.max(1) {
-            let (chunks, work) = sync_channel::<Chunk>(1);
-            let (results, done) = sync_channel::<Checked>(1);
+            let (chunks, work) = sync_channel::<Chunk>(limits::VERIFY_CHUNKS);
+            let (results, done) = sync_channel::<Checked>(limits::VERIFY_CHUNKS);
             scope.spawn(move || check_all(&work, &results));
             lanes.push((chunks, done));
         }
@@ -159,8 +159,9 @@ pub fn verify_with(log: &Path, key: &PublicKey, workers: usize) -> io::Result<Re
                 }
                 sent += 1;
             }
-            // Two chunks a lane keep every worker busy while this thread reads and joins.
-            while joined < sent && (!more || sent - joined >= 2 * lanes.len()) {
+            // Some chunks a lane keep every worker busy while this thread reads and joins.
+            let most = limits::VERIFY_CHUNKS * lanes.len();
+            while joined < sent && (!more || sent - joined >= most) {
                 if let Some((_, done)) = lanes.get(joined % lanes.len())
                     && let Ok(checked) = done.recv()
                 {
