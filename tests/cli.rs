@@ -655,6 +655,35 @@ fn a_harness_that_has_ended_is_over_whoever_holds_its_output() {
 }
 
 #[test]
+fn a_session_whose_own_words_quote_a_secret_is_refused_and_the_journal_does_not_quote_it() {
+    let world = World::new();
+    let secret = "correct-horse-battery-staple";
+    let quoting = format!("say {secret}");
+    for words in [
+        ["--task", quoting.as_str()].as_slice(),
+        &[
+            "--task",
+            "go",
+            "--harness-arg=--system-prompt",
+            "--harness-arg",
+            &quoting,
+        ],
+    ] {
+        let ran = world
+            .agp(&["run", "--intendant", "claude-code", "--no-probe"])
+            .arguments(words)
+            .env("AGP_SECRET_X", secret)
+            .run()
+            .exited(1);
+        assert!(!ran.err.contains(secret), "{}", ran.err);
+        ran.complained(&["quotes the value of AGP_SECRET_X", "without the secret"]);
+    }
+    assert_eq!(world.events("session.refused").len(), 2);
+    assert!(!world.journal_text().contains(secret));
+    world.verifies();
+}
+
+#[test]
 fn agps_own_files_are_not_the_agents_whatever_the_policy_says() {
     let world = World::new();
     world.policy(&[("allow", "*")]);

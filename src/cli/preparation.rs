@@ -39,7 +39,7 @@ use super::probe_inside::Ahead;
 use super::report::{Failure, complain, exit};
 use super::sandboxed::{self, Ready};
 use super::wiring::{
-    IntendantSetup, announce, channel_of, gate_unchanged, notices, own_file, task_secret,
+    IntendantSetup, announce, channel_of, gate_unchanged, notices, own_file, quoted_secret,
 };
 use super::{confined, container, enclosed, harness_container, probe, slack, started};
 
@@ -104,9 +104,11 @@ impl Beginning<'_> {
     /// [`Failure`] for what is missing or does not hold: the session is refused.
     pub(super) fn prepare(&self, script: Vec<ScriptedCall>) -> Result<Prepared, Failure> {
         confined::hold(self.means.standing, self.asked)?;
-        if let Some(name) = task_secret(self.asked, &self.means.screen) {
+        if let Some(name) = quoted_secret(self.asked, &self.means.screen) {
             return Err(Failure::refused(
-                format!("the task quotes the value of {name}, which must not be journaled"),
+                format!(
+                    "the task or a --harness-arg quotes the value of {name}, which must not be journaled"
+                ),
                 "ask for the work without the secret",
             ));
         }

@@ -394,9 +394,13 @@ pub(super) fn screen(asked: &Asked, given: &Secrets) -> Screen {
     screen
 }
 
-pub(super) fn task_secret(asked: &Asked, screen: &Screen) -> Option<String> {
-    let task = Map::from_iter([("task".to_owned(), json!(asked.task))]);
-    screen.secret_in(&task).map(str::to_owned)
+/// The name of a secret that stands in what the journal will have of the operator's own words.
+pub(super) fn quoted_secret(asked: &Asked, screen: &Screen) -> Option<String> {
+    let words = Map::from_iter([
+        ("task".to_owned(), json!(asked.task)),
+        ("harnessArguments".to_owned(), json!(asked.harness_args)),
+    ]);
+    screen.secret_in(&words).map(str::to_owned)
 }
 
 pub(super) fn open_journal(home: &Home, screen: &Arc<Screen>) -> Result<Journal, Failure> {
