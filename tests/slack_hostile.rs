@@ -117,10 +117,58 @@ fn details_that_did_not_open_were_not_seen() {
     asking.rejected(&[Reason::NotSeen]);
     double.click(&Click::of(&details, ALICE));
     double.wait("a modal", |double| double.views().first().map(drop));
-    // The modal is on the screen a moment before agp hears of it.
-    thread::sleep(Duration::from_millis(300));
     double.click(&allow(&double, 0, ALICE));
     assert_eq!(asked.join().unwrap(), granted_by(ALICE));
+}
+
+/// The modal is on the screen before agp hears of it: whoever reads fast is not told to open it first.
+#[test]
+fn an_allow_waits_for_slack_to_say_whether_the_details_are_shown() {
+    const SLOW: Duration = Duration::from_millis(700);
+    let double = SlackDouble::start();
+    let asking = asking(&double);
+    let command = "echo hi; ".repeat(1000);
+    let open = |at: usize| {
+        let details = double.card(at).button("details").unwrap();
+        double.click(&Click::of(&details, ALICE));
+    };
+    // Shown, said late: the allow holds from then on.
+    let asked = asking.request("m1", &command, LONG);
+    let _ = double.card(0);
+    double.fault("views.open", Fault::Late(SLOW));
+    open(0);
+    double.wait("a modal", |double| double.views().first().map(drop));
+    double.click(&allow(&double, 0, ALICE));
+    assert_eq!(asked.join().unwrap(), granted_by(ALICE));
+    // Somebody else has not asked for them, and does not wait.
+    let asked = asking.request("m2", &command, LONG);
+    let _ = double.card(1);
+    double.fault("views.open", Fault::Late(SLOW));
+    open(1);
+    double.wait("a modal", |double| double.views().get(1).map(drop));
+    double.click(&allow(&double, 1, ALICE));
+    double.click(&allow(&double, 1, BOB));
+    asking.rejected(&[Reason::NotSeen]);
+    assert_eq!(
+        asking.events("approval.rejected")[0]["payload"]["user"],
+        BOB
+    );
+    assert_eq!(asked.join().unwrap(), granted_by(ALICE));
+    // Not shown, said late: the allow did nothing, and says so.
+    let asked = asking.request("m3", &command, LONG);
+    let _ = double.card(2);
+    double.fault("views.open", Fault::LateCode(SLOW, "view_too_large"));
+    open(2);
+    double.click(&allow(&double, 2, ALICE));
+    asking.rejected(&[Reason::NotSeen, Reason::NotSeen]);
+    // A deny waits for nothing, and the allow that waited comes too late.
+    double.fault("views.open", Fault::Late(SLOW * 6));
+    open(2);
+    double.wait("a modal", |double| double.views().get(2).map(drop));
+    double.click(&allow(&double, 2, ALICE));
+    double.click(&deny(&double, 2, BOB));
+    assert_eq!(asked.join().unwrap(), denied_by(BOB));
+    asking.rejected(&[Reason::NotSeen, Reason::NotSeen, Reason::Decided]);
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub(crate) enum Fault {
     Status(u16),
     /// `ok: false` with this code.
     Code(&'static str),
+    /// The same, this much later.
+    LateCode(Duration, &'static str),
     /// No answer at all, as long as the test lasts.
     Hang,
     /// Half an answer, and the end.

@@ -126,6 +126,10 @@ fn request(
         }
         Some(Fault::Status(status)) => return respond(stream, status, "", "<html>no</html>"),
         Some(Fault::Code(code)) => json!({"ok": false, "error": code}),
+        Some(Fault::LateCode(pause, code)) => {
+            thread::sleep(pause);
+            json!({"ok": false, "error": code})
+        }
         Some(Fault::Hang) => {
             thread::sleep(LIMIT * 2);
             return false;

@@ -43,9 +43,11 @@ pub(super) enum Effect {
         posted: Posted,
         blocks: Value,
     },
-    /// The request is decided.
-    Decided,
-    /// Wait for the message's name.
+    /// The request is decided. These clicks waited, and come too late.
+    Decided {
+        early: Vec<Click>,
+    },
+    /// Wait for the message's name, or for the modal.
     Parked,
 }
 
@@ -143,6 +145,7 @@ impl Approvals {
             posted: None,
             votes: Vec::new(),
             looked: BTreeSet::new(),
+            opening: Vec::new(),
             early: Vec::new(),
             answer,
         };
@@ -183,11 +186,22 @@ impl Approvals {
         }))
     }
 
-    /// Slack shows this person the whole of it.
-    pub(super) fn looked(&self, nonce: &str, user: &str) {
-        if let Some(open) = self.table().open.get_mut(nonce) {
+    /// Slack shows this person the whole of it, or does not. Gives this person's clicks that waited for
+    /// that.
+    pub(super) fn looked(&self, nonce: &str, user: &str, shown: bool) -> Vec<Click> {
+        let mut table = self.table();
+        let Some(open) = table.open.get_mut(nonce) else {
+            return Vec::new();
+        };
+        if let Some(at) = open.opening.iter().position(|other| other == user) {
+            open.opening.swap_remove(at);
+        }
+        if shown {
             open.looked.insert(user.to_owned());
         }
+        open.early
+            .extract_if(.., |click| click.user == user)
+            .collect()
     }
 
     /// It could not be posted. Gives the clicks that waited for its name.
@@ -218,16 +232,19 @@ impl Approvals {
         self.table().close(nonce, Reason::Expired)
     }
 
-    /// No answer can come any more, to any request.
-    pub(super) fn hang_up(&self, why: &str) {
+    /// No answer can come any more, to any request. Gives the clicks that waited.
+    pub(super) fn hang_up(&self, why: &str) -> Vec<Click> {
+        let mut early = Vec::new();
         let mut table = self.table();
         table.down.get_or_insert_with(|| why.to_owned());
         let all: Vec<String> = table.open.keys().cloned().collect();
         for nonce in all {
             if let Some(open) = table.close(&nonce, Reason::SessionOver) {
                 let _ = open.answer.try_send(Ended::Unreachable(why.to_owned()));
+                early.extend(open.early);
             }
         }
+        early
     }
 
     /// The journal has how a call's request ended: the edit that says it, once the message's name
@@ -302,7 +319,16 @@ impl Approvals {
             open.early.push(click.clone());
             return Ok(Effect::Parked);
         }
-        let Some(vote) = open.check(&admitted, action)? else {
+        let vote = match open.check(&admitted, action) {
+            // The modal stands on the phone before Slack says so.
+            Err(Reason::NotSeen) if open.is_opening(&click.user) && open.early.len() < EARLY => {
+                open.early.push(click.clone());
+                return Ok(Effect::Parked);
+            }
+            checked => checked?,
+        };
+        let Some(vote) = vote else {
+            open.opening.push(click.user.clone());
             return Ok(Effect::Details {
                 view: open.request.modal.clone(),
             });
@@ -324,7 +350,9 @@ impl Approvals {
                 blocks,
             });
         }
+        let mut early = Vec::new();
         if let Some(open) = table.close(nonce, Reason::Decided) {
+            early = open.early;
             // All of those whom the rule asks for must have meant it so.
             if let Some(key) = open.request.grant.clone()
                 && open.votes.iter().all(Vote::is_for_session)
@@ -334,7 +362,7 @@ impl Approvals {
             }
             let _ = open.answer.try_send(Ended::Voted(open.votes));
         }
-        Ok(Effect::Decided)
+        Ok(Effect::Decided { early })
     }
 }
 

@@ -202,7 +202,7 @@ pub(crate) fn click(data: &[u8]) {
     let valid = own && here && click.value == "n1" && !click.is_bot;
     match approvals.click(&click) {
         // Nobody has seen all of it, so only a deny can decide.
-        Effect::Decided => assert!(valid && click.action == "deny"),
+        Effect::Decided { .. } => assert!(valid && click.action == "deny"),
         Effect::Details { .. } => assert!(valid && click.action == "details"),
         Effect::Rejected(_) => {
             let decides = ["deny", "details"].contains(&click.action.as_str());

@@ -73,17 +73,22 @@ impl Hub {
     }
 
     /// Does what a click comes to.
-    pub(super) fn act(&self, click: &Click, effect: &Effect) {
+    pub(super) fn act(&self, approvals: &Approvals, click: &Click, effect: &Effect) {
         match effect {
-            Effect::Decided | Effect::Parked => {}
+            Effect::Parked => {}
+            Effect::Decided { early } => self.judge_late(approvals, early),
             Effect::Details { view } => {
-                self.post.send(Job::Modal {
+                let sent = self.post.send(Job::Modal {
                     nonce: click.value.clone(),
                     user: click.user.clone(),
                     trigger: click.trigger.clone(),
                     view: view.clone(),
                     since: Instant::now(),
                 });
+                if !sent {
+                    let early = approvals.looked(&click.value, &click.user, false);
+                    self.judge_late(approvals, &early);
+                }
             }
             Effect::Progress {
                 have,
@@ -103,10 +108,10 @@ impl Hub {
         }
     }
 
-    /// Judges clicks that came before the message had a name.
+    /// Judges clicks that had to wait.
     pub(super) fn judge_late(&self, approvals: &Approvals, early: &[Click]) {
         for click in early {
-            self.act(click, &approvals.late(click));
+            self.act(approvals, click, &approvals.late(click));
         }
     }
 

@@ -402,7 +402,8 @@ impl Channel for Slack {
     }
 
     fn hang_up(&self) {
-        self.approvals.hang_up("the session ended first");
+        let early = self.approvals.hang_up("the session ended first");
+        self.hub.judge_late(&self.approvals, &early);
     }
 }
 

@@ -103,8 +103,8 @@ impl Poster {
     fn attempt(&self, state: &mut State, mut waiting: Waiting) {
         let method = waiting.job.method();
         if self.is_stale(&waiting.job) {
-            if let Job::Modal { user, .. } = waiting.job {
-                self.not_shown(state, user);
+            if let Job::Modal { nonce, user, .. } = waiting.job {
+                self.not_shown(state, &nonce, user);
             }
             return;
         }
@@ -164,7 +164,9 @@ impl Poster {
     }
 
     /// Whoever asked for the details must not take what the message shows for all of it.
-    fn not_shown(&self, state: &mut State, user: String) {
+    fn not_shown(&self, state: &mut State, nonce: &str, user: String) {
+        let early = self.approvals.looked(nonce, &user, false);
+        self.hub.judge_late(&self.approvals, &early);
         let text = "agp: Slack did not open the details in time. Click Details again.".into();
         state.add(Job::Ephemeral { user, text });
     }
@@ -175,7 +177,7 @@ impl Poster {
                 let why = format!("the request was not posted: {error}; {}", error.mend());
                 self.not_posted(nonce, &why);
             }
-            Job::Modal { user, .. } => self.not_shown(state, user.clone()),
+            Job::Modal { nonce, user, .. } => self.not_shown(state, nonce, user.clone()),
             // The message is gone, or may not be changed any more: nothing is left to be done.
             Job::LeftBehind(entry) if matches!(error, ApiError::Refused(..)) => {
                 let _ = self.outbox.remove(&entry.id);
@@ -204,7 +206,8 @@ impl Poster {
             } => {
                 self.api
                     .call(MODAL, &json!({"trigger_id": trigger, "view": view}))?;
-                self.approvals.looked(nonce, user);
+                let early = self.approvals.looked(nonce, user, true);
+                self.hub.judge_late(&self.approvals, &early);
             }
             Job::Ephemeral { user, text } => {
                 let mut message = self.message(state, text, None);

@@ -178,7 +178,8 @@ impl Receiver {
         let mut clicks = Vec::new();
         let ended = self.hear(state, link, &mut clicks);
         for click in clicks {
-            self.hub.act(&click, &self.approvals.click(&click));
+            let effect = self.approvals.click(&click);
+            self.hub.act(&self.approvals, &click, &effect);
         }
         ended
     }
@@ -335,6 +336,7 @@ impl Receiver {
         state.retry = None;
         self.hub
             .warn(&format!("slack: {why}: no approval can be given any more"));
-        self.approvals.hang_up(&format!("Slack is gone: {why}"));
+        let early = self.approvals.hang_up(&format!("Slack is gone: {why}"));
+        self.hub.judge_late(&self.approvals, &early);
     }
 }

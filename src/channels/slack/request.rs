@@ -133,12 +133,20 @@ pub(super) struct Open {
     pub(super) votes: Vec<Vote>,
     /// Whom Slack has shown the details.
     pub(super) looked: BTreeSet<String>,
-    /// Clicks that came before Slack had said what the message is called.
+    /// Who asked for the details, once for each modal that Slack has not answered for.
+    pub(super) opening: Vec<String>,
+    /// Clicks that came before Slack had said what they hang on: what the message is called, or whether
+    /// the details were shown.
     pub(super) early: Vec<Click>,
     pub(super) answer: SyncSender<Ended>,
 }
 
 impl Open {
+    /// Whether Slack may be showing this person the details right now.
+    pub(super) fn is_opening(&self, user: &str) -> bool {
+        self.opening.iter().any(|other| other == user)
+    }
+
     /// The one place where a click becomes a vote.
     pub(super) fn check(
         &self,
