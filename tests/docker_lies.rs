@@ -52,11 +52,15 @@ fn nothing(_: &mut Value) {}
 fn liar(daemon: &Dockerd, world: &Arc<World>, lie: Lie) -> PathBuf {
     let path = world.root().join("liar.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    let (real, world) = (daemon.socket(), Arc::clone(world));
+    // The world is the test's, and goes with it.
+    let (real, world) = (daemon.socket(), Arc::downgrade(world));
     let asked: Arc<Mutex<Value>> = Arc::default();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let (real, asked, world) = (real.clone(), Arc::clone(&asked), Arc::clone(&world));
+            let (real, asked) = (real.clone(), Arc::clone(&asked));
+            let Some(world) = world.upgrade() else {
+                return;
+            };
             thread::spawn(move || {
                 between(
                     stream,
