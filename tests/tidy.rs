@@ -155,7 +155,7 @@ fn only_the_places_that_must_start_processes() {
         "bridge/relay.rs",
         "intendants/harness_process.rs",
         "intendants/program.rs",
-        "intendants/codex.rs",
+        "intendants/codex_setup.rs",
         "sandbox/exec.rs",
     ];
     let files = sources(&root());

@@ -44,6 +44,7 @@ mod preparation;
 mod probe;
 #[cfg(feature = "agp")]
 mod probe_inside;
+mod probe_trial;
 #[cfg(feature = "agp")]
 mod protected;
 #[cfg(feature = "agp")]

@@ -1,36 +1,35 @@
-//! Codex in hook mode: a home of its own for each session, in which the only hooks are agp's, and
-//! its rollout read while it grows.
+//! Codex: a home of its own for each session, in which the only hooks and the only tool server are agp's,
+//! and its rollout read while it grows.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, fchown, symlink};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::bridge::hook;
-use crate::confine::{self, Places, Profile, Spawner};
-use crate::contracts::ids::SessionId;
+use crate::confine::{self, Places, Profile};
 use crate::contracts::intendant::{
-    HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation, Place,
+    HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation,
 };
 use crate::contracts::limits;
 
-use super::codex_config::{self as config, Config, Server};
-use super::codex_program::{AUTH, companions, operators_home};
+use super::codex_config::{self as config, Config};
+use super::codex_program::{AUTH, operators_home};
 use super::codex_rollout::Rollout;
+use super::codex_setup::{ask, environment_of, hook_command, server, unprepared};
 use super::growing_files::{self, Growth};
 use super::harness_process::{self as process, Launch, Stop};
-use super::{codex_stream, environment, program as programs};
+use super::{codex_stream, program as programs};
 
 pub use super::codex_rollout::HARMLESS;
+pub use super::codex_setup::{Ask, Inside, Setup};
 
 pub use super::codex_program::{
     Found, check_arguments, find, found_elsewhere, login, login_by_name, login_present, program,
@@ -49,72 +48,6 @@ const CHATTER: [&str; 2] = [
     "Reading additional input from stdin...",
     "WARNING: proceeding, even though we could not create PATH aliases",
 ];
-
-/// What a session of Codex needs to know.
-pub struct Setup {
-    /// The harness.
-    pub found: Found,
-    /// The session.
-    pub session: SessionId,
-    /// The gateway's socket.
-    pub socket: PathBuf,
-    /// A private directory that does not exist yet, for its home.
-    pub home: PathBuf,
-    /// A model service of agp's own, in the place of the operator's, and without their login.
-    pub model: Option<String>,
-    /// What the agent is asked to do.
-    pub task: String,
-    /// Where.
-    pub repository: PathBuf,
-    /// How long an approval may take.
-    pub approval_deadline: Duration,
-    /// Searches that the provider runs, unasked, are allowed.
-    pub web_search: bool,
-    /// Whether agp's tools are to be its only ones.
-    pub mediated: bool,
-    /// The operator's own arguments, already checked by [`check_arguments`].
-    pub arguments: Vec<String>,
-    /// Names of further variables to pass.
-    pub environment: Vec<String>,
-    /// Variables that have a value of agp's own, or none.
-    pub set: Vec<(&'static str, Option<String>)>,
-    /// The confinement that it is started in, as the leash takes it.
-    pub confinement: Option<String>,
-    /// What starts it.
-    pub spawner: Spawner,
-    /// The container that it runs in, where that is not this host; in mediated mode. `home` is there
-    /// then.
-    pub inside: Option<Inside>,
-    /// How it is stopped.
-    pub stop: Stop,
-    /// Takes each line of its standard error, and what was left of the operator's configuration.
-    pub complain: Arc<dyn Fn(&str) + Send + Sync>,
-}
-
-/// A container for Codex, and what stands where in it.
-pub struct Inside {
-    /// Where it is started.
-    pub place: Arc<dyn Place>,
-    /// What it answers there to a question about itself.
-    pub ask: Box<Ask>,
-    /// Variables that have another value there than here.
-    pub environment: Vec<(OsString, OsString)>,
-    /// Names of variables that mean nothing there.
-    pub without: Vec<&'static str>,
-    /// Its home.
-    pub home: PathBuf,
-    /// The repository.
-    pub repository: PathBuf,
-    /// `agp-bridge`.
-    pub bridge: PathBuf,
-    /// The gateway's socket.
-    pub socket: PathBuf,
-    /// User and group.
-    pub owner: (u32, u32),
-}
-
-/// Asks a program something about itself: its words, and its environment.
-pub type Ask = dyn Fn(&[&str], &[(OsString, OsString)]) -> Result<String, HarnessError>;
 
 /// A session of Codex.
 pub struct Codex {
@@ -213,34 +146,6 @@ impl Codex {
     }
 }
 
-impl Setup {
-    /// Its home, as it knows it.
-    fn home_there(&self) -> &Path {
-        let inside = self.inside.as_ref();
-        inside.map_or(&self.home, |inside| &inside.home)
-    }
-
-    /// Writes a file of its home.
-    fn put(&self, name: &str, text: &str) -> Result<(), HarnessError> {
-        let file = write(&self.home.join(name), text).map_err(unprepared)?;
-        if let Some(Inside { owner, .. }) = &self.inside {
-            fchown(&file, Some(owner.0), Some(owner.1)).map_err(unprepared)?;
-        }
-        Ok(())
-    }
-}
-
-#[allow(
-    clippy::needless_pass_by_value,
-    reason = "made for map_err, which gives it away"
-)]
-fn unprepared(error: io::Error) -> HarnessError {
-    HarnessError {
-        problem: format!("preparing Codex: {error}"),
-        mend: "agp doctor --check harness".into(),
-    }
-}
-
 fn unfit(problem: String) -> HarnessError {
     HarnessError {
         problem,
@@ -256,131 +161,12 @@ fn link_login(operators: &Path, home: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn environment_of(setup: &Setup, variables: &[String]) -> Vec<(OsString, OsString)> {
-    let named = [setup.environment.as_slice(), variables].concat();
-    let mut environment = environment::environment(&named);
-    let home = setup.home_there().display().to_string();
-    let home = ("CODEX_HOME", Some(home));
-    for (name, value) in [home].into_iter().chain(setup.set.clone()) {
-        environment.retain(|(set, _)| set != name);
-        environment.extend(value.map(|value| (name.into(), value.into())));
-    }
-    if let Some(inside) = &setup.inside {
-        environment.retain(|(name, _)| {
-            let other = inside.without.iter().any(|without| name == without);
-            !other && !inside.environment.iter().any(|(set, _)| set == name)
-        });
-        environment.extend(inside.environment.iter().cloned());
-        return environment;
-    }
-    if let Some(tools) = companions(&setup.found.program) {
-        for (_, value) in environment.iter_mut().filter(|(name, _)| name == "PATH") {
-            let mut path = tools.clone().into_os_string();
-            path.push(":");
-            path.push(&*value);
-            *value = path;
-        }
-    }
-    environment
-}
-
-/// What it answers to a question about itself, in the session's own home and environment.
-fn ask(
-    setup: &Setup,
-    environment: &[(OsString, OsString)],
-    words: &[&str],
-) -> Result<String, HarnessError> {
-    if let Some(inside) = &setup.inside {
-        return (inside.ask)(words, environment);
-    }
-    let mut asked = Command::new(&setup.found.program);
-    asked
-        .args(words)
-        .env_clear()
-        .envs(environment.iter().map(|(name, value)| (name, value)))
-        .current_dir(&setup.home);
-    programs::answer_of(
-        &mut asked,
-        limits::VERSION_PATIENCE,
-        limits::CATALOGUE_BYTES,
-    )
-    .map_err(unprepared)
-}
-
 fn without_chatter(complain: Arc<dyn Fn(&str) + Send + Sync>) -> Arc<dyn Fn(&str) + Send + Sync> {
     Arc::new(move |line| {
         if !CHATTER.iter().any(|known| line.starts_with(known)) {
             complain(line);
         }
     })
-}
-
-fn write(path: &Path, text: &str) -> io::Result<File> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(text.as_bytes())?;
-    Ok(file)
-}
-
-/// Codex takes only exit code 2 for a deny and goes on after every other end of a hook. So a shell
-/// of its own turns whatever is not an allow into a deny, gives the reason without which a deny is
-/// none, and ends a hook that stands still.
-const GUARD: &str = "timeout -s KILL \"$@\"; c=$?; [ $c -eq 0 ] && exit 0; \
-    [ $c -eq 2 ] || echo \"agp: the hook failed ($c)\" >&2; echo 'agp: blocked' >&2; exit 2";
-
-fn hook_command(bridge: &Path, setup: &Setup, event: &str, within: Duration) -> String {
-    let guard = (within + limits::HOOK_GRACE / 2).as_secs().to_string();
-    let words = [
-        "/bin/sh",
-        "-c",
-        GUARD,
-        "agp-hook",
-        &guard,
-        &bridge.display().to_string(),
-        "bridge",
-        "--socket",
-        &setup.socket.display().to_string(),
-        "--session",
-        setup.session.as_str(),
-        "--harness",
-        "codex",
-        "--event",
-        event,
-        "--deadline",
-        &within.as_secs().to_string(),
-    ];
-    words.map(quoted).join(" ")
-}
-
-/// agp's tools, as Codex starts them.
-fn server(bridge: &Path, setup: &Setup) -> Server {
-    let within = setup.approval_deadline + limits::EXEC_DEADLINE_MAX + limits::BRIDGE_GRACE;
-    let (program, socket) = match &setup.inside {
-        None => (bridge, &setup.socket),
-        Some(inside) => (inside.bridge.as_path(), &inside.socket),
-    };
-    let words = [
-        "mcp",
-        "--socket",
-        &socket.display().to_string(),
-        "--session",
-        setup.session.as_str(),
-        "--deadline",
-        &within.as_secs().to_string(),
-    ];
-    Server {
-        program: program.to_owned(),
-        arguments: words.map(str::to_owned).to_vec(),
-        seconds: (within + limits::HOOK_GRACE).as_secs(),
-    }
-}
-
-/// A word as every shell reads it.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 fn arguments(setup: &Setup) -> Vec<OsString> {
@@ -498,15 +284,5 @@ fn unstarted(error: &io::Error) -> HarnessError {
     HarnessError {
         problem: format!("a thread for Codex cannot be started: {error}"),
         mend: "try again".into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_is_one_word_to_a_shell() {
-        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
     }
 }

@@ -7,6 +7,7 @@ pub mod codex;
 mod codex_config;
 mod codex_program;
 mod codex_rollout;
+mod codex_setup;
 mod codex_stream;
 pub mod environment;
 #[cfg(any(test, fuzzing))]
