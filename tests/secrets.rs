@@ -298,6 +298,7 @@ fn a_rule_says_which_commands_may_use_a_secret() {
         bash("# {{secret:DEPLOY}}\ntouch stolen4"),
         bash("tee -a got-{{secret:DEPLOY}} other"),
         bash("tee -a stolen5 {{secret:DEPLOY}}"),
+        bash("tee -a got-{{secret:DEPLOY}} stolen6-'secret:DEPLOY'"),
         bash("touch without; echo none >without"),
     ];
     let ran = scripted(&world, &calls)
@@ -312,7 +313,7 @@ fn a_rule_says_which_commands_may_use_a_secret() {
         .collect();
     there.sort();
     assert_eq!(there, [&format!("got-{value}"), value, "other", "without"]);
-    assert_eq!(world.events("tool_call.deny").len(), 6);
+    assert_eq!(world.events("tool_call.deny").len(), 7);
     world.verifies();
 }
 

@@ -18,18 +18,57 @@ const RESERVED: [&str; 18] = [
 /// expansions, no assignments, no escapes, no further lines. `None` for every other.
 #[must_use]
 pub(super) fn words(command: &str) -> Option<Vec<String>> {
-    let words = read(command, false)?;
+    let read = read(command, false)?;
+    // Secrets are put where the command names them, and a rule looks for them in words: both must
+    // find the same, whatever quotes begin or end there.
+    let put = placeholders(command).into_iter();
+    let found = read.iter().flat_map(ReadWord::secrets);
+    if !put.map(|put| (put.start, put.name)).eq(found) {
+        return None;
+    }
+    let words: Vec<String> = read.into_iter().map(|word| word.text).collect();
     let first = words.first()?;
     let program = !first.is_empty() && !first.contains('=') && !RESERVED.contains(&first.as_str());
     program.then_some(words)
 }
 
+/// A word without its quotes.
+#[derive(Default)]
+struct ReadWord {
+    text: String,
+    /// How far behind its place in the word a part stands in the command, from where in the word on.
+    parts: Vec<(usize, usize)>,
+}
+
+impl ReadWord {
+    fn push(&mut self, part: &str, at: usize) {
+        let behind = at - self.text.len();
+        if self.parts.last().is_none_or(|(_, last)| *last != behind) {
+            self.parts.push((self.text.len(), behind));
+        }
+        self.text.push_str(part);
+    }
+
+    /// The secrets in it, by where each would stand in the command if it stood there in one piece.
+    fn secrets(&self) -> impl Iterator<Item = (usize, &str)> {
+        placeholders(&self.text).into_iter().map(|found| {
+            let before = self.parts.partition_point(|(from, _)| *from <= found.start);
+            let part = before.checked_sub(1).and_then(|at| self.parts.get(at));
+            (
+                part.map_or(0, |(_, behind)| behind + found.start),
+                found.name,
+            )
+        })
+    }
+}
+
 /// Reads words and quotes; with `stars` a `*` is a part of a word, too.
-fn read(text: &str, stars: bool) -> Option<Vec<String>> {
+fn read(text: &str, stars: bool) -> Option<Vec<ReadWord>> {
     let mut words = Vec::new();
-    let mut word: Option<String> = None;
+    let mut word: Option<ReadWord> = None;
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
+        let quote = usize::from(next == '\'' || next == '"');
         let (part, length) = match next {
             ' ' | '\t' => {
                 words.extend(word.take());
@@ -45,7 +84,8 @@ fn read(text: &str, stars: bool) -> Option<Vec<String>> {
             _ if next.is_ascii_alphanumeric() || "_-./:,+@%".contains(next) => (rest.get(..1)?, 1),
             _ => return None,
         };
-        word.get_or_insert_default().push_str(part);
+        let at = text.len() - rest.len() + quote;
+        word.get_or_insert_default().push(part, at);
         rest = rest.get(length..)?;
     }
     words.extend(word);
@@ -88,9 +128,10 @@ impl Pattern {
     /// # Errors
     /// What makes it no pattern.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
-        let mut words = read(text, true).ok_or(
+        let read = read(text, true).ok_or(
             "one program and its words, quoted where they need it, and * for what may vary",
         )?;
+        let mut words: Vec<String> = read.into_iter().map(|word| word.text).collect();
         match words.first() {
             None => return Err("a program's name at least"),
             Some(program) if program.contains('*') => return Err("a program's name without *"),
@@ -234,6 +275,23 @@ mod tests {
             ("curl -u {{secret:A}} *", "curl -u {{secret:A}} x", true),
             ("curl -u {{secret:A}} *", "curl -u '{{secret:A}}' x", true),
             ("curl -u {{secret:A}} *", "curl -u {{secret:B}} x", false),
+            // What is one in the command is one in a word, too, whatever quotes end there.
+            ("git push *", "git push 'secret:A'x", false),
+            ("git push *", "git push secret:A''x", false),
+            ("git push *", "git push x'secret:A'", false),
+            ("git push *", "git push x.\"secret:A\"", false),
+            (
+                "git push * secret:A",
+                "git push 'secret:A'x sec'ret:A'",
+                false,
+            ),
+            (
+                "git push *:secret:A",
+                "git push 'secret:A'x:sec'ret:A'",
+                false,
+            ),
+            ("git push *", "git push '{{secret:A' '}}'", false),
+            ("git push secret:A *", "git push 'secret:A' x", true),
             (
                 "curl -u {{secret:A}} *",
                 "curl -u {{secret:A}} {{secret:A}}",

@@ -7,6 +7,7 @@
 )]
 
 use crate::contracts::call::Actor;
+use crate::contracts::secret::placeholders;
 use crate::contracts::verdict::Decision;
 
 use super::commands::{Pattern, words};
@@ -94,6 +95,12 @@ pub(crate) fn tool_pattern(data: &[u8]) {
 pub(crate) fn plain_command(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let Some(read) = words(&text) else { return };
+    // A secret that will be put into the command is in a word for the rules to see, and no other is.
+    let names = |text| placeholders(text).into_iter().map(|found| found.name);
+    assert!(
+        names(&text).eq(read.iter().flat_map(|word| names(word))),
+        "{text:?}"
+    );
     let double = |word: &String| word.contains('\'') && word.contains(['"', '$', '`', '\\', '!']);
     if !read.iter().any(double) {
         let quoted = |word: &String| match word.contains('\'') {
