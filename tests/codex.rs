@@ -171,6 +171,65 @@ fn every_path_of_a_patch_is_an_argument_and_what_is_no_patch_is_denied() {
 }
 
 #[test]
+fn where_a_command_runs_is_a_part_of_the_call() {
+    let Some(governed) = Governed::by(&[("allow", "Bash")]) else {
+        return;
+    };
+    let world = &governed.world;
+    world.put("sub/kept", "");
+    let run = |id: &str, workdir: &str| {
+        let arguments = json!({"cmd": "touch here", "workdir": workdir});
+        vec![Call::function(id, "exec_command", arguments)]
+    };
+    let repo = world.repo().canonicalize().unwrap();
+    let sub = repo.join("sub").display().to_string();
+    let model = ResponsesDouble::start(vec![
+        run("call_repo", &format!("{}/", repo.display())),
+        run("call_sub", "sub"),
+        run("call_own", world.agp_home().to_str().unwrap()),
+    ]);
+    governed.run_against(&model).run().succeeded();
+    assert!(world.get("here").is_some() && world.get("sub/here").is_some());
+    let args = |id: &str| {
+        let mut decided = world.events("gate.allow");
+        decided.extend(world.events("gate.deny"));
+        let call = decided
+            .iter()
+            .find(|event| event["payload"]["messageId"] == id);
+        call.unwrap()["payload"]["args"].clone()
+    };
+    assert_eq!(args("call_repo"), json!({"command": "touch here"}));
+    assert_eq!(
+        args("call_sub"),
+        json!({"command": "touch here", "workdir": sub})
+    );
+    assert_eq!(world.kinds_of("call_own"), ["tool_call.deny", "gate.deny"]);
+    assert_eq!(world.events("tool_call.result").len(), 2);
+    assert_eq!(world.census(), [3, 3, 0]);
+    world.verifies();
+
+    // A rule that names the command is about the repository's.
+    let Some(governed) = Governed::by(&[]) else {
+        return;
+    };
+    let world = &governed.world;
+    let rule = json!({"id": "touch", "effect": "allow", "tool": "Bash", "when": {"command": ["touch here"]}});
+    fs::write(
+        world.agp_home().join("policy.json"),
+        json!({"rules": [rule]}).to_string(),
+    )
+    .unwrap();
+    let model = ResponsesDouble::start(vec![
+        run("call_repo", world.repo().to_str().unwrap()),
+        run("call_root", "/tmp"),
+    ]);
+    governed.run_against(&model).run().succeeded();
+    assert!(world.get("here").is_some());
+    assert_eq!(world.kinds_of("call_root"), ["tool_call.deny", "gate.deny"]);
+    assert_eq!(world.census(), [2, 2, 0]);
+}
+
+#[test]
 fn web_search_is_off_unless_the_policy_allows_it() {
     let search = || {
         let action = json!({"type": "search", "query": "x"});

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::contracts::call::WORKDIR;
 use crate::contracts::ids::SessionId;
 use crate::contracts::message::Message;
 use crate::contracts::strict_json;
@@ -36,6 +37,7 @@ fn hook(dialect: Dialect, data: &[u8]) {
         dialect,
         socket: Path::new("/nonexistent/gate.sock"),
         session: &session,
+        directory: Some(Path::new("/repo")),
         within: Duration::from_secs(1),
     };
     // The end of a record is another target's; here its path would be opened.
@@ -70,6 +72,10 @@ fn hook(dialect: Dialect, data: &[u8]) {
             args.remove("paths")
                 .is_some_and(|paths| paths.as_array().is_some_and(|all| !all.is_empty()))
         );
+    }
+    if dialect == Dialect::Codex && tool == "Bash" {
+        let elsewhere = text("cwd").filter(|cwd| Path::new(cwd) != Path::new("/repo"));
+        assert_eq!(args.remove(WORKDIR), elsewhere.map(Value::from));
     }
     assert_eq!(input.get("tool_input"), Some(&Value::Object(args)));
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::contracts::call::Actor;
+use crate::contracts::call::{Actor, WORKDIR};
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::message::Message;
 use crate::contracts::verdict::{Decision, Verdict};
@@ -35,7 +35,8 @@ pub enum Event {
 pub enum Dialect {
     /// An allow is said in JSON, or the harness's own permission layer decides.
     ClaudeCode,
-    /// An allow is silence; a patch names its paths only in its text.
+    /// An allow is silence; a patch names its paths only in its text, and where a command runs stands
+    /// beside its arguments.
     Codex,
 }
 
@@ -48,6 +49,8 @@ pub struct Link<'a> {
     pub socket: &'a Path,
     /// The session the harness was started for.
     pub session: &'a SessionId,
+    /// Where the session's commands run unless they say otherwise.
+    pub directory: Option<&'a Path>,
     /// How long to wait for an answer.
     pub within: Duration,
 }
@@ -146,7 +149,7 @@ pub(super) fn question(link: &Link<'_>, input: impl Read) -> Result<Message, Str
     let mut fields = read(input)?;
     let id = tool_use_id(&fields)?;
     let tool = take_text(&mut fields, "tool_name")?;
-    let args = take_args(&mut fields, link.dialect, &tool)?;
+    let args = take_args(&mut fields, link, &tool)?;
     Ok(Message::ToolCallRequest {
         id,
         session_id: link.session.clone(),
@@ -155,6 +158,9 @@ pub(super) fn question(link: &Link<'_>, input: impl Read) -> Result<Message, Str
         actor: Actor::ClaudeProcess,
     })
 }
+
+/// Codex's tool that runs commands, in its hooks' words.
+const SHELL_TOOL: &str = "Bash";
 
 /// Codex's tool that edits files.
 const PATCH_TOOL: &str = "apply_patch";
@@ -169,11 +175,29 @@ fn name_paths(args: &mut Map<String, Value>) -> Result<(), String> {
     }
 }
 
+/// Makes the directory that a command runs in an argument of the call, where it is not the session's.
+/// Codex lets its model name one for each command, and tells its hooks so in `cwd` alone.
+fn name_directory(
+    args: &mut Map<String, Value>,
+    fields: &Map<String, Value>,
+    usual: Option<&Path>,
+) -> Result<(), String> {
+    let directory = fields.get("cwd").and_then(Value::as_str);
+    let directory = directory.ok_or("the hook input does not say where the command runs")?;
+    if usual == Some(Path::new(directory)) {
+        return Ok(());
+    }
+    match args.insert(WORKDIR.into(), directory.into()) {
+        None => Ok(()),
+        Some(_) => Err("the command says itself where it runs".into()),
+    }
+}
+
 fn report(link: &Link<'_>, input: impl Read) -> Result<(), String> {
     let mut fields = read(input)?;
     let id = tool_use_id(&fields)?;
     let tool = take_text(&mut fields, "tool_name")?;
-    let args_sha256 = journal::args_sha256(&take_args(&mut fields, link.dialect, &tool)?);
+    let args_sha256 = journal::args_sha256(&take_args(&mut fields, link, &tool)?);
     // A failed tool comes with an error instead of a response.
     let failed = link.dialect == Dialect::Codex
         && fields
@@ -235,14 +259,16 @@ fn tool_use_id(fields: &Map<String, Value>) -> Result<MessageId, String> {
 /// The call's arguments, the same before and after the tool has run.
 fn take_args(
     fields: &mut Map<String, Value>,
-    dialect: Dialect,
+    link: &Link<'_>,
     tool: &str,
 ) -> Result<Map<String, Value>, String> {
     let Some(Value::Object(mut args)) = fields.remove("tool_input") else {
         return Err("the hook input has no tool_input object".into());
     };
-    if dialect == Dialect::Codex && tool == PATCH_TOOL {
-        name_paths(&mut args)?;
+    match (link.dialect, tool) {
+        (Dialect::Codex, PATCH_TOOL) => name_paths(&mut args)?,
+        (Dialect::Codex, SHELL_TOOL) => name_directory(&mut args, fields, link.directory)?,
+        _ => {}
     }
     Ok(args)
 }
@@ -264,6 +290,7 @@ mod tests {
             dialect,
             socket: Path::new("/nonexistent/gate.sock"),
             session: &session,
+            directory: None,
             within: Duration::from_secs(1),
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());

@@ -48,7 +48,7 @@ pub fn main(arguments: &[OsString]) -> Option<u8> {
 }
 
 const USAGE: &str = "usage: agp bridge --socket PATH [--session ID] [--harness claude-code|codex] \
-                     [--event start|pre|post] [--deadline SECONDS]";
+                     [--event start|pre|post] [--deadline SECONDS] [--directory DIR]";
 
 /// A hook's arguments. Whatever is wrong with them ends in the exit code that blocks the call.
 fn bridge(arguments: &[OsString]) -> u8 {
@@ -58,6 +58,7 @@ fn bridge(arguments: &[OsString]) -> u8 {
                 dialect: bridge.dialect,
                 socket: &bridge.socket,
                 session: &bridge.session,
+                directory: bridge.directory.as_deref(),
                 within: bridge.within,
             };
             let (stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout(), io::stderr());
@@ -132,12 +133,14 @@ struct Bridge {
     socket: PathBuf,
     session: SessionId,
     event: hook::Event,
+    directory: Option<PathBuf>,
     within: Duration,
 }
 
 fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
     let (mut socket, mut session, mut event) = (None, None, hook::Event::Pre);
     let mut dialect = hook::Dialect::ClaudeCode;
+    let mut directory = None;
     let mut within = limits::APPROVAL_DEADLINE + limits::BRIDGE_GRACE;
     let mut rest = arguments.iter();
     while let Some(name) = rest.next() {
@@ -159,6 +162,7 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
             (Some("--event"), Some("start")) => event = hook::Event::Start,
             (Some("--event"), Some("pre")) => event = hook::Event::Pre,
             (Some("--event"), Some("post")) => event = hook::Event::Post,
+            (Some("--directory"), _) => directory = Some(PathBuf::from(value)),
             (Some("--deadline"), Some(text)) => {
                 let seconds = text
                     .parse()
@@ -184,6 +188,7 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
                 socket,
                 session,
                 event,
+                directory,
                 within,
             }))
         }

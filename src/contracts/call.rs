@@ -26,6 +26,9 @@ impl Actor {
     }
 }
 
+/// The argument of a command that says where it runs, when that is not where the session's commands do.
+pub const WORKDIR: &str = "workdir";
+
 /// One attempted tool call. Everything in it was said by the agent's side: it is what is
 /// decided about, never a ground for the decision beyond tool and arguments.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::contracts::call::{Actor, ToolCall};
+use crate::contracts::call::{Actor, ToolCall, WORKDIR};
 use crate::contracts::channel::{Answer, ApprovalRequest, ApprovalTerms, Channel};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
+use crate::contracts::secret::{self, SHELL};
 use crate::contracts::verdict::{Decision, Verdict};
-use crate::contracts::{limits, secret, strict_json};
+use crate::contracts::{limits, strict_json};
 use crate::journal::redact::Screen;
 use crate::journal::{Handle, Permit, Receipt};
 use crate::policy::Policy;
@@ -190,7 +191,9 @@ impl Governor {
         }
         let asked = runs_here.then(|| secret::asked_by(&call.tool, &call.args));
         let policy = &self.terms.policy;
-        let command = call.args.get("command").and_then(Value::as_str);
+        // What a command is depends on where it runs: elsewhere nobody is certain of it.
+        let command = call.args.get(SHELL.1).and_then(Value::as_str);
+        let command = command.filter(|_| !call.args.contains_key(WORKDIR));
         let asked = asked.unwrap_or_default();
         policy.decide_using(&call.tool, call.actor, &asked, command)
     }

@@ -201,6 +201,8 @@ pub(super) fn hook_command(bridge: &Path, setup: &Setup, event: &str, within: Du
         event,
         "--deadline",
         &within.as_secs().to_string(),
+        "--directory",
+        &setup.repository.display().to_string(),
     ];
     words.map(quoted).join(" ")
 }
