@@ -689,6 +689,7 @@ fn agps_own_files_are_not_the_agents_whatever_the_policy_says() {
     world.policy(&[("allow", "*")]);
     let key = world.agp_home().join("signing/journal-ed25519.key");
     std::os::unix::fs::symlink(world.agp_home(), world.repo().join("innocent")).unwrap();
+    std::os::unix::fs::symlink("/proc/self/cwd/../agp", world.repo().join("somewhere")).unwrap();
     let paths = [
         key.to_str().unwrap(),
         "../agp/policy.json",
@@ -701,10 +702,15 @@ fn agps_own_files_are_not_the_agents_whatever_the_policy_says() {
         &format!("\u{feff}{}", key.display()),
         &format!("{}/no\nsuch/../../policy.json", world.agp_home().display()),
         &format!("{}{}", "x/../".repeat(2000), "../agp/policy.json"),
+        // What means something else to the harness than to agp, or to nobody but the harness anything.
+        &format!("/proc/{}/root{}", std::process::id(), key.display()),
+        "/proc/self/cwd/../agp/policy.json",
+        "somewhere/policy.json",
     ];
     let call = |path: &str| serde_json::json!({"tool": "Read", "args": {"file_path": path}});
     let mut script: Vec<String> = paths.iter().map(|path| call(path).to_string()).collect();
     script.push(call("notes.txt").to_string());
+    script.push(call("/proc/self/status").to_string());
     // Wherever in the arguments it stands.
     let nested = serde_json::json!({"edits": [{"at": {"file": key.to_str().unwrap()}}]});
     script.push(serde_json::json!({"tool": "Read", "args": nested}).to_string());
@@ -714,7 +720,7 @@ fn agps_own_files_are_not_the_agents_whatever_the_policy_says() {
     world.put("script", &script.join("\n"));
     let run = ["run", "--script", "script"];
     let ran = world.agp(&run).run().succeeded();
-    ran.said(&["agp's own files", "13 calls: 2 allowed, 11 denied"]);
+    ran.said(&["agp's own files", "17 calls: 3 allowed, 14 denied"]);
     world.verifies();
 }
 

@@ -34,13 +34,12 @@ use super::choices::Mode;
 use super::ending::Event;
 use super::home::Home;
 use super::lease::Lease;
+use super::own_file::own_file;
 use super::panics::Panics;
 use super::probe_inside::Ahead;
 use super::report::{Failure, complain, exit};
 use super::sandboxed::{self, Ready};
-use super::wiring::{
-    IntendantSetup, announce, channel_of, gate_unchanged, notices, own_file, quoted_secret,
-};
+use super::wiring::{IntendantSetup, announce, channel_of, gate_unchanged, notices, quoted_secret};
 use super::{confined, container, enclosed, harness_container, probe, slack, started};
 
 /// What a session has from its process.

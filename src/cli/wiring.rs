@@ -1,6 +1,5 @@
 //! The parts of a session, made from what was asked: harness, channel, journal, view.
 
-use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -36,8 +35,6 @@ use super::lease::{HARNESS_HOME, Lease};
 use super::report::{Failure, complain};
 use super::{harness_container, sandboxed, slack, view};
 
-/// Bytes of a path at most (`PATH_MAX`).
-const PATH_BYTES: usize = 4096;
 /// Characters of a line of the harness's standard error.
 const COMPLAINT_CHARS: usize = 1000;
 /// Characters of a warning.
@@ -233,39 +230,6 @@ pub(super) fn notices(
     })
 }
 
-/// Whether a text, taken for a path from the repository, leads into agp's home, by links too.
-pub(super) fn own_file(home: &Home, asked: &Asked) -> Box<dyn Fn(&str) -> bool + Send + Sync> {
-    let own = home.root().canonicalize();
-    let own = own.unwrap_or_else(|_| home.root().to_owned());
-    let repository = asked.repository.clone();
-    let leads = move |text: &str| {
-        let path = match (text.strip_prefix("~/"), std::env::var_os("HOME")) {
-            (Some(rest), Some(user)) => Path::new(&user).join(rest),
-            _ => repository.join(text),
-        };
-        // Some tools take `..` for the name before it, others follow what stands there.
-        [plain(&path), path].iter().any(|path| {
-            // The kernel takes none that is longer; what is taken by its names can come to be shorter.
-            path.as_os_str().len() <= PATH_BYTES && leads_into(path, &own)
-        })
-    };
-    // Harnesses take white space around a path away, a byte-order mark too.
-    let is_space = |c: char| c.is_whitespace() || c == '\u{feff}';
-    Box::new(move |text| {
-        let bare = text.trim_matches(is_space);
-        leads(bare) || (bare.len() < text.len() && leads(text))
-    })
-}
-
-/// Whether what stands at a path, or of what is not there yet the nearest directory above that is, lies in
-/// this directory.
-fn leads_into(path: &Path, directory: &Path) -> bool {
-    let mut above = path.ancestors();
-    above
-        .find_map(|path| path.canonicalize().ok())
-        .is_some_and(|found| found.starts_with(directory))
-}
-
 /// Whether the hook's program is still the one that the session began with.
 pub(super) fn gate_unchanged(
     asked: &Asked,
@@ -276,19 +240,6 @@ pub(super) fn gate_unchanged(
     let pinned = program::bridge_program().and_then(Pinned::of);
     let pinned = pinned.map_err(|error| format!("the hook's program: {error}"))?;
     Ok(Box::new(move || pinned.check()))
-}
-
-/// A path without `.` and `..`, by its names alone.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(plain.pop()),
-            part => plain.push(part),
-        }
-    }
-    plain
 }
 
 pub(super) fn announce(asked: &Asked, session: &SessionId, confined: bool) {

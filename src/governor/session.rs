@@ -187,7 +187,9 @@ impl Governor {
     pub(super) fn policy_verdict(&self, call: &ToolCall, runs_here: bool) -> Verdict {
         // No rule can mean this: whoever reads the key can write another journal.
         if call.args.values().any(|value| self.names_own_file(value)) {
-            return Verdict::refused("agp's own files are not the agent's");
+            return Verdict::refused(
+                "agp's own files are not the agent's (nor is a path that agp cannot follow)",
+            );
         }
         let asked = runs_here.then(|| secret::asked_by(&call.tool, &call.args));
         let policy = &self.terms.policy;
