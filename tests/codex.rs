@@ -46,14 +46,20 @@ fn allowed_calls_happen_and_are_journaled_in_order() {
     };
     let world = &governed.world;
     let model = ResponsesDouble::start(vec![
-        vec![Call::shell("call_b", "echo made > by-shell; echo seen")],
+        vec![Call::shell(
+            "call_b",
+            "echo made > by-shell; echo \"seen $GIT_DIR.\"",
+        )],
         vec![Call::patch("call_p", "*** Add File: by-patch\n+patched")],
     ]);
     let ran = governed.run_against(&model).run().succeeded();
     ran.said(&["allow Bash", "allow apply_patch by-patch", "2 allowed"]);
     assert_eq!(world.get("by-shell").as_deref(), Some("made\n"));
     assert_eq!(world.get("by-patch").as_deref(), Some("patched\n"));
-    assert!(answer(&model, "call_b").contains("seen"));
+    assert!(
+        answer(&model, "call_b").contains("seen ."),
+        "git finds the repository"
+    );
     for id in ["call_b", "call_p"] {
         let kinds = world.kinds_of(id);
         assert_eq!(kinds, ["tool_call.allow", "gate.allow", "tool_call.result"]);

@@ -47,6 +47,8 @@ pub(super) const CARRIED_OF_A_PROVIDER: [&str; 14] = [
     "requires_openai_auth",
     "supports_websockets",
 ];
+/// Names git's repository, whatever the directory. Codex has one that is none.
+pub(super) const GIT_DIR: &str = "GIT_DIR";
 /// Features that are switched: those that keep the gate, and those that bring calls which no hook
 /// sees or which the rollout does not show one by one (each measured on 0.169.0).
 const FEATURES: [(&str, bool); 13] = [
@@ -208,6 +210,7 @@ impl Config<'_> {
             "agents": {"enabled": false},
             "features": features,
             "history": {"persistence": "none"},
+            "shell_environment_policy": {"exclude": [GIT_DIR]},
             "hooks": {
                 "SessionStart": hook("start"),
                 "PreToolUse": hook("pre"),

@@ -15,7 +15,7 @@ use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, Place};
 use crate::contracts::limits;
 
-use super::codex_config::Server;
+use super::codex_config::{GIT_DIR, Server};
 use super::codex_program::{Found, companions};
 use super::harness_process::Stop;
 use super::{environment, program as programs};
@@ -119,7 +119,10 @@ pub(super) fn environment_of(setup: &Setup, variables: &[String]) -> Vec<(OsStri
     let mut environment = environment::environment(&named);
     let home = setup.home_there().display().to_string();
     let home = ("CODEX_HOME", Some(home));
-    for (name, value) in [home].into_iter().chain(setup.set.clone()) {
+    // It asks git about the repository, unasked and outside of its own sandbox, and git runs the filters
+    // that the repository's configuration names. So its own git finds no repository; its commands' does.
+    let git = (GIT_DIR, Some("/dev/null".to_owned()));
+    for (name, value) in [home, git].into_iter().chain(setup.set.clone()) {
         environment.retain(|(set, _)| set != name);
         environment.extend(value.map(|value| (name.into(), value.into())));
     }

@@ -35,6 +35,7 @@ play!(Agps:
         a_repository_with_hooks_that_rewrite_the_arguments,
         a_repository_that_the_user_trusts,
         a_repository_that_asks_for_it_in_words,
+        a_repository_whose_git_configuration_names_programs,
         a_user_whose_own_configuration_does_all_of_it,
         a_configuration_that_is_edited_mid_session,
         a_rollout_that_is_cut_mid_session,

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::column::{Column, Spoiled, nothing_ran};
 use super::hook::Hooked;
 use super::mediated::{self, Mediated, Other};
 use super::responses::{Call, ResponsesDouble};
-use super::session::{Start, World, put_program};
+use super::session::{Start, World, put_program, skip};
 
 /// Its own tools, its hook asks.
 pub(crate) struct Hook(Governed);
@@ -359,6 +360,49 @@ pub(crate) fn a_repository_that_asks_for_it_in_words<C: OnCodex>() {
     let Some(model) = played else { return };
     assert!(model.was_told("as decided"), "the conversation is kept");
     assert!(!model.was_told("CANARY-WORDS"));
+}
+
+/// Codex asks git about the repository at its own will, outside of its sandbox and unasked.
+pub(crate) fn a_repository_whose_git_configuration_names_programs<C: OnCodex>() {
+    if Command::new("git").arg("--version").output().is_err() {
+        return skip("git is not here", "apt-get install git");
+    }
+    among::<C>(|governed| {
+        let world = &governed.world;
+        let git = |words: &[&str]| {
+            let mut git = Command::new("git");
+            git.args(["-c", "user.name=x", "-c", "user.email=x@localhost"]);
+            let git = git.args(words).current_dir(world.repo()).output().unwrap();
+            assert!(git.status.success(), "{git:?}");
+        };
+        git(&["init", "-q"]);
+        for name in ["file", "other"] {
+            world.put(name, "committed\n");
+        }
+        git(&["add", "file", "other"]);
+        git(&["commit", "-q", "-m", "x"]);
+        // Whether a file of the same length is another one is seen behind its filter.
+        let attributes = "file filter=evil diff=evil\nother filter=lasting\n";
+        world.put(".gitattributes", attributes);
+        for name in ["file", "other"] {
+            world.put(name, "COMMITTED\n");
+        }
+        for (name, mark) in [
+            ("filter.evil.clean", "clean"),
+            ("filter.lasting.process", "process"),
+            ("diff.evil.command", "diff"),
+            ("diff.evil.textconv", "textconv"),
+            ("core.fsmonitor", "fsmonitor"),
+            ("core.sshCommand", "ssh"),
+            ("core.askPass", "askpass"),
+            ("gpg.program", "gpg"),
+        ] {
+            let program = format!("touch '{}'; cat", world.path(&format!("ran-{mark}")));
+            git(&["config", name, &program]);
+        }
+        git(&["config", "log.showSignature", "true"]);
+        git(&["config", "remote.origin.url", "ssh://localhost/x"]);
+    });
 }
 
 pub(crate) fn a_user_whose_own_configuration_does_all_of_it<C: OnCodex>() {
