@@ -16,6 +16,9 @@ mod peer;
 #[path = "support/session.rs"]
 mod session;
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+
 use governed::{bash, run, turns, write};
 use peer::{is_error, line, request, send, with};
 use serde_json::json;
@@ -111,4 +114,43 @@ fn what_a_peer_says_reaches_the_terminal_escaped_and_hides_no_bypass() {
         assert_eq!(bypassed["payload"]["tool"], recorded);
         world.verifies();
     }
+}
+
+#[test]
+fn a_bypass_that_is_found_while_the_session_ends_breaks_it_too() {
+    let world = World::new();
+    let script = "\
+        [ \"$1\" = --version ] && exec echo 2.1.330\n\
+        touch started\n\
+        while [ ! -e go ]; do sleep 0.05; done\n\
+        touch ends\n";
+    let live = world.stand_in(script).start();
+    wait_for("the harness", || world.get("started"));
+    let lease = world.lease();
+    let report = json!({
+        "kind": "tool_call_report", "id": "never-asked", "sessionId": lease.session,
+        "tool": "Bash", "argsSha256": "0".repeat(64), "ok": true, "output": "", "outputBytes": 0,
+    });
+    let report = line(&report);
+    let socket = lease.directory.join("gate.sock");
+    let mut peer = UnixStream::connect(&socket).unwrap();
+    // The session's end waits a moment for who speaks.
+    let (first, last) = report.split_at(report.len() / 2);
+    peer.write_all(first).unwrap();
+    world.put("go", "");
+    wait_for("the end", || world.get("ends"));
+    wait_for("the gateway to close", || {
+        (!socket.exists() || UnixStream::connect(&socket).is_err()).then_some(())
+    });
+    peer.write_all(last).unwrap();
+    live.finish()
+        .exited(3)
+        .complained(&["without having asked"]);
+    assert_eq!(world.events("gate.bypassed").len(), 1);
+    let ended = world.event("session.ended");
+    assert_eq!(
+        (&ended["payload"]["end"], &ended["payload"]["bypassed"]),
+        (&json!("broken"), &json!(1))
+    );
+    world.verifies();
 }

@@ -33,6 +33,16 @@ pub(super) struct End {
 }
 
 impl End {
+    /// Takes in what broke meanwhile: a call that was under way when the harness ended can tell of a
+    /// bypass yet.
+    pub(super) fn hear(&mut self, happened: &Receiver<Event>) {
+        while let Ok(event) = happened.try_recv() {
+            if let Event::Broken(broken) = event {
+                self.broken.get_or_insert(broken);
+            }
+        }
+    }
+
     /// Holds what was seen of a harness that agp did not end against what was decided. One that
     /// was killed may have had a call under way that had not asked yet, or one that ran unasked
     /// and took its own witness with it: who cannot tell says so.
@@ -74,10 +84,6 @@ pub(super) fn wait(happened: &Receiver<Event>, stop: &Stop, governor: &Governor)
             }
             Event::Harness(ended) => {
                 end.harness = ended;
-                // Whatever broke before the harness ended was sent before this.
-                while let Ok(Event::Broken(broken)) = happened.try_recv() {
-                    end.broken.get_or_insert(broken);
-                }
                 break;
             }
         }

@@ -151,6 +151,7 @@ fn governed(
     drop(gateway);
     drop(proxies);
     signals.close();
+    end.hear(&happened);
     if asked.harness.is_program() {
         end.account(&governor);
     }
