@@ -46,6 +46,7 @@ mod preparation;
 mod probe;
 #[cfg(feature = "agp")]
 mod probe_inside;
+#[cfg(feature = "agp")]
 mod probe_trial;
 #[cfg(feature = "agp")]
 mod protected;
