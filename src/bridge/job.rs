@@ -17,8 +17,8 @@ use rustix::process::{
 
 use crate::confine::job::{INPUT_BYTES, Job, LINE_BYTES};
 use crate::confine::spec::Sockets;
-use crate::confine::syscalls;
 use crate::confine::told::Told;
+use crate::confine::{files, syscalls};
 
 use super::confine::{Disks, of_status};
 use super::processes;
@@ -46,6 +46,12 @@ fn keep(report: &UnixStream) -> io::Result<Told> {
     processes::adopt_orphans()?;
     let (job, input) = read(report)?;
     let disks = Disks::of_paths(job.disks.iter(), job.free_bytes)?;
+    // Of one user are all of them: what one has in its environment, the next could read.
+    if !files::apart()? && job.apart {
+        let why = "calls cannot be kept from looking into each other here, and some have secrets: it takes Landlock, \
+                   and a daemon whose filter lets it be used";
+        return Ok(Told::NotStarted(why.into()));
+    }
     // Loopback is the container's own, and so is every socket that has a path.
     syscalls::restrict(&Sockets {
         inet: true,

@@ -4,8 +4,8 @@ use std::io;
 use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, LandlockStatus, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 
 use super::spec::{DEVICES, HELPER, Spec};
@@ -108,4 +108,24 @@ pub fn restrict(spec: &Spec) -> io::Result<u32> {
         LandlockStatus::Available { effective_abi, .. } if enforced => effective_abi as u32,
         _ => 0,
     })
+}
+/// Keeps this process, and all it will start, from looking into processes that are not below it: their
+/// memory, environment and descriptors. It keeps them from no file. Gives whether the kernel does so.
+///
+/// # Errors
+/// What the kernel gives.
+pub fn apart() -> io::Result<bool> {
+    // A ruleset must name something; renames are refused where it does not name them.
+    let free = AccessFs::Execute | AccessFs::Refer;
+    let rules = Ruleset::default()
+        .set_compatibility(CompatLevel::SoftRequirement)
+        .handle_access(free)
+        .and_then(Ruleset::create)
+        .map_err(io::Error::other)?;
+    let root = PathFd::new("/").map_err(io::Error::other)?;
+    let rules = rules
+        .add_rule(PathBeneath::new(root, free))
+        .map_err(io::Error::other)?;
+    let status = rules.restrict_self().map_err(io::Error::other)?;
+    Ok(status.ruleset == RulesetStatus::FullyEnforced)
 }

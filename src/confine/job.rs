@@ -40,4 +40,6 @@ pub struct Job {
     pub disks: Vec<PathBuf>,
     /// It is killed when it makes less than this free there.
     pub free_bytes: u64,
+    /// It may only run where no other job can look into its processes: one of them is given secrets.
+    pub apart: bool,
 }

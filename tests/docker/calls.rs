@@ -1,9 +1,18 @@
 //! Many calls, and their output.
 
 use super::*;
+use agp::contracts::call::{Actor, ToolCall};
+use agp::contracts::ids::{MessageId, SessionId};
+use agp::contracts::sandbox::Sandbox;
+use agp::contracts::secret::Secret;
 
 /// A container for calls that agp itself makes.
 fn container(daemon: &Dockerd, world: &World) -> Docker {
+    container_with(daemon, world, Secrets::default())
+}
+
+/// The same with secrets for those that name them.
+fn container_with(daemon: &Dockerd, world: &World, secrets: Secrets) -> Docker {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let directory = world.root().join(format!("run{number}"));
@@ -24,7 +33,7 @@ fn container(daemon: &Dockerd, world: &World) -> Docker {
         network: Network::Off,
         bounds: Bounds::default(),
         spawner: Spawner::start().unwrap(),
-        secrets: Secrets::default(),
+        secrets,
         mounts: Vec::new(),
         login: None,
         environment: vec![("GIVEN".into(), "as it is".into())],
@@ -104,4 +113,47 @@ fn output_is_bounded_and_its_digest_is_of_all() {
         .run(errand(&["/bin/echo", "a\0b"], b""), &mut |_| {})
         .unwrap();
     assert!(matches!(ran.ended, Told::NotStarted(_)), "{ran:?}");
+}
+
+#[test]
+fn a_call_has_no_other_calls_secrets_memory_or_descriptors() {
+    let Some(daemon) = dockerd::shared() else {
+        return;
+    };
+    let world = world();
+    let value = "one-of-the-values";
+    let docker = container_with(
+        daemon,
+        &world,
+        Secrets::of(vec![Secret::new("TOKEN", value)]),
+    );
+    let run = |id: &str, command: &str| {
+        let args = json!({"command": command});
+        let call = ToolCall {
+            id: MessageId::new(id).unwrap(),
+            session: SessionId::new("s").unwrap(),
+            tool: "Bash".into(),
+            args: args.as_object().unwrap().clone(),
+            actor: Actor::ClaudeProcess,
+        };
+        Sandbox::<()>::exec(&docker, &call, ()).unwrap().output
+    };
+    let reversed: String = value.chars().rev().collect();
+    thread::scope(|scope| {
+        let holding = scope.spawn(|| {
+            let shown = "echo {{secret:TOKEN}} | rev; touch held";
+            run(
+                "a",
+                &format!("{shown}; while [ ! -e let-go ]; do sleep 0.1; done"),
+            )
+        });
+        wait_for("the other call", || world.get("held"));
+        // Backwards, as what is looked for in an output is not found.
+        let look = "for p in /proc/[0-9]*; do tr '\\0' '\\n' <$p/environ | rev; ls $p/fd/; \
+                    grep -l held $p/cmdline; done 2>/dev/null; touch let-go";
+        let said = run("b", look);
+        assert!(holding.join().unwrap().contains(&reversed));
+        assert!(said.contains("/cmdline"), "it was there: {said}");
+        assert!(!said.contains(&reversed), "{said}");
+    });
 }

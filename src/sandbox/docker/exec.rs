@@ -84,6 +84,7 @@ impl Docker {
             input_bytes: errand.input.len() as u64,
             disks: vec![PathBuf::from(REPOSITORY)],
             free_bytes: limits::SANDBOX_FREE_BYTES,
+            apart: !self.setup.secrets.all().is_empty(),
         };
         let (reader, writer) = pipe().map_err(failed)?;
         rustix::io::ioctl_fionbio(&reader, true).map_err(|error| failed(error.into()))?;

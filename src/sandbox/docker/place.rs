@@ -87,6 +87,8 @@ impl Docker {
             input_bytes: 0,
             disks: self.disks(),
             free_bytes: limits::SANDBOX_FREE_BYTES,
+            // What it starts is its own.
+            apart: false,
         };
         let (output, output_end) = pipe()?;
         let (errors, errors_end) = pipe()?;
