@@ -617,6 +617,35 @@ fn a_harness_that_calls_no_hooks_is_ended_before_it_acts() {
 }
 
 #[test]
+fn the_mode_is_one_that_holds_with_this_version_and_is_said_with_its_reason() {
+    let world = World::new();
+    for (version, mode, why) in [
+        (
+            "2.1.295",
+            "hook",
+            "Claude Code blocks a call whose hook fails",
+        ),
+        (
+            "2.1.294",
+            "mediated",
+            "this Claude Code runs a call whose hook fails",
+        ),
+        (
+            "2.1.197",
+            "mediated",
+            "this Claude Code runs a call whose hook fails",
+        ),
+    ] {
+        // It ends without a word, which is no session: the mode was said before.
+        let ran = world.stand_in(&format!("[ \"$1\" = --version ] && exec echo {version}\n"));
+        ran.run().complained(&[&format!("mode: {mode} ({why}): ")]);
+        let started = world.events("session.started").pop().unwrap();
+        assert_eq!(started["payload"]["intendant"]["mode"], mode, "{version}");
+    }
+    world.verifies();
+}
+
+#[test]
 fn a_harness_that_does_not_say_its_version_is_not_waited_for() {
     let world = World::new();
     for (script, why) in [

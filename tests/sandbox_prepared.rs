@@ -27,6 +27,7 @@ use agp::sandbox::network::Network;
 use agp::sandbox::process::{Process, Setup};
 use agp::sandbox::secrets::Secrets;
 use namespaces::{is_root, permitted};
+use serde_json::json;
 use session::World;
 
 fn setup(world: &World, namespaces: Option<Namespaces>) -> Setup {
@@ -306,6 +307,7 @@ fn a_session_in_the_sandbox_tells_what_ran_and_what_was_planted() {
         })
         .collect();
     script.push_str("{\"tool\":\"Read\",\"args\":{\"file_path\":\".git/hooks/pre-commit\"}}\n");
+    script.push_str("{\"tool\":\"Bash\",\"args\":{\"command\":\"kill -SEGV $$\"}}\n");
     world.put("calls.jsonl", &script);
     let ran = world
         .agp(&["run", "--script", "calls.jsonl", "--sandbox", "process"])
@@ -317,21 +319,30 @@ fn a_session_in_the_sandbox_tells_what_ran_and_what_was_planted() {
         "      exit code 3",
         ".git/hooks/pre-commit",
         "killed at its deadline",
+        "ended by signal 11",
     ]);
     let executed = world.events("tool_call.executed");
     let told: Vec<&serde_json::Value> = executed.iter().map(|event| &event["payload"]).collect();
     assert_eq!(told[0]["sandbox"], "process");
     assert_eq!(told[0]["exitCode"], 3);
     assert_eq!(told[0]["outputBytes"], 9);
+    let digest = |output: &[u8]| json!(agp::journal::sha256(output).to_hex());
+    assert_eq!(told[0]["outputSha256"], digest(b"out\nmore\n"));
     assert!(
         told[1]["notes"][0]
             .as_str()
             .unwrap()
             .contains(".git/hooks/pre-commit")
     );
+    // Of all of it, also of what is not kept.
     assert_eq!(told[2]["outputBytes"], 3_000_000);
+    assert_eq!(told[2]["outputSha256"], digest(&[b'x'; 3_000_000]));
     assert_eq!(told[3]["notes"][0], "killed at its deadline");
     assert_eq!(told[4]["exitCode"], 0);
+    assert_eq!(
+        (&told[5]["signal"], &told[5]["exitCode"]),
+        (&json!(11), &json!(null))
+    );
     let kinds: Vec<String> = world
         .journal()
         .iter()

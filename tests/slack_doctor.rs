@@ -15,8 +15,11 @@ mod slack;
 mod slack_world;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::thread;
 
 use serde_json::{Value, json};
 use session::Start;
@@ -309,4 +312,47 @@ fn the_manifest_is_one_that_slack_takes() {
     let invited = format!("/invite @{}", text("/features/bot_user/display_name"));
     let document = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/slack-setup.md");
     assert!(fs::read_to_string(document).unwrap().contains(&invited));
+}
+
+/// What connects here was led here by somebody else than the operator.
+fn elsewhere() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    (listener, address)
+}
+
+#[test]
+fn tokens_go_to_no_proxy_and_where_no_redirect_leads() {
+    let (nobody, address) = elsewhere();
+    let governed = governed();
+    let mut start = doctor(&governed);
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        start = start.env(name, &address);
+        start = start.env(&name.to_lowercase(), &address);
+    }
+    start.run().succeeded();
+    assert!(
+        nobody.accept().is_err(),
+        "a proxy of the environment's was asked"
+    );
+
+    // A Slack that sends its clients away.
+    let api = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/api", api.local_addr().unwrap());
+    let location = format!("{address}/api/auth.test");
+    let sending = thread::spawn(move || {
+        let (mut stream, _) = api.accept().unwrap();
+        let mut asked = [0; 4096];
+        let got = stream.read(&mut asked).unwrap();
+        assert!(String::from_utf8_lossy(&asked[..got]).contains("auth.test"));
+        let answer = format!(
+            "HTTP/1.1 307 Temporary Redirect\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+        );
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    let ran = doctor(&governed).env("AGP_SLACK_API_URL", &url).run();
+    ran.exited(1).said(&["HTTP status 307"]);
+    sending.join().unwrap();
+    assert!(nobody.accept().is_err(), "a redirect was followed");
 }
