@@ -127,6 +127,7 @@ pub(super) fn result(session: &str, report: &CallReport, output_sha256: Sha256) 
         "messageId": id,
         "sessionId": session,
         "tool": report.tool,
+        "argsSha256": report.args_sha256.to_hex(),
         "ok": report.ok,
         "outputSha256": output_sha256.to_hex(),
         "outputBytes": report.output_bytes,
@@ -141,6 +142,7 @@ pub(super) fn bypassed(session: &str, id: &str, report: &CallReport, how: &str) 
         "messageId": id,
         "sessionId": session,
         "tool": report.tool,
+        "argsSha256": report.args_sha256.to_hex(),
         "ok": report.ok,
         "how": how,
     });

@@ -103,8 +103,14 @@ fn allowed_calls_happen_and_are_journaled_in_order() {
         let kinds = world.kinds_of(id);
         assert_eq!(kinds, ["tool_call.allow", "gate.allow", "tool_call.result"]);
     }
-    for result in world.events("tool_call.result") {
+    let allowed = world.events("tool_call.allow");
+    for (result, allowed) in world.events("tool_call.result").iter().zip(&allowed) {
         assert_eq!(result["payload"]["ok"], true, "{result}");
+        // What ran is what was decided about.
+        for name in ["messageId", "argsSha256"] {
+            assert!(result["payload"][name].is_string(), "{result}");
+            assert_eq!(result["payload"][name], allowed["payload"][name], "{name}");
+        }
         assert_eq!(result["actor"], "claude_process");
     }
     let kinds: Vec<_> = world.journal();

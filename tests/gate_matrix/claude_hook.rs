@@ -300,6 +300,9 @@ fn a_second_hook_that_changes_the_arguments_after_the_decision() {
         .complained(&["ran with other arguments than were decided"]);
     let bypassed = world.event("gate.bypassed");
     assert_eq!(bypassed["payload"]["messageId"], CALLS[0]);
+    // Both are on record: what was decided about, and what ran.
+    let digest = |event: &Value| event["payload"]["argsSha256"].as_str().unwrap().to_owned();
+    assert_ne!(digest(&bypassed), digest(&world.event("gate.allow")));
     assert_eq!(world.get("second"), None);
     world.verifies();
 }
