@@ -312,6 +312,16 @@ mod tests {
         assert_eq!(globbed.lines().count(), 3, "{globbed}");
         let below = repo.done("Glob", json!({"pattern": "*.rs", "path": "deep"}));
         assert_eq!(below, "R/deep/b.rs");
+        for path in [".", "./deep/..", "./", "deep/."] {
+            let here = repo.done("Glob", json!({"pattern": "**/b.rs", "path": path}));
+            let found = repo.done("Grep", json!({"pattern": "two", "path": path}));
+            let shown = match path {
+                "./deep/.." => "R/deep/../deep/b.rs",
+                _ => "R/deep/b.rs",
+            };
+            assert_eq!(here, shown);
+            assert_eq!(names(&found), shown);
+        }
         assert_eq!(
             repo.done("Glob", json!({"pattern": "*.none"})),
             "No files found"

@@ -26,9 +26,10 @@ pub(super) fn ends_in_two(content: &str) -> bool {
     two > 0 && two == content.matches('\n').count()
 }
 
-/// A path as a model gives it, from `directory` where it is relative.
+/// A path as a model gives it, from `directory` where it is relative, without the `.` in it that would be
+/// in every answer.
 pub(super) fn at(directory: &Path, path: &str) -> PathBuf {
-    directory.join(path)
+    directory.join(path).components().collect()
 }
 
 /// Bytes that a search reads at a time: most files of a repository are smaller.
