@@ -23,7 +23,7 @@ fn quickstart_takes_an_empty_home_to_a_proven_journal() {
     ran.said(&[
         "minted signing key ",
         "allow Read README.md (read)",
-        "deny  Write notes.md (write): nobody could be asked",
+        "deny  Write notes.md (write): nobody could be asked: quickstart asks nobody",
         "deny  WebFetch https://example.com/ (web)",
         "in the process sandbox",
         "      | 1 README.md",
@@ -394,7 +394,7 @@ fn sessions_and_log_show_what_happened() {
     assert_eq!(lines(&["log", "--session", second]), 11);
     assert_eq!(lines(&["log", "--kind", "tool_call.deny"]), 2);
     assert_eq!(lines(&["log", "--kind", "tool_call"]), 14);
-    assert_eq!(lines(&["log", "--kind", "tool"]), 0);
+    world.agp(&["log", "--kind", "tool"]).run().exited(2);
     let of_both = ["log", "--session", second, "--kind", "session"];
     assert_eq!(lines(&of_both), 2);
     // The journal's own lines, as they are.

@@ -21,12 +21,19 @@ struct Arguments {
     json: bool,
 }
 
+const USAGE: &str = "usage: agp-verify JOURNAL --key PUB [--json]";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = match std::env::args_os().map(|a| a.into_string()).collect() {
         Ok(arguments) => arguments,
         Err(_) => return usage("an argument is not UTF-8\n"),
     };
     let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+    if let ["--version" | "-V"] = words.as_slice() {
+        let version = concat!("agp-verify ", env!("CARGO_PKG_VERSION"), "\n");
+        let shown = io::stdout().write_all(version.as_bytes());
+        return ExitCode::from(shown.map_or(verify_report::NOT_CHECKED, |()| 0));
+    }
     let parsed = match Arguments::from_args(&["agp-verify"], &words) {
         Ok(parsed) => parsed,
         Err(exit) if exit.status.is_ok() => {
@@ -51,6 +58,6 @@ fn main() -> ExitCode {
 
 fn usage(text: &str) -> ExitCode {
     // Nowhere is left to say that standard error is closed.
-    let _ = io::stderr().write_all(text.as_bytes());
+    let _ = writeln!(io::stderr(), "{}\n{USAGE}", text.trim_end());
     ExitCode::from(verify_report::NOT_CHECKED)
 }

@@ -50,10 +50,8 @@ impl Channel for Console {
 
     fn ask(&self, request: &ApprovalRequest<'_>) -> Answer {
         let until = Instant::now() + request.deadline;
-        if !self.terminal.is_attended() {
-            return Answer::Unreachable(
-                "there is no terminal to ask at; run agp in one, or use another channel".into(),
-            );
+        if let Some(why) = self.terminal.unattended_because() {
+            return Answer::Unreachable(why.into());
         }
         if let Some(why) = too_few(request) {
             return Answer::Unreachable(why);
@@ -304,7 +302,7 @@ mod tests {
         with_request("Write", &json!({}), |request| {
             let mut request = request.clone();
             request.terms.required = Some(2);
-            let auto = AutoApprove::new(Arc::new(Terminal::unattended()));
+            let auto = AutoApprove::new(Arc::new(Terminal::unattended("nobody is there")));
             assert!(matches!(auto.ask(&request), Answer::Unreachable(_)));
             assert!(too_few(&request).unwrap().contains("2 people"));
         });
@@ -313,7 +311,10 @@ mod tests {
     #[test]
     fn without_a_terminal_nobody_approves() {
         with_request("Write", &json!({}), |request| {
-            let console = Console::new(Arc::new(Terminal::unattended()), "somebody".into());
+            let console = Console::new(
+                Arc::new(Terminal::unattended("nobody is there")),
+                "somebody".into(),
+            );
             assert!(matches!(console.ask(request), Answer::Unreachable(_)));
         });
     }

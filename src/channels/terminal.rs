@@ -34,6 +34,8 @@ pub struct Terminal {
     /// One question at a time; those who wait here run against their own deadlines.
     turn: Mutex<()>,
     input: Option<Input>,
+    /// Why nobody can be asked, where there is no input.
+    nobody: &'static str,
     /// Dropped when the session is over.
     open: Mutex<Option<PipeWriter>>,
 }
@@ -79,14 +81,17 @@ impl Terminal {
         Self {
             input: tty.zip(over).map(|(tty, over)| Input { tty, over }),
             open: Mutex::new(open),
-            ..Self::unattended()
+            ..Self::unattended(
+                "there is no terminal to ask at; run agp in one, or use another channel",
+            )
         }
     }
 
-    /// A terminal at which nobody can be asked.
+    /// A terminal at which nobody can be asked, and why.
     #[must_use]
-    pub fn unattended() -> Self {
+    pub fn unattended(nobody: &'static str) -> Self {
         Self {
+            nobody,
             state: Mutex::default(),
             turn: Mutex::default(),
             input: None,
@@ -94,10 +99,10 @@ impl Terminal {
         }
     }
 
-    /// Whether somebody can be asked.
+    /// Why nobody can be asked, if that is so.
     #[must_use]
-    pub fn is_attended(&self) -> bool {
-        self.input.is_some()
+    pub fn unattended_because(&self) -> Option<&'static str> {
+        self.input.is_none().then_some(self.nobody)
     }
 
     /// Ends the question that stands and every later one: the session is over.

@@ -25,7 +25,7 @@ pub(super) struct Run {
     /// the repository it works in (default: this directory)
     #[argh(option)]
     pub(super) repo: Option<String>,
-    /// a script for --intendant scripted: JSON lines of {{"tool":..,"args":{{..}}}}
+    /// a script for --intendant scripted: JSON lines of {"tool":..,"args":{..}}
     #[argh(option)]
     pub(super) script: Option<PathBuf>,
     /// recording (default for a script), process (default for a harness's tools) or docker

@@ -108,7 +108,9 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
                 finding.status.word(),
                 finding.detail
             ));
-            for line in &finding.more {
+            // Asked for by its name a check tells all that it found.
+            let more = command.check.as_ref().map(|_| &finding.more);
+            for line in more.into_iter().flatten() {
                 say(format_args!("{:24} {line}", ""));
             }
             if let Some(mend) = &finding.mend {
@@ -195,7 +197,10 @@ fn journal(home: &Home) -> Result<(Status, String), Failure> {
         journal.close();
     }
     let last = super::log::last_event(&paths.log).map_or(0, |last| last.seq);
-    ok(format!("{} ({last} events)", paths.log.display()))
+    ok(format!(
+        "{} ({last} events; looked at its end, all of it: agp verify)",
+        paths.log.display()
+    ))
 }
 
 /// The harness that the configuration or the environment names; Claude Code where neither does.

@@ -75,15 +75,18 @@ fn bridge(arguments: &[OsString]) -> u8 {
     }
 }
 
+const MCP_USAGE: &str = "usage: agp mcp --socket PATH [--session ID] [--deadline SECONDS]";
+
 /// The MCP server of mediated mode, with a hook's arguments.
 fn mcp(arguments: &[OsString]) -> u8 {
     let asked = match parse(arguments) {
         Ok(Some(asked)) => asked,
-        other => {
-            let problem = other.err().unwrap_or_default();
-            complain(format_args!(
-                "agp: {problem}; usage: agp mcp --socket PATH [--session ID] [--deadline SECONDS]"
-            ));
+        Ok(None) => {
+            super::report::say(MCP_USAGE);
+            return 0;
+        }
+        Err(problem) => {
+            complain(format_args!("agp: {problem}; {MCP_USAGE}"));
             return exit::USAGE;
         }
     };

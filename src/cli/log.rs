@@ -9,11 +9,13 @@ use argh::FromArgs;
 use serde_json::{Map, Value};
 
 use crate::channels::escape;
+use crate::contracts::event::Kind;
 use crate::contracts::limits;
 use crate::journal::Entry;
 
 use super::home::Home;
 use super::report::{Failure, Outcome, complain, try_say};
+use super::view;
 
 /// Show the journal's events, one line each (agp verify proves them).
 #[derive(FromArgs)]
@@ -49,13 +51,18 @@ pub(super) fn log(home: &Home, command: &Log) -> Outcome {
     };
     let mut reader = BufReader::new(File::open(&path).map_err(failed)?);
     let mut line = Vec::new();
+    let mut seen = Seen::default();
     loop {
         let got = (&mut reader)
             .take(limits::LINE_BYTES as u64 + 2)
             .read_until(b'\n', &mut line)
             .map_err(failed)?;
         if line.ends_with(b"\n") {
-            if !show(command, line.strip_suffix(b"\n").unwrap_or(&line)) {
+            if !show(
+                command,
+                line.strip_suffix(b"\n").unwrap_or(&line),
+                &mut seen,
+            ) {
                 return Ok(0);
             }
             line.clear();
@@ -65,15 +72,48 @@ pub(super) fn log(home: &Home, command: &Log) -> Outcome {
                 "agp verify",
             ));
         } else if got == 0 && !command.follow {
-            return Ok(0);
+            return seen.of(command);
         } else if got == 0 {
             std::thread::sleep(FOLLOW_INTERVAL);
         }
     }
 }
 
+/// Whether there is what was asked for: a name that is misspelt must not read as "it did not happen".
+#[derive(Default)]
+struct Seen {
+    session: bool,
+    kind: bool,
+}
+
+impl Seen {
+    fn of(&self, command: &Log) -> Outcome {
+        if let Some(session) = command.session.as_ref().filter(|_| !self.session) {
+            let problem = format!("the journal has no session {session:?}");
+            return Err(Failure::usage(problem, "agp sessions lists them"));
+        }
+        let known = |kind: &String| Kind::ALL.iter().any(|known| is_of(known.as_str(), kind));
+        if let Some(kind) = command
+            .kind
+            .as_ref()
+            .filter(|kind| !self.kind && !known(kind))
+        {
+            let all: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+            let problem = format!("there is no kind {kind:?}");
+            return Err(Failure::usage(problem, format!("--kind {}", all.join("|"))));
+        }
+        Ok(0)
+    }
+}
+
+/// Whether this kind is the one that is wanted, or one of its family.
+fn is_of(kind: &str, wanted: &str) -> bool {
+    let rest = kind.strip_prefix(wanted);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// Shows a line if it is asked for; false when nobody reads any more.
-fn show(command: &Log, line: &[u8]) -> bool {
+fn show(command: &Log, line: &[u8], seen: &mut Seen) -> bool {
     let entry = match Entry::parse(line) {
         Ok(entry) => entry,
         Err(flaw) => {
@@ -81,13 +121,18 @@ fn show(command: &Log, line: &[u8]) -> bool {
             return true;
         }
     };
-    let of_session = |wanted: &String| text(entry.payload(), "sessionId") == Some(wanted);
-    let of_kind = |wanted: &String| {
-        let rest = entry.kind().strip_prefix(wanted.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    let asked = command.session.as_ref().is_none_or(of_session)
-        && command.kind.as_ref().is_none_or(of_kind);
+    let session = text(entry.payload(), "sessionId");
+    let of_session = command
+        .session
+        .as_deref()
+        .is_none_or(|wanted| session == Some(wanted));
+    let of_kind = command
+        .kind
+        .as_deref()
+        .is_none_or(|wanted| is_of(entry.kind(), wanted));
+    seen.session |= of_session;
+    seen.kind |= of_kind;
+    let asked = of_session && of_kind;
     if !asked {
         true
     } else if command.json {
@@ -101,23 +146,49 @@ fn text<'a>(payload: Option<&'a Map<String, Value>>, name: &str) -> Option<&'a s
     payload?.get(name)?.as_str()
 }
 
-/// What a payload says first, whichever kind it is.
-const TOLD: &[&str] = &[
-    "tool",
-    "ruleId",
-    "reason",
-    "decidedBy",
-    "how",
-    "exitCode",
-    "ok",
-    "seen",
-    "decided",
-    "allowed",
-    "denied",
-    "bypassed",
-    "end",
-    "newKeyId",
+/// What a payload says first, whichever kind it is: a name, and where it stands.
+const TOLD: &[(&str, &[&str])] = &[
+    ("harness", &["harness", "name"]),
+    ("version", &["harness", "version"]),
+    ("mode", &["intendant", "mode"]),
+    ("sandbox", &["sandbox", "kind"]),
+    ("repository", &["repository"]),
+    ("task", &["task"]),
+    ("kind", &["kind"]),
+    ("namespaces", &["namespaces"]),
+    ("tool", &["tool"]),
+    ("args", &["args"]),
+    ("host", &["host"]),
+    ("port", &["port"]),
+    ("phase", &["phase"]),
+    ("ruleId", &["ruleId"]),
+    ("reason", &["reason"]),
+    ("decidedBy", &["decidedBy"]),
+    ("user", &["user"]),
+    ("how", &["how"]),
+    ("exitCode", &["exitCode"]),
+    ("signal", &["signal"]),
+    ("ok", &["ok"]),
+    ("seen", &["seen"]),
+    ("decided", &["decided"]),
+    ("allowed", &["allowed"]),
+    ("denied", &["denied"]),
+    ("bypassed", &["bypassed"]),
+    ("end", &["end"]),
+    ("newKeyId", &["newKeyId"]),
 ];
+
+/// A value on one line.
+fn told(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::Null => return None,
+        // Arguments: of all of them what says most, as in the live lines.
+        Value::Object(args) => view::telling(args, Path::new("")),
+        Value::String(text) => escape::line_max(text, 100),
+        other => escape::line_max(&other.to_string(), 100),
+    };
+    (!text.is_empty()).then_some(text)
+}
 
 fn for_people(entry: &Entry) -> String {
     let payload = entry.payload();
@@ -130,18 +201,12 @@ fn for_people(entry: &Entry) -> String {
     if let Some(session) = text(payload, "sessionId") {
         line.push_str(&format!(" [{}]", escape::line_max(session, 40)));
     }
-    for name in TOLD {
-        match payload.and_then(|payload| payload.get(*name)) {
-            None | Some(Value::Null) => {}
-            Some(Value::String(text)) => {
-                line.push_str(&format!(" {name}={}", escape::line_max(text, 100)));
-            }
-            Some(value) => {
-                line.push_str(&format!(
-                    " {name}={}",
-                    escape::line_max(&value.to_string(), 100)
-                ));
-            }
+    for (name, place) in TOLD {
+        let (first, within) = (place.first(), place.get(1));
+        let found = first.and_then(|first| payload?.get(*first));
+        let found = found.and_then(|found| within.map_or(Some(found), |name| found.get(name)));
+        if let Some(told) = found.and_then(told) {
+            line.push_str(&format!(" {name}={told}"));
         }
     }
     line

@@ -214,7 +214,7 @@ impl<'a> Trial<'a> {
             journal: journal.handle(),
             screen,
             channel: Box::new(Console::new(
-                Arc::new(Terminal::unattended()),
+                Arc::new(Terminal::unattended("a probe asks nobody")),
                 "nobody".into(),
             )),
             approval_deadline: PROBE_TIME,

@@ -53,7 +53,9 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
     let asked = Asked::resolve(home, run)?;
     let policy = Policy::parse(POLICY.as_bytes())
         .map_err(|error| Failure::refused(error, "report it: this is agp's own"))?;
-    let terminal = Arc::new(Terminal::unattended());
+    let terminal = Arc::new(Terminal::unattended(
+        "quickstart asks nobody; agp run asks at the terminal",
+    ));
     let code = in_a_thread(|| run::session_under(home, &asked, &terminal, &policy))?;
     drop(scratch);
     if sandbox == "process" {

@@ -63,6 +63,10 @@ impl Asked {
         };
         let way_out = WayOut::resolve(said, &config, choices)?;
         let repository = repository(config::first(run.repo, "AGP_REPO", None))?;
+        if !harness.is_program() && run.task.is_some() {
+            let problem = "--task is for a harness: a script has its calls, and no task";
+            return Err(Failure::usage(problem, "--intendant claude-code, or codex"));
+        }
         let task = config::first(run.task, "AGP_TASK", None);
         if harness.is_program() {
             if task.is_none() {

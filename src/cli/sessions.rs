@@ -31,6 +31,8 @@ struct Summary {
     allowed: u64,
     denied: u64,
     end: Option<String>,
+    /// Why it was refused.
+    why: Option<String>,
 }
 
 pub(super) fn sessions(home: &Home, command: &Sessions) -> Outcome {
@@ -88,6 +90,8 @@ fn take_in(found: &mut BTreeMap<String, Summary>, entry: &Entry) {
     let Some(id) = text("sessionId") else { return };
     let summary = found.entry(id).or_insert_with(|| Summary {
         first_seq: entry.seq,
+        // One that was refused has not started; it was asked for then.
+        started: entry.text("ts").unwrap_or_default().to_owned(),
         ..Summary::default()
     });
     match entry.kind() {
@@ -113,7 +117,10 @@ fn take_in(found: &mut BTreeMap<String, Summary>, entry: &Entry) {
             summary.denied = count("denied").unwrap_or(summary.denied);
         }
         "session.reaped" => summary.end = Some("reaped".into()),
-        "session.refused" => summary.end = Some("refused".into()),
+        "session.refused" => {
+            summary.end = Some("refused".into());
+            summary.why = text("reason");
+        }
         "gate.allow" | "tool_call.executed" => summary.allowed += 1,
         "gate.deny" => summary.denied += 1,
         _ => {}
@@ -121,14 +128,19 @@ fn take_in(found: &mut BTreeMap<String, Summary>, entry: &Entry) {
 }
 
 fn for_people(id: &str, summary: &Summary) -> String {
+    let why = summary
+        .why
+        .as_deref()
+        .map(|why| format!(": {}", escape::line_max(why, 100)));
     format!(
-        "{:<20} {} {:<12} {} allowed, {} denied, {}",
+        "{:<20} {} {:<12} {} allowed, {} denied, {}{}",
         escape::line(id),
         escape::line(&summary.started),
         escape::line(&summary.harness),
         summary.allowed,
         summary.denied,
         escape::line(summary.end.as_deref().unwrap_or("running")),
+        why.unwrap_or_default(),
     )
 }
 

@@ -56,7 +56,9 @@ pub(super) fn withheld(verdict: &Verdict) -> String {
     format!("deny  [withheld] (no rule): {reason}")
 }
 
-fn telling(args: &Map<String, Value>, repository: &Path) -> String {
+/// What of a call's arguments says most about it, on one line.
+#[must_use]
+pub(super) fn telling(args: &Map<String, Value>, repository: &Path) -> String {
     // A patch is told by its paths; its text begins with what every patch begins with.
     if let Some(paths) = args.get("paths").and_then(Value::as_array) {
         let paths: Vec<&str> = paths.iter().filter_map(Value::as_str).collect();

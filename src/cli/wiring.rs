@@ -28,7 +28,7 @@ use crate::sandbox::harness::Enclosure;
 use crate::sandbox::secrets::{Secrets, variable};
 
 use super::asked::Asked;
-use super::choices::{Harness, Mode, Stream};
+use super::choices::{Harness, Mode, Provider, Stream};
 use super::home::{Home, operator};
 use super::keygen::settle_rotation;
 use super::lease::{HARNESS_HOME, Lease};
@@ -249,7 +249,13 @@ pub(super) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
     ));
     let is = if confined { "is" } else { "is not" };
     match asked.mode {
-        _ if !asked.harness.is_program() => {}
+        _ if !asked.harness.is_program() => {
+            if asked.sandbox == Provider::Recording {
+                complain(
+                    "sandbox: recording: what is allowed is recorded, and not run (--sandbox process runs it)",
+                );
+            }
+        }
         Mode::Hook if asked.harness_inside() => complain(format_args!(
             "mode: hook ({}): the harness runs in a container, with its own tools, and asks before each",
             asked.mode_reason
@@ -305,10 +311,11 @@ pub(super) fn read_script(asked: &Asked) -> Result<Vec<ScriptedCall>, Failure> {
     match &asked.script {
         None => Ok(scripted::built_in()),
         Some(path) => scripted::read(path).map_err(|problem| {
-            Failure::usage(
-                problem,
-                r#"each line: {"tool":"Bash","args":{"command":"..."}}"#,
-            )
+            let mend = match path.is_file() {
+                true => r#"each line: {"tool":"Bash","args":{"command":"..."}}"#,
+                false => "--script FILE, a file of calls; without it the built-in script is played",
+            };
+            Failure::usage(problem, mend)
         }),
     }
 }

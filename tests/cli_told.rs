@@ -1,0 +1,135 @@
+//! What the command line tells somebody who does not know it yet: nothing is passed over in silence, and what is
+//! said fits where it is said.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a JSON value indexed by a name it lacks is null; whatever fails here fails the test"
+)]
+#![allow(
+    dead_code,
+    reason = "the support module serves other tests too, with more than these use"
+)]
+
+#[path = "support/session.rs"]
+mod session;
+
+use std::process::Command;
+
+use session::World;
+
+#[test]
+fn a_task_for_nobody_is_refused() {
+    let world = World::new();
+    let ran = world.agp(&["run", "--task", "mend the build"]).run();
+    ran.exited(2)
+        .complained(&["--task is for a harness", "--intendant claude-code"]);
+    assert_eq!(world.journal().len(), 0);
+    // One for any harness may stand in the environment.
+    let run = world.agp(&["run"]).env("AGP_TASK", "mend the build").run();
+    run.succeeded()
+        .complained(&["what is allowed is recorded, and not run"]);
+    let real = world
+        .agp(&["run", "--sandbox", "process"])
+        .run()
+        .succeeded();
+    assert!(!real.err.contains("and not run"), "{}", real.err);
+}
+
+#[test]
+fn a_script_that_is_not_there_is_not_told_how_its_lines_look() {
+    let world = World::new();
+    let ran = world
+        .agp(&["run", "--script", "none.jsonl"])
+        .run()
+        .exited(2);
+    assert!(!ran.err.contains("each line"), "{}", ran.err);
+    ran.complained(&["none.jsonl: No such file", "--script FILE"]);
+}
+
+#[test]
+fn help_is_said_as_it_is_typed() {
+    let world = World::empty();
+    let run = world.agp(&["run", "--help"]).run().succeeded();
+    assert!(!run.out.contains("{{"), "{}", run.out);
+    run.said(&[r#"{"tool":..,"args":{..}}"#]);
+    for command in ["bridge", "mcp"] {
+        let help = world.agp(&[command, "--help"]).run().succeeded();
+        help.said(&[&format!("usage: agp {command} --socket PATH")]);
+    }
+    let verify = |argument: &str| {
+        let program = env!("CARGO_BIN_EXE_agp-verify");
+        let output = Command::new(program).arg(argument).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let version = format!("agp-verify {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(verify("--version"), (Some(0), version));
+    let (code, said) = verify("audit.log");
+    assert_eq!(code, Some(2));
+    assert!(
+        said.contains("usage: agp-verify JOURNAL --key PUB"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_log_says_about_what_a_call_was_and_under_what_a_session() {
+    let world = World::new();
+    world.policy(&[("allow", "*")]);
+    let call = r#"{"tool":"Bash","args":{"command":"make \u001b[2Jit","description":"build"}}"#;
+    world.put("calls.jsonl", call);
+    world
+        .agp(&["run", "--script", "calls.jsonl"])
+        .run()
+        .succeeded();
+    world.agp(&["log"]).run().succeeded().said(&[
+        "harness=scripted",
+        "sandbox=recording",
+        "tool=Bash args=make \\u{1b}[2Jit ruleId=allow-*",
+        "tool=Bash args=make \\u{1b}[2Jit exitCode=0",
+    ]);
+}
+
+/// A misspelt name must not read as "it did not happen".
+#[test]
+fn a_log_of_what_is_not_there_says_so() {
+    let world = World::new();
+    world.agp(&["run"]).run().succeeded();
+    let kind = world.agp(&["log", "--kind", "gate.bypas"]).run().exited(2);
+    kind.complained(&["no kind \"gate.bypas\"", "gate.bypassed"]);
+    let session = world.agp(&["log", "--session", "s-nobody"]).run();
+    session
+        .exited(2)
+        .complained(&["no session \"s-nobody\"", "agp sessions"]);
+    // What could have been and was not is no error.
+    for kind in ["gate.bypassed", "gate", "egress"] {
+        let none = world.agp(&["log", "--kind", kind]).run().succeeded();
+        assert_eq!(none.out, "", "{kind}");
+    }
+}
+
+#[test]
+fn a_refused_session_is_listed_with_its_time_and_its_reason() {
+    let world = World::new();
+    let run = ["run", "--intendant", "codex", "--task", "x"];
+    let refused = world
+        .agp(&run)
+        .env("AGP_CODEX_BIN", "/nonexistent/codex")
+        .run();
+    refused.exited(1);
+    let at = world.event("session.refused")["ts"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let listed = world.agp(&["sessions"]).run().succeeded();
+    listed.said(&[&at, "refused: ", "/nonexistent/codex"]);
+}
+
+#[test]
+fn doctor_tells_one_line_a_check_and_all_of_the_one_that_is_named() {
+    let world = World::new();
+    let all = world.agp(&["doctor"]).run().succeeded();
+    assert!(!all.out.contains("journal-sign"), "{}", all.out);
+    let one = world.agp(&["doctor", "--check", "confinement"]).run();
+    one.succeeded().said(&["journal-sign", "calls allowed"]);
+}
