@@ -16,7 +16,7 @@ mod session;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
@@ -493,6 +493,63 @@ fn processes_outside_are_neither_signalled_nor_read() {
             place.case
         );
         for found in ["signalled", "memory", "descriptors"] {
+            assert!(
+                !attempt.output.contains(found),
+                "{:?}: {attempt:?}",
+                place.case
+            );
+        }
+        place.unharmed(&attempt);
+    });
+}
+
+/// A terminal of this case's user, at which nobody types: says its name, and later what was written to it.
+const TERMINAL: &str = "
+import os, select, sys, tty
+mine, theirs = os.openpty()
+tty.setraw(theirs)
+os.chown(os.ttyname(theirs), int(sys.argv[1]), -1)
+os.chmod(os.ttyname(theirs), 0o666)
+os.write(mine, b'y\\n')
+print(os.ttyname(theirs), flush=True)
+sys.stdin.read()
+written = os.read(mine, 64) if select.select([mine], [], [], 0)[0] else b''
+left = os.read(theirs, 64) if select.select([theirs], [], [], 0)[0] else b''
+print(written, left)
+";
+
+/// Where an operator is asked, what was typed is not taken away, and nothing is written over the question.
+#[test]
+fn the_terminal_where_an_operator_is_asked_is_out_of_reach() {
+    let Some(python) = session::python() else {
+        return;
+    };
+    each(|place| {
+        let user = match (is_root(), place.case.root) {
+            (true, false) => NOBODY,
+            _ => rustix::process::geteuid().as_raw(),
+        };
+        let mut terminal = Command::new(&python)
+            .args(["-c", TERMINAL, &user.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told = BufReader::new(terminal.stdout.take().unwrap());
+        let mut name = String::new();
+        told.read_line(&mut name).unwrap();
+        let attempt = place.attempt(&format!(
+            "for t in {} /dev/tty /dev/console /dev/ptmx /dev/pts/*; do
+                 (exec 3<>$t) && echo opened; (echo spoofed > $t) && echo written; timeout 1 head -c 1 $t && echo read
+             done; true",
+            name.trim()
+        ));
+        drop(terminal.stdin.take());
+        let mut after = String::new();
+        told.read_line(&mut after).unwrap();
+        terminal.wait().unwrap();
+        assert_eq!(after, "b'' b'y\\n'\n", "{:?}: {attempt:?}", place.case);
+        for found in ["opened", "written\n", "read\n"] {
             assert!(
                 !attempt.output.contains(found),
                 "{:?}: {attempt:?}",
