@@ -9,6 +9,7 @@
 )]
 
 use std::fs;
+use std::io::Write;
 use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,7 +25,9 @@ const BINARIES: [&str; 3] = [
 /// Says why a test did nothing; where everything must be there, that is a failure.
 fn skipped(why: &str) {
     assert!(std::env::var_os("AGP_CI").is_none(), "{why}");
-    eprintln!("SKIPPED: {why}");
+    // The printing macros are swallowed where a test passes.
+    let name = thread::current().name().unwrap_or("a test").to_owned();
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {name}: {why}");
 }
 
 fn is_root() -> bool {
