@@ -13,6 +13,7 @@
 #[path = "support/session.rs"]
 mod session;
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use session::World;
@@ -132,4 +133,48 @@ fn doctor_tells_one_line_a_check_and_all_of_the_one_that_is_named() {
     assert!(!all.out.contains("journal-sign"), "{}", all.out);
     let one = world.agp(&["doctor", "--check", "confinement"]).run();
     one.succeeded().said(&["journal-sign", "calls allowed"]);
+}
+
+/// Whoever works in a home that holds agp's is told what to change, and not to give up the confinement.
+#[test]
+fn a_repository_around_agps_home_is_told_to_be_another() {
+    let world = World::new();
+    let root = world.root().to_str().unwrap().to_owned();
+    let own = world
+        .agp_home()
+        .join("signing")
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let claude = ["--intendant", "claude-code", "--task", "go"];
+    for arguments in [
+        &["--sandbox", "process", "--repo", &root][..],
+        &["--sandbox", "process", "--repo", &own],
+        &["--sandbox", "process", "--allow-read", &root],
+        &[&claude[..], &["--repo", &root]].concat(),
+        &[&claude[..], &["--repo", &root, "--confine", "best-effort"]].concat(),
+        &[&claude[..], &["--mode", "mediated", "--allow-write", &own]].concat(),
+    ] {
+        let run = world.agp(&["run"]).arguments(arguments);
+        // One that says its version and nothing else: it is not started.
+        let run = run.env("AGP_CLAUDE_BIN", stand_in(&world).to_str().unwrap());
+        let ran = run
+            .run()
+            .exited(1)
+            .complained(&["agp's own home", " overlap"]);
+        for wrong in ["doctor", "recording", "best-effort", "the gate was tried"] {
+            assert!(!ran.err.contains(wrong), "{arguments:?}: {}", ran.err);
+        }
+    }
+    assert_eq!(world.events("session.refused").len(), 6);
+    // What runs nothing has nothing.
+    world.agp(&["run", "--repo", &root]).run().succeeded();
+}
+
+fn stand_in(world: &World) -> PathBuf {
+    let program = world.root().join("claude");
+    if !program.exists() {
+        session::put_program(&program, "#!/bin/sh\necho '2.1.330 (Claude Code)'\n");
+    }
+    program
 }

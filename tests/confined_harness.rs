@@ -464,21 +464,22 @@ fn what_cannot_be_confined_is_refused_unless_told_otherwise() {
     let world = World::new();
     world.policy(&[("allow", "Bash")]);
     let model = turns(vec![vec![bash("t1", "echo ran > ran")]]);
-    // A repository that holds agp's own home.
-    let around = ["--repo", world.root().to_str().unwrap()];
-    run(&world, &claude, &model)
-        .arguments(&around)
+    // A configuration of its own that lies around agp's home.
+    let around = || {
+        let run = run(&world, &claude, &model);
+        run.env("CLAUDE_CONFIG_DIR", world.root().to_str().unwrap())
+    };
+    around()
         .run()
         .exited(1)
         .complained(&["the harness cannot be confined", "--confine best-effort"]);
     assert_eq!(world.events("session.started").len(), 0);
-    run(&world, &claude, &model)
-        .arguments(&around)
+    around()
         .arguments(&["--confine", "best-effort"])
         .run()
         .succeeded()
         .complained(&["WARNING: the harness is not confined"]);
-    assert!(world.root().join("ran").exists());
+    assert!(world.get("ran").is_some());
     let started = &world.event("session.started")["payload"];
     assert_eq!(started["intendant"]["confined"], false);
     assert_eq!(started["sandbox"]["kind"], "host");

@@ -356,3 +356,21 @@ fn tokens_go_to_no_proxy_and_where_no_redirect_leads() {
     sending.join().unwrap();
     assert!(nobody.accept().is_err(), "a redirect was followed");
 }
+
+#[test]
+fn a_slack_that_is_not_asked_stands_in_nobodys_way() {
+    let governed = governed();
+    governed
+        .double
+        .fault_always("auth.test", Some(Fault::Code("token_revoked")));
+    let all = || governed.agp(&["doctor"]);
+    // What the configuration does not need is marked so, whatever is wrong with it.
+    let console = all().env("AGP_CHANNEL", "console").run().succeeded();
+    console.said(&["slack        not needed", "token_revoked"]);
+    all()
+        .run()
+        .exited(1)
+        .said(&["slack        MISSING", "token_revoked"]);
+    let named = doctor(&governed).env("AGP_CHANNEL", "console").run();
+    named.exited(1).said(&["MISSING", "token_revoked"]);
+}

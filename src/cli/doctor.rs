@@ -78,7 +78,19 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
     let mut findings: Vec<Finding> = CHECKS
         .iter()
         .filter(|(name, _)| asked(name))
-        .map(|(name, check)| finding(name, check(home)))
+        .map(|(name, check)| {
+            let found = check(home);
+            match found {
+                // What is set up and not used is tried, and stands in nobody's way.
+                Err(failure)
+                    if *name == "slack" && command.check.is_none() && !asks_slack(home) =>
+                {
+                    let told = format!("{} ({})", failure.problem, failure.mend);
+                    finding(name, not_needed(told))
+                }
+                found => finding(name, found),
+            }
+        })
         .collect();
     if command.live {
         findings.push(finding(
@@ -257,6 +269,14 @@ fn docker(home: &Home) -> Result<(Status, String), Failure> {
         Err(failure) if needed => Err(failure),
         Err(failure) => not_needed(format!("{} ({})", failure.problem, failure.mend)),
     }
+}
+
+/// Whether approvals are asked in Slack; also where that cannot be read, for then it may be.
+fn asks_slack(home: &Home) -> bool {
+    let channel = |config: Config| config::first(None, "AGP_CHANNEL", config.channel);
+    Config::load(home).map_or(true, |config| {
+        !matches!(channel(config).as_deref(), None | Some("console"))
+    })
 }
 
 fn slack(home: &Home) -> Result<(Status, String), Failure> {

@@ -1,6 +1,11 @@
 //! What nothing that runs for an agent may reach, whatever the sandbox.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::asked::Asked;
+use super::choices::{Confine, Provider};
+use super::home::Home;
+use super::report::Failure;
 
 /// Paths below the operator's home that nothing inside may reach, unless named by `--allow-read`.
 const PRIVATE: [&str; 22] = [
@@ -67,4 +72,40 @@ pub(super) fn sockets() -> Vec<PathBuf> {
         sockets.extend(["docker.sock", "podman/podman.sock", "bus"].map(|name| runtime.join(name)));
     }
     sockets
+}
+
+/// Refuses a repository, or a path that is named besides, that holds agp's own home or lies in it: what is
+/// confined to it would have the key. Told here, before anything is tried, because it is no fault of this
+/// machine's, and no weaker confinement mends it.
+///
+/// # Errors
+/// [`Failure`], naming both.
+pub(super) fn keeps_out(home: &Home, asked: &Asked) -> Result<(), Failure> {
+    if asked.sandbox == Provider::Recording && asked.confine == Confine::Off {
+        return Ok(());
+    }
+    let own = home.root().canonicalize();
+    let own = own.unwrap_or_else(|_| home.root().to_owned());
+    let overlaps = |path: &Path| own.starts_with(path) || path.starts_with(&own);
+    let refused = |what: &str, path: &Path, mend: &str| {
+        let (own, path) = (own.display(), path.display());
+        Err(Failure::refused(
+            format!(
+                "{what} {path} and agp's own home {own} overlap: what is confined to the one would have the other"
+            ),
+            mend,
+        ))
+    };
+    if overlaps(&asked.repository) {
+        let mend =
+            "--repo a directory that is not around agp's home, or AGP_HOME a directory elsewhere";
+        return refused("the repository", &asked.repository, mend);
+    }
+    for path in asked.allow_read.iter().chain(&asked.allow_write) {
+        let found = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if overlaps(&found) {
+            return refused("what is allowed besides,", path, "name less than that");
+        }
+    }
+    Ok(())
 }

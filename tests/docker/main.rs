@@ -329,7 +329,7 @@ fn a_repository_that_would_show_a_secret_or_is_not_the_users_is_refused() {
     };
     start(world.root())
         .exited(1)
-        .complained(&["would show", "agp"]);
+        .complained(&["agp's own home", "overlap"]);
     let home = world.root().join("home");
     fs::create_dir(home.join(".ssh")).unwrap();
     start(&home).exited(1).complained(&["would show", ".ssh"]);
