@@ -13,7 +13,8 @@
 #[path = "support/session.rs"]
 mod session;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use session::World;
@@ -169,6 +170,42 @@ fn a_repository_around_agps_home_is_told_to_be_another() {
     assert_eq!(world.events("session.refused").len(), 6);
     // What runs nothing has nothing.
     world.agp(&["run", "--repo", &root]).run().succeeded();
+}
+
+/// The same of a home that agp's is not in: its start-up files are not to be changed, nor its keys read.
+#[test]
+fn a_repository_that_is_a_home_is_told_to_be_another() {
+    let world = World::new();
+    let home = world.root().join("home");
+    fs::write(home.join(".bashrc"), "").unwrap();
+    fs::create_dir_all(world.repo().join(".ssh")).unwrap();
+    let at = |path: &Path, arguments: &[&str]| {
+        let run = world.agp(&["run", "--repo", path.to_str().unwrap()]);
+        run.arguments(arguments)
+    };
+    let claude = ["--intendant", "claude-code", "--task", "go"];
+    for arguments in [&["--sandbox", "process"][..], &claude] {
+        let bridge = stand_in(&world);
+        let run = |path: &Path| at(path, arguments).env("AGP_CLAUDE_BIN", bridge.to_str().unwrap());
+        run(&home)
+            .run()
+            .exited(1)
+            .complained(&["holds", "--repo a directory"]);
+        // Wherever it is, and whatever of it is there.
+        let elsewhere = run(&world.repo()).env("HOME", world.repo().to_str().unwrap());
+        elsewhere
+            .run()
+            .exited(1)
+            .complained(&["/.ssh, which nothing"]);
+    }
+    // A directory of that name is nobody's home, and work within a home is work.
+    at(&world.repo(), &["--sandbox", "process"])
+        .run()
+        .succeeded();
+    fs::create_dir(home.join("work")).unwrap();
+    at(&home.join("work"), &["--sandbox", "process"])
+        .run()
+        .succeeded();
 }
 
 fn stand_in(world: &World) -> PathBuf {

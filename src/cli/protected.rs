@@ -74,9 +74,10 @@ pub(super) fn sockets() -> Vec<PathBuf> {
     sockets
 }
 
-/// Refuses a repository, or a path that is named besides, that holds agp's own home or lies in it: what is
-/// confined to it would have the key. Told here, before anything is tried, because it is no fault of this
-/// machine's, and no weaker confinement mends it.
+/// Refuses a repository, or a path that is named besides, that holds agp's own home or lies in it, and a repository
+/// that is the operator's home or holds what is private there: what is confined to it would have the key, or the
+/// shell's start-up files. Told here, before anything is tried, because it is no fault of this machine's, and
+/// no weaker confinement mends it.
 ///
 /// # Errors
 /// [`Failure`], naming both.
@@ -100,6 +101,21 @@ pub(super) fn keeps_out(home: &Home, asked: &Asked) -> Result<(), Failure> {
         let mend =
             "--repo a directory that is not around agp's home, or AGP_HOME a directory elsewhere";
         return refused("the repository", &asked.repository, mend);
+    }
+    let user = std::env::var_os("HOME").map(PathBuf::from);
+    let user = user.and_then(|user| user.canonicalize().ok());
+    let held = private_paths().into_iter().filter(|path| path.exists());
+    let mut held = held
+        .chain(user)
+        .filter(|path| path.starts_with(&asked.repository));
+    if let Some(private) = held.next() {
+        let (repository, private) = (asked.repository.display(), private.display());
+        return Err(Failure::refused(
+            format!(
+                "the repository {repository} holds {private}, which nothing that runs for an agent may have"
+            ),
+            "--repo a directory that holds the work alone",
+        ));
     }
     for path in asked.allow_read.iter().chain(&asked.allow_write) {
         let found = path.canonicalize().unwrap_or_else(|_| path.clone());

@@ -332,10 +332,15 @@ fn a_repository_that_would_show_a_secret_or_is_not_the_users_is_refused() {
         .complained(&["agp's own home", "overlap"]);
     let home = world.root().join("home");
     fs::create_dir(home.join(".ssh")).unwrap();
-    start(&home).exited(1).complained(&["would show", ".ssh"]);
-    start(&home.join(".ssh"))
+    start(&home).exited(1).complained(&["holds", ".ssh"]);
+    start(&home.join(".ssh")).exited(1).complained(&["holds"]);
+    // Named besides, it is the daemon's mounts that are looked at.
+    let within = home.join(".ssh").to_str().unwrap().to_owned();
+    session(daemon, &world, BUSYBOX, &[bash("true")])
+        .arguments(&["--allow-read", &within])
+        .run()
         .exited(1)
-        .complained(&["would show"]);
+        .complained(&["would show", ".ssh"]);
     start(Path::new("/etc")).exited(1).complained(&["/etc"]);
     let foreign = world.root().join("foreign");
     fs::create_dir(&foreign).unwrap();
