@@ -135,7 +135,10 @@ pub(super) fn finish(governor: &Governor, end: &End, raw: bool) -> Outcome {
             };
             (
                 problem.clone(),
-                Some(Failure::harness(problem, "see its own output above")),
+                Some(Failure::harness(
+                    problem,
+                    "see its own output above; agp doctor --check harness says whether it is logged in",
+                )),
             )
         }
     };

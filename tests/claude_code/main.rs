@@ -17,7 +17,6 @@ mod approvals;
 mod endings;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use governed::{bash, call, run, turns};
 use model::{Call, ModelDouble};
