@@ -60,7 +60,8 @@ struct Finding {
     more: Vec<String>,
 }
 
-type Check = fn(&Home) -> Result<(Status, String), Failure>;
+/// `named` says that this check was asked for, and not all of them.
+type Check = fn(&Home, named: bool) -> Result<(Status, String), Failure>;
 
 const CHECKS: [(&str, Check); 8] = [
     ("signing", signing),
@@ -78,19 +79,7 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
     let mut findings: Vec<Finding> = CHECKS
         .iter()
         .filter(|(name, _)| asked(name))
-        .map(|(name, check)| {
-            let found = check(home);
-            match found {
-                // What is set up and not used is tried, and stands in nobody's way.
-                Err(failure)
-                    if *name == "slack" && command.check.is_none() && !asks_slack(home) =>
-                {
-                    let told = format!("{} ({})", failure.problem, failure.mend);
-                    finding(name, not_needed(told))
-                }
-                found => finding(name, found),
-            }
-        })
+        .map(|(name, check)| finding(name, check(home, command.check.is_some())))
         .collect();
     if command.live {
         findings.push(finding(
@@ -121,8 +110,8 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
                 finding.detail
             ));
             // Asked for by its name a check tells all that it found.
-            let more = command.check.as_ref().map(|_| &finding.more);
-            for line in more.into_iter().flatten() {
+            let all = command.check.is_some();
+            for line in finding.more.iter().filter(|_| all) {
                 say(format_args!("{:24} {line}", ""));
             }
             if let Some(mend) = &finding.mend {
@@ -163,7 +152,7 @@ fn not_needed(detail: impl Into<String>) -> Result<(Status, String), Failure> {
     Ok((Status::NotNeeded, detail.into()))
 }
 
-fn signing(home: &Home) -> Result<(Status, String), Failure> {
+fn signing(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     let key = home.signing_key()?;
     let path = home.public_key();
     let public = super::verify_report::read_key(&path).map_err(|problem| {
@@ -182,7 +171,7 @@ fn signing(home: &Home) -> Result<(Status, String), Failure> {
     ok(format!("key {}", public.id()))
 }
 
-fn policy(home: &Home) -> Result<(Status, String), Failure> {
+fn policy(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     let policy = init::load_policy(home)?;
     ok(format!(
         "{} rules, sha256 {}",
@@ -191,7 +180,7 @@ fn policy(home: &Home) -> Result<(Status, String), Failure> {
     ))
 }
 
-fn journal(home: &Home) -> Result<(Status, String), Failure> {
+fn journal(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     let paths = home.journal();
     if fs::metadata(&paths.log).map_or(true, |meta| meta.len() == 0) {
         return ok("none yet; the first session begins it");
@@ -210,7 +199,7 @@ fn journal(home: &Home) -> Result<(Status, String), Failure> {
     }
     let last = super::log::last_event(&paths.log).map_or(0, |last| last.seq);
     ok(format!(
-        "{} ({last} events; looked at its end, all of it: agp verify)",
+        "{} ({last} events; its end was looked at, agp verify proves all)",
         paths.log.display()
     ))
 }
@@ -225,7 +214,7 @@ fn configured(home: &Home) -> Result<Harness, Failure> {
     })
 }
 
-fn harness(home: &Home) -> Result<(Status, String), Failure> {
+fn harness(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     let config = Config::load(home)?;
     let needed = config::first(None, "AGP_INTENDANT", config.intendant)
         .is_some_and(|name| name != "scripted");
@@ -257,10 +246,11 @@ fn harness(home: &Home) -> Result<(Status, String), Failure> {
     }
 }
 
-fn docker(home: &Home) -> Result<(Status, String), Failure> {
+fn docker(home: &Home, named: bool) -> Result<(Status, String), Failure> {
     let file = Config::load(home)?.sandbox.unwrap_or_default();
     let asked = |name: &str| std::env::var(name).is_ok_and(|asked| asked == "docker");
-    let needed = config::first(None, "AGP_SANDBOX", file.provider).as_deref() == Some("docker")
+    let needed = named
+        || config::first(None, "AGP_SANDBOX", file.provider).as_deref() == Some("docker")
         || asked("AGP_CLAUDE_SANDBOX")
         || asked("AGP_CODEX_SANDBOX");
     let image = config::first(None, "AGP_SANDBOX_IMAGE", file.image);
@@ -271,21 +261,17 @@ fn docker(home: &Home) -> Result<(Status, String), Failure> {
     }
 }
 
-/// Whether approvals are asked in Slack; also where that cannot be read, for then it may be.
-fn asks_slack(home: &Home) -> bool {
-    let channel = |config: Config| config::first(None, "AGP_CHANNEL", config.channel);
-    Config::load(home).map_or(true, |config| {
-        !matches!(channel(config).as_deref(), None | Some("console"))
-    })
-}
-
-fn slack(home: &Home) -> Result<(Status, String), Failure> {
+fn slack(home: &Home, named: bool) -> Result<(Status, String), Failure> {
     let config = Config::load(home)?;
     match config::first(None, "AGP_CHANNEL", config.channel.clone()).as_deref() {
         Some("slack") => super::slack::examine(&config).map(|found| (Status::Ok, found)),
-        // What is set up can be tried before it is used.
+        // What is set up can be tried before it is used, and until then stands in nobody's way.
         None | Some("console") if super::slack::is_set_up(&config) => {
-            super::slack::examine(&config).map(|found| (Status::Ok, found))
+            match super::slack::examine(&config) {
+                Ok(found) => ok(found),
+                Err(failure) if named => Err(failure),
+                Err(failure) => not_needed(format!("{} ({})", failure.problem, failure.mend)),
+            }
         }
         None | Some("console") => not_needed("approvals are asked at the console"),
         Some(other) => Err(Failure::refused(
@@ -295,7 +281,7 @@ fn slack(home: &Home) -> Result<(Status, String), Failure> {
     }
 }
 
-fn sandbox(home: &Home) -> Result<(Status, String), Failure> {
+fn sandbox(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     let config = Config::load(home)?;
     let provider = config.sandbox.and_then(|sandbox| sandbox.provider);
     match config::first(None, "AGP_SANDBOX", provider).as_deref() {
@@ -313,7 +299,7 @@ fn sandbox(home: &Home) -> Result<(Status, String), Failure> {
     }
 }
 
-fn confinement(_home: &Home) -> Result<(Status, String), Failure> {
+fn confinement(_home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     let shown = super::trials::show()?;
     let [made, refused, killed] = shown.counts;
     let mut told = format!(
