@@ -13,6 +13,7 @@ mod hook;
 mod machine;
 mod mediated;
 mod process;
+mod quickstart;
 mod report;
 mod resident;
 mod sandbox;
@@ -35,7 +36,7 @@ type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "usage: bench/run [--json | --markdown] [--only NAME]...
 NAME: append, stored, hook, witness, resident, decide, sandbox, slack, mediated, egress, confinement,
-      docker";
+      docker, quickstart";
 
 struct Asked {
     format: Format,
@@ -93,7 +94,7 @@ fn measure(asked: &Asked) -> Fallible<()> {
     let work = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("figures");
     std::fs::create_dir_all(&work)?;
     type Group = (&'static str, fn(&Path) -> Fallible<Vec<report::Figure>>);
-    let groups: [Group; 12] = [
+    let groups: [Group; 13] = [
         ("append", append::figures),
         ("stored", stored::figures),
         ("hook", hook::figures),
@@ -106,6 +107,7 @@ fn measure(asked: &Asked) -> Fallible<()> {
         ("egress", egress::figures),
         ("confinement", confinement::figures),
         ("docker", docker::figures),
+        ("quickstart", quickstart::figures),
     ];
     let mut figures = Vec::new();
     for (name, group) in groups {
