@@ -401,6 +401,12 @@ fn in_mediated_mode_the_harness_is_confined_too() {
     let started = &world.event("session.started")["payload"];
     assert_eq!(started["intendant"]["confined"], true);
     assert_eq!(started["sandbox"]["harness"]["kind"], "process");
+    let limits = &started["sandbox"]["harness"]["limits"];
+    assert!(limits["processes"].is_u64() && limits["openFiles"].is_u64());
+    assert!(
+        limits["fileBytes"].is_null(),
+        "no limit is no number: {limits}"
+    );
     let attested = &world.event("sandbox.attested")["payload"];
     assert_eq!(attested["harness"]["readable"], json!([]));
 }

@@ -141,10 +141,22 @@ impl Enclosure {
             "read": self.spec.read,
             "write": self.spec.write,
             "privateHome": self.spec.has_root() && self.spec.home.is_some(),
-            "limits": self.spec.limits,
+            "limits": told(&self.spec.limits),
             "vmGrade": false,
         })
     }
+}
+
+/// Limits as events tell them: null where there is none.
+fn told(limits: &Limits) -> Value {
+    let mut told = json!(limits);
+    let each = told.as_object_mut().map(Map::values_mut);
+    for limit in each.into_iter().flatten() {
+        if limit.as_u64() == Some(u64::MAX) {
+            *limit = Value::Null;
+        }
+    }
+    told
 }
 
 fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
