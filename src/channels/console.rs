@@ -14,6 +14,9 @@ use super::terminal::{Terminal, Typed};
 
 /// Characters of one argument that a question shows at first; all of them on request.
 const SHOWN_CHARS: usize = 400;
+/// Characters of all arguments together that it shows at first, whole lines counted: what many small ones
+/// would push off the screen must not pass for seen.
+const SHOWN_ALL_CHARS: usize = 2000;
 /// Columns of a line of the agent's text. It is broken here and not by the terminal, which would
 /// leave the rest without a bar, to pass for a line of agp's own.
 const LINE_COLUMNS: usize = 64;
@@ -111,30 +114,43 @@ fn question(request: &ApprovalRequest<'_>, chars: usize) -> (String, usize) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {name:<8} {value}");
     };
-    let mut hidden = 0;
-    let mut shown = |text: &str| {
-        let cut = escape::line_max(text, chars);
-        let whole = escape::line(text);
-        if cut != whole {
-            hidden += whole.chars().count() - cut.chars().count() + 1;
-        }
-        cut
-    };
+    let (tool, mut hidden) = cut(&request.call.tool, chars);
     let mut name = "tool";
-    for piece in pieces(&shown(&request.call.tool)) {
+    for piece in pieces(&tool) {
         line(name, &piece);
         name = "       |";
     }
+    let mut left = match chars {
+        usize::MAX => usize::MAX,
+        _ => SHOWN_ALL_CHARS,
+    };
+    let mut unshown = 0;
     for (name, value) in &request.call.args {
         let value = match value {
-            Value::String(text) => shown(text),
-            other => shown(&other.to_string()),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
         };
+        if left == 0 {
+            unshown += 1;
+            hidden += [name, &value]
+                .map(|text| escape::line(text).chars().count())
+                .iter()
+                .sum::<usize>();
+            continue;
+        }
+        let (name, of_name) = cut(name, chars.min(left));
+        let (value, of_value) = cut(&value, chars.min(left));
+        hidden += of_name + of_value;
+        let told = pieces(&format!("{name}: {value}"));
+        left = left.saturating_sub(told.len() * LINE_COLUMNS);
         let mut bar = "|";
-        for piece in pieces(&format!("{}: {value}", shown(name))) {
+        for piece in told {
             line("", &format!("{bar} {piece}"));
             bar = "|  ";
         }
+    }
+    if unshown > 0 {
+        line("", &format!("and {unshown} more arguments"));
     }
     let rule = request.verdict.rule_id.as_deref().unwrap_or("none");
     line("rule", &escape::line(rule));
@@ -152,6 +168,17 @@ fn question(request: &ApprovalRequest<'_>, chars: usize) -> (String, usize) {
         text.push_str("[y]es, [n]o, [d]etails: ");
     }
     (text, hidden)
+}
+
+/// A text of the agent's on one line of at most so many characters, and how many that leaves out.
+fn cut(text: &str, chars: usize) -> (String, usize) {
+    let (cut, whole) = (escape::line_max(text, chars), escape::line(text));
+    let hidden = match cut == whole {
+        true => 0,
+        // The mark of the cut is none of them.
+        false => whole.chars().count() - cut.chars().count() + 1,
+    };
+    (cut, hidden)
 }
 
 /// Escaped text in pieces of at most [`LINE_COLUMNS`]; what is not ASCII may take two columns.
@@ -213,7 +240,7 @@ impl Channel for AutoApprove {
 mod tests {
     use std::time::Duration;
 
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     use super::*;
     use crate::contracts::call::{Actor, ToolCall};
@@ -275,6 +302,31 @@ mod tests {
             assert_eq!(hidden, command.len() - (SHOWN_CHARS - 1));
             assert!(text.contains(&format!("{hidden} characters are not shown")));
             assert!(!text.contains("[y]es"));
+            let (text, hidden) = question(request, usize::MAX);
+            assert!(text.contains("tail-of-it") && text.contains("[y]es"));
+            assert_eq!(hidden, 0);
+        });
+    }
+
+    #[test]
+    fn what_many_small_arguments_would_push_off_the_screen_is_not_taken_for_seen() {
+        let mut args = Map::new();
+        args.insert("command".into(), json!("tail-of-it"));
+        args.extend((0..5000).map(|n| (format!("a{n:04}"), json!(1))));
+        with_request("Bash", &Value::Object(args.clone()), |request| {
+            let (text, hidden) = question(request, SHOWN_CHARS);
+            assert!(text.lines().count() < 50 && !text.contains("tail-of-it"));
+            assert!(text.contains("more arguments") && !text.contains("[y]es"));
+            let whole: usize = args
+                .iter()
+                .map(|(name, value)| name.len() + value.to_string().len())
+                .sum();
+            // Two quotes belong to no text.
+            let shown = text
+                .lines()
+                .filter_map(|line| line.trim_start().strip_prefix("| "));
+            let shown: usize = shown.map(|line| line.len() - ": ".len()).sum();
+            assert_eq!(hidden, whole - 2 - shown);
             let (text, hidden) = question(request, usize::MAX);
             assert!(text.contains("tail-of-it") && text.contains("[y]es"));
             assert_eq!(hidden, 0);
