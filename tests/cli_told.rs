@@ -17,6 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::json;
 use session::World;
 
 #[test]
@@ -78,8 +79,9 @@ fn help_is_said_as_it_is_typed() {
 fn the_log_says_about_what_a_call_was_and_under_what_a_session() {
     let world = World::new();
     world.policy(&[("allow", "*")]);
-    let call = r#"{"tool":"Bash","args":{"command":"make \u001b[2Jit","description":"build"}}"#;
-    world.put("calls.jsonl", call);
+    let command = "make \u{1b}[2Jit\" ruleId=mine";
+    let call = json!({"tool": "Bash", "args": {"command": command, "description": "build"}});
+    world.put("calls.jsonl", &call.to_string());
     world
         .agp(&["run", "--script", "calls.jsonl"])
         .run()
@@ -87,8 +89,8 @@ fn the_log_says_about_what_a_call_was_and_under_what_a_session() {
     world.agp(&["log"]).run().succeeded().said(&[
         "harness=scripted",
         "sandbox=recording",
-        "tool=Bash args=make \\u{1b}[2Jit ruleId=allow-*",
-        "tool=Bash args=make \\u{1b}[2Jit exitCode=0",
+        "tool=Bash args=\"make \\u{1b}[2Jit\\\" ruleId=mine\" ruleId=allow-*",
+        "tool=Bash args=\"make \\u{1b}[2Jit\\\" ruleId=mine\" exitCode=0",
     ]);
 }
 

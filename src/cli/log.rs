@@ -207,7 +207,15 @@ fn for_people(entry: &Entry) -> String {
         let (first, within) = (place.first(), place.get(1));
         let found = first.and_then(|first| payload?.get(*first));
         let found = found.and_then(|found| within.map_or(Some(found), |name| found.get(name)));
-        if let Some(told) = found.and_then(told) {
+        let Some(told) = found.and_then(told) else {
+            continue;
+        };
+        // What the agent says is not to pass for a field of agp's.
+        let foreign = ["tool", "args", "task"].contains(name)
+            && !told.chars().all(|c| c.is_ascii_graphic() && c != '"');
+        if foreign {
+            line.push_str(&format!(" {name}=\"{}\"", told.replace('"', "\\\"")));
+        } else {
             line.push_str(&format!(" {name}={told}"));
         }
     }
