@@ -42,7 +42,7 @@ pub struct Setup {
     pub web_search: bool,
     /// Whether agp's tools are to be its only ones.
     pub mediated: bool,
-    /// The operator's own arguments, already checked by [`check_arguments`].
+    /// The operator's own arguments, already checked by [`check_arguments`](super::codex::check_arguments).
     pub arguments: Vec<String>,
     /// Names of further variables to pass.
     pub environment: Vec<String>,
