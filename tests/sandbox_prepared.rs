@@ -398,3 +398,44 @@ fn a_bridge_that_is_replaced_confines_nothing() {
         }
     }
 }
+
+/// Nor is what was written into its file. A call cannot write there, wherever the file is: it is run by
+/// what keeps that call. Between two calls nobody need be running it.
+#[test]
+fn a_bridge_that_is_written_into_confines_nothing() {
+    let mut all = vec![Namespaces::User, Namespaces::Off];
+    if is_root() {
+        all.push(Namespaces::Direct);
+    }
+    for namespaces in all.into_iter().filter(|one| permitted(*one)) {
+        let world = World::new();
+        let bridge = world.repo().join("agp-bridge");
+        session::copy_program(env!("CARGO_BIN_EXE_agp-bridge"), &bridge);
+        let named = world.root().join("named");
+        fs::write(&named, "").unwrap();
+        let process = Process::prepare(Setup {
+            bridge: bridge.clone(),
+            // With a file that is named, no confinement stands between two calls.
+            read: vec![named],
+            ..setup(&world, Some(namespaces))
+        })
+        .unwrap();
+        let run = |script: &str| {
+            let words = ["/bin/sh", "-c", script].map(OsString::from);
+            let ran = process.run(&words, &[], Duration::from_secs(20))?;
+            Ok::<_, agp::contracts::sandbox::SandboxError>(String::from_utf8(ran.output).unwrap())
+        };
+        let whole = fs::read(&bridge).unwrap();
+        let told = run("(echo other >>agp-bridge); (: >agp-bridge); echo confined").unwrap();
+        assert!(told.ends_with("confined\n"), "{namespaces:?}: {told}");
+        assert!(
+            fs::read(&bridge).unwrap() == whole,
+            "{namespaces:?}: {told}"
+        );
+        // What says no word of what it is asked to confine: it would be found out, but it would have run.
+        let other = fs::read("/bin/true").unwrap();
+        session::wait_for("the end of the call", || fs::write(&bridge, &other).ok());
+        let why = run("echo confined").unwrap_err().0;
+        assert!(why.contains("changed or replaced"), "{namespaces:?}: {why}");
+    }
+}

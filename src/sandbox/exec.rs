@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{self, PipeReader, Read, pipe};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -37,31 +38,71 @@ pub struct Job<'a> {
     pub scrub: Option<Scrubber>,
 }
 
+/// A program's file, held open as it was: neither what stands at its path later is started, nor what is
+/// written into it.
+pub struct Held {
+    path: PathBuf,
+    file: File,
+    stamp: Stamp,
+}
+
+/// Size and time of the last change. While a program runs, most kernels let nobody write into its file
+/// (`ETXTBSY`); nothing of agp's need be running between two calls.
+type Stamp = (u64, i64, i64);
+
+fn stamp(file: &File) -> io::Result<Stamp> {
+    let found = file.metadata()?;
+    Ok((found.len(), found.ctime(), found.ctime_nsec()))
+}
+
+impl Held {
+    /// Opens the program at `path`.
+    ///
+    /// # Errors
+    /// What opening it gives.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            stamp: stamp(&file)?,
+            file,
+        })
+    }
+
+    fn command(&self) -> io::Result<Command> {
+        if stamp(&self.file)? != self.stamp {
+            return Err(io::Error::other(
+                "agp's own program was changed or replaced since the session began: begin another",
+            ));
+        }
+        // The child has the same descriptors until it is this program.
+        let mut command = Command::new(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
+        command.arg0(&self.path);
+        Ok(command)
+    }
+}
+
 /// The program that confines.
 #[derive(Clone, Copy)]
 pub enum Bridge<'a> {
     /// Whatever stands at a path.
     At(&'a Path),
-    /// This open file, whatever stands at the path it was opened by.
-    Opened(&'a Path, &'a File),
+    /// This file, whatever stands at the path it was opened by.
+    Held(&'a Held),
 }
 
 impl Bridge<'_> {
     fn path(&self) -> &Path {
         match self {
-            Self::At(path) | Self::Opened(path, _) => path,
+            Self::At(path) => path,
+            Self::Held(held) => &held.path,
         }
     }
 
-    fn command(&self) -> Command {
+    fn command(&self) -> io::Result<Command> {
         match self {
-            Self::At(path) => Command::new(path),
-            // The child has the same descriptors until it is this program.
-            Self::Opened(path, file) => {
-                let mut command = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
-                command.arg0(path);
-                command
-            }
+            Self::At(path) => Ok(Command::new(path)),
+            Self::Held(held) => held.command(),
         }
     }
 }
@@ -106,7 +147,7 @@ impl Maker<'_> {
         let (output, writer) = pipe().map_err(failed)?;
         rustix::io::ioctl_fionbio(&output, true).map_err(|error| failed(error.into()))?;
         let variables = self.environment.iter().map(|(name, value)| (name, value));
-        let mut command = self.bridge.command();
+        let mut command = self.bridge.command().map_err(failed)?;
         command
             .args(["confine", "--spec", &spec])
             .env_clear()

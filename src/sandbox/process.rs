@@ -1,7 +1,6 @@
 //! The process sandbox: every call in a confinement of its own, without Docker and without root.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use crate::contracts::limits;
 use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
 
 use super::attest::{self, Bait, Looks, PROBE, Unfit};
-use super::exec::{self, Asked, Bridge, Job, Maker, Standing};
+use super::exec::{self, Asked, Bridge, Held, Job, Maker, Standing};
 use super::follow::{Ran, Watch};
 use super::network::{self, Network};
 use super::planted::Look;
@@ -65,7 +64,7 @@ pub struct Process {
     setup: Setup,
     /// The program that confines, as it was when this was prepared: a call can be confined ahead, before
     /// the gate looks whether the file at its path is still the same.
-    bridge: File,
+    bridge: Held,
     spec: Spec,
     attested: Map<String, Value>,
     refused: Vec<(Namespaces, String)>,
@@ -88,7 +87,7 @@ impl Process {
     /// # Errors
     /// [`SandboxError`] when there is none, or it does not hold what it promises.
     pub fn prepare(setup: Setup) -> Result<Self, SandboxError> {
-        let bridge = File::open(&setup.bridge);
+        let bridge = Held::open(&setup.bridge);
         let bridge =
             bridge.map_err(|error| SandboxError(format!("{}: {error}", setup.bridge.display())))?;
         let scratch = setup.directory.join("tmp");
@@ -206,7 +205,7 @@ impl Process {
     fn maker(&self) -> Maker<'_> {
         Maker {
             spawner: &self.setup.spawner,
-            bridge: Bridge::Opened(&self.setup.bridge, &self.bridge),
+            bridge: Bridge::Held(&self.bridge),
             spec: &self.spec,
             environment: &self.environment,
         }
