@@ -142,95 +142,132 @@ fn a_session_runs_in_a_container_that_was_attested() {
     gone(daemon, &world);
 }
 
-/// Attempts, each of which must fail.
-const ATTEMPTS: &[(&str, &str)] = &[
-    ("write outside of the mounts", "echo x >/etc/x"),
-    ("write beside the repository", "echo x >/repo/../x"),
-    ("write the bridge", "echo x >/run/agp-bin/agp-bridge"),
-    ("write agp's directory", "echo x >/run/agp/x"),
-    ("remount the root", "mount -o remount,rw /"),
-    ("mount a file system", "mount -t tmpfs none /repo"),
+/// Whether an attempt is seen to succeed where nothing holds it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Where {
+    Seen,
+    Other,
+}
+use Where::{Other, Seen};
+
+/// Attempts, each of which must fail. Some of them, the `Seen`, are seen to succeed in a container that
+/// holds nothing back: an attempt that fails everywhere shows nothing. The `Other` ones would do harm
+/// to the machine there, or want what it does not have.
+const ATTEMPTS: &[(&str, &str, Where)] = &[
+    ("write outside of the mounts", "echo x >/etc/x", Seen),
+    ("write beside the repository", "echo x >/repo/../x", Seen),
+    ("write the bridge", "echo x >/run/agp-bin/agp-bridge", Other),
+    ("write agp's directory", "echo x >/run/agp/x", Other),
+    ("remount the root", "mount -o remount,rw /", Seen),
+    ("mount a file system", "mount -t tmpfs none /repo", Seen),
     (
         "mount the host's disk",
         "mknod /tmp/disk b 254 0 && mount /tmp/disk /repo",
+        Other,
     ),
-    ("unmount what hides", "umount /proc/sys"),
-    ("make a device", "mknod /tmp/mem c 1 1"),
-    ("make a device in the repository", "mknod mem c 1 1"),
-    ("become root", "/bin/gaining su -c true"),
+    ("unmount what hides", "umount /proc/sys", Seen),
+    ("make a device", "mknod /tmp/mem c 1 1", Seen),
+    ("make a device in the repository", "mknod mem c 1 1", Seen),
+    ("become root", "/bin/busybox-gaining su -c true", Seen),
     (
         "become root by a copy",
         "cp /bin/busybox b; chmod 4755 b; chown 0 b",
+        Seen,
     ),
-    ("give a file away", "touch f && chown 0:0 f"),
-    ("a namespace of one's own", "unshare -U true"),
-    ("a mount namespace", "unshare -m true"),
-    ("the first process's namespaces", "nsenter -t 1 -m true"),
+    ("give a file away", "touch f && chown 0:0 f", Seen),
+    ("a namespace of one's own", "unshare -U true", Seen),
+    ("a mount namespace", "unshare -m true", Seen),
     (
-        "the first process's memory",
-        "dd if=/proc/1/mem of=/dev/null bs=1 count=1",
+        "the first process's namespaces",
+        "nsenter -t 1 -m true",
+        Seen,
     ),
-    ("the first process's descriptors", "ls -l /proc/1/fd/"),
-    ("the first process's environment", "cat /proc/1/environ"),
-    ("the first process's root", "ls /proc/1/root/"),
-    ("the keeper's descriptors", "ls -l /proc/$PPID/fd/"),
+    ("the first process's memory", "true </proc/1/mem", Seen),
+    ("the first process's descriptors", "ls -l /proc/1/fd/", Seen),
+    (
+        "the first process's environment",
+        "cat /proc/1/environ",
+        Seen,
+    ),
+    ("the first process's root", "ls /proc/1/root/", Seen),
+    ("the keeper's descriptors", "ls -l /proc/$PPID/fd/", Seen),
     (
         "the kernel's settings",
         "echo 1 >/proc/sys/kernel/core_pattern",
+        Other,
     ),
-    ("the kernel's triggers", "echo b >/proc/sysrq-trigger"),
-    ("the kernel's memory", "cat /proc/kcore"),
-    ("the kernel's log", "dmesg | grep -q ."),
-    ("a module", "insmod /repo/x.ko"),
-    ("control groups", "mkdir /sys/fs/cgroup/memory/x"),
+    (
+        "the kernel's triggers",
+        "echo b >/proc/sysrq-trigger",
+        Other,
+    ),
+    ("the kernel's memory", "cat /proc/kcore", Other),
+    ("the kernel's log", "dmesg | grep -q .", Other),
+    (
+        "control groups",
+        "mkdir /sys/fs/cgroup/memory/x || mkdir /sys/fs/cgroup/x",
+        Other,
+    ),
     (
         "limits of its own",
         "echo 99999 >/sys/fs/cgroup/pids/pids.max || echo 99999 >/sys/fs/cgroup/pids.max",
+        Other,
     ),
-    ("a raw socket", "ping -c 1 -W 1 127.0.0.1"),
-    ("a packet socket", "arping -c 1 -w 1 127.0.0.1"),
-    ("another network", "ip link add x type dummy"),
-    ("a route", "ip route add default via 127.0.0.1"),
-    ("a name", "nslookup example.com"),
-    ("a name by the known server", "nslookup example.com 1.1.1.1"),
+    ("a raw socket", "ping -c 1 -W 1 127.0.0.1", Seen),
+    ("a route", "ip route add 10.9.0.0/16 dev lo", Seen),
+    ("a name", "nslookup example.com", Other),
+    (
+        "a name by the known server",
+        "nslookup example.com 1.1.1.1",
+        Other,
+    ),
     (
         "the cloud's metadata",
         "nc -w 1 169.254.169.254 80 </dev/null",
+        Other,
     ),
-    ("the world", "nc -w 1 1.1.1.1 443 </dev/null"),
+    ("the world", "nc -w 1 1.1.1.1 443 </dev/null", Other),
     (
         "the world by IPv6",
         "nc -w 1 2606:4700:4700::1111 443 </dev/null",
+        Other,
     ),
-    ("the bridge's gateway", "nc -w 1 172.17.0.1 22 </dev/null"),
+    (
+        "this host by the bridge's gateway",
+        "nc -w 1 GATEWAY PORT </dev/null",
+        Seen,
+    ),
     (
         "the Docker socket",
         "ls /var/run/docker.sock /run/docker.sock 2>/dev/null | grep .",
+        Other,
     ),
     (
-        "any socket of agp's",
-        "find / -xdev -type s 2>/dev/null | grep .",
+        "any socket at all",
+        "find / -path /proc -prune -o -type s -print 2>/dev/null | grep .",
+        Other,
     ),
     (
         "agp's own home",
         "find / -name '*.key' 2>/dev/null | grep .",
+        Other,
     ),
-    ("the host's shadow file", "cat /etc/shadow"),
+    ("the host's shadow file", "cat /etc/shadow", Other),
     (
         "processes of the host",
         "ps -o comm | grep -e dockerd -e systemd",
+        Other,
     ),
-    ("the host's name", "hostname other"),
-    ("the clock", "date -s 2001-01-01; date | grep 2001"),
-    (
-        "its priority",
-        "nice -n -5 true || false; nice -n -5 nice | grep -e -5",
-    ),
+    ("the host's name", "hostname other", Seen),
+    ("the clock", "date -s 2001-01-01; date | grep 2001", Other),
+    ("its priority", "renice -n -5 -p $$", Other),
     (
         "to be spared when memory runs out",
         "echo -1000 >/proc/self/oom_score_adj",
+        Other,
     ),
-    ("a larger limit of files", "ulimit -n 999999"),
+    ("a larger limit of files", "ulimit -n 999999", Other),
+    ("its own loopback", "ip link set lo down", Seen),
 ];
 
 /// Numbers of x86-64: what has been a way out of a container, and must not exist.
@@ -245,6 +282,9 @@ const CALLS: &[(&str, u32, &str)] = &[
     ("userfaultfd", 323, "0"),
     ("pidfd_getfd", 438, "0, 0, 0"),
     ("mount", 165, "0, 0, 0, 0, 0"),
+    ("init_module", 175, "0, 0, 0"),
+    ("finit_module", 313, "0, 0, 0"),
+    ("delete_module", 176, "0, 0"),
     ("setns", 308, "0, 0"),
     ("unshare user", 272, "0x10000000"),
     ("clone3", 435, "0, 0"),

@@ -126,6 +126,12 @@ impl Dockerd {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// This host's address on the daemon's own bridge.
+    pub(crate) fn gateway(&self) -> String {
+        let format = "{{(index .IPAM.Config 0).Gateway}}";
+        self.ask(&["network", "inspect", "bridge", "--format", format])
+    }
+
     /// Waits until no container of a session is there.
     pub(crate) fn without(&self, session: &str) {
         wait_for("the container's end", || {
@@ -152,9 +158,10 @@ impl Dockerd {
         for name in ["lib", "lib64"] {
             std::os::unix::fs::symlink(format!("usr/{name}"), root.join(name)).unwrap();
         }
-        fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\n").unwrap();
-        // What gains root's rights where that is possible.
-        let gaining = root.join("bin/gaining");
+        // No password: whoever gains root's rights here has them.
+        fs::write(root.join("etc/passwd"), "root::0:0::/root:/bin/sh\n").unwrap();
+        // What gains root's rights where that is possible; busybox takes this name for its own.
+        let gaining = root.join("bin/busybox-gaining");
         fs::copy("/bin/busybox", &gaining).unwrap();
         fs::set_permissions(&gaining, fs::Permissions::from_mode(0o4755)).unwrap();
         self.load(&root, CLOSED_TMP, &[]);
