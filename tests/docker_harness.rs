@@ -28,10 +28,12 @@ mod tls;
 
 use std::fs;
 use std::io::Read;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 use codex::Governed;
 use dockerd::{BUSYBOX, Dockerd};
@@ -686,6 +688,102 @@ fn codex_in_a_container_is_gated_and_reaches_its_model_alone() {
     }
     daemon.without(started["sessionId"].as_str().unwrap());
     world.verifies();
+}
+
+/// Both containers have a network then, which is said, is on record, and is seen from inside: the gate is
+/// no weaker for it.
+#[test]
+fn with_full_egress_codex_and_its_tools_have_a_network_and_it_is_told_of() {
+    let Some(daemon) = dockerd::shared() else {
+        return;
+    };
+    let Some(governed) = Governed::by(&[("allow", "Bash"), ("deny", "Write")]) else {
+        return;
+    };
+    let world = &governed.world;
+    let tries = "grep -q eth0 /proc/net/dev && echo wired; echo ${HTTPS_PROXY:-no proxy}; \
+        ls /run/agp-codex /run/agp/gate.sock";
+    let write = json!({"file_path": "/repo/denied.txt", "content": "x"});
+    let model = ResponsesDouble::start(vec![
+        vec![responses::Call::mediated(
+            "c1",
+            "Bash",
+            &json!({"command": tries}),
+        )],
+        vec![responses::Call::mediated("c2", "Write", &write)],
+        vec![responses::Call::shell("c3", "touch ungated")],
+    ]);
+    let (start, front) = codex_inside(daemon, &governed, &model);
+    // By the bridge, and by no proxy: this host's loopback is not the container's.
+    let there = forwarded(&format!("{}:0", daemon.gateway()), &model.base_url());
+    let config = governed.operators().join("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace(&front.url(), &there)).unwrap();
+
+    let ran = start.arguments(&["--egress", "full"]).run().succeeded();
+    ran.complained(&[
+        "WARNING: --egress full: what agp runs, and the harness, have this host's whole network",
+        "the harness runs in another",
+    ]);
+    let told = model.result_of("c1").unwrap();
+    for part in [
+        r"wired\nno proxy",
+        "/run/agp-codex: No such file",
+        "/run/agp/gate.sock: No such file",
+    ] {
+        assert!(told.contains(part), "{part:?} in {told}");
+    }
+    assert!(
+        model
+            .result_of("c2")
+            .unwrap()
+            .contains("Write is deny here")
+    );
+    for name in ["denied.txt", "ungated"] {
+        assert!(world.get(name).is_none(), "{name}");
+    }
+    codex::mediated_decided(world, &["c1", "c2"]);
+
+    let started = world.event("session.started")["payload"].clone();
+    assert_eq!(started["egress"], "full");
+    assert_eq!(started["harnessEgress"], "full");
+    assert_eq!(started["sandbox"]["network"], "full");
+    assert_eq!(started["sandbox"]["harness"]["network"], "full");
+    assert_eq!(started["probed"], true);
+    let attested = world.event("sandbox.attested")["payload"].clone();
+    for attested in [&attested, &attested["harness"]] {
+        assert_eq!(attested["network"], "full");
+        assert_eq!(attested["interfaces"], json!(["eth0", "lo"]));
+        assert!(attested["arrived"].as_u64().unwrap() > 0, "{attested:#}");
+        let shared = attested["notIsolated"].as_array().unwrap();
+        assert!(shared.contains(&json!("network")), "{attested:#}");
+    }
+    assert!(world.events("egress.allow").is_empty());
+    daemon.without(started["sessionId"].as_str().unwrap());
+    world.verifies();
+}
+
+/// Another way to the server of this URL; gives the URL's beginning there.
+fn forwarded(at: &str, url: &str) -> String {
+    let listener = TcpListener::bind(at).unwrap();
+    let there = format!("http://{}", listener.local_addr().unwrap());
+    let behind = url.strip_prefix("http://").unwrap();
+    let behind = behind.split('/').next().unwrap().to_owned();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let Ok(server) = TcpStream::connect(&behind) else {
+                return;
+            };
+            for (from, to) in [(&client, &server), (&server, &client)] {
+                let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(Shutdown::Write);
+                });
+            }
+        }
+    });
+    there
 }
 
 /// The harness on the host reaches its model; what its tools run in the container reaches what is

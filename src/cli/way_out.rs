@@ -203,7 +203,14 @@ impl WayOut {
             ));
         }
         if self.calls == Reach::Full {
-            complain("WARNING: --egress full: what agp runs has this host's whole network");
+            let who = match (of.harness_inside(), of.alone) {
+                (true, _) => "the harness has",
+                (_, true) => "what agp runs, and the harness, have",
+                _ => "what agp runs has",
+            };
+            complain(format_args!(
+                "WARNING: --egress full: {who} this host's whole network"
+            ));
         } else if matches!(self.calls, Reach::Listed(_)) {
             let who = match of.harness_inside() {
                 true => "the harness",
