@@ -186,15 +186,18 @@ fn files_of(directory: &Path, all: bool) -> Result<Vec<Secret>, String> {
                 limits::SECRETS
             ));
         }
-        let value = read(&path).map_err(|why| format!("{}: {why}", path.display()))?;
+        // For a unit's own user systemd adds a right by name, whose mask shows as the group's.
+        let others = if all { 0o077 } else { 0o037 };
+        let value = read(&path, others).map_err(|why| format!("{}: {why}", path.display()))?;
         found.push(checked(&name, value, &path.display().to_string())?);
     }
     found.sort_by(|one, other| one.name().cmp(other.name()));
     Ok(found)
 }
 
-/// What a file holds, but for a newline at its end. It must be this user's alone.
-fn read(path: &Path) -> Result<String, String> {
+/// What a file holds, but for a newline at its end. It must be this user's alone: none of the bits
+/// `others` may be set.
+fn read(path: &Path, others: u32) -> Result<String, String> {
     use io::Read;
     let no_link = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
     let file = fs::OpenOptions::new()
@@ -207,7 +210,7 @@ fn read(path: &Path) -> Result<String, String> {
         return Err("is no regular file".into());
     }
     let mode = meta.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    if mode & others != 0 {
         return Err(format!("others can read it (mode {mode:o}): chmod 600"));
     }
     let own = rustix::process::geteuid().as_raw();
@@ -295,6 +298,13 @@ mod tests {
             assert!(why.contains(said), "{why}");
             fs::remove_file(directory.join(name)).unwrap();
         }
+        // As systemd leaves a credential, by its way on newer kernels.
+        put("TOKEN", b"a credential", 0o440);
+        assert!(files_of(&directory, true).is_err());
+        assert_eq!(files_of(&directory, false).unwrap()[0].name(), "TOKEN");
+        put("TOKEN", b"a credential", 0o444);
+        assert!(files_of(&directory, false).is_err());
+        fs::remove_file(directory.join("TOKEN")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", directory.join("LINK")).unwrap();
         assert!(files_of(&directory, true).is_err());
         put("other-name", b"a long value", 0o600);
