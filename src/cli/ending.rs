@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::Receiver;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::channels::escape;
 use crate::contracts::event::Kind;
@@ -92,6 +92,7 @@ pub(super) fn wait(happened: &Receiver<Event>, stop: &Stop, governor: &Governor)
 }
 
 pub(super) fn finish(governor: &Governor, end: &End, raw: bool) -> Outcome {
+    let mut payload = governor.census_payload();
     let (word, failure) = match end {
         End {
             broken: Some(broken),
@@ -101,7 +102,13 @@ pub(super) fn finish(governor: &Governor, end: &End, raw: bool) -> Outcome {
             Some(Failure::broken(
                 // A tool's name may stand in it.
                 escape::line(&broken.0),
-                "agp verify, then agp log --kind gate.bypassed",
+                // Whatever it was: what led to it stands there.
+                match payload.get("sessionId") {
+                    Some(Value::String(session)) => {
+                        format!("agp log --session {session}, then agp verify")
+                    }
+                    _ => "agp log, then agp verify".to_owned(),
+                },
             )),
         ),
         End {
@@ -142,7 +149,6 @@ pub(super) fn finish(governor: &Governor, end: &End, raw: bool) -> Outcome {
             )
         }
     };
-    let mut payload = governor.census_payload();
     payload.insert("end".into(), json!(word));
     if let Some(Broken(why)) = &end.broken {
         payload.insert("reason".into(), json!(escape::line_max(why, REASON_CHARS)));

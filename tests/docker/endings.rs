@@ -14,7 +14,9 @@ fn under_way(daemon: &Dockerd, world: &World) -> session::Live {
 }
 
 fn broken(world: &World, ran: Ran) {
-    ran.exited(3).complained(&["the sandbox"]);
+    let session = world.event("session.started")["payload"]["sessionId"].clone();
+    let mend = format!("agp log --session {}", session.as_str().unwrap());
+    ran.exited(3).complained(&["the sandbox", &mend]);
     assert!(world.get("on-the-host").is_none(), "a call ran on the host");
     let ended = world.event("session.ended");
     assert_eq!(ended["payload"]["end"], "broken");
@@ -67,6 +69,13 @@ fn without_a_daemon_nothing_runs() {
         ]);
     assert!(world.get("on-the-host").is_none());
     world.event("session.refused");
+    // Asked for by name it is missing, whether the configuration needs it or not.
+    world
+        .agp(&["doctor", "--check", "docker"])
+        .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+        .run()
+        .exited(1)
+        .said(&["MISSING", "systemctl start docker"]);
 }
 
 fn world_without_docker() -> World {

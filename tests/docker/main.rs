@@ -332,16 +332,21 @@ fn only_a_pinned_image_that_is_there_and_bounded_is_taken() {
     start("agp-busybox:latest")
         .exited(2)
         .complained(&["the tag latest moves"]);
-    start("agp-absent:1")
-        .exited(1)
-        .complained(&["is not on this machine", "docker pull agp-absent:1"]);
+    start("agp-absent:1").exited(1).complained(&[
+        "is not on this machine",
+        "docker pull agp-absent:1, or make it",
+    ]);
+    start("agp-busybox:1-latest")
+        .exited(2)
+        .complained(&["the tag 1-latest moves"]);
     start(VOLUME)
         .exited(1)
         .complained(&["wants /data to be a volume"]);
     // What runc makes of a tmpfs over a directory that the image has.
-    start(CLOSED_TMP)
-        .exited(1)
-        .complained(&["/tmp cannot be written", "of mode 1777"]);
+    start(CLOSED_TMP).exited(1).complained(&[
+        "/tmp cannot be written",
+        "the image must have it of mode 1777",
+    ]);
     let id = daemon.ask(&["image", "inspect", "--format", "{{.Id}}", BUSYBOX]);
     start(&id).succeeded();
     let refused = world.events("session.refused");
@@ -384,9 +389,10 @@ fn a_repository_that_would_show_a_secret_or_is_not_the_users_is_refused() {
     start(Path::new("/etc")).exited(1).complained(&["/etc"]);
     let foreign = world.root().join("foreign");
     fs::create_dir(&foreign).unwrap();
-    start(&foreign)
-        .exited(1)
-        .complained(&["/repo cannot be written by 65534:65534", "chown -R"]);
+    start(&foreign).exited(1).complained(&[
+        "/repo cannot be written by 65534:65534",
+        &format!("chown -R 65534:65534 {}", foreign.display()),
+    ]);
     let socket = daemon.socket().parent().unwrap().to_owned();
     session(daemon, &world, BUSYBOX, &[bash("true")])
         .arguments(&["--allow-read", socket.to_str().unwrap()])

@@ -18,7 +18,7 @@ use crate::sandbox::network;
 
 use super::container::Docker;
 use super::exec::{Errand, relayed};
-use super::hardened::{Network, Wanted};
+use super::hardened::{Mount, Network, Wanted};
 
 /// Shells that a command may be given to, the preferred first.
 const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
@@ -222,12 +222,7 @@ impl Looks<'_> {
         }
         for path in self.writable {
             if !seen.written.contains(path) {
-                let (uid, gid) = self.wanted.user;
-                let path = path.display();
-                return Err(format!(
-                    "inside, {path} cannot be written by {uid}:{gid}. The repository must be theirs \
-                     (chown -R {uid}:{gid}), and the image's /tmp of mode 1777"
-                ));
+                return Err(self.unwritable(path));
             }
         }
         if let Some(path) = seen.written.difference(self.writable).next() {
@@ -260,6 +255,21 @@ impl Looks<'_> {
             Some(place) => Err(format!("inside, the mount {place} is writable")),
             None => Ok(()),
         }
+    }
+
+    /// What is said of a path that the user inside ought to be able to write.
+    fn unwritable(&self, path: &Path) -> String {
+        let (uid, gid) = self.wanted.user;
+        let shown = path.display();
+        let mut mounts = self.wanted.mounts.iter();
+        let how = match mounts.find(|mount| mount.target == path) {
+            Some(Mount { source, .. }) => {
+                let source = source.display();
+                format!("it must be theirs: chown -R {uid}:{gid} {source}, or run agp as its owner")
+            }
+            None => "the image must have it of mode 1777, or not at all (docs/images.md)".into(),
+        };
+        format!("inside, {shown} cannot be written by {uid}:{gid}: {how}")
     }
 
     /// Whether a path that could be opened is one of the image's own, or agp looked for it there.

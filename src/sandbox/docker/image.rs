@@ -5,10 +5,18 @@ use crate::contracts::sandbox::SandboxError;
 use super::engine::{Engine, Image, is_digest};
 
 /// Tags that are moved as a matter of course: what they name is not what was looked at before.
-const MOVING: [&str; 14] = [
+const MOVING: [&str; 22] = [
     "latest", "stable", "edge", "main", "master", "nightly", "dev", "devel", "next", "lts",
-    "rolling", "canary", "beta", "current",
+    "rolling", "canary", "beta", "current", "head", "trunk", "snapshot", "daily", "weekly",
+    "testing", "unstable", "sid",
 ];
+
+/// Whether a tag is moved: it is one of these, or a variant of one (`latest-slim`, `3-latest`).
+fn moves(tag: &str) -> bool {
+    let tag = tag.to_ascii_lowercase();
+    let mut parts = tag.split(['-', '.', '_']);
+    MOVING.contains(&tag.as_str()) || parts.any(|part| part == "latest")
+}
 
 /// Bytes of a reference.
 const REFERENCE_BYTES: usize = 512;
@@ -40,7 +48,7 @@ pub fn pinned(reference: &str) -> Result<(), String> {
         None => Err(format!(
             "{reference} names no tag and no digest, so it can mean another image tomorrow"
         )),
-        Some((_, tag)) if MOVING.contains(&tag.to_ascii_lowercase().as_str()) => Err(format!(
+        Some((_, tag)) if moves(tag) => Err(format!(
             "{reference}: the tag {tag} moves, so it can mean another image tomorrow"
         )),
         Some((name, tag)) if name.is_empty() || tag.is_empty() => {
@@ -62,8 +70,12 @@ pub fn find(engine: &Engine, reference: &str) -> Result<Image, SandboxError> {
     })?;
     let image = engine.image(reference).map_err(|error| {
         if error.status() == Some(404) {
+            let how = match is_digest(reference) {
+                true => "docker image ls --no-trunc has the ids of those that are".to_owned(),
+                false => format!("docker pull {reference}, or make it (docs/images.md)"),
+            };
             return SandboxError(format!(
-                "the image {reference} is not on this machine, and agp fetches none: docker pull {reference}"
+                "the image {reference} is not on this machine, and agp fetches none: {how}"
             ));
         }
         SandboxError(error.to_string())
@@ -108,6 +120,9 @@ mod tests {
             "debian",
             "debian:latest",
             "debian:Latest",
+            "debian:latest-slim",
+            "debian:12-latest",
+            "debian:unstable",
             "registry.example:5000/debian",
             "debian@sha256:12",
             "debian@md5:12",
