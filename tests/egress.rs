@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -40,7 +41,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 struct Table {
     names: Mutex<HashMap<String, Vec<IpAddr>>>,
     asked: Mutex<Vec<String>>,
-    hangs: AtomicBool,
 }
 
 impl Resolver for Table {
@@ -417,6 +417,19 @@ fn a_hello_without_end_and_a_request_without_end_are_refused() {
     let (world, echo) = World::reaching("model.test", |_| {});
     let (mut stream, status, _) = world.ask(&format!("model.test:{}", echo.address.port()));
     assert_eq!(status, 200);
+    // One that TLS itself would take, of 60 KiB in records of 1 KiB: read as far as the bound.
+    let begun = [&[22, 3, 1, 4, 0, 1, 0, 0xf0, 0][..], &[0; 0x3fc]].concat();
+    let (mut client, status, _) = world.ask(&format!("model.test:{}", echo.address.port()));
+    assert_eq!(status, 200);
+    let mut sent = begun.len();
+    client.write_all(&begun).unwrap();
+    let more = [&[22, 3, 1, 4, 0][..], &[0; 0x400]].concat();
+    while client.write_all(&more).is_ok() {
+        sent += more.len();
+        assert!(sent < 1 << 20, "it is read without end");
+    }
+    let denied = within_limit(|| world.of(Kind::EgressDeny).pop());
+    assert_eq!(denied["reason"], "hello-too-long");
     // A handshake message of 4 MiB in records of 16 KiB.
     let mut record = vec![22, 3, 1, 0x40, 0, 1, 0x40, 0, 0];
     record.resize(5 + 0x4000, 0);
@@ -427,7 +440,7 @@ fn a_hello_without_end_and_a_request_without_end_are_refused() {
         }
         record = [&[22, 3, 1, 0x40, 0][..], &vec![0; 0x4000]].concat();
     }
-    let denied = within_limit(|| world.of(Kind::EgressDeny).pop());
+    let denied = within_limit(|| world.of(Kind::EgressDeny).into_iter().nth(1));
     assert!(
         ["hello-too-long", "not-tls"].contains(&denied["reason"].as_str().unwrap()),
         "{denied:?}"
@@ -671,4 +684,19 @@ fn a_relay_alone_carries_until_it_is_ended_and_without_a_proxy_carries_nothing()
     assert_eq!(rest, b"");
     alone.kill().unwrap();
     alone.wait().unwrap();
+}
+
+#[test]
+fn a_proxy_serves_one_user_and_tells_every_other_to_go() {
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else may open the socket at all.
+        return;
+    }
+    let world = World::with(&["model.test"], |setup| setup.user = 65534);
+    let socket = fs::metadata(world.directory.join("egress.sock")).unwrap();
+    assert_eq!((socket.uid(), socket.mode() & 0o777), (65534, 0o600));
+    let (_, status, text) = world.ask("model.test:443");
+    assert_eq!(status, 403, "{text}");
+    assert_eq!(world.last(Kind::EgressDeny)["reason"], "other-user");
+    assert_eq!(*world.names.asked.lock().unwrap(), Vec::<String>::new());
 }

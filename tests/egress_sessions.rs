@@ -232,9 +232,14 @@ fn a_script_in_the_process_sandbox_reaches_its_listed_host_and_nothing_else() {
     assert_tried(&ran.out);
     ran.complained(&[
         "egress: what agp runs reaches localhost:",
-        "egress denied: example.com:443",
+        "egress denied: example.com:443 to a call: this host is not on the list (--egress-allow)",
+        "names another server than the one asked for (it names ",
     ]);
     recorded(&world, &laid, "call");
+    world
+        .agp(&["log", "--kind", "egress.deny"])
+        .run()
+        .said(&["host=example.com port=443 reason=not-listed"]);
     assert_eq!(laid.web.came.load(Ordering::SeqCst), 1);
     let started = &world.event("session.started")["payload"];
     assert_eq!(started["egress"], "allowlist");

@@ -13,7 +13,7 @@ use crate::contracts::event::Kind;
 use crate::governor::Governor;
 use crate::intendants::model_hosts;
 use crate::sandbox::docker::container::{BOX, HARNESS_BOX};
-use crate::sandbox::egress::{Allowlist, Proxy, Record, Setup};
+use crate::sandbox::egress::{Allowlist, Proxy, Record, Setup, explained};
 use crate::sandbox::network::Network;
 
 use super::choices::{Choices, Confine, Harness, Mode, Provider};
@@ -335,8 +335,12 @@ fn recorder(governor: &Arc<Governor>, terminal: &Arc<Terminal>) -> Arc<Record> {
     Arc::new(move |kind, payload: Map<String, Value>| {
         let recorded = governor.record_egress(kind, payload);
         let recorded = recorded.map_err(|broken| broken.to_string())?;
-        if kind == Kind::EgressDeny && shown.fetch_add(1, Ordering::Relaxed) < SHOWN {
-            terminal.tell(&denied(&recorded));
+        if kind == Kind::EgressDeny {
+            match shown.fetch_add(1, Ordering::Relaxed) {
+                ..SHOWN => terminal.tell(&denied(&recorded)),
+                SHOWN => terminal.tell("egress denied: more, see agp log --kind egress.deny"),
+                _ => {}
+            }
         }
         Ok(())
     })
@@ -348,11 +352,20 @@ fn denied(payload: &Map<String, Value>) -> String {
         Some(Value::Number(number)) => number.to_string(),
         _ => "?".to_owned(),
     };
-    let host = escape::line_max(&text("host"), HOST_CHARS);
-    format!(
-        "egress denied: {host}:{} ({}, {})",
-        text("port"),
-        text("reason"),
-        text("from")
-    )
+    let shown = |name: &str| escape::line_max(&text(name), HOST_CHARS);
+    let from = match text("from").as_str() {
+        "harness" => "the harness",
+        _ => "a call",
+    };
+    let reason = text("reason");
+    let mut line = format!(
+        "egress denied: {}:{} to {from}",
+        shown("host"),
+        text("port")
+    );
+    line.push_str(&format!(": {}", explained(&reason).unwrap_or(&reason)));
+    if payload.contains_key("serverName") {
+        line.push_str(&format!(" (it names {})", shown("serverName")));
+    }
+    line
 }

@@ -37,6 +37,7 @@ use refusal::{Reason, Refusal};
 pub(super) use addresses::own as own_addresses;
 pub use allowlist::{Allowlist, Entry, Host, LOCALHOST, host_and_port};
 pub use ledger::Record;
+pub use refusal::explained;
 pub use resolve::{Resolver, System};
 pub use trial::Trial;
 

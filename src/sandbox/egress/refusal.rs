@@ -8,6 +8,12 @@ macro_rules! reasons {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub(super) enum Reason { $($(#[$doc])* $name,)* }
 
+        /// What a code of the journal means, for whoever reads it.
+        #[must_use]
+        pub fn explained(code: &str) -> Option<&'static str> {
+            match code { $($code => Some($told),)* _ => None }
+        }
+
         impl Reason {
             /// The code in the journal.
             #[must_use]
