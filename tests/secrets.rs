@@ -219,6 +219,7 @@ fn what_is_not_there_or_not_for_that_tool_fails_the_call_and_nothing_runs() {
         bash("touch ran2; echo secret:UNKNOWN"),
         bash("touch ran3; echo {{secret:lower}}"),
         bash("touch ran4; cat <<EOF\n{{secret:TOKEN}}\nEOF"),
+        bash("touch ran5; echo a value of its own"),
         json!({"tool": "Write", "args": {"file_path": path, "content": "{{secret:TOKEN}}"}}),
     ];
     let ran = scripted(&world, &calls)
@@ -230,8 +231,9 @@ fn what_is_not_there_or_not_for_that_tool_fails_the_call_and_nothing_runs() {
         "there is no secret of the name lower",
         "here-document",
         "not to Write",
+        "the value of secret AGP_SECRET_TOKEN stands in the call: a command names it, {{secret:TOKEN}}",
     ]);
-    for name in ["ran1", "ran2", "ran3", "ran4", "written"] {
+    for name in ["ran1", "ran2", "ran3", "ran4", "ran5", "written"] {
         assert_eq!(world.get(name), None, "{name}");
     }
     for event in executed(&world) {

@@ -358,11 +358,15 @@ fn denied(payload: &Map<String, Value>) -> String {
         _ => "a call",
     };
     let reason = text("reason");
-    let mut line = format!(
-        "egress denied: {}:{} to {from}",
-        shown("host"),
-        text("port")
-    );
+    let mut line = match payload.get("host") {
+        // It was refused before it said which.
+        None | Some(Value::Null) => format!("egress denied to {from}"),
+        Some(_) => format!(
+            "egress denied: {}:{} to {from}",
+            shown("host"),
+            text("port")
+        ),
+    };
     line.push_str(&format!(": {}", explained(&reason).unwrap_or(&reason)));
     if payload.contains_key("serverName") {
         line.push_str(&format!(" (it names {})", shown("serverName")));

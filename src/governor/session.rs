@@ -334,5 +334,9 @@ impl Governor {
 }
 
 fn quotes(secret: &str) -> String {
-    format!("the value of secret {secret} stands in the call")
+    let told = format!("the value of secret {secret} stands in the call");
+    match secret.strip_prefix("AGP_SECRET_") {
+        Some(name) => format!("{told}: a command names it, {{{{secret:{name}}}}}"),
+        None => told,
+    }
 }

@@ -248,7 +248,11 @@ pub fn judge(spec: &Spec, ask: &Ask, looks: &Looks) -> Result<Map<String, Value>
     }
     for path in &spec.write {
         if !inside.written.contains(path) {
-            return Err(format!("inside, {} cannot be written", path.display()));
+            return Err(format!(
+                "inside, {} cannot be written: there even root is an ordinary user, and it must be \
+                 theirs who runs agp",
+                path.display()
+            ));
         }
     }
     if let Some(path) = inside
