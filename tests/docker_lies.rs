@@ -148,7 +148,7 @@ fn flatter(told: &mut Value, asked: &Value) {
     for (name, value) in asked["HostConfig"].as_object().into_iter().flatten() {
         told["HostConfig"][name] = value.clone();
     }
-    for name in ["PidMode", "UTSMode", "GroupAdd"] {
+    for name in ["PidMode", "UTSMode", "GroupAdd", "Devices"] {
         told["HostConfig"][name] = Value::Null;
     }
     told["Config"]["User"] = asked["User"].clone();
@@ -335,6 +335,19 @@ const LIES: &[(&str, Create, &str)] = &[
         "processor time",
         |wanted, _| host(wanted)["NanoCpus"] = json!(0),
         "processor time is not limited",
+    ),
+    (
+        "other processor time",
+        |wanted, _| host(wanted)["NanoCpus"] = json!(1_000_000_000),
+        "processor time is limited to 100000 of each 100000 microseconds",
+    ),
+    (
+        "a device",
+        |wanted, _| {
+            host(wanted)["Devices"] = json!([{"PathOnHost": "/dev/full", "PathInContainer": "/dev/other",
+                "CgroupPermissions": "rwm"}]);
+        },
+        "there is a device that was not asked for: /dev/other",
     ),
     (
         "the host's processes",

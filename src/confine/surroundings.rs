@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::FileTypeExt;
 use std::time::Duration;
 
 use rustix::process::{getgid, getgroups};
@@ -23,6 +24,8 @@ pub struct Surroundings {
     pub first: BTreeMap<String, String>,
     /// Places of all mounts.
     pub mounts: BTreeSet<String>,
+    /// Devices in `/dev`.
+    pub devices: BTreeSet<String>,
     /// Network interfaces.
     pub interfaces: BTreeSet<String>,
     /// Interfaces that a route leads out by.
@@ -31,8 +34,8 @@ pub struct Surroundings {
     pub answered: BTreeSet<String>,
     /// The five sets of capabilities, as `/proc/self/status` has them.
     pub capabilities: BTreeMap<String, String>,
-    /// Limits of the control group by name: `memory`, `swap`, `pids`, `cpu`. What cannot be read is
-    /// not there.
+    /// Limits of the control group by name: `memory`, `swap`, `pids`, and `cpu`, the microseconds of
+    /// processor time in each `cpuPeriod`. What cannot be read is not there.
     pub limits: BTreeMap<String, u64>,
 }
 
@@ -51,6 +54,7 @@ pub fn look(ask: &Ask) -> Surroundings {
             .iter()
             .filter_map(|line| line.split(' ').nth(4).map(str::to_owned))
             .collect(),
+        devices: devices(),
         interfaces: interfaces(),
         routes: routes(),
         answered: name_servers()
@@ -75,6 +79,17 @@ pub fn run(ask: &str, out: &mut dyn io::Write) -> u8 {
 fn lines(path: &str) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
+}
+
+fn devices() -> BTreeSet<String> {
+    let entries = fs::read_dir("/dev").into_iter().flatten().flatten();
+    let devices = entries.filter(|entry| {
+        let kind = entry.file_type();
+        kind.is_ok_and(|kind| kind.is_char_device() || kind.is_block_device())
+    });
+    devices
+        .map(|device| device.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 fn interfaces() -> BTreeSet<String> {
@@ -136,7 +151,7 @@ fn status(path: &str, names: &[&str]) -> BTreeMap<String, String> {
 }
 
 /// Where the control groups of version 2 and of version 1 say a limit.
-const LIMITS: [(&str, &str); 7] = [
+const LIMITS: [(&str, &str); 8] = [
     ("memory", "memory.max"),
     ("memory", "memory/memory.limit_in_bytes"),
     ("swap", "memory.swap.max"),
@@ -144,6 +159,7 @@ const LIMITS: [(&str, &str); 7] = [
     ("pids", "pids.max"),
     ("pids", "pids/pids.max"),
     ("cpu", "cpu/cpu.cfs_quota_us"),
+    ("cpuPeriod", "cpu/cpu.cfs_period_us"),
 ];
 
 fn limits() -> BTreeMap<String, u64> {
@@ -156,8 +172,10 @@ fn limits() -> BTreeMap<String, u64> {
         }
     }
     let text = fs::read_to_string(format!("{base}/cpu.max")).unwrap_or_default();
-    if let Some(Ok(quota)) = text.split_whitespace().next().map(str::parse) {
-        found.insert("cpu".to_owned(), quota);
+    for (name, value) in ["cpu", "cpuPeriod"].iter().zip(text.split_whitespace()) {
+        if let Ok(value) = value.parse() {
+            found.insert((*name).to_owned(), value);
+        }
     }
     found
 }

@@ -51,6 +51,11 @@ const OWN_MOUNTS: [&str; 9] = [
 /// Further ones, which must be read-only.
 const SHOWN_MOUNTS: [&str; 4] = ["/", "/sys", "/etc/hosts", "/etc/resolv.conf"];
 
+/// Devices of every container's, none of them the host's.
+const OWN_DEVICES: [&str; 8] = [
+    "console", "full", "null", "ptmx", "random", "tty", "urandom", "zero",
+];
+
 /// Namespaces that must be the container's own.
 const NAMESPACES: [&str; 5] = ["ipc", "mnt", "net", "pid", "uts"];
 
@@ -251,8 +256,14 @@ impl Looks<'_> {
         let known = |place: &str| {
             OWN_MOUNTS.contains(&place) || place.starts_with("/proc/") || asked(place, true)
         };
-        match writable.iter().find(|place| !known(place)) {
-            Some(place) => Err(format!("inside, the mount {place} is writable")),
+        if let Some(place) = writable.iter().find(|place| !known(place)) {
+            return Err(format!("inside, the mount {place} is writable"));
+        }
+        let mut devices = self.inside.devices.iter();
+        match devices.find(|name| !OWN_DEVICES.contains(&name.as_str())) {
+            Some(name) => Err(format!(
+                "inside, there is a device that was not asked for: /dev/{name}"
+            )),
             None => Ok(()),
         }
     }
@@ -302,8 +313,14 @@ impl Looks<'_> {
             let found = seen("pids");
             return Err(format!("inside, processes are limited to {found:?}"));
         }
-        if seen("cpu").is_none() {
+        let (Some(quota), Some(period)) = (seen("cpu"), seen("cpuPeriod")) else {
             return Err("inside, processor time is not limited".into());
+        };
+        // The daemon rounds.
+        if quota.abs_diff(self.wanted.processor_time(period)) > 1 {
+            return Err(format!(
+                "inside, processor time is limited to {quota} of each {period} microseconds"
+            ));
         }
         Ok(())
     }

@@ -101,6 +101,13 @@ impl Wanted {
         nanos
     }
 
+    /// The same, of each `period`.
+    pub(super) fn processor_time(&self, period: u64) -> u64 {
+        let nanos = u128::try_from(self.nano_cpus()).unwrap_or(0);
+        let part = nanos * u128::from(period) / 1_000_000_000;
+        u64::try_from(part).unwrap_or(u64::MAX)
+    }
+
     fn user(&self) -> String {
         let (uid, gid) = self.user;
         format!("{uid}:{gid}")
