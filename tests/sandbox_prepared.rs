@@ -59,13 +59,19 @@ fn setup(world: &World, namespaces: Option<Namespaces>) -> Setup {
     }
 }
 
-#[test]
-fn every_confinement_is_attested_from_inside() {
+/// The confinements that this kernel permits.
+fn had() -> Vec<Namespaces> {
     let mut all = vec![Namespaces::User, Namespaces::Off];
     if is_root() {
         all.push(Namespaces::Direct);
     }
-    for namespaces in all.into_iter().filter(|one| permitted(*one)) {
+    all.retain(|one| permitted(*one));
+    all
+}
+
+#[test]
+fn every_confinement_is_attested_from_inside() {
+    for namespaces in had() {
         let world = World::empty();
         let process = Process::prepare(setup(&world, Some(namespaces)))
             .unwrap_or_else(|error| panic!("{namespaces:?}: {}", error.0));
@@ -361,11 +367,7 @@ fn a_session_in_the_sandbox_tells_what_ran_and_what_was_planted() {
 /// next call is made before the gate looks at the file again.
 #[test]
 fn a_bridge_that_is_replaced_confines_nothing() {
-    let mut all = vec![Namespaces::User, Namespaces::Off];
-    if is_root() {
-        all.push(Namespaces::Direct);
-    }
-    for namespaces in all.into_iter().filter(|one| permitted(*one)) {
+    for namespaces in had() {
         let world = World::new();
         let bridge = world.root().join("agp-bridge");
         session::copy_program(env!("CARGO_BIN_EXE_agp-bridge"), &bridge);
@@ -403,11 +405,7 @@ fn a_bridge_that_is_replaced_confines_nothing() {
 /// what keeps that call. Between two calls nobody need be running it.
 #[test]
 fn a_bridge_that_is_written_into_confines_nothing() {
-    let mut all = vec![Namespaces::User, Namespaces::Off];
-    if is_root() {
-        all.push(Namespaces::Direct);
-    }
-    for namespaces in all.into_iter().filter(|one| permitted(*one)) {
+    for namespaces in had() {
         let world = World::new();
         let bridge = world.repo().join("agp-bridge");
         session::copy_program(env!("CARGO_BIN_EXE_agp-bridge"), &bridge);

@@ -38,6 +38,27 @@ fn a_container_that_vanishes_ends_the_session() {
     broken(&world, live.finish());
 }
 
+/// What another session that lives has is no leftover.
+#[test]
+fn a_session_that_begins_leaves_the_container_of_another_alone() {
+    let Some(daemon) = dockerd::shared() else {
+        return;
+    };
+    let world = world();
+    let calls = [
+        bash("echo begun >begun; while [ ! -e end ]; do sleep 0.1; done"),
+        bash("echo still here"),
+    ];
+    let first = session(daemon, &world, BUSYBOX, &calls).start();
+    wait_for("the call", || world.get("begun"));
+    session(daemon, &world, BUSYBOX, &[bash("touch end")])
+        .run()
+        .succeeded();
+    first.finish().succeeded().said(&["| still here"]);
+    assert!(world.events("session.reaped").is_empty());
+    world.verifies();
+}
+
 #[test]
 fn a_daemon_that_ends_in_the_middle_ends_the_session() {
     if !dockerd::possible() {
