@@ -200,6 +200,13 @@ fn a_repository_that_is_a_home_is_told_to_be_another() {
             .exited(1)
             .complained(&["/.ssh, which nothing"]);
     }
+    // By another name it is the same.
+    let link = world.root().join("link");
+    std::os::unix::fs::symlink(world.repo(), &link).unwrap();
+    for within in [world.repo(), world.repo().join(".ssh")] {
+        let run = at(&within, &["--sandbox", "process"]).env("HOME", link.to_str().unwrap());
+        run.run().exited(1).complained(&["/.ssh, which nothing"]);
+    }
     // A directory of that name is nobody's home, and work within a home is work.
     at(&world.repo(), &["--sandbox", "process"])
         .run()

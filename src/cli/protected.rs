@@ -102,12 +102,18 @@ pub(super) fn keeps_out(home: &Home, asked: &Asked) -> Result<(), Failure> {
             "--repo a directory that is not around agp's home, or AGP_HOME a directory elsewhere";
         return refused("the repository", &asked.repository, mend);
     }
-    let user = std::env::var_os("HOME").map(PathBuf::from);
-    let user = user.and_then(|user| user.canonicalize().ok());
-    let held = private_paths().into_iter().filter(|path| path.exists());
-    let mut held = held
-        .chain(user)
-        .filter(|path| path.starts_with(&asked.repository));
+    // A home can be reached by another name; what lies in it and leads elsewhere is meant as it is named.
+    let named = std::env::var_os("HOME").map(PathBuf::from);
+    let user = named.as_ref().and_then(|named| named.canonicalize().ok());
+    let truly = |path: PathBuf| match (&named, &user) {
+        (Some(named), Some(user)) => path
+            .strip_prefix(named)
+            .map_or(path.clone(), |rest| user.join(rest)),
+        _ => path,
+    };
+    let held = private_paths().into_iter().map(truly);
+    let held = held.filter(|path| path.exists()).chain(user.clone());
+    let mut held = held.filter(|path| path.starts_with(&asked.repository));
     if let Some(private) = held.next() {
         let (repository, private) = (asked.repository.display(), private.display());
         return Err(Failure::refused(
