@@ -140,6 +140,16 @@ fn doctor_tells_one_line_a_check_and_all_of_the_one_that_is_named() {
 
 /// Whoever works in a home that holds agp's is told what to change, and not to give up the confinement.
 #[test]
+fn a_harness_without_a_login_is_told_of_at_the_start() {
+    let world = World::new();
+    let script = "[ \"$1\" = --version ] && exec echo 2.1.330\n";
+    let told = "note: there seems to be no login of Claude Code: log in with `claude`";
+    world.stand_in(script).run().complained(&[told]);
+    let with = world.stand_in(script).env("ANTHROPIC_API_KEY", "x").run();
+    assert!(!with.err.contains(told), "{}", with.err);
+}
+
+#[test]
 fn a_repository_around_agps_home_is_told_to_be_another() {
     let world = World::new();
     let root = world.root().to_str().unwrap().to_owned();

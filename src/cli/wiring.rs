@@ -242,6 +242,24 @@ pub(super) fn gate_unchanged(
     Ok(Box::new(move || pinned.check()))
 }
 
+/// Says before the start what the harness would say much later, or try without end. In a container the login
+/// was looked for already.
+fn without_login(asked: &Asked) {
+    if asked.harness_inside() || asked.alone {
+        return;
+    }
+    match asked.harness {
+        Harness::ClaudeCode if !claude_code::login_present() => complain(
+            "note: there seems to be no login of Claude Code: log in with `claude`, or set ANTHROPIC_API_KEY",
+        ),
+        Harness::Codex if !codex::login_present() => complain(
+            "note: there seems to be no login of Codex, which may try without end: log in with `codex login`, \
+             or set CODEX_API_KEY",
+        ),
+        _ => {}
+    }
+}
+
 pub(super) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
     complain(format_args!(
         "session {session} in {}",
@@ -287,6 +305,7 @@ pub(super) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
         }
         complain(codex::NOT_PREVENTED);
     }
+    without_login(asked);
     if asked.harness.is_program() {
         if !asked.probe {
             complain(
