@@ -37,6 +37,7 @@ const WAIT: &str = "touch first; for i in $(seq 400); do [ -e go ] && break; sle
 const ON_A_DISK: &str = r#"
     mount -t tmpfs -o size=$DISK,mode=700 agp "$AGP_HOME" && cp -a "$AGP_HOME.first/." "$AGP_HOME" || exit 99
     "$0" "$@"; code=$?
+    "$0" run >"$AGP_HOME.again" 2>&1; echo "exit $?" >>"$AGP_HOME.again"
     rm -f "$AGP_HOME/filler"; cp -a "$AGP_HOME/." "$AGP_HOME.last" || exit 99
     exit $code"#;
 
@@ -93,6 +94,12 @@ impl Small {
             "No space left on device",
             "mend the disk",
         ]);
+        // The next start finds the disk as full, and says that, not that somebody changed the journal.
+        let again = fs::read_to_string(world.root().join("agp.again")).unwrap();
+        for part in ["No space left on device", "make room", "exit 1"] {
+            assert!(again.contains(part), "{part}: {again}");
+        }
+        assert!(!again.contains("auditor"), "{again}");
         // The disk with room on it again.
         let home = world.agp_home();
         fs::remove_dir(&home).unwrap();

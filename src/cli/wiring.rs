@@ -21,7 +21,7 @@ use crate::intendants::harness_process::Stop;
 use crate::intendants::program::{self, Pinned};
 use crate::intendants::scripted::{self, Scripted, ScriptedCall};
 use crate::journal::redact::{Screen, Secret};
-use crate::journal::{Journal, Permit};
+use crate::journal::{Journal, OpenError, Permit};
 use crate::sandbox::docker::container::Docker;
 use crate::sandbox::docker::place;
 use crate::sandbox::harness::Enclosure;
@@ -383,15 +383,23 @@ pub(super) fn quoted_secret(asked: &Asked, screen: &Screen) -> Option<String> {
 pub(super) fn open_journal(home: &Home, screen: &Arc<Screen>) -> Result<Journal, Failure> {
     settle_rotation(home)?;
     let key = home.signing_key()?;
-    let (journal, opened) =
-        Journal::open(&home.journal(), key, &home.retired()?, Arc::clone(screen)).map_err(
-            |error| {
-                Failure::refused(
-                    error,
-                    "agp verify; then move journal and head aside for the auditor",
-                )
-            },
-        )?;
+    let (journal, opened) = Journal::open(
+        &home.journal(),
+        key,
+        &home.retired()?,
+        Arc::clone(screen),
+    )
+    .map_err(|error| {
+        let mend = match error {
+            OpenError::Io { .. } => {
+                "make room on its disk, or have its directory be yours alone, and begin again"
+            }
+            OpenError::Damaged { .. } => {
+                "agp verify; then move journal and head aside for the auditor"
+            }
+        };
+        Failure::refused(error, mend)
+    })?;
     if let Some(recovered) = opened.recovered {
         let told = serde_json::to_string(&recovered).unwrap_or_default();
         complain(format_args!(

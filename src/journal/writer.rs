@@ -4,6 +4,7 @@
 //! head, and only then answers. Once the store is poisoned every later append fails.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -82,9 +83,12 @@ impl Journal {
         if let Some(payload) = found.recovered.clone() {
             let draft = Draft::new(Kind::JournalRecovered, payload);
             let recorded = admit(vec![draft], &screen).and_then(|draft| writer.commit_alone(draft));
-            recorded.map_err(|error| OpenError::Damaged {
-                path: paths.log.clone(),
-                problem: error.to_string(),
+            recorded.map_err(|error| match error {
+                AppendError::Poisoned(why) => io_error(io::Error::other(why)),
+                error => OpenError::Damaged {
+                    path: paths.log.clone(),
+                    problem: error.to_string(),
+                },
             })?;
         }
         let (jobs, waiting) = sync_channel(limits::BATCH_EVENTS);
