@@ -252,5 +252,6 @@ fn setup(
         output: Arc::new(|_| {}),
         stopped: Arc::new(|| false),
         lost: Arc::new(|_| {}),
+        left: Arc::new(|_| {}),
     })
 }

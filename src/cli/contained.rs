@@ -53,6 +53,7 @@ pub(super) fn ready(container: &Container, within: Within<'_>) -> Result<Docker,
         output: within.output,
         stopped: within.stopped,
         lost: within.lost,
+        left: Arc::new(|text| complain(text)),
         ..setup(
             container,
             within.home,

@@ -28,7 +28,7 @@ use super::config::{self, Config};
 use super::home::Home;
 use super::lease;
 use super::protected::{private_paths, sockets};
-use super::report::Failure;
+use super::report::{Failure, complain};
 
 /// The gateway's socket.
 pub(super) const GATE: &str = "gate.sock";
@@ -132,6 +132,7 @@ pub(super) fn setup(
         output: Arc::new(|_| {}),
         stopped: Arc::new(|| false),
         lost: Arc::new(|_| {}),
+        left: Arc::new(|text| complain(text)),
     })
 }
 

@@ -26,7 +26,7 @@ use super::choices::{Harness, absolute};
 use super::container::{Container, GATE, refused, setup, user};
 use super::home::Home;
 use super::lease::HARNESS_HOME;
-use super::report::Failure;
+use super::report::{Failure, complain};
 
 /// Where Claude Code looks for what an organisation sets: above all other settings.
 const MANAGED: &str = "/etc/claude-code";
@@ -365,6 +365,7 @@ impl Alone<'_> {
             login: self.login.map(login_mount).transpose()?,
             mounts,
             lost: self.lost,
+            left: Arc::new(|text| complain(text)),
             ..own
         };
         let docker = Docker::prepare(setup).map_err(|error| refused(&error.0))?;

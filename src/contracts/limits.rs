@@ -165,6 +165,8 @@ pub const DOCKER_REPLY_BYTES: usize = 4 << 20;
 /// One call of the Engine API takes at most this long: a first start from a cold image takes some
 /// seconds.
 pub const DOCKER_PATIENCE: Duration = Duration::from_secs(60);
+/// How long the end of a session waits for the daemon to remove a container; the next one reaps what is left.
+pub const DOCKER_FAREWELL: Duration = Duration::from_secs(30);
 /// Bytes of what a container's first process says of itself that are kept, to say why it ended.
 pub const DOCKER_WORDS_BYTES: usize = 4096;
 /// Memory of a container, unless configured: a linker's worth, and the host stays usable.

@@ -43,6 +43,7 @@ fn container_with(daemon: &Dockerd, world: &World, secrets: Secrets) -> Docker {
         output: Arc::new(|_| {}),
         stopped: Arc::new(|| false),
         lost: Arc::new(|_| {}),
+        left: Arc::new(|_| {}),
     };
     Docker::prepare(setup).unwrap()
 }

@@ -73,6 +73,49 @@ fn a_daemon_that_ends_in_the_middle_ends_the_session() {
     }
 }
 
+/// The end of a session does not wait for the daemon without a word, nor for ever.
+#[test]
+fn a_daemon_that_stands_still_at_the_end_is_told_of_and_not_waited_for() {
+    if !dockerd::possible() {
+        return;
+    }
+    let daemon = Dockerd::start("still");
+    let process = session::Process::of(daemon.pid()).unwrap();
+    let world = world();
+    let calls = [bash(
+        "echo begun >begun; while [ ! -e end ]; do sleep 0.1; done",
+    )];
+    let mut waits = Vec::new();
+    for goes_on in [true, false] {
+        let live = session(&daemon, &world, BUSYBOX, &calls).start();
+        wait_for("the call", || world.get("begun"));
+        waits.push(world.lease().session);
+        process.kill("-STOP");
+        session::Process::of(live.pid()).unwrap().kill("-TERM");
+        wait_for("a word", || {
+            let waits = "waiting for the Docker daemon to remove the container";
+            live.seen().contains(waits).then_some(())
+        });
+        if goes_on {
+            process.kill("-CONT");
+        }
+        let ran = live.finish();
+        let told = ran
+            .err
+            .contains("WARNING: the Docker daemon does not answer");
+        assert_eq!(told, !goes_on, "{}", ran.err);
+        process.kill("-CONT");
+        fs::remove_file(world.repo().join("begun")).unwrap();
+    }
+    assert_eq!(daemon.containers(&waits[0]).len(), 0);
+    // The next one finds what is left.
+    session(&daemon, &world, BUSYBOX, &[bash("true")])
+        .run()
+        .succeeded();
+    assert_eq!(daemon.containers(&waits[1]).len(), 0);
+    world.verifies();
+}
+
 #[test]
 fn without_a_daemon_nothing_runs() {
     let world = world_without_docker();

@@ -85,6 +85,8 @@ pub struct Setup {
     pub stopped: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Told when the container is gone in the middle of the session.
     pub lost: Arc<dyn Fn(String) + Send + Sync>,
+    /// Told what the end waits for, and what it leaves behind.
+    pub left: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 impl Setup {

@@ -18,6 +18,9 @@ use super::streams;
 /// Called once, when a container is gone that was not asked to go.
 pub(super) type Lost = dyn Fn(String) + Send + Sync;
 
+/// Told what the end waits for, and what it leaves behind.
+pub(super) type Left = dyn Fn(&str) + Send + Sync;
+
 #[derive(Default)]
 struct State {
     words: Vec<u8>,
@@ -52,11 +55,12 @@ pub(super) struct Life {
     state: Arc<Mutex<State>>,
     connection: UnixStream,
     removed: Mutex<Receiver<()>>,
+    left: Arc<Left>,
 }
 
 impl Life {
     /// Listens, and at the end removes.
-    pub(super) fn listen(attached: Attached, held: Held) -> io::Result<Self> {
+    pub(super) fn listen(attached: Attached, held: Held, left: Arc<Left>) -> io::Result<Self> {
         let connection = attached.connection()?;
         let (tell, removed) = sync_channel(1);
         let state: Arc<Mutex<State>> = Arc::default();
@@ -90,6 +94,7 @@ impl Life {
             state,
             connection,
             removed: Mutex::new(removed),
+            left,
         })
     }
 
@@ -136,7 +141,13 @@ impl Drop for Life {
         if removed.recv_timeout(FAREWELL).is_err() {
             // Its first process has ended, or cannot be ended: the daemon is told to remove it.
             let _ = self.connection.shutdown(Shutdown::Both);
-            let _ = removed.recv_timeout(limits::DOCKER_PATIENCE);
+            (self.left)("waiting for the Docker daemon to remove the container");
+            if removed.recv_timeout(limits::DOCKER_FAREWELL).is_err() {
+                (self.left)(
+                    "WARNING: the Docker daemon does not answer: the container may be there yet; the next \
+                     session with this AGP_HOME removes it",
+                );
+            }
         }
     }
 }

@@ -59,7 +59,12 @@ impl Docker {
         }
         let inspected = engine.inspect(&id).map_err(failed)?;
         wanted.compare(&inspected).map_err(SandboxError)?;
-        let life = Life::listen(engine.attach(&id).map_err(failed)?, held).map_err(failed)?;
+        let life = Life::listen(
+            engine.attach(&id).map_err(failed)?,
+            held,
+            Arc::clone(&setup.left),
+        )
+        .map_err(failed)?;
         engine.start(&id).map_err(failed)?;
         let link = awaited
             .accept(
