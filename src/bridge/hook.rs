@@ -163,7 +163,7 @@ pub(super) fn question(link: &Link<'_>, input: impl Read) -> Result<Message, Str
 const SHELL_TOOL: &str = "Bash";
 
 /// Codex's tool that edits files.
-const PATCH_TOOL: &str = "apply_patch";
+pub const PATCH_TOOL: &str = "apply_patch";
 
 /// Makes each path of a patch an argument of the call, beside the patch itself.
 fn name_paths(args: &mut Map<String, Value>) -> Result<(), String> {

@@ -180,12 +180,12 @@ const TOLD: &[(&str, &[&str])] = &[
     ("newKeyId", &["newKeyId"]),
 ];
 
-/// A value on one line.
-fn told(value: &Value) -> Option<String> {
+/// A value on one line, of a call of this tool.
+fn told(value: &Value, tool: &str) -> Option<String> {
     let text = match value {
         Value::Null => return None,
         // Arguments: of all of them what says most, as in the live lines.
-        Value::Object(args) => view::telling(args, Path::new("")),
+        Value::Object(args) => view::telling(tool, args, Path::new("")),
         Value::String(text) => escape::line_max(text, 100),
         other => escape::line_max(&other.to_string(), 100),
     };
@@ -203,11 +203,12 @@ fn for_people(entry: &Entry) -> String {
     if let Some(session) = text(payload, "sessionId") {
         line.push_str(&format!(" [{}]", escape::line_max(session, 40)));
     }
+    let tool = text(payload, "tool").unwrap_or_default();
     for (name, place) in TOLD {
         let (first, within) = (place.first(), place.get(1));
         let found = first.and_then(|first| payload?.get(*first));
         let found = found.and_then(|found| within.map_or(Some(found), |name| found.get(name)));
-        let Some(told) = found.and_then(told) else {
+        let Some(told) = found.and_then(|found| told(found, tool)) else {
             continue;
         };
         // What the agent says is not to pass for a field of agp's.

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use crate::bridge::hook::PATCH_TOOL;
 use crate::channels::escape;
-use crate::contracts::call::ToolCall;
+use crate::contracts::call::{ToolCall, WORKDIR};
 use crate::contracts::intendant::Observation;
+use crate::contracts::secret::SHELL;
 use crate::contracts::verdict::{Decision, Verdict};
 
 /// Arguments that say most about a call, best first.
@@ -35,7 +37,7 @@ pub(super) fn decided(call: &ToolCall, verdict: &Verdict, repository: &Path) -> 
         Decision::Require => "ask  ",
     };
     let tool = escape::line_max(&call.tool, 60);
-    let about = telling(&call.args, repository);
+    let about = telling(&call.tool, &call.args, repository);
     let rule = escape::line(verdict.rule_id.as_deref().unwrap_or("no rule"));
     let mut line = format!("{word} {tool}");
     if !about.is_empty() {
@@ -58,9 +60,16 @@ pub(super) fn withheld(verdict: &Verdict) -> String {
 
 /// What of a call's arguments says most about it, on one line.
 #[must_use]
-pub(super) fn telling(args: &Map<String, Value>, repository: &Path) -> String {
+pub(super) fn telling(tool: &str, args: &Map<String, Value>, repository: &Path) -> String {
+    let argument = |name: &str| args.get(name).and_then(Value::as_str);
+    // Whatever else stands beside it: the agent chooses what it calls its arguments.
+    if let Some(command) = argument(SHELL.1).filter(|_| tool == SHELL.0) {
+        let there = argument(WORKDIR).map(|there| format!("in {there}: "));
+        return escape::line_max(&(there.unwrap_or_default() + command), SHOWN_CHARS);
+    }
     // A patch is told by its paths; its text begins with what every patch begins with.
-    if let Some(paths) = args.get("paths").and_then(Value::as_array) {
+    let paths = args.get("paths").filter(|_| tool == PATCH_TOOL);
+    if let Some(paths) = paths.and_then(Value::as_array) {
         let paths: Vec<&str> = paths.iter().filter_map(Value::as_str).collect();
         return escape::line_max(&paths.join(" "), SHOWN_CHARS);
     }
@@ -139,6 +148,13 @@ mod tests {
         assert_eq!(
             decided(&patch, &allow, Path::new("/repo")),
             "allow apply_patch a.rs b\\n.rs (read-ok)"
+        );
+        // What the agent puts beside a command does not stand in its place.
+        let beside =
+            json!({"command": "rm x", "file_path": "notes", "paths": ["a"], "workdir": "/tmp"});
+        assert_eq!(
+            decided(&call("Bash", beside), &allow, Path::new("/repo")),
+            "allow Bash in /tmp: rm x (read-ok)"
         );
         assert_eq!(
             line,
