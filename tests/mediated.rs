@@ -81,6 +81,11 @@ fn every_tool_works_and_answers_as_the_harness_s_own() {
             "Edit",
             json!({"file_path": path, "old_string": "absent", "new_string": "x"}),
         )],
+        vec![call(
+            "t14",
+            "Bash",
+            json!({"command": "touch elsewhere", "workdir": "/tmp"}),
+        )],
     ]);
     run(&world, &claude, &model).run().succeeded();
     let ok = |id: &str| {
@@ -107,6 +112,8 @@ fn every_tool_works_and_answers_as_the_harness_s_own() {
     );
     assert_eq!(failed("t8"), "Exit code 3");
     assert_eq!(ok("t9"), "(Bash completed with no output)");
+    assert!(failed("t14").contains("unknown field `workdir`"));
+    assert_eq!(world.get("elsewhere"), None);
     assert!(failed("t10").contains("killed at its deadline"));
     assert!(failed("t11").contains("run_in_background is not possible here"));
     assert!(failed("t12").starts_with("File does not exist."));
@@ -124,7 +131,7 @@ fn every_tool_works_and_answers_as_the_harness_s_own() {
     let ended = world.event("session.ended");
     assert_eq!(
         (&ended["payload"]["seen"], &ended["payload"]["decided"]),
-        (&json!(13), &json!(13))
+        (&json!(14), &json!(14))
     );
     world.verifies();
 }

@@ -59,7 +59,18 @@ impl Work {
     }
 }
 
+/// What a command can be given. Other arguments would be shown to whoever approves it, and mean nothing.
+const SHELL_ARGUMENTS: [&str; 4] = ["command", "timeout", "description", "run_in_background"];
+
 fn shell(call: &ToolCall, used: Used, shell: &str) -> Result<Work, String> {
+    let mut names = call.args.keys();
+    if let Some(unknown) = names.find(|name| !SHELL_ARGUMENTS.contains(&name.as_str())) {
+        let unknown = unknown.escape_debug().take(80).collect::<String>();
+        let known = SHELL_ARGUMENTS.join(", ");
+        return Err(format!(
+            "InputValidationError: unknown field `{unknown}`, expected one of {known}"
+        ));
+    }
     let flag = |name: &str| call.args.get(name).and_then(Value::as_bool) == Some(true);
     if flag("run_in_background") {
         return Err(
