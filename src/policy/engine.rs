@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::Policy;
 use super::commands;
-use super::rules::{ANY_SECRET, Rule};
+use super::rules::{ANY_SECRET, OTHER_SHELLS, Rule, SHELL};
 use crate::contracts::call::Actor;
 use crate::contracts::channel::ApprovalTerms;
 use crate::contracts::verdict::{Decision, Verdict};
@@ -80,10 +80,13 @@ impl Policy {
 }
 
 impl Rule {
-    /// Whether the rule speaks about a call of `tool` by `actor`.
+    /// Whether the rule speaks about a call of `tool` by `actor`. What denies or requires commands does
+    /// so by whichever tool they are run; what allows them allows the one that it names.
     #[must_use]
     pub fn matches(&self, tool: &str, actor: Actor) -> bool {
-        self.actor.is_none_or(|only| only == actor) && self.tool.matches(tool)
+        let runs_commands = self.effect != Decision::Allow && OTHER_SHELLS.contains(&tool);
+        let named = self.tool.matches(tool) || runs_commands && self.tool.matches(SHELL);
+        self.actor.is_none_or(|only| only == actor) && named
     }
 
     /// Whether the rule speaks about a call that asks for these secrets. What allows must know every
@@ -222,6 +225,28 @@ mod tests {
         assert_eq!(decided(&policy, "X").0, Decision::Deny);
         let owner = policy.decide("X", Actor::SessionOwner);
         assert_eq!(owner.rule_id.as_deref(), Some("all"));
+    }
+
+    #[test]
+    fn what_denies_commands_denies_them_by_every_tool_that_runs_some() {
+        let policy = policy(&json!([
+            {"id": "all", "effect": "allow", "tool": "*"},
+            {"id": "no-rm", "effect": "deny", "tool": "Bash", "when": {"command": ["rm *"]}},
+            {"id": "ask", "effect": "require", "tool": "Ba*", "actor": "session_owner"},
+        ]));
+        let by = |tool: &str, actor, command: &str| {
+            let verdict = policy.decide_using(tool, actor, &BTreeSet::new(), Some(command));
+            verdict.rule_id.unwrap_or_default()
+        };
+        for tool in ["Bash", "Monitor"] {
+            assert_eq!(by(tool, Actor::ClaudeProcess, "rm x"), "no-rm", "{tool}");
+            assert_eq!(by(tool, Actor::ClaudeProcess, "ls; rm x"), "no-rm");
+            assert_eq!(by(tool, Actor::ClaudeProcess, "ls"), "all");
+            assert_eq!(by(tool, Actor::SessionOwner, "ls"), "ask");
+        }
+        assert_eq!(by("Read", Actor::SessionOwner, "rm x"), "all");
+        let only = self::policy(&json!([{"id": "a", "effect": "allow", "tool": "Bash"}]));
+        assert_eq!(decided(&only, "Monitor"), (Decision::Deny, None));
     }
 
     #[test]

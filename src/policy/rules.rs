@@ -224,7 +224,10 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
 }
 
 /// The tool that runs commands, by every harness's name for it.
-const SHELL: &str = "Bash";
+pub(super) const SHELL: &str = "Bash";
+/// Tools of one harness that run commands as well: Claude Code's, which tells its model of each line
+/// that a command prints.
+pub(super) const OTHER_SHELLS: [&str; 1] = ["Monitor"];
 
 /// Names of secrets, or `*` for all.
 struct SecretNames;

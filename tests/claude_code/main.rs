@@ -149,6 +149,22 @@ fn a_denied_command_leaves_no_trace_and_the_model_learns_why() {
     world.verifies();
 }
 
+/// It has another tool that runs commands. Where everything is allowed but these, it is not.
+#[test]
+fn a_denied_command_is_denied_by_whichever_tool_it_is_run() {
+    let Some(governed) = Governed::by(&[("allow", "*"), ("deny", "Bash")]) else {
+        return;
+    };
+    let world = &governed.world;
+    let monitor = json!({"command": "touch made-by-monitor; sleep 1", "description": "x", "timeout_ms": 5000, "persistent": false});
+    let model = turns(vec![vec![call("toolu_m", "Monitor", monitor)]]);
+    governed.run_against(&model).run().succeeded();
+    assert!(answer(&model, "toolu_m").text.contains("Bash is deny here"));
+    assert_eq!(world.kinds_of("toolu_m"), ["tool_call.deny", "gate.deny"]);
+    assert_eq!(world.get("made-by-monitor"), None);
+    world.verifies();
+}
+
 #[test]
 fn a_command_that_fails_is_reported_as_failed() {
     let Some(governed) = Governed::by(&[("allow", "Bash")]) else {
