@@ -238,7 +238,9 @@ pub(crate) fn a_call_of_nearly_a_frame_is_decided_whole<C: Mediated>() {
 /// Asserts that this call, about which nobody could be asked, does not run, and that the session ends as
 /// if it had.
 pub(crate) fn does_not_run<C: Mediated>(column: &C, call: C::Call, made: &str) {
-    let model = C::model(vec![vec![call], vec![C::bash("call_next", "touch next")]]);
+    // What the harness says of the first is seen a moment later: a next one that has begun by then is killed.
+    let next = C::bash("call_next", "sleep 3; touch next");
+    let model = C::model(vec![vec![call], vec![next]]);
     let ran = column.run(&model).run();
     ran.exited(3).complained(&[UNASKED]);
     let world = column.world();
