@@ -360,6 +360,11 @@ const LIES: &[(&str, Create, &str)] = &[
         "the ipc namespace is the host's",
     ),
     (
+        "the host's control groups",
+        |wanted, _| host(wanted)["CgroupnsMode"] = json!("host"),
+        "the cgroup namespace is the host's",
+    ),
+    (
         "the host's name",
         |wanted, _| {
             host(wanted)["UTSMode"] = json!("host");

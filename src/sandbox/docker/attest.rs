@@ -57,7 +57,7 @@ const OWN_DEVICES: [&str; 8] = [
 ];
 
 /// Namespaces that must be the container's own.
-const NAMESPACES: [&str; 5] = ["ipc", "mnt", "net", "pid", "uts"];
+const NAMESPACES: [&str; 6] = ["cgroup", "ipc", "mnt", "net", "pid", "uts"];
 
 /// The sets of capabilities, all of which must be empty.
 const CAPABILITIES: [&str; 5] = ["CapAmb", "CapBnd", "CapEff", "CapInh", "CapPrm"];

@@ -160,6 +160,8 @@ impl Wanted {
                 {"Name": "nofile", "Hard": limits::SANDBOX_OPEN_FILES, "Soft": limits::SANDBOX_OPEN_FILES},
             ],
             "IpcMode": "private",
+            // With the older control groups a daemon leaves it the host's.
+            "CgroupnsMode": "private",
             "LogConfig": {"Type": "none", "Config": {}},
             "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
             // It ends when agp does, and is then removed by whoever is still there.
