@@ -37,6 +37,8 @@ mod lease;
 #[cfg(feature = "agp")]
 mod log;
 #[cfg(feature = "agp")]
+mod overlap;
+#[cfg(feature = "agp")]
 mod own_file;
 #[cfg(feature = "agp")]
 mod panics;

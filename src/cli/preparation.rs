@@ -34,13 +34,14 @@ use super::choices::Mode;
 use super::ending::Event;
 use super::home::Home;
 use super::lease::Lease;
+use super::overlap::refuse_overlap;
 use super::own_file::own_file;
 use super::panics::Panics;
 use super::probe_inside::Ahead;
 use super::report::{Failure, complain, exit};
 use super::sandboxed::{self, Ready};
 use super::wiring::{IntendantSetup, announce, channel_of, gate_unchanged, notices, quoted_secret};
-use super::{confined, container, enclosed, harness_container, probe, protected, slack, started};
+use super::{confined, container, enclosed, harness_container, probe, slack, started};
 
 /// What a session has from its process.
 pub(super) struct Means {
@@ -111,7 +112,7 @@ impl Beginning<'_> {
                 "ask for the work without the secret",
             ));
         }
-        protected::keeps_out(self.home, self.asked)?;
+        refuse_overlap(self.home, self.asked)?;
         let lease = Lease::take(self.home, &self.session);
         let lease =
             lease.map_err(|error| Failure::refused(error, "make room in the runtime directory"))?;
