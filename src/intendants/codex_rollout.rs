@@ -19,7 +19,7 @@ use super::probe_model::names;
 /// How an output begins when no tool ran: a hook blocked it, or the harness's own checks came
 /// before the hook (measured on 0.169.0). What a command prints stands behind a head of the
 /// harness's (`Chunk ID: `), so it cannot pass for one of these.
-const REFUSALS: [&str; 14] = [
+const REFUSALS: [&str; 15] = [
     "Command blocked by PreToolUse hook: ",
     "Tool call blocked by PreToolUse hook: ",
     "failed to parse function arguments: ",
@@ -27,6 +27,7 @@ const REFUSALS: [&str; 14] = [
     "unsupported custom tool call: ",
     "apply_patch verification failed: ",
     "apply_patch environment selection is unavailable",
+    "unknown turn environment id ",
     "approval policy is Never; reject command",
     "request_user_input is unavailable",
     "code-mode host is disabled",

@@ -203,6 +203,7 @@ fn what_the_harness_itself_refuses_is_no_bypass() {
     let escalated = json!({
         "cmd": "touch made", "sandbox_permissions": "require_escalated", "justification": "x",
     });
+    let nowhere = json!({"cmd": "touch made", "environment_id": "no-such"});
     let model = Hook::model(vec![
         vec![exec("surrogate", r#"{"cmd":"touch made; echo \ud800"}"#)],
         vec![exec("twice", r#"{"cmd":"touch made","cmd":"touch made"}"#)],
@@ -210,6 +211,7 @@ fn what_the_harness_itself_refuses_is_no_bypass() {
         vec![Call::function("unknown", "no_such_tool", json!({}))],
         vec![Call::custom("no_patch", "apply_patch", "garbage")],
         vec![Call::function("escalated", "exec_command", escalated)],
+        vec![Call::function("nowhere", "exec_command", nowhere)],
     ]);
     column.run(&model).run().succeeded();
     assert_eq!(world.get("made"), None);
