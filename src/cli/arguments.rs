@@ -7,7 +7,8 @@ use argh::FromArgs;
 use super::home::Home;
 use super::report::{self, Failure, Outcome};
 use super::{
-    asked, doctor, hooked, init, keygen, log, quickstart, run, sessions, slack, trials, verify,
+    asked, doctor, hooked, init, keygen, log, panics, quickstart, run, sessions, slack, trials,
+    verify,
 };
 
 /// agp governs a coding agent: policy decides every tool call, a signed journal proves it.
@@ -41,6 +42,7 @@ struct Version {}
 /// Runs the command that the arguments ask for; gives the exit code.
 #[must_use]
 pub fn main(arguments: &[OsString]) -> u8 {
+    panics::plainly();
     // The commands that a harness's hook or agp itself starts come first: they must be quick.
     if let Some(code) = hooked::main(arguments) {
         return code;

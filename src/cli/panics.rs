@@ -1,6 +1,6 @@
 //! A panic in any thread of a session ends it: nobody knows what the thread has left undone.
 
-use std::panic;
+use std::panic::{self, PanicHookInfo};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -17,6 +17,27 @@ use super::report::{Failure, Outcome, complain};
 /// Characters of what a panic says: foreign text may stand in it.
 const SAID_CHARS: usize = 300;
 
+/// From here on a panic is told in one line, whatever `RUST_BACKTRACE` says: a confined thread may make
+/// none of the calls that a backtrace needs, and would die of it untold.
+pub(super) fn plainly() {
+    panic::set_hook(Box::new(|panic| {
+        complain(format_args!("agp: {}", told(panic)));
+    }));
+}
+
+/// Which thread panicked, where, and what it said.
+fn told(panic: &PanicHookInfo<'_>) -> String {
+    let thread = thread::current();
+    let name = thread.name().unwrap_or("without a name");
+    let place = panic.location().map(ToString::to_string);
+    let text = panic.payload_as_str().unwrap_or_default();
+    format!(
+        "the thread {name} panicked at {}: {}",
+        place.unwrap_or_default(),
+        escape::line_max(text, SAID_CHARS)
+    )
+}
+
 /// What the first panic outside of a call worker said.
 #[derive(Clone, Default)]
 pub(super) struct Panics(Arc<OnceLock<String>>);
@@ -29,22 +50,13 @@ impl Panics {
         let (said, journal) = (Arc::clone(&self.0), journal.clone());
         let (events, stop) = (events.clone(), stop.clone());
         panic::set_hook(Box::new(move |panic| {
-            let thread = thread::current();
-            let name = thread.name().unwrap_or("without a name");
-            let place = panic.location().map(ToString::to_string);
-            let text = panic.payload_as_str().unwrap_or_default();
-            let what = format!(
-                "the thread {name} panicked at {}: {}",
-                place.unwrap_or_default(),
-                escape::line_max(text, SAID_CHARS)
-            );
-            if name != Profile::Call.terms().thread {
+            let what = told(panic);
+            if thread::current().name() != Some(Profile::Call.terms().thread) {
                 journal.poison(&what);
                 let _ = said.set(what.clone());
             }
             // The harness first: the main thread may be busy.
             stop.now();
-            // No backtrace: a confined thread opens no file to make one.
             complain(format_args!("agp: {what}"));
             let _ = events.send(Event::Broken(Broken(what)));
         }));
