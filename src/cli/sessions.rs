@@ -8,10 +8,12 @@ use argh::FromArgs;
 use serde_json::{Map, Value, json};
 
 use crate::channels::escape;
+use crate::contracts::ids::SessionId;
 use crate::contracts::limits;
 use crate::journal::Entry;
 
 use super::home::Home;
+use super::lease;
 use super::report::{Failure, Outcome, exit, say};
 
 /// List the sessions in the journal.
@@ -33,6 +35,8 @@ struct Summary {
     end: Option<String>,
     /// Why it was refused.
     why: Option<String>,
+    /// Whether it has a governor.
+    live: bool,
 }
 
 pub(super) fn sessions(home: &Home, command: &Sessions) -> Outcome {
@@ -72,7 +76,8 @@ pub(super) fn sessions(home: &Home, command: &Sessions) -> Outcome {
     }
     let mut all: Vec<_> = found.into_iter().collect();
     all.sort_by_key(|(_, summary)| summary.first_seq);
-    for (id, summary) in all {
+    for (id, mut summary) in all {
+        summary.live = SessionId::new(&id).is_ok_and(|session| lease::is_live(home, &session));
         say(if command.json {
             as_json(&id, &summary)
         } else {
@@ -132,6 +137,12 @@ fn for_people(id: &str, summary: &Summary) -> String {
         .why
         .as_deref()
         .map(|why| format!(": {}", escape::line_max(why, 100)));
+    // One that has neither is reaped by the next start.
+    let unended = if summary.live {
+        "running"
+    } else {
+        "no end on record"
+    };
     format!(
         "{:<20} {} {:<12} {} allowed, {} denied, {}{}",
         escape::line(id),
@@ -139,7 +150,7 @@ fn for_people(id: &str, summary: &Summary) -> String {
         escape::line(&summary.harness),
         summary.allowed,
         summary.denied,
-        escape::line(summary.end.as_deref().unwrap_or("running")),
+        escape::line(summary.end.as_deref().unwrap_or(unended)),
         why.unwrap_or_default(),
     )
 }
