@@ -417,6 +417,92 @@ fn a_panic_elsewhere_ends_the_session_and_leaves_the_journal_whole() {
     }
 }
 
+/// Three calls, each of which leaves a file; the second is the one that something happens to.
+const CALLS: [&str; 3] = ["first", "second", "third"];
+
+/// Where the journal's thread, or its helper, panics: with the second call's decision in hand, its
+/// line written and not yet durable, durable and told to nobody; and at a signature beside all that.
+const AMID_THE_JOURNAL: [&str; 4] = [
+    "journal panic taken tool_call.allow",
+    "journal panic written tool_call.allow",
+    "journal panic durable tool_call.allow",
+    "journal-sign panic signing tool_call.allow",
+];
+
+/// Asserts that the session ended as one that is broken, that nothing ran that is not on record, nor
+/// anything behind the panic, and that the next start mends what is left and says what became of it.
+fn broken_amid(world: &World, ran: Ran, order: &str) {
+    let (thread, rest) = order.split_once(' ').unwrap();
+    panicked(&ran.exited(3), thread);
+    world.verifies();
+    let ran = CALLS.map(|name| world.get(name).is_some());
+    assert!(ran[0] && !ran[2], "{order}: {ran:?}");
+    assert!(world.events("session.ended").is_empty(), "{order}");
+    let started = &world.event("session.started")["payload"]["sessionId"];
+    let listed = world.agp(&["sessions"]).run().succeeded();
+    assert!(listed.out.contains("no end on record"), "{}", listed.out);
+    scripted(world).run().succeeded();
+    world.verifies();
+    assert_eq!(
+        &world.event("session.reaped")["payload"]["sessionId"],
+        started
+    );
+    let allowed = world.events("tool_call.allow").into_iter();
+    let allowed = allowed.filter(|event| &event["payload"]["sessionId"] == started);
+    let recorded = match (rest.split(' ').nth(1), allowed.count()) {
+        (Some("taken"), 1) => 1,
+        (Some("written" | "durable"), 2) => 2,
+        // What the helper does not sign the journal's thread does.
+        (Some("signing"), some @ (1 | 2)) => some,
+        (_, other) => panic!("{order}: {other}"),
+    };
+    // Nobody was told of it, unless the journal's own thread goes on.
+    assert!(
+        !ran[1] || thread == "journal-sign" && recorded == 2,
+        "{order}"
+    );
+}
+
+#[test]
+fn a_panic_of_the_journal_amid_a_session_allows_nothing_more() {
+    for order in AMID_THE_JOURNAL {
+        let world = scripted_world();
+        let calls = CALLS.map(|name| {
+            let args = json!({"command": format!("touch {name}")});
+            json!({"tool": "Bash", "args": args}).to_string()
+        });
+        world.put("three.jsonl", &calls.join("\n"));
+        let start = world
+            .agp(&["run", "--script", "three.jsonl", "--sandbox", "process"])
+            .env("RUST_BACKTRACE", "1");
+        let ran = taken_over(start, order).run();
+        broken_amid(&world, ran, order);
+    }
+}
+
+#[test]
+fn a_panic_of_the_journal_amid_a_harness_s_session_ends_the_harness_unallowed() {
+    let Some(claude) = claude() else { return };
+    for (order, is_mediated) in AMID_THE_JOURNAL
+        .into_iter()
+        .zip([false, true].into_iter().cycle())
+    {
+        let world = scripted_world();
+        let call = if is_mediated { mediated::bash } else { bash };
+        let calls =
+            CALLS.map(|name| vec![call(&format!("toolu_{name}"), &format!("touch {name}"))]);
+        let model = turns(calls.into());
+        let run = if is_mediated {
+            mediated::run
+        } else {
+            governed::run
+        };
+        let start = run(&world, &claude, &model).env("RUST_BACKTRACE", "1");
+        let ran = taken_over(start, order).run();
+        broken_amid(&world, ran, order);
+    }
+}
+
 /// The one line that tells of a thread's panic.
 fn panicked(ran: &Ran, thread: &str) -> String {
     let begin = format!("agp: the thread {thread} panicked at ");

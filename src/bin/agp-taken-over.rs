@@ -1,11 +1,11 @@
 //! For tests alone (`--features inject`): `agp`, of which one thread was taken over as soon as it was
-//! confined. `AGP_TAKE_OVER` is the thread's name, then what it does. `call panic asked ID` and
-//! `call panic decided ID` are about the worker of one call, in its midst.
+//! confined. `AGP_TAKE_OVER` is the thread's name, then what it does. `THREAD panic STAGE OF` is about
+//! its midst: of the call of an id, or of the second event of a kind.
 
 use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,7 @@ fn main() -> ExitCode {
         // As in a release, where nobody tells.
         inject::trap_never();
     }
-    let panics = order.strip_prefix("call panic ").unwrap_or_default();
-    inject::on_each_call(panic_amid(panics.to_owned()));
+    inject::on_each_stage(panic_amid(&order));
     inject::on_each_thread(move |thread: &str| {
         raw::remember_thread(thread);
         let mut words = order.split(' ');
@@ -42,25 +41,53 @@ fn main() -> ExitCode {
     ExitCode::from(agp::cli::main(&arguments))
 }
 
-/// Panics at this stage of the call of this id. Where it was only asked for, not before another call was
-/// asked for as well: that one must not be lost.
-fn panic_amid(place: String) -> impl Fn(&str, &str) {
-    let asked = AtomicUsize::new(0);
-    move |stage, call| {
-        if stage == "asked" {
-            asked.fetch_add(1, Ordering::SeqCst);
-        }
-        if place != format!("{stage} {call}") {
-            return;
-        }
+/// Panics at this stage of this. Where a call was only asked for, not before another one was as well: that
+/// one must not be lost. In the journal, with the second event of the kind, when the session is under way.
+fn panic_amid(order: &str) -> impl Fn(&str, &str) + use<> {
+    let place = order.split_once(" panic ").unwrap_or_default().1;
+    let (at, wanted) = place.split_once(' ').unwrap_or_default();
+    let (at, wanted) = (at.to_owned(), wanted.to_owned());
+    let (asked, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let over = AtomicBool::new(false);
+    let wait_for = |happened: &dyn Fn() -> bool| {
         let until = Instant::now() + Duration::from_secs(20);
-        while stage == "asked" && asked.load(Ordering::SeqCst) < 2 && Instant::now() < until {
+        while !happened() && Instant::now() < until {
             thread::sleep(Duration::from_millis(1));
         }
+    };
+    move |stage, of| {
+        match stage {
+            "asked" => _ = asked.fetch_add(1, Ordering::SeqCst),
+            "taken" if of == wanted => _ = taken.fetch_add(1, Ordering::SeqCst),
+            _ => {}
+        }
+        if stage == "written" && at == "signing" && taken.load(Ordering::SeqCst) >= 2 {
+            // The helper gives way to all: nothing must be over before it has had its turn.
+            wait_for(&|| over.load(Ordering::SeqCst));
+        }
+        // Who writes or signs does not know what.
+        let is_there = stage == at && (of == wanted || of.is_empty());
+        let is_call = ["asked", "decided"].contains(&stage);
+        if !is_there || !is_call && taken.load(Ordering::SeqCst) < 2 {
+            return;
+        }
+        if stage == "asked" {
+            wait_for(&|| asked.load(Ordering::SeqCst) >= 2);
+        }
+        let _over = Over(&over);
         #[expect(clippy::panic, reason = "that is what it is to do")]
         {
             panic!("as it was told to");
         }
+    }
+}
+
+/// Says that a panic's hook has done its work.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::contracts::intendant::{HarnessError, HarnessExit};
 use crate::governor::{Broken, Governor};
 use crate::intendants::harness_process::Stop;
 
+use super::lease::Lease;
 use super::report::{Failure, Outcome, complain, say};
 
 /// Characters of the reason for a broken end.
@@ -91,7 +92,8 @@ pub(super) fn wait(happened: &Receiver<Event>, stop: &Stop, governor: &Governor)
     end
 }
 
-pub(super) fn finish(governor: &Governor, end: &End, raw: bool) -> Outcome {
+/// Records the end, which settles the session's lease, and says it.
+pub(super) fn finish(governor: &Governor, end: &End, raw: bool, lease: &mut Lease) -> Outcome {
     let mut payload = governor.census_payload();
     let (word, failure) = match end {
         End {
@@ -156,6 +158,7 @@ pub(super) fn finish(governor: &Governor, end: &End, raw: bool) -> Outcome {
     governor
         .record_session(Kind::SessionEnded, payload)
         .map_err(|broken| Failure::broken(broken, "mend the disk, then: agp verify"))?;
+    lease.ended();
     let census = governor.census();
     let told = format!(
         "{} calls: {} allowed, {} denied; prove it: agp verify",

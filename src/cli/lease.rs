@@ -49,6 +49,8 @@ fn directory_name(session: &SessionId) -> String {
 pub(super) struct Lease {
     path: PathBuf,
     directory: PathBuf,
+    /// Whether its session may have a beginning on record, and has no end there.
+    open: bool,
     _locked: File,
 }
 
@@ -79,8 +81,20 @@ impl Lease {
         Ok(Self {
             path,
             directory,
+            open: false,
             _locked: file,
         })
+    }
+
+    /// The session is about to be put on record. From here on, until [`Lease::ended`], the lease's file stays
+    /// behind: where no end could be recorded the next start says what became of the session.
+    pub(super) fn begins(&mut self) {
+        self.open = true;
+    }
+
+    /// The session's end is on record.
+    pub(super) fn ended(&mut self) {
+        self.open = false;
     }
 
     /// The session's private directory.
@@ -92,8 +106,10 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         clear(&self.directory);
-        // A lease that stays behind is reaped by the next start.
-        let _ = fs::remove_file(&self.path);
+        if !self.open {
+            // A lease that stays behind is reaped by the next start.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -125,7 +141,8 @@ fn clear(directory: &Path) {
     }
 }
 
-/// Cleans up after sessions whose governor died, and records each as `session.reaped`.
+/// Cleans up after sessions whose governor died, or could not record their end, and records each as
+/// `session.reaped`.
 pub(super) fn reap(home: &Home, journal: &Handle) -> Result<usize, String> {
     let entries = match fs::read_dir(home.sessions()) {
         Ok(entries) => entries,

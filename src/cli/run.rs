@@ -106,12 +106,13 @@ fn governed(
         stop: Stop::default(),
         events,
     };
-    let prepared = beginning
+    let mut prepared = beginning
         .prepare(script)
         .map_err(|failure| beginning.refused(failure))?;
+    prepared.lease.begins();
     beginning.record(&prepared).map_err(unrecorded)?;
     let Prepared {
-        lease,
+        mut lease,
         quarters,
         signals,
         governor,
@@ -155,7 +156,7 @@ fn governed(
     if asked.harness.is_program() {
         end.account(&governor);
     }
-    let ended = finish(&governor, &end, raw);
+    let ended = finish(&governor, &end, raw, &mut lease);
     // A container goes before the lease by which the next start would find it.
     drop(quarters);
     drop(lease);

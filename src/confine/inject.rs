@@ -1,5 +1,6 @@
 //! For tests alone, behind a feature that no release is built with: something else happens on a
-//! thread that has just entered its profile, as if it had been taken over there, or in the midst of a call.
+//! thread that has just entered its profile, as if it had been taken over there, or in the midst of
+//! its work.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// What happens on the thread of a name.
 type Deed = Box<dyn Fn(&str) + Send + Sync>;
 
-/// What happens at a stage of the call of an id.
+/// What happens at a stage of something: a call, by its id, or an event, by its kind.
 type Turn = Box<dyn Fn(&str, &str) + Send + Sync>;
 
 static DEED: OnceLock<Deed> = OnceLock::new();
@@ -21,8 +22,10 @@ pub fn on_each_thread(deed: impl Fn(&str) + Send + Sync + 'static) {
 }
 
 /// Has this done on the worker of every call, once it is `asked` for and once it is `decided`, which is on
-/// disk then and told to nobody.
-pub fn on_each_call(turn: impl Fn(&str, &str) + Send + Sync + 'static) {
+/// disk then and told to nobody; on the journal's thread with every event that it has `taken`, once its
+/// lines are `written` and once they are `durable`, which is told to nobody then; and on its helper's
+/// where it is `signing`.
+pub fn on_each_stage(turn: impl Fn(&str, &str) + Send + Sync + 'static) {
     // The first one stays.
     let _ = TURN.set(Box::new(turn));
 }
@@ -43,9 +46,9 @@ pub(super) fn reached(thread: &str) {
     }
 }
 
-pub(crate) fn amid(stage: &str, call: &str) {
+pub(crate) fn amid(stage: &str, of: &str) {
     if let Some(turn) = TURN.get() {
-        turn(stage, call);
+        turn(stage, of);
     }
 }
 

@@ -46,6 +46,8 @@ impl Helper {
             // On Linux this is the calling thread's own; refused, the work is done all the same.
             let _ = rustix::process::setpriority_process(None, NICE);
             while let Ok(task) = tasks.recv() {
+                #[cfg(feature = "inject")]
+                confine::inject::amid("signing", "");
                 if !task.events.is_empty() {
                     let events = task.events.iter().map(|bytes| key.sign(bytes)).collect();
                     // Whoever asked may have done it himself.

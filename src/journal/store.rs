@@ -115,6 +115,8 @@ impl Store {
         self.file
             .write_all(lines)
             .map_err(|error| format!("write failed: {error}"))?;
+        #[cfg(feature = "inject")]
+        crate::confine::inject::amid("written", "");
         let base = self.room_ahead(lines, durable)?;
         match (&self.wal, base) {
             (Ahead::Open(wal), Some(base)) => {

@@ -256,6 +256,10 @@ impl Writer {
             replies.push((job.reply, job.events.len()));
             events.extend(job.events);
         }
+        #[cfg(feature = "inject")]
+        let kinds: Vec<&str> = events.iter().map(|event| event.kind().as_str()).collect();
+        #[cfg(feature = "inject")]
+        amid_each("taken", &kinds);
         let written = match self.store.poisoned() {
             Some(why) => Err(why.clone()),
             None => {
@@ -266,6 +270,8 @@ impl Writer {
                 written
             }
         };
+        #[cfg(feature = "inject")]
+        amid_each("durable", &kinds);
         if rotates && written.is_ok() {
             // It is the last event that this key signs; what comes behind it is refused.
             self.store.retire("the signing key was rotated");
@@ -358,5 +364,12 @@ impl Writer {
                 chained
             })
             .collect()
+    }
+}
+
+#[cfg(feature = "inject")]
+fn amid_each(stage: &str, kinds: &[&str]) {
+    for kind in kinds {
+        confine::inject::amid(stage, kind);
     }
 }
