@@ -14,7 +14,7 @@
 #[path = "support/tls.rs"]
 mod tls;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -41,11 +41,16 @@ const LIMIT: Duration = Duration::from_secs(60);
 struct Table {
     names: Mutex<HashMap<String, Vec<IpAddr>>>,
     asked: Mutex<Vec<String>>,
+    /// Whoever looks one of these up waits until it is one no longer.
+    held: Mutex<HashSet<String>>,
 }
 
 impl Resolver for Table {
     fn resolve(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         self.asked.lock().unwrap().push(name.to_owned());
+        while self.held.lock().unwrap().contains(name) {
+            thread::sleep(Duration::from_millis(1));
+        }
         let names = self.names.lock().unwrap();
         let found = names.get(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(found.iter().map(|ip| SocketAddr::new(*ip, port)).collect())
@@ -111,6 +116,23 @@ impl World {
     fn lead(&self, name: &str, to: &[&str]) {
         let to = to.iter().map(|address| address.parse().unwrap()).collect();
         self.names.names.lock().unwrap().insert(name.to_owned(), to);
+    }
+
+    /// Has this name's lookup hang.
+    fn hold(&self, name: &str) {
+        self.names.held.lock().unwrap().insert(name.to_owned());
+    }
+
+    /// Asks for a host whose lookup hangs; gives the connection, once so many were begun.
+    fn waits(&self, target: &str, begun: usize) -> UnixStream {
+        let mut stream = self.connect();
+        write!(stream, "CONNECT {target} HTTP/1.1\r\n\r\n").unwrap();
+        within_limit(|| (self.looked_up() == begun).then_some(()));
+        stream
+    }
+
+    fn looked_up(&self) -> usize {
+        self.names.asked.lock().unwrap().len()
     }
 
     fn connect(&self) -> UnixStream {
@@ -540,6 +562,104 @@ fn a_connection_that_rests_or_carries_too_much_is_ended() {
     assert_eq!(closed["reason"], "bytes");
     let carried = closed["bytesUp"].as_u64().unwrap() + closed["bytesDown"].as_u64().unwrap();
     assert_eq!(carried, 100_000);
+}
+
+#[test]
+fn a_session_that_has_had_all_its_connections_opens_no_other() {
+    let (world, echo) = World::reaching("model.test", |setup| setup.connections = 2);
+    let target = format!("model.test:{}", echo.address.port());
+    // All three are asked for while there is room.
+    let mut asked: Vec<UnixStream> = (0..3).map(|_| world.ask(&target).0).collect();
+    let mut late = asked.pop().unwrap();
+    for stream in &mut asked {
+        exchange(&mut echo.client("model.test"), stream, b"one of two");
+    }
+    let mut tls = echo.client("model.test");
+    let mut both = Stream::new(&mut tls, &mut late);
+    let told = both.write_all(b"x").and_then(|()| both.flush());
+    let told = told.unwrap_err();
+    assert!(told.to_string().contains("AccessDenied"), "{told}");
+    let denied = world.last(Kind::EgressDeny);
+    assert_eq!(
+        (&denied["reason"], &denied["host"], &denied["address"]),
+        (
+            &json!("session-limit"),
+            &json!("model.test"),
+            &json!("127.0.0.1")
+        )
+    );
+    // That others have ended makes no room, and nothing is looked up for it.
+    drop((asked, late));
+    within_limit(|| (world.proxy.as_ref()?.open() == 0).then_some(()));
+    let looked_up = world.looked_up();
+    let denied = world.refused(&target, 503);
+    assert_eq!(denied["reason"], "session-limit");
+    assert_eq!(denied["port"], echo.address.port());
+    assert_eq!((world.looked_up(), echo.accepted()), (looked_up, 2));
+    let numbers = world.of(Kind::EgressAllow);
+    let opened = numbers.iter().filter(|event| event["phase"] == "open");
+    let opened: Vec<&Value> = opened.map(|event| &event["connection"]).collect();
+    assert_eq!(opened, [&json!(1), &json!(2)]);
+}
+
+#[test]
+fn a_name_whose_lookup_hangs_is_given_up() {
+    let world = World::with(&["slow.test"], |setup| {
+        setup.patience = Duration::from_millis(100);
+    });
+    world.hold("slow.test");
+    let denied = world.refused("slow.test:443", 502);
+    assert_eq!(denied["reason"], "not-resolved");
+    assert_eq!(denied["host"], "slow.test");
+    assert_eq!(world.looked_up(), 1);
+    within_limit(|| (world.proxy.as_ref()?.open() == 0).then_some(()));
+}
+
+/// Long enough for nobody to wait for it.
+const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
+
+#[test]
+fn lookups_that_hang_hold_up_no_other_as_long_as_there_may_be_more() {
+    let echo = Echo::new(&["model.test"]);
+    let target = format!("model.test:{}", echo.address.port());
+    let own = format!("127.0.0.1:{}", echo.address.port());
+    let world = || {
+        let list = [&target, &own, "slow.test"];
+        let world = World::with(&list, |setup| setup.patience = FOR_EVER);
+        world.lead("model.test", &["127.0.0.1"]);
+        world.hold("slow.test");
+        world
+    };
+    let one = world();
+    let _waiting = one.waits("slow.test:443", 1);
+    let (mut stream, status, _) = one.ask(&target);
+    assert_eq!(status, 200);
+    exchange(&mut echo.client("model.test"), &mut stream, b"meanwhile");
+
+    let all = world();
+    let most = limits::EGRESS_LOOKUPS;
+    let begun = (1..=most).map(|begun| all.waits("slow.test:443", begun));
+    let begun: Vec<UnixStream> = begun.collect();
+    assert_eq!(all.refused(&target, 502)["reason"], "not-resolved");
+    assert_eq!(all.looked_up(), most, "one more thread");
+    all.names.held.lock().unwrap().clear();
+    for mut stream in begun {
+        assert_eq!(answer(&mut stream).0, 502);
+    }
+    within_limit(|| (all.ask(&target).1 == 200).then_some(()));
+}
+
+#[test]
+fn the_end_of_the_proxy_waits_for_no_lookup() {
+    let mut world = World::with(&["slow.test"], |setup| setup.patience = FOR_EVER);
+    world.hold("slow.test");
+    let mut stream = world.waits("slow.test:443", 1);
+    drop(world.proxy.take());
+    let mut told = String::new();
+    stream.read_to_string(&mut told).unwrap();
+    assert_eq!(told, "");
+    // Nothing was refused.
+    assert_eq!(world.of(Kind::EgressDeny), []);
 }
 
 #[test]

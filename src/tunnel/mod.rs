@@ -263,6 +263,13 @@ fn look_at<'a>(side: BorrowedFd<'a>, from: &Way, into: &Way, gone: bool) -> Opti
     looked.then(|| PollFd::from_borrowed_fd(side, events))
 }
 
+/// Whether `stop` is readable or closed.
+#[must_use]
+pub fn is_over(stop: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(stop, PollFlags::IN)];
+    poll(&mut polled, Some(&Timespec::default())).is_ok_and(|seen| seen > 0)
+}
+
 /// Reads what is there, waiting until `until` at most. An empty answer is the end; `None` that it
 /// was told to stop.
 ///

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{SendFlags, Shutdown, send, shutdown};
 
-use crate::contracts::limits;
 use crate::tunnel::{self, Bounds, read_within};
 
 use super::Setup;
@@ -31,6 +30,7 @@ pub(super) struct Terms {
     list: Allowlist,
     finder: Finder,
     handshake: Duration,
+    patience: Duration,
     bounds: Bounds,
     ledger: Ledger,
 }
@@ -53,10 +53,11 @@ impl Terms {
     pub(super) fn of(setup: Setup) -> Self {
         Self {
             list: setup.list,
-            finder: Finder::new(setup.resolver),
+            finder: Finder::new(setup.resolver, setup.patience),
             handshake: setup.handshake,
+            patience: setup.patience,
             bounds: setup.bounds,
-            ledger: Ledger::new(setup.record, setup.from),
+            ledger: Ledger::new(setup.record, setup.from, setup.connections),
         }
     }
 
@@ -68,19 +69,22 @@ impl Terms {
     pub(super) fn serve(&self, client: &UnixStream, stop: BorrowedFd<'_>) {
         match self.clear(client, stop) {
             Ok(cleared) => self.carry(client, &cleared, stop),
-            // Nothing was refused: the session ended before it was said what is wanted.
-            Err(Refused { refusal, .. }) if refusal.reason == Reason::Over => {}
-            Err(Refused { refusal, in_tls }) => {
-                if self.ledger.deny(&refusal).is_ok() {
-                    if in_tls {
-                        let _ = say(client, ACCESS_DENIED);
-                    } else {
-                        let _ = say(client, refusal.answer().as_bytes());
-                    }
-                    take_leave(client, stop);
-                }
-            }
+            Err(refused) => self.send_away(client, &refused, stop),
         }
+    }
+
+    fn send_away(&self, client: &UnixStream, refused: &Refused, stop: BorrowedFd<'_>) {
+        let Refused { refusal, in_tls } = refused;
+        // Nothing was refused: the session ended before it was said what is wanted, or could be had.
+        if refusal.reason == Reason::Over || self.ledger.deny(refusal).is_err() {
+            return;
+        }
+        if *in_tls {
+            let _ = say(client, ACCESS_DENIED);
+        } else {
+            let _ = say(client, refusal.answer().as_bytes());
+        }
+        take_leave(client, stop);
     }
 
     /// Refuses one that nothing was read of.
@@ -113,7 +117,7 @@ impl Terms {
         if !self.ledger.has_room() {
             return Err(http(refusal(Reason::Exhausted, None)));
         }
-        let addresses = self.finder.find(&host, port, &self.list);
+        let addresses = self.finder.find(&host, port, &self.list, stop);
         let addresses = addresses.map_err(|(why, address)| http(refusal(why, address)))?;
         let first = addresses.first().map(SocketAddr::ip);
         if say(client, ESTABLISHED).is_err() {
@@ -148,12 +152,24 @@ impl Terms {
 
     fn carry(&self, client: &UnixStream, cleared: &Cleared, stop: BorrowedFd<'_>) {
         let first = cleared.addresses.first().map(SocketAddr::ip);
-        let Ok(opened) = self.ledger.open(&cleared.host, cleared.port, first) else {
+        let opened = match self.ledger.open(&cleared.host, cleared.port, first) {
+            Ok(Some(opened)) => opened,
+            // Others were opened since this one was asked for.
+            Ok(None) => {
+                let refusal = Refusal {
+                    host: Some(cleared.host.to_string()),
+                    port: Some(cleared.port),
+                    address: first,
+                    ..Refusal::of(Reason::Exhausted)
+                };
+                let in_tls = true;
+                return self.send_away(client, &Refused { refusal, in_tls }, stop);
+            }
             // What is not on record does not happen.
-            return;
+            Err(_) => return,
         };
         let begun = Instant::now();
-        match connect(&cleared.addresses) {
+        match connect(&cleared.addresses, begun + self.patience) {
             Ok(server) => {
                 let address = server.peer_addr().map(|address| address.ip()).ok();
                 // Small writes are a client's own business.
@@ -172,9 +188,8 @@ impl Terms {
     }
 }
 
-/// Connects to the first of these that answers, and to no other.
-fn connect(addresses: &[SocketAddr]) -> std::io::Result<TcpStream> {
-    let until = Instant::now() + limits::EGRESS_PATIENCE;
+/// Connects to the first of these that answers by then, and to no other.
+fn connect(addresses: &[SocketAddr], until: Instant) -> std::io::Result<TcpStream> {
     let mut last = std::io::ErrorKind::AddrNotAvailable.into();
     for (tried, address) in addresses.iter().enumerate() {
         let left = until.saturating_duration_since(Instant::now());

@@ -24,6 +24,8 @@ pub type Record = dyn Fn(Kind, Map<String, Value>) -> Result<(), String> + Send 
 pub(super) struct Ledger {
     record: Arc<Record>,
     from: &'static str,
+    /// Connections that may be opened.
+    most: u64,
     opened: AtomicU64,
     denied: AtomicU64,
 }
@@ -37,10 +39,11 @@ pub(super) struct Opened<'a> {
 }
 
 impl Ledger {
-    pub(super) fn new(record: Arc<Record>, from: &'static str) -> Self {
+    pub(super) fn new(record: Arc<Record>, from: &'static str, most: u64) -> Self {
         Self {
             record,
             from,
+            most,
             opened: AtomicU64::new(0),
             denied: AtomicU64::new(0),
         }
@@ -66,27 +69,33 @@ impl Ledger {
         self.write(Kind::EgressDeny, payload)
     }
 
-    /// Whether the session may have another connection at all.
+    /// Whether the session may have another connection at all, as it looks now.
     pub(super) fn has_room(&self) -> bool {
-        self.opened.load(Ordering::SeqCst) < limits::EGRESS_CONNECTIONS_PER_SESSION
+        self.opened.load(Ordering::SeqCst) < self.most
     }
 
-    /// Records that a connection is about to be opened. Durable when this returns.
+    /// Records that a connection is about to be opened, if the session may have another. Durable when
+    /// this returns.
     pub(super) fn open<'a>(
         &'a self,
         host: &'a Host,
         port: u16,
         address: Option<IpAddr>,
-    ) -> Result<Opened<'a>, String> {
-        let number = self.opened.fetch_add(1, Ordering::SeqCst) + 1;
+    ) -> Result<Option<Opened<'a>>, String> {
+        let another = |had| (had < self.most).then_some(had + 1);
+        let had = self
+            .opened
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, another);
+        let Ok(had) = had else { return Ok(None) };
         let opened = Opened {
             ledger: self,
-            number,
+            number: had + 1,
             host,
             port,
         };
         let payload = opened.payload("open", address, None, "listed", None);
-        self.write(Kind::EgressAllow, payload).map(|()| opened)
+        self.write(Kind::EgressAllow, payload)
+            .map(|()| Some(opened))
     }
 
     /// Says at the end what was not recorded one by one.

@@ -60,6 +60,10 @@ pub struct Setup {
     pub resolver: Arc<dyn Resolver>,
     /// How long a client may take to say what it wants, and again to begin its TLS.
     pub handshake: Duration,
+    /// How long a name's lookup may take, and again a connection to where it leads.
+    pub patience: Duration,
+    /// How many connections it opens in all.
+    pub connections: u64,
     /// What one connection may take.
     pub bounds: Bounds,
     /// Makes its events durable.
@@ -77,6 +81,8 @@ impl Setup {
             list,
             resolver: Arc::new(System),
             handshake: limits::EGRESS_HANDSHAKE,
+            patience: limits::EGRESS_PATIENCE,
+            connections: limits::EGRESS_CONNECTIONS_PER_SESSION,
             bounds: Bounds {
                 idle: limits::EGRESS_IDLE,
                 bytes: limits::EGRESS_BYTES,

@@ -2,16 +2,21 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::contracts::limits;
-use crate::tunnel::Slots;
+use crate::tunnel::{Slots, is_over};
 
 use super::addresses;
 use super::allowlist::{Allowlist, Host, LOCALHOST, canonical};
 use super::refusal::Reason;
+
+/// How often who waits for a name sees whether the session is over.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// Looks names up.
 pub trait Resolver: Send + Sync {
@@ -35,6 +40,7 @@ impl Resolver for System {
 /// Finds, for a host that is allowed, the addresses that may be connected to.
 pub(super) struct Finder {
     resolver: Arc<dyn Resolver>,
+    patience: Duration,
     own: Vec<IpAddr>,
     lookups: Slots,
 }
@@ -43,9 +49,10 @@ pub(super) struct Finder {
 pub(super) type Unusable = (Reason, Option<IpAddr>);
 
 impl Finder {
-    pub(super) fn new(resolver: Arc<dyn Resolver>) -> Self {
+    pub(super) fn new(resolver: Arc<dyn Resolver>, patience: Duration) -> Self {
         Self {
             resolver,
+            patience,
             own: addresses::own(),
             lookups: Slots::new(limits::EGRESS_LOOKUPS),
         }
@@ -58,6 +65,7 @@ impl Finder {
         host: &Host,
         port: u16,
         list: &Allowlist,
+        stop: BorrowedFd<'_>,
     ) -> Result<Vec<SocketAddr>, Unusable> {
         let name = match host {
             // Listed, or this was not asked.
@@ -72,9 +80,8 @@ impl Finder {
             }
             Host::Name(name) => name,
         };
-        let mut found = self
-            .look_up(name, port)
-            .ok_or((Reason::NotResolved, None))?;
+        let found = self.look_up(name, port, stop);
+        let mut found = found.map_err(|why| (why, None))?;
         found.truncate(limits::EGRESS_ADDRESSES);
         for address in &mut found {
             *address = SocketAddr::new(canonical(address.ip()), port);
@@ -91,8 +98,14 @@ impl Finder {
     }
 
     /// On a thread of its own: the system's resolver takes as long as it likes, and a deep stack.
-    fn look_up(&self, name: &str, port: u16) -> Option<Vec<SocketAddr>> {
-        let slot = self.lookups.take()?;
+    fn look_up(
+        &self,
+        name: &str,
+        port: u16,
+        stop: BorrowedFd<'_>,
+    ) -> Result<Vec<SocketAddr>, Reason> {
+        let until = Instant::now() + self.patience;
+        let slot = self.lookups.take().ok_or(Reason::NotResolved)?;
         let (resolver, name) = (Arc::clone(&self.resolver), name.to_owned());
         let (tell, told) = sync_channel(1);
         let looking = thread::Builder::new().name("egress-resolve".into());
@@ -101,7 +114,15 @@ impl Finder {
             // Whoever asked may have given up.
             let _ = tell.send(resolver.resolve(&name, port));
         });
-        looking.ok()?;
-        told.recv_timeout(limits::EGRESS_PATIENCE).ok()?.ok()
+        looking.map_err(|_| Reason::NotResolved)?;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match told.recv_timeout(left.min(GLANCE)) {
+                Ok(found) => return found.map_err(|_| Reason::NotResolved),
+                Err(RecvTimeoutError::Timeout) if is_over(stop) => return Err(Reason::Over),
+                Err(RecvTimeoutError::Timeout) if left > GLANCE => {}
+                Err(_) => return Err(Reason::NotResolved),
+            }
+        }
     }
 }
