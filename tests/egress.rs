@@ -18,6 +18,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ use std::time::{Duration, Instant};
 use agp::contracts::event::Kind;
 use agp::contracts::limits;
 use agp::sandbox::egress::{Allowlist, Proxy, Resolver, Setup};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use rustls::{ClientConnection, Stream};
 use serde_json::{Map, Value, json};
 use tls::Echo;
@@ -707,6 +709,53 @@ fn the_end_of_the_proxy_is_the_end_of_its_connections() {
     // One that had asked for nothing was refused nothing.
     assert_eq!(world.of(Kind::EgressDeny), []);
     assert!(UnixStream::connect(world.directory.join("egress.sock")).is_err());
+}
+
+/// A server whose queue is full: who connects hears nothing.
+fn silent_server() -> (OwnedFd, u16, Vec<OwnedFd>) {
+    let socket = || {
+        let (family, flags) = (AddressFamily::INET, SocketFlags::NONBLOCK);
+        net::socket_with(family, SocketType::STREAM, flags, None).unwrap()
+    };
+    let listener = socket();
+    net::bind(&listener, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    net::listen(&listener, 0).unwrap();
+    let address = net::getsockname(&listener).unwrap();
+    let address = SocketAddr::try_from(address).unwrap();
+    let waiting = (0..8).map(|_| {
+        let waiting = socket();
+        // Some are let into the queue, the others are kept waiting.
+        let _ = net::connect(&waiting, &address);
+        waiting
+    });
+    let waiting = waiting.collect();
+    (listener, address.port(), waiting)
+}
+
+#[test]
+fn a_server_that_is_silent_is_given_up_and_not_waited_for_at_the_end() {
+    let (_listener, port, _waiting) = silent_server();
+    let echo = Echo::new(&["localhost"]);
+    let reached_for = |patience| {
+        let list = format!("localhost:{port}");
+        let world = World::with(&[&list], |setup| setup.patience = patience);
+        let (mut stream, status, _) = world.ask(&list);
+        assert_eq!(status, 200);
+        let mut tls = echo.client("localhost");
+        tls.write_tls(&mut stream).unwrap();
+        within_limit(|| world.of(Kind::EgressAllow).pop());
+        (world, stream)
+    };
+    let (world, _stream) = reached_for(Duration::from_millis(200));
+    let why = world.closed()["reason"].as_str().unwrap().to_owned();
+    assert!(why.starts_with("not connected: "), "{why}");
+
+    let (mut world, mut stream) = reached_for(FOR_EVER);
+    drop(world.proxy.take());
+    let mut told = Vec::new();
+    stream.read_to_end(&mut told).unwrap();
+    assert_eq!(told, b"");
+    assert_eq!(world.closed()["reason"], "stopped");
 }
 
 #[test]

@@ -1,18 +1,19 @@
 //! One connection through the proxy, from the request to its end.
 
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::net::{SendFlags, Shutdown, send, shutdown};
 
-use crate::tunnel::{self, Bounds, read_within};
+use crate::tunnel::{self, Bounds, End, read_within};
 
 use super::Setup;
 use super::allowlist::{Allowlist, Host};
 use super::handshake::{self, Asked};
 use super::ledger::Ledger;
+use super::reach;
 use super::refusal::{Reason, Refusal};
 use super::resolve::Finder;
 
@@ -169,8 +170,8 @@ impl Terms {
             Err(_) => return,
         };
         let begun = Instant::now();
-        match connect(&cleared.addresses, begun + self.patience) {
-            Ok(server) => {
+        match reach::first(&cleared.addresses, begun + self.patience, stop) {
+            Ok(Some(server)) => {
                 let address = server.peer_addr().map(|address| address.ip()).ok();
                 // Small writes are a client's own business.
                 let _ = server.set_nodelay(true);
@@ -180,31 +181,13 @@ impl Terms {
                 let end = carried.end.as_str();
                 opened.closed(address, Some(&carried), end, begun.elapsed());
             }
+            Ok(None) => opened.closed(None, None, End::Stopped.as_str(), begun.elapsed()),
             Err(error) => {
                 let why = format!("not connected: {error}");
                 opened.closed(None, None, &why, begun.elapsed());
             }
         }
     }
-}
-
-/// Connects to the first of these that answers by then, and to no other.
-fn connect(addresses: &[SocketAddr], until: Instant) -> std::io::Result<TcpStream> {
-    let mut last = std::io::ErrorKind::AddrNotAvailable.into();
-    for (tried, address) in addresses.iter().enumerate() {
-        let left = until.saturating_duration_since(Instant::now());
-        let others = u32::try_from(addresses.len() - tried).unwrap_or(1);
-        // One that is silent leaves time for the others.
-        let share = left / others;
-        if share.is_zero() {
-            break;
-        }
-        match TcpStream::connect_timeout(address, share) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 /// Says something short to a client that has heard little or nothing before: it fits its buffer.

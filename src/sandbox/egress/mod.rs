@@ -11,6 +11,7 @@ mod connection;
 pub(crate) mod fuzz;
 mod handshake;
 mod ledger;
+mod reach;
 mod refusal;
 mod resolve;
 mod trial;
