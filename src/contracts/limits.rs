@@ -270,7 +270,8 @@ pub const EGRESS_HELLO_BYTES: usize = 16 << 10;
 pub const EGRESS_HANDSHAKE: Duration = Duration::from_secs(10);
 /// Looking a name up, and connecting to one of its addresses, each take at most this long.
 pub const EGRESS_PATIENCE: Duration = Duration::from_secs(10);
-/// Names being looked up at a time: a resolver that hangs does so for half a minute.
+/// Names being looked up at a time: a resolver that hangs does so for half a minute, and by TCP for as long as
+/// the name server likes.
 pub const EGRESS_LOOKUPS: usize = 64;
 /// Addresses of one name that are tried.
 pub const EGRESS_ADDRESSES: usize = 8;
