@@ -227,3 +227,37 @@ fn a_report_that_contradicts_the_one_before_it_is_told() {
     );
     assert!(session.broken.lock().unwrap().is_empty());
 }
+
+#[test]
+fn what_is_odd_is_recorded_and_counted_and_ends_nothing() {
+    let session = Session::new();
+    let odd = |id: &str| {
+        session
+            .governor
+            .anomaly(Some(id), Some("Bash"), "was odd", "stream");
+    };
+    odd("m1");
+    let events = session.events("m1");
+    let payload = &events[0]["payload"];
+    assert_eq!(events[0]["kind"], "gate.anomaly");
+    assert_eq!(
+        [
+            &payload["sessionId"],
+            &payload["tool"],
+            &payload["how"],
+            &payload["seenBy"]
+        ],
+        ["s-1", "Bash", "was odd", "stream"]
+    );
+    let bound = agp::contracts::limits::ANOMALIES;
+    (0..bound).for_each(|_| odd("m2"));
+    assert_eq!(session.events("m2").len() as u64, bound - 1);
+    let ended = session.governor.census_payload();
+    assert_eq!(ended["anomalies"], bound + 1, "all are counted");
+    assert!(session.broken.lock().unwrap().is_empty());
+    let warnings = session.warnings.lock().unwrap();
+    assert!(
+        warnings[0].contains("a call was odd") && warnings.len() < 30,
+        "{warnings:?}"
+    );
+}

@@ -160,8 +160,12 @@ pub(super) fn finish(governor: &Governor, end: &End, raw: bool, lease: &mut Leas
         .map_err(|broken| Failure::broken(broken, "mend the disk, then: agp verify"))?;
     lease.ended();
     let census = governor.census();
+    let odd = match census.anomalies {
+        0 => String::new(),
+        count => format!(", {count} anomalies (agp log --kind gate.anomaly)"),
+    };
     let told = format!(
-        "{} calls: {} allowed, {} denied; prove it: agp verify",
+        "{} calls: {} allowed, {} denied{odd}; prove it: agp verify",
         census.decided, census.allowed, census.denied
     );
     // In raw mode standard output is the harness's own.

@@ -176,6 +176,7 @@ const TOLD: &[(&str, &[&str])] = &[
     ("allowed", &["allowed"]),
     ("denied", &["denied"]),
     ("bypassed", &["bypassed"]),
+    ("anomalies", &["anomalies"]),
     ("end", &["end"]),
     ("newKeyId", &["newKeyId"]),
 ];

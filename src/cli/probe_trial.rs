@@ -422,6 +422,7 @@ impl TrialOutcome {
             allowed: 1,
             denied: 1,
             bypassed: 0,
+            anomalies: 0,
         };
         if self.census != expected {
             return Err(format!(

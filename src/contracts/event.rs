@@ -59,6 +59,8 @@ kinds! {
     ToolCallResult = "tool_call.result",
     /// A call was seen that no decision covers.
     GateBypassed = "gate.bypassed",
+    /// Something about a call is odd; nothing was seen to run undecided, and the session goes on.
+    GateAnomaly = "gate.anomaly",
     /// A sandbox was looked into before its first call.
     SandboxAttested = "sandbox.attested",
     /// The egress proxy let a connection out.

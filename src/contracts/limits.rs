@@ -27,6 +27,8 @@ pub const CALLS_PER_SESSION: usize = 100_000;
 /// Calls under a used id that a session takes: each is two events, and whoever sends them without
 /// end would fill the disk.
 pub const REPLAYS: u64 = 1000;
+/// `gate.anomaly` events of a session; more are only counted, or whoever causes them could fill the disk.
+pub const ANOMALIES: u64 = 100;
 
 /// An approval nobody answers is a deny after this long.
 pub const APPROVAL_DEADLINE: Duration = Duration::from_secs(300);

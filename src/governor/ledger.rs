@@ -19,6 +19,8 @@ pub struct Census {
     pub denied: u64,
     /// Calls that ran, or are said to have run, without a decision that let them.
     pub bypassed: u64,
+    /// What was odd about calls and is no bypass.
+    pub anomalies: u64,
 }
 
 /// What became of a call so far.
@@ -144,6 +146,13 @@ impl Ledger {
 }
 
 impl Ledger {
+    /// Counts something odd, and says how much there was of it.
+    pub(super) fn odd(&self) -> u64 {
+        let mut calls = self.calls();
+        calls.census.anomalies += 1;
+        calls.census.anomalies
+    }
+
     /// The witness saw a call attempted.
     pub(super) fn attempted(&self) {
         self.calls().census.seen += 1;
@@ -239,6 +248,7 @@ mod tests {
             allowed: 2,
             denied: 1,
             bypassed: 5,
+            anomalies: 0,
             seen: 0,
         };
         assert_eq!(ledger.census(), census);

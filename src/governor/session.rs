@@ -133,6 +133,7 @@ impl Governor {
         payload.insert("allowed".into(), json!(census.allowed));
         payload.insert("denied".into(), json!(census.denied));
         payload.insert("bypassed".into(), json!(census.bypassed));
+        payload.insert("anomalies".into(), json!(census.anomalies));
         if let (Some(_), Some(offered)) = (&self.terms.sandbox, self.offered.get()) {
             // Where agp's tools must be the only ones, this shows that they were.
             payload.insert("offered".into(), json!(offered));

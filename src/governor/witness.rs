@@ -11,7 +11,7 @@ use crate::contracts::event::{Draft, Kind};
 use crate::contracts::intendant::Observation;
 use crate::contracts::limits;
 
-use super::session::Governor;
+use super::session::{Governor, Notice};
 
 impl Governor {
     /// Takes in what the harness was seen to do.
@@ -59,6 +59,46 @@ impl Governor {
         draft.payload.insert("seenBy".into(), json!("stream"));
         // A journal that fails has told the session so itself.
         let _ = self.record(vec![draft]);
+    }
+
+    /// Records something odd about a call, or about none: `gate.anomaly`. The session goes on. `how`
+    /// completes "a call ..." in agp's own words; `seen_by` names whose account it is.
+    pub fn anomaly(&self, id: Option<&str>, tool: Option<&str>, how: &str, seen_by: &str) {
+        let count = self.ledger.odd();
+        if count > limits::ANOMALIES {
+            return;
+        }
+        let mut draft = Draft::new(Kind::GateAnomaly, serde_json::Map::new());
+        let mut say = |name: &str, value: String| draft.payload.insert(name.into(), json!(value));
+        say("sessionId", self.session_id().to_string());
+        say("how", how.to_owned());
+        say("seenBy", seen_by.to_owned());
+        // Ids and names are the harness's: both are bounded, and neither may carry a secret.
+        if let Some(id) = id {
+            say(
+                "messageId",
+                self.shown_id(id).chars().take(limits::ID_BYTES).collect(),
+            );
+        }
+        if let Some(tool) = tool {
+            say(
+                "tool",
+                self.shown_id(tool)
+                    .chars()
+                    .take(limits::TOOL_NAME_BYTES)
+                    .collect(),
+            );
+        }
+        // A journal that fails has told the session so itself.
+        let _ = self.record(vec![draft]);
+        if let Some(shown) = self.next_warning() {
+            let text = format!("gate.anomaly: a call {how}");
+            self.notice(&Notice::Warning(if shown {
+                &text
+            } else {
+                "further anomalies are not shown"
+            }));
+        }
     }
 
     /// Whether the census adds up: every call that was seen was decided, and none was decided

@@ -238,7 +238,7 @@ impl Slack {
                 .unwrap_or("none")
         };
         let now = timestamp::rfc3339(SystemTime::now());
-        let weighty = event.kind != Kind::ToolCallDeny;
+        let weighty = !matches!(event.kind, Kind::ToolCallDeny | Kind::GateAnomaly);
         let say = |what: &str, foreign: &[(&str, &str)]| {
             self.hub.post.send(Job::Say {
                 id: random_id(),
@@ -280,6 +280,10 @@ impl Slack {
             ),
             Kind::GateBypassed => say(
                 "THE GATE WAS BYPASSED. The session is ended.",
+                &[("Tool", at("tool")), ("How", at("how"))],
+            ),
+            Kind::GateAnomaly => say(
+                "Something odd was seen at the gate. The session goes on.",
                 &[("Tool", at("tool")), ("How", at("how"))],
             ),
             _ => {}
@@ -394,6 +398,7 @@ impl Channel for Slack {
                 | Kind::SessionEnded
                 | Kind::ToolCallDeny
                 | Kind::GateBypassed
+                | Kind::GateAnomaly
         )
     }
 
