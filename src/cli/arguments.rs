@@ -74,13 +74,14 @@ pub fn main(arguments: &[OsString]) -> u8 {
 }
 
 /// Options that take no value.
-const SWITCHES: [&str; 6] = [
+const SWITCHES: [&str; 7] = [
     "--follow",
     "--force",
     "--help",
     "--json",
     "--live",
     "--no-probe",
+    "--task-command",
 ];
 
 /// Splits `--name=value` in two, which the parser does not; what stands behind an option that

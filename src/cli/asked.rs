@@ -22,6 +22,9 @@ pub(super) struct Run {
     /// what the agent is asked to do
     #[argh(option)]
     pub(super) task: Option<String>,
+    /// the task may be a command of Claude Code's own, such as /review; without this it is text
+    #[argh(switch)]
+    pub(super) task_command: bool,
     /// the repository it works in (default: this directory)
     #[argh(option)]
     pub(super) repo: Option<String>,
@@ -86,6 +89,7 @@ impl Run {
         Self {
             intendant: None,
             task: None,
+            task_command: false,
             repo: None,
             script: None,
             sandbox: None,
@@ -125,6 +129,8 @@ pub(super) struct Asked {
     pub allow_read: Vec<PathBuf>,
     pub allow_write: Vec<PathBuf>,
     pub task: Option<String>,
+    /// Whether the task may be a command of the harness's own.
+    pub task_command: bool,
     pub repository: PathBuf,
     pub script: Option<PathBuf>,
     pub approval_deadline: Duration,

@@ -293,6 +293,7 @@ impl<'a> Trial<'a> {
                 socket,
                 directory: self.root.to_owned(),
                 task,
+                task_command: false,
                 repository,
                 approval_deadline: PROBE_TIME,
                 arguments: Vec::new(),

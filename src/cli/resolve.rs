@@ -68,6 +68,11 @@ impl Asked {
             return Err(Failure::usage(problem, "--intendant claude-code, or codex"));
         }
         let task = config::first(run.task, "AGP_TASK", None);
+        if run.task_command && harness != Harness::ClaudeCode {
+            let problem =
+                "--task-command is for Claude Code: nothing else takes commands in a task";
+            return Err(Failure::usage(problem, "leave --task-command out"));
+        }
         if harness.is_program() {
             if task.is_none() {
                 return Err(Failure::usage(
@@ -104,6 +109,7 @@ impl Asked {
             allow_read: absolute(&run.allow_read)?,
             allow_write: absolute(&run.allow_write)?,
             task,
+            task_command: run.task_command,
             repository,
             script: run.script,
             approval_deadline: config::approval_deadline(run.approval_timeout, &config)?,

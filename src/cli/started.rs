@@ -84,6 +84,9 @@ pub(super) fn payload(
     put("approvalSeconds", json!(asked.approval_deadline.as_secs()));
     put("repository", json!(shown(&asked.repository)));
     put("task", json!(asked.task));
+    if asked.task_command {
+        put("taskCommand", json!(true));
+    }
     payload
 }
 

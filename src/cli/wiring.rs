@@ -125,6 +125,7 @@ impl IntendantSetup<'_> {
             socket: asked.gate(self.lease.directory()),
             directory: self.lease.directory().to_owned(),
             task: asked.task.clone().unwrap_or_default(),
+            task_command: asked.task_command,
             repository: asked.repository.clone(),
             approval_deadline: asked.approval_deadline,
             arguments: asked.harness_args.clone(),

@@ -39,6 +39,8 @@ pub struct Setup {
     pub directory: PathBuf,
     /// What the agent is asked to do.
     pub task: String,
+    /// Whether the task may be a command of the harness's own, such as `/review`, not text alone.
+    pub task_command: bool,
     /// Where.
     pub repository: PathBuf,
     /// How long an approval may take.
@@ -167,7 +169,12 @@ impl ClaudeCode {
         let launch = Launch {
             leash: bridge,
             program: setup.found.program,
-            arguments: arguments(settings.as_deref(), servers, &setup.arguments, &setup.task),
+            arguments: arguments(
+                settings.as_deref(),
+                servers,
+                &setup.arguments,
+                &prompt(&setup.task, setup.task_command),
+            ),
             environment,
             confinement: setup.confinement,
             directory: setup.repository,
@@ -188,11 +195,25 @@ impl ClaudeCode {
     }
 }
 
-/// An update in the middle of a session would be another harness than the one that was journaled.
-const FIXED_ENVIRONMENT: [(&str, &str); 2] = [
+const FIXED_ENVIRONMENT: [(&str, &str); 4] = [
+    // An update in the middle of a session would be another harness than the one that was journaled.
     ("DISABLE_AUTOUPDATER", "1"),
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+    // Words that name a file (`@FILE`) would put it into the conversation: no call, so no decision.
+    ("CLAUDE_CODE_DISABLE_FILE_MENTIONS", "1"),
+    // A repository's `.claude/scheduled_tasks.json` would be a task that nobody gave.
+    ("CLAUDE_CODE_DISABLE_CRON", "1"),
 ];
+
+/// The task as the harness gets it. Whoever writes an issue that becomes a task must not have a command of
+/// the harness's: only what begins with one is one, and text begins with the end of a line.
+fn prompt(task: &str, command: bool) -> String {
+    if command {
+        task.to_owned()
+    } else {
+        format!("\n{task}")
+    }
+}
 
 /// How long the harness waits for a call that agp runs: for the approval, the run, and some more.
 fn call_patience(approval: Duration) -> Duration {
@@ -396,6 +417,14 @@ mod tests {
             &["-p"],
         ] {
             assert!(check(refused).is_err(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_task_begins_with_no_command_unless_it_is_one() {
+        for task in ["/heapdump", "!ls", "text"] {
+            assert_eq!(prompt(task, false), format!("\n{task}"));
+            assert_eq!(prompt(task, true), task);
         }
     }
 

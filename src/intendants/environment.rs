@@ -60,7 +60,7 @@ const WITHHELD_PREFIXES: [&str; 2] = ["AGP_SECRET_", "AGP_SLACK_"];
 const NESTED: [&str; 2] = ["CLAUDE_CODE_CHILD_", "CLAUDE_CODE_MESSAGING_"];
 /// With these a harness runs its tools without asking its hooks, or takes its settings from
 /// elsewhere: measured, or named in its program. They never reach it, whoever asks.
-const UNGATED: [&str; 12] = [
+const UNGATED: [&str; 14] = [
     "CODEX_HOME",
     "CODEX_EXEC_SERVER_URL",
     "CLAUDE_CODE_SIMPLE",
@@ -73,6 +73,9 @@ const UNGATED: [&str; 12] = [
     "CLAUDE_CODE_MCP_SERVE_SETTINGS",
     "CLAUDE_CODE_BRIDGE_CHILD_MACHINE_SETTINGS",
     "CLAUDE_CODE_RELAUNCH_BYPASS_SWITCH",
+    // agp sets these itself.
+    "CLAUDE_CODE_DISABLE_FILE_MENTIONS",
+    "CLAUDE_CODE_DISABLE_CRON",
 ];
 
 /// The environment that a harness gets: a list of names, plus what `--harness-env` names.
@@ -140,12 +143,19 @@ mod tests {
             ("CLAUDE_CODE_MESSAGING_TOKEN", "t"),
             ("CLAUDE_CODE_SIMPLE", "1"),
             ("CLAUDE_CODE_NEXT_YEARS_SWITCH", "1"),
+            ("CLAUDE_CODE_DISABLE_FILE_MENTIONS", "0"),
             ("CLAUDE_CONFIG_DIR", "/c"),
             ("CODEX_API_KEY", "k"),
             ("CODEX_HOME", "/elsewhere"),
             ("CODEX_EXEC_SERVER_URL", "ws://elsewhere"),
         ];
-        let extra = ["MINE", "AGP_SECRET_TOKEN", "CLAUDE_CODE_SIMPLE"].map(str::to_owned);
+        let extra = [
+            "MINE",
+            "AGP_SECRET_TOKEN",
+            "CLAUDE_CODE_SIMPLE",
+            "CLAUDE_CODE_DISABLE_FILE_MENTIONS",
+        ]
+        .map(str::to_owned);
         let all = all
             .into_iter()
             .map(|(name, value)| (name.into(), value.into()));
@@ -167,6 +177,8 @@ mod tests {
     #[test]
     fn a_variable_that_switches_the_gate_off_cannot_be_asked_for() {
         assert!(check_names(&["MINE".to_owned()]).is_ok());
-        assert!(check_names(&["MINE".to_owned(), "CLAUDE_CODE_SAFE_MODE".to_owned()]).is_err());
+        for refused in ["CLAUDE_CODE_SAFE_MODE", "CLAUDE_CODE_DISABLE_CRON"] {
+            assert!(check_names(&["MINE".to_owned(), refused.to_owned()]).is_err());
+        }
     }
 }

@@ -45,6 +45,7 @@ mod hook;
 mod mediated;
 mod on_claude;
 mod on_codex;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -18,7 +18,7 @@ pub(crate) struct Hook {
 }
 
 /// agp's tools alone.
-pub(crate) struct Agps(Hook);
+pub(crate) struct Agps(pub(crate) Hook);
 
 fn under(rules: &[(&str, &str)]) -> Option<Hook> {
     let claude = claude()?;

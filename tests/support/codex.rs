@@ -47,8 +47,13 @@ impl Governed {
 
     /// The same in the mode that is the default.
     pub(crate) fn default_mode(&self) -> Start {
+        self.tasked("go")
+    }
+
+    /// The same with a task of the test's.
+    pub(crate) fn tasked(&self, task: &str) -> Start {
         self.world
-            .agp(&["run", "--intendant", "codex", "--no-probe", "--task", "go"])
+            .agp(&["run", "--intendant", "codex", "--no-probe", "--task", task])
             .arguments(&["--repo", self.world.repo().to_str().unwrap()])
             .env("DOUBLE_KEY", "x")
             .env("AGP_CODEX_BIN", self.codex.to_str().unwrap())

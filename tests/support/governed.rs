@@ -39,9 +39,14 @@ pub(crate) fn turns(calls: Vec<Vec<Call>>) -> ModelDouble {
 
 /// A session in the harness's default mode.
 pub(crate) fn run(world: &World, claude: &Path, model: &ModelDouble) -> Start {
+    tasked(world, claude, model, "go")
+}
+
+/// The same with a task of the test's.
+pub(crate) fn tasked(world: &World, claude: &Path, model: &ModelDouble, task: &str) -> Start {
     world
         .agp(&["run", "--intendant", "claude-code", "--no-probe"])
-        .arguments(&["--task", "go"])
+        .arguments(&["--task", task])
         // A test can name another with `--repo`, which is stronger.
         .env("AGP_REPO", world.repo().to_str().unwrap())
         .env("ANTHROPIC_BASE_URL", &model.base_url())

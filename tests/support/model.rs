@@ -100,6 +100,8 @@ struct State {
     tools: Vec<String>,
     /// The last request of the conversation, as it came.
     read: String,
+    /// Every request's body, refused ones too.
+    bodies: Vec<String>,
     violations: Vec<String>,
     open: BTreeMap<u64, TcpStream>,
 }
@@ -169,6 +171,11 @@ impl ModelDouble {
     /// Whether the last request of the conversation holds `text` anywhere.
     pub(crate) fn was_told(&self, text: &str) -> bool {
         self.shared.lock().read.contains(text)
+    }
+
+    /// Every request's body as it came, in order of arrival, refused ones too.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        self.shared.lock().bodies.clone()
     }
 
     /// The names of all tools any conversation request offered, in order of first appearance.
@@ -270,6 +277,10 @@ impl Fault {
 
 impl State {
     fn answer(&mut self, request: &http::Request) -> http::Response {
+        if self.bodies.len() < REQUESTS {
+            let body = String::from_utf8_lossy(&request.body);
+            self.bodies.push(body.into_owned());
+        }
         self.route(request)
             .unwrap_or_else(|fault| self.refuse(fault))
     }
