@@ -43,6 +43,7 @@ mod column;
 mod governor;
 mod hook;
 mod mediated;
+mod older;
 mod on_claude;
 mod on_codex;
 mod words;
@@ -50,6 +51,18 @@ mod words;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+#[test]
+fn the_proof_names_the_pinned_versions() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/gate-proof.md")).unwrap();
+    let pins = fs::read_to_string(root.join("tests/harness-versions")).unwrap();
+    let head = text.split("\n## ").next().unwrap();
+    let versions = pins.lines().filter_map(|line| line.split_once('='));
+    for (_, version) in versions {
+        assert!(head.contains(version), "docs/gate-proof.md: {version}");
+    }
+}
 
 #[test]
 fn the_proof_names_tests_that_exist_and_all_of_these() {

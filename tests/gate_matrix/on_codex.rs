@@ -20,7 +20,7 @@ use super::session::{Start, World, put_program, skip};
 pub(crate) struct Hook(Governed);
 
 /// agp's tools alone.
-pub(crate) struct Agps(Governed);
+pub(crate) struct Agps(pub(crate) Governed);
 
 const BLOCKED: &str = "blocked by PreToolUse hook";
 

@@ -23,10 +23,14 @@ pub(crate) struct Governed {
 
 impl Governed {
     pub(crate) fn by(rules: &[(&str, &str)]) -> Option<Self> {
-        let codex = codex()?;
+        codex().map(|codex| Self::of(codex, rules))
+    }
+
+    /// That of this program.
+    pub(crate) fn of(codex: PathBuf, rules: &[(&str, &str)]) -> Self {
         let world = World::new();
         world.policy(rules);
-        Some(Self { world, codex })
+        Self { world, codex }
     }
 
     /// The operator's own home of Codex.

@@ -50,42 +50,45 @@ fn on_path(program: &str) -> Option<PathBuf> {
         .find(|found| found.is_file())
 }
 
-/// The real Claude Code: `AGP_CLAUDE_BIN`, else on `PATH`, else in `target/harness`. Without one
-/// the test is skipped, visibly.
-pub(crate) fn claude() -> Option<PathBuf> {
-    let local = "target/harness/node_modules/.bin/claude";
-    let found = std::env::var_os("AGP_CLAUDE_BIN")
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from)
-        .or_else(|| on_path("claude"))
-        .or_else(|| Some(Path::new(env!("CARGO_MANIFEST_DIR")).join(local)))
-        .filter(|path| path.is_file());
+/// How the pinned harnesses come to this machine.
+const INSTALL: &str = "install it as CONTRIBUTING.md has it, or name it with";
+
+/// The program that this variable names, else the first of the others. Without one the test is
+/// skipped, visibly.
+fn installed(variable: &str, others: [Option<PathBuf>; 2]) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).filter(|path| !path.is_empty());
+    let mut found = [named.map(PathBuf::from)].into_iter().chain(others);
+    let found = found.find_map(|path| path).filter(|path| path.is_file());
     if found.is_none() {
-        skip(
-            "there is no claude",
-            "npm install --prefix target/harness @anthropic-ai/claude-code@2.1.330, \
-             or set AGP_CLAUDE_BIN",
-        );
+        skip("a harness is missing", &format!("{INSTALL} {variable}"));
     }
     found
 }
 
+fn below_target(directory: &str, program: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    root.join(directory).join("node_modules/.bin").join(program)
+}
+
+/// The real Claude Code: `AGP_CLAUDE_BIN`, else on `PATH`, else in `target/harness`.
+pub(crate) fn claude() -> Option<PathBuf> {
+    let local = below_target("harness", "claude");
+    installed("AGP_CLAUDE_BIN", [on_path("claude"), Some(local)])
+}
+
 /// The real Codex, found the same way: `AGP_CODEX_BIN`, `PATH`, `target/harness`.
 pub(crate) fn codex() -> Option<PathBuf> {
-    let local = "target/harness/node_modules/.bin/codex";
-    let found = std::env::var_os("AGP_CODEX_BIN")
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from)
-        .or_else(|| on_path("codex"))
-        .or_else(|| Some(Path::new(env!("CARGO_MANIFEST_DIR")).join(local)))
-        .filter(|path| path.is_file());
-    if found.is_none() {
-        skip(
-            "there is no codex",
-            "npm install --prefix target/harness @openai/codex@0.169.0, or set AGP_CODEX_BIN",
-        );
-    }
-    found
+    let local = below_target("harness", "codex");
+    installed("AGP_CODEX_BIN", [on_path("codex"), Some(local)])
+}
+
+/// The version before the pinned one, of which no other is taken: this variable, else in
+/// `target/harness-older`.
+pub(crate) fn installed_older(program: &str, variable: &str) -> Option<PathBuf> {
+    installed(
+        variable,
+        [Some(below_target("harness-older", program)), None],
+    )
 }
 
 /// The system's python3, for tests that need a terminal.
