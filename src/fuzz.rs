@@ -33,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     ("codex_record", bridge::fuzz::codex_record),
     ("mcp_message", bridge::fuzz::mcp_message),
     ("claude_stream", intendants::fuzz::claude_stream),
+    ("stream_line", intendants::fuzz::stream_line),
     ("codex_stream", intendants::fuzz::codex_stream),
     ("codex_rollout", intendants::fuzz::codex_rollout),
     ("codex_config", intendants::fuzz::codex_config),

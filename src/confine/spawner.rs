@@ -2,7 +2,9 @@
 //! not, and hands back the child; it reads nothing of what the child says.
 
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -31,6 +33,18 @@ impl Started {
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         Ok(pidfd_send_signal(&self.pidfd, signal)?)
     }
+}
+
+/// agp's ends of a process's standard streams. The others are sockets, and no pipes: a pipe is opened
+/// anew by every process that finds it below `/proc/PID/fd`, to write into it or to take what it holds.
+#[derive(Debug)]
+pub struct Streams {
+    /// Its standard input, to be closed: nothing is written.
+    pub input: UnixStream,
+    /// Its standard output, to be read alone.
+    pub output: UnixStream,
+    /// Its standard error, in the same way.
+    pub errors: UnixStream,
 }
 
 /// A process that was asked for.
@@ -108,6 +122,29 @@ impl Spawner {
         Ok(Asked(answer))
     }
 
+    /// Has a process started whose standard streams lead here.
+    ///
+    /// # Errors
+    /// What starting it gives.
+    pub fn spawn_joined(&self, mut command: Command) -> io::Result<(Started, Streams)> {
+        let (reply, answer) = sync_channel(1);
+        self.run(move || {
+            let joined = join(&mut command).and_then(|streams| Ok((started(command)?, streams)));
+            let _ = reply.send(joined);
+        })?;
+        answer.recv().map_err(|_| gone())?
+    }
+
+    /// Two ends of a stream for a process elsewhere: the first, agp's, can only read.
+    ///
+    /// # Errors
+    /// What the kernel gives.
+    pub fn stream(&self) -> io::Result<[UnixStream; 2]> {
+        let (reply, answer) = sync_channel(1);
+        self.run(move || drop(reply.send(inward())))?;
+        answer.recv().map_err(|_| gone())?
+    }
+
     /// Has something done about processes where that may be done: the sweep behind a harness.
     ///
     /// # Errors
@@ -122,6 +159,35 @@ impl Spawner {
 
 fn gone() -> io::Error {
     io::Error::other("the thread that starts processes is gone")
+}
+
+/// Gives a command its standard streams.
+fn join(command: &mut Command) -> io::Result<Streams> {
+    let ([input, input_end], [output, output_end], [errors, errors_end]) =
+        (outward()?, inward()?, inward()?);
+    command
+        .stdin(OwnedFd::from(input_end))
+        .stdout(OwnedFd::from(output_end))
+        .stderr(OwnedFd::from(errors_end));
+    Ok(Streams {
+        input,
+        output,
+        errors,
+    })
+}
+
+/// Two ends of a stream, of which the first can only read.
+fn inward() -> io::Result<[UnixStream; 2]> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.shutdown(Shutdown::Write)?;
+    Ok([ours, theirs])
+}
+
+/// Two ends of a stream, of which the first can only write.
+fn outward() -> io::Result<[UnixStream; 2]> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.shutdown(Shutdown::Read)?;
+    Ok([ours, theirs])
 }
 
 fn started(mut command: Command) -> io::Result<Started> {

@@ -99,9 +99,17 @@ pub const SMALL_FILE_BYTES: u64 = 64 << 10;
 /// Bytes of a script file for the scripted intendant.
 pub const SCRIPT_BYTES: u64 = 16 << 20;
 
-/// Bytes of one line of a harness's output stream; a longer one could not be watched, and ends
-/// the session.
-pub const STREAM_LINE_BYTES: usize = 16 << 20;
+/// Bytes of one line of a harness's output stream that are kept; a longer one could not be watched, and
+/// ends the session.
+pub const STREAM_LINE_BYTES: usize = 64 << 20;
+/// Bytes of such a line that are read: a file that the harness shows its model stands in it, in base64
+/// and more than once.
+pub const STREAM_LINE_READ_BYTES: usize = 256 << 20;
+/// Bytes of a string in such a line, as written; a longer one is cut. No call whose arguments a frame
+/// holds has one.
+pub const STREAM_STRING_BYTES: usize = 8 << 20;
+/// Bytes that are kept of a string that is cut: how it begins tells a refusal from a result.
+pub const STREAM_STRING_KEPT_BYTES: usize = 64 << 10;
 
 /// A harness that is asked its version answers within this time: it takes milliseconds.
 pub const VERSION_PATIENCE: Duration = Duration::from_secs(10);
@@ -290,6 +298,10 @@ const _: () = assert!(SLACK_FENCE_CHARS < 3000 && SLACK_CARD_CHARS < SLACK_FENCE
 const _: () = assert!(SLACK_MODAL_FENCES < 100 && SLACK_MODAL_BYTES < 250_000);
 const _: () = assert!(SLACK_FLOOD + 2 * CALLS_IN_FLIGHT < SLACK_JOBS);
 const _: () = assert!(SLACK_REMEMBERED >= CALLS_IN_FLIGHT);
+const _: () =
+    assert!(STREAM_STRING_BYTES > FRAME_BYTES && STREAM_STRING_KEPT_BYTES < STREAM_STRING_BYTES);
+const _: () =
+    assert!(STREAM_LINE_BYTES > STREAM_STRING_BYTES && STREAM_LINE_READ_BYTES > STREAM_LINE_BYTES);
 const _: () = assert!(REPORT_OUTPUT_BYTES * 2 < FRAME_BYTES);
 const _: () = assert!(RESULT_OUTPUT_BYTES * 6 < FRAME_BYTES);
 const _: () = assert!(JOURNALED_ARGS_BYTES * 4 < LINE_BYTES);

@@ -16,6 +16,7 @@ use crate::contracts::limits;
 
 use super::codex_config::{self, CARRIED, CARRIED_OF_A_PROVIDER, Config, PROVIDERS};
 use super::codex_rollout::Rollout;
+use super::stream_lines::{Bounds, Line, marker};
 use super::{claude_stream, codex_stream, probe_model, scripted};
 
 /// No result hides: every one that a line holds is told of, and a line that cannot be read is told
@@ -39,6 +40,65 @@ pub(crate) fn claude_stream(data: &[u8]) {
         .filter(|seen| matches!(seen, Observation::Returned { .. }));
     let user = value.get("type").is_some_and(|kind| kind == "user");
     assert_eq!(told.count(), if user { results(&value) } else { 0 });
+}
+
+/// Bounds that small inputs reach.
+const SHORT: Bounds = Bounds {
+    read: 1 << 20,
+    kept: 1 << 20,
+    string: 12,
+    beginning: 5,
+};
+
+/// A line is cut alike wherever its blocks end, into what can be read as the same but for the ends of its
+/// long strings.
+pub(crate) fn stream_line(data: &[u8]) {
+    let shortened = |block: usize| {
+        let mut line = Line::new(SHORT);
+        data.chunks(block).for_each(|part| line.push(part));
+        line.whole().expect("it is short").to_vec()
+    };
+    let cut = shortened(data.len().max(1));
+    for block in [1, 2, 3, 7] {
+        assert_eq!(shortened(block), cut);
+    }
+    let Ok(whole) = serde_json::from_slice::<Value>(data) else {
+        return;
+    };
+    let cut = serde_json::from_slice(&cut).expect("what can be read still can");
+    assert!(is_cut(&whole, &cut), "{whole} became {cut}");
+}
+
+/// Whether the second value is the first with some of its long strings cut.
+fn is_cut(whole: &Value, cut: &Value) -> bool {
+    match (whole, cut) {
+        (Value::String(whole), Value::String(cut)) => {
+            let begins = |at: &usize| {
+                let beginning = whole.get(..*at);
+                beginning.is_some_and(|beginning| cut.starts_with(beginning))
+            };
+            let marked = (0..=SHORT.beginning).filter(begins).any(|at| {
+                let behind = &cut[at..];
+                let missing = behind.split(' ').nth(3).and_then(|word| word.parse().ok());
+                missing.is_some_and(|missing| behind == marker(missing))
+            });
+            // A character is written in six bytes at most, and a pair in twelve.
+            let long = whole.len() * 6 > SHORT.string;
+            whole == cut || long && marked
+        }
+        (Value::Array(whole), Value::Array(cut)) => {
+            whole.len() == cut.len() && whole.iter().zip(cut).all(|(whole, cut)| is_cut(whole, cut))
+        }
+        // A name is a string as well, and two that were cut can be the same.
+        (Value::Object(whole), Value::Object(_)) if whole.keys().any(|name| name.len() > 2) => true,
+        (Value::Object(whole), Value::Object(cut)) => {
+            whole.len() == cut.len()
+                && whole
+                    .iter()
+                    .all(|(name, whole)| cut.get(name).is_some_and(|cut| is_cut(whole, cut)))
+        }
+        _ => whole == cut,
+    }
 }
 
 /// A line is shown as it came, and told of once.

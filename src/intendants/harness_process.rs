@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -15,7 +15,8 @@ use crate::bridge::processes;
 use crate::confine::spawner::Started;
 use crate::confine::{self, Places, Profile, Spawner};
 use crate::contracts::intendant::{HarnessError, HarnessExit, Place};
-use crate::contracts::limits;
+
+use super::stream_lines::each_line;
 
 /// Ends a running harness from another thread.
 #[derive(Clone, Default)]
@@ -97,24 +98,17 @@ pub fn run(
         .args(&launch.arguments)
         .env_clear()
         .envs(launch.environment.iter().map(|(name, value)| (name, value)))
-        .current_dir(&launch.directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut leash = launch.spawner.spawn(command).map_err(failed)?;
-    if let Some(pipe) = leash.child.stderr.take() {
-        pass_on(pipe, Arc::clone(&launch.complain)).map_err(failed)?;
-    }
-    let input = leash.child.stdin.take();
-    stop.hold(input.map(|input| Box::new(input) as Leash));
-    if let Some(pipe) = leash.child.stdout.take() {
-        let output = Output {
-            pipe: File::from(OwnedFd::from(pipe)),
-            leash: leash.pidfd.as_fd(),
-            late: LATE_BYTES,
-        };
-        each_line(output, on_line);
-    }
+        .current_dir(&launch.directory);
+    let (leash, streams) = launch.spawner.spawn_joined(command).map_err(failed)?;
+    let errors = File::from(OwnedFd::from(streams.errors));
+    pass_on(errors, Arc::clone(&launch.complain)).map_err(failed)?;
+    stop.hold(Some(Box::new(streams.input)));
+    let output = Output {
+        stream: File::from(OwnedFd::from(streams.output)),
+        leash: leash.pidfd.as_fd(),
+        late: LATE_BYTES,
+    };
+    each_line(output, on_line);
     finish(leash, stop, &launch.spawner).map_err(failed)
 }
 
@@ -131,7 +125,7 @@ fn run_there(
     pass_on(File::from(placed.errors), Arc::clone(&launch.complain))?;
     stop.hold(Some(placed.hold));
     let output = Output {
-        pipe: File::from(placed.output),
+        stream: File::from(placed.output),
         leash: placed.ended.as_fd(),
         late: LATE_BYTES,
     };
@@ -144,13 +138,13 @@ fn run_there(
     })
 }
 
-/// Bytes that are still read once the leash has ended: more than a pipe holds.
+/// Bytes that are still read once the leash has ended: more than a socket holds.
 const LATE_BYTES: usize = 1 << 20;
 
-/// A harness's output. It ends with the leash: a process that is not below it may hold the pipe
+/// A harness's output. It ends with the leash: a process that is not below it may hold the other end
 /// open for ever, and is not waited for.
 struct Output<'a> {
-    pipe: File,
+    stream: File,
     leash: BorrowedFd<'a>,
     late: usize,
 }
@@ -158,7 +152,7 @@ struct Output<'a> {
 impl Read for Output<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut polled = [
-            PollFd::new(&self.pipe, PollFlags::IN),
+            PollFd::new(&self.stream, PollFlags::IN),
             PollFd::new(&self.leash, PollFlags::IN),
         ];
         poll(&mut polled, None)?;
@@ -166,7 +160,7 @@ impl Read for Output<'_> {
         if !readable || self.late == 0 {
             return Ok(0);
         }
-        let got = self.pipe.read(buffer)?;
+        let got = self.stream.read(buffer)?;
         if ended {
             self.late = self.late.saturating_sub(got);
         }
@@ -174,14 +168,14 @@ impl Read for Output<'_> {
     }
 }
 
-/// Passes standard error on, line by line, on a thread of its own. It ends with the pipe, and is
+/// Passes standard error on, line by line, on a thread of its own. It ends with the stream, and is
 /// not waited for: what escaped the session may hold the other end.
 fn pass_on(
-    pipe: impl Read + Send + 'static,
+    errors: impl Read + Send + 'static,
     complain: Arc<dyn Fn(&str) + Send + Sync>,
 ) -> io::Result<()> {
     let passing = move || {
-        each_line(pipe, &mut |line| {
+        each_line(errors, &mut |line| {
             if let Some(line) = line {
                 complain(&String::from_utf8_lossy(line));
             }
@@ -208,59 +202,4 @@ fn finish(mut leash: Started, stop: &Stop, spawner: &Spawner) -> io::Result<Harn
         // The leash was killed, and the kernel ended the harness the same way.
         None => HarnessExit::Signal(status.signal().unwrap_or(0)),
     })
-}
-
-/// Reads lines of at most [`limits::STREAM_LINE_BYTES`]; a longer one comes as `None`, unread.
-fn each_line(output: impl Read, on_line: &mut dyn FnMut(Option<&[u8]>)) {
-    let mut reader = BufReader::with_capacity(64 << 10, output);
-    let mut line = Vec::new();
-    let mut whole = true;
-    loop {
-        let block = match reader.fill_buf() {
-            Ok(block) => block,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => return,
-        };
-        if block.is_empty() {
-            if whole && !line.is_empty() {
-                on_line(Some(&line));
-            }
-            return;
-        }
-        let (taken, ended) = match block.iter().position(|byte| *byte == b'\n') {
-            Some(at) => (at + 1, true),
-            None => (block.len(), false),
-        };
-        if whole {
-            line.extend_from_slice(block.get(..taken).unwrap_or_default());
-            whole = line.len() <= limits::STREAM_LINE_BYTES;
-            if !whole {
-                on_line(None);
-            }
-        }
-        reader.consume(taken);
-        if ended {
-            if whole {
-                on_line(Some(line.strip_suffix(b"\n").unwrap_or(&line)));
-            }
-            line.clear();
-            whole = true;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_whole_and_giant_ones_are_told_of() {
-        let giant = vec![b'x'; limits::STREAM_LINE_BYTES + 10];
-        let text = [b"a\n", &giant[..], b"\nb\n\nc"].concat();
-        let mut lines = Vec::new();
-        each_line(&text[..], &mut |line| {
-            lines.push(line.unwrap_or(b"(giant)").to_vec());
-        });
-        assert_eq!(lines, [&b"a"[..], b"(giant)", b"b", b"", b"c"]);
-    }
 }

@@ -18,3 +18,4 @@ pub mod model_hosts;
 pub mod probe_model;
 pub mod program;
 pub mod scripted;
+mod stream_lines;

@@ -36,6 +36,7 @@ macro_rules! play {
 }
 
 mod claude_hook;
+mod claude_inside;
 mod claude_mediated;
 mod codex_hook;
 mod codex_mediated;

@@ -84,7 +84,7 @@ impl Drop for Awaited {
 pub(super) struct Link {
     /// One message is sent at a time.
     stream: Arc<Mutex<File>>,
-    spawner: Spawner,
+    pub(super) spawner: Spawner,
     /// The first process as agp's own host numbers it.
     pub(super) peer: i32,
 }

@@ -2,7 +2,7 @@
 //! of its own, and no deadline.
 
 use std::ffi::OsString;
-use std::io::{self, pipe};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -90,8 +90,8 @@ impl Docker {
             // What it starts is its own.
             apart: false,
         };
-        let (output, output_end) = pipe()?;
-        let (errors, errors_end) = pipe()?;
+        let [output, output_end] = self.link.spawner.stream()?;
+        let [errors, errors_end] = self.link.spawner.stream()?;
         let running = self.link.start(
             &job,
             &[],
