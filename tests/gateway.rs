@@ -9,6 +9,8 @@
 
 #[path = "support/peer.rs"]
 mod peer;
+#[path = "support/permit.rs"]
+mod permit;
 #[path = "support/session.rs"]
 mod session;
 
@@ -28,11 +30,12 @@ use agp::contracts::call::{Actor, ToolCall};
 use agp::contracts::ids::{MessageId, SessionId};
 use agp::contracts::limits::{CALLS_IN_FLIGHT, FRAME_BYTES, FRAME_DEADLINE, IDLE_CALL_WORKERS};
 use agp::contracts::message::Message;
-use agp::contracts::verdict::{Decision, Verdict};
-use agp::gateway::client::{self, AskError};
+use agp::contracts::verdict::Verdict;
+use agp::gateway::client::{self, AskError, Said};
 use agp::gateway::frame::{self, FrameError};
 use agp::gateway::server::{CallReport, Decided, Gate, Peer, Server};
 use peer::{is_error, line, request, send, with};
+use permit::Permits;
 use serde_json::{Map, Value, json};
 use session::{python, say_skipped, wait_for};
 
@@ -65,6 +68,7 @@ impl Drop for Directory {
 /// stand between a peer and an allow.
 struct AllowAll {
     session: SessionId,
+    permits: Permits,
     calls: Mutex<Vec<ToolCall>>,
     reports: Mutex<Vec<CallReport>>,
     intrusions: Mutex<Vec<(Option<Peer>, String)>>,
@@ -89,14 +93,17 @@ impl Gate for AllowAll {
             if calls.iter().any(|seen| seen.id == call.id) {
                 return Err("this call's id was used before".into());
             }
-            calls.push(call);
+            calls.push(call.clone());
         }
         if holds {
             let (released, changed) = &self.released;
             let guard = released.lock().unwrap();
             drop(changed.wait_while(guard, |released| !*released).unwrap());
         }
-        Ok(Decided::Verdict(verdict(Decision::Allow)))
+        Ok(Decided::Released(
+            self.permits.of(&call),
+            Verdict::refused("because"),
+        ))
     }
 
     fn report(&self, report: CallReport, _peer: Peer) -> Result<(), String> {
@@ -114,17 +121,11 @@ impl Gate for AllowAll {
     }
 }
 
-fn verdict(decision: Decision) -> Verdict {
-    Verdict {
-        decision,
-        ..Verdict::refused("because")
-    }
-}
-
 fn serve() -> (Directory, Arc<AllowAll>, Server) {
     let directory = Directory::new();
     let gate = Arc::new(AllowAll {
         session: SessionId::new("s-1").unwrap(),
+        permits: Permits::new(&directory.0),
         calls: Mutex::default(),
         reports: Mutex::default(),
         intrusions: Mutex::default(),
@@ -510,12 +511,14 @@ fn completion() -> Message {
     }
 }
 
-fn said(id: &str, session: &str, decision: Decision) -> Message {
-    Message::PolicyVerdict {
-        id: MessageId::new(id).unwrap(),
-        session_id: SessionId::new(session).unwrap(),
-        verdict: verdict(decision),
-    }
+/// An answer's bytes, whoever wrote them.
+fn said(id: &str, session: &str, decision: &str) -> Vec<u8> {
+    line(&json!({
+        "kind": "policy_verdict",
+        "id": id,
+        "sessionId": session,
+        "verdict": {"decision": decision, "reason": "because", "ruleId": null, "tier": null},
+    }))
 }
 
 /// A governor that answers one question with these bytes, after this long.
@@ -536,7 +539,7 @@ fn bytes(message: &Message) -> Vec<u8> {
     bytes
 }
 
-fn ask_of(answer: Vec<u8>) -> Result<Verdict, AskError> {
+fn ask_of(answer: Vec<u8>) -> Result<Said, AskError> {
     let directory = Directory::new();
     let thread = governor(&directory, answer, Duration::ZERO);
     let verdict = client::ask(&directory.socket(), &question(), Duration::from_secs(5));
@@ -546,34 +549,37 @@ fn ask_of(answer: Vec<u8>) -> Result<Verdict, AskError> {
 
 #[test]
 fn an_answer_to_the_question_is_believed() {
-    let allow = ask_of(bytes(&said("m", "s-1", Decision::Allow))).unwrap();
-    assert_eq!(allow.decision, Decision::Allow);
-    let deny = ask_of(bytes(&said("m", "s-1", Decision::Deny))).unwrap();
-    assert_eq!(deny.decision, Decision::Deny);
+    let allow = ask_of(said("m", "s-1", "allow")).unwrap();
+    assert_eq!(allow, Said::Allow("because".into()));
+    let deny = ask_of(said("m", "s-1", "deny")).unwrap();
+    assert_eq!(deny, Said::Deny("because".into()));
 }
 
 #[test]
 fn no_other_answer_is() {
-    let allow = bytes(&said("m", "s-1", Decision::Allow));
+    let allow = said("m", "s-1", "allow");
     let mismatched = [
-        said("other", "s-1", Decision::Allow),
-        said("m", "s-2", Decision::Allow),
+        said("other", "s-1", "allow"),
+        said("m", "s-2", "allow"),
         // Nobody waits for a human behind the gateway's back.
-        said("m", "s-1", Decision::Require),
-        question(),
-        completion(),
+        said("m", "s-1", "require"),
+        line(&json!({"kind": "report_recorded", "id": "m", "sessionId": "s-1"})),
+        line(&json!({
+            "kind": "tool_call_result", "id": "m", "sessionId": "s-1", "ok": true, "output": "",
+        })),
     ];
     for answer in mismatched {
-        let asked = ask_of(bytes(&answer));
-        assert!(matches!(asked, Err(AskError::Mismatched)), "{answer:?}");
+        let shown = String::from_utf8_lossy(&answer).into_owned();
+        let asked = ask_of(answer);
+        assert!(matches!(asked, Err(AskError::Mismatched)), "{shown}");
     }
-    let refused = Message::Error {
-        id: None,
-        session_id: None,
-        message: "no".into(),
-    };
-    assert!(matches!(ask_of(bytes(&refused)), Err(AskError::Refused(_))));
-    let broken: [Vec<u8>; 6] = [
+    let refused = json!({"kind": "error", "id": null, "sessionId": null, "message": "no"});
+    let refused = ask_of(line(&refused));
+    assert!(matches!(refused, Err(AskError::Refused(_))));
+    let broken: [Vec<u8>; 8] = [
+        // What is asked is no answer.
+        bytes(&question()),
+        bytes(&completion()),
         Vec::new(),
         b"\n".to_vec(),
         allow[..allow.len() - 1].to_vec(),
@@ -597,7 +603,7 @@ fn no_other_answer_is() {
 #[test]
 fn a_late_answer_is_none() {
     let directory = Directory::new();
-    let allow = bytes(&said("m", "s-1", Decision::Allow));
+    let allow = said("m", "s-1", "allow");
     let thread = governor(&directory, allow, Duration::from_millis(300));
     let within = Duration::from_millis(30);
     let asked = client::ask(&directory.socket(), &question(), within);

@@ -21,7 +21,6 @@ use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
 use agp::contracts::event::ApprovalBinding;
 use agp::contracts::ids::{MessageId, SessionId};
 use agp::contracts::intendant::Observation;
-use agp::contracts::verdict::Decision;
 use agp::gateway::server::{CallReport, Decided, Gate, Peer};
 use agp::governor::{Governor, Terms};
 use agp::journal::{Journal, args_sha256};
@@ -162,7 +161,7 @@ fn returned(id: &str) -> Observation {
 
 fn denied(decided: &Result<Decided, String>) -> &str {
     match decided {
-        Ok(Decided::Verdict(verdict)) if verdict.decision == Decision::Deny => &verdict.reason,
+        Ok(Decided::Denied(denial)) => denial.reason(),
         other => panic!("{other:?}"),
     }
 }

@@ -7,6 +7,9 @@
     reason = "a JSON value indexed by a name it lacks is null; whatever fails here fails the test"
 )]
 
+#[path = "support/permit.rs"]
+mod permit;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -21,8 +24,9 @@ use std::time::{Duration, Instant};
 use agp::contracts::call::{Actor, ToolCall};
 use agp::contracts::ids::SessionId;
 use agp::contracts::limits::{CALLS_IN_FLIGHT, FRAME_BYTES, HOOK_INPUT_BYTES, RESULT_OUTPUT_BYTES};
-use agp::contracts::verdict::{Decision, Verdict};
+use agp::contracts::verdict::{Denial, Verdict};
 use agp::gateway::server::{CallReport, Decided, Gate, Peer, Server};
+use permit::Permits;
 use serde_json::{Value, json};
 
 /// How long an answer may take before the test fails.
@@ -34,6 +38,7 @@ const SILENCE: Duration = Duration::from_millis(200);
 /// `long` answers with more than fits, `refuse` is an error, `hold` waits until it is released.
 struct Told {
     session: SessionId,
+    permits: Permits,
     calls: Mutex<Vec<ToolCall>>,
     holding: Mutex<usize>,
     released: (Mutex<bool>, Condvar),
@@ -47,7 +52,7 @@ impl Gate for Told {
     fn request(&self, call: ToolCall, _peer: Peer) -> Result<Decided, String> {
         let command = call.args.get("command").and_then(Value::as_str);
         let command = command.unwrap_or_default().to_owned();
-        self.calls.lock().unwrap().push(call);
+        self.calls.lock().unwrap().push(call.clone());
         if command == "hold" {
             *self.holding.lock().unwrap() += 1;
             let (released, changed) = &self.released;
@@ -56,11 +61,11 @@ impl Gate for Told {
         }
         let done = |ok, output: String| Ok(Decided::Executed { ok, output });
         match command.as_str() {
-            "deny" => Ok(Decided::Verdict(Verdict::refused("because"))),
-            "allow" => Ok(Decided::Verdict(Verdict {
-                decision: Decision::Allow,
-                ..Verdict::refused("because")
-            })),
+            "deny" => Ok(Decided::Denied(Denial::refused("because"))),
+            "allow" => Ok(Decided::Released(
+                self.permits.of(&call),
+                Verdict::refused("because"),
+            )),
             "fail" => done(false, "Exit code 1".into()),
             "long" => done(true, "é".repeat(RESULT_OUTPUT_BYTES)),
             "refuse" => Err("no".into()),
@@ -101,6 +106,7 @@ impl Served {
         fs::set_permissions(&directory, PermissionsExt::from_mode(0o700)).unwrap();
         let gate = Arc::new(Told {
             session: SessionId::new("s-1").unwrap(),
+            permits: Permits::new(&directory),
             calls: Mutex::default(),
             holding: Mutex::default(),
             released: Default::default(),

@@ -14,7 +14,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("contracts", &[]),
     ("journal", &["confine", "contracts"]),
     ("policy", &["contracts"]),
-    ("gateway", &["confine", "contracts"]),
+    ("gateway", &["confine", "contracts", "journal"]),
     ("confine", &[]),
     (
         "bridge",
@@ -22,7 +22,17 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     ("intendants", &["bridge", "confine", "contracts"]),
     ("channels", &["confine", "contracts"]),
-    ("sandbox", &["confine", "contracts", "tools", "tunnel"]),
+    (
+        "sandbox",
+        &[
+            "confine",
+            "contracts",
+            "governor",
+            "journal",
+            "tools",
+            "tunnel",
+        ],
+    ),
     ("tools", &[]),
     ("tunnel", &[]),
     ("governor", &["contracts", "gateway", "journal", "policy"]),

@@ -13,6 +13,7 @@ use agp::confine::{self, Places, Profile};
 use agp::contracts::call::{Actor, ToolCall};
 use agp::contracts::ids::MessageId;
 use agp::contracts::message::Message;
+use agp::gateway::answer::Answer;
 use agp::gateway::server::{Decided, Gate, Peer, Server};
 use agp::gateway::{client, frame};
 use agp::governor::Governor;
@@ -210,8 +211,8 @@ fn answer(stream: &UnixStream, governor: &Governor) -> Result<(), frame::FrameEr
         return Ok(());
     };
     let call = ToolCall {
-        id: id.clone(),
-        session: session_id.clone(),
+        id,
+        session: session_id,
         tool,
         args,
         actor,
@@ -221,14 +222,9 @@ fn answer(stream: &UnixStream, governor: &Governor) -> Result<(), frame::FrameEr
         uid: credentials.uid.as_raw(),
     };
     match governor.request(call, peer) {
-        Ok(Decided::Verdict(verdict)) => frame::write(
-            stream,
-            &Message::PolicyVerdict {
-                id,
-                session_id,
-                verdict,
-            },
-        ),
+        Ok(Decided::Released(permit, grounds)) => {
+            frame::answer(stream, &Answer::allow(permit, grounds))
+        }
         _ => Ok(()),
     }
 }

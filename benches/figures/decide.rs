@@ -90,7 +90,7 @@ fn on_memory_disk(stock: &Stock, policy: Policy, screen: Arc<Screen>) -> Fallibl
     let mut times = Durations::default();
     for number in 0..DECISIONS / 4 {
         let call = events::call(number)?;
-        let outcome = times.time(|| governor.run_call(&call, &Effect::Release(peer)))?;
+        let outcome = times.time(|| governor.run_call(call, &Effect::Release(peer)))?;
         if !matches!(outcome, Outcome::Released(..)) {
             return Err("a call was not released".into());
         }

@@ -2,12 +2,16 @@
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use agp::contracts::call::ToolCall;
 use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
+use agp::contracts::event::{Draft, Kind};
 use agp::governor::Terms;
-use agp::journal::Journal;
+use agp::journal::{self, Journal, Permit};
 use agp::policy::Policy;
+use serde_json::{Map, json};
 
 use crate::{Fallible, events, stock};
 
@@ -52,4 +56,23 @@ pub(crate) fn socket_directory(figure: &str) -> Fallible<PathBuf> {
     let directory = std::env::temp_dir().join(name);
     std::fs::DirBuilder::new().mode(0o700).create(&directory)?;
     Ok(directory)
+}
+
+/// The permit of a call that no governor decides here: the journal has it allowed.
+pub(crate) fn permit(journal: &Journal, call: &ToolCall) -> Fallible<Permit> {
+    let payload = Map::from_iter([
+        ("messageId".to_owned(), json!(call.id.as_str())),
+        ("sessionId".to_owned(), json!(call.session.as_str())),
+        ("tool".to_owned(), json!(call.tool)),
+        (
+            "argsSha256".to_owned(),
+            json!(journal::args_sha256(&call.args).to_hex()),
+        ),
+    ]);
+    let draft = Draft {
+        call: Some(Arc::new(call.clone())),
+        ..Draft::new(Kind::ToolCallAllow, payload)
+    };
+    let receipt = journal.handle().append_one(draft)?;
+    Ok(receipt.permit().ok_or("no permit")?)
 }

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use agp::contracts::call::ToolCall;
 use agp::contracts::ids::Sha256;
-use agp::contracts::sandbox::{Execution, Sandbox, SandboxError};
+use agp::contracts::sandbox::{Execution, SandboxError};
 use agp::gateway::server::{Gate, Server};
-use agp::governor::{Governor, Terms};
+use agp::governor::{Governor, Sandbox, Terms};
 use agp::journal::{Journal, Paths, Permit};
 use agp::sandbox::process::Process;
 use serde_json::{Value, json};
@@ -39,17 +39,18 @@ const SEARCHES: usize = 25;
 
 pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
     let mut figures = Vec::new();
+    let stock = Stock::of(work, 100)?;
     if Path::new(MEMORY).is_dir() {
-        figures.push(call(&Stock::of(work, 100)?)?);
+        figures.push(call(&stock)?);
     }
-    figures.extend(grep(&work.join("tree"))?);
+    figures.extend(grep(&stock, &work.join("tree"))?);
     Ok(figures)
 }
 
 /// Answers at once what a small file would give.
 struct AtOnce(String);
 
-impl Sandbox<Permit> for AtOnce {
+impl Sandbox for AtOnce {
     fn kind(&self) -> &'static str {
         "none"
     }
@@ -58,7 +59,7 @@ impl Sandbox<Permit> for AtOnce {
         json!({"kind": "none"})
     }
 
-    fn exec(&self, _: &ToolCall, permit: Permit) -> Result<Execution, SandboxError> {
+    fn exec(&self, permit: Permit) -> Result<Execution, SandboxError> {
         drop(permit);
         Ok(Execution {
             exit_code: Some(0),
@@ -155,7 +156,7 @@ fn through_the_server(socket: &Path, session: &str) -> Fallible<Durations> {
 }
 
 /// Bare against grep, and as a whole call in the sandbox against grep outside it.
-fn grep(tree: &Path) -> Fallible<[Figure; 2]> {
+fn grep(stock: &Stock, tree: &Path) -> Fallible<[Figure; 2]> {
     let holding = plant(tree)?;
     let Value::Object(args) = json!({
         "pattern": NEEDLE, "path": tree, "output_mode": "content", "head_limit": 0,
@@ -168,6 +169,7 @@ fn grep(tree: &Path) -> Fallible<[Figure; 2]> {
         ..events::call(0)?
     };
     let asked = serde_json::to_string(&call.args)?;
+    let journal = stock.open()?;
     let sandbox = Process::prepare(crate::sandbox::setup_of(tree, "grep")?)
         .map_err(|error| format!("the sandbox: {}", error.0))?;
     let mut ours = Command::new(process::BRIDGE);
@@ -177,10 +179,11 @@ fn grep(tree: &Path) -> Fallible<[Figure; 2]> {
     let mut times = [(); 3].map(|()| Durations::default());
     let [bare, inside, outside] = &mut times;
     for _ in 0..SEARCHES {
+        let permit = gated::permit(&journal, &call)?;
         let found = [
             printed(&mut ours, &asked, bare)?,
             inside
-                .time(|| Sandbox::exec(&sandbox, &call, ()))
+                .time(|| sandbox.exec(permit))
                 .map_err(|error| error.0)?
                 .answer,
             printed(&mut reference, "", outside)?,
@@ -191,6 +194,7 @@ fn grep(tree: &Path) -> Fallible<[Figure; 2]> {
             }
         }
     }
+    journal.close();
     fs::remove_dir_all(crate::sandbox::short())?;
     let figure = |name, ours: &Durations, note: &str| Figure {
         name,

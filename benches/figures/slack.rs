@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use agp::channels::slack::{About, Around, Given, Settings, Slack};
 use agp::contracts::limits::CALLS_IN_FLIGHT;
 use agp::contracts::message::Message;
-use agp::contracts::verdict::Decision;
-use agp::gateway::client;
+use agp::gateway::client::{self, Said};
 use agp::gateway::server::Server;
 use agp::governor::{Governor, Terms};
 use agp::journal::{Journal, Paths, redact};
@@ -186,7 +185,7 @@ fn clicks(double: &SlackDouble, server: &Server) -> Fallible<Durations> {
             APPROVER,
         ));
         let (verdict, answered) = asked.join().map_err(|_| "an asking thread panicked")?;
-        if verdict.map_err(|error| error.to_string())?.decision != Decision::Allow {
+        if matches!(verdict.map_err(|error| error.to_string())?, Said::Deny(_)) {
             return Err("a call was not allowed".into());
         }
         let sent = double.sent(&envelope).ok_or("a click was not sent")?;

@@ -12,9 +12,8 @@ use serde_json::{Map, Value};
 use crate::contracts::call::{Actor, WORKDIR};
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::message::Message;
-use crate::contracts::verdict::{Decision, Verdict};
 use crate::contracts::{limits, strict_json};
-use crate::gateway::client;
+use crate::gateway::client::{self, Said};
 use crate::journal;
 
 use super::record;
@@ -72,7 +71,7 @@ pub fn run(
 ) -> u8 {
     let said = match event {
         Event::Start => mark(link).map(|()| Answer::silent()),
-        Event::Pre => decide(link, input).map(|verdict| answer(link.dialect, &verdict)),
+        Event::Pre => decide(link, input).map(|said| answer(link.dialect, said)),
         Event::Post => report(link, input).map(|()| Answer::silent()),
     };
     let answer = said.unwrap_or_else(|problem| Answer::blocked(&problem));
@@ -110,17 +109,18 @@ impl Answer {
 }
 
 /// A deny is the same in every dialect; an allow is not.
-fn answer(dialect: Dialect, verdict: &Verdict) -> Answer {
-    if verdict.decision != Decision::Allow {
-        return Answer::blocked(&verdict.reason);
-    }
+fn answer(dialect: Dialect, said: Said) -> Answer {
+    let reason = match said {
+        Said::Allow(reason) => reason,
+        Said::Deny(reason) => return Answer::blocked(&reason),
+    };
     if dialect == Dialect::Codex {
         return Answer::silent();
     }
     let said = serde_json::json!({"hookSpecificOutput": {
         "hookEventName": "PreToolUse",
         "permissionDecision": "allow",
-        "permissionDecisionReason": verdict.reason,
+        "permissionDecisionReason": reason,
     }});
     Answer {
         stdout: said.to_string(),
@@ -139,7 +139,7 @@ fn mark(link: &Link<'_>) -> Result<(), String> {
     std::fs::write(&mark, "hooked\n").map_err(|error| format!("{}: {error}", mark.display()))
 }
 
-fn decide(link: &Link<'_>, input: impl Read) -> Result<Verdict, String> {
+fn decide(link: &Link<'_>, input: impl Read) -> Result<Said, String> {
     let request = question(link, input)?;
     client::ask(link.socket, &request, link.within).map_err(|error| error.to_string())
 }
@@ -329,20 +329,15 @@ mod tests {
 
     #[test]
     fn only_an_allow_exits_0() {
-        let mut verdict = Verdict::refused("no");
         for dialect in [Dialect::ClaudeCode, Dialect::Codex] {
-            assert_eq!(answer(dialect, &verdict).code, BLOCKED);
+            assert_eq!(answer(dialect, Said::Deny("no".into())).code, BLOCKED);
         }
-        verdict.decision = Decision::Require;
-        for dialect in [Dialect::ClaudeCode, Dialect::Codex] {
-            assert_eq!(answer(dialect, &verdict).code, BLOCKED);
-        }
-        verdict.decision = Decision::Allow;
-        let said = answer(Dialect::ClaudeCode, &verdict);
+        let allow = || Said::Allow("yes".into());
+        let said = answer(Dialect::ClaudeCode, allow());
         assert_eq!(said.code, 0);
         assert!(said.stdout.contains(r#""permissionDecision":"allow""#));
         // There an allow that is said counts as a failure of the hook's.
-        let silent = answer(Dialect::Codex, &verdict);
+        let silent = answer(Dialect::Codex, allow());
         assert_eq!(
             (silent.code, silent.stdout + &silent.stderr),
             (0, String::new())

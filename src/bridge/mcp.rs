@@ -233,9 +233,7 @@ impl Call {
         };
         match client::call(&link.socket, &question, link.within) {
             Ok(Reply::Done { ok, output }) => self.result(ok, &output),
-            Ok(Reply::Denied(verdict)) => {
-                self.result(false, &format!("Denied by agp: {}", verdict.reason))
-            }
+            Ok(Reply::Denied(reason)) => self.result(false, &format!("Denied by agp: {reason}")),
             Err(error) => self.result(false, &format!("agp: {error}")),
         }
     }

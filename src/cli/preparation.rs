@@ -17,13 +17,13 @@ use crate::contracts::channel::Channel;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::Intendant;
-use crate::contracts::sandbox::Sandbox;
+use crate::governor::Sandbox;
 use crate::governor::{Broken, Governor, Terms};
 use crate::intendants::environment::variable;
 use crate::intendants::harness_process::Stop;
 use crate::intendants::scripted::ScriptedCall;
+use crate::journal::Handle;
 use crate::journal::redact::Screen;
-use crate::journal::{Handle, Permit};
 use crate::policy::Policy;
 use crate::sandbox::docker::container::{Docker, HARNESS_BOX};
 use crate::sandbox::harness::Enclosure;
@@ -346,7 +346,7 @@ impl Quarters {
     /// What is said of the harness's own surroundings.
     fn of_harness(&self) -> Value {
         match &self.alone {
-            Some(alone) => Sandbox::<Permit>::describe(alone.as_ref()),
+            Some(alone) => Sandbox::describe(alone.as_ref()),
             None => enclosed::described(self.enclosed.as_ref()),
         }
     }

@@ -14,8 +14,8 @@ use crate::confine::job::REPOSITORY;
 use crate::confine::{self, Profile, Spawner};
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant};
-use crate::contracts::sandbox::Sandbox;
 use crate::gateway::server::Server;
+use crate::governor::Sandbox;
 use crate::governor::{Broken, Census, Governor, Terms};
 use crate::intendants::claude_code::{self, ClaudeCode};
 use crate::intendants::codex::{self, Codex};
@@ -23,7 +23,7 @@ use crate::intendants::harness_process::Stop;
 use crate::intendants::probe_model::{ProbeCall, ProbeModel};
 use crate::journal::key::SigningKey;
 use crate::journal::redact::Screen;
-use crate::journal::{Journal, Paths, Permit, verify};
+use crate::journal::{Journal, Paths, verify};
 use crate::policy::Policy;
 use crate::sandbox::harness::Enclosure;
 
@@ -199,7 +199,7 @@ impl<'a> Trial<'a> {
         asked: &Asked<'_>,
         session: SessionId,
         probed: Probed,
-        (sandbox, enclosed): (Option<Arc<dyn Sandbox<Permit>>>, Option<Enclosure>),
+        (sandbox, enclosed): (Option<Arc<dyn Sandbox>>, Option<Enclosure>),
     ) -> Result<TrialOutcome, String> {
         let (key, _) = SigningKey::generate().map_err(|error| error.to_string())?;
         let public = key.public().clone();

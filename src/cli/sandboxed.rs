@@ -12,10 +12,10 @@ use crate::channels::escape;
 use crate::channels::terminal::Terminal;
 use crate::confine::Spawner;
 use crate::contracts::ids::SessionId;
-use crate::contracts::sandbox::{Execution, Sandbox};
+use crate::contracts::sandbox::Execution;
+use crate::governor::Sandbox;
 use crate::intendants::harness_process::Stop;
 use crate::intendants::program::bridge_program;
-use crate::journal::Permit;
 use crate::sandbox::docker::container::Docker;
 use crate::sandbox::network::Network;
 use crate::sandbox::process::{Output, Process, Setup};
@@ -52,7 +52,7 @@ pub(super) struct Within<'a> {
 
 /// A sandbox that may be used.
 pub(super) struct Ready {
-    pub(super) sandbox: Arc<dyn Sandbox<Permit>>,
+    pub(super) sandbox: Arc<dyn Sandbox>,
     /// The same, where it is a container.
     pub(super) container: Option<Arc<Docker>>,
     /// What `sandbox.attested` says, where there was something to look into.
@@ -134,7 +134,7 @@ pub(super) fn bare(
     repository: &Path,
     directory: &Path,
     spawner: &Spawner,
-) -> Result<Arc<dyn Sandbox<Permit>>, Failure> {
+) -> Result<Arc<dyn Sandbox>, Failure> {
     let made = std::fs::DirBuilder::new().mode(0o700).create(directory);
     made.map_err(|error| refused(&format!("{}: {error}", directory.display())))?;
     let setup = setup(home, repository, directory, spawner)?;

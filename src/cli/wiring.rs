@@ -13,7 +13,7 @@ use crate::contracts::call::{Actor, ToolCall};
 use crate::contracts::channel::Channel;
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::intendant::{HarnessError, Intendant};
-use crate::contracts::sandbox::Sandbox;
+use crate::governor::Sandbox;
 use crate::governor::{Effect, Governor, Notice, Outcome as CallOutcome};
 use crate::intendants::claude_code::{self, ClaudeCode};
 use crate::intendants::codex::{self, Codex};
@@ -21,7 +21,7 @@ use crate::intendants::harness_process::Stop;
 use crate::intendants::program::{self, Pinned};
 use crate::intendants::scripted::{self, Scripted, ScriptedCall};
 use crate::journal::redact::{Screen, Secret};
-use crate::journal::{Journal, OpenError, Permit};
+use crate::journal::{Journal, OpenError};
 use crate::sandbox::docker::container::Docker;
 use crate::sandbox::docker::place;
 use crate::sandbox::harness::Enclosure;
@@ -42,7 +42,7 @@ const WARNING_CHARS: usize = 300;
 
 pub(super) struct IntendantSetup<'a> {
     pub(super) asked: &'a Asked,
-    pub(super) sandbox: &'a Arc<dyn Sandbox<Permit>>,
+    pub(super) sandbox: &'a Arc<dyn Sandbox>,
     pub(super) container: Option<&'a Arc<Docker>>,
     /// The harness's own container, where it has one.
     pub(super) alone: Option<&'a Arc<Docker>>,
@@ -153,7 +153,7 @@ fn submit(
     session: SessionId,
     governor: Arc<Governor>,
     stop: Stop,
-    sandbox: Arc<dyn Sandbox<Permit>>,
+    sandbox: Arc<dyn Sandbox>,
 ) -> scripted::Submit {
     let mut count = 0_u64;
     Box::new(move |scripted: ScriptedCall| {
@@ -169,7 +169,7 @@ fn submit(
             args: scripted.args,
             actor: Actor::ClaudeProcess,
         };
-        match governor.run_call(&call, &Effect::Execute(sandbox.as_ref()))? {
+        match governor.run_call(call, &Effect::Execute(sandbox.as_ref()))? {
             CallOutcome::Denied(_) | CallOutcome::Executed(_) => Ok(()),
             CallOutcome::Released(..) => Err("a scripted call has no harness to run it".into()),
         }

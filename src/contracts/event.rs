@@ -2,10 +2,11 @@
 //!
 //! The journal adds sequence, time, chain and signature; see `docs/journal-format.md`.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
-use super::call::Actor;
-use super::ids::MessageId;
+use super::call::{Actor, ToolCall};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -107,8 +108,8 @@ pub struct Draft {
     pub actor: Actor,
     /// The particulars, camelCase names.
     pub payload: Map<String, Value>,
-    /// The call it is about, if it is about one; the journal's receipt carries it on.
-    pub message_id: Option<MessageId>,
+    /// The call that it decides, if it decides one: a permit is for this call and no other.
+    pub call: Option<Arc<ToolCall>>,
     /// On approval events: how the approval was bound.
     pub binding: Option<ApprovalBinding>,
     /// On approval events: the human who decided. For accountability, never read to authorise.
@@ -123,7 +124,7 @@ impl Draft {
             kind,
             actor: Actor::SessionOwner,
             payload,
-            message_id: None,
+            call: None,
             binding: None,
             on_behalf_of: None,
         }

@@ -1,13 +1,13 @@
-//! Gateway messages: one JSON object a line, told apart by `kind`.
+//! What is said to the gateway: one JSON object a line, told apart by `kind`. What it answers is
+//! `gateway::answer`'s, because an allow among it takes the journal's permit.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::call::Actor;
 use super::ids::{MessageId, SessionId, Sha256};
-use super::verdict::Verdict;
 
-/// Anything that crosses the gateway socket. Fields are camelCase; unknown ones are refused.
+/// Anything that a session's processes may say to the governor. Fields are camelCase; unknown ones are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Message {
@@ -24,28 +24,6 @@ pub enum Message {
         args: Map<String, Value>,
         /// Who calls.
         actor: Actor,
-    },
-    /// The governor's answer: `allow` or `deny`, never `require`.
-    #[serde(rename_all = "camelCase")]
-    PolicyVerdict {
-        /// The request's id.
-        id: MessageId,
-        /// The request's session.
-        session_id: SessionId,
-        /// The effective verdict, already durable.
-        verdict: Verdict,
-    },
-    /// The result of a call that agp executed.
-    #[serde(rename_all = "camelCase")]
-    ToolCallResult {
-        /// The request's id.
-        id: MessageId,
-        /// The request's session.
-        session_id: SessionId,
-        /// Whether the tool succeeded.
-        ok: bool,
-        /// What it printed, for the harness.
-        output: String,
     },
     /// A post-tool hook tells how a call that the harness ran has ended.
     #[serde(rename_all = "camelCase")]
@@ -64,23 +42,5 @@ pub enum Message {
         output: String,
         /// Bytes of the whole output.
         output_bytes: u64,
-    },
-    /// The report was journaled.
-    #[serde(rename_all = "camelCase")]
-    ReportRecorded {
-        /// The report's id.
-        id: MessageId,
-        /// The session.
-        session_id: SessionId,
-    },
-    /// The peer broke the protocol, or the governor cannot answer. Always a deny; the link drops.
-    #[serde(rename_all = "camelCase")]
-    Error {
-        /// The offending message's id where one could be read.
-        id: Option<MessageId>,
-        /// The offending message's session where one could be read.
-        session_id: Option<SessionId>,
-        /// What was wrong.
-        message: String,
     },
 }

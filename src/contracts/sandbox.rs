@@ -1,8 +1,5 @@
-//! Where agp runs the calls that it executes itself.
+//! What executing a call comes to. The trait itself is `governor::Sandbox`: it names the journal's permit.
 
-use serde_json::Value;
-
-use super::call::ToolCall;
 use super::ids::Sha256;
 
 /// What executing one call came to.
@@ -46,19 +43,3 @@ impl Execution {
 /// Why a sandbox could not execute: the sandbox's own failure, never the command's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SandboxError(pub String);
-
-/// A place to run calls in. `Permit` is the journal's proof that the call was allowed durably;
-/// it is taken by value, so one permit runs one call, and nothing runs before the journal spoke.
-pub trait Sandbox<Permit>: Send + Sync {
-    /// The kind in events: `recording`, `process`, `docker`.
-    fn kind(&self) -> &'static str;
-
-    /// What is isolated and what is not, for `session.started`.
-    fn describe(&self) -> Value;
-
-    /// Runs one call.
-    ///
-    /// # Errors
-    /// [`SandboxError`] when the sandbox itself failed; the session then ends.
-    fn exec(&self, call: &ToolCall, permit: Permit) -> Result<Execution, SandboxError>;
-}

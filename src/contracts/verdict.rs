@@ -52,3 +52,69 @@ impl Verdict {
         }
     }
 }
+
+/// A verdict that says deny, whatever it was made of. There is no other way to one than
+/// [`Denial::of`] and [`Denial::refused`]:
+///
+/// ```compile_fail,E0423
+/// use agp::contracts::verdict::{Decision, Denial, Verdict};
+/// let allow = Verdict { decision: Decision::Allow, ..Verdict::refused("no") };
+/// let denial = Denial(allow);
+/// ```
+#[must_use = "whoever asked waits for it"]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial(Verdict);
+
+impl Denial {
+    /// The deny that a verdict is; `None` for one that allows. What a person was to be asked about
+    /// and was not is a deny.
+    #[must_use]
+    pub fn of(verdict: Verdict) -> Option<Self> {
+        match verdict.decision {
+            Decision::Allow => None,
+            Decision::Require | Decision::Deny => Some(Self(Verdict {
+                decision: Decision::Deny,
+                ..verdict
+            })),
+        }
+    }
+
+    /// A deny that no rule gave.
+    pub fn refused(reason: impl Into<String>) -> Self {
+        Self(Verdict::refused(reason))
+    }
+
+    /// Why, for people.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.0.reason
+    }
+
+    /// The verdict, which says deny.
+    pub fn into_verdict(self) -> Verdict {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_holds_no_allow() {
+        let of = |decision| {
+            Denial::of(Verdict {
+                decision,
+                ..Verdict::refused("because")
+            })
+        };
+        assert_eq!(of(Decision::Allow), None);
+        for decision in [Decision::Require, Decision::Deny] {
+            let denial = of(decision).unwrap();
+            assert_eq!(denial.reason(), "because");
+            assert_eq!(denial.into_verdict().decision, Decision::Deny);
+        }
+        let denial = Denial::refused("no").into_verdict();
+        assert_eq!(denial.decision, Decision::Deny);
+    }
+}

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::contracts::message::Message;
-use crate::contracts::verdict::{Decision, Verdict};
+use crate::contracts::verdict::Decision;
 
+use super::answer::{Heard, Wire};
 use super::frame::{self, FrameError};
 
 /// Why a question has no answer. Every one of them means: the call must not run.
@@ -36,20 +37,28 @@ impl fmt::Display for AskError {
 
 impl std::error::Error for AskError {}
 
-fn exchange(socket: &Path, question: &Message, within: Duration) -> Result<Message, AskError> {
+fn exchange(socket: &Path, question: &Message, within: Duration) -> Result<Heard, AskError> {
     let stream = UnixStream::connect(socket).map_err(AskError::Unreachable)?;
     frame::write(&stream, question).map_err(AskError::Link)?;
-    match frame::read(&stream, within).map_err(AskError::Link)? {
-        Message::Error { message, .. } => Err(AskError::Refused(message)),
-        answer => Ok(answer),
-    }
+    frame::read_answer(&stream, within).map_err(AskError::Link)
+}
+
+/// The governor's answer to whether a call may run, as it was read: for the harness, and no permission
+/// to run anything here.
+#[must_use = "the harness waits for this"]
+#[derive(Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It may run; why.
+    Allow(String),
+    /// It must not run; why.
+    Deny(String),
 }
 
 /// Asks whether a call may run and waits for the effective verdict.
 ///
 /// # Errors
 /// [`AskError`]; the call must then not run.
-pub fn ask(socket: &Path, request: &Message, within: Duration) -> Result<Verdict, AskError> {
+pub fn ask(socket: &Path, request: &Message, within: Duration) -> Result<Said, AskError> {
     is_request(request)?;
     verdict_in(request, exchange(socket, request, within)?)
 }
@@ -63,19 +72,28 @@ fn is_request(message: &Message) -> Result<(), AskError> {
 }
 
 /// The verdict that an answer gives to a question.
-pub(super) fn verdict_in(request: &Message, answer: Message) -> Result<Verdict, AskError> {
+pub(super) fn verdict_in(request: &Message, answer: Heard) -> Result<Said, AskError> {
     let Message::ToolCallRequest { id, session_id, .. } = request else {
         return Err(AskError::Mismatched);
     };
-    match answer {
-        Message::PolicyVerdict {
+    match answer.into_wire() {
+        Wire::PolicyVerdict {
             id: answered,
             session_id: session,
             verdict,
-        } if answered == *id && session == *session_id && verdict.decision != Decision::Require => {
-            Ok(verdict)
-        }
-        _ => Err(AskError::Mismatched),
+        } if answered == *id && session == *session_id => match verdict.decision {
+            Decision::Allow => Ok(Said::Allow(verdict.reason)),
+            Decision::Deny => Ok(Said::Deny(verdict.reason)),
+            Decision::Require => Err(AskError::Mismatched),
+        },
+        other => Err(unanswered(other)),
+    }
+}
+
+fn unanswered(answer: Wire) -> AskError {
+    match answer {
+        Wire::Error { message, .. } => AskError::Refused(message),
+        _ => AskError::Mismatched,
     }
 }
 
@@ -89,8 +107,8 @@ pub enum Reply {
         /// For the model.
         output: String,
     },
-    /// It did not run.
-    Denied(Verdict),
+    /// It did not run; why.
+    Denied(String),
 }
 
 /// Asks for a call to be run by agp, and waits for its result.
@@ -103,25 +121,25 @@ pub fn call(socket: &Path, request: &Message, within: Duration) -> Result<Reply,
 }
 
 /// What an answer says has become of a call.
-pub(super) fn reply_in(request: &Message, answer: Message) -> Result<Reply, AskError> {
+pub(super) fn reply_in(request: &Message, answer: Heard) -> Result<Reply, AskError> {
     let Message::ToolCallRequest { id, session_id, .. } = request else {
         return Err(AskError::Mismatched);
     };
-    match answer {
-        Message::ToolCallResult {
+    match answer.into_wire() {
+        Wire::ToolCallResult {
             id: answered,
             session_id: session,
             ok,
             output,
         } if answered == *id && session == *session_id => Ok(Reply::Done { ok, output }),
-        Message::PolicyVerdict {
+        Wire::PolicyVerdict {
             id: answered,
             session_id: session,
             verdict,
         } if answered == *id && session == *session_id && verdict.decision == Decision::Deny => {
-            Ok(Reply::Denied(verdict))
+            Ok(Reply::Denied(verdict.reason))
         }
-        _ => Err(AskError::Mismatched),
+        other => Err(unanswered(other)),
     }
 }
 
@@ -133,11 +151,11 @@ pub fn report(socket: &Path, report: &Message, within: Duration) -> Result<(), A
     let Message::ToolCallReport { id, session_id, .. } = report else {
         return Err(AskError::Mismatched);
     };
-    match exchange(socket, report, within)? {
-        Message::ReportRecorded {
+    match exchange(socket, report, within)?.into_wire() {
+        Wire::ReportRecorded {
             id: answered,
             session_id: session,
         } if answered == *id && session == *session_id => Ok(()),
-        _ => Err(AskError::Mismatched),
+        other => Err(unanswered(other)),
     }
 }

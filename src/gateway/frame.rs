@@ -5,10 +5,13 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::contracts::message::Message;
 use crate::contracts::{limits, strict_json};
+
+use super::answer::{Answer, Heard};
 
 /// Why no message could be had.
 #[derive(Debug)]
@@ -52,15 +55,36 @@ pub fn read(stream: &UnixStream, within: Duration) -> Result<Message, FrameError
     parse(&read_line(stream, within)?)
 }
 
-/// Reads a frame's bytes, newline excluded.
+/// Reads one answer.
 ///
 /// # Errors
-/// [`FrameError::Malformed`] for whatever is not exactly a message as [`write()`] would send it:
-/// serde alone would take an array for a structure, and an absent field for a null.
+/// As [`read`].
+pub fn read_answer(stream: &UnixStream, within: Duration) -> Result<Heard, FrameError> {
+    parse_answer(&read_line(stream, within)?)
+}
+
+/// Reads a message's bytes, newline excluded.
+///
+/// # Errors
+/// [`FrameError::Malformed`] for whatever is not exactly a message as [`write()`] would send it.
 pub fn parse(line: &[u8]) -> Result<Message, FrameError> {
+    exactly(line)
+}
+
+/// Reads an answer's bytes, newline excluded.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_answer(line: &[u8]) -> Result<Heard, FrameError> {
+    exactly(line).map(Heard::new)
+}
+
+/// What is written as it would be by us: serde alone would take an array for a structure, and an
+/// absent field for a null.
+fn exactly<T: Serialize + DeserializeOwned>(line: &[u8]) -> Result<T, FrameError> {
     let malformed = |error: serde_json::Error| FrameError::Malformed(error.to_string());
     let value = strict_json::from_slice(line).map_err(malformed)?;
-    let message = Message::deserialize(&value).map_err(malformed)?;
+    let message = T::deserialize(&value).map_err(malformed)?;
     if serde_json::to_value(&message).map_err(malformed)? == value {
         Ok(message)
     } else {
@@ -114,7 +138,19 @@ fn read_line(mut stream: &UnixStream, within: Duration) -> Result<Vec<u8>, Frame
 ///
 /// # Errors
 /// [`FrameError::TooLong`] before a byte is sent, or what the socket gives.
-pub fn write(mut stream: &UnixStream, message: &Message) -> Result<(), FrameError> {
+pub fn write(stream: &UnixStream, message: &Message) -> Result<(), FrameError> {
+    send(stream, message)
+}
+
+/// Writes one answer.
+///
+/// # Errors
+/// As [`write()`].
+pub fn answer(stream: &UnixStream, answer: &Answer) -> Result<(), FrameError> {
+    send(stream, answer.wire())
+}
+
+fn send(mut stream: &UnixStream, message: &impl Serialize) -> Result<(), FrameError> {
     let mut line =
         serde_json::to_vec(message).map_err(|error| FrameError::Malformed(error.to_string()))?;
     line.push(b'\n');
@@ -137,9 +173,12 @@ mod tests {
 
     #[test]
     fn a_message_is_read_as_it_is_written() {
-        for text in [ERROR, REQUEST, VERDICT] {
-            assert!(parse(text.as_bytes()).is_ok(), "{text}");
+        assert!(parse(REQUEST.as_bytes()).is_ok());
+        for text in [ERROR, VERDICT] {
+            assert!(parse_answer(text.as_bytes()).is_ok(), "{text}");
+            assert!(parse(text.as_bytes()).is_err(), "{text}");
         }
+        assert!(parse_answer(REQUEST.as_bytes()).is_err());
     }
 
     #[test]
@@ -159,6 +198,7 @@ mod tests {
         ];
         for text in refused {
             assert!(parse(text.as_bytes()).is_err(), "{text}");
+            assert!(parse_answer(text.as_bytes()).is_err(), "{text}");
         }
     }
 }

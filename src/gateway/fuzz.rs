@@ -41,7 +41,7 @@ pub(crate) fn frame(data: &[u8]) {
 
 /// An allow, or a result, is one that was written as such, and to this question.
 pub(crate) fn answer(data: &[u8]) {
-    let Ok(message) = frame::parse(data) else {
+    let Ok(heard) = frame::parse_answer(data) else {
         return;
     };
     let (id, session_id) = (MessageId::new("t1"), SessionId::new("s1"));
@@ -55,12 +55,12 @@ pub(crate) fn answer(data: &[u8]) {
     let said = strict_json::from_slice(data).expect("a message is strict JSON");
     let is = |pointer: &str, value: Value| said.pointer(pointer) == Some(&value);
     let ours = is("/id", json!("t1")) && is("/sessionId", json!("s1"));
-    if client::verdict_in(&request, message.clone()).is_ok() {
+    if client::verdict_in(&request, heard.clone()).is_ok() {
         let decided =
             is("/verdict/decision", json!("allow")) || is("/verdict/decision", json!("deny"));
         assert!(ours && decided && is("/kind", json!("policy_verdict")));
     }
-    match client::reply_in(&request, message) {
+    match client::reply_in(&request, heard) {
         Ok(client::Reply::Done { ok, .. }) => {
             assert!(ours && is("/kind", json!("tool_call_result")) && is("/ok", json!(ok)));
         }

@@ -3,6 +3,7 @@
 //! One connection carries one question and its answer. Whatever is malformed, oversized, late,
 //! replayed or from somebody else ends in an error and a dropped link, never in an allow.
 
+pub mod answer;
 pub mod client;
 pub mod frame;
 #[cfg(any(test, fuzzing))]

@@ -14,8 +14,10 @@ use crate::contracts::call::{Actor, ToolCall};
 use crate::contracts::ids::{MessageId, SessionId, Sha256};
 use crate::contracts::limits;
 use crate::contracts::message::Message;
-use crate::contracts::verdict::Verdict;
+use crate::contracts::verdict::{Denial, Verdict};
+use crate::journal::Permit;
 
+use super::answer::Answer;
 use super::frame;
 use super::workers::{Desk, Handed, Place};
 
@@ -50,10 +52,12 @@ pub struct CallReport {
 }
 
 /// What became of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Decided {
-    /// The harness may run the call itself, or nobody may.
-    Verdict(Verdict),
+    /// Nobody may run the call.
+    Denied(Denial),
+    /// The harness may run the call of the permit itself, on these grounds.
+    Released(Permit, Verdict),
     /// agp ran it.
     Executed {
         /// Whether the tool succeeded.
@@ -228,14 +232,7 @@ impl Drop for End<'_> {
 
 fn refuse(stream: &UnixStream, id: Option<MessageId>, session: Option<SessionId>, problem: String) {
     // The peer may be gone; the link drops either way.
-    let _ = frame::write(
-        stream,
-        &Message::Error {
-            id,
-            session_id: session,
-            message: problem,
-        },
-    );
+    let _ = frame::answer(stream, &Answer::error(id, session, problem));
 }
 
 fn peer_of(stream: &UnixStream) -> Option<Peer> {
@@ -266,7 +263,7 @@ fn answer(stream: &UnixStream, gate: &dyn Gate, user: u32) {
     match handle(message, peer, gate) {
         Ok(reply) => {
             // A peer that is gone takes no answer, and so does not act on one.
-            let _ = frame::write(stream, &reply);
+            let _ = frame::answer(stream, &reply);
         }
         Err((id, session, problem)) => refuse(stream, id, session, problem),
     }
@@ -274,7 +271,7 @@ fn answer(stream: &UnixStream, gate: &dyn Gate, user: u32) {
 
 type Refusal = (Option<MessageId>, Option<SessionId>, String);
 
-fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Message, Refusal> {
+fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Answer, Refusal> {
     match message {
         Message::ToolCallRequest {
             id,
@@ -303,17 +300,11 @@ fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Message, Refu
             #[cfg(feature = "inject")]
             confine::inject::amid("decided", id.as_str());
             match decided {
-                Ok(Decided::Verdict(verdict)) => Ok(Message::PolicyVerdict {
-                    id,
-                    session_id,
-                    verdict,
-                }),
-                Ok(Decided::Executed { ok, output }) => Ok(Message::ToolCallResult {
-                    id,
-                    session_id,
-                    ok,
-                    output: cut(output),
-                }),
+                Ok(Decided::Denied(denial)) => Ok(Answer::deny(id, session_id, denial)),
+                Ok(Decided::Released(permit, grounds)) => Ok(Answer::allow(permit, grounds)),
+                Ok(Decided::Executed { ok, output }) => {
+                    Ok(Answer::result(id, session_id, ok, cut(output)))
+                }
                 Err(problem) => Err((Some(id), Some(session_id), problem)),
             }
         }
@@ -336,14 +327,9 @@ fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Message, Refu
                 output_bytes,
             };
             match gate.report(report, peer) {
-                Ok(()) => Ok(Message::ReportRecorded { id, session_id }),
+                Ok(()) => Ok(Answer::recorded(id, session_id)),
                 Err(problem) => Err((Some(id), Some(session_id), problem)),
             }
-        }
-        _ => {
-            let problem = "only requests and reports are taken here";
-            gate.intruded(Some(peer), problem);
-            Err((None, None, problem.into()))
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The payloads of a call's events, the same keys whichever harness made the call.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use crate::contracts::call::ToolCall;
@@ -14,7 +16,7 @@ use crate::journal::redact;
 /// One call's events share these: message, session, tool, digest of the arguments as the harness
 /// gave them, and the arguments as far as they may be kept.
 pub(super) struct CallEvents<'a> {
-    call: &'a ToolCall,
+    call: &'a Arc<ToolCall>,
     base: Map<String, Value>,
 }
 
@@ -22,7 +24,7 @@ pub(super) struct CallEvents<'a> {
 pub(super) const WITHHELD: &str = "[withheld]";
 
 impl<'a> CallEvents<'a> {
-    pub(super) fn new(call: &'a ToolCall, args_sha256: Sha256) -> Self {
+    pub(super) fn new(call: &'a Arc<ToolCall>, args_sha256: Sha256) -> Self {
         let mut base = Map::new();
         base.insert("messageId".into(), json!(call.id.as_str()));
         base.insert("sessionId".into(), json!(call.session.as_str()));
@@ -33,7 +35,7 @@ impl<'a> CallEvents<'a> {
     }
 
     /// The same without what the agent wrote, for a call that must not be quoted.
-    pub(super) fn withheld(call: &'a ToolCall, id: &str, args_sha256: Sha256) -> Self {
+    pub(super) fn withheld(call: &'a Arc<ToolCall>, id: &str, args_sha256: Sha256) -> Self {
         let mut events = Self::new(call, args_sha256);
         events.base.insert("messageId".into(), json!(id));
         events.base.insert("tool".into(), json!(WITHHELD));
@@ -48,7 +50,7 @@ impl<'a> CallEvents<'a> {
         }
         Draft {
             actor: self.call.actor,
-            message_id: Some(self.call.id.clone()),
+            call: Some(Arc::clone(self.call)),
             ..Draft::new(kind, payload)
         }
     }
@@ -133,7 +135,7 @@ pub(super) fn result(session: &str, report: &CallReport, output_sha256: Sha256) 
         "outputBytes": report.output_bytes,
         "outputCut": report.output_bytes > report.output.len() as u64,
     });
-    call_event(Kind::ToolCallResult, report, payload)
+    call_event(Kind::ToolCallResult, payload)
 }
 
 /// The event of a call that ran, or is said to have run, without a decision that let it.
@@ -146,17 +148,16 @@ pub(super) fn bypassed(session: &str, id: &str, report: &CallReport, how: &str) 
         "ok": report.ok,
         "how": how,
     });
-    call_event(Kind::GateBypassed, report, payload)
+    call_event(Kind::GateBypassed, payload)
 }
 
-fn call_event(kind: Kind, report: &CallReport, payload: Value) -> Draft {
+fn call_event(kind: Kind, payload: Value) -> Draft {
     let payload = match payload {
         Value::Object(payload) => payload,
         _ => Map::new(),
     };
     Draft {
         actor: crate::contracts::call::Actor::ClaudeProcess,
-        message_id: Some(report.id.clone()),
         ..Draft::new(kind, payload)
     }
 }

@@ -1,5 +1,7 @@
 //! The governor behind the gateway: calls come in, reports come back, ids are used once.
 
+use std::sync::Arc;
+
 use crate::contracts::call::ToolCall;
 use crate::contracts::ids::SessionId;
 use crate::contracts::limits;
@@ -16,16 +18,17 @@ impl Governor {
     ///
     /// # Errors
     /// Why there is no outcome; the call did not run, or its result is not recorded.
-    pub fn run_call(&self, call: &ToolCall, effect: &Effect<'_>) -> Result<Outcome, String> {
+    pub fn run_call(&self, call: ToolCall, effect: &Effect<'_>) -> Result<Outcome, String> {
         let changed = (self.terms.gate_unchanged)().err();
         if let Some(why) = &changed {
             // Whoever asks may be another than the hook that agp set up.
             self.break_off(why.clone());
         }
+        let call = Arc::new(call);
         let args_sha256 = journal::args_sha256(&call.args);
         let replay = self.ledger.ask(&call.id, args_sha256).err();
         let refused = changed.or_else(|| self.over()).or(replay.clone());
-        let outcome = mediate(self, call, args_sha256, refused, effect);
+        let outcome = mediate(self, &call, args_sha256, refused, effect);
         let outcome = outcome.map_err(|broken| broken.0);
         match (replay, outcome) {
             (None, outcome) => {
@@ -69,13 +72,9 @@ impl Gate for Governor {
             Some(sandbox) => Effect::Execute(sandbox.as_ref()),
             None => Effect::Release(peer),
         };
-        Ok(match self.run_call(&call, &effect)? {
-            Outcome::Denied(verdict) => Decided::Verdict(verdict),
-            Outcome::Released(verdict, permit) => {
-                // The one place where a permit is spent on words instead of an execution.
-                drop(permit);
-                Decided::Verdict(verdict)
-            }
+        Ok(match self.run_call(call, &effect)? {
+            Outcome::Denied(denial) => Decided::Denied(denial),
+            Outcome::Released(permit, verdict) => Decided::Released(permit, verdict),
             Outcome::Executed(execution) => Decided::Executed {
                 ok: execution.exit_code == Some(0),
                 output: execution.answer,

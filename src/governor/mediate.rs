@@ -1,14 +1,17 @@
 //! The main path: what agp does with one tool call, start to end.
 
+use std::sync::Arc;
+
 use crate::contracts::call::ToolCall;
 use crate::contracts::channel::{Answer, ApprovalRequest};
 use crate::contracts::ids::Sha256;
-use crate::contracts::sandbox::{Execution, Sandbox};
-use crate::contracts::verdict::{Decision, Verdict};
+use crate::contracts::sandbox::Execution;
+use crate::contracts::verdict::{Decision, Denial, Verdict};
 use crate::gateway::server::Peer;
-use crate::journal::Permit;
+use crate::journal::{Permit, Receipt};
 
 use super::events::CallEvents;
+use super::sandbox::Sandbox;
 use super::session::{Broken, Governor, Notice};
 
 /// What an allowed call comes to.
@@ -16,17 +19,17 @@ pub enum Effect<'a> {
     /// The harness runs it: its own hook is let go.
     Release(Peer),
     /// agp runs it.
-    Execute(&'a dyn Sandbox<Permit>),
+    Execute(&'a dyn Sandbox),
 }
 
 /// What became of a call.
 #[must_use = "the harness waits for this"]
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Outcome {
     /// It must not run; says why.
-    Denied(Verdict),
-    /// The harness may run it. The permit is spent by telling it so.
-    Released(Verdict, Permit),
+    Denied(Denial),
+    /// The harness may run it, on these grounds. The permit is spent by telling it so.
+    Released(Permit, Verdict),
     /// agp ran it.
     Executed(Execution),
 }
@@ -39,7 +42,7 @@ pub enum Outcome {
 /// has not run, or its result is not delivered.
 pub fn mediate(
     governor: &Governor,
-    call: &ToolCall,
+    call: &Arc<ToolCall>,
     args_sha256: Sha256,
     refused: Option<String>,
     effect: &Effect<'_>,
@@ -78,15 +81,14 @@ pub fn mediate(
         verdict: &verdict,
         withheld,
     });
-    let permit = receipts
-        .into_iter()
-        .next_back()
-        .and_then(|last| last.permit(&call.id));
+    let permit = receipts.into_iter().next_back().and_then(Receipt::permit);
     match (permit, effect) {
-        (None, _) => Ok(Outcome::Denied(verdict)),
-        (Some(permit), Effect::Release(_)) => Ok(Outcome::Released(verdict, permit)),
+        (None, _) => Ok(Outcome::Denied(Denial::of(verdict).unwrap_or_else(|| {
+            Denial::refused("the journal has no decision to allow this very call")
+        }))),
+        (Some(permit), Effect::Release(_)) => Ok(Outcome::Released(permit, verdict)),
         (Some(permit), Effect::Execute(sandbox)) => {
-            let execution = governor.executed(sandbox.exec(call, permit));
+            let execution = governor.executed(sandbox.exec(permit));
             governor.record(vec![events.executed(sandbox.kind(), &execution)])?;
             governor.notice(&Notice::Executed(&execution));
             Ok(Outcome::Executed(execution))

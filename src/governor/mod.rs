@@ -4,9 +4,11 @@ mod events;
 mod gate;
 mod ledger;
 pub mod mediate;
+mod sandbox;
 mod session;
 mod witness;
 
 pub use ledger::Census;
 pub use mediate::{Effect, Outcome, mediate};
+pub use sandbox::Sandbox;
 pub use session::{Broken, Governor, Notice, Terms};

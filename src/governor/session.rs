@@ -11,16 +11,17 @@ use crate::contracts::call::{Actor, ToolCall, WORKDIR};
 use crate::contracts::channel::{Answer, ApprovalRequest, ApprovalTerms, Channel};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::{MessageId, SessionId};
-use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
+use crate::contracts::sandbox::{Execution, SandboxError};
 use crate::contracts::secret::{self, SHELL};
 use crate::contracts::verdict::{Decision, Verdict};
 use crate::contracts::{limits, strict_json};
 use crate::journal::redact::Screen;
-use crate::journal::{Handle, Permit, Receipt};
+use crate::journal::{Handle, Receipt};
 use crate::policy::Policy;
 
 use super::events::WITHHELD;
 use super::ledger::{Census, Ledger};
+use super::sandbox::Sandbox;
 
 /// Governance itself has failed: nothing may run any more, and the session ends with exit code 3.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +80,7 @@ pub struct Terms {
     pub watched: bool,
     /// Where agp runs the calls that come through the gateway; `None` where the harness runs its
     /// own.
-    pub sandbox: Option<Arc<dyn Sandbox<Permit>>>,
+    pub sandbox: Option<Arc<dyn Sandbox>>,
     /// Where the operator looks on.
     pub notices: Box<dyn Fn(&Notice<'_>) + Send + Sync>,
     /// Told when governance breaks; the session must then end.

@@ -68,7 +68,7 @@ impl Sealed {
         let hash = jcs::sha256(&signed);
         Chained {
             hash,
-            receipt: Receipt::new(seq, hash, draft.kind, draft.message_id),
+            receipt: Receipt::new(seq, hash, draft.kind, draft.call),
             signed,
             places: [start, hash_at, signature_at],
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use crate::contracts::event::{Draft, Kind};
 
 use super::envelope::Sealed;
-use super::receipt::Receipt;
+use super::receipt::{self, Receipt};
 use super::redact::{self, Screen};
 
 /// Why an event was not recorded. Whoever waited for it must not act.
@@ -146,6 +146,8 @@ pub(super) fn admit(drafts: Vec<Draft>, screen: &Screen) -> Result<Vec<Sealed>, 
         if let Some(name) = screen.secret_in(&draft.payload) {
             return Err(AppendError::Secret(name.to_owned()));
         }
+        // Before anything in it is replaced.
+        draft.call = receipt::decided(draft.kind, draft.call, &draft.payload);
         redact::redact_tokens(&mut draft.payload);
         Sealed::new(draft).ok_or(AppendError::TooLong)
     };

@@ -11,9 +11,10 @@ use crate::confine::Spawner;
 use crate::confine::isolation::Seen;
 use crate::confine::spec::{HELPER, Limits, Namespaces, Sockets, Spec};
 use crate::confine::told::Told;
-use crate::contracts::call::ToolCall;
 use crate::contracts::limits;
-use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
+use crate::contracts::sandbox::{Execution, SandboxError};
+use crate::governor::Sandbox;
+use crate::journal::Permit;
 
 use super::attest::{self, Bait, Looks, PROBE, Unfit};
 use super::exec::{self, Asked, Bridge, Held, Job, Maker, Standing};
@@ -376,7 +377,7 @@ pub(super) fn from_outside(command: &[OsString]) -> std::io::Result<Seen> {
     serde_json::from_slice(&output).map_err(std::io::Error::other)
 }
 
-impl<Permit> Sandbox<Permit> for Process {
+impl Sandbox for Process {
     fn kind(&self) -> &'static str {
         "process"
     }
@@ -399,8 +400,8 @@ impl<Permit> Sandbox<Permit> for Process {
         })
     }
 
-    fn exec(&self, call: &ToolCall, permit: Permit) -> Result<Execution, SandboxError> {
-        drop(permit);
+    fn exec(&self, permit: Permit) -> Result<Execution, SandboxError> {
+        let call = permit.call();
         let secrets = &self.setup.secrets;
         let program = if self.spec.has_root() {
             Path::new(HELPER)

@@ -2,15 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::contracts::call::ToolCall;
 use crate::contracts::ids::Sha256;
-use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
+use crate::contracts::sandbox::{Execution, SandboxError};
+use crate::governor::Sandbox;
+use crate::journal::Permit;
 
 /// Runs nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Recording;
 
-impl<Permit> Sandbox<Permit> for Recording {
+impl Sandbox for Recording {
     fn kind(&self) -> &'static str {
         "recording"
     }
@@ -24,7 +25,7 @@ impl<Permit> Sandbox<Permit> for Recording {
         })
     }
 
-    fn exec(&self, _call: &ToolCall, permit: Permit) -> Result<Execution, SandboxError> {
+    fn exec(&self, permit: Permit) -> Result<Execution, SandboxError> {
         drop(permit);
         Ok(Execution {
             exit_code: Some(0),

@@ -3,8 +3,8 @@
 use super::*;
 use agp::contracts::call::{Actor, ToolCall};
 use agp::contracts::ids::{MessageId, SessionId};
-use agp::contracts::sandbox::Sandbox;
 use agp::contracts::secret::Secret;
+use agp::governor::Sandbox;
 
 /// A container for calls that agp itself makes.
 fn container(daemon: &Dockerd, world: &World) -> Docker {
@@ -128,6 +128,7 @@ fn a_call_has_no_other_calls_secrets_memory_or_descriptors() {
         &world,
         Secrets::of(vec![Secret::new("TOKEN", value)]),
     );
+    let permits = Permits::new(world.root());
     let run = |id: &str, command: &str| {
         let args = json!({"command": command});
         let call = ToolCall {
@@ -137,7 +138,7 @@ fn a_call_has_no_other_calls_secrets_memory_or_descriptors() {
             args: args.as_object().unwrap().clone(),
             actor: Actor::ClaudeProcess,
         };
-        Sandbox::<()>::exec(&docker, &call, ()).unwrap().output
+        docker.exec(permits.of(&call)).unwrap().output
     };
     let reversed: String = value.chars().rev().collect();
     thread::scope(|scope| {

@@ -13,6 +13,8 @@
 
 #[path = "../support/dockerd.rs"]
 mod dockerd;
+#[path = "../support/permit.rs"]
+mod permit;
 #[path = "../support/session.rs"]
 mod session;
 
@@ -38,6 +40,7 @@ use agp::sandbox::docker::hardened::Bounds;
 use agp::sandbox::network::Network;
 use agp::sandbox::secrets::Secrets;
 use dockerd::{BUSYBOX, CLOSED_TMP, Dockerd, EMPTY, VOLUME};
+use permit::Permits;
 use serde_json::{Value, json};
 use session::{Ran, Start, World, wait_for};
 

@@ -234,7 +234,7 @@ impl Asking {
         let journal = self.directory.join("audit.log");
         thread::spawn(move || {
             let outcome = governor
-                .run_call(&call, &Effect::Execute(&Recording))
+                .run_call(call.clone(), &Effect::Execute(&Recording))
                 .unwrap();
             let executed = matches!(outcome, agp::governor::Outcome::Executed(_));
             drop(governor);

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use crate::confine::job::{Job, REPOSITORY, RUN};
 use crate::confine::spec::HELPER;
 use crate::confine::told::Told;
-use crate::contracts::call::ToolCall;
 use crate::contracts::limits;
-use crate::contracts::sandbox::{Execution, Sandbox, SandboxError};
+use crate::contracts::sandbox::{Execution, SandboxError};
+use crate::governor::Sandbox;
+use crate::journal::Permit;
 use crate::sandbox::exec;
 use crate::sandbox::follow::{Feed, Ran, Taken, Watch, follow, settle};
 use crate::sandbox::network::Network;
@@ -128,7 +129,7 @@ pub(super) fn relayed(socket: &Path, port: u16, command: Vec<String>) -> Vec<Str
         .collect()
 }
 
-impl<Permit> Sandbox<Permit> for Docker {
+impl Sandbox for Docker {
     fn kind(&self) -> &'static str {
         "docker"
     }
@@ -158,8 +159,8 @@ impl<Permit> Sandbox<Permit> for Docker {
         })
     }
 
-    fn exec(&self, call: &ToolCall, permit: Permit) -> Result<Execution, SandboxError> {
-        drop(permit);
+    fn exec(&self, permit: Permit) -> Result<Execution, SandboxError> {
+        let call = permit.call();
         let secrets = &self.setup.secrets;
         let used = secrets.used_by(call);
         let work = used.and_then(|used| Work::of(call, used, Path::new(HELPER), self.shell));
