@@ -493,7 +493,7 @@ fn what_cannot_be_confined_is_refused_unless_told_otherwise() {
 
 #[test]
 fn without_namespaces_a_socket_that_answers_refuses_the_start() {
-    use agp::confine::spec::Namespaces;
+    use agp::confine::spec::{Namespaces, Placed};
     use agp::sandbox::harness::{Setup, prepare};
     let world = World::new();
     let docker = world.root().join("docker.sock");
@@ -511,6 +511,14 @@ fn without_namespaces_a_socket_that_answers_refuses_the_start() {
             read: Vec::new(),
             write: vec![world.repo()],
             write_later: Vec::new(),
+            gate: Placed {
+                from: world.root().join("session/gate.sock"),
+                at: "/run/agp/gate.sock".into(),
+                write: false,
+            },
+            parts: Vec::new(),
+            program: "/usr/bin/true".into(),
+            package: "/usr/bin/true".into(),
             protected: vec![world.agp_home()],
             sockets: vec![docker.clone()],
             token: format!("test-{}", std::process::id()),

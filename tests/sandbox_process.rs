@@ -117,6 +117,7 @@ impl Place {
             namespaces: self.case.namespaces,
             read: Vec::new(),
             write: vec![self.path("repo")],
+            placed: Vec::new(),
             scratch: self.path("scratch"),
             directory: self.path("repo"),
             helper: self.path("agp-bridge"),

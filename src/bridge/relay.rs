@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
-use crate::confine::spec::{Relay, Sockets, Spec};
+use crate::confine::spec::{PROXY, Relay, Sockets, Spec};
 use crate::confine::{files, syscalls};
 use crate::contracts::limits;
 use crate::tunnel::{self, Bounds, Slots};
@@ -84,7 +84,7 @@ fn carry(client: &TcpStream, socket: &Path) {
 /// When it cannot listen, or is not confined.
 pub(super) fn within(relay: &Relay, spec: &Spec) -> io::Result<()> {
     let listener = listen(relay.port)?;
-    let (socket, spec) = (relay.socket.clone(), spec.clone());
+    let (socket, spec) = (Path::new(PROXY), spec.clone());
     let (tell, told) = sync_channel(1);
     thread::Builder::new().name("relay".into()).spawn(move || {
         let sockets = Sockets {
@@ -96,7 +96,7 @@ pub(super) fn within(relay: &Relay, spec: &Spec) -> io::Result<()> {
         // The other side waits for exactly this.
         let _ = tell.send(confined);
         if stands {
-            serve(&listener, &socket);
+            serve(&listener, socket);
         }
     })?;
     told.recv()

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::bridge::hook;
 use crate::channels::escape;
 use crate::confine::Spawner;
+use crate::confine::spec::{Placed, RUN};
 use crate::intendants::environment::variable;
 use crate::intendants::program::bridge_program;
 use crate::intendants::{claude_code, codex};
@@ -14,6 +15,7 @@ use crate::sandbox::harness::{self, Enclosure, Setup};
 use crate::sandbox::network::Network;
 
 use super::choices::{Confine, Harness};
+use super::container::GATE;
 use super::home::Home;
 use super::lease::HARNESS_HOME;
 use super::protected::{private_paths, sockets};
@@ -129,20 +131,18 @@ fn setup(wanted: &Wanted<'_>, program: &Path) -> Result<Setup, String> {
     let (directory, repository) = (wanted.directory, wanted.repository.to_owned());
     let own = wanted.home.root().canonicalize();
     let own = own.unwrap_or_else(|_| wanted.home.root().to_owned());
-    let socket = directory.join("gate.sock");
     let mark = directory.join(hook::MARK);
     harness::empty_file(&mark).map_err(|error| format!("{}: {error}", mark.display()))?;
 
     let protected: Vec<PathBuf> = [own].into_iter().chain(private_paths()).collect();
-    let mut read = vec![socket];
-    // Its directory, so that a hook that was replaced is the one that is asked, and found out.
-    let beside = bridge.parent().filter(|beside| {
-        let kept = protected.iter().chain(&user).chain([&repository]);
-        let mut kept = kept.map(PathBuf::as_path).chain([directory]);
-        !kept.any(|kept| kept.starts_with(beside))
-    });
-    read.push(beside.unwrap_or(&bridge).to_owned());
-    read.extend(["settings.json", "mcp.json"].map(|name| directory.join(name)));
+    let placed = |name: &str, write| Placed {
+        from: directory.join(name),
+        at: Path::new(RUN).join(name),
+        write,
+    };
+    let parts = ["settings.json", "mcp.json"].map(|name| placed(name, false));
+    let parts = parts.into_iter().chain([placed(hook::MARK, true)]);
+    let mut read = Vec::new();
     let named = SYSTEM.iter().map(PathBuf::from);
     let files = FILES.iter().filter_map(variable).map(PathBuf::from);
     // A link leads to what must be there, too.
@@ -151,7 +151,7 @@ fn setup(wanted: &Wanted<'_>, program: &Path) -> Result<Setup, String> {
             .chain(files)
             .filter_map(|path| path.canonicalize().ok()),
     );
-    let mut write = vec![mark];
+    let mut write = Vec::new();
     if wanted.writes {
         write.push(repository.clone());
     } else {
@@ -165,7 +165,6 @@ fn setup(wanted: &Wanted<'_>, program: &Path) -> Result<Setup, String> {
         }
         _ => claude_paths(wanted, user.as_deref(), &mut read, &mut write)?,
     }
-    read.push(package(program));
     read.extend(wanted.allow_read.iter().cloned());
     write.extend(wanted.allow_write.iter().cloned());
     let token = directory.file_name().unwrap_or_default();
@@ -178,6 +177,10 @@ fn setup(wanted: &Wanted<'_>, program: &Path) -> Result<Setup, String> {
         read,
         write,
         write_later,
+        gate: placed(GATE, false),
+        parts: parts.collect(),
+        package: package(program),
+        program: program.to_owned(),
         protected,
         sockets: sockets(),
         token: format!("{}-{}", token.to_string_lossy(), std::process::id()),

@@ -275,11 +275,7 @@ impl<'a> Trial<'a> {
         socket: PathBuf,
         stop: &Stop,
     ) -> Result<Box<dyn Intendant>, HarnessError> {
-        let confinement = enclosed.map(Enclosure::spec).transpose();
-        let confinement = confinement.map_err(|error| HarnessError {
-            problem: error.0,
-            mend: "set TMPDIR to a path in UTF-8".into(),
-        })?;
+        let confinement = enclosed.map(Enclosure::spec);
         let mut set = self.environment();
         set.extend(enclosed.map(Enclosure::environment).unwrap_or_default());
         let (task, stop) = ("probe".to_owned(), stop.clone());

@@ -61,11 +61,7 @@ impl IntendantSetup<'_> {
         governor: &Arc<Governor>,
     ) -> Result<Box<dyn Intendant>, HarnessError> {
         let asked = self.asked;
-        let confinement = self.enclosed.map(Enclosure::spec).transpose();
-        let confinement = confinement.map_err(|error| HarnessError {
-            problem: error.0,
-            mend: "name paths in UTF-8".into(),
-        })?;
+        let confinement = self.enclosed.map(Enclosure::spec);
         let set = self
             .enclosed
             .map(Enclosure::environment)

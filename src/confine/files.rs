@@ -72,6 +72,12 @@ pub fn restrict(spec: &Spec) -> io::Result<u32> {
     for path in DEVICES {
         allow(Path::new(path), device)?;
     }
+    for placed in &spec.placed {
+        allow(
+            &spec.inside(&placed.from),
+            if placed.write { change } else { read },
+        )?;
+    }
     let scratch = if spec.has_root() {
         allow(Path::new(HELPER), read)?;
         allow(Path::new("/proc"), look)?;

@@ -10,6 +10,8 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::steady::{self, Steady};
+
 use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{Pid, getuid, test_kill_process};
 use serde::{Deserialize, Serialize};
@@ -35,8 +37,13 @@ pub struct Ask {
     /// Whether sockets of rare families are tried too. Not from outside: the kernel would look for
     /// their modules, which takes milliseconds.
     pub families: bool,
-    /// A process to signal (with signal 0: nothing is sent).
+    /// What must stay what it is.
+    pub steady: Vec<Steady>,
+    /// A process to signal (with signal 0: nothing is sent) and to look into.
     pub process: i32,
+    /// The PID namespace in which [`Ask::process`] is its number. In another one below it that process
+    /// has none, and the number is somebody else's.
+    pub process_namespace: String,
     /// A name server to speak to; by default the one that is named where the probe stands.
     pub name_server: Option<IpAddr>,
     /// The way out, where there is to be one.
@@ -69,6 +76,10 @@ pub struct Seen {
     pub opened: BTreeSet<PathBuf>,
     /// Directories in which a file could be made.
     pub written: BTreeSet<PathBuf>,
+    /// How something could be made another that must stay what it is.
+    pub shaken: BTreeSet<String>,
+    /// Whether in the temporary directory the same attempts succeed.
+    pub shakes: bool,
     /// Whether the process could be signalled.
     pub signalled: bool,
     /// The user, as seen from here.
@@ -140,14 +151,24 @@ pub fn look(ask: &Ask) -> Seen {
         let reached = hosts.filter(|host| go_out(way_out, host, &ask.token).unwrap_or(false));
         seen.let_out.extend(reached.cloned());
     }
-    for path in &ask.read {
+    if !ask.steady.is_empty() {
+        seen.shaken
+            .extend(ask.steady.iter().filter_map(steady::shaken));
+        seen.shakes = steady::succeeds_in(&std::env::temp_dir());
+    }
+    let process = Pid::from_raw(ask.process).filter(|_| is_numbered_here(ask, &seen));
+    let memory = process.iter().flat_map(|pid| {
+        let of = |name| PathBuf::from(format!("/proc/{}/{name}", pid.as_raw_nonzero()));
+        ["mem", "environ"].map(of)
+    });
+    for path in ask.read.iter().cloned().chain(memory) {
         let opened = if path.is_dir() {
-            fs::read_dir(path).is_ok()
+            fs::read_dir(&path).is_ok()
         } else {
-            File::open(path).is_ok()
+            File::open(&path).is_ok()
         };
         if opened {
-            seen.opened.insert(path.clone());
+            seen.opened.insert(path);
         }
     }
     for path in &ask.write {
@@ -155,9 +176,31 @@ pub fn look(ask: &Ask) -> Seen {
             seen.written.insert(path.clone());
         }
     }
-    seen.signalled = Pid::from_raw(ask.process).is_some_and(|pid| test_kill_process(pid).is_ok());
+    seen.signalled = process.is_some_and(|pid| test_kill_process(pid).is_ok());
     seen
 }
+
+/// Whether a process has the same number here. Where that cannot be seen it is tried.
+fn is_numbered_here(ask: &Ask, seen: &Seen) -> bool {
+    let here = seen.namespaces.get(PID_NAMESPACE);
+    here.is_none_or(|here| *here == ask.process_namespace)
+}
+
+impl Ask {
+    /// What to try of the process that asks.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        let namespace = namespaces().remove(PID_NAMESPACE);
+        Self {
+            process: i32::try_from(std::process::id()).unwrap_or(0),
+            process_namespace: namespace.unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+}
+
+/// The kind of namespace that numbers processes.
+pub const PID_NAMESPACE: &str = "pid";
 
 /// How long a proxy on this machine has to answer, and the listed host behind it.
 const PROXY_ANSWER: Duration = Duration::from_secs(5);

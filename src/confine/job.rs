@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Where the session's sockets stand in a container, read-only.
-pub const RUN: &str = "/run/agp";
+pub use super::spec::RUN;
+
 /// Where the container's first process finds agp.
 pub const CONTROL: &str = "/run/agp/control.sock";
 /// The name of that socket in its directory.

@@ -19,6 +19,7 @@ mod profiles;
 pub mod rule;
 pub mod spawner;
 pub mod spec;
+pub mod steady;
 pub mod surroundings;
 mod syscall_table;
 pub mod syscalls;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, pivot_root};
 
-use super::spec::{DEVICES, HELPER, SYSTEM, Spec};
+use super::spec::{DEVICES, HELPER, PROXY, SYSTEM, Spec};
 
 /// Where the new root is put together: any directory that is there.
 const STAGE: &str = "/tmp";
@@ -104,7 +104,10 @@ fn plan(spec: &Spec) -> BTreeMap<PathBuf, Bind> {
         put(path, path, true);
     }
     if let Some(relay) = &spec.relay {
-        put(&relay.socket, &relay.socket, false);
+        put(Path::new(PROXY), &relay.socket, false);
+    }
+    for placed in &spec.placed {
+        put(&placed.at, &placed.from, placed.write);
     }
     plan
 }

@@ -96,6 +96,19 @@ impl Relay {
     }
 }
 
+/// Something of the host's that stands at a place of agp's own inside: below [`RUN`] or [`BIN`], in the
+/// root's own tmpfs. Nobody inside can rename or replace it, or a directory on the way to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Placed {
+    /// Where it lies outside. What is not there is left out.
+    pub from: PathBuf,
+    /// Where it stands inside.
+    pub at: PathBuf,
+    /// Whether its content may be changed.
+    pub write: bool,
+}
+
 /// What a confined process may do. Whatever is not named here it may not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -106,6 +119,8 @@ pub struct Spec {
     pub read: Vec<PathBuf>,
     /// Paths that may be changed too.
     pub write: Vec<PathBuf>,
+    /// What stands at another place, in a root of its own.
+    pub placed: Vec<Placed>,
     /// The directory that becomes its `/tmp`, or stands for it where there is no mount namespace.
     pub scratch: PathBuf,
     /// Where `home` of [`Spec::scratch`] stands for the operator's home, in a root of its own.
@@ -126,8 +141,16 @@ pub struct Spec {
     pub free_bytes: u64,
 }
 
+/// Where a session's sockets and settings stand inside, read-only: in a container, too.
+pub const RUN: &str = "/run/agp";
+/// Where the programs that agp brings stand inside, read-only.
+pub const BIN: &str = "/run/agp-bin";
 /// Where [`Spec::helper`] stands in a mount namespace of its own.
 pub const HELPER: &str = "/run/agp-bin/agp-bridge";
+/// Where a harness's program stands that lies where it could be replaced.
+pub const HARNESS: &str = "/run/agp-bin/harness";
+/// Where the egress proxy's socket stands in a mount namespace of its own.
+pub const PROXY: &str = "/run/agp/proxy.sock";
 
 /// Where a way out begins on a sandbox's own loopback: the port that proxies have by custom.
 pub const RELAY_PORT: u16 = 3128;
@@ -205,9 +228,108 @@ impl Spec {
         self.namespaces != Namespaces::Off
     }
 
+    /// Where something of the host's stands inside.
+    #[must_use]
+    pub fn inside(&self, path: &Path) -> PathBuf {
+        if !self.has_root() {
+            return path.to_owned();
+        }
+        if path == self.helper {
+            return HELPER.into();
+        }
+        let placed = self.placed.iter().find_map(|placed| {
+            let rest = path.strip_prefix(&placed.from).ok()?;
+            // Joined with nothing, a file's path would end in a slash.
+            Some(if rest.as_os_str().is_empty() {
+                placed.at.clone()
+            } else {
+                placed.at.join(rest)
+            })
+        });
+        placed.unwrap_or_else(|| path.to_owned())
+    }
+
+    /// Directories inside, in a root of its own, in which names can be made, moved and taken away.
+    pub fn loose(&self) -> impl Iterator<Item = &Path> {
+        let own = ["/tmp", "/dev/shm"].into_iter().map(Path::new);
+        let given = self.write.iter().chain(&self.home);
+        own.chain(given.map(PathBuf::as_path))
+    }
+
     /// What may be read and executed, the system's paths included.
     pub fn readable(&self) -> impl Iterator<Item = &Path> {
         let system = SYSTEM.into_iter().chain(SYSTEM_FILES).map(Path::new);
         system.chain(self.read.iter().map(PathBuf::as_path))
+    }
+}
+
+/// Whether a path that somebody names lies around agp's own places inside, or in them.
+#[must_use]
+pub fn overlaps_own(path: &Path) -> bool {
+    let own = [RUN, BIN].map(Path::new);
+    own.iter()
+        .any(|own| own.starts_with(path) || path.starts_with(own))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(namespaces: Namespaces) -> Spec {
+        let placed = |from: &str, at: &str| Placed {
+            from: from.into(),
+            at: at.into(),
+            write: false,
+        };
+        Spec {
+            namespaces,
+            read: Vec::new(),
+            write: Vec::new(),
+            placed: vec![
+                placed("/tmp/s/gate.sock", "/run/agp/gate.sock"),
+                placed("/home/u/claude", "/run/agp-bin/harness/claude"),
+            ],
+            scratch: "/tmp/s/tmp".into(),
+            home: None,
+            terminals: false,
+            directory: "/repo".into(),
+            helper: "/home/u/.cargo/bin/agp-bridge".into(),
+            sockets: Sockets::default(),
+            relay: None,
+            limits: Limits {
+                processes: 1,
+                open_files: 1,
+                file_bytes: 1,
+                address_bytes: 1,
+                data_bytes: 1,
+            },
+            free_bytes: 0,
+        }
+    }
+
+    #[test]
+    fn what_the_gate_is_made_of_stands_at_agps_own_places() {
+        for (outside, inside) in [
+            ("/tmp/s/gate.sock", "/run/agp/gate.sock"),
+            ("/home/u/claude", "/run/agp-bin/harness/claude"),
+            ("/home/u/claude/bin/x", "/run/agp-bin/harness/claude/bin/x"),
+            ("/home/u/claude2", "/home/u/claude2"),
+            ("/home/u/.cargo/bin/agp-bridge", HELPER),
+            ("/usr/bin/git", "/usr/bin/git"),
+        ] {
+            let outside = Path::new(outside);
+            assert_eq!(spec(Namespaces::User).inside(outside), Path::new(inside));
+            assert_eq!(spec(Namespaces::Off).inside(outside), outside);
+        }
+    }
+
+    #[test]
+    fn agps_own_places_are_not_to_be_named() {
+        for path in ["/", "/run", "/run/agp", "/run/agp/x", "/run/agp-bin"] {
+            assert!(overlaps_own(Path::new(path)), "{path}");
+        }
+        for path in ["/run/agp2", "/run/user/1000", "/home/u"] {
+            assert!(!overlaps_own(Path::new(path)), "{path}");
+        }
     }
 }

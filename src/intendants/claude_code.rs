@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::bridge::hook;
 use crate::confine::Spawner;
+use crate::confine::spec::Spec;
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{
     HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation, Place,
@@ -51,8 +52,8 @@ pub struct Setup {
     pub environment: Vec<String>,
     /// Variables that have a value of agp's own, or none.
     pub set: Vec<(&'static str, Option<String>)>,
-    /// The confinement that it is started in, as the leash takes it.
-    pub confinement: Option<String>,
+    /// The confinement that it is started in.
+    pub confinement: Option<Spec>,
     /// Whether agp's tools are to be its only ones.
     pub mediated: bool,
     /// What starts it.
@@ -126,13 +127,15 @@ impl ClaudeCode {
         let bridge = program::bridge_program().map_err(failed)?;
         let settings = setup.directory.join("settings.json");
         let servers = setup.directory.join("mcp.json");
+        let there = |path: &Path| process::inside(setup.confinement.as_ref(), path);
         let hooks = if setup.mediated {
-            put(&servers, &servers_of(&bridge, &setup)).map_err(failed)?;
+            let text = servers_of(&there(&bridge), &there(&setup.socket), &setup);
+            put(&servers, &text).map_err(failed)?;
             json!({})
         } else {
             settings_of(
-                &bridge,
-                &setup.socket,
+                &there(&bridge),
+                &there(&setup.socket),
                 &setup.session,
                 setup.approval_deadline,
             )
@@ -142,7 +145,8 @@ impl ClaudeCode {
         if let Some(settings) = &settings {
             put(settings, &hooks).map_err(failed)?;
         }
-        let servers = setup.mediated.then_some(servers.as_path());
+        let settings = settings.map(|path| there(&path));
+        let servers = setup.mediated.then(|| there(&servers));
         let identity = HarnessIdentity {
             name: "claude-code",
             version: setup.found.version,
@@ -171,7 +175,7 @@ impl ClaudeCode {
             program: setup.found.program,
             arguments: arguments(
                 settings.as_deref(),
-                servers,
+                servers.as_deref(),
                 &setup.arguments,
                 &prompt(&setup.task, setup.task_command),
             ),
@@ -234,14 +238,14 @@ const SERVER: &str = "agp";
 /// How the harness names agp's tools.
 const OWN_TOOLS: &str = "mcp__agp__";
 
-fn servers_of(bridge: &Path, setup: &Setup) -> Value {
+fn servers_of(bridge: &Path, socket: &Path, setup: &Setup) -> Value {
     let within = setup.approval_deadline + limits::EXEC_DEADLINE_MAX + limits::BRIDGE_GRACE;
     json!({"mcpServers": {SERVER: {
         "type": "stdio",
         "command": bridge,
         "args": [
             "mcp",
-            "--socket", setup.socket,
+            "--socket", socket,
             "--session", setup.session.as_str(),
             "--deadline", within.as_secs().to_string(),
         ],

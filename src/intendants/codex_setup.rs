@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::confine::Spawner;
+use crate::confine::spec::Spec;
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, Place};
 use crate::contracts::limits;
 
 use super::codex_config::{GIT_DIR, Server};
 use super::codex_program::{Found, companions};
-use super::harness_process::Stop;
+use super::harness_process::{Stop, inside};
 use super::{environment, program as programs};
 
 /// What a session of Codex needs to know.
@@ -48,8 +49,8 @@ pub struct Setup {
     pub environment: Vec<String>,
     /// Variables that have a value of agp's own, or none.
     pub set: Vec<(&'static str, Option<String>)>,
-    /// The confinement that it is started in, as the leash takes it.
-    pub confinement: Option<String>,
+    /// The confinement that it is started in.
+    pub confinement: Option<Spec>,
     /// What starts it.
     pub spawner: Spawner,
     /// The container that it runs in, where that is not this host; in mediated mode. `home` is there
@@ -136,7 +137,7 @@ pub(super) fn environment_of(setup: &Setup, variables: &[String]) -> Vec<(OsStri
     }
     if let Some(tools) = companions(&setup.found.program) {
         for (_, value) in environment.iter_mut().filter(|(name, _)| name == "PATH") {
-            let mut path = tools.clone().into_os_string();
+            let mut path = inside(setup.confinement.as_ref(), &tools).into_os_string();
             path.push(":");
             path.push(&*value);
             *value = path;
@@ -213,9 +214,10 @@ pub(super) fn hook_command(bridge: &Path, setup: &Setup, event: &str, within: Du
 /// agp's tools, as Codex starts them.
 pub(super) fn server(bridge: &Path, setup: &Setup) -> Server {
     let within = setup.approval_deadline + limits::EXEC_DEADLINE_MAX + limits::BRIDGE_GRACE;
+    let there = |path: &Path| inside(setup.confinement.as_ref(), path);
     let (program, socket) = match &setup.inside {
-        None => (bridge, &setup.socket),
-        Some(inside) => (inside.bridge.as_path(), &inside.socket),
+        None => (there(bridge), there(&setup.socket)),
+        Some(inside) => (inside.bridge.clone(), inside.socket.clone()),
     };
     let words = [
         "mcp",
@@ -227,7 +229,7 @@ pub(super) fn server(bridge: &Path, setup: &Setup) -> Server {
         &within.as_secs().to_string(),
     ];
     Server {
-        program: program.to_owned(),
+        program,
         arguments: words.map(str::to_owned).to_vec(),
         seconds: (within + limits::HOOK_GRACE).as_secs(),
     }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::bridge::processes;
 use crate::confine::spawner::Started;
+use crate::confine::spec::Spec;
 use crate::confine::{self, Places, Profile, Spawner};
 use crate::contracts::intendant::{HarnessError, HarnessExit, Place};
 
@@ -61,8 +62,8 @@ pub struct Launch {
     pub arguments: Vec<OsString>,
     /// Its whole environment.
     pub environment: Vec<(OsString, OsString)>,
-    /// The confinement that it is started in, as the leash takes it.
-    pub confinement: Option<String>,
+    /// The confinement that it is started in.
+    pub confinement: Option<Spec>,
     /// Its working directory, on this host.
     pub directory: PathBuf,
     /// Where it runs, if not on this host. Then there is no leash.
@@ -71,6 +72,11 @@ pub struct Launch {
     pub complain: Arc<dyn Fn(&str) + Send + Sync>,
     /// What starts it.
     pub spawner: Spawner,
+}
+
+/// Where something of this host's stands for a harness that is started so.
+pub(super) fn inside(confinement: Option<&Spec>, path: &Path) -> PathBuf {
+    confinement.map_or_else(|| path.to_owned(), |spec| spec.inside(path))
 }
 
 /// Starts a harness on a leash and gives its output line by line until it ends.
@@ -89,12 +95,14 @@ pub fn run(
     if let Some(place) = &launch.place {
         return run_there(place.as_ref(), launch, stop, on_line).map_err(failed);
     }
+    let spec = launch.confinement.as_ref().map(serde_json::to_string);
+    let spec = spec.transpose().map_err(|error| failed(error.into()))?;
     let mut command = Command::new(&launch.leash);
     command
         .arg("leash")
-        .args(launch.confinement.iter().flat_map(|spec| ["--spec", spec]))
+        .args(spec.iter().flat_map(|spec| ["--spec", spec]))
         .arg("--")
-        .arg(&launch.program)
+        .arg(inside(launch.confinement.as_ref(), &launch.program))
         .args(&launch.arguments)
         .env_clear()
         .envs(launch.environment.iter().map(|(name, value)| (name, value)))

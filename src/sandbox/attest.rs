@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::confine::isolation::{Ask, Seen, name_server};
-use crate::confine::spec::{Namespaces, Spec};
+use crate::confine::spec::{BIN, Namespaces, RUN, Spec, overlaps_own};
 use crate::contracts::sandbox::SandboxError;
 
 use super::{egress, network};
@@ -83,6 +83,21 @@ pub(super) fn told(refused: &Refused) -> Value {
         .iter()
         .map(|(namespaces, why)| (namespaces.as_str().to_owned(), json!(why)));
     Value::Object(told.collect())
+}
+
+/// Refuses a path that would stand around agp's own places inside: what is bound there would be what they
+/// are made in.
+///
+/// # Errors
+/// [`SandboxError`] that names both.
+pub(super) fn apart_from_own_places(path: &Path) -> Result<(), SandboxError> {
+    if !overlaps_own(path) {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(SandboxError(format!(
+        "{path} overlaps {RUN} and {BIN}, where agp puts its own parts inside: name directories below it"
+    )))
 }
 
 /// How long the look around from inside may take.
@@ -167,7 +182,7 @@ impl Bait {
     /// # Errors
     /// When a listener cannot be had.
     pub fn lay(directory: &Path, token: &str) -> io::Result<Self> {
-        let mut ask = Ask::default();
+        let mut ask = Ask::of_this_process();
         let wires = Wires::lay(&mut ask)?;
         let path = directory.join("bait.sock");
         let named = UnixListener::bind(&path)?;
@@ -175,7 +190,6 @@ impl Bait {
         let hidden = UnixListener::bind_addr(&UnixAddr::from_abstract_name(&ask.abstract_name)?)?;
         ask.unix.push(path.clone());
         ask.token = token.to_owned();
-        ask.process = i32::try_from(std::process::id()).unwrap_or(0);
         Ok(Self {
             wires,
             _named: named,

@@ -1,27 +1,20 @@
-//! The confinement of a harness on the host: what of the machine it keeps, and a look around from
-//! inside before it starts.
+//! The confinement of a harness on the host: what of the machine it keeps.
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
 use crate::confine::Spawner;
-use crate::confine::isolation::{Ask, Seen};
-use crate::confine::spec::{HELPER, Limits, Namespaces, Sockets, Spec};
-use crate::confine::told::Told;
+use crate::confine::spec::{HARNESS, Limits, Namespaces, Placed, Sockets, Spec};
 use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
 
-use super::attest::{self, LANDLOCK_SIGNALS, PROBE, STATUS, Unfit, Wires};
-use super::exec::{Bridge, Job, Maker};
-use super::follow::Watch;
-use super::network::{self, Network};
-use super::process::from_outside;
+use super::attest;
+use super::harness_look::looked_into;
+use super::network::Network;
 
 /// What a harness is to have, and what it must not reach.
 #[derive(Debug, Clone)]
@@ -42,6 +35,14 @@ pub struct Setup {
     pub write: Vec<PathBuf>,
     /// What it may change once it is there, when the harness starts.
     pub write_later: Vec<PathBuf>,
+    /// The gateway's socket.
+    pub gate: Placed,
+    /// What else the gate is made of: none of it could be replaced without the gate being another.
+    pub parts: Vec<Placed>,
+    /// The harness's own program.
+    pub program: PathBuf,
+    /// What belongs to that: a directory around it, or the file alone.
+    pub package: PathBuf,
     /// Paths that must not be reached. The first, agp's own home, must be readable outside.
     pub protected: Vec<PathBuf>,
     /// Sockets of those that could start a process outside.
@@ -72,6 +73,7 @@ pub const SCRATCH: &str = "harness-tmp";
 pub fn prepare(setup: &Setup) -> Result<Enclosure, SandboxError> {
     let given = setup.write.iter().chain(&setup.read);
     for path in given {
+        attest::apart_from_own_places(path)?;
         let overlaps = |own: &&PathBuf| own.starts_with(path) || path.starts_with(own);
         if let Some(own) = setup.protected.first().filter(overlaps) {
             let (own, path) = (own.display(), path.display());
@@ -98,22 +100,16 @@ pub fn prepare(setup: &Setup) -> Result<Enclosure, SandboxError> {
 }
 
 impl Enclosure {
-    /// The confinement, as the leash takes it.
-    ///
-    /// # Errors
-    /// [`SandboxError`] when a path is not UTF-8.
-    pub fn spec(&self) -> Result<String, SandboxError> {
-        serde_json::to_string(&self.spec).map_err(|error| SandboxError(error.to_string()))
+    /// The confinement.
+    #[must_use]
+    pub fn spec(&self) -> Spec {
+        self.spec.clone()
     }
 
     /// Variables that the harness gets with it: its temporary directory.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, Option<String>)> {
-        let scratch = if self.spec.has_root() {
-            "/tmp".to_owned()
-        } else {
-            self.spec.scratch.display().to_string()
-        };
+        let scratch = temporary(&self.spec).display().to_string();
         let temporary = ["TMPDIR", "CLAUDE_CODE_TMPDIR"].map(|name| (name, scratch.clone()));
         let all = temporary.into_iter().chain(self.network.variables());
         all.map(|(name, value)| (name, Some(value))).collect()
@@ -144,6 +140,14 @@ impl Enclosure {
             "limits": told(&self.spec.limits),
             "vmGrade": false,
         })
+    }
+}
+
+/// Its temporary directory, as it knows it.
+pub(super) fn temporary(spec: &Spec) -> PathBuf {
+    match spec.has_root() {
+        true => "/tmp".into(),
+        false => spec.scratch.clone(),
     }
 }
 
@@ -183,296 +187,31 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
             address_bytes: u64::MAX,
             data_bytes: u64::MAX,
         },
+        placed: [&setup.gate]
+            .into_iter()
+            .chain(&setup.parts)
+            .cloned()
+            .collect(),
         free_bytes: 0,
     };
+    let later = setup.write_later.iter().map(PathBuf::as_path);
+    match settled(&setup.package, spec.loose().chain(later)) {
+        Some(placed) => spec.placed.push(placed),
+        None => spec.read.push(setup.package.clone()),
+    }
     setup.network.give(&mut spec);
     spec
 }
 
-/// What stands for the gateway, and for what must not be reached, while the probe looks.
-struct Bait {
-    _listeners: [UnixListener; 3],
-    paths: [PathBuf; 2],
-}
-
-impl Bait {
-    fn lay(setup: &Setup, name: &str) -> io::Result<Self> {
-        let paths = ["try.sock", "bait.sock"].map(|name| setup.directory.join(name));
-        let [gate, bait] = &paths;
-        let _listeners = [
-            UnixListener::bind(gate)?,
-            UnixListener::bind(bait)?,
-            UnixListener::bind_addr(&UnixAddr::from_abstract_name(name)?)?,
-        ];
-        Ok(Self { _listeners, paths })
-    }
-}
-
-impl Drop for Bait {
-    fn drop(&mut self) {
-        for path in &self.paths {
-            // The directory goes with the session.
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-/// Looks around inside, where a socket that stands for the gateway's is open in the same way.
-fn looked_into(setup: &Setup, spec: &Spec) -> Result<Map<String, Value>, Unfit> {
-    let failed =
-        |what: &str, error: &dyn std::fmt::Display| Unfit::Leaky(format!("{what}: {error}"));
-    let name = format!("agp-harness-{}", setup.token);
-    let bait = Bait::lay(setup, &name).map_err(|error| failed("the probe's listeners", &error))?;
-    let [gate, hidden] = bait.paths.clone();
-    let mut spec = spec.clone();
-    spec.read.push(gate.clone());
-    let spec = &spec;
-    let own = std::process::id();
-    let memory = ["mem", "environ"].map(|name| PathBuf::from(format!("/proc/{own}/{name}")));
-    let mut unix = vec![gate.clone(), hidden.clone()];
-    unix.extend(setup.sockets.iter().cloned());
-    let mut ask = Ask {
-        abstract_name: name,
-        unix,
-        read: barred(setup).chain(memory).collect(),
-        process: i32::try_from(own).unwrap_or(0),
-        ..Ask::default()
-    };
-    // The host's network is not kept away unless it has one of its own.
-    let wires = spec.has_network().then(|| Wires::lay(&mut ask)).transpose();
-    let wires = wires
-        .map_err(|error| failed("the probe's listeners", &error))?
-        .unwrap_or_default();
-    ask.token.clone_from(&setup.token);
-    let outside = from_outside(&attest::command(&setup.bridge, &ask))
-        .map_err(|error| failed("the probe outside", &error))?;
-    attest::all_arrived(&ask, wires.arrived(&ask.token)).map_err(Unfit::Leaky)?;
-    let trial = network::trial(&setup.network, &setup.directory, &setup.token)
-        .map_err(|error| failed("the proxy to try", &error))?;
-    let spec = &network::tried(spec, trial.as_ref(), &mut ask);
-    let directories = |paths: &[PathBuf]| -> Vec<PathBuf> {
-        paths.iter().filter(|path| path.is_dir()).cloned().collect()
-    };
-    let writable = directories(&spec.write);
-    let barred_directories = directories(&barred(setup).collect::<Vec<_>>());
-    ask.write = [writable.clone(), barred_directories].concat();
-    ask.write.extend(["/usr", "/etc"].map(PathBuf::from));
-    ask.families = true;
-    let inside = inside(setup, spec, &ask)?;
-    if wires.arrived(&ask.token) > 0 {
-        let problem = "something arrived from inside at agp's own listeners";
-        return Err(Unfit::Leaky(problem.into()));
-    }
-    judge(&Looked {
-        spec,
-        ask: &ask,
-        gate: &gate,
-        hidden: &hidden,
-        writable: &writable,
-        outside: &outside,
-        inside: &inside.0,
-        landlock: inside.1,
+/// Where a harness's package stands inside, if its own place is one where it, or a directory on the way
+/// to it, could be made another: below what is `loose`.
+fn settled<'a>(package: &Path, mut loose: impl Iterator<Item = &'a Path>) -> Option<Placed> {
+    let below = loose.any(|loose| package.starts_with(loose));
+    below.then(|| Placed {
+        from: package.to_owned(),
+        at: Path::new(HARNESS).join(package.file_name().unwrap_or_default()),
+        write: false,
     })
-    .map_err(Unfit::Leaky)
-}
-
-/// The protected paths, without those that were allowed by name.
-fn barred(setup: &Setup) -> impl Iterator<Item = PathBuf> + '_ {
-    let allowed = |path: &PathBuf| {
-        let mut named = setup.read.iter().chain(&setup.write);
-        named.any(|allowed| path.starts_with(allowed) || allowed.starts_with(path))
-    };
-    // In its place stands a private one.
-    let own_home = |path: &PathBuf| setup.home.as_ref() == Some(path);
-    setup
-        .protected
-        .iter()
-        .filter(move |path| !allowed(path) && !own_home(path))
-        .cloned()
-}
-
-fn inside(setup: &Setup, spec: &Spec, ask: &Ask) -> Result<(Seen, u32), Unfit> {
-    let program = if spec.has_root() {
-        Path::new(HELPER)
-    } else {
-        &setup.bridge
-    };
-    let job = Job {
-        command: &attest::command(program, ask),
-        variables: Vec::new(),
-        input: &[],
-        deadline: PROBE,
-        scrub: None,
-    };
-    let mut watch = Watch {
-        output: &mut |_| {},
-        stopped: &|| false,
-    };
-    let maker = Maker {
-        spawner: &setup.spawner,
-        bridge: Bridge::At(&setup.bridge),
-        spec,
-        environment: &[],
-    };
-    let ran = maker
-        .run(job, &mut watch)
-        .map_err(|SandboxError(why)| Unfit::Unavailable(why))?;
-    match &ran.ended {
-        Told::Exited(0) => serde_json::from_slice(&ran.output)
-            .map(|seen| (seen, ran.landlock))
-            .map_err(|error| Unfit::Leaky(format!("the probe inside: {error}"))),
-        other => Err(Unfit::Leaky(format!(
-            "the probe inside ended otherwise: {other:?}"
-        ))),
-    }
-}
-
-struct Looked<'a> {
-    spec: &'a Spec,
-    ask: &'a Ask,
-    gate: &'a Path,
-    hidden: &'a Path,
-    writable: &'a [PathBuf],
-    outside: &'a Seen,
-    inside: &'a Seen,
-    landlock: u32,
-}
-
-/// Holds the two looks together. Gives what `sandbox.attested` says.
-fn judge(looked: &Looked<'_>) -> Result<Map<String, Value>, String> {
-    let Looked {
-        spec,
-        ask,
-        outside,
-        inside,
-        landlock,
-        ..
-    } = *looked;
-    let named = |path: &Path| format!("unix {}", path.display());
-    let hidden_name = format!("abstract {}", ask.abstract_name);
-    for wanted in [
-        named(looked.gate),
-        named(looked.hidden),
-        hidden_name.clone(),
-    ] {
-        if !outside.reached.contains(&wanted) {
-            return Err(format!(
-                "the probe proves nothing: outside it does not reach {wanted}"
-            ));
-        }
-    }
-    if let Some(path) = ask.read.first()
-        && !outside.opened.contains(path)
-    {
-        return Err(format!(
-            "the probe proves nothing: outside it cannot read {}",
-            path.display()
-        ));
-    }
-    if !inside.reached.contains(&named(looked.gate)) {
-        return Err("inside, the gateway cannot be reached".into());
-    }
-    let root = spec.has_root();
-    let mut allowed = vec![named(looked.gate)];
-    if !root {
-        // Landlock does not see connects to pathname sockets; those that matter are tried by name.
-        allowed.push(named(looked.hidden));
-    }
-    if !root && landlock < LANDLOCK_SIGNALS {
-        allowed.push(hidden_name);
-    }
-    let leaked = |name: &&String| !allowed.contains(name) && !network::is_no_leak(spec, name);
-    if let Some(reached) = inside.reached.iter().find(leaked) {
-        return Err(format!("inside, this was reached: {reached}"));
-    }
-    let net = |seen: &Seen| seen.namespaces.get("net").cloned();
-    if spec.has_network() && net(inside) == net(outside) {
-        return Err("inside, the net namespace is the host's".into());
-    }
-    network::judge_way_out(ask, inside)?;
-    if let Some(opened) = inside.opened.first() {
-        return Err(format!("inside, this could be read: {}", opened.display()));
-    }
-    if let Some(path) = looked
-        .writable
-        .iter()
-        .find(|path| !inside.written.contains(*path))
-    {
-        return Err(format!("inside, {} cannot be written", path.display()));
-    }
-    let foreign = |path: &&PathBuf| !looked.writable.contains(path);
-    if let Some(path) = inside.written.iter().find(foreign) {
-        return Err(format!("inside, {} could be written", path.display()));
-    }
-    if inside.signalled && (root || landlock >= LANDLOCK_SIGNALS) {
-        return Err("inside, agp could be signalled".into());
-    }
-    for (name, wanted) in STATUS {
-        if inside.status.get(name).map(String::as_str) != Some(wanted) {
-            return Err(format!("inside, {name} is not {wanted}"));
-        }
-    }
-    Ok(attested(looked))
-}
-
-fn attested(looked: &Looked<'_>) -> Map<String, Value> {
-    let (spec, inside) = (looked.spec, looked.inside);
-    let mut isolated = vec![
-        "files",
-        "credentials of the operator",
-        "memory of other processes",
-    ];
-    let mut shared = vec![
-        "the harness's own configuration",
-        "the kernel",
-        "processor time",
-        "memory in total",
-        "disk space in total",
-    ];
-    isolated.extend(network::isolated(spec));
-    shared.extend(network::not_isolated(spec));
-    if spec.has_root() {
-        isolated.extend([
-            "processes",
-            "mounts",
-            "System V IPC",
-            "Unix sockets",
-            "terminals",
-        ]);
-        shared.push("abstract Unix sockets, where Landlock is older than ABI 6");
-    } else {
-        shared.extend([
-            "process ids: other processes can be seen to be there",
-            "System V IPC and POSIX message queues",
-            "Unix sockets that have a path, but those that were tried",
-        ]);
-    }
-    if inside.signalled {
-        shared.push("signals to the operator's other processes");
-    } else {
-        isolated.push("signals");
-    }
-    let payload = json!({
-        "kind": "process",
-        "namespaces": spec.namespaces.as_str(),
-        "namespaceIds": inside.namespaces,
-        "landlock": looked.landlock,
-        "status": inside.status,
-        "uid": inside.uid,
-        "tried": {"unix": looked.ask.unix.len() + 1, "paths": looked.ask.read.len(),
-            "unlisted": looked.ask.way_out.as_ref().map(|way_out| way_out.unlisted.len())},
-        "letOut": inside.let_out,
-        "reached": inside.reached,
-        "readable": inside.opened,
-        "writable": inside.written,
-        "isolated": isolated,
-        "notIsolated": shared,
-        "vmGrade": false,
-    });
-    match payload {
-        Value::Object(payload) => payload,
-        _ => Map::new(),
-    }
 }
 
 /// Makes an empty private file that the harness may write to.
@@ -486,4 +225,28 @@ pub fn empty_file(path: &Path) -> io::Result<()> {
         .mode(0o600)
         .open(path)
         .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_could_be_moved_stands_elsewhere_inside() {
+        let settled = |package: &str, loose: &[&str]| {
+            let loose = loose.iter().map(|path| Path::new(*path));
+            settled(Path::new(package), loose).map(|placed| placed.at)
+        };
+        let loose = ["/tmp", "/home/u", "/srv/repo"];
+        let moved = |name: &str| Some(Path::new(HARNESS).join(name));
+        assert_eq!(settled("/opt/claude/bin/claude", &loose), None);
+        assert_eq!(settled("/home/user/claude", &loose), None);
+        for package in [
+            "/home/u/.local/claude",
+            "/srv/repo/claude",
+            "/tmp/a/b/claude",
+        ] {
+            assert_eq!(settled(package, &loose), moved("claude"), "{package}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ pub mod follow;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 pub mod harness;
+mod harness_look;
 pub mod network;
 pub mod planted;
 pub mod process;

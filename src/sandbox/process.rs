@@ -97,6 +97,7 @@ impl Process {
         made.map_err(|error| SandboxError(format!("{}: {error}", home.display())))?;
         let given = [&setup.repository].into_iter();
         for path in given.chain(&setup.write).chain(&setup.read) {
+            attest::apart_from_own_places(path)?;
             let holds = |own: &&PathBuf| own.starts_with(path) || path.starts_with(own);
             if let Some(own) = setup.protected.first().filter(holds) {
                 let (own, path) = (own.display(), path.display());
@@ -236,6 +237,7 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
         namespaces,
         read: setup.read.iter().filter(outermost).cloned().collect(),
         write: write.iter().copied().filter(outermost).cloned().collect(),
+        placed: Vec::new(),
         scratch: scratch.to_owned(),
         home: None,
         terminals: false,
@@ -354,8 +356,6 @@ fn attested(
 
 /// The protected paths, without those that were allowed by name.
 fn reachable_paths(setup: &Setup) -> Vec<PathBuf> {
-    let own = std::process::id();
-    let memory = ["mem", "environ"].map(|name| PathBuf::from(format!("/proc/{own}/{name}")));
     let allowed = |path: &Path| {
         let mut named = setup
             .read
@@ -365,11 +365,7 @@ fn reachable_paths(setup: &Setup) -> Vec<PathBuf> {
         named.any(|allowed| path.starts_with(allowed) || allowed.starts_with(path))
     };
     let named = setup.protected.iter();
-    named
-        .filter(|path| !allowed(path))
-        .cloned()
-        .chain(memory)
-        .collect()
+    named.filter(|path| !allowed(path)).cloned().collect()
 }
 
 pub(super) fn from_outside(command: &[OsString]) -> std::io::Result<Seen> {

@@ -1,7 +1,7 @@
 //! A column of the matrix: a real harness in a mode. A case that several of them have is written once,
 //! for all of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -33,6 +33,15 @@ pub(crate) trait Column: Sized {
     fn model(turns: Vec<Vec<Self::Call>>) -> Self::Model;
     /// Its session.
     fn run(&self, model: &Self::Model) -> Start;
+    /// Its session under this `agp`, beside which that bridge lies; and the program that it takes for the
+    /// gate's, which a test may spoil.
+    fn run_spoilable(
+        &self,
+        model: &Self::Model,
+        (agp, bridge): (&Path, &Path),
+    ) -> (Start, PathBuf) {
+        (self.run(model).program(agp), bridge.to_owned())
+    }
     fn bash(id: &str, command: &str) -> Self::Call;
     /// A command that takes its time.
     fn slow_bash(id: &str, command: &str) -> Self::Call {
@@ -75,7 +84,10 @@ pub(crate) fn nothing_ran(world: &World) {
 /// leave `second`, the third `third`.
 pub(crate) struct Spoiled<C: Column> {
     pub(crate) column: C,
+    /// agp's own program.
     pub(crate) bridge: PathBuf,
+    /// The one that the harness takes for it.
+    pub(crate) hook: PathBuf,
     model: C::Model,
     live: Live,
 }
@@ -107,12 +119,13 @@ impl<C: Column> Spoiled<C> {
             vec![C::bash(second, "touch second")],
             vec![C::bash(CALLS[2], "touch third")],
         ]);
-        let start = column.run(&model).program(&agp);
+        let (start, hook) = column.run_spoilable(&model, (&agp, &bridge));
         let live = start.arguments(&["--approval-timeout", "1"]).start();
         wait_for("the first call", || world.get("first"));
         Some(Self {
             column,
             bridge,
+            hook,
             model,
             live,
         })
@@ -122,11 +135,20 @@ impl<C: Column> Spoiled<C> {
         self.column.world()
     }
 
-    /// Puts this script in the place of agp's own program.
+    /// Puts this script in the place of the program that the harness takes for agp's.
     pub(crate) fn replace(&self, script: &str) {
+        self.put_at(&self.hook, script);
+    }
+
+    /// Puts this script in the place of agp's own program.
+    pub(crate) fn replace_bridge(&self, script: &str) {
+        self.put_at(&self.bridge, script);
+    }
+
+    fn put_at(&self, path: &Path, script: &str) {
         let other = self.world().root().join("other");
         super::session::put_program(&other, format!("#!/bin/sh\n{script}\n"));
-        std::fs::rename(&other, &self.bridge).unwrap();
+        std::fs::rename(&other, path).unwrap();
     }
 
     /// The process that offers agp's tools.

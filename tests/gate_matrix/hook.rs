@@ -16,7 +16,7 @@ pub(crate) fn a_hook_that_is_deleted_mid_session<C: Hooked>() {
     let Some(spoiled) = Spoiled::<C>::start() else {
         return;
     };
-    fs::remove_file(&spoiled.bridge).unwrap();
+    fs::remove_file(&spoiled.hook).unwrap();
     spoiled.go_and_all_is_blocked();
 }
 

@@ -37,7 +37,7 @@ pub(crate) trait Mediated: Column {
     fn run_with(&self, python: &Path, other: &Other<'_>, model: &Self::Model) -> Start;
 }
 
-pub(crate) fn a_bridge_that_is_deleted_mid_session<C: Mediated>() {
+pub(crate) fn a_bridge_that_is_deleted_mid_session<C: Column>() {
     let Some(spoiled) = Spoiled::<C>::start() else {
         return;
     };
@@ -45,11 +45,11 @@ pub(crate) fn a_bridge_that_is_deleted_mid_session<C: Mediated>() {
     spoiled.go_and_nothing_runs();
 }
 
-pub(crate) fn a_bridge_that_is_replaced_mid_session<C: Mediated>() {
+pub(crate) fn a_bridge_that_is_replaced_mid_session<C: Column>() {
     let Some(spoiled) = Spoiled::<C>::start() else {
         return;
     };
-    spoiled.replace("touch second third; exit 0");
+    spoiled.replace_bridge("touch second third; exit 0");
     let played = spoiled.go_and_nothing_runs();
     played.ran.complained(&["was changed or replaced"]);
 }
