@@ -441,7 +441,7 @@ fn codex_is_confined_in_mediated_mode() {
     let model = ResponsesDouble::start(vec![vec![call]]);
     governed.configure(&model, "");
     let live = governed
-        .default_mode()
+        .start()
         .env("AGP_CODEX_BIN", wrapper.to_str().unwrap())
         .arguments(&["--allow-read", real.to_str().unwrap()])
         .start();

@@ -320,19 +320,8 @@ fn what_is_asked_for_in_other_words_is_refused_before_anything_starts() {
             "reach its model",
         ),
         (
-            &[
-                "--intendant",
-                "codex",
-                "--mode",
-                "hook",
-                "--confine",
-                "best-effort",
-                "--task",
-                "t",
-                "--egress",
-                "allowlist",
-            ],
-            "only a confined",
+            &["--intendant", "codex", "--mode", "hook", "--task", "t"],
+            "Codex has no hook mode",
         ),
     ] {
         let sandbox: &[&str] = match more.first() {
@@ -499,7 +488,7 @@ fn codex_on_this_host_reaches_its_model_and_its_calls_what_is_listed() {
     let text = text.replace(&format!("http://{address}"), &front.url());
     fs::write(&config, text).unwrap();
     governed
-        .default_mode()
+        .start()
         .arguments(&["--egress-allow", &laid.listed])
         .env("CODEX_CA_CERTIFICATE", &pem)
         .env("SSL_CERT_FILE", &pem)

@@ -26,7 +26,7 @@ use session::{Start, python, wait_for};
 /// Codex in its default mode.
 fn run(governed: &Governed, model: &ResponsesDouble) -> Start {
     governed.configure(model, "");
-    governed.default_mode()
+    governed.start()
 }
 
 #[test]

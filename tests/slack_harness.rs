@@ -156,25 +156,12 @@ fn claude_code_waits_for_agps_own_tool() {
     );
 }
 
-fn with_codex(governed: &Governed, codex: &Path, model: &ResponsesDouble, mode: &str) -> Start {
+fn with_codex(governed: &Governed, codex: &Path, model: &ResponsesDouble) -> Start {
     let operators = governed.world.root().join("home/.codex");
     fs::create_dir_all(&operators).unwrap();
     fs::write(operators.join("config.toml"), codex::config(model, "")).unwrap();
     governed
-        .agp(&[
-            "run",
-            "--intendant",
-            "codex",
-            "--mode",
-            mode,
-            "--no-probe",
-            "--task",
-            "go",
-        ])
-        .arguments(match mode {
-            "hook" => &["--confine", "best-effort"][..],
-            _ => &[],
-        })
+        .agp(&["run", "--intendant", "codex", "--no-probe", "--task", "go"])
         .arguments(&["--repo", governed.world.repo().to_str().unwrap()])
         .env("DOUBLE_KEY", "x")
         .env("AGP_CODEX_BIN", codex.to_str().unwrap())
@@ -193,23 +180,8 @@ fn codex_waits_for_agps_own_tool() {
         vec![bash("call-yes", "touch made")],
         vec![bash("call-no", "touch not-made")],
     ]);
-    decided_in_slack(&governed, with_codex(&governed, &codex, &model, "mediated"));
+    decided_in_slack(&governed, with_codex(&governed, &codex, &model));
     assert_eq!(kinds(&governed.world), MEDIATED);
-    assert!(model.result_of("call-no").unwrap().contains(BOB));
-}
-
-#[test]
-fn codex_waits_in_its_hook() {
-    let Some(codex) = session::codex() else {
-        return;
-    };
-    let governed = Governed::by(SlackDouble::start(), &[("require", "*")]);
-    let model = ResponsesDouble::start(vec![
-        vec![responses::Call::shell("call-yes", "touch made")],
-        vec![responses::Call::shell("call-no", "touch not-made")],
-    ]);
-    decided_in_slack(&governed, with_codex(&governed, &codex, &model, "hook"));
-    assert_eq!(kinds(&governed.world), HOOK);
     assert!(model.result_of("call-no").unwrap().contains(BOB));
 }
 

@@ -202,7 +202,8 @@ fn the_threads_of_codex_reach_nothing_that_is_not_theirs() {
         let Some(governed) = codex::Governed::by(&[("allow", "Bash")]) else {
             return;
         };
-        let model = ResponsesDouble::start(vec![vec![responses::Call::shell("call_b", "true")]]);
+        let call = responses::Call::mediated("call_b", "Bash", &json!({"command": "true"}));
+        let model = ResponsesDouble::start(vec![vec![call]]);
         let targets = Targets::of(&governed.world);
         let start = governed.run_against(&model);
         let ran = taken_over(start, &targets.survey(thread)).run();

@@ -16,8 +16,6 @@ use crate::contracts::{limits, strict_json};
 use crate::gateway::client::{self, Said};
 use crate::journal;
 
-use super::record;
-
 /// Before the session, or before or after a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -29,26 +27,14 @@ pub enum Event {
     Post,
 }
 
-/// How the harness on the other side speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    /// An allow is said in JSON, or the harness's own permission layer decides.
-    ClaudeCode,
-    /// An allow is silence; a patch names its paths only in its text, and where a command runs stands
-    /// beside its arguments.
-    Codex,
-}
-
 /// Which governor to speak to, and how.
 #[derive(Debug, Clone)]
 pub struct Link<'a> {
-    /// How the harness speaks.
-    pub dialect: Dialect,
     /// The gateway's socket.
     pub socket: &'a Path,
     /// The session the harness was started for.
     pub session: &'a SessionId,
-    /// Where the session's commands run unless they say otherwise.
+    /// Where the session's commands run unless they say otherwise, where that is known.
     pub directory: Option<&'a Path>,
     /// How long to wait for an answer.
     pub within: Duration,
@@ -71,7 +57,7 @@ pub fn run(
 ) -> u8 {
     let said = match event {
         Event::Start => mark(link).map(|()| Answer::silent()),
-        Event::Pre => decide(link, input).map(|said| answer(link.dialect, said)),
+        Event::Pre => decide(link, input).map(answer),
         Event::Post => report(link, input).map(|()| Answer::silent()),
     };
     let answer = said.unwrap_or_else(|problem| Answer::blocked(&problem));
@@ -108,15 +94,12 @@ impl Answer {
     }
 }
 
-/// A deny is the same in every dialect; an allow is not.
-fn answer(dialect: Dialect, said: Said) -> Answer {
+/// An allow is said in JSON, or the harness's own permission layer decides.
+fn answer(said: Said) -> Answer {
     let reason = match said {
         Said::Allow(reason) => reason,
         Said::Deny(reason) => return Answer::blocked(&reason),
     };
-    if dialect == Dialect::Codex {
-        return Answer::silent();
-    }
     let said = serde_json::json!({"hookSpecificOutput": {
         "hookEventName": "PreToolUse",
         "permissionDecision": "allow",
@@ -159,32 +142,19 @@ pub(super) fn question(link: &Link<'_>, input: impl Read) -> Result<Message, Str
     })
 }
 
-/// Codex's tool that runs commands, in its hooks' words.
+/// The tool that runs commands.
 const SHELL_TOOL: &str = "Bash";
 
-/// Codex's tool that edits files.
-pub const PATCH_TOOL: &str = "apply_patch";
-
-/// Makes each path of a patch an argument of the call, beside the patch itself.
-fn name_paths(args: &mut Map<String, Value>) -> Result<(), String> {
-    let patch = args.get("command").and_then(Value::as_str);
-    let paths = super::patch::paths(patch.ok_or("the patch is no text")?)?;
-    match args.insert("paths".into(), paths.into()) {
-        None => Ok(()),
-        Some(_) => Err("the patch names its paths itself".into()),
-    }
-}
-
 /// Makes the directory that a command runs in an argument of the call, where it is not the session's.
-/// Codex lets its model name one for each command, and tells its hooks so in `cwd` alone.
+/// The hook's input says so in `cwd` alone.
 fn name_directory(
     args: &mut Map<String, Value>,
     fields: &Map<String, Value>,
-    usual: Option<&Path>,
+    usual: &Path,
 ) -> Result<(), String> {
     let directory = fields.get("cwd").and_then(Value::as_str);
     let directory = directory.ok_or("the hook input does not say where the command runs")?;
-    if usual == Some(Path::new(directory)) {
+    if usual == Path::new(directory) {
         return Ok(());
     }
     match args.insert(WORKDIR.into(), directory.into()) {
@@ -199,15 +169,10 @@ fn report(link: &Link<'_>, input: impl Read) -> Result<(), String> {
     let tool = take_text(&mut fields, "tool_name")?;
     let args_sha256 = journal::args_sha256(&take_args(&mut fields, link, &tool)?);
     // A failed tool comes with an error instead of a response.
-    let failed = link.dialect == Dialect::Codex
-        && fields
-            .get("transcript_path")
-            .and_then(Value::as_str)
-            .is_some_and(|record| record::failed(Path::new(record), id.as_str()));
     let (ok, said) = match (fields.remove("error"), fields.remove("tool_response")) {
         (Some(error), _) => (false, error),
-        (None, Some(response)) => (!failed, response),
-        (None, None) => (!failed, Value::Null),
+        (None, Some(response)) => (true, response),
+        (None, None) => (true, Value::Null),
     };
     let mut output = match said {
         Value::String(text) => text,
@@ -265,10 +230,8 @@ fn take_args(
     let Some(Value::Object(mut args)) = fields.remove("tool_input") else {
         return Err("the hook input has no tool_input object".into());
     };
-    match (link.dialect, tool) {
-        (Dialect::Codex, PATCH_TOOL) => name_paths(&mut args)?,
-        (Dialect::Codex, SHELL_TOOL) => name_directory(&mut args, fields, link.directory)?,
-        _ => {}
+    if let Some(usual) = link.directory.filter(|_| tool == SHELL_TOOL) {
+        name_directory(&mut args, fields, usual)?;
     }
     Ok(args)
 }
@@ -284,10 +247,9 @@ fn take_text(fields: &mut Map<String, Value>, name: &str) -> Result<String, Stri
 mod tests {
     use super::*;
 
-    fn run_pre(dialect: Dialect, input: &[u8]) -> (u8, String, String) {
+    fn run_pre(input: &[u8]) -> (u8, String, String) {
         let session = SessionId::new("s1").unwrap();
         let link = Link {
-            dialect,
             socket: Path::new("/nonexistent/gate.sock"),
             session: &session,
             directory: None,
@@ -315,12 +277,8 @@ mod tests {
             br#"{"tool_use_id":"t1","tool_name":"Read","tool_name":"Bash","tool_input":{}}"#,
             b"{\"tool_use_id\":\"t1\",\"tool_name\":\"\xff\",\"tool_input\":{}}",
         ];
-        let dialects = [Dialect::ClaudeCode, Dialect::Codex];
-        for (input, dialect) in inputs
-            .iter()
-            .flat_map(|input| dialects.map(|d| (*input, d)))
-        {
-            let (code, out, err) = run_pre(dialect, input);
+        for input in inputs {
+            let (code, out, err) = run_pre(input);
             let shown = String::from_utf8_lossy(input);
             assert_eq!((code, out.as_str()), (BLOCKED, ""), "{shown}");
             assert!(err.len() > "agp: \n".len(), "{shown}");
@@ -329,29 +287,24 @@ mod tests {
 
     #[test]
     fn only_an_allow_exits_0() {
-        for dialect in [Dialect::ClaudeCode, Dialect::Codex] {
-            assert_eq!(answer(dialect, Said::Deny("no".into())).code, BLOCKED);
-        }
-        let allow = || Said::Allow("yes".into());
-        let said = answer(Dialect::ClaudeCode, allow());
+        assert_eq!(answer(Said::Deny("no".into())).code, BLOCKED);
+        let said = answer(Said::Allow("yes".into()));
         assert_eq!(said.code, 0);
         assert!(said.stdout.contains(r#""permissionDecision":"allow""#));
-        // There an allow that is said counts as a failure of the hook's.
-        let silent = answer(Dialect::Codex, allow());
-        assert_eq!(
-            (silent.code, silent.stdout + &silent.stderr),
-            (0, String::new())
-        );
     }
 
     #[test]
-    fn a_patch_brings_its_paths_and_one_that_is_not_understood_is_denied() {
-        let args = |patch: &str| Map::from_iter([("command".to_owned(), patch.into())]);
-        let mut whole = args("*** Begin Patch\n*** Delete File: a\n*** End Patch");
-        name_paths(&mut whole).unwrap();
-        assert_eq!(whole["paths"], serde_json::json!(["a"]));
-        assert!(name_paths(&mut whole).is_err(), "named already");
-        assert!(name_paths(&mut args("nonsense")).is_err());
-        assert!(name_paths(&mut Map::new()).is_err());
+    fn where_a_command_runs_is_an_argument_unless_it_is_the_usual_place() {
+        let args = || Map::from_iter([("command".to_owned(), Value::from("x"))]);
+        let cwd = |directory: &str| Map::from_iter([("cwd".to_owned(), directory.into())]);
+        let usual = Path::new("/repo");
+        let mut here = args();
+        name_directory(&mut here, &cwd("/repo"), usual).unwrap();
+        assert_eq!(here, args());
+        let mut there = args();
+        name_directory(&mut there, &cwd("/repo/sub"), usual).unwrap();
+        assert_eq!(there[WORKDIR], "/repo/sub");
+        assert!(name_directory(&mut there, &cwd("/"), usual).is_err());
+        assert!(name_directory(&mut args(), &Map::new(), usual).is_err());
     }
 }

@@ -11,7 +11,5 @@ pub mod job;
 pub mod leash;
 pub mod mcp;
 mod offered;
-pub mod patch;
 pub mod processes;
-mod record;
 pub mod relay;

@@ -171,7 +171,6 @@ impl Asked {
             harness: self.harness,
             mode: self.mode,
             sandbox: self.sandbox,
-            confine: self.confine,
             alone: self.alone,
         }
     }

@@ -60,7 +60,6 @@ pub(super) struct Choices {
     pub(super) harness: Harness,
     pub(super) mode: Mode,
     pub(super) sandbox: Provider,
-    pub(super) confine: Confine,
     /// Whether the harness has a container of its own, beside that of its tools, which agp runs.
     pub(super) alone: bool,
 }

@@ -47,7 +47,7 @@ pub fn main(arguments: &[OsString]) -> Option<u8> {
     }
 }
 
-const USAGE: &str = "usage: agp bridge --socket PATH [--session ID] [--harness claude-code|codex] \
+const USAGE: &str = "usage: agp bridge --socket PATH [--session ID] [--harness claude-code] \
                      [--event start|pre|post] [--deadline SECONDS] [--directory DIR]";
 
 /// A hook's arguments. Whatever is wrong with them ends in the exit code that blocks the call.
@@ -55,7 +55,6 @@ fn bridge(arguments: &[OsString]) -> u8 {
     match parse(arguments) {
         Ok(Some(bridge)) => {
             let link = hook::Link {
-                dialect: bridge.dialect,
                 socket: &bridge.socket,
                 session: &bridge.session,
                 directory: bridge.directory.as_deref(),
@@ -132,7 +131,6 @@ fn tool(arguments: &[OsString]) -> u8 {
 }
 
 struct Bridge {
-    dialect: hook::Dialect,
     socket: PathBuf,
     session: SessionId,
     event: hook::Event,
@@ -142,7 +140,6 @@ struct Bridge {
 
 fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
     let (mut socket, mut session, mut event) = (None, None, hook::Event::Pre);
-    let mut dialect = hook::Dialect::ClaudeCode;
     let mut directory = None;
     let mut within = limits::APPROVAL_DEADLINE + limits::BRIDGE_GRACE;
     let mut rest = arguments.iter();
@@ -160,8 +157,8 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
                 session =
                     Some(SessionId::new(text).map_err(|error| format!("--session: {error}"))?);
             }
-            (Some("--harness"), Some("claude-code")) => dialect = hook::Dialect::ClaudeCode,
-            (Some("--harness"), Some("codex")) => dialect = hook::Dialect::Codex,
+            // The one that has hooks.
+            (Some("--harness"), Some("claude-code")) => {}
             (Some("--event"), Some("start")) => event = hook::Event::Start,
             (Some("--event"), Some("pre")) => event = hook::Event::Pre,
             (Some("--event"), Some("post")) => event = hook::Event::Post,
@@ -187,7 +184,6 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
             let session =
                 session.ok_or("--session is missing, and the socket's directory names none")?;
             Ok(Some(Bridge {
-                dialect,
                 socket,
                 session,
                 event,

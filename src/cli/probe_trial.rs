@@ -42,7 +42,6 @@ pub(super) const PROBE_TIME: Duration = Duration::from_secs(60);
 /// What a probe decides by: nothing of the operator's.
 const POLICY: &[u8] = br#"{"rules":[
     {"id":"probe-write","effect":"allow","tool":"Write"},
-    {"id":"probe-patch","effect":"allow","tool":"apply_patch"},
     {"id":"probe-shell","effect":"deny","tool":"Bash","reason":"the probe's call that must not run"}
 ]}"#;
 
@@ -81,7 +80,7 @@ impl<'a> Asked<'a> {
         Ok(Self {
             harness,
             mode,
-            confine: resolve::confine(None, harness, mode)?,
+            confine: resolve::confine(None, harness)?,
             home,
             spawner: sandboxed::spawner()?,
             allowed: [&[], &[]],
@@ -132,28 +131,14 @@ impl Probed {
             _ => root.join("repo/allowed"),
         };
         let allowed = json!({"file_path": path, "content": "probe\n"});
-        match self {
-            _ if mode == Mode::Mediated => vec![
-                call("probe_denied", "mcp__agp__Bash", denied),
-                call("probe_allowed", "mcp__agp__Write", allowed),
-            ],
-            Self::ClaudeCode(..) => vec![
-                call("toolu_probe_denied", "Bash", denied),
-                call("toolu_probe_allowed", "Write", allowed),
-            ],
-            Self::Codex(..) => vec![
-                call(
-                    "call_probe_denied",
-                    "exec_command",
-                    json!({"cmd": "touch denied"}),
-                ),
-                call(
-                    "call_probe_allowed",
-                    "apply_patch",
-                    json!("*** Begin Patch\n*** Add File: allowed\n+probe\n*** End Patch\n"),
-                ),
-            ],
-        }
+        let [bash, write] = match mode {
+            Mode::Mediated => ["mcp__agp__Bash", "mcp__agp__Write"],
+            Mode::Hook => ["Bash", "Write"],
+        };
+        vec![
+            call("toolu_probe_denied", bash, denied),
+            call("toolu_probe_allowed", write, allowed),
+        ]
     }
 }
 
@@ -312,8 +297,6 @@ impl<'a> Trial<'a> {
                 task,
                 repository,
                 approval_deadline: PROBE_TIME,
-                web_search: false,
-                mediated: asked.mode == Mode::Mediated,
                 arguments: Vec::new(),
                 environment: asked.environment.to_vec(),
                 set,

@@ -38,7 +38,7 @@ impl Asked {
         let alone = docker && mode == Mode::Mediated && run.mode.is_none();
         let inside = docker && mode == Mode::Hook;
         let confine = match &run.confine {
-            _ if !inside && !alone => confine(run.confine.as_deref(), harness, mode)?,
+            _ if !inside && !alone => confine(run.confine.as_deref(), harness)?,
             None => Confine::Off,
             Some(_) => {
                 let problem = "--confine is for a harness on this host";
@@ -54,7 +54,6 @@ impl Asked {
             harness,
             mode,
             sandbox,
-            confine,
             alone,
         };
         let said = Said {
@@ -180,6 +179,10 @@ pub(super) fn mode(flag: Option<&str>, harness: Harness) -> Result<(Mode, &'stat
             "a script has no hooks: agp runs its calls itself",
             "leave --mode out",
         )),
+        (Some("hook"), Harness::Codex) => Err(Failure::usage(
+            "Codex has no hook mode: it runs a call whose hook was killed or hangs",
+            "leave --mode out: mediated mode is the one that it has",
+        )),
         (Some("hook"), _) => Ok((Mode::Hook, "as asked")),
         (Some("mediated"), _) => Ok((Mode::Mediated, "as asked")),
         (None, Harness::Codex) => Ok((
@@ -198,26 +201,15 @@ pub(super) fn mode(flag: Option<&str>, harness: Harness) -> Result<(Mode, &'stat
     }
 }
 
-pub(super) fn confine(
-    flag: Option<&str>,
-    harness: Harness,
-    mode: Mode,
-) -> Result<Confine, Failure> {
-    match (flag, harness, mode) {
-        (Some(other), _, _) if !["strict", "best-effort"].contains(&other) => {
+pub(super) fn confine(flag: Option<&str>, harness: Harness) -> Result<Confine, Failure> {
+    match (flag, harness) {
+        (Some(other), _) if !["strict", "best-effort"].contains(&other) => {
             Err(unknown("--confine", other, "strict or best-effort"))
         }
         // agp's own threads are all there is.
-        (_, Harness::Scripted, _) => Ok(Confine::Off),
-        // Its own sandbox, which keeps its commands off the network, needs namespaces, and there
-        // are no further ones inside.
-        (Some("best-effort"), Harness::Codex, Mode::Hook) => Ok(Confine::Off),
-        (_, Harness::Codex, Mode::Hook) => Err(Failure::refused(
-            "Codex cannot be confined in hook mode: its own sandbox could not stand inside agp's",
-            "--mode mediated; or --confine best-effort, which then runs it unconfined",
-        )),
-        (None | Some("strict"), _, _) => Ok(Confine::Strict),
-        (Some(_), _, _) => Ok(Confine::BestEffort),
+        (_, Harness::Scripted) => Ok(Confine::Off),
+        (None | Some("strict"), _) => Ok(Confine::Strict),
+        (Some(_), _) => Ok(Confine::BestEffort),
     }
 }
 
@@ -261,10 +253,6 @@ fn sandbox(asked: Option<&str>, harness: Harness, mode: Mode) -> Result<Provider
         (Some("process"), _, Mode::Hook) => Err(not_here(
             "a harness in the process sandbox",
             "--mode mediated, whose tools run there",
-        )),
-        (Some("docker"), Harness::Codex, Mode::Hook) => Err(not_here(
-            "Codex in a container in hook mode",
-            "leave --mode out: agp runs its tools in a container, and Codex in another",
         )),
         (Some("docker"), _, _) => Ok(Provider::Docker),
         (Some(other), _, _) => Err(unknown("--sandbox", other, "recording, process or docker")),

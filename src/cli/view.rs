@@ -4,7 +4,6 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::bridge::hook::PATCH_TOOL;
 use crate::channels::escape;
 use crate::contracts::call::{ToolCall, WORKDIR};
 use crate::contracts::intendant::Observation;
@@ -66,12 +65,6 @@ pub(super) fn telling(tool: &str, args: &Map<String, Value>, repository: &Path) 
     if let Some(command) = argument(SHELL.1).filter(|_| tool == SHELL.0) {
         let there = argument(WORKDIR).map(|there| format!("in {there}: "));
         return escape::line_max(&(there.unwrap_or_default() + command), SHOWN_CHARS);
-    }
-    // A patch is told by its paths; its text begins with what every patch begins with.
-    let paths = args.get("paths").filter(|_| tool == PATCH_TOOL);
-    if let Some(paths) = paths.and_then(Value::as_array) {
-        let paths: Vec<&str> = paths.iter().filter_map(Value::as_str).collect();
-        return escape::line_max(&paths.join(" "), SHOWN_CHARS);
     }
     let text = TELLING
         .iter()
@@ -141,17 +134,8 @@ mod tests {
             &Verdict::refused("no rule allows it"),
             Path::new("/repo"),
         );
-        let patch = call(
-            "apply_patch",
-            json!({"command": "*** Begin Patch", "paths": ["a.rs", "b\n.rs"]}),
-        );
-        assert_eq!(
-            decided(&patch, &allow, Path::new("/repo")),
-            "allow apply_patch a.rs b\\n.rs (read-ok)"
-        );
         // What the agent puts beside a command does not stand in its place.
-        let beside =
-            json!({"command": "rm x", "file_path": "notes", "paths": ["a"], "workdir": "/tmp"});
+        let beside = json!({"command": "rm x", "file_path": "notes", "workdir": "/tmp"});
         assert_eq!(
             decided(&call("Bash", beside), &allow, Path::new("/repo")),
             "allow Bash in /tmp: rm x (read-ok)"

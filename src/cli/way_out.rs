@@ -16,7 +16,7 @@ use crate::sandbox::docker::container::{BOX, HARNESS_BOX};
 use crate::sandbox::egress::{Allowlist, Proxy, Record, Setup, explained};
 use crate::sandbox::network::Network;
 
-use super::choices::{Choices, Confine, Harness, Mode, Provider};
+use super::choices::{Choices, Harness, Mode, Provider};
 use super::config::{self, Config};
 use super::report::{Failure, complain};
 
@@ -305,12 +305,6 @@ fn list(flags: Vec<String>, file: Option<&config::SandboxConfig>) -> Result<Allo
 
 /// The same with the hosts that this harness cannot do without.
 fn with_its_model(listed: &Allowlist, of: Choices) -> Result<Allowlist, Failure> {
-    if of.confine == Confine::Off && !of.in_container() {
-        return Err(Failure::usage(
-            "only a confined harness can be kept to a list of hosts",
-            "--mode mediated, or --egress full",
-        ));
-    }
     let hosts = match of.harness {
         Harness::Codex => model_hosts::of_codex(),
         _ => model_hosts::of_claude_code(),

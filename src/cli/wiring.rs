@@ -94,8 +94,6 @@ impl IntendantSetup<'_> {
                 task: asked.task.clone().unwrap_or_default(),
                 repository: asked.repository.clone(),
                 approval_deadline: asked.approval_deadline,
-                web_search: asked.mode == Mode::Hook && governor.allows("web_search"),
-                mediated: asked.mode == Mode::Mediated,
                 arguments: asked.harness_args.clone(),
                 environment: asked.harness_env.clone(),
                 set,
@@ -295,12 +293,6 @@ pub(super) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
                 "process"
             }
         )),
-    }
-    if asked.harness == Harness::Codex && asked.mode == Mode::Hook {
-        if !asked.harness_inside() {
-            complain(codex::NOT_CONFINED);
-        }
-        complain(codex::NOT_PREVENTED);
     }
     without_login(asked);
     if asked.harness.is_program() {

@@ -129,10 +129,6 @@ pub const WITNESS_PATIENCE: Duration = Duration::from_secs(30);
 pub const WITNESS_FILES: usize = 256;
 /// Observations on their way from the harness's threads to the witness.
 pub const OBSERVATIONS: usize = 1024;
-/// Paths that one patch may name.
-pub const PATCH_PATHS: usize = 1000;
-/// Bytes of a harness's record that the post-tool hook searches for the call's exit code.
-pub const RECORD_TAIL_BYTES: u64 = 1 << 20;
 
 /// Bytes of one request that the live probe's model reads: a harness sends its whole prompt.
 pub const PROBE_REQUEST_BYTES: u64 = 32 << 20;

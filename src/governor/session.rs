@@ -13,7 +13,7 @@ use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::sandbox::{Execution, SandboxError};
 use crate::contracts::secret::{self, SHELL};
-use crate::contracts::verdict::{Decision, Verdict};
+use crate::contracts::verdict::Verdict;
 use crate::contracts::{limits, strict_json};
 use crate::journal::redact::Screen;
 use crate::journal::{Handle, Receipt};
@@ -210,13 +210,6 @@ impl Governor {
             Value::Object(map) => map.values().any(|value| self.names_own_file(value)),
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
         }
-    }
-
-    /// Whether the agent may use a tool whose calls nobody can ask about one by one.
-    #[must_use]
-    pub fn allows(&self, tool: &str) -> bool {
-        let verdict = self.terms.policy.decide(tool, Actor::ClaudeProcess);
-        verdict.decision == Decision::Allow
     }
 
     pub(super) fn channel_name(&self) -> &'static str {

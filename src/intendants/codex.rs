@@ -1,5 +1,5 @@
-//! Codex: a home of its own for each session, in which the only hooks and the only tool server are agp's,
-//! and its rollout read while it grows.
+//! Codex: a home of its own for each session, in which the only tool server is agp's, and its rollout
+//! read while it grows. agp's tools are the only ones it has.
 
 use std::ffi::OsString;
 use std::fs::DirBuilder;
@@ -13,7 +13,6 @@ use std::thread;
 
 use serde_json::{Map, Value, json};
 
-use crate::bridge::hook;
 use crate::confine::{self, Places, Profile};
 use crate::contracts::intendant::{
     HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation,
@@ -23,7 +22,7 @@ use crate::contracts::limits;
 use super::codex_config::{self as config, Config};
 use super::codex_program::{AUTH, operators_home};
 use super::codex_rollout::Rollout;
-use super::codex_setup::{ask, environment_of, hook_command, server, unprepared};
+use super::codex_setup::{ask, environment_of, server, unprepared};
 use super::growing_files::{self, Growth};
 use super::harness_process::{self as process, Launch, Stop};
 use super::{codex_stream, program as programs};
@@ -34,14 +33,6 @@ pub use super::codex_setup::{Ask, Inside, Setup};
 pub use super::codex_program::{
     Found, check_arguments, find, found_elsewhere, login, login_by_name, login_present, program,
 };
-
-/// What hook mode is here, for whoever starts it to read.
-pub const NOT_CONFINED: &str = "WARNING: the harness is not confined: Codex's own sandbox could not stand \
-    inside agp's, so a command that is allowed reads what you can read";
-
-/// What hook mode cannot prevent with this harness, for whoever starts it to read.
-pub const NOT_PREVENTED: &str = "note: Codex runs a call whose hook was itself killed or hangs: \
-    that call is found in its rollout after it ran, and ends the session";
 
 /// What it says on standard error in every session.
 const CHATTER: [&str; 2] = [
@@ -55,9 +46,6 @@ pub struct Codex {
     launch: Launch,
     stop: Stop,
     sessions: PathBuf,
-    web_search: bool,
-    /// There once the harness has called its first hook; `None` where it has none to call.
-    mark: Option<PathBuf>,
 }
 
 impl Codex {
@@ -86,32 +74,23 @@ impl Codex {
         }
         let environment = environment_of(&setup, &carried.variables);
         let catalogue = ask(&setup, &environment, &["debug", "models", "--bundled"])?;
-        let catalogue = config::direct(&catalogue, setup.mediated).map_err(unfit)?;
+        let catalogue = config::direct(&catalogue).map_err(unfit)?;
         if let Some(base_url) = &setup.model {
             carried.table = config::of_ones_own(base_url, &catalogue).map_err(unfit)?;
         }
         setup.put("models.json", &catalogue)?;
-        let within = setup.approval_deadline + limits::BRIDGE_GRACE;
         let text = Config {
             repository: setup
                 .inside
                 .as_ref()
                 .map_or(&setup.repository, |inside| &inside.repository),
             catalogue: Some(setup.home_there().join("models.json")),
-            web_search: setup.web_search,
-            hook: &|event| hook_command(&bridge, &setup, event, within),
-            hook_seconds: (within + limits::HOOK_GRACE).as_secs(),
-            server: setup.mediated.then(|| server(&bridge, &setup)),
+            server: server(&bridge, &setup),
         }
         .text(carried.table)
         .map_err(unfit)?;
         setup.put("config.toml", &text)?;
-        let vital = if setup.mediated {
-            config::VITAL_MEDIATED
-        } else {
-            config::VITAL
-        };
-        config::check_features(vital, &ask(&setup, &environment, &["features", "list"])?)?;
+        config::check_features(&ask(&setup, &environment, &["features", "list"])?)?;
         let identity = HarnessIdentity {
             name: "codex",
             version: setup.found.version.clone(),
@@ -140,8 +119,6 @@ impl Codex {
             launch,
             stop: setup.stop,
             sessions: setup.home.join("sessions"),
-            web_search: setup.web_search,
-            mark: (!setup.mediated).then(|| setup.socket.with_file_name(hook::MARK)),
         })
     }
 }
@@ -174,18 +151,12 @@ fn arguments(setup: &Setup) -> Vec<OsString> {
         "exec",
         "--json",
         "--skip-git-repo-check",
-        // Its home has no hooks but agp's, and the repository is not trusted.
-        "--dangerously-bypass-hook-trust",
+        // It has nothing to write with.
         "-s",
-        // In mediated mode it has nothing to write with.
-        if setup.mediated {
-            "read-only"
-        } else {
-            "workspace-write"
-        },
+        "read-only",
     ];
     let mut arguments: Vec<OsString> = fixed.map(OsString::from).into();
-    let settings = config::overrides(setup.web_search, setup.mediated);
+    let settings = config::overrides();
     arguments.extend(setup.arguments.iter().map(OsString::from));
     for setting in &settings {
         arguments.extend(["-c".into(), OsString::from(setting)]);
@@ -202,14 +173,7 @@ impl Intendant for Codex {
 
     fn describe(&self) -> Map<String, Value> {
         Map::from_iter([
-            (
-                "mode".to_owned(),
-                json!(if self.mark.is_some() {
-                    "hook"
-                } else {
-                    "mediated"
-                }),
-            ),
+            ("mode".to_owned(), json!("mediated")),
             (
                 "confined".to_owned(),
                 json!(self.launch.confinement.is_some() || self.launch.place.is_some()),
@@ -221,7 +185,7 @@ impl Intendant for Codex {
         let (seen, told) = sync_channel(limits::OBSERVATIONS);
         let ended = AtomicBool::new(false);
         let (launch, stop, sessions, ended) = (&self.launch, &self.stop, &self.sessions, &ended);
-        let mut rollout = Rollout::new(self.web_search, self.mark.clone());
+        let mut rollout = Rollout::default();
         thread::scope(|scope| {
             let record = seen.clone();
             thread::Builder::new()

@@ -1,8 +1,8 @@
 //! The configuration that a governed Codex gets: agp's own, and of the operator's the keys that say
 //! which model answers.
 //!
-//! A configuration can start programs (hooks, MCP servers, `notify`, a provider's `auth`) and can
-//! switch hooks off, so the operator's file is read for a list of keys and never copied.
+//! A configuration can start programs (hooks, MCP servers, `notify`, a provider's `auth`), so the
+//! operator's file is read for a list of keys and never copied.
 
 use std::path::{Path, PathBuf};
 
@@ -49,40 +49,30 @@ pub(super) const CARRIED_OF_A_PROVIDER: [&str; 14] = [
 ];
 /// Names git's repository, whatever the directory. Codex has one that is none.
 pub(super) const GIT_DIR: &str = "GIT_DIR";
-/// Features that are switched: those that keep the gate, and those that bring calls which no hook
-/// sees or which the rollout does not show one by one (each measured on 0.169.0).
-const FEATURES: [(&str, bool); 13] = [
-    ("hooks", true),
-    // With a terminal, `write_stdin` types into an allowed command and no hook is asked.
-    ("unified_exec_tty", false),
+/// Features that are switched off: Codex's own tools, what brings tools, servers or programs of its
+/// own, and what brings calls that the rollout does not show one by one (each measured on 0.169.0).
+const OFF: [&str; 16] = [
+    "shell_tool",
+    "unified_exec",
+    "multi_agent",
+    "view_image",
     // Scripts of calls: their own calls stand under other ids, and some stand nowhere.
-    ("code_mode_host", false),
+    "code_mode_host",
     // They bring hooks, servers and tools of their own.
-    ("plugins", false),
-    ("apps", false),
-    ("browser_use", false),
-    ("computer_use", false),
-    ("image_generation", false),
-    ("memories", false),
-    ("goals", false),
-    ("sleep_tool", false),
-    ("tool_suggest", false),
-    ("skill_mcp_dependency_install", false),
-];
-/// What else is switched off where agp's tools are the only ones: every tool of Codex's own.
-const OWN_TOOLS: [&str; 4] = ["shell_tool", "unified_exec", "multi_agent", "view_image"];
-/// Of these what matters where agp's tools are the only ones.
-pub(super) const VITAL_MEDIATED: [(&str, bool); 3] = [
-    ("shell_tool", false),
-    ("multi_agent", false),
-    ("code_mode_host", false),
+    "plugins",
+    "apps",
+    "browser_use",
+    "computer_use",
+    "image_generation",
+    "memories",
+    "goals",
+    "sleep_tool",
+    "tool_suggest",
+    "skill_mcp_dependency_install",
+    "hooks",
 ];
 /// Of these what matters for the gate, as `codex features list` must confirm it.
-pub(super) const VITAL: [(&str, bool); 3] = [
-    ("hooks", true),
-    ("unified_exec_tty", false),
-    ("code_mode_host", false),
-];
+const VITAL: [&str; 3] = ["shell_tool", "multi_agent", "code_mode_host"];
 
 /// What was taken of the operator's configuration.
 #[derive(Debug, Default)]
@@ -161,14 +151,8 @@ pub(super) struct Config<'a> {
     pub(super) repository: &'a Path,
     /// The catalogue of models, where there is one.
     pub(super) catalogue: Option<PathBuf>,
-    /// The provider's own searches are allowed.
-    pub(super) web_search: bool,
-    /// The shell command of the hook for an event.
-    pub(super) hook: &'a dyn Fn(&str) -> String,
-    /// Seconds that a hook may take.
-    pub(super) hook_seconds: u64,
-    /// Where agp's tools are the only ones, the server that offers them; there are no hooks then.
-    pub(super) server: Option<Server>,
+    /// The server that offers agp's tools.
+    pub(super) server: Server,
 }
 
 /// agp's server of tools, as Codex starts it.
@@ -185,16 +169,9 @@ impl Config<'_> {
     /// # Errors
     /// What cannot be written as TOML.
     pub(super) fn text(&self, carried: Table) -> Result<String, String> {
-        let hook = |event: &str| {
-            json!([{"matcher": ".*", "hooks": [{
-                "type": "command",
-                "command": (self.hook)(event),
-                "timeout": self.hook_seconds,
-            }]}])
-        };
-        let mediated = self.server.is_some();
-        let features: serde_json::Map<String, Value> = features(mediated)
-            .map(|(name, on)| (name.to_owned(), json!(on)))
+        let features: serde_json::Map<String, Value> = OFF
+            .iter()
+            .map(|name| ((*name).to_owned(), json!(false)))
             .collect();
         let repository = self
             .repository
@@ -206,35 +183,24 @@ impl Config<'_> {
             // The repository's words are not the operator's: the same as for every harness.
             "project_doc_max_bytes": 0,
             "skills": {"include_instructions": false, "bundled": {"enabled": false}},
-            "web_search": if self.web_search { "live" } else { "disabled" },
+            "web_search": "disabled",
             "agents": {"enabled": false},
             "features": features,
             "history": {"persistence": "none"},
             "shell_environment_policy": {"exclude": [GIT_DIR]},
-            "hooks": {
-                "SessionStart": hook("start"),
-                "PreToolUse": hook("pre"),
-                "PostToolUse": hook("post"),
-            },
-            // What is trusted may bring hooks and servers, and switch ours off.
+            // What is trusted may bring hooks and servers.
             "projects": {repository: {"trust_level": "untrusted"}},
+            "mcp_servers": {"agp": {
+                "command": self.server.program,
+                "args": self.server.arguments,
+                "startup_timeout_sec": SERVER_START,
+                "tool_timeout_sec": self.server.seconds,
+                // The policy decides; Codex's own question would be a second one.
+                "default_tools_approval_mode": "approve",
+            }},
         });
-        if let Some(own) = own.as_object_mut() {
-            if let Some(catalogue) = &self.catalogue {
-                own.insert("model_catalog_json".into(), json!(catalogue));
-            }
-            if let Some(server) = &self.server {
-                own.remove("hooks");
-                let agp = json!({
-                    "command": server.program,
-                    "args": server.arguments,
-                    "startup_timeout_sec": SERVER_START,
-                    "tool_timeout_sec": server.seconds,
-                    // The policy decides; Codex's own question would be a second one.
-                    "default_tools_approval_mode": "approve",
-                });
-                own.insert("mcp_servers".into(), json!({"agp": agp}));
-            }
+        if let (Some(own), Some(catalogue)) = (own.as_object_mut(), &self.catalogue) {
+            own.insert("model_catalog_json".into(), json!(catalogue));
         }
         let own = Table::try_from(own).map_err(|error| error.to_string())?;
         let mut all = carried;
@@ -246,35 +212,30 @@ impl Config<'_> {
 /// Seconds that agp's server may take to start.
 const SERVER_START: u64 = 30;
 
-fn features(mediated: bool) -> impl Iterator<Item = (&'static str, bool)> {
-    let off = OWN_TOOLS.iter().filter(move |_| mediated);
-    FEATURES
-        .into_iter()
-        .filter(move |(name, _)| !mediated || *name != "hooks")
-        .chain(off.map(|name| (*name, false)))
-}
-
 /// The same once more as arguments: they stand above every file.
-pub(super) fn overrides(web_search: bool, mediated: bool) -> Vec<String> {
-    let search = if web_search { "live" } else { "disabled" };
-    let mut all = vec![
-        format!("web_search=\"{search}\""),
-        "approval_policy=\"never\"".to_owned(),
-        "agents.enabled=false".to_owned(),
-        "project_doc_max_bytes=0".to_owned(),
-        "skills.include_instructions=false".to_owned(),
-        "skills.bundled.enabled=false".to_owned(),
+pub(super) fn overrides() -> Vec<String> {
+    let settings = [
+        "web_search=\"disabled\"",
+        "approval_policy=\"never\"",
+        "agents.enabled=false",
+        "project_doc_max_bytes=0",
+        "skills.include_instructions=false",
+        "skills.bundled.enabled=false",
     ];
-    all.extend(features(mediated).map(|(name, on)| format!("features.{name}={on}")));
-    all
+    let features = OFF.iter().map(|name| format!("features.{name}=false"));
+    settings
+        .map(str::to_owned)
+        .into_iter()
+        .chain(features)
+        .collect()
 }
 
 /// A catalogue of models in which every call is one call: `tool_mode` `direct`, not scripts of
-/// calls, and no tools that are still tried out; where agp's tools are the only ones, no patches.
+/// calls; and no tools of Codex's own, neither those that are still tried out nor patches.
 ///
 /// # Errors
 /// What is no catalogue.
-pub(super) fn direct(catalogue: &str, mediated: bool) -> Result<String, String> {
+pub(super) fn direct(catalogue: &str) -> Result<String, String> {
     let mut whole: Value = serde_json::from_str(catalogue)
         .map_err(|error| format!("Codex's catalogue of models: {error}"))?;
     let models = whole.get_mut("models").and_then(Value::as_array_mut);
@@ -283,11 +244,9 @@ pub(super) fn direct(catalogue: &str, mediated: bool) -> Result<String, String> 
         let model = model.ok_or("a model of Codex's catalogue is no object")?;
         model.insert("tool_mode".into(), json!("direct"));
         model.insert("experimental_supported_tools".into(), json!([]));
-        if mediated {
-            model.insert("apply_patch_tool_type".into(), Value::Null);
-            // Behind a search agp's tools would not be offered at once.
-            model.insert("supports_search_tool".into(), json!(false));
-        }
+        model.insert("apply_patch_tool_type".into(), Value::Null);
+        // Behind a search agp's tools would not be offered at once.
+        model.insert("supports_search_tool".into(), json!(false));
     }
     Ok(whole.to_string())
 }
@@ -310,20 +269,18 @@ pub(super) fn of_ones_own(base_url: &str, catalogue: &str) -> Result<Table, Stri
 }
 
 /// Holds what this version says of its features against what the gate needs.
-pub(super) fn check_features(vital: [(&str, bool); 3], list: &str) -> Result<(), HarnessError> {
-    for (name, wanted) in vital {
+pub(super) fn check_features(list: &str) -> Result<(), HarnessError> {
+    for name in VITAL {
         let line = list
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>())
             .find(|words| words.first() == Some(&name));
-        let kept = line.is_some_and(|words| {
-            words.last() == Some(&wanted.to_string().as_str()) && !words.contains(&"removed")
-        });
+        let kept =
+            line.is_some_and(|words| words.last() == Some(&"false") && !words.contains(&"removed"));
         if !kept {
             return Err(HarnessError {
                 problem: format!(
-                    "this Codex does not keep its feature {name} {}: it could not be gated",
-                    if wanted { "on" } else { "off" }
+                    "this Codex does not keep its feature {name} off: it could not be gated"
                 ),
                 mend: "see what /etc/codex sets, or install the version that agp was tried with"
                     .into(),
@@ -377,54 +334,47 @@ mod tests {
         let config = Config {
             repository: Path::new("/r \"quoted\""),
             catalogue: None,
-            web_search: false,
-            hook: &|event| format!("hook '{event}'"),
-            hook_seconds: 9,
-            server: None,
+            server: Server {
+                program: "/agp-bridge".into(),
+                arguments: vec!["mcp".into()],
+                seconds: 9,
+            },
         };
         let text = config.text(picked.table).unwrap();
         assert!(!text.contains("evil"), "{text}");
         let read: Table = toml::from_str(&text).unwrap();
         assert_eq!(read["model"].as_str(), Some("m"));
         assert_eq!(read["web_search"].as_str(), Some("disabled"));
-        assert_eq!(read["features"]["unified_exec_tty"].as_bool(), Some(false));
+        assert_eq!(read["features"]["shell_tool"].as_bool(), Some(false));
         assert_eq!(
             read["projects"]["/r \"quoted\""]["trust_level"].as_str(),
             Some("untrusted")
         );
-        assert_eq!(
-            read["hooks"]["PreToolUse"][0]["hooks"][0]["command"].as_str(),
-            Some("hook 'pre'")
-        );
+        let servers = read["mcp_servers"].as_table().unwrap();
+        assert_eq!(servers["agp"]["command"].as_str(), Some("/agp-bridge"));
+        assert_eq!((servers.len(), read.get("hooks")), (1, None));
     }
 
     #[test]
     fn a_catalogue_is_made_direct() {
-        let made = direct(
-            r#"{"models":[{"slug":"a","tool_mode":"code_mode_only"}]}"#,
-            false,
-        )
-        .unwrap();
+        let made = direct(r#"{"models":[{"slug":"a","tool_mode":"code_mode_only"}]}"#).unwrap();
         assert!(made.contains(r#""tool_mode":"direct""#), "{made}");
         for other in ["", "{}", r#"{"models":[1]}"#] {
-            assert!(direct(other, false).is_err(), "{other}");
+            assert!(direct(other).is_err(), "{other}");
         }
     }
 
     #[test]
     fn a_feature_that_is_gone_or_stands_otherwise_is_found() {
-        let list = "code_mode_host  stable  false\nhooks  stable  true\n\
-            unified_exec_tty  under development  false\n";
-        assert!(check_features(VITAL, list).is_ok());
+        let list = "code_mode_host  stable  false\nshell_tool  stable  false\n\
+            multi_agent  under development  false\n";
+        assert!(check_features(list).is_ok());
         for (from, to) in [
-            ("hooks  stable  true", "hooks  stable  false"),
-            ("unified_exec_tty", "unified_exec_pty"),
+            ("shell_tool  stable  false", "shell_tool  stable  true"),
+            ("multi_agent", "multi_agents"),
             ("code_mode_host  stable", "code_mode_host  removed"),
         ] {
-            assert!(
-                check_features(VITAL, &list.replace(from, to)).is_err(),
-                "{to}"
-            );
+            assert!(check_features(&list.replace(from, to)).is_err(), "{to}");
         }
     }
 }

@@ -39,10 +39,6 @@ pub struct Setup {
     pub repository: PathBuf,
     /// How long an approval may take.
     pub approval_deadline: Duration,
-    /// Searches that the provider runs, unasked, are allowed.
-    pub web_search: bool,
-    /// Whether agp's tools are to be its only ones.
-    pub mediated: bool,
     /// The operator's own arguments, already checked by [`check_arguments`](super::codex::check_arguments).
     pub arguments: Vec<String>,
     /// Names of further variables to pass.
@@ -53,8 +49,7 @@ pub struct Setup {
     pub confinement: Option<Spec>,
     /// What starts it.
     pub spawner: Spawner,
-    /// The container that it runs in, where that is not this host; in mediated mode. `home` is there
-    /// then.
+    /// The container that it runs in, where that is not this host. `home` is there then.
     pub inside: Option<Inside>,
     /// How it is stopped.
     pub stop: Stop,
@@ -179,38 +174,6 @@ fn write(path: &Path, text: &str) -> io::Result<File> {
     Ok(file)
 }
 
-/// Codex takes only exit code 2 for a deny and goes on after every other end of a hook. So a shell
-/// of its own turns whatever is not an allow into a deny, gives the reason without which a deny is
-/// none, and ends a hook that stands still.
-const GUARD: &str = "timeout -s KILL \"$@\"; c=$?; [ $c -eq 0 ] && exit 0; \
-    [ $c -eq 2 ] || echo \"agp: the hook failed ($c)\" >&2; echo 'agp: blocked' >&2; exit 2";
-
-pub(super) fn hook_command(bridge: &Path, setup: &Setup, event: &str, within: Duration) -> String {
-    let guard = (within + limits::HOOK_GRACE / 2).as_secs().to_string();
-    let words = [
-        "/bin/sh",
-        "-c",
-        GUARD,
-        "agp-hook",
-        &guard,
-        &bridge.display().to_string(),
-        "bridge",
-        "--socket",
-        &setup.socket.display().to_string(),
-        "--session",
-        setup.session.as_str(),
-        "--harness",
-        "codex",
-        "--event",
-        event,
-        "--deadline",
-        &within.as_secs().to_string(),
-        "--directory",
-        &setup.repository.display().to_string(),
-    ];
-    words.map(quoted).join(" ")
-}
-
 /// agp's tools, as Codex starts them.
 pub(super) fn server(bridge: &Path, setup: &Setup) -> Server {
     let within = setup.approval_deadline + limits::EXEC_DEADLINE_MAX + limits::BRIDGE_GRACE;
@@ -232,20 +195,5 @@ pub(super) fn server(bridge: &Path, setup: &Setup) -> Server {
         program,
         arguments: words.map(str::to_owned).to_vec(),
         seconds: (within + limits::HOOK_GRACE).as_secs(),
-    }
-}
-
-/// A word as every shell reads it.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_is_one_word_to_a_shell() {
-        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
     }
 }

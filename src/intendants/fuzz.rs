@@ -6,7 +6,7 @@
     reason = "a property that does not hold panics, for the fuzzer to see"
 )]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 use toml::Table;
@@ -14,7 +14,7 @@ use toml::Table;
 use crate::contracts::intendant::Observation;
 use crate::contracts::limits;
 
-use super::codex_config::{self, CARRIED, CARRIED_OF_A_PROVIDER, Config, PROVIDERS};
+use super::codex_config::{self, CARRIED, CARRIED_OF_A_PROVIDER, Config, PROVIDERS, Server};
 use super::codex_rollout::Rollout;
 use super::stream_lines::{Bounds, Line, marker};
 use super::{claude_stream, codex_stream, probe_model, scripted};
@@ -122,7 +122,7 @@ pub(crate) fn codex_stream(data: &[u8]) {
 /// Nothing of a rollout goes by unseen: a line that cannot be read is told, a call's item that was
 /// announced by nobody is a call that ran.
 pub(crate) fn codex_rollout(data: &[u8]) {
-    let mut rollout = Rollout::new(false, Some(PathBuf::from("/")));
+    let mut rollout = Rollout::default();
     let mut attempted = std::collections::HashSet::new();
     for line in data.split(|byte| *byte == b'\n') {
         let seen = rollout.line(Some(line));
@@ -171,10 +171,11 @@ pub(crate) fn codex_config(data: &[u8]) {
     let config = Config {
         repository: Path::new("/repo"),
         catalogue: None,
-        web_search: false,
-        hook: &|event| format!("hook {event}"),
-        hook_seconds: 9,
-        server: None,
+        server: Server {
+            program: "/agp-bridge".into(),
+            arguments: Vec::new(),
+            seconds: 9,
+        },
     };
     let Ok(text) = config.text(carried) else {
         return;
@@ -187,17 +188,15 @@ pub(crate) fn codex_config(data: &[u8]) {
         }
         Some(value.clone())
     };
-    assert_eq!(at(&["features", "hooks"]), Some(true.into()));
+    assert_eq!(at(&["features", "shell_tool"]), Some(false.into()));
     assert_eq!(at(&["approval_policy"]), Some("never".into()));
     assert_eq!(
         at(&["projects", "/repo", "trust_level"]),
         Some("untrusted".into())
     );
-    assert!(
-        at(&["hooks", "PreToolUse"]).is_some()
-            && at(&["mcp_servers"]).is_none()
-            && at(&["notify"]).is_none()
-    );
+    let servers = at(&["mcp_servers"]).and_then(|servers| servers.as_table().map(Table::len));
+    assert_eq!(servers, Some(1));
+    assert!(at(&["hooks"]).is_none() && at(&["notify"]).is_none());
 }
 
 /// A request is no longer than its bound.

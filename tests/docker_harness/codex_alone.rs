@@ -26,7 +26,7 @@ fn codexs_tools_run_in_the_container() {
         )],
     ]);
     governed.configure(&model, "");
-    let start = governed.default_mode().arguments(&["--mode", "mediated"]);
+    let start = governed.start().arguments(&["--mode", "mediated"]);
     in_docker(start, daemon).run().succeeded();
     let told = model.result_of("c2").unwrap();
     assert!(
@@ -86,8 +86,8 @@ fn codex_in_a_container_needs_its_login_by_name_and_itself_in_the_image() {
     start()
         .arguments(&["--mode", "hook"])
         .run()
-        .exited(1)
-        .complained(&["Codex in a container in hook mode", "leave --mode out"]);
+        .exited(2)
+        .complained(&["Codex has no hook mode", "leave --mode out"]);
     start()
         .arguments(&["--confine", "strict"])
         .run()
@@ -389,7 +389,7 @@ fn with_a_list_codex_reaches_its_model_and_its_container_what_is_listed() {
     let pem = world.root().join("ca.pem");
     let value = "a value that no model sees";
     let start = governed
-        .default_mode()
+        .start()
         .arguments(&["--mode", "mediated", "--egress-allow", &listed])
         .env("CODEX_CA_CERTIFICATE", pem.to_str().unwrap())
         .env("SSL_CERT_FILE", pem.to_str().unwrap())

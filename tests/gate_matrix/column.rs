@@ -23,8 +23,6 @@ pub(crate) trait Column: Sized {
     const DECIDED: &'static [&'static str];
     /// The tool that writes a file, as a rule names it.
     const WRITE: &'static str;
-    /// Whether the harness itself is confined.
-    const CONFINED: bool;
 
     /// One under these rules: effect and tool of each. `None` where the harness is missing.
     fn by(rules: &[(&str, &str)]) -> Option<Self>;
@@ -43,10 +41,6 @@ pub(crate) trait Column: Sized {
         (self.run(model).program(agp), bridge.to_owned())
     }
     fn bash(id: &str, command: &str) -> Self::Call;
-    /// A command that takes its time.
-    fn slow_bash(id: &str, command: &str) -> Self::Call {
-        Self::bash(id, command)
-    }
     /// Writes a file of the repository, whose content ends with a line's end.
     fn write(&self, id: &str, name: &str, content: &str) -> Self::Call;
     /// What the model was told of a call.
@@ -115,7 +109,7 @@ impl<C: Column> Spoiled<C> {
         let world = column.world();
         let (agp, bridge) = world.copies();
         let model = C::model(vec![
-            vec![C::slow_bash(CALLS[0], WAIT)],
+            vec![C::bash(CALLS[0], WAIT)],
             vec![C::bash(second, "touch second")],
             vec![C::bash(CALLS[2], "touch third")],
         ]);

@@ -13,12 +13,8 @@ pub(crate) fn a_gateway_whose_socket_is_deleted_mid_session<C: Column>() {
         return;
     };
     fs::remove_file(spoiled.world().lease().directory.join("gate.sock")).unwrap();
-    if C::CONFINED {
-        // It has the socket itself, not its name: it asks, and is answered.
-        spoiled.go_and_all_is_decided();
-    } else {
-        spoiled.go_and_all_is_blocked();
-    }
+    // It has the socket itself, not its name: it asks, and is answered.
+    spoiled.go_and_all_is_decided();
 }
 
 /// A write that is asked about at a terminal, up to the question.

@@ -36,7 +36,6 @@ impl Column for Hook {
     type Model = ModelDouble;
     const DECIDED: &'static [&'static str] = &["gate.allow", "gate.deny"];
     const WRITE: &'static str = "Write";
-    const CONFINED: bool = true;
 
     fn by(rules: &[(&str, &str)]) -> Option<Self> {
         under(rules)
@@ -108,7 +107,6 @@ impl Column for Agps {
     type Model = ModelDouble;
     const DECIDED: &'static [&'static str] = &mediated::DECIDED;
     const WRITE: &'static str = "Write";
-    const CONFINED: bool = true;
 
     fn by(rules: &[(&str, &str)]) -> Option<Self> {
         under(rules).map(Self)

@@ -49,8 +49,8 @@ impl Governed {
         self.start()
     }
 
-    /// The same in the mode that is the default.
-    pub(crate) fn default_mode(&self) -> Start {
+    /// Starts it with the configuration that is there.
+    pub(crate) fn start(&self) -> Start {
         self.tasked("go")
     }
 
@@ -61,11 +61,6 @@ impl Governed {
             .arguments(&["--repo", self.world.repo().to_str().unwrap()])
             .env("DOUBLE_KEY", "x")
             .env("AGP_CODEX_BIN", self.codex.to_str().unwrap())
-    }
-
-    /// Starts it with the configuration that is there.
-    pub(crate) fn start(&self) -> Start {
-        start(&self.world, &self.codex)
     }
 }
 
@@ -104,24 +99,4 @@ pub(crate) fn config(model: &ResponsesDouble, more: &str) -> String {
          wire_api = \"responses\"\nenv_key = \"DOUBLE_KEY\"\n",
         model.base_url()
     )
-}
-
-fn start(world: &World, codex: &Path) -> Start {
-    world
-        .agp(&[
-            "run",
-            "--intendant",
-            "codex",
-            "--mode",
-            "hook",
-            // It has a sandbox of its own, which does not stand inside another.
-            "--confine",
-            "best-effort",
-            "--no-probe",
-            "--task",
-            "go",
-        ])
-        .arguments(&["--repo", world.repo().to_str().unwrap()])
-        .env("DOUBLE_KEY", "x")
-        .env("AGP_CODEX_BIN", codex.to_str().unwrap())
 }

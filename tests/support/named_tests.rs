@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// `(file, function)` of each, the file with its directory: `slack`, `gate_matrix::codex_hook`.
+/// `(file, function)` of each, the file with its directory: `slack`, `gate_matrix::claude_hook`.
 pub(crate) fn all(root: &Path) -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     below(&root.join("tests"), "", &mut found);
