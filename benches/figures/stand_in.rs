@@ -9,7 +9,6 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use agp::bridge::hook;
 use serde_json::{Value, json};
 
 use crate::{Fallible, events, process};
@@ -40,7 +39,7 @@ pub(crate) fn main(arguments: &[String]) -> Fallible<()> {
         // The words in which Codex is asked about itself.
         [word, ..] if word == "debug" => return say(&json!({"models": [{"slug": "m"}]})),
         [word, ..] if word == "features" => {
-            let list = "hooks stable true\nunified_exec_tty x false\ncode_mode_host x false";
+            let list = "shell_tool x false\nmulti_agent x false\ncode_mode_host x false";
             return Ok(writeln!(stdout(), "{list}")?);
         }
         [word, ..] if word == "exec" => return rollout(),
@@ -82,12 +81,6 @@ fn calls(settings: &Value, out: &Path) -> Fallible<()> {
 /// The same in the record that Codex writes.
 fn rollout() -> Fallible<()> {
     let home = PathBuf::from(std::env::var("CODEX_HOME")?);
-    // As its first hook would have: the mark lies beside the socket that the hooks name.
-    let config = fs::read_to_string(home.join("config.toml"))?;
-    let socket = config.split("'--socket' '").nth(1);
-    let socket = socket.and_then(|rest| rest.split('\'').next());
-    let socket = Path::new(socket.ok_or("the hooks name no socket")?);
-    fs::write(socket.with_file_name(hook::MARK), "")?;
     let directory = home.join("sessions/2026/11/22");
     fs::create_dir_all(&directory)?;
     let mut record = File::create(directory.join("rollout-1.jsonl"))?;
