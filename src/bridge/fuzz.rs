@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::contracts::call::WORKDIR;
+use crate::contracts::call::{WITHIN_AGENT, WORKDIR};
 use crate::contracts::ids::SessionId;
 use crate::contracts::message::Message;
 use crate::contracts::strict_json;
@@ -53,10 +53,15 @@ pub(crate) fn hook_claude(data: &[u8]) {
         (text("tool_use_id"), text("tool_name")),
         (Some(id.as_str()), Some(tool.as_str()))
     );
-    if tool == "Bash" {
-        let elsewhere = text("cwd").filter(|cwd| Path::new(cwd) != Path::new("/repo"));
-        assert_eq!(args.remove(WORKDIR), elsewhere.map(Value::from));
-    }
+    let (there, agent) = (args.remove(WORKDIR), args.remove(WITHIN_AGENT));
+    let elsewhere = text("cwd").filter(|cwd| Path::new(cwd) != Path::new("/repo"));
+    let placed = ["file_path", "notebook_path"].iter().any(|name| {
+        args.get(*name)
+            .and_then(Value::as_str)
+            .is_some_and(|path| path.starts_with('/'))
+    });
+    assert_eq!(there, elsewhere.filter(|_| !placed).map(Value::from));
+    assert!(agent.is_none() || agent.as_ref().and_then(Value::as_str) == text("agent_id"));
     assert_eq!(input.get("tool_input"), Some(&Value::Object(args)));
 }
 

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::contracts::call::{Actor, WORKDIR};
+use crate::contracts::call::Actor;
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::message::Message;
 use crate::contracts::{limits, strict_json};
 use crate::gateway::client::{self, Said};
 use crate::journal;
+
+use super::beside;
 
 /// Before the session, or before or after a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +134,8 @@ pub(super) fn question(link: &Link<'_>, input: impl Read) -> Result<Message, Str
     let mut fields = read(input)?;
     let id = tool_use_id(&fields)?;
     let tool = take_text(&mut fields, "tool_name")?;
-    let args = take_args(&mut fields, link, &tool)?;
+    let mut args = take_args(&mut fields)?;
+    beside::add(&mut args, &fields, &tool, link.directory)?;
     Ok(Message::ToolCallRequest {
         id,
         session_id: link.session.clone(),
@@ -142,32 +145,11 @@ pub(super) fn question(link: &Link<'_>, input: impl Read) -> Result<Message, Str
     })
 }
 
-/// The tool that runs commands.
-const SHELL_TOOL: &str = "Bash";
-
-/// Makes the directory that a command runs in an argument of the call, where it is not the session's.
-/// The hook's input says so in `cwd` alone.
-fn name_directory(
-    args: &mut Map<String, Value>,
-    fields: &Map<String, Value>,
-    usual: &Path,
-) -> Result<(), String> {
-    let directory = fields.get("cwd").and_then(Value::as_str);
-    let directory = directory.ok_or("the hook input does not say where the command runs")?;
-    if usual == Path::new(directory) {
-        return Ok(());
-    }
-    match args.insert(WORKDIR.into(), directory.into()) {
-        None => Ok(()),
-        Some(_) => Err("the command says itself where it runs".into()),
-    }
-}
-
 fn report(link: &Link<'_>, input: impl Read) -> Result<(), String> {
     let mut fields = read(input)?;
     let id = tool_use_id(&fields)?;
     let tool = take_text(&mut fields, "tool_name")?;
-    let args_sha256 = journal::args_sha256(&take_args(&mut fields, link, &tool)?);
+    let args_sha256 = journal::args_sha256(&take_args(&mut fields)?);
     // A failed tool comes with an error instead of a response.
     let (ok, said) = match (fields.remove("error"), fields.remove("tool_response")) {
         (Some(error), _) => (false, error),
@@ -221,19 +203,12 @@ fn tool_use_id(fields: &Map<String, Value>) -> Result<MessageId, String> {
     MessageId::new(id).map_err(|error| format!("the hook input's tool_use_id: {error}"))
 }
 
-/// The call's arguments, the same before and after the tool has run.
-fn take_args(
-    fields: &mut Map<String, Value>,
-    link: &Link<'_>,
-    tool: &str,
-) -> Result<Map<String, Value>, String> {
-    let Some(Value::Object(mut args)) = fields.remove("tool_input") else {
-        return Err("the hook input has no tool_input object".into());
-    };
-    if let Some(usual) = link.directory.filter(|_| tool == SHELL_TOOL) {
-        name_directory(&mut args, fields, usual)?;
+/// The call's arguments, the same before and after the tool has run: what stands beside them need not be.
+fn take_args(fields: &mut Map<String, Value>) -> Result<Map<String, Value>, String> {
+    match fields.remove("tool_input") {
+        Some(Value::Object(args)) => Ok(args),
+        _ => Err("the hook input has no tool_input object".into()),
     }
-    Ok(args)
 }
 
 fn take_text(fields: &mut Map<String, Value>, name: &str) -> Result<String, String> {
@@ -291,20 +266,5 @@ mod tests {
         let said = answer(Said::Allow("yes".into()));
         assert_eq!(said.code, 0);
         assert!(said.stdout.contains(r#""permissionDecision":"allow""#));
-    }
-
-    #[test]
-    fn where_a_command_runs_is_an_argument_unless_it_is_the_usual_place() {
-        let args = || Map::from_iter([("command".to_owned(), Value::from("x"))]);
-        let cwd = |directory: &str| Map::from_iter([("cwd".to_owned(), directory.into())]);
-        let usual = Path::new("/repo");
-        let mut here = args();
-        name_directory(&mut here, &cwd("/repo"), usual).unwrap();
-        assert_eq!(here, args());
-        let mut there = args();
-        name_directory(&mut there, &cwd("/repo/sub"), usual).unwrap();
-        assert_eq!(there[WORKDIR], "/repo/sub");
-        assert!(name_directory(&mut there, &cwd("/"), usual).is_err());
-        assert!(name_directory(&mut args(), &Map::new(), usual).is_err());
     }
 }

@@ -104,7 +104,8 @@ pub(super) fn hooked(
     let made = std::fs::create_dir_all(&managed);
     made.map_err(failed)?;
     let socket = Path::new(RUN).join(GATE);
-    let settings = claude_code::managed(Path::new(HELPER), &socket, session, deadline);
+    let repository = Path::new(REPOSITORY);
+    let settings = claude_code::managed(Path::new(HELPER), &socket, session, repository, deadline);
     put(
         &managed.join("managed-settings.json"),
         0o644,

@@ -61,10 +61,11 @@ pub(super) fn withheld(verdict: &Verdict) -> String {
 #[must_use]
 pub(super) fn telling(tool: &str, args: &Map<String, Value>, repository: &Path) -> String {
     let argument = |name: &str| args.get(name).and_then(Value::as_str);
+    let there = argument(WORKDIR).map(|there| format!("in {there}: "));
+    let there = there.unwrap_or_default();
     // Whatever else stands beside it: the agent chooses what it calls its arguments.
     if let Some(command) = argument(SHELL.1).filter(|_| tool == SHELL.0) {
-        let there = argument(WORKDIR).map(|there| format!("in {there}: "));
-        return escape::line_max(&(there.unwrap_or_default() + command), SHOWN_CHARS);
+        return escape::line_max(&(there + command), SHOWN_CHARS);
     }
     let text = TELLING
         .iter()
@@ -75,10 +76,8 @@ pub(super) fn telling(tool: &str, args: &Map<String, Value>, repository: &Path) 
         .strip_prefix(repository)
         .ok()
         .and_then(Path::to_str);
-    escape::line_max(
-        within.filter(|path| !path.is_empty()).unwrap_or(text),
-        SHOWN_CHARS,
-    )
+    let text = within.filter(|path| !path.is_empty()).unwrap_or(text);
+    escape::line_max(&(there + text), SHOWN_CHARS)
 }
 
 /// A line for something the harness was seen to do, if it is worth one.

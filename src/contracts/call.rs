@@ -29,6 +29,22 @@ impl Actor {
 /// The argument of a command that says where it runs, when that is not where the session's commands do.
 pub const WORKDIR: &str = "workdir";
 
+/// The argument that names the agent which makes the call, where the harness's own account would not show it, or
+/// what comes of it: an agent within an agent.
+pub const WITHIN_AGENT: &str = "withinAgent";
+
+/// The arguments as the harness itself knows them, without those that agp adds; `None` where it added none.
+#[must_use]
+pub fn without_added(args: &Map<String, Value>) -> Option<Map<String, Value>> {
+    let added = [WORKDIR, WITHIN_AGENT];
+    if !added.iter().any(|name| args.contains_key(*name)) {
+        return None;
+    }
+    let mut args = args.clone();
+    args.retain(|name, _| !added.contains(&name.as_str()));
+    Some(args)
+}
+
 /// One attempted tool call. Everything in it was said by the agent's side: it is what is
 /// decided about, never a ground for the decision beyond tool and arguments.
 #[derive(Debug, Clone, PartialEq)]

@@ -50,6 +50,9 @@ pub const FRAME_DEADLINE: Duration = Duration::from_secs(10);
 /// Bytes of hook input the bridge reads: a post-tool hook carries the tool's whole output.
 pub const HOOK_INPUT_BYTES: usize = 64 << 20;
 
+/// Bytes of what the harness notes of an agent beside its transcript: some 300, and its description.
+pub const AGENT_META_BYTES: u64 = 64 << 10;
+
 /// Bytes of a tool's output that a report carries; the rest is cut and its length kept.
 pub const REPORT_OUTPUT_BYTES: usize = 256 << 10;
 

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::contracts::call::ToolCall;
+use crate::contracts::call::{self, ToolCall, WITHIN_AGENT};
 use crate::contracts::ids::SessionId;
 use crate::contracts::limits;
 use crate::gateway::server::{CallReport, Decided, Gate, Peer};
 use crate::journal;
 
 use super::events::{self, WITHHELD};
-use super::ledger::Standing;
+use super::ledger::{Args, Standing};
 use super::mediate::{Effect, Outcome, mediate};
 use super::session::{Governor, Notice};
 
@@ -26,8 +26,14 @@ impl Governor {
         }
         let call = Arc::new(call);
         let args_sha256 = journal::args_sha256(&call.args);
-        let replay = self.ledger.ask(&call.id, args_sha256).err();
+        let given = call::without_added(&call.args);
+        let args = Args {
+            decided: args_sha256,
+            given: given.map_or(args_sha256, |given| journal::args_sha256(&given)),
+        };
+        let replay = self.ledger.ask(&call.id, args).err();
         let refused = changed.or_else(|| self.over()).or(replay.clone());
+        let refused = refused.or_else(|| unseen(&call, effect));
         let outcome = mediate(self, &call, args_sha256, refused, effect);
         let outcome = outcome.map_err(|broken| broken.0);
         match (replay, outcome) {
@@ -62,6 +68,16 @@ impl Governor {
     }
 }
 
+/// Why a call must not run whose end, or what comes of it, the harness's own account would not show.
+fn unseen(call: &ToolCall, effect: &Effect<'_>) -> Option<String> {
+    let released = matches!(effect, Effect::Release(_));
+    let refused = released && call.args.contains_key(WITHIN_AGENT);
+    refused.then(|| {
+        "hook mode runs no agents within agents: what they do cannot be watched. --mode mediated can run them"
+            .to_owned()
+    })
+}
+
 impl Gate for Governor {
     fn session(&self) -> &SessionId {
         self.session_id()
@@ -82,12 +98,14 @@ impl Gate for Governor {
         })
     }
 
-    fn report(&self, report: CallReport, peer: Peer) -> Result<(), String> {
+    fn report(&self, mut report: CallReport, peer: Peer) -> Result<(), String> {
         match self
             .ledger
             .report(&report.id, report.ok, report.args_sha256)
         {
-            Standing::Allowed => {
+            Standing::Allowed(decided) => {
+                // Of what was decided about, which is what ran, and where.
+                report.args_sha256 = decided;
                 let digest = journal::sha256(report.output.as_bytes());
                 let draft = events::result(self.session().as_str(), &report, digest);
                 self.record(vec![draft])

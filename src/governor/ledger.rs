@@ -35,8 +35,8 @@ enum Stage {
 /// What a report about a call means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// The call was allowed, and this is its first report.
-    Allowed,
+    /// The call was allowed, and this is its first report; the digest of what was decided about.
+    Allowed(Sha256),
     /// The call was reported before.
     Repeated,
     /// The call was denied, and is said not to have run.
@@ -45,10 +45,25 @@ pub(super) enum Standing {
     Bypassed(&'static str),
 }
 
+/// A call that asked.
+#[derive(Clone, Copy)]
+struct Asked {
+    stage: Stage,
+    args: Args,
+}
+
+/// Digests of a call's arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Args {
+    /// As they were decided about.
+    pub(super) decided: Sha256,
+    /// As the harness knows them: without what agp has added.
+    pub(super) given: Sha256,
+}
+
 #[derive(Default)]
 struct Calls {
-    /// Each id's stage, and the digest of the arguments that were asked about.
-    stages: HashMap<MessageId, (Stage, Sha256)>,
+    stages: HashMap<MessageId, Asked>,
     /// Allowed calls whose result the witness has seen: each decision covers one.
     returned: HashSet<MessageId>,
     /// Calls under an id that was used before.
@@ -73,7 +88,7 @@ impl Ledger {
     }
 
     /// Remembers an id; an id that was seen before is a replay.
-    pub(super) fn ask(&self, id: &MessageId, args: Sha256) -> Result<(), String> {
+    pub(super) fn ask(&self, id: &MessageId, args: Args) -> Result<(), String> {
         let mut calls = self.calls();
         if calls.stages.contains_key(id) {
             return Err("this call's id was used before".into());
@@ -84,7 +99,8 @@ impl Ledger {
                 limits::CALLS_PER_SESSION
             ));
         }
-        calls.stages.insert(id.clone(), (Stage::Asked, args));
+        let stage = Stage::Asked;
+        calls.stages.insert(id.clone(), Asked { stage, args });
         Ok(())
     }
 
@@ -101,8 +117,8 @@ impl Ledger {
         } else {
             Stage::Denied
         };
-        if let Some((of_id, _)) = calls.stages.get_mut(id) {
-            *of_id = stage;
+        if let Some(asked) = calls.stages.get_mut(id) {
+            asked.stage = stage;
         }
     }
 
@@ -120,26 +136,27 @@ impl Ledger {
     /// Takes a report in: whether the call may have run at all, and with these arguments.
     pub(super) fn report(&self, id: &MessageId, ok: bool, args: Sha256) -> Standing {
         let mut calls = self.calls();
-        let (stage, decided) = calls.stages.get(id).copied().unzip();
-        let standing = match stage {
-            // Anybody who reaches the gateway can report first: each report is held to the decision.
-            Some(Stage::Allowed | Stage::Reported) if decided != Some(args) => {
-                Standing::Bypassed("ran with other arguments than were decided")
-            }
-            Some(Stage::Allowed) => Standing::Allowed,
-            Some(Stage::Reported) => Standing::Repeated,
-            // A harness may report that a call it was denied has failed: it did not run.
-            Some(Stage::Denied) if !ok => Standing::DeniedAndFailed,
-            Some(Stage::Denied) => Standing::Bypassed("ran although it was denied"),
-            Some(Stage::Asked) => Standing::Bypassed("ran before it was decided"),
+        let standing = match calls.stages.get_mut(id) {
             None => Standing::Bypassed("ran without having asked"),
+            Some(asked) => match asked.stage {
+                // Anybody who reaches the gateway can report first: each report is held to the decision.
+                Stage::Allowed | Stage::Reported if asked.args.given != args => {
+                    Standing::Bypassed("ran with other arguments than were decided")
+                }
+                Stage::Allowed => {
+                    asked.stage = Stage::Reported;
+                    Standing::Allowed(asked.args.decided)
+                }
+                Stage::Reported => Standing::Repeated,
+                // A harness may report that a call it was denied has failed: it did not run.
+                Stage::Denied if !ok => Standing::DeniedAndFailed,
+                Stage::Denied => Standing::Bypassed("ran although it was denied"),
+                Stage::Asked => Standing::Bypassed("ran before it was decided"),
+            },
         };
         match standing {
-            Standing::Allowed => {
-                calls.stages.insert(id.clone(), (Stage::Reported, args));
-            }
             Standing::Bypassed(_) => calls.census.bypassed += 1,
-            Standing::Repeated | Standing::DeniedAndFailed => {}
+            Standing::Allowed(_) | Standing::Repeated | Standing::DeniedAndFailed => {}
         }
         standing
     }
@@ -164,7 +181,7 @@ impl Ledger {
         let mut calls = self.calls();
         let id = MessageId::new(id).ok();
         let stage = id.as_ref().and_then(|id| calls.stages.get(id));
-        let stage = stage.map(|(stage, _)| *stage);
+        let stage = stage.map(|asked| asked.stage);
         if !ran {
             if stage.is_none() {
                 // The harness's own checks come before its hook: nothing was there to decide.
@@ -204,6 +221,10 @@ mod tests {
     use super::*;
 
     const ARGS: Sha256 = Sha256([1; 32]);
+    const ASKED: Args = Args {
+        decided: Sha256([3; 32]),
+        given: ARGS,
+    };
 
     #[test]
     fn a_report_stands_or_falls_with_the_decision_before_it() {
@@ -213,21 +234,24 @@ mod tests {
             ledger.report(&id("never"), true, ARGS),
             Standing::Bypassed(_)
         ));
-        ledger.ask(&id("a"), ARGS).unwrap();
-        assert!(ledger.ask(&id("a"), ARGS).is_err());
+        ledger.ask(&id("a"), ASKED).unwrap();
+        assert!(ledger.ask(&id("a"), ASKED).is_err());
         assert!(matches!(
             ledger.report(&id("a"), true, ARGS),
             Standing::Bypassed(_)
         ));
         ledger.decide(&id("a"), true);
-        assert_eq!(ledger.report(&id("a"), true, ARGS), Standing::Allowed);
+        assert_eq!(
+            ledger.report(&id("a"), true, ARGS),
+            Standing::Allowed(ASKED.decided)
+        );
         assert_eq!(ledger.report(&id("a"), true, ARGS), Standing::Repeated);
         // A report that came first, whoever sent it, covers no other arguments.
         assert!(matches!(
             ledger.report(&id("a"), true, Sha256([2; 32])),
             Standing::Bypassed("ran with other arguments than were decided")
         ));
-        ledger.ask(&id("b"), ARGS).unwrap();
+        ledger.ask(&id("b"), ASKED).unwrap();
         ledger.decide(&id("b"), false);
         assert_eq!(
             ledger.report(&id("b"), false, ARGS),
@@ -237,7 +261,7 @@ mod tests {
             ledger.report(&id("b"), true, ARGS),
             Standing::Bypassed(_)
         ));
-        ledger.ask(&id("c"), ARGS).unwrap();
+        ledger.ask(&id("c"), ASKED).unwrap();
         ledger.decide(&id("c"), true);
         assert!(matches!(
             ledger.report(&id("c"), true, Sha256([2; 32])),
@@ -260,7 +284,7 @@ mod tests {
         let id = |text: &str| MessageId::new(text).unwrap();
         let attempt = |text: &str, allowed: bool| {
             ledger.attempted();
-            ledger.ask(&id(text), ARGS).unwrap();
+            ledger.ask(&id(text), ASKED).unwrap();
             ledger.decide(&id(text), allowed);
         };
         attempt("a", true);
@@ -271,7 +295,7 @@ mod tests {
         );
         attempt("d", false);
         assert_eq!(ledger.returned("d", false, false), None);
-        ledger.ask(&id("u"), ARGS).unwrap();
+        ledger.ask(&id("u"), ASKED).unwrap();
         assert!(
             ledger.returned("u", true, true).is_some(),
             "not answered yet"

@@ -1,6 +1,7 @@
 //! One session's governor: policy, journal, channel, the calls seen so far, and whether it holds.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -188,7 +189,9 @@ impl Governor {
     /// are words.
     pub(super) fn policy_verdict(&self, call: &ToolCall, runs_here: bool) -> Verdict {
         // No rule can mean this: whoever reads the key can write another journal.
-        if call.args.values().any(|value| self.names_own_file(value)) {
+        let there = call.args.get(WORKDIR).and_then(Value::as_str);
+        let named = |value| self.names_own_file(value, there.unwrap_or_default());
+        if call.args.values().any(named) {
             return Verdict::refused(
                 "agp's own files are not the agent's (nor is a path that agp cannot follow)",
             );
@@ -202,12 +205,21 @@ impl Governor {
         policy.decide_using(&call.tool, call.actor, &asked, command)
     }
 
-    /// At any depth; what nests too deep was refused before.
-    fn names_own_file(&self, value: &Value) -> bool {
+    /// At any depth; what nests too deep was refused before. Read from the session's directory and from the
+    /// call's own.
+    fn names_own_file(&self, value: &Value, directory: &str) -> bool {
+        let own_file = &self.terms.own_file;
         match value {
-            Value::String(text) => (self.terms.own_file)(text),
-            Value::Array(items) => items.iter().any(|item| self.names_own_file(item)),
-            Value::Object(map) => map.values().any(|value| self.names_own_file(value)),
+            Value::String(text) => {
+                let there = || Path::new(directory).join(text.trim());
+                own_file(text) || (!directory.is_empty() && own_file(&there().to_string_lossy()))
+            }
+            Value::Array(items) => items
+                .iter()
+                .any(|item| self.names_own_file(item, directory)),
+            Value::Object(map) => map
+                .values()
+                .any(|value| self.names_own_file(value, directory)),
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
         }
     }

@@ -83,9 +83,10 @@ pub fn managed(
     bridge: &Path,
     socket: &Path,
     session: &SessionId,
+    directory: &Path,
     approval_deadline: Duration,
 ) -> Value {
-    settings_of(bridge, socket, session, approval_deadline)
+    settings_of(bridge, socket, session, directory, approval_deadline)
 }
 
 /// A session of Claude Code.
@@ -137,6 +138,8 @@ impl ClaudeCode {
                 &there(&bridge),
                 &there(&setup.socket),
                 &setup.session,
+                // The harness names the directory that it is in as the kernel does.
+                &setup.repository.canonicalize().map_err(failed)?,
                 setup.approval_deadline,
             )
         };
@@ -301,6 +304,7 @@ fn settings_of(
     bridge: &Path,
     socket: &Path,
     session: &SessionId,
+    directory: &Path,
     approval_deadline: Duration,
 ) -> Value {
     let within = approval_deadline + limits::BRIDGE_GRACE;
@@ -316,18 +320,23 @@ fn settings_of(
                 "--session", session.as_str(),
                 "--harness", "claude-code",
                 "--event", event,
+                "--directory", directory,
                 "--deadline", within.as_secs().to_string(),
             ],
             "timeout": timeout,
             "onFailure": "block",
         }]}])
     };
-    json!({"hooks": {
-        "SessionStart": hook("start"),
-        "PreToolUse": hook("pre"),
-        "PostToolUse": hook("post"),
-        "PostToolUseFailure": hook("post"),
-    }})
+    json!({
+        // Its agents' calls are in no stream, so that nobody could tell whether they were decided.
+        "permissions": {"deny": ["Workflow"]},
+        "hooks": {
+            "SessionStart": hook("start"),
+            "PreToolUse": hook("pre"),
+            "PostToolUse": hook("post"),
+            "PostToolUseFailure": hook("post"),
+        },
+    })
 }
 
 impl Intendant for ClaudeCode {

@@ -35,6 +35,7 @@ macro_rules! play {
     )+)+};
 }
 
+mod claude_agents;
 mod claude_hook;
 mod claude_inside;
 mod claude_mediated;
