@@ -470,10 +470,10 @@ fn what_cannot_be_confined_is_refused_unless_told_otherwise() {
     let world = World::new();
     world.policy(&[("allow", "Bash")]);
     let model = turns(vec![vec![bash("t1", "echo ran > ran")]]);
-    // A configuration of its own that lies around agp's home.
+    // Certificates whose directory lies around agp's home.
     let around = || {
         let run = run(&world, &claude, &model);
-        run.env("CLAUDE_CONFIG_DIR", world.root().to_str().unwrap())
+        run.env("SSL_CERT_DIR", world.root().to_str().unwrap())
     };
     around()
         .run()

@@ -10,6 +10,7 @@ pub mod hook;
 pub mod inside;
 pub mod job;
 pub mod leash;
+pub mod login;
 pub mod mcp;
 mod offered;
 pub mod processes;

@@ -34,9 +34,15 @@ pub fn adopt_orphans() -> std::io::Result<()> {
 /// Kills every descendant and reaps those that come back. True when none is left.
 #[must_use]
 pub fn sweep() -> bool {
+    sweep_but(None)
+}
+
+/// The same without this child and what is below it.
+#[must_use]
+pub fn sweep_but(spared: Option<Pid>) -> bool {
     let until = Instant::now() + SWEEP;
     loop {
-        let below = descendants();
+        let below = descendants(spared);
         if below.is_empty() {
             return true;
         }
@@ -53,12 +59,14 @@ pub fn sweep() -> bool {
 }
 
 /// The processes below this one that still run (or wait to be reaped by somebody else).
-fn descendants() -> Vec<Pid> {
+fn descendants(spared: Option<Pid>) -> Vec<Pid> {
     let mut children = by_parent();
+    let spared = spared.map(|pid| pid.as_raw_nonzero().get());
     let mut found = Vec::new();
     let mut waiting = vec![getpid().as_raw_nonzero().get()];
     while let Some(parent) = waiting.pop() {
-        for child in children.remove(&parent).unwrap_or_default() {
+        let below = children.remove(&parent).unwrap_or_default();
+        for child in below.into_iter().filter(|child| Some(*child) != spared) {
             waiting.push(child);
             found.extend(Pid::from_raw(child));
         }

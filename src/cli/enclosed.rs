@@ -15,9 +15,10 @@ use crate::sandbox::harness::{self, Enclosure, Setup};
 use crate::sandbox::network::Network;
 
 use super::choices::{Confine, Harness};
+use super::claude_home::ClaudeHome;
 use super::container::GATE;
 use super::home::Home;
-use super::lease::HARNESS_HOME;
+use super::lease::{HARNESS_HOME, HARNESS_LOGIN};
 use super::protected::{private_paths, sockets};
 use super::report::{Failure, complain};
 
@@ -32,18 +33,6 @@ const FILES: [&str; 6] = [
     "CODEX_CA_CERTIFICATE",
     "CLAUDE_CODE_CLIENT_CERT",
     "CLAUDE_CODE_CLIENT_KEY",
-];
-/// What of Claude Code's own directory is run or obeyed by later sessions: not to be changed where
-/// mounts can keep it.
-const OBEYED: [&str; 8] = [
-    "settings.json",
-    "settings.local.json",
-    "CLAUDE.md",
-    "agents",
-    "commands",
-    "hooks",
-    "plugins",
-    "skills",
 ];
 
 /// A harness to be confined.
@@ -62,8 +51,8 @@ pub(super) struct Wanted<'a> {
     pub(super) writes: bool,
     /// The `HOME` that the harness gets.
     pub(super) user: Option<PathBuf>,
-    /// Where Claude Code has its configuration, if not in that home.
-    pub(super) configuration: Option<PathBuf>,
+    /// Claude Code's own configuration.
+    pub(super) claude: Option<&'a ClaudeHome>,
     /// What network it has.
     pub(super) network: Network,
     pub(super) allow_read: &'a [PathBuf],
@@ -142,6 +131,9 @@ fn setup(wanted: &Wanted<'_>, program: &Path) -> Result<Setup, String> {
     };
     let parts = ["settings.json", "mcp.json"].map(|name| placed(name, false));
     let parts = parts.into_iter().chain([placed(hook::MARK, true)]);
+    // Nobody who could swap the directory decides where transcripts go, or whose login it is.
+    let own = [placed(HARNESS_HOME, true), placed(HARNESS_LOGIN, false)];
+    let parts = parts.chain(own.into_iter().filter(|_| wanted.claude.is_some()));
     let mut read = Vec::new();
     let named = SYSTEM.iter().map(PathBuf::from);
     let files = FILES.iter().filter_map(variable).map(PathBuf::from);
@@ -163,7 +155,7 @@ fn setup(wanted: &Wanted<'_>, program: &Path) -> Result<Setup, String> {
             write_later.push(directory.join(HARNESS_HOME));
             write.extend(codex::login().and_then(|login| login.canonicalize().ok()));
         }
-        _ => claude_paths(wanted, user.as_deref(), &mut read, &mut write)?,
+        Harness::ClaudeCode | Harness::Scripted => {}
     }
     read.extend(wanted.allow_read.iter().cloned());
     write.extend(wanted.allow_write.iter().cloned());
@@ -189,31 +181,8 @@ fn setup(wanted: &Wanted<'_>, program: &Path) -> Result<Setup, String> {
     })
 }
 
-/// Claude Code's own directory and file, where `CLAUDE_CONFIG_DIR` or the home has them.
-fn claude_paths(
-    wanted: &Wanted<'_>,
-    user: Option<&Path>,
-    read: &mut Vec<PathBuf>,
-    write: &mut Vec<PathBuf>,
-) -> Result<(), String> {
-    let own = match (&wanted.configuration, user) {
-        (Some(own), _) => own.clone(),
-        (None, Some(user)) => {
-            write.extend(Some(user.join(".claude.json")).filter(|file| file.is_file()));
-            user.join(".claude")
-        }
-        (None, None) => return Ok(()),
-    };
-    // It would make it itself, and a login would be lost with a private home.
-    std::fs::create_dir_all(&own).map_err(|error| format!("{}: {error}", own.display()))?;
-    let obeyed = OBEYED.iter().map(|name| own.join(name));
-    read.extend(obeyed.filter(|path| path.exists()));
-    write.push(own);
-    Ok(())
-}
-
 /// What belongs to a program: its package, where it lies in one, else its file.
-fn package(program: &Path) -> PathBuf {
+pub(super) fn package(program: &Path) -> PathBuf {
     let above = program.ancestors().find(|path| {
         let parent = path.parent();
         let scope = |path: &Path| {

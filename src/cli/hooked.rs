@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::bridge::{confine, hook, inside, job, leash, mcp, relay};
+use crate::bridge::{confine, hook, inside, job, leash, login, mcp, relay};
 use crate::confine::spec::RELAY_PORT;
 use crate::confine::{isolation, surroundings};
 use crate::contracts::ids::SessionId;
@@ -38,6 +38,10 @@ pub fn main(arguments: &[OsString]) -> Option<u8> {
             _ => exit::USAGE,
         }),
         "inside" => Some(inside::run()),
+        "login" => Some(match rest {
+            [order] => login::run(&order.to_string_lossy()),
+            _ => exit::USAGE,
+        }),
         "job" => Some(job::run()),
         "probe" => Some(match rest {
             [ask] => surroundings::run(&ask.to_string_lossy(), &mut io::stdout()),

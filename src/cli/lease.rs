@@ -20,6 +20,10 @@ use super::home::Home;
 
 /// The private home of a harness that has one, within the session's private directory.
 pub(super) const HARNESS_HOME: &str = "harness-home";
+/// Where Claude Code finds its login, within that directory.
+pub(super) const HARNESS_LOGIN: &str = "harness-login";
+/// What the renewal of a login leaves behind, within that directory.
+pub(super) const LOGIN_SCRATCH: &str = "login-tmp";
 
 /// What a lease's file says.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,7 +135,9 @@ fn clear(directory: &Path) {
             let _ = fs::remove_file(directory.join(name));
         }
         // A harness's private home; links in it are removed, not followed.
-        let _ = fs::remove_dir_all(directory.join(HARNESS_HOME));
+        for own in [HARNESS_HOME, HARNESS_LOGIN, LOGIN_SCRATCH] {
+            let _ = fs::remove_dir_all(directory.join(own));
+        }
         // What commands left in their /tmp; links in it are not followed.
         let _ = fs::remove_dir_all(directory.join("tmp"));
         let _ = fs::remove_dir_all(directory.join(harness::SCRATCH));

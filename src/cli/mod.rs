@@ -6,6 +6,7 @@ mod arguments;
 mod asked;
 #[cfg(feature = "agp")]
 mod choices;
+mod claude_home;
 #[cfg(feature = "agp")]
 pub mod config;
 #[cfg(feature = "agp")]

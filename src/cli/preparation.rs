@@ -30,7 +30,8 @@ use crate::sandbox::harness::Enclosure;
 use crate::sandbox::secrets::Secrets;
 
 use super::asked::Asked;
-use super::choices::Mode;
+use super::choices::{Harness, Mode};
+use super::claude_home::ClaudeHome;
 use super::ending::Event;
 use super::home::Home;
 use super::lease::Lease;
@@ -73,6 +74,8 @@ pub(super) struct Quarters {
     alone: Option<Arc<Docker>>,
     /// Its confinement on this host.
     enclosed: Option<Enclosure>,
+    /// Claude Code's configuration on this host.
+    claude: Option<ClaudeHome>,
 }
 
 /// A session that may begin.
@@ -137,6 +140,7 @@ impl Beginning<'_> {
             container: quarters.ready.container.as_ref(),
             alone: quarters.alone.as_ref(),
             enclosed: quarters.enclosed.as_ref(),
+            claude: quarters.claude.as_ref(),
             spawner: &self.means.spawner,
             session: &self.session,
             lease: &lease,
@@ -222,6 +226,14 @@ impl Beginning<'_> {
             })
         });
         let alone = alone.transpose()?;
+        let here = asked.harness == Harness::ClaudeCode && !asked.harness_inside();
+        let claude = here
+            .then(|| ClaudeHome::with_login(directory, spawner))
+            .transpose();
+        let claude = claude.map_err(|error| {
+            let problem = format!("Claude Code's configuration: {error}");
+            Failure::refused(problem, "make room in the runtime directory")
+        })?;
         let enclosed = enclosed::ready(&enclosed::Wanted {
             harness: asked.harness,
             confine: asked.confine,
@@ -231,7 +243,7 @@ impl Beginning<'_> {
             repository: &asked.repository,
             writes: asked.container.is_none(),
             user: variable("HOME").map(PathBuf::from),
-            configuration: variable("CLAUDE_CONFIG_DIR").map(PathBuf::from),
+            claude: claude.as_ref(),
             network: asked.way_out.harness_network(directory),
             allow_read: &asked.allow_read,
             allow_write: &asked.allow_write,
@@ -240,6 +252,7 @@ impl Beginning<'_> {
             ready,
             alone,
             enclosed,
+            claude,
         })
     }
 

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use crate::sandbox::network::Network;
 
-use super::choices::Mode;
+use super::choices::{Harness, Mode};
+use super::claude_home::ClaudeHome;
 use super::enclosed;
 use super::probe_inside::InContainer;
 use super::probe_trial::{PROBE_TIME, Probed, Trial};
@@ -59,6 +60,9 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
             &asked.spawner,
         )?),
     };
+    let here = asked.harness == Harness::ClaudeCode && inside.is_none();
+    let claude = here.then(|| ClaudeHome::empty(&root)).transpose();
+    let claude = claude.map_err(|error| refused(error.to_string()))?;
     let enclosed = enclosed::ready(&enclosed::Wanted {
         harness: asked.harness,
         confine: asked.confine,
@@ -68,7 +72,7 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
         repository: &root.join("repo"),
         writes: true,
         user: Some(root.join("home")),
-        configuration: Some(root.join("home")),
+        claude: claude.as_ref(),
         // Its model is agp's own, on this host.
         network: Network::Host,
         allow_read: asked.allowed[0],
@@ -80,7 +84,7 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
         (None, None) => "not confined",
     };
     let outcome = trial
-        .run(asked, session, probed, (sandbox, enclosed))
+        .run(asked, session, probed, (sandbox, enclosed, claude))
         .map_err(refused)?;
     outcome.judge(asked, &scratch.0).map_err(refused)?;
     Ok(format!(

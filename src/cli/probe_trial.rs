@@ -28,6 +28,7 @@ use crate::policy::Policy;
 use crate::sandbox::harness::Enclosure;
 
 use super::choices::{Confine, Harness, Mode};
+use super::claude_home::ClaudeHome;
 use super::confined;
 use super::container;
 use super::home::Home;
@@ -184,7 +185,11 @@ impl<'a> Trial<'a> {
         asked: &Asked<'_>,
         session: SessionId,
         probed: Probed,
-        (sandbox, enclosed): (Option<Arc<dyn Sandbox>>, Option<Enclosure>),
+        (sandbox, enclosed, claude): (
+            Option<Arc<dyn Sandbox>>,
+            Option<Enclosure>,
+            Option<ClaudeHome>,
+        ),
     ) -> Result<TrialOutcome, String> {
         let (key, _) = SigningKey::generate().map_err(|error| error.to_string())?;
         let public = key.public().clone();
@@ -220,7 +225,14 @@ impl<'a> Trial<'a> {
         let gateway = Server::start_for(&socket, peers, governor.clone())
             .map_err(|error| error.to_string())?;
         let mut harness = self
-            .harness(asked, probed, enclosed.as_ref(), session, socket, &stop)
+            .harness(
+                asked,
+                probed,
+                (enclosed.as_ref(), claude.as_ref()),
+                session,
+                socket,
+                &stop,
+            )
             .map_err(|error| error.problem)?;
         let places = confined::harness_places(self.root);
         let exit = within(PROBE_TIME, &stop, || {
@@ -255,7 +267,7 @@ impl<'a> Trial<'a> {
         &self,
         asked: &Asked<'_>,
         probed: Probed,
-        enclosed: Option<&Enclosure>,
+        (enclosed, claude): (Option<&Enclosure>, Option<&ClaudeHome>),
         session: SessionId,
         socket: PathBuf,
         stop: &Stop,
@@ -263,6 +275,8 @@ impl<'a> Trial<'a> {
         let confinement = enclosed.map(Enclosure::spec);
         let mut set = self.environment();
         set.extend(enclosed.map(Enclosure::environment).unwrap_or_default());
+        let own = claude.map(|own| own.variables(enclosed));
+        set.extend(own.unwrap_or_default());
         let (task, stop) = ("probe".to_owned(), stop.clone());
         let repository = self.root.join("repo");
         let complain: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(|_| {});
@@ -283,6 +297,7 @@ impl<'a> Trial<'a> {
                 confinement,
                 mediated: asked.mode == Mode::Mediated,
                 spawner: asked.spawner.clone(),
+                spared: None,
                 stop,
                 complain,
             })
@@ -316,8 +331,7 @@ impl<'a> Trial<'a> {
             ("ANTHROPIC_BASE_URL", Some(self.model.base_url(MODEL_PORT))),
             ("ANTHROPIC_API_KEY", Some("probe".to_owned())),
             ("OPENAI_API_KEY", Some("probe".to_owned())),
-            ("HOME", Some(home.clone())),
-            ("CLAUDE_CONFIG_DIR", Some(home)),
+            ("HOME", Some(home)),
         ];
         let unset = [
             "ANTHROPIC_AUTH_TOKEN",

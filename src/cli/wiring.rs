@@ -29,6 +29,7 @@ use crate::sandbox::secrets::{Secrets, variable};
 
 use super::asked::Asked;
 use super::choices::{Harness, Mode, Provider, Stream};
+use super::claude_home::ClaudeHome;
 use super::home::{Home, operator};
 use super::keygen::settle_rotation;
 use super::lease::{HARNESS_HOME, Lease};
@@ -47,6 +48,8 @@ pub(super) struct IntendantSetup<'a> {
     /// The harness's own container, where it has one.
     pub(super) alone: Option<&'a Arc<Docker>>,
     pub(super) enclosed: Option<&'a Enclosure>,
+    /// Claude Code's own configuration, where it is this host's.
+    pub(super) claude: Option<&'a ClaudeHome>,
     pub(super) spawner: &'a Spawner,
     pub(super) session: &'a SessionId,
     pub(super) lease: &'a Lease,
@@ -62,10 +65,12 @@ impl IntendantSetup<'_> {
     ) -> Result<Box<dyn Intendant>, HarnessError> {
         let asked = self.asked;
         let confinement = self.enclosed.map(Enclosure::spec);
-        let set = self
+        let mut set = self
             .enclosed
             .map(Enclosure::environment)
             .unwrap_or_default();
+        let own = self.claude.map(|own| own.variables(self.enclosed));
+        set.extend(own.unwrap_or_default());
         if asked.harness == Harness::Scripted {
             let submit = submit(
                 self.session.clone(),
@@ -128,6 +133,7 @@ impl IntendantSetup<'_> {
             confinement,
             mediated: asked.mode == Mode::Mediated,
             spawner: self.spawner.clone(),
+            spared: self.claude.and_then(ClaudeHome::carrier),
             stop: self.stop.clone(),
             complain: complaints(self.terminal),
         };

@@ -20,6 +20,7 @@ pub mod rule;
 pub mod spawner;
 pub mod spec;
 pub mod steady;
+pub mod store;
 pub mod surroundings;
 mod syscall_table;
 pub mod syscalls;

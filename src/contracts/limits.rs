@@ -114,6 +114,22 @@ pub const STREAM_STRING_BYTES: usize = 8 << 20;
 /// Bytes that are kept of a string that is cut: how it begins tells a refusal from a result.
 pub const STREAM_STRING_KEPT_BYTES: usize = 64 << 10;
 
+/// Bytes of a login's file: tokens are a few hundred.
+pub const LOGIN_BYTES: u64 = 64 << 10;
+/// Bytes of Claude Code's own file of state, which may hold a key: it grows with each project.
+pub const LOGIN_STATE_BYTES: u64 = 32 << 20;
+/// How often a login is looked at. Claude Code, refused with an old one, looks for a newer one for about half a
+/// second.
+pub const LOGIN_LOOK: Duration = Duration::from_millis(200);
+/// How long before its end a login is renewed: somewhat later than Claude Code does (5 minutes), which
+/// renews none before that.
+pub const LOGIN_LEFT: Duration = Duration::from_secs(290);
+/// How long a renewal may take before it is no longer waited for. It is not killed: the service may have
+/// taken the old login back already.
+pub const LOGIN_PATIENCE: Duration = Duration::from_secs(30);
+/// When a renewal that did not succeed is tried again.
+pub const LOGIN_AGAIN: Duration = Duration::from_secs(30);
+
 /// A harness that is asked its version answers within this time: it takes milliseconds.
 pub const VERSION_PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a harness's answer to that.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::Pid;
 use serde_json::{Map, Value, json};
 
 use crate::bridge::hook;
@@ -22,7 +23,8 @@ use crate::contracts::limits;
 
 use super::claude_program::HOOK_FLOOR;
 pub use super::claude_program::{
-    Found, check_arguments, find, found_elsewhere, login_by_name, login_present, program,
+    Found, Store, check_arguments, find, found_elsewhere, login_by_name, login_present, program,
+    store,
 };
 use super::claude_stream;
 use super::harness_process::{self as process, Launch, Stop};
@@ -58,6 +60,8 @@ pub struct Setup {
     pub mediated: bool,
     /// What starts it.
     pub spawner: Spawner,
+    /// A process of agp's beside it, which does not end with it.
+    pub spared: Option<Pid>,
     /// The container that it runs in, where that is not this host; in hook mode.
     pub inside: Option<Inside>,
     /// How it is stopped.
@@ -188,6 +192,7 @@ impl ClaudeCode {
             spawner: setup.spawner.clone(),
             place: setup.inside.map(|inside| inside.place),
             complain: setup.complain,
+            spared: setup.spared,
         };
         Ok(Self {
             identity,
@@ -202,7 +207,8 @@ impl ClaudeCode {
     }
 }
 
-const FIXED_ENVIRONMENT: [(&str, &str); 4] = [
+/// What it has whatever the operator's environment says.
+pub const FIXED_ENVIRONMENT: [(&str, &str); 4] = [
     // An update in the middle of a session would be another harness than the one that was journaled.
     ("DISABLE_AUTOUPDATER", "1"),
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),

@@ -1,7 +1,8 @@
 //! Claude Code's program: found, asked its version; the operator's arguments for it, and login.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::bridge::login;
 use crate::contracts::intendant::HarnessError;
 
 use super::{environment, program};
@@ -126,14 +127,67 @@ pub fn login_by_name() -> bool {
         .any(|name| environment::variable(name).is_some())
 }
 
+/// Where the operator's Claude Code keeps its login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// The directory of the login's file, and of its locks.
+    pub directory: PathBuf,
+    /// Its file of state, which may hold a key of the Console's instead.
+    pub state: PathBuf,
+}
+
+impl Store {
+    /// Whether something is there, without reading it.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.directory.join(login::FILE).exists() || self.state.exists()
+    }
+}
+
+/// Where the operator's Claude Code keeps its login: as its variables say, or in the home.
+#[must_use]
+pub fn store() -> Option<Store> {
+    store_by(|name| environment::variable(name).map(PathBuf::from))
+}
+
+fn store_by(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<Store> {
+    let (moved, home) = (variable(login::CONFIGURATION), variable("HOME"));
+    let directory = moved
+        .clone()
+        .or_else(|| Some(home.as_ref()?.join(".claude")))?;
+    Some(Store {
+        directory: variable(login::STORE).unwrap_or(directory),
+        state: moved.or(home)?.join(".claude.json"),
+    })
+}
+
 /// Whether a login is there to be used, without reading it: a variable, or a file that exists.
 #[must_use]
 pub fn login_present() -> bool {
-    if login_by_name() {
-        return true;
+    login_by_name() || store().is_some_and(|store| store.directory.join(login::FILE).exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_login_is_where_claude_code_has_it() {
+        let store = |set: &[(&str, &str)]| {
+            let found = store_by(|name| {
+                let is = |(known, _): &&(&str, &str)| *known == name;
+                set.iter().find(is).map(|(_, value)| PathBuf::from(value))
+            });
+            found.map(|store| [store.directory, store.state].map(|path| path.display().to_string()))
+        };
+        let home = ("HOME", "/h");
+        let of = |directory: &str, state: &str| Some([directory.to_owned(), state.to_owned()]);
+        assert_eq!(store(&[]), None);
+        assert_eq!(store(&[home]), of("/h/.claude", "/h/.claude.json"));
+        let moved = ("CLAUDE_CONFIG_DIR", "/c");
+        assert_eq!(store(&[home, moved]), of("/c", "/c/.claude.json"));
+        assert_eq!(store(&[moved]), of("/c", "/c/.claude.json"));
+        let apart = ("CLAUDE_SECURESTORAGE_CONFIG_DIR", "/s");
+        assert_eq!(store(&[home, apart]), of("/s", "/h/.claude.json"));
     }
-    let directory = environment::variable("CLAUDE_CONFIG_DIR")
-        .map(PathBuf::from)
-        .or_else(|| environment::variable("HOME").map(|home| Path::new(&home).join(".claude")));
-    directory.is_some_and(|dir| dir.join(".credentials.json").exists())
 }

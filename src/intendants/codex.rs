@@ -113,6 +113,7 @@ impl Codex {
             directory: setup.repository.clone(),
             spawner: setup.spawner.clone(),
             complain: without_chatter(Arc::clone(&setup.complain)),
+            spared: None,
         };
         Ok(Self {
             identity,

@@ -31,11 +31,10 @@ const PASSED_CODEX: [&str; 3] = [
     "CODEX_ACCESS_TOKEN",
     "CODEX_CA_CERTIFICATE",
 ];
-/// Of Claude Code's own names those that say who pays, where its files are and how it reaches its
-/// model. A list of what is harmless, as with its options: others switch its hooks off, and those
+/// Of Claude Code's own names those that say who pays and how it reaches its model. Where its files are is
+/// agp's to say. A list of what is harmless, as with its options: others switch its hooks off, and those
 /// grow with every version.
-const PASSED_CLAUDE: [&str; 17] = [
-    "CLAUDE_CONFIG_DIR",
+const PASSED_CLAUDE: [&str; 16] = [
     "CLAUDE_CODE_OAUTH_TOKEN",
     "CLAUDE_CODE_OAUTH_REFRESH_TOKEN",
     "CLAUDE_CODE_OAUTH_SCOPES",
@@ -60,8 +59,10 @@ const WITHHELD_PREFIXES: [&str; 2] = ["AGP_SECRET_", "AGP_SLACK_"];
 const NESTED: [&str; 2] = ["CLAUDE_CODE_CHILD_", "CLAUDE_CODE_MESSAGING_"];
 /// With these a harness runs its tools without asking its hooks, or takes its settings from
 /// elsewhere: measured, or named in its program. They never reach it, whoever asks.
-const UNGATED: [&str; 14] = [
+const UNGATED: [&str; 16] = [
     "CODEX_HOME",
+    "CLAUDE_CONFIG_DIR",
+    "CLAUDE_SECURESTORAGE_CONFIG_DIR",
     "CODEX_EXEC_SERVER_URL",
     "CLAUDE_CODE_SIMPLE",
     "CLAUDE_CODE_SAFE_MODE",
@@ -168,7 +169,6 @@ mod tests {
             "LC_ALL",
             "ANTHROPIC_API_KEY",
             "MINE",
-            "CLAUDE_CONFIG_DIR",
             "CODEX_API_KEY",
         ];
         assert_eq!(names, expected);

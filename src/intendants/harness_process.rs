@@ -10,6 +10,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::Pid;
 
 use crate::bridge::processes;
 use crate::confine::spawner::Started;
@@ -70,6 +71,8 @@ pub struct Launch {
     pub place: Option<Arc<dyn Place>>,
     /// Takes each line that it, or what it starts, says on standard error.
     pub complain: Arc<dyn Fn(&str) + Send + Sync>,
+    /// A process of agp's beside it, which does not end with it.
+    pub spared: Option<Pid>,
     /// What starts it.
     pub spawner: Spawner,
 }
@@ -117,7 +120,7 @@ pub fn run(
         late: LATE_BYTES,
     };
     each_line(output, on_line);
-    finish(leash, stop, &launch.spawner).map_err(failed)
+    finish(leash, stop, launch).map_err(failed)
 }
 
 /// The same in another place.
@@ -192,12 +195,13 @@ fn pass_on(
     confine::start(Profile::HarnessStderr, Places::none(), passing).map(drop)
 }
 
-fn finish(mut leash: Started, stop: &Stop, spawner: &Spawner) -> io::Result<HarnessExit> {
+fn finish(mut leash: Started, stop: &Stop, launch: &Launch) -> io::Result<HarnessExit> {
     // The output is closed: the harness has ended, or works on without anybody watching it.
     let status = leash.child.wait()?;
     // What escaped the leash came back to this process.
-    spawner.run(|| {
-        let _ = processes::sweep();
+    let spared = launch.spared;
+    launch.spawner.run(move || {
+        let _ = processes::sweep_but(spared);
     })?;
     if stop.asked() {
         return Ok(HarnessExit::Stopped);

@@ -123,13 +123,35 @@ pub(crate) struct Front {
 impl Front {
     /// At `localhost`, before the server at this address.
     pub(crate) fn before(behind: SocketAddr) -> Self {
-        let (certificate, config) = certified(&["localhost"]);
+        Self::of(&["localhost"], behind, |_| true)
+    }
+
+    /// A proxy that takes each host of these names for the server at this address.
+    pub(crate) fn proxy(names: &[&str], behind: SocketAddr) -> Self {
+        Self::of(names, behind, |mut stream| {
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") {
+                if head.len() > 8 << 10 || !matches!(stream.read(&mut byte), Ok(1)) {
+                    return false;
+                }
+                head.extend(byte);
+            }
+            head.starts_with(b"CONNECT ") && stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").is_ok()
+        })
+    }
+
+    fn of(names: &[&str], behind: SocketAddr, before: fn(&TcpStream) -> bool) -> Self {
+        let (certificate, config) = certified(names);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let config = Arc::clone(&config);
-                thread::spawn(move || pass(&stream, config, behind));
+                thread::spawn(move || {
+                    if before(&stream) {
+                        pass(&stream, config, behind);
+                    }
+                });
             }
         });
         let base64 = data_encoding::BASE64.encode(&certificate);
