@@ -19,7 +19,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -31,9 +31,10 @@ use agp::contracts::ids::{MessageId, SessionId};
 use agp::contracts::limits::{CALLS_IN_FLIGHT, FRAME_BYTES, FRAME_DEADLINE, IDLE_CALL_WORKERS};
 use agp::contracts::message::Message;
 use agp::contracts::verdict::Verdict;
-use agp::gateway::client::{self, AskError, Said};
+use agp::gateway::client::{self, AskError, Governor, Said};
 use agp::gateway::frame::{self, FrameError};
 use agp::gateway::server::{CallReport, Decided, Gate, Peer, Server};
+use agp::journal::key::SigningKey;
 use peer::{is_error, line, request, send, with};
 use permit::Permits;
 use serde_json::{Map, Value, json};
@@ -122,6 +123,10 @@ impl Gate for AllowAll {
 }
 
 fn serve() -> (Directory, Arc<AllowAll>, Server) {
+    serve_with(None)
+}
+
+fn serve_with(key: Option<Arc<SigningKey>>) -> (Directory, Arc<AllowAll>, Server) {
     let directory = Directory::new();
     let gate = Arc::new(AllowAll {
         session: SessionId::new("s-1").unwrap(),
@@ -133,7 +138,8 @@ fn serve() -> (Directory, Arc<AllowAll>, Server) {
         workers: Mutex::default(),
         released: Default::default(),
     });
-    let server = Server::start(&directory.socket(), gate.clone()).unwrap();
+    let user = rustix::process::geteuid().as_raw();
+    let server = Server::start_for(&directory.socket(), user, gate.clone(), key).unwrap();
     (directory, gate, server)
 }
 
@@ -542,7 +548,11 @@ fn bytes(message: &Message) -> Vec<u8> {
 fn ask_of(answer: Vec<u8>) -> Result<Said, AskError> {
     let directory = Directory::new();
     let thread = governor(&directory, answer, Duration::ZERO);
-    let verdict = client::ask(&directory.socket(), &question(), Duration::from_secs(5));
+    let verdict = client::ask(
+        &Governor::at(&directory.socket()),
+        &question(),
+        Duration::from_secs(5),
+    );
     thread.join().unwrap();
     verdict
 }
@@ -606,7 +616,7 @@ fn a_late_answer_is_none() {
     let allow = said("m", "s-1", "allow");
     let thread = governor(&directory, allow, Duration::from_millis(300));
     let within = Duration::from_millis(30);
-    let asked = client::ask(&directory.socket(), &question(), within);
+    let asked = client::ask(&Governor::at(&directory.socket()), &question(), within);
     assert!(
         matches!(asked, Err(AskError::Link(FrameError::Late))),
         "{asked:?}"
@@ -618,15 +628,15 @@ fn a_late_answer_is_none() {
 fn nobody_there_and_questions_that_are_none() {
     let directory = Directory::new();
     let within = Duration::from_secs(1);
-    let asked = client::ask(&directory.socket(), &question(), within);
+    let asked = client::ask(&Governor::at(&directory.socket()), &question(), within);
     assert!(matches!(asked, Err(AskError::Unreachable(_))));
     // A socket that nobody answers any more.
     drop(UnixListener::bind(directory.socket()).unwrap());
-    let asked = client::ask(&directory.socket(), &question(), within);
+    let asked = client::ask(&Governor::at(&directory.socket()), &question(), within);
     assert!(matches!(asked, Err(AskError::Unreachable(_))));
-    let asked = client::ask(&directory.socket(), &completion(), within);
+    let asked = client::ask(&Governor::at(&directory.socket()), &completion(), within);
     assert!(matches!(asked, Err(AskError::Mismatched)));
-    let told = client::report(&directory.socket(), &question(), within);
+    let told = client::report(&Governor::at(&directory.socket()), &question(), within);
     assert!(matches!(told, Err(AskError::Mismatched)));
 }
 
@@ -652,7 +662,11 @@ fn a_question_too_long_to_send_is_an_error_before_it_is_sent() {
         args,
         actor,
     };
-    let asked = client::ask(&directory.socket(), &huge, Duration::from_secs(5));
+    let asked = client::ask(
+        &Governor::at(&directory.socket()),
+        &huge,
+        Duration::from_secs(5),
+    );
     assert!(matches!(asked, Err(AskError::Link(FrameError::TooLong))));
     assert_eq!(gate.calls.lock().unwrap().len(), 0);
 }
@@ -661,12 +675,160 @@ fn a_question_too_long_to_send_is_an_error_before_it_is_sent() {
 fn a_report_counts_when_it_is_recorded() {
     let (directory, gate, _server) = serve();
     let within = Duration::from_secs(5);
-    client::report(&directory.socket(), &completion(), within).unwrap();
+    client::report(&Governor::at(&directory.socket()), &completion(), within).unwrap();
     assert_eq!(gate.reports.lock().unwrap().len(), 1);
     let other = Directory::new();
     let recorded = json!({"kind": "report_recorded", "id": "n", "sessionId": "s-1"});
     let thread = governor(&other, line(&recorded), Duration::ZERO);
-    let told = client::report(&other.socket(), &completion(), within);
+    let told = client::report(&Governor::at(&other.socket()), &completion(), within);
     assert!(matches!(told, Err(AskError::Mismatched)));
     thread.join().unwrap();
+}
+
+// Whose answer it is.
+
+fn signing_key() -> Arc<SigningKey> {
+    Arc::new(SigningKey::generate().unwrap().0)
+}
+
+/// A governor whose answers are signed, and how it is known.
+fn serve_signed() -> (Directory, Server, Governor) {
+    let key = signing_key();
+    let (directory, _, server) = serve_with(Some(Arc::clone(&key)));
+    let known = Governor {
+        key: Some(key.public().clone()),
+        ..Governor::at(&directory.socket())
+    };
+    (directory, server, known)
+}
+
+#[test]
+fn the_governors_own_answers_are_believed() {
+    let (_directory, _server, known) = serve_signed();
+    let within = Duration::from_secs(5);
+    let allow = client::ask(&known, &question(), within).unwrap();
+    assert_eq!(allow, Said::Allow("because".into()));
+    client::report(&known, &completion(), within).unwrap();
+    let (_other, _server, known) = serve_signed();
+    let other = Governor {
+        key: Some(signing_key().public().clone()),
+        ..known
+    };
+    let asked = client::ask(&other, &question(), within);
+    assert!(matches!(asked, Err(AskError::Impostor)), "{asked:?}");
+    let told = client::report(&other, &completion(), within);
+    assert!(matches!(told, Err(AskError::Impostor)), "{told:?}");
+}
+
+/// Whoever stands between a hook and the governor, passes on what is asked and hands back what it was
+/// told the first time. Gives what it was asked.
+fn relay(at: &Path, to: PathBuf, questions: usize) -> thread::JoinHandle<Vec<Value>> {
+    let listener = UnixListener::bind(at).unwrap();
+    thread::spawn(move || {
+        let (mut asked, mut kept) = (Vec::new(), None);
+        for _ in 0..questions {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            BufReader::new(&stream).read_line(&mut line).unwrap();
+            asked.push(serde_json::from_str(&line).unwrap());
+            let answer = kept.get_or_insert_with(|| send(&to, line.as_bytes(), false));
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+        asked
+    })
+}
+
+#[test]
+fn an_answer_to_the_same_question_asked_before_is_not_believed() {
+    let (directory, _server, known) = serve_signed();
+    let between = Directory::new();
+    let relay = relay(&between.socket(), directory.socket(), 2);
+    let known = Governor {
+        socket: between.socket(),
+        ..known
+    };
+    let within = Duration::from_secs(5);
+    // Passed on as it is, an answer is the governor's still.
+    let allow = client::ask(&known, &question(), within).unwrap();
+    assert_eq!(allow, Said::Allow("because".into()));
+    let again = client::ask(&known, &question(), within);
+    assert!(matches!(again, Err(AskError::Impostor)), "{again:?}");
+    let asked = relay.join().unwrap();
+    assert_ne!(asked[0]["nonce"], asked[1]["nonce"]);
+}
+
+#[test]
+fn an_answer_that_is_not_signed_or_was_changed_is_not_believed() {
+    let key = signing_key();
+    let ask_of = |answer: Vec<u8>| {
+        let directory = Directory::new();
+        let thread = governor(&directory, answer, Duration::ZERO);
+        let known = Governor {
+            key: Some(key.public().clone()),
+            ..Governor::at(&directory.socket())
+        };
+        let asked = client::ask(&known, &question(), Duration::from_secs(5));
+        thread.join().unwrap();
+        asked
+    };
+    let allow: Value = serde_json::from_slice(&said("m", "s-1", "allow")).unwrap();
+    for answer in [
+        allow.clone(),
+        with(allow.clone(), "proof", json!("")),
+        with(allow.clone(), "proof", json!("A".repeat(88))),
+    ] {
+        let asked = ask_of(line(&answer));
+        assert!(matches!(asked, Err(AskError::Impostor)), "{answer}");
+    }
+    let odd = ask_of(line(&with(allow, "proof", json!(7))));
+    assert!(matches!(odd, Err(AskError::Link(_))), "{odd:?}");
+    // That there is no answer is a deny, whoever says so.
+    let refused = json!({"kind": "error", "id": null, "sessionId": null, "message": "no"});
+    assert!(matches!(ask_of(line(&refused)), Err(AskError::Refused(_))));
+}
+
+#[test]
+fn a_listener_that_has_a_process_id_here_is_told_nothing() {
+    let (_directory, _server, known) = serve_signed();
+    let outside = Governor {
+        outside: true,
+        ..known
+    };
+    let asked = client::ask(&outside, &question(), Duration::from_secs(5));
+    assert!(matches!(asked, Err(AskError::Impostor)), "{asked:?}");
+    let directory = Directory::new();
+    let listener = UnixListener::bind(directory.socket()).unwrap();
+    let heard = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).unwrap();
+        heard
+    });
+    let known = Governor {
+        outside: true,
+        ..Governor::at(&directory.socket())
+    };
+    let asked = client::ask(&known, &question(), Duration::from_secs(5));
+    assert!(matches!(asked, Err(AskError::Impostor)), "{asked:?}");
+    assert_eq!(heard.join().unwrap(), "");
+}
+
+#[test]
+fn a_nonce_of_another_shape_is_an_error() {
+    let (directory, gate, _server) = serve();
+    for nonce in [
+        json!(""),
+        json!("0".repeat(31)),
+        json!("A".repeat(32)),
+        json!(7),
+        json!(null),
+    ] {
+        let asked = send(
+            &directory.socket(),
+            &line(&with(request("m"), "nonce", nonce.clone())),
+            false,
+        );
+        is_error(&asked, &nonce.to_string());
+    }
+    assert_eq!(gate.calls.lock().unwrap().len(), 0);
 }

@@ -164,6 +164,7 @@ fn only_the_places_that_must_start_processes() {
         "bridge/leash.rs",
         "bridge/login.rs",
         "bridge/relay.rs",
+        "bridge/shell.rs",
         "intendants/claude_carrier.rs",
         "intendants/harness_process.rs",
         "intendants/program.rs",

@@ -17,6 +17,8 @@ use agp::gateway::answer::Answer;
 use agp::gateway::server::{Decided, Gate, Peer, Server};
 use agp::gateway::{client, frame};
 use agp::governor::Governor;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 
 use crate::gated::{self, SHELL};
 use crate::report::{Figure, Target};
@@ -97,7 +99,7 @@ fn call(work: &Path) -> Fallible<Figure> {
         Arc::clone(&governor) as Arc<_>,
     )?;
     let plain = plain(&directory, &governor)?;
-    let sockets = [server.socket().to_owned(), plain];
+    let sockets = [server.socket(), &plain].map(client::Governor::at);
     let mut times = [(); 2].map(|()| Durations::default());
     let mut number = 0;
     for _ in 0..TURNS {
@@ -198,15 +200,16 @@ fn plain(directory: &Path, governor: &Arc<Governor>) -> Fallible<PathBuf> {
 }
 
 fn answer(stream: &UnixStream, governor: &Governor) -> Result<(), frame::FrameError> {
-    let credentials = rustix::net::sockopt::socket_peercred(stream)
-        .map_err(|error| frame::FrameError::Io(error.into()))?;
+    let credentials =
+        getsockopt(stream, PeerCredentials).map_err(|error| frame::FrameError::Io(error.into()))?;
+    let (question, _) = frame::read(stream, PATIENCE)?;
     let Message::ToolCallRequest {
         id,
         session_id,
         tool,
         args,
         actor,
-    } = frame::read(stream, PATIENCE)?
+    } = question
     else {
         return Ok(());
     };
@@ -218,12 +221,12 @@ fn answer(stream: &UnixStream, governor: &Governor) -> Result<(), frame::FrameEr
         actor,
     };
     let peer = Peer {
-        pid: credentials.pid.as_raw_nonzero().get(),
-        uid: credentials.uid.as_raw(),
+        pid: credentials.pid(),
+        uid: credentials.uid(),
     };
     match governor.request(call, peer) {
         Ok(Decided::Released(permit, grounds)) => {
-            frame::answer(stream, &Answer::allow(permit, grounds))
+            frame::answer(stream, &Answer::allow(permit, grounds), None)
         }
         _ => Ok(()),
     }

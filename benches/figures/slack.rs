@@ -157,9 +157,9 @@ fn clicks(double: &SlackDouble, server: &Server) -> Fallible<Durations> {
             args: call.args,
             actor: call.actor,
         };
-        let socket = server.socket().to_owned();
+        let governor = client::Governor::at(server.socket());
         let asked = thread::spawn(move || {
-            let verdict = client::ask(&socket, &request, DEADLINE);
+            let verdict = client::ask(&governor, &request, DEADLINE);
             (verdict, Instant::now())
         });
         waiting.push((call.id, asked));

@@ -15,6 +15,7 @@ use crate::contracts::call::{WITHIN_AGENT, WORKDIR};
 use crate::contracts::ids::SessionId;
 use crate::contracts::message::Message;
 use crate::contracts::strict_json;
+use crate::gateway::client::Governor;
 use crate::gateway::frame;
 
 use super::hook::{self, BLOCKED, Event, Link};
@@ -25,8 +26,9 @@ use super::offered;
 /// input says.
 pub(crate) fn hook_claude(data: &[u8]) {
     let session = SessionId::new("s1").expect("an id");
+    let governor = Governor::at(Path::new("/nonexistent/gate.sock"));
     let link = Link {
-        socket: Path::new("/nonexistent/gate.sock"),
+        governor: &governor,
         session: &session,
         directory: Some(Path::new("/repo")),
         within: Duration::from_secs(1),
@@ -40,7 +42,10 @@ pub(crate) fn hook_claude(data: &[u8]) {
         return;
     };
     let line = serde_json::to_vec(&question).expect("a message can be written");
-    assert_eq!(frame::parse(&line).ok().as_ref(), Some(&question));
+    assert_eq!(
+        frame::parse(&line).ok().as_ref(),
+        Some(&(question.clone(), None))
+    );
     let Message::ToolCallRequest {
         id, tool, mut args, ..
     } = question

@@ -13,7 +13,7 @@ use crate::contracts::call::Actor;
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::message::Message;
 use crate::contracts::{limits, strict_json};
-use crate::gateway::client::{self, Said};
+use crate::gateway::client::{self, Governor, Said};
 use crate::journal;
 
 use super::beside;
@@ -32,8 +32,8 @@ pub enum Event {
 /// Which governor to speak to, and how.
 #[derive(Debug, Clone)]
 pub struct Link<'a> {
-    /// The gateway's socket.
-    pub socket: &'a Path,
+    /// Where the governor is, and how it is told from others.
+    pub governor: &'a Governor,
     /// The session the harness was started for.
     pub session: &'a SessionId,
     /// Where the session's commands run unless they say otherwise, where that is known.
@@ -120,13 +120,13 @@ pub fn marked(mark: &Path) -> bool {
 }
 
 fn mark(link: &Link<'_>) -> Result<(), String> {
-    let mark = link.socket.with_file_name(MARK);
+    let mark = link.governor.socket.with_file_name(MARK);
     std::fs::write(&mark, "hooked\n").map_err(|error| format!("{}: {error}", mark.display()))
 }
 
 fn decide(link: &Link<'_>, input: impl Read) -> Result<Said, String> {
     let request = question(link, input)?;
-    client::ask(link.socket, &request, link.within).map_err(|error| error.to_string())
+    client::ask(link.governor, &request, link.within).map_err(|error| error.to_string())
 }
 
 /// What the hook's input asks.
@@ -173,7 +173,7 @@ fn report(link: &Link<'_>, input: impl Read) -> Result<(), String> {
         output,
         output_bytes,
     };
-    client::report(link.socket, &message, link.within).map_err(|error| error.to_string())
+    client::report(link.governor, &message, link.within).map_err(|error| error.to_string())
 }
 
 fn read(input: impl Read) -> Result<Map<String, Value>, String> {
@@ -225,7 +225,7 @@ mod tests {
     fn run_pre(input: &[u8]) -> (u8, String, String) {
         let session = SessionId::new("s1").unwrap();
         let link = Link {
-            socket: Path::new("/nonexistent/gate.sock"),
+            governor: &Governor::at(Path::new("/nonexistent/gate.sock")),
             session: &session,
             directory: None,
             within: Duration::from_secs(1),

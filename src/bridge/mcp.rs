@@ -3,7 +3,6 @@
 //! itself (Model Context Protocol 2025-06-18, stdio transport: JSON-RPC 2.0, one object a line).
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -17,7 +16,7 @@ use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::limits;
 use crate::contracts::message::Message;
 use crate::contracts::{strict_json, surrogates};
-use crate::gateway::client::{self, Reply};
+use crate::gateway::client::{self, Governor, Reply};
 
 use super::offered;
 
@@ -37,8 +36,8 @@ const INTERNAL_ERROR: i64 = -32603;
 /// Which governor to speak to, and how.
 #[derive(Debug, Clone)]
 pub struct Link {
-    /// The gateway's socket.
-    pub socket: PathBuf,
+    /// Where the governor is, and how it is told from others.
+    pub governor: Governor,
     /// The session the harness was started for.
     pub session: SessionId,
     /// How long to wait for a call's result.
@@ -231,7 +230,7 @@ impl Call {
             args: self.args.clone(),
             actor: Actor::ClaudeProcess,
         };
-        match client::call(&link.socket, &question, link.within) {
+        match client::call(&link.governor, &question, link.within) {
             Ok(Reply::Done { ok, output }) => self.result(ok, &output),
             Ok(Reply::Denied(reason)) => self.result(false, &format!("Denied by agp: {reason}")),
             Err(error) => self.result(false, &format!("agp: {error}")),

@@ -15,3 +15,4 @@ pub mod mcp;
 mod offered;
 pub mod processes;
 pub mod relay;
+pub mod shell;

@@ -23,6 +23,8 @@ pub(super) struct Within<'a> {
     pub(super) secrets: &'a Secrets,
     pub(super) spawner: &'a Spawner,
     pub(super) session: &'a SessionId,
+    /// The key that answers are signed with.
+    pub(super) answer_key: &'a str,
     pub(super) directory: &'a Path,
     pub(super) output: Arc<Output>,
     pub(super) stopped: Arc<dyn Fn() -> bool + Send + Sync>,
@@ -41,7 +43,8 @@ pub(super) fn ready(container: &Container, within: Within<'_>) -> Result<Docker,
     if asked.harness_inside() {
         let deadline = asked.approval_deadline;
         let shown = within.directory.join(BOX);
-        mounts.extend(hooked(&shown, within.session, deadline)?);
+        let named = (within.session, within.answer_key);
+        mounts.extend(hooked(&shown, named, deadline)?);
         mounts.extend(named_files()?);
     }
     let setup = Setup {

@@ -15,6 +15,7 @@ use crate::confine::spec::HELPER;
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, Place};
 use crate::contracts::limits;
+use crate::intendants::asking::Asking;
 use crate::intendants::environment::variable;
 use crate::intendants::{claude_code, codex};
 use crate::sandbox::docker::container::{BOX, Docker, HARNESS_BOX, Setup};
@@ -96,7 +97,7 @@ pub(super) fn login_given(asked: &Asked) -> Result<(), Failure> {
 /// the mark that its first hook leaves. `shown` stands at `/run/agp`.
 pub(super) fn hooked(
     shown: &Path,
-    session: &SessionId,
+    (session, answer_key): (&SessionId, &str),
     deadline: Duration,
 ) -> Result<Vec<Mount>, Failure> {
     let failed = |error: std::io::Error| refused(&format!("its settings: {error}"));
@@ -104,8 +105,15 @@ pub(super) fn hooked(
     let made = std::fs::create_dir_all(&managed);
     made.map_err(failed)?;
     let socket = Path::new(RUN).join(GATE);
-    let repository = Path::new(REPOSITORY);
-    let settings = claude_code::managed(Path::new(HELPER), &socket, session, repository, deadline);
+    let asking = Asking {
+        socket: &socket,
+        session,
+        answer_key,
+        // A container has a PID namespace of its own.
+        outside: true,
+        within: claude_code::hook_patience(deadline),
+    };
+    let settings = claude_code::managed(Path::new(HELPER), &asking, Path::new(REPOSITORY));
     put(
         &managed.join("managed-settings.json"),
         0o644,
@@ -287,10 +295,10 @@ pub(super) fn codex_alone(alone: Alone<'_>) -> Result<Arc<Docker>, Failure> {
 /// Makes a container for a Claude Code that is to be tried, and looks into it.
 pub(super) fn claude_alone(
     alone: Alone<'_>,
-    session: &SessionId,
+    named: (&SessionId, &str),
     deadline: Duration,
 ) -> Result<Arc<Docker>, Failure> {
-    let mut mounts = hooked(&alone.directory.join(BOX), session, deadline)?;
+    let mut mounts = hooked(&alone.directory.join(BOX), named, deadline)?;
     mounts.extend(named_files()?);
     alone.made(BOX, true, mounts)
 }

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::bridge::{confine, hook, inside, job, leash, login, mcp, relay};
+use crate::bridge::{confine, hook, inside, job, leash, login, mcp, relay, shell};
 use crate::confine::spec::RELAY_PORT;
 use crate::confine::{isolation, surroundings};
 use crate::contracts::ids::SessionId;
 use crate::contracts::{limits, strict_json};
+use crate::gateway::client::Governor;
+use crate::journal::key::PublicKey;
 use crate::tools::{self, seen::Seen};
 
 use super::report::{complain, exit};
@@ -37,6 +39,12 @@ pub fn main(arguments: &[OsString]) -> Option<u8> {
             [ask] => isolation::run(&ask.to_string_lossy(), &mut io::stdout()),
             _ => exit::USAGE,
         }),
+        "shell" => {
+            let error = shell::become_shell(rest);
+            complain(format_args!("agp: the harness's shell: {error}"));
+            // As shells say that a command cannot be run.
+            Some(126)
+        }
         "inside" => Some(inside::run()),
         "login" => Some(match rest {
             [order] => login::run(&order.to_string_lossy()),
@@ -52,14 +60,15 @@ pub fn main(arguments: &[OsString]) -> Option<u8> {
 }
 
 const USAGE: &str = "usage: agp bridge --socket PATH [--session ID] [--harness claude-code] \
-                     [--event start|pre|post] [--deadline SECONDS] [--directory DIR]";
+                     [--event start|pre|post] [--deadline SECONDS] [--directory DIR] \
+                     [--answer-key BASE64] [--listener outside|anywhere]";
 
 /// A hook's arguments. Whatever is wrong with them ends in the exit code that blocks the call.
 fn bridge(arguments: &[OsString]) -> u8 {
     match parse(arguments) {
         Ok(Some(bridge)) => {
             let link = hook::Link {
-                socket: &bridge.socket,
+                governor: &bridge.governor,
                 session: &bridge.session,
                 directory: bridge.directory.as_deref(),
                 within: bridge.within,
@@ -78,7 +87,8 @@ fn bridge(arguments: &[OsString]) -> u8 {
     }
 }
 
-const MCP_USAGE: &str = "usage: agp mcp --socket PATH [--session ID] [--deadline SECONDS]";
+const MCP_USAGE: &str = "usage: agp mcp --socket PATH [--session ID] [--deadline SECONDS] \
+                         [--answer-key BASE64] [--listener outside|anywhere]";
 
 /// The MCP server of mediated mode, with a hook's arguments.
 fn mcp(arguments: &[OsString]) -> u8 {
@@ -94,7 +104,7 @@ fn mcp(arguments: &[OsString]) -> u8 {
         }
     };
     let link = mcp::Link {
-        socket: asked.socket,
+        governor: asked.governor,
         session: asked.session,
         within: asked.within,
     };
@@ -135,7 +145,7 @@ fn tool(arguments: &[OsString]) -> u8 {
 }
 
 struct Bridge {
-    socket: PathBuf,
+    governor: Governor,
     session: SessionId,
     event: hook::Event,
     directory: Option<PathBuf>,
@@ -144,6 +154,7 @@ struct Bridge {
 
 fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
     let (mut socket, mut session, mut event) = (None, None, hook::Event::Pre);
+    let (mut key, mut outside) = (None, false);
     let mut directory = None;
     let mut within = limits::APPROVAL_DEADLINE + limits::BRIDGE_GRACE;
     let mut rest = arguments.iter();
@@ -166,6 +177,12 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
             (Some("--event"), Some("start")) => event = hook::Event::Start,
             (Some("--event"), Some("pre")) => event = hook::Event::Pre,
             (Some("--event"), Some("post")) => event = hook::Event::Post,
+            (Some("--answer-key"), Some(text)) => {
+                let read = PublicKey::from_spki_base64(text);
+                key = Some(read.map_err(|error| format!("--answer-key: {error}"))?);
+            }
+            (Some("--listener"), Some("outside")) => outside = true,
+            (Some("--listener"), Some("anywhere")) => outside = false,
             (Some("--directory"), _) => directory = Some(PathBuf::from(value)),
             (Some("--deadline"), Some(text)) => {
                 let seconds = text
@@ -187,8 +204,13 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
             let session = session.or_else(|| session_of(&socket));
             let session =
                 session.ok_or("--session is missing, and the socket's directory names none")?;
-            Ok(Some(Bridge {
+            let governor = Governor {
                 socket,
+                key,
+                outside,
+            };
+            Ok(Some(Bridge {
+                governor,
                 session,
                 event,
                 directory,

@@ -23,6 +23,7 @@ use crate::intendants::environment::variable;
 use crate::intendants::harness_process::Stop;
 use crate::intendants::scripted::ScriptedCall;
 use crate::journal::Handle;
+use crate::journal::key::SigningKey;
 use crate::journal::redact::Screen;
 use crate::policy::Policy;
 use crate::sandbox::docker::container::{Docker, HARNESS_BOX};
@@ -62,6 +63,8 @@ pub(super) struct Beginning<'a> {
     pub(super) asked: &'a Asked,
     pub(super) policy: &'a Policy,
     pub(super) session: SessionId,
+    /// The session's own key, with which its answers to the harness's hooks and servers are signed.
+    pub(super) answers: Arc<SigningKey>,
     pub(super) means: Means,
     pub(super) stop: Stop,
     pub(super) events: Sender<Event>,
@@ -143,6 +146,7 @@ impl Beginning<'_> {
             claude: quarters.claude.as_ref(),
             spawner: &self.means.spawner,
             session: &self.session,
+            answer_key: self.answers.public().to_spki_base64(),
             lease: &lease,
             stop: &self.stop,
             terminal: &self.means.terminal,
@@ -194,6 +198,7 @@ impl Beginning<'_> {
 
     fn quarters(&self, lease: &Lease) -> Result<Quarters, Failure> {
         let (home, asked, session) = (self.home, self.asked, &self.session);
+        let answer_key = self.answers.public().to_spki_base64();
         let spawner = &self.means.spawner;
         let directory = lease.directory();
         let gone = self.broken_to();
@@ -204,6 +209,7 @@ impl Beginning<'_> {
             asked,
             secrets: &self.means.secrets,
             session,
+            answer_key: &answer_key,
             directory,
             stop: &self.stop,
             terminal: &self.means.terminal,

@@ -14,7 +14,7 @@ use super::probe_inside::InContainer;
 use super::probe_trial::{PROBE_TIME, Probed, Trial};
 use super::report::Failure;
 use super::sandboxed;
-use super::wiring::new_session;
+use super::wiring::{new_answer_key, new_session};
 
 pub(super) use super::probe_trial::Asked;
 
@@ -37,6 +37,8 @@ impl Drop for Scratch {
 pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
     let refused = |problem: String| Failure::refused(problem, MEND);
     let session = new_session().map_err(refused)?;
+    let answers = new_answer_key().map_err(refused)?;
+    let answer_key = answers.public().to_spki_base64();
     let root = std::env::temp_dir().join(format!("agp-{session}"));
     let scratch = Scratch(root.clone());
     for directory in [root.clone(), root.join("repo"), root.join("home")] {
@@ -44,13 +46,17 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
         made.map_err(|error| refused(format!("{}: {error}", directory.display())))?;
     }
     let inside = match asked.container {
-        Some(ahead) => Some(InContainer::ready(ahead, (&root, &session), PROBE_TIME)?),
+        Some(ahead) => {
+            let named = (root.as_path(), &session, answer_key.as_str());
+            Some(InContainer::ready(ahead, named, PROBE_TIME)?)
+        }
         None => None,
     };
     let probed = Probed::find(asked.harness, inside.as_ref())
         .map_err(|error| Failure::refused(error.problem, error.mend))?;
     let shown = probed.shown();
-    let trial = Trial::new(asked.mode, &scratch.0, &probed, inside.as_ref()).map_err(refused)?;
+    let trial = Trial::new(asked.mode, &scratch.0, &probed, inside.as_ref(), answers);
+    let trial = trial.map_err(refused)?;
     let sandbox = match asked.mode {
         Mode::Hook => None,
         Mode::Mediated => Some(sandboxed::bare(

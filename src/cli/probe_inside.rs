@@ -56,7 +56,7 @@ impl InContainer {
     /// Makes it, around a repository of the probe's.
     pub(super) fn ready(
         ahead: Ahead<'_>,
-        (root, session): (&Path, &SessionId),
+        (root, session, answer_key): (&Path, &SessionId, &str),
         deadline: Duration,
     ) -> Result<Self, Failure> {
         let repository = root.join("repo");
@@ -90,7 +90,7 @@ impl InContainer {
                 let (uid, gid) = container::user();
                 readied(chown(&repository, Some(uid), Some(gid)))?;
                 (
-                    harness_container::claude_alone(alone, session, deadline)?,
+                    harness_container::claude_alone(alone, (session, answer_key), deadline)?,
                     BOX,
                 )
             }

@@ -148,6 +148,8 @@ pub(super) struct Trial<'a> {
     inside: Option<&'a InContainer>,
     paths: Paths,
     model: ProbeModel,
+    /// What answers are signed with.
+    answers: Arc<SigningKey>,
 }
 
 pub(super) struct TrialOutcome {
@@ -165,6 +167,7 @@ impl<'a> Trial<'a> {
         root: &'a Path,
         probed: &Probed,
         inside: Option<&'a InContainer>,
+        answers: Arc<SigningKey>,
     ) -> Result<Self, String> {
         let calls = probed.calls(mode, root);
         let model = match inside {
@@ -177,6 +180,7 @@ impl<'a> Trial<'a> {
             inside,
             paths: Paths::of(&root.join("audit.log")),
             model,
+            answers,
         })
     }
 
@@ -222,8 +226,13 @@ impl<'a> Trial<'a> {
                 rustix::process::geteuid().as_raw(),
             ),
         };
-        let gateway = Server::start_for(&socket, peers, governor.clone())
-            .map_err(|error| error.to_string())?;
+        let gateway = Server::start_for(
+            &socket,
+            peers,
+            governor.clone(),
+            Some(Arc::clone(&self.answers)),
+        )
+        .map_err(|error| error.to_string())?;
         let mut harness = self
             .harness(
                 asked,
@@ -286,6 +295,7 @@ impl<'a> Trial<'a> {
                 found,
                 session,
                 socket,
+                answer_key: self.answers.public().to_spki_base64(),
                 directory: self.root.to_owned(),
                 task,
                 task_command: false,
@@ -307,6 +317,7 @@ impl<'a> Trial<'a> {
                 found,
                 session,
                 socket,
+                answer_key: self.answers.public().to_spki_base64(),
                 home: self.root.join("harness-home"),
                 model: Some(format!("{}/v1", self.model.base_url(MODEL_PORT))),
                 task,

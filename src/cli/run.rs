@@ -25,6 +25,7 @@ use crate::gateway::server::Server;
 use crate::governor::Governor;
 use crate::intendants::harness_process::Stop;
 use crate::intendants::scripted::ScriptedCall;
+use crate::journal::key::SigningKey;
 use crate::policy::Policy;
 
 use super::asked::{Asked, Run};
@@ -36,7 +37,7 @@ use super::lease::{self, Lease};
 use super::panics::Panics;
 use super::preparation::{Beginning, Means, Prepared};
 use super::report::{Failure, Outcome};
-use super::wiring::{new_session, open_journal, read_script, screen, secrets};
+use super::wiring::{new_answer_key, new_session, open_journal, read_script, screen, secrets};
 use super::{confined, container, view};
 
 pub(super) fn run(home: &Home, run: Run) -> Outcome {
@@ -102,6 +103,7 @@ fn governed(
         asked,
         policy,
         session: new_session().map_err(unrecorded)?,
+        answers: new_answer_key().map_err(unrecorded)?,
         means,
         stop: Stop::default(),
         events,
@@ -131,7 +133,7 @@ fn governed(
             (asked.choices(), user),
         )
         .map_err(|error| unrecorded(format!("the egress proxy: {error}")))?;
-    let gateway = gateway(asked, &lease, &governor).map_err(unrecorded)?;
+    let gateway = gateway(asked, &lease, &governor, beginning.answers).map_err(unrecorded)?;
     let raw = asked.stream == Stream::Raw;
     let harness = drive(
         intendant,
@@ -172,6 +174,7 @@ fn gateway(
     asked: &Asked,
     lease: &Lease,
     governor: &Arc<Governor>,
+    answers: Arc<SigningKey>,
 ) -> Result<Option<Server>, String> {
     if !asked.harness.is_program() {
         return Ok(None);
@@ -181,7 +184,7 @@ fn gateway(
         true => container::user().0,
         false => rustix::process::geteuid().as_raw(),
     };
-    let server = Server::start_for(&socket, peers, governor.clone());
+    let server = Server::start_for(&socket, peers, governor.clone(), Some(answers));
     server
         .map(Some)
         .map_err(|error| format!("{}: {error}", socket.display()))

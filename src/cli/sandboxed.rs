@@ -41,6 +41,8 @@ pub(super) struct Within<'a> {
     pub(super) asked: &'a Asked,
     pub(super) secrets: &'a Secrets,
     pub(super) session: &'a SessionId,
+    /// The key that answers are signed with.
+    pub(super) answer_key: &'a str,
     /// The session's private directory.
     pub(super) directory: &'a Path,
     pub(super) stop: &'a Stop,
@@ -69,6 +71,7 @@ pub(super) fn ready(within: Within<'_>) -> Result<Ready, Failure> {
         asked,
         secrets,
         session,
+        answer_key,
         directory,
         stop,
         terminal,
@@ -84,6 +87,7 @@ pub(super) fn ready(within: Within<'_>) -> Result<Ready, Failure> {
                 asked,
                 secrets,
                 session,
+                answer_key,
                 directory,
                 spawner,
                 output: shown(terminal, asked.stream == Stream::Raw),

@@ -20,6 +20,7 @@ use crate::intendants::codex::{self, Codex};
 use crate::intendants::harness_process::Stop;
 use crate::intendants::program::{self, Pinned};
 use crate::intendants::scripted::{self, Scripted, ScriptedCall};
+use crate::journal::key::SigningKey;
 use crate::journal::redact::{Screen, Secret};
 use crate::journal::{Journal, OpenError};
 use crate::sandbox::docker::container::Docker;
@@ -52,6 +53,8 @@ pub(super) struct IntendantSetup<'a> {
     pub(super) claude: Option<&'a ClaudeHome>,
     pub(super) spawner: &'a Spawner,
     pub(super) session: &'a SessionId,
+    /// The key that answers are signed with.
+    pub(super) answer_key: String,
     pub(super) lease: &'a Lease,
     pub(super) stop: &'a Stop,
     pub(super) terminal: &'a Arc<Terminal>,
@@ -94,6 +97,7 @@ impl IntendantSetup<'_> {
                 inside,
                 session: self.session.clone(),
                 socket: self.lease.directory().join("gate.sock"),
+                answer_key: self.answer_key.clone(),
                 home: self.lease.directory().join(HARNESS_HOME),
                 model: None,
                 task: asked.task.clone().unwrap_or_default(),
@@ -122,6 +126,7 @@ impl IntendantSetup<'_> {
             inside,
             session: self.session.clone(),
             socket: asked.gate(self.lease.directory()),
+            answer_key: self.answer_key.clone(),
             directory: self.lease.directory().to_owned(),
             task: asked.task.clone().unwrap_or_default(),
             task_command: asked.task_command,
@@ -402,6 +407,13 @@ pub(super) fn open_journal(home: &Home, screen: &Arc<Screen>) -> Result<Journal,
         ));
     }
     Ok(journal)
+}
+
+/// A key of a session's own.
+pub(super) fn new_answer_key() -> Result<Arc<SigningKey>, String> {
+    SigningKey::generate()
+        .map(|(key, _)| Arc::new(key))
+        .map_err(|_| "the system gives no random numbers".into())
 }
 
 pub(super) fn new_session() -> Result<SessionId, String> {

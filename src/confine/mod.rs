@@ -5,6 +5,7 @@
 
 mod calls;
 pub mod files;
+pub mod hidden;
 #[cfg(feature = "inject")]
 pub mod inject;
 pub mod isolation;

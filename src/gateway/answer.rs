@@ -74,7 +74,7 @@ pub(super) enum Wire {
 /// ```compile_fail,E0308
 /// use agp::gateway::{answer::{Answer, Heard}, frame};
 /// fn passed_on(stream: &std::os::unix::net::UnixStream, heard: Heard) {
-///     let _ = frame::answer(stream, &heard);
+///     let _ = frame::answer(stream, &heard, None);
 /// }
 /// ```
 #[must_use = "whoever asked waits for it"]
@@ -145,6 +145,11 @@ pub struct Heard(Wire);
 impl Heard {
     pub(super) fn new(wire: Wire) -> Self {
         Self(wire)
+    }
+
+    /// Whether it says that there is no answer.
+    pub(super) fn is_error(&self) -> bool {
+        matches!(self.0, Wire::Error { .. })
     }
 
     pub(super) fn into_wire(self) -> Wire {

@@ -1,15 +1,44 @@
 //! The asking side: one question, one answer, and a deny whenever there is any doubt.
 
 use std::fmt;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 
 use crate::contracts::message::Message;
 use crate::contracts::verdict::Decision;
+use crate::journal::key::PublicKey;
 
 use super::answer::{Heard, Wire};
 use super::frame::{self, FrameError};
+use super::proof::Nonce;
+
+/// Where the governor is, and what tells it from whoever else may listen there.
+#[derive(Debug, Clone)]
+pub struct Governor {
+    /// The gateway's socket.
+    pub socket: PathBuf,
+    /// The key that its answers are signed with; without one, anybody is believed.
+    pub key: Option<PublicKey>,
+    /// Whether it is outside of this process's PID namespace: whoever listens within is not it.
+    pub outside: bool,
+}
+
+impl Governor {
+    /// Whoever listens at this socket.
+    #[must_use]
+    pub fn at(socket: &Path) -> Self {
+        Self {
+            socket: socket.to_owned(),
+            key: None,
+            outside: false,
+        }
+    }
+}
 
 /// Why a question has no answer. Every one of them means: the call must not run.
 #[derive(Debug)]
@@ -18,6 +47,8 @@ pub enum AskError {
     Unreachable(std::io::Error),
     /// The exchange broke.
     Link(FrameError),
+    /// It was somebody else who listened, or answered.
+    Impostor,
     /// The governor refused the question.
     Refused(String),
     /// The answer is not one to this question.
@@ -29,6 +60,7 @@ impl fmt::Display for AskError {
         match self {
             Self::Unreachable(error) => write!(f, "the governor cannot be reached: {error}"),
             Self::Link(error) => write!(f, "no answer from the governor: {error}"),
+            Self::Impostor => f.write_str("the answer is not the governor's"),
             Self::Refused(why) => write!(f, "the governor refused the call: {why}"),
             Self::Mismatched => f.write_str("the governor's answer belongs to another question"),
         }
@@ -37,10 +69,32 @@ impl fmt::Display for AskError {
 
 impl std::error::Error for AskError {}
 
-fn exchange(socket: &Path, question: &Message, within: Duration) -> Result<Heard, AskError> {
-    let stream = UnixStream::connect(socket).map_err(AskError::Unreachable)?;
-    frame::write(&stream, question).map_err(AskError::Link)?;
-    frame::read_answer(&stream, within).map_err(AskError::Link)
+fn exchange(governor: &Governor, question: &Message, within: Duration) -> Result<Heard, AskError> {
+    let stream = UnixStream::connect(&governor.socket).map_err(AskError::Unreachable)?;
+    if governor.outside && !listener_is_outside(&stream) {
+        return Err(AskError::Impostor);
+    }
+    let proof = match &governor.key {
+        None => None,
+        Some(key) => Some((key, Nonce::fresh().ok_or(AskError::Impostor)?)),
+    };
+    let nonce = proof.map(|(_, nonce)| nonce);
+    frame::write(&stream, question, nonce).map_err(AskError::Link)?;
+    let answer = frame::read_answer(&stream, within).map_err(AskError::Link)?;
+    match proof {
+        // That there is no answer is a deny, whoever says so.
+        Some((key, nonce)) if !answer.said().is_error() => {
+            answer.by(key, nonce).ok_or(AskError::Impostor)
+        }
+        _ => Ok(answer.by_anybody()),
+    }
+}
+
+/// Whether whoever listens at the other end is in none of the PID namespaces that can be seen from here:
+/// then the kernel has no number for it. A process inside has one, also when it has exited.
+fn listener_is_outside(stream: &impl AsFd) -> bool {
+    let peer = getsockopt(stream, PeerCredentials);
+    peer.is_ok_and(|peer| peer.pid() == 0)
 }
 
 /// The governor's answer to whether a call may run, as it was read: for the harness, and no permission
@@ -58,9 +112,9 @@ pub enum Said {
 ///
 /// # Errors
 /// [`AskError`]; the call must then not run.
-pub fn ask(socket: &Path, request: &Message, within: Duration) -> Result<Said, AskError> {
+pub fn ask(governor: &Governor, request: &Message, within: Duration) -> Result<Said, AskError> {
     is_request(request)?;
-    verdict_in(request, exchange(socket, request, within)?)
+    verdict_in(request, exchange(governor, request, within)?)
 }
 
 /// What is no question is not sent.
@@ -115,9 +169,9 @@ pub enum Reply {
 ///
 /// # Errors
 /// [`AskError`]; whether the call ran is then for the journal to say.
-pub fn call(socket: &Path, request: &Message, within: Duration) -> Result<Reply, AskError> {
+pub fn call(governor: &Governor, request: &Message, within: Duration) -> Result<Reply, AskError> {
     is_request(request)?;
-    reply_in(request, exchange(socket, request, within)?)
+    reply_in(request, exchange(governor, request, within)?)
 }
 
 /// What an answer says has become of a call.
@@ -147,11 +201,11 @@ pub(super) fn reply_in(request: &Message, answer: Heard) -> Result<Reply, AskErr
 ///
 /// # Errors
 /// [`AskError`] when it is not known to be recorded.
-pub fn report(socket: &Path, report: &Message, within: Duration) -> Result<(), AskError> {
+pub fn report(governor: &Governor, report: &Message, within: Duration) -> Result<(), AskError> {
     let Message::ToolCallReport { id, session_id, .. } = report else {
         return Err(AskError::Mismatched);
     };
-    match exchange(socket, report, within)?.into_wire() {
+    match exchange(governor, report, within)?.into_wire() {
         Wire::ReportRecorded {
             id: answered,
             session_id: session,

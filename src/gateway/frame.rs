@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::contracts::message::Message;
 use crate::contracts::{limits, strict_json};
+use crate::journal::key::SigningKey;
 
 use super::answer::{Answer, Heard};
+use super::proof::{self, Nonce, Proved};
 
 /// Why no message could be had.
 #[derive(Debug)]
@@ -46,12 +49,15 @@ impl fmt::Display for FrameError {
 
 impl std::error::Error for FrameError {}
 
+/// A message, and the number that its answer is to be signed over, where whoever sent it can check that.
+pub type Question = (Message, Option<Nonce>);
+
 /// Reads one message. Bytes behind its newline are an error: a peer that sends ahead is not one
 /// of ours.
 ///
 /// # Errors
 /// [`FrameError`]; the link is of no further use then.
-pub fn read(stream: &UnixStream, within: Duration) -> Result<Message, FrameError> {
+pub fn read(stream: &UnixStream, within: Duration) -> Result<Question, FrameError> {
     parse(&read_line(stream, within)?)
 }
 
@@ -59,7 +65,7 @@ pub fn read(stream: &UnixStream, within: Duration) -> Result<Message, FrameError
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_answer(stream: &UnixStream, within: Duration) -> Result<Heard, FrameError> {
+pub fn read_answer(stream: &UnixStream, within: Duration) -> Result<Proved<Heard>, FrameError> {
     parse_answer(&read_line(stream, within)?)
 }
 
@@ -67,30 +73,60 @@ pub fn read_answer(stream: &UnixStream, within: Duration) -> Result<Heard, Frame
 ///
 /// # Errors
 /// [`FrameError::Malformed`] for whatever is not exactly a message as [`write()`] would send it.
-pub fn parse(line: &[u8]) -> Result<Message, FrameError> {
-    exactly(line)
+pub fn parse(line: &[u8]) -> Result<Question, FrameError> {
+    let mut fields = object(line)?;
+    let nonce = match fields.remove(NONCE) {
+        None => None,
+        Some(nonce) => Some(nonce.as_str().and_then(Nonce::from_hex).ok_or_else(other)?),
+    };
+    exactly(&Value::Object(fields)).map(|message| (message, nonce))
 }
 
 /// Reads an answer's bytes, newline excluded.
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_answer(line: &[u8]) -> Result<Heard, FrameError> {
-    exactly(line).map(Heard::new)
+pub fn parse_answer(line: &[u8]) -> Result<Proved<Heard>, FrameError> {
+    let mut fields = object(line)?;
+    let proof = match fields.remove(PROOF) {
+        None => None,
+        Some(Value::String(proof)) => Some(proof),
+        Some(_) => return Err(other()),
+    };
+    let signed = Value::Object(fields);
+    let heard = Heard::new(exactly(&signed)?);
+    Ok(Proved::new(heard, signed, proof))
+}
+
+/// The field of a question that its answer is signed over.
+const NONCE: &str = "nonce";
+/// The field of an answer that proves whose it is.
+const PROOF: &str = "proof";
+
+fn object(line: &[u8]) -> Result<Map<String, Value>, FrameError> {
+    match strict_json::from_slice(line).map_err(malformed)? {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(other()),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
+fn malformed(error: serde_json::Error) -> FrameError {
+    FrameError::Malformed(error.to_string())
+}
+
+fn other() -> FrameError {
+    FrameError::Malformed("a field is absent or of another shape".into())
 }
 
 /// What is written as it would be by us: serde alone would take an array for a structure, and an
 /// absent field for a null.
-fn exactly<T: Serialize + DeserializeOwned>(line: &[u8]) -> Result<T, FrameError> {
-    let malformed = |error: serde_json::Error| FrameError::Malformed(error.to_string());
-    let value = strict_json::from_slice(line).map_err(malformed)?;
-    let message = T::deserialize(&value).map_err(malformed)?;
-    if serde_json::to_value(&message).map_err(malformed)? == value {
+fn exactly<T: Serialize + DeserializeOwned>(value: &Value) -> Result<T, FrameError> {
+    let message = T::deserialize(value).map_err(malformed)?;
+    if serde_json::to_value(&message).map_err(malformed)? == *value {
         Ok(message)
     } else {
-        Err(FrameError::Malformed(
-            "a field is absent or of another shape".into(),
-        ))
+        Err(other())
     }
 }
 
@@ -138,21 +174,42 @@ fn read_line(mut stream: &UnixStream, within: Duration) -> Result<Vec<u8>, Frame
 ///
 /// # Errors
 /// [`FrameError::TooLong`] before a byte is sent, or what the socket gives.
-pub fn write(stream: &UnixStream, message: &Message) -> Result<(), FrameError> {
-    send(stream, message)
+pub fn write(
+    stream: &UnixStream,
+    message: &Message,
+    nonce: Option<Nonce>,
+) -> Result<(), FrameError> {
+    let nonce = nonce.map(|nonce| (NONCE, nonce.to_hex()));
+    send(
+        stream,
+        serde_json::to_value(message).map_err(malformed)?,
+        nonce,
+    )
 }
 
 /// Writes one answer.
 ///
 /// # Errors
 /// As [`write()`].
-pub fn answer(stream: &UnixStream, answer: &Answer) -> Result<(), FrameError> {
-    send(stream, answer.wire())
+pub fn answer(
+    stream: &UnixStream,
+    answer: &Answer,
+    prove: Option<(&SigningKey, Nonce)>,
+) -> Result<(), FrameError> {
+    let answer = serde_json::to_value(answer.wire()).map_err(malformed)?;
+    let proof = prove.map(|(key, nonce)| (PROOF, proof::of(key, nonce, &answer)));
+    send(stream, answer, proof)
 }
 
-fn send(mut stream: &UnixStream, message: &impl Serialize) -> Result<(), FrameError> {
-    let mut line =
-        serde_json::to_vec(message).map_err(|error| FrameError::Malformed(error.to_string()))?;
+fn send(
+    mut stream: &UnixStream,
+    mut message: Value,
+    more: Option<(&str, String)>,
+) -> Result<(), FrameError> {
+    if let (Value::Object(fields), Some((name, text))) = (&mut message, more) {
+        fields.insert(name.into(), text.into());
+    }
+    let mut line = serde_json::to_vec(&message).map_err(malformed)?;
     line.push(b'\n');
     if line.len() > limits::FRAME_BYTES {
         return Err(FrameError::TooLong);

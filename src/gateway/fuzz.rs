@@ -17,13 +17,17 @@ use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::message::Message;
 use crate::contracts::strict_json;
 
-use super::{client, frame};
+use super::{client, frame, proof};
 
 /// What is taken for a message is written as it came, and is one line and nothing behind it.
 pub(crate) fn frame(data: &[u8]) {
     let parsed = frame::parse(data);
     if let Ok(message) = &parsed {
-        let written = serde_json::to_value(message).expect("a message can be written");
+        let (message, nonce) = message;
+        let mut written = serde_json::to_value(message).expect("a message can be written");
+        if let Some(nonce) = nonce {
+            written["nonce"] = nonce.to_hex().into();
+        }
         assert_eq!(strict_json::from_slice(data).ok(), Some(written));
     }
     // More would not fit into the socket, and this thread writes before it reads.
@@ -41,9 +45,15 @@ pub(crate) fn frame(data: &[u8]) {
 
 /// An allow, or a result, is one that was written as such, and to this question.
 pub(crate) fn answer(data: &[u8]) {
-    let Ok(heard) = frame::parse_answer(data) else {
+    let Ok(answer) = frame::parse_answer(data) else {
         return;
     };
+    let mut said = strict_json::from_slice(data).expect("a message is strict JSON");
+    let (key, nonce) = proof::documented();
+    let given = said.as_object_mut().and_then(|said| said.remove("proof"));
+    let proved = answer.clone().by(key.public(), nonce).is_some();
+    assert_eq!(proved, given == Some(proof::of(&key, nonce, &said).into()));
+    let heard = answer.by_anybody();
     let (id, session_id) = (MessageId::new("t1"), SessionId::new("s1"));
     let request = Message::ToolCallRequest {
         id: id.expect("an id"),
@@ -52,7 +62,6 @@ pub(crate) fn answer(data: &[u8]) {
         args: Map::new(),
         actor: Actor::ClaudeProcess,
     };
-    let said = strict_json::from_slice(data).expect("a message is strict JSON");
     let is = |pointer: &str, value: Value| said.pointer(pointer) == Some(&value);
     let ours = is("/id", json!("t1")) && is("/sessionId", json!("s1"));
     if client::verdict_in(&request, heard.clone()).is_ok() {

@@ -8,5 +8,6 @@ pub mod client;
 pub mod frame;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+pub mod proof;
 pub mod server;
 mod workers;

@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
+
 use crate::confine::{self, Narrower, Places, Profile};
 use crate::contracts::call::{Actor, ToolCall};
 use crate::contracts::ids::{MessageId, SessionId, Sha256};
@@ -16,6 +19,7 @@ use crate::contracts::limits;
 use crate::contracts::message::Message;
 use crate::contracts::verdict::{Denial, Verdict};
 use crate::journal::Permit;
+use crate::journal::key::SigningKey;
 
 use super::answer::Answer;
 use super::frame;
@@ -109,14 +113,20 @@ impl Server {
     /// # Errors
     /// What the file system or the socket gives.
     pub fn start(socket: &Path, gate: Arc<dyn Gate>) -> io::Result<Self> {
-        Self::start_for(socket, rustix::process::geteuid().as_raw(), gate)
+        Self::start_for(socket, rustix::process::geteuid().as_raw(), gate, None)
     }
 
-    /// The same for peers of this user, whose the socket becomes.
+    /// The same for peers of this user, whose the socket becomes. The answers are signed with this key
+    /// for those who can check that.
     ///
     /// # Errors
     /// As [`Server::start`].
-    pub fn start_for(socket: &Path, user: u32, gate: Arc<dyn Gate>) -> io::Result<Self> {
+    pub fn start_for(
+        socket: &Path,
+        user: u32,
+        gate: Arc<dyn Gate>,
+        key: Option<Arc<SigningKey>>,
+    ) -> io::Result<Self> {
         let socket = socket.to_owned();
         let listener = Arc::new(UnixListener::bind(&socket)?);
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
@@ -127,13 +137,14 @@ impl Server {
         let desk = Arc::new(Desk::default());
         let (accepting, stop) = (Arc::clone(&listener), Arc::clone(&stopping));
         let handing = Arc::clone(&desk);
+        let behind = Behind { gate, user, key };
         let thread =
             confine::start_first(
                 Profile::Gateway,
                 Places::none(),
                 move |entered| match entered.narrower(Profile::Call) {
-                    Ok(worker) => accept_all(&accepting, &stop, &handing, &gate, user, &worker),
-                    Err(error) => gate.failed(&error.to_string()),
+                    Ok(worker) => accept_all(&accepting, &stop, &handing, &behind, &worker),
+                    Err(error) => behind.gate.failed(&error.to_string()),
                 },
             )?;
         Ok(Self {
@@ -167,12 +178,21 @@ impl Drop for Server {
     }
 }
 
+/// What stands behind a connection.
+#[derive(Clone)]
+struct Behind {
+    gate: Arc<dyn Gate>,
+    /// Whose processes are answered.
+    user: u32,
+    /// What answers are signed with.
+    key: Option<Arc<SigningKey>>,
+}
+
 fn accept_all(
     listener: &UnixListener,
     stopping: &AtomicBool,
     desk: &Arc<Desk>,
-    gate: &Arc<dyn Gate>,
-    user: u32,
+    behind: &Behind,
     narrower: &Narrower,
 ) {
     while !stopping.load(Ordering::SeqCst) {
@@ -188,8 +208,8 @@ fn accept_all(
                 refuse(&stream, None, None, problem);
             }
             Handed::ToStart(stream, place) => {
-                let (gate, narrower) = (Arc::clone(gate), narrower.clone());
-                let work = move || work(stream, &place, gate, user, &narrower);
+                let (behind, narrower) = (behind.clone(), narrower.clone());
+                let work = move || work(stream, &place, behind, &narrower);
                 let worker = thread::Builder::new().name("call".into()).spawn(work);
                 // One that cannot be started drops the link, which is a deny.
                 drop(worker);
@@ -204,15 +224,15 @@ fn accept_all(
     clippy::needless_pass_by_value,
     reason = "the gate is let go with the worker"
 )]
-fn work(first: UnixStream, place: &Place, gate: Arc<dyn Gate>, user: u32, narrower: &Narrower) {
+fn work(first: UnixStream, place: &Place, behind: Behind, narrower: &Narrower) {
     let mut next = Some(first);
     // Before its link drops: whoever is at the other end learns of it second.
-    let _end = End(gate.as_ref());
+    let _end = End(behind.gate.as_ref());
     if let Err(error) = narrower.enter() {
-        return gate.failed(&error.to_string());
+        return behind.gate.failed(&error.to_string());
     }
     while let Some(stream) = &next {
-        answer(stream, gate.as_ref(), user);
+        answer(stream, &behind);
         drop(next.take());
         next = place.desk().next();
     }
@@ -232,18 +252,20 @@ impl Drop for End<'_> {
 
 fn refuse(stream: &UnixStream, id: Option<MessageId>, session: Option<SessionId>, problem: String) {
     // The peer may be gone; the link drops either way.
-    let _ = frame::answer(stream, &Answer::error(id, session, problem));
+    let _ = frame::answer(stream, &Answer::error(id, session, problem), None);
 }
 
 fn peer_of(stream: &UnixStream) -> Option<Peer> {
-    let credentials = rustix::net::sockopt::socket_peercred(stream).ok()?;
+    // Not by rustix, which has no process id 0: that of a peer in another PID namespace.
+    let credentials = getsockopt(stream, PeerCredentials).ok()?;
     Some(Peer {
-        pid: credentials.pid.as_raw_nonzero().get(),
-        uid: credentials.uid.as_raw(),
+        pid: credentials.pid(),
+        uid: credentials.uid(),
     })
 }
 
-fn answer(stream: &UnixStream, gate: &dyn Gate, user: u32) {
+fn answer(stream: &UnixStream, behind: &Behind) {
+    let (gate, user) = (behind.gate.as_ref(), behind.user);
     let Some(peer) = peer_of(stream).filter(|peer| peer.uid == user) else {
         gate.intruded(peer_of(stream), "a process of another user connected");
         return refuse(
@@ -253,8 +275,8 @@ fn answer(stream: &UnixStream, gate: &dyn Gate, user: u32) {
             "this gateway serves another user".into(),
         );
     };
-    let message = match frame::read(stream, limits::FRAME_DEADLINE) {
-        Ok(message) => message,
+    let (message, nonce) = match frame::read(stream, limits::FRAME_DEADLINE) {
+        Ok(question) => question,
         Err(error) => {
             gate.intruded(Some(peer), &error.to_string());
             return refuse(stream, None, None, error.to_string());
@@ -263,7 +285,7 @@ fn answer(stream: &UnixStream, gate: &dyn Gate, user: u32) {
     match handle(message, peer, gate) {
         Ok(reply) => {
             // A peer that is gone takes no answer, and so does not act on one.
-            let _ = frame::answer(stream, &reply);
+            let _ = frame::answer(stream, &reply, behind.key.as_deref().zip(nonce));
         }
         Err((id, session, problem)) => refuse(stream, id, session, problem),
     }

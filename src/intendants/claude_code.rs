@@ -21,6 +21,7 @@ use crate::contracts::intendant::{
 };
 use crate::contracts::limits;
 
+use super::asking::Asking;
 use super::claude_program::HOOK_FLOOR;
 pub use super::claude_program::{
     Found, Store, check_arguments, find, found_elsewhere, login_by_name, login_present, program,
@@ -38,6 +39,8 @@ pub struct Setup {
     pub session: SessionId,
     /// The gateway's socket.
     pub socket: PathBuf,
+    /// The key that answers are signed with: base64 of its public half.
+    pub answer_key: String,
     /// A private directory, for the settings.
     pub directory: PathBuf,
     /// What the agent is asked to do.
@@ -83,14 +86,8 @@ pub struct Inside {
 /// Settings that stand above all others, for `/etc/claude-code/managed-settings.json` of a container:
 /// every call asks agp's hook, at these paths of the container's.
 #[must_use]
-pub fn managed(
-    bridge: &Path,
-    socket: &Path,
-    session: &SessionId,
-    directory: &Path,
-    approval_deadline: Duration,
-) -> Value {
-    settings_of(bridge, socket, session, directory, approval_deadline)
+pub fn managed(bridge: &Path, asking: &Asking<'_>, directory: &Path) -> Value {
+    settings_of(bridge, asking, directory)
 }
 
 /// A session of Claude Code.
@@ -133,19 +130,21 @@ impl ClaudeCode {
         let settings = setup.directory.join("settings.json");
         let servers = setup.directory.join("mcp.json");
         let there = |path: &Path| process::inside(setup.confinement.as_ref(), path);
+        let asking = Asking {
+            socket: &there(&setup.socket),
+            session: &setup.session,
+            answer_key: &setup.answer_key,
+            outside: setup.confinement.as_ref().is_some_and(Spec::has_root),
+            within: hook_patience(setup.approval_deadline),
+        };
         let hooks = if setup.mediated {
-            let text = servers_of(&there(&bridge), &there(&setup.socket), &setup);
+            let text = servers_of(&there(&bridge), asking, setup.approval_deadline);
             put(&servers, &text).map_err(failed)?;
             json!({})
         } else {
-            settings_of(
-                &there(&bridge),
-                &there(&setup.socket),
-                &setup.session,
-                // The harness names the directory that it is in as the kernel does.
-                &setup.repository.canonicalize().map_err(failed)?,
-                setup.approval_deadline,
-            )
+            // The harness names the directory that it is in as the kernel does.
+            let directory = setup.repository.canonicalize().map_err(failed)?;
+            settings_of(&there(&bridge), &asking, &directory)
         };
         // In a container they are managed settings, and stand there already.
         let settings = setup.inside.is_none().then_some(settings);
@@ -247,18 +246,16 @@ const SERVER: &str = "agp";
 /// How the harness names agp's tools.
 const OWN_TOOLS: &str = "mcp__agp__";
 
-fn servers_of(bridge: &Path, socket: &Path, setup: &Setup) -> Value {
-    let within = setup.approval_deadline + limits::EXEC_DEADLINE_MAX + limits::BRIDGE_GRACE;
+fn servers_of(bridge: &Path, asking: Asking<'_>, approval: Duration) -> Value {
+    let asking = Asking {
+        within: approval + limits::EXEC_DEADLINE_MAX + limits::BRIDGE_GRACE,
+        ..asking
+    };
     json!({"mcpServers": {SERVER: {
         "type": "stdio",
         "command": bridge,
-        "args": [
-            "mcp",
-            "--socket", socket,
-            "--session", setup.session.as_str(),
-            "--deadline", within.as_secs().to_string(),
-        ],
-        "timeout": u64::try_from(call_patience(setup.approval_deadline).as_millis())
+        "args": asking.arguments("mcp", &[]),
+        "timeout": u64::try_from(call_patience(approval).as_millis())
             .unwrap_or(u64::MAX),
     }}})
 }
@@ -306,29 +303,25 @@ fn arguments(
     arguments
 }
 
-fn settings_of(
-    bridge: &Path,
-    socket: &Path,
-    session: &SessionId,
-    directory: &Path,
-    approval_deadline: Duration,
-) -> Value {
-    let within = approval_deadline + limits::BRIDGE_GRACE;
-    let timeout = (approval_deadline + limits::BRIDGE_GRACE + limits::HOOK_GRACE).as_secs();
+/// How long a hook waits for an answer.
+#[must_use]
+pub fn hook_patience(approval: Duration) -> Duration {
+    approval + limits::BRIDGE_GRACE
+}
+
+fn settings_of(bridge: &Path, asking: &Asking<'_>, directory: &Path) -> Value {
+    let directory = directory.to_string_lossy();
+    let timeout = (asking.within + limits::HOOK_GRACE).as_secs();
     let hook = |event: &str| {
         json!([{"matcher": "*", "hooks": [{
             "type": "command",
             "command": bridge,
             // With arguments of their own, no shell comes between.
-            "args": [
-                "bridge",
-                "--socket", socket,
-                "--session", session.as_str(),
+            "args": asking.arguments("bridge", &[
                 "--harness", "claude-code",
                 "--event", event,
-                "--directory", directory,
-                "--deadline", within.as_secs().to_string(),
-            ],
+                "--directory", &directory,
+            ]),
             "timeout": timeout,
             "onFailure": "block",
         }]}])

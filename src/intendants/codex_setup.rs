@@ -16,6 +16,7 @@ use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, Place};
 use crate::contracts::limits;
 
+use super::asking::Asking;
 use super::codex_config::{GIT_DIR, Server};
 use super::codex_program::{Found, companions};
 use super::harness_process::{Stop, inside};
@@ -29,6 +30,8 @@ pub struct Setup {
     pub session: SessionId,
     /// The gateway's socket.
     pub socket: PathBuf,
+    /// The key that answers are signed with: base64 of its public half.
+    pub answer_key: String,
     /// A private directory that does not exist yet, for its home.
     pub home: PathBuf,
     /// A model service of agp's own, in the place of the operator's, and without their login.
@@ -182,18 +185,17 @@ pub(super) fn server(bridge: &Path, setup: &Setup) -> Server {
         None => (there(bridge), there(&setup.socket)),
         Some(inside) => (inside.bridge.clone(), inside.socket.clone()),
     };
-    let words = [
-        "mcp",
-        "--socket",
-        &socket.display().to_string(),
-        "--session",
-        setup.session.as_str(),
-        "--deadline",
-        &within.as_secs().to_string(),
-    ];
+    let alone = setup.confinement.as_ref().is_some_and(Spec::has_root);
+    let asking = Asking {
+        socket: &socket,
+        session: &setup.session,
+        answer_key: &setup.answer_key,
+        outside: alone || setup.inside.is_some(),
+        within,
+    };
     Server {
         program,
-        arguments: words.map(str::to_owned).to_vec(),
+        arguments: asking.arguments("mcp", &[]),
         seconds: (within + limits::HOOK_GRACE).as_secs(),
     }
 }

@@ -1,5 +1,6 @@
 //! The adapters that drive harnesses.
 
+pub mod asking;
 pub mod claude_carrier;
 pub mod claude_code;
 mod claude_program;
