@@ -167,8 +167,7 @@ fn only_the_places_that_must_start_processes() {
         "bridge/shell.rs",
         "intendants/claude_carrier.rs",
         "intendants/harness_process.rs",
-        "intendants/program.rs",
-        "intendants/codex_setup.rs",
+        "intendants/question.rs",
         "sandbox/exec.rs",
     ];
     let files = sources(&root());

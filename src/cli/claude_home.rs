@@ -10,13 +10,13 @@ use rustix::process::Pid;
 
 use crate::bridge::login::{CONFIGURATION, Order, STORE};
 use crate::confine::Spawner;
+use crate::confine::changeable::Changeable;
 use crate::intendants::claude_carrier::Carrier;
 use crate::intendants::claude_code;
 use crate::intendants::environment::variable;
-use crate::intendants::program::bridge_program;
+use crate::intendants::program::{bridge_program, package};
 use crate::sandbox::harness::Enclosure;
 
-use super::enclosed::package;
 use super::lease::{HARNESS_HOME, HARNESS_LOGIN, LOGIN_SCRATCH};
 use super::report::complain;
 
@@ -57,11 +57,15 @@ impl ClaudeHome {
     ///
     /// # Errors
     /// When the directories cannot be made.
-    pub(super) fn with_login(directory: &Path, spawner: &Spawner) -> io::Result<Self> {
+    pub(super) fn with_login(
+        directory: &Path,
+        spawner: &Spawner,
+        changeable: &Changeable,
+    ) -> io::Result<Self> {
         let mut home = Self::empty(directory)?;
         let store = claude_code::store().filter(claude_code::Store::exists);
         if let Some(store) = store.filter(|_| !claude_code::login_by_name()) {
-            match home.carry(&store, spawner) {
+            match home.carry(&store, spawner, changeable) {
                 Ok(carrier) => home.carrier = Some(carrier),
                 Err(error) => complain(format_args!(
                     "WARNING: Claude Code's login was not carried into the session: {error}"
@@ -86,8 +90,14 @@ impl ClaudeHome {
         self.carrier.as_ref().and_then(Carrier::pid)
     }
 
-    fn carry(&self, store: &claude_code::Store, spawner: &Spawner) -> io::Result<Carrier> {
-        let program = claude_code::program().map_err(|error| io::Error::other(error.problem))?;
+    fn carry(
+        &self,
+        store: &claude_code::Store,
+        spawner: &Spawner,
+        changeable: &Changeable,
+    ) -> io::Result<Carrier> {
+        let program = claude_code::program(changeable);
+        let program = program.map_err(|error| io::Error::other(error.problem))?;
         let bridge = bridge_program()?;
         let named = READ.iter().map(PathBuf::from);
         let files = FILES.iter().filter_map(variable).map(PathBuf::from);
@@ -105,7 +115,7 @@ impl ClaudeHome {
             program,
             read,
         };
-        Carrier::start(&order, spawner)
+        Carrier::start(&order, spawner, changeable)
     }
 
     /// The variables that tell the harness where these are, confined or not.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use argh::FromArgs;
 use serde::Serialize;
 
+use crate::intendants::question::Search;
 use crate::intendants::{claude_code, codex};
 use crate::journal::Journal;
 use crate::journal::redact::Screen;
@@ -14,6 +15,7 @@ use super::choices::Harness;
 use super::config::{self, Config};
 use super::home::Home;
 use super::report::{Failure, Outcome, exit, say};
+use super::search::changeable_here;
 use super::{init, lease};
 
 /// Check that a session would hold: exit 1 when anything needed is missing.
@@ -218,15 +220,19 @@ fn harness(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     let config = Config::load(home)?;
     let needed = config::first(None, "AGP_INTENDANT", config.intendant)
         .is_some_and(|name| name != "scripted");
+    let search = Search {
+        changeable: changeable_here(),
+        ..Search::default()
+    };
     let (found, name, login, mend) = match configured(home)? {
         Harness::Codex => (
-            codex::find().map(|found| (found.version, found.program)),
+            codex::find(&search).map(|found| (found.version, found.program)),
             "Codex",
             codex::login_present(),
             "log in with `codex login`, or set CODEX_API_KEY",
         ),
         Harness::ClaudeCode | Harness::Scripted => (
-            claude_code::find().map(|found| (found.version, found.program)),
+            claude_code::find(&search).map(|found| (found.version, found.program)),
             "Claude Code",
             claude_code::login_present(),
             "log in with `claude`, or set ANTHROPIC_API_KEY",

@@ -7,9 +7,10 @@ use serde_json::Value;
 use crate::bridge::hook;
 use crate::channels::escape;
 use crate::confine::Spawner;
+use crate::confine::changeable::Changeable;
 use crate::confine::spec::{Placed, RUN};
 use crate::intendants::environment::variable;
-use crate::intendants::program::bridge_program;
+use crate::intendants::program::{bridge_program, package};
 use crate::intendants::{claude_code, codex};
 use crate::sandbox::harness::{self, Enclosure, Setup};
 use crate::sandbox::network::Network;
@@ -55,6 +56,8 @@ pub(super) struct Wanted<'a> {
     pub(super) claude: Option<&'a ClaudeHome>,
     /// What network it has.
     pub(super) network: Network,
+    /// What its agent can change.
+    pub(super) changeable: &'a Changeable,
     pub(super) allow_read: &'a [PathBuf],
     pub(super) allow_write: &'a [PathBuf],
 }
@@ -71,8 +74,8 @@ pub(super) fn ready(wanted: &Wanted<'_>) -> Result<Option<Enclosure>, Failure> {
         )
     };
     let program = match wanted.harness {
-        Harness::Codex => codex::program(),
-        _ => claude_code::program(),
+        Harness::Codex => codex::program(wanted.changeable),
+        _ => claude_code::program(wanted.changeable),
     };
     let program = program.map_err(|error| Failure::refused(error.problem, error.mend))?;
     let enclosed =
@@ -179,37 +182,4 @@ fn setup(wanted: &Wanted<'_>, program: &Path) -> Result<Setup, String> {
         namespaces: None,
         network: wanted.network.clone(),
     })
-}
-
-/// What belongs to a program: its package, where it lies in one, else its file.
-pub(super) fn package(program: &Path) -> PathBuf {
-    let above = program.ancestors().find(|path| {
-        let parent = path.parent();
-        let scope = |path: &Path| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with('@'))
-        };
-        parent.is_some_and(|parent| {
-            parent.ends_with("node_modules")
-                || scope(parent)
-                    && parent
-                        .parent()
-                        .is_some_and(|path| path.ends_with("node_modules"))
-        })
-    });
-    let above = above.filter(|path| path.is_dir());
-    above.unwrap_or(program).to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_program_outside_of_a_package_is_its_file() {
-        assert_eq!(
-            package(Path::new("/opt/x/claude")),
-            Path::new("/opt/x/claude")
-        );
-    }
 }

@@ -63,6 +63,7 @@ mod resolve;
 mod run;
 #[cfg(feature = "agp")]
 mod sandboxed;
+mod search;
 #[cfg(feature = "agp")]
 mod sessions;
 #[cfg(feature = "agp")]

@@ -181,6 +181,7 @@ impl Beginning<'_> {
             home: self.home,
             spawner: self.means.spawner.clone(),
             confine: asked.confine,
+            search: asked.search(&self.means.spawner),
             allowed: [&asked.allow_read, &asked.allow_write],
             witness: asked.witness,
             environment: &asked.harness_env,
@@ -234,7 +235,7 @@ impl Beginning<'_> {
         let alone = alone.transpose()?;
         let here = asked.harness == Harness::ClaudeCode && !asked.harness_inside();
         let claude = here
-            .then(|| ClaudeHome::with_login(directory, spawner))
+            .then(|| ClaudeHome::with_login(directory, spawner, &asked.changeable()))
             .transpose();
         let claude = claude.map_err(|error| {
             let problem = format!("Claude Code's configuration: {error}");
@@ -251,6 +252,7 @@ impl Beginning<'_> {
             user: variable("HOME").map(PathBuf::from),
             claude: claude.as_ref(),
             network: asked.way_out.harness_network(directory),
+            changeable: &asked.changeable(),
             allow_read: &asked.allow_read,
             allow_write: &asked.allow_write,
         })?;

@@ -52,7 +52,7 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
         }
         None => None,
     };
-    let probed = Probed::find(asked.harness, inside.as_ref())
+    let probed = Probed::find(asked.harness, &asked.search, inside.as_ref())
         .map_err(|error| Failure::refused(error.problem, error.mend))?;
     let shown = probed.shown();
     let trial = Trial::new(asked.mode, &scratch.0, &probed, inside.as_ref(), answers);
@@ -81,6 +81,7 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
         claude: claude.as_ref(),
         // Its model is agp's own, on this host.
         network: Network::Host,
+        changeable: &asked.search.changeable,
         allow_read: asked.allowed[0],
         allow_write: asked.allowed[1],
     })?;

@@ -21,6 +21,7 @@ use crate::intendants::claude_code::{self, ClaudeCode};
 use crate::intendants::codex::{self, Codex};
 use crate::intendants::harness_process::Stop;
 use crate::intendants::probe_model::{ProbeCall, ProbeModel};
+use crate::intendants::question::Search;
 use crate::journal::key::SigningKey;
 use crate::journal::redact::Screen;
 use crate::journal::{Journal, Paths, verify};
@@ -36,6 +37,7 @@ use super::probe_inside::{Ahead, Found, InContainer, MODEL_PORT};
 use super::report::Failure;
 use super::resolve;
 use super::sandboxed;
+use super::search::changeable_here;
 
 /// How long the whole probe may take; it takes about two seconds.
 pub(super) const PROBE_TIME: Duration = Duration::from_secs(60);
@@ -64,6 +66,8 @@ pub(super) struct Asked<'a> {
     pub(super) home: &'a Home,
     /// What starts it, and the commands of its tools.
     pub(super) spawner: Spawner,
+    /// How it is found.
+    pub(super) search: Search,
     /// What a confined harness may read besides, and change.
     pub(super) allowed: [&'a [PathBuf]; 2],
     /// Whether the harness's own account must be there, too.
@@ -77,13 +81,20 @@ pub(super) struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// A probe of a harness as a session has it by default.
     pub(super) fn of(home: &'a Home, harness: Harness) -> Result<Self, Failure> {
-        let (mode, _) = resolve::mode(None, harness)?;
+        let spawner = sandboxed::spawner()?;
+        let search = Search {
+            changeable: changeable_here(),
+            spawner: Some(spawner.clone()),
+            unconfined: false,
+        };
+        let (mode, _) = resolve::mode(None, harness, &search)?;
         Ok(Self {
             harness,
             mode,
             confine: resolve::confine(None, harness)?,
             home,
-            spawner: sandboxed::spawner()?,
+            spawner,
+            search,
             allowed: [&[], &[]],
             witness: true,
             environment: &[],
@@ -101,6 +112,7 @@ pub(super) enum Probed {
 impl Probed {
     pub(super) fn find(
         harness: Harness,
+        search: &Search,
         inside: Option<&InContainer>,
     ) -> Result<Self, HarnessError> {
         match (inside, harness) {
@@ -108,9 +120,9 @@ impl Probed {
                 Found::ClaudeCode(found, inside) => Self::ClaudeCode(found, Some(inside)),
                 Found::Codex(found, inside) => Self::Codex(found, Some(inside)),
             }),
-            (None, Harness::Codex) => codex::find().map(|found| Self::Codex(found, None)),
+            (None, Harness::Codex) => codex::find(search).map(|found| Self::Codex(found, None)),
             (None, Harness::ClaudeCode | Harness::Scripted) => {
-                claude_code::find().map(|found| Self::ClaudeCode(found, None))
+                claude_code::find(search).map(|found| Self::ClaudeCode(found, None))
             }
         }
     }
@@ -306,6 +318,7 @@ impl<'a> Trial<'a> {
                 set,
                 confinement,
                 mediated: asked.mode == Mode::Mediated,
+                changeable: asked.search.changeable.clone(),
                 spawner: asked.spawner.clone(),
                 spared: None,
                 stop,
@@ -327,6 +340,7 @@ impl<'a> Trial<'a> {
                 environment: asked.environment.to_vec(),
                 set,
                 confinement,
+                search: asked.search.clone(),
                 spawner: asked.spawner.clone(),
                 stop,
                 complain,

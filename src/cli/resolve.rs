@@ -4,6 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 use crate::channels::slack::Settings as Slack;
+use crate::intendants::question::Search;
 use crate::intendants::{claude_code, codex};
 
 use super::asked::{Asked, Run};
@@ -11,6 +12,7 @@ use super::choices::{Choices, Confine, Harness, Mode, Provider, Stream, absolute
 use super::config::{self, Config};
 use super::home::Home;
 use super::report::Failure;
+use super::search::changeable;
 use super::way_out::{Said, WayOut};
 use super::{container, harness_container, slack};
 
@@ -23,11 +25,20 @@ impl Asked {
         let harness = harness(run.intendant, &config)?;
         let slack = channel(run.channel, &config)?;
         let provider = provider(run.sandbox, &config, harness)?;
+        let repository = repository(config::first(run.repo, "AGP_REPO", None))?;
+        let allow_read = absolute(&run.allow_read)?;
+        let allow_write = absolute(&run.allow_write)?;
+        // Nothing is confined yet, and so nothing has to start it for this thread.
+        let search = Search {
+            changeable: changeable(&repository, &allow_write, &allow_read),
+            spawner: None,
+            unconfined: run.confine.as_deref() == Some("best-effort"),
+        };
         let (mode, mode_reason) = match (run.mode.as_deref(), harness, provider.as_deref()) {
             // Which one is in the image is asked once the container is there.
             (None, Harness::ClaudeCode, Some("docker")) => (Mode::Hook, "in a container"),
             (None, Harness::Codex, Some("docker")) => (Mode::Mediated, "in a container"),
-            (flag, _, _) => mode(flag, harness)?,
+            (flag, _, _) => mode(flag, harness, &search)?,
         };
         let sandbox = sandbox(provider.as_deref(), harness, mode)?;
         let container = container::asked(run.image, &config, sandbox)?;
@@ -61,7 +72,6 @@ impl Asked {
             allow: run.egress_allow,
         };
         let way_out = WayOut::resolve(said, &config, choices)?;
-        let repository = repository(config::first(run.repo, "AGP_REPO", None))?;
         if !harness.is_program() && run.task.is_some() {
             let problem = "--task is for a harness: a script has its calls, and no task";
             return Err(Failure::usage(problem, "--intendant claude-code, or codex"));
@@ -105,8 +115,8 @@ impl Asked {
             confine,
             alone,
             way_out,
-            allow_read: absolute(&run.allow_read)?,
-            allow_write: absolute(&run.allow_write)?,
+            allow_read,
+            allow_write,
             task,
             task_command: run.task_command,
             repository,
@@ -172,7 +182,11 @@ fn channel(flag: Option<String>, config: &Config) -> Result<Option<Slack>, Failu
 }
 
 /// The mode and why it is this one.
-pub(super) fn mode(flag: Option<&str>, harness: Harness) -> Result<(Mode, &'static str), Failure> {
+pub(super) fn mode(
+    flag: Option<&str>,
+    harness: Harness,
+    search: &Search,
+) -> Result<(Mode, &'static str), Failure> {
     match (flag, harness) {
         (None | Some("mediated"), Harness::Scripted) => Ok((Mode::Mediated, "a script")),
         (Some("hook"), Harness::Scripted) => Err(Failure::usage(
@@ -190,7 +204,7 @@ pub(super) fn mode(flag: Option<&str>, harness: Harness) -> Result<(Mode, &'stat
             "Codex runs a call whose hook was killed or hangs",
         )),
         // One that is not found is told of where it is needed.
-        (None, Harness::ClaudeCode) => match claude_code::find() {
+        (None, Harness::ClaudeCode) => match claude_code::find(search) {
             Ok(found) if !found.fails_closed => Ok((
                 Mode::Mediated,
                 "this Claude Code runs a call whose hook fails",

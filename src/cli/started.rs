@@ -92,7 +92,7 @@ pub(super) fn payload(
 
 /// The variables that the harness has because they were named. Their names: a value may be a secret.
 fn named_variables(asked: &Asked) -> Vec<&str> {
-    let passed = environment::environment(&asked.harness_env);
+    let passed = environment::environment(&asked.harness_env, &asked.changeable());
     let named = asked.harness_env.iter().map(String::as_str);
     named
         .filter(|name| passed.iter().any(|(passed, _)| passed == name))

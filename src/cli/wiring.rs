@@ -83,6 +83,7 @@ impl IntendantSetup<'_> {
             );
             return Ok(Box::new(Scripted::new(script, submit)));
         }
+        let search = asked.search(self.spawner);
         if asked.harness == Harness::Codex {
             let (found, inside) = match self.alone {
                 Some(docker) => {
@@ -90,7 +91,7 @@ impl IntendantSetup<'_> {
                     let (found, inside) = harness_container::codex_inside(docker, place)?;
                     (found, Some(inside))
                 }
-                None => (codex::find()?, None),
+                None => (codex::find(&search)?, None),
             };
             let setup = codex::Setup {
                 found,
@@ -107,6 +108,7 @@ impl IntendantSetup<'_> {
                 environment: asked.harness_env.clone(),
                 set,
                 confinement,
+                search,
                 spawner: self.spawner.clone(),
                 stop: self.stop.clone(),
                 complain: complaints(self.terminal),
@@ -119,7 +121,7 @@ impl IntendantSetup<'_> {
                 let (found, inside) = harness_container::claude_inside(docker, place)?;
                 (found, Some(inside))
             }
-            None => (claude_code::find()?, None),
+            None => (claude_code::find(&search)?, None),
         };
         let setup = claude_code::Setup {
             found,
@@ -137,6 +139,7 @@ impl IntendantSetup<'_> {
             set,
             confinement,
             mediated: asked.mode == Mode::Mediated,
+            changeable: search.changeable,
             spawner: self.spawner.clone(),
             spared: self.claude.and_then(ClaudeHome::carrier),
             stop: self.stop.clone(),

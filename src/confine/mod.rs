@@ -4,6 +4,7 @@
 //! whether it did.
 
 mod calls;
+pub mod changeable;
 pub mod files;
 pub mod hidden;
 #[cfg(feature = "inject")]

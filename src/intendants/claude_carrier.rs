@@ -9,6 +9,7 @@ use rustix::process::Pid;
 
 use crate::bridge::login::{Order, READY};
 use crate::confine::Spawner;
+use crate::confine::changeable::Changeable;
 use crate::contracts::limits;
 
 use super::claude_code::FIXED_ENVIRONMENT;
@@ -25,13 +26,13 @@ impl Carrier {
     ///
     /// # Errors
     /// When it cannot be started, or does not say that it has carried it.
-    pub fn start(order: &Order, spawner: &Spawner) -> io::Result<Self> {
+    pub fn start(order: &Order, spawner: &Spawner, changeable: &Changeable) -> io::Result<Self> {
         let mut command = Command::new(program::bridge_program()?);
         command
             .arg("login")
             .arg(serde_json::to_string(order)?)
             .env_clear()
-            .envs(environment::environment(&[]))
+            .envs(environment::environment(&[], changeable))
             .envs(FIXED_ENVIRONMENT)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::bridge::hook;
 use crate::confine::Spawner;
+use crate::confine::changeable::Changeable;
 use crate::confine::spec::Spec;
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{
@@ -61,6 +62,8 @@ pub struct Setup {
     pub confinement: Option<Spec>,
     /// Whether agp's tools are to be its only ones.
     pub mediated: bool,
+    /// What its agent can change: no program is found there.
+    pub changeable: Changeable,
     /// What starts it.
     pub spawner: Spawner,
     /// A process of agp's beside it, which does not end with it.
@@ -162,7 +165,7 @@ impl ClaudeCode {
                 Some(_) => None,
             },
         };
-        let mut environment = environment::environment(&setup.environment);
+        let mut environment = environment::environment(&setup.environment, &setup.changeable);
         let fixed = FIXED_ENVIRONMENT.map(|(name, value)| (name, Some(value.to_owned())));
         let served = SERVER_ENVIRONMENT.map(|(name, value)| (name, Some(value.to_owned())));
         for (name, value) in fixed.into_iter().chain(served).chain(setup.set) {

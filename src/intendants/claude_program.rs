@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use crate::bridge::login;
+use crate::confine::changeable::Changeable;
 use crate::contracts::intendant::HarnessError;
 
+use super::question::Search;
 use super::{environment, program};
 
 /// The first version that honours `onFailure: "block"`. Below it a hook that crashes, is slow or
@@ -72,40 +74,31 @@ pub struct Found {
 
 const INSTALL: &str = "npm install -g @anthropic-ai/claude-code";
 
-/// Finds Claude Code's program.
+/// Finds Claude Code's program, where no agent can have put it.
 ///
 /// # Errors
-/// [`HarnessError`] when it is missing.
-pub fn program() -> Result<PathBuf, HarnessError> {
-    program::find("AGP_CLAUDE_BIN", "claude", INSTALL)
+/// [`HarnessError`] when it is missing, or lies where one can.
+pub fn program(changeable: &Changeable) -> Result<PathBuf, HarnessError> {
+    program::find("AGP_CLAUDE_BIN", "claude", INSTALL, changeable)
 }
 
 /// Finds Claude Code and asks its version.
 ///
 /// # Errors
 /// [`HarnessError`] when it is missing, does not answer, or is too old to be gated.
-pub fn find() -> Result<Found, HarnessError> {
-    let program = program()?;
-    let (version, numbers) = program::version(&program, |text| text.split_whitespace().next())?;
-    program::check_floor("Claude Code", (&version, numbers), VERSION_FLOOR, INSTALL)?;
-    Ok(Found {
-        program,
-        version,
-        fails_closed: numbers >= HOOK_FLOOR,
-    })
+pub fn find(search: &Search) -> Result<Found, HarnessError> {
+    let program = program(&search.changeable)?;
+    let answer = program::version(search, &program)?;
+    found_elsewhere(program, &answer)
 }
 
-/// What a Claude Code elsewhere says of itself: its answer to `--version`.
+/// The Claude Code that gave this answer to `--version`.
 ///
 /// # Errors
 /// [`HarnessError`] when it says no version, or one that is too old to be gated.
 pub fn found_elsewhere(program: PathBuf, answer: &str) -> Result<Found, HarnessError> {
-    let word = answer.split_whitespace().next().unwrap_or_default();
-    let numbers = program::numbers(word).ok_or_else(|| HarnessError {
-        problem: format!("{} does not say its version", program.display()),
-        mend: "build the image anew: docs/images.md".into(),
-    })?;
-    let version = word.to_owned();
+    let (version, numbers) =
+        program::version_in(&program, answer, |text| text.split_whitespace().next())?;
     program::check_floor("Claude Code", (&version, numbers), VERSION_FLOOR, INSTALL)?;
     Ok(Found {
         program,

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::confine::changeable::Changeable;
 use crate::contracts::intendant::HarnessError;
 
+use super::question::Search;
 use super::{codex_config, environment, program};
 
 /// The version that was measured: an earlier one may let a command run that this one blocks.
@@ -62,12 +64,12 @@ pub struct Found {
     pub version: String,
 }
 
-/// Finds Codex's program.
+/// Finds Codex's program, where no agent can have put it.
 ///
 /// # Errors
-/// [`HarnessError`] when it is missing.
-pub fn program() -> Result<PathBuf, HarnessError> {
-    program::find("AGP_CODEX_BIN", "codex", INSTALL).map(native)
+/// [`HarnessError`] when it is missing, or lies where one can.
+pub fn program(changeable: &Changeable) -> Result<PathBuf, HarnessError> {
+    program::find("AGP_CODEX_BIN", "codex", INSTALL, changeable).map(native)
 }
 
 /// The operator's login, if there is one: a file that agp links and never reads.
@@ -81,24 +83,19 @@ pub fn login() -> Option<PathBuf> {
 ///
 /// # Errors
 /// [`HarnessError`] when it is missing, does not answer, or is too old to be gated.
-pub fn find() -> Result<Found, HarnessError> {
-    let program = program()?;
-    let (version, numbers) = program::version(&program, |text| text.split_whitespace().last())?;
-    program::check_floor("Codex", (&version, numbers), VERSION_FLOOR, INSTALL)?;
-    Ok(Found { program, version })
+pub fn find(search: &Search) -> Result<Found, HarnessError> {
+    let program = program(&search.changeable)?;
+    let answer = program::version(search, &program)?;
+    found_elsewhere(program, &answer)
 }
 
-/// The Codex of another place, by what it answers there to `--version`.
+/// The Codex that gave this answer to `--version`.
 ///
 /// # Errors
 /// [`HarnessError`] when that is no version, or too old to be gated.
 pub fn found_elsewhere(program: PathBuf, answer: &str) -> Result<Found, HarnessError> {
-    let version = answer.split_whitespace().last().unwrap_or_default();
-    let numbers = program::numbers(version).ok_or_else(|| HarnessError {
-        problem: format!("{} does not say its version", program.display()),
-        mend: "build the image anew: docs/images.md".into(),
-    })?;
-    let version = version.to_owned();
+    let (version, numbers) =
+        program::version_in(&program, answer, |text| text.split_whitespace().last())?;
     program::check_floor("Codex", (&version, numbers), VERSION_FLOOR, INSTALL)?;
     Ok(Found { program, version })
 }

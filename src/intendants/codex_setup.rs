@@ -6,7 +6,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +18,9 @@ use crate::contracts::limits;
 use super::asking::Asking;
 use super::codex_config::{GIT_DIR, Server};
 use super::codex_program::{Found, companions};
+use super::environment;
 use super::harness_process::{Stop, inside};
-use super::{environment, program as programs};
+use super::question::{Question, Search};
 
 /// What a session of Codex needs to know.
 pub struct Setup {
@@ -50,6 +50,8 @@ pub struct Setup {
     pub set: Vec<(&'static str, Option<String>)>,
     /// The confinement that it is started in.
     pub confinement: Option<Spec>,
+    /// How it was found, and is asked about itself.
+    pub search: Search,
     /// What starts it.
     pub spawner: Spawner,
     /// The container that it runs in, where that is not this host. `home` is there then.
@@ -115,7 +117,7 @@ pub(super) fn unprepared(error: io::Error) -> HarnessError {
 
 pub(super) fn environment_of(setup: &Setup, variables: &[String]) -> Vec<(OsString, OsString)> {
     let named = [setup.environment.as_slice(), variables].concat();
-    let mut environment = environment::environment(&named);
+    let mut environment = environment::environment(&named, &setup.search.changeable);
     let home = setup.home_there().display().to_string();
     let home = ("CODEX_HOME", Some(home));
     // It asks git about the repository, unasked and outside of its own sandbox, and git runs the filters
@@ -153,18 +155,13 @@ pub(super) fn ask(
     if let Some(inside) = &setup.inside {
         return (inside.ask)(words, environment);
     }
-    let mut asked = Command::new(&setup.found.program);
-    asked
-        .args(words)
-        .env_clear()
-        .envs(environment.iter().map(|(name, value)| (name, value)))
-        .current_dir(&setup.home);
-    programs::answer_of(
-        &mut asked,
-        limits::VERSION_PATIENCE,
-        limits::CATALOGUE_BYTES,
-    )
-    .map_err(unprepared)
+    setup.search.ask(&Question {
+        program: &setup.found.program,
+        words,
+        environment,
+        home: Some(&setup.home),
+        bytes: limits::CATALOGUE_BYTES,
+    })
 }
 
 fn write(path: &Path, text: &str) -> io::Result<File> {

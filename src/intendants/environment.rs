@@ -3,6 +3,8 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 
+use crate::confine::changeable::Changeable;
+
 /// Names that reach a harness as they are.
 const PASSED: [&str; 16] = [
     "PATH",
@@ -79,10 +81,15 @@ const UNGATED: [&str; 16] = [
     "CLAUDE_CODE_DISABLE_CRON",
 ];
 
-/// The environment that a harness gets: a list of names, plus what `--harness-env` names.
+/// The environment that a harness gets: a list of names, plus what `--harness-env` names. Its `PATH` has no
+/// entry in which its agent can put a program.
 #[must_use]
-pub fn environment(extra: &[String]) -> Vec<(OsString, OsString)> {
-    environment_from(env::vars_os(), extra)
+pub fn environment(extra: &[String], changeable: &Changeable) -> Vec<(OsString, OsString)> {
+    let mut environment = environment_from(env::vars_os(), extra);
+    for (_, value) in environment.iter_mut().filter(|(name, _)| name == "PATH") {
+        *value = changeable.search_path(value);
+    }
+    environment
 }
 
 fn environment_from(

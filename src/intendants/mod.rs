@@ -19,5 +19,6 @@ pub mod harness_process;
 pub mod model_hosts;
 pub mod probe_model;
 pub mod program;
+pub mod question;
 pub mod scripted;
 mod stream_lines;

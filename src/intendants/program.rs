@@ -5,42 +5,57 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::confine::changeable::Changeable;
 use crate::contracts::intendant::HarnessError;
 use crate::contracts::limits;
 
 use super::environment;
+use super::question::{Question, Search};
 
-/// Finds a program: by the variable that names it, or on `PATH`.
+/// Finds a program: by the variable that names it, or on `PATH`. It is taken only where an agent can have put
+/// neither it nor a link to it.
 ///
 /// # Errors
-/// [`HarnessError`] that names both ways.
-pub fn find(variable: &str, program: &str, install: &str) -> Result<PathBuf, HarnessError> {
-    let mend = format!("install it ({install}) or set {variable} to its path");
+/// [`HarnessError`] that names both ways, and what of the way to it an agent can change.
+pub fn find(
+    variable: &str,
+    program: &str,
+    install: &str,
+    changeable: &Changeable,
+) -> Result<PathBuf, HarnessError> {
     let missing = |problem: String| HarnessError {
         problem,
-        mend: mend.clone(),
+        mend: format!("install it ({install}) or set {variable} to its path"),
     };
-    let found = match env::var_os(variable).filter(|path| !path.is_empty()) {
-        Some(path) => Some(PathBuf::from(path)),
-        None => env::var_os("PATH").and_then(|path| {
-            env::split_paths(&path)
-                .map(|dir| dir.join(program))
-                .find(|path| is_program(path))
-        }),
+    let refused = |problem: String, mend: &str| HarnessError {
+        problem: format!("{program} is not started: {problem}"),
+        mend: format!("{mend}{variable}=/absolute/path/to/{program}"),
     };
-    let found = found.ok_or_else(|| missing(format!("{program} is not on PATH")))?;
-    if !is_program(&found) {
-        return Err(missing(format!("{} is not a program", found.display())));
+    if let Some(named) = env::var_os(variable).filter(|path| !path.is_empty()) {
+        let named = env::current_dir().unwrap_or_default().join(named);
+        if !is_program(&named) {
+            return Err(missing(format!("{} is not a program", named.display())));
+        }
+        // The file that will run, not the name that led to it: a link could be turned meanwhile.
+        return changeable.follow(&named).map_err(|why| refused(why, ""));
     }
-    // The file that will run, not the name that led to it: a link could be turned meanwhile.
-    found
-        .canonicalize()
-        .map_err(|error| missing(format!("{}: {error}", found.display())))
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut entries = env::split_paths(&path);
+    let found = entries.find(|entry| is_program(&entry.join(program)));
+    let entry = found.ok_or_else(|| missing(format!("{program} is not on PATH")))?;
+    if !entry.is_absolute() {
+        let shown = entry.display();
+        let problem = format!("PATH has the relative entry {shown:?}, which a repository can fill");
+        return Err(refused(problem, "take the entry out of PATH, or set "));
+    }
+    let mend = "take that entry out of PATH, or set ";
+    let followed = changeable.follow(&entry.join(program));
+    followed.map_err(|why| refused(why, mend))
 }
 
 fn is_program(path: &Path) -> bool {
@@ -48,23 +63,21 @@ fn is_program(path: &Path) -> bool {
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// What a program that succeeds says on standard output, of which it must make an end in time.
-///
-/// # Errors
-/// What starting or hearing it gives; it does not run on then.
-pub fn answer(command: &mut Command, within: Duration) -> io::Result<String> {
-    answer_of(command, within, limits::VERSION_BYTES)
+/// What a program said, and how it ended.
+pub(super) struct Heard {
+    pub(super) said: String,
+    /// On standard error.
+    pub(super) told: String,
+    pub(super) status: ExitStatus,
 }
 
-/// [`answer`] of at most `bytes`; what comes behind is not read.
+/// What a program says on standard output, of which it must make an end in time, and on standard error where
+/// that is heard; `bytes` of it at most, what comes behind is not read. It does not run on.
 ///
 /// # Errors
-/// As [`answer`].
-pub fn answer_of(command: &mut Command, within: Duration, bytes: usize) -> io::Result<String> {
-    let until = Instant::now() + within;
-    command.stdin(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.stdout(Stdio::piped()).spawn()?;
-    let said = heard(&mut child, until, bytes);
+/// When it cannot be heard, or is too slow.
+pub(super) fn heard(mut child: Child, within: Duration, bytes: usize) -> io::Result<Heard> {
+    let said = hear(&mut child, Instant::now() + within, bytes);
     if said.is_err() {
         // Gone already, or ended now.
         let _ = child.kill();
@@ -73,7 +86,7 @@ pub fn answer_of(command: &mut Command, within: Duration, bytes: usize) -> io::R
     said
 }
 
-fn heard(child: &mut Child, until: Instant, bytes: usize) -> io::Result<String> {
+fn hear(child: &mut Child, until: Instant, bytes: usize) -> io::Result<Heard> {
     let left = || {
         let left = until.checked_duration_since(Instant::now());
         left.ok_or_else(|| io::Error::new(io::ErrorKind::TimedOut, "it does not answer"))
@@ -98,37 +111,54 @@ fn heard(child: &mut Child, until: Instant, bytes: usize) -> io::Result<String> 
         left()?;
         std::thread::sleep(Duration::from_millis(1));
     }
-    match child.wait()? {
-        status if status.success() => Ok(String::from_utf8_lossy(&said).into_owned()),
-        status => Err(io::Error::other(status.to_string())),
+    let mut told = Vec::new();
+    if let Some(pipe) = child.stderr.take() {
+        // It has ended: all that it said is there.
+        pipe.take(limits::VERSION_BYTES as u64)
+            .read_to_end(&mut told)?;
     }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Heard {
+        said: text(&said),
+        told: text(&told),
+        status: child.wait()?,
+    })
 }
 
 /// A version as harnesses number theirs.
 pub type Version = [u64; 3];
 
-/// Asks a program its version: the word that `pick` finds in its answer, and what it compares by.
+/// Asks a program its version, confined.
 ///
 /// # Errors
-/// [`HarnessError`] when it does not answer, or says no version.
-pub fn version(
+/// [`HarnessError`] when it does not answer.
+pub fn version(search: &Search, program: &Path) -> Result<String, HarnessError> {
+    search.ask(&Question {
+        program,
+        words: &["--version"],
+        environment: &environment::environment(&[], &search.changeable),
+        home: None,
+        bytes: limits::VERSION_BYTES,
+    })
+}
+
+/// The version in a program's answer, the word that `pick` finds there, and what it compares by.
+///
+/// # Errors
+/// [`HarnessError`] when it says none.
+pub fn version_in(
     program: &Path,
+    answer: &str,
     pick: fn(&str) -> Option<&str>,
 ) -> Result<(String, Version), HarnessError> {
-    let failed = |problem: String| HarnessError {
-        problem,
-        mend: format!("run `{} --version` yourself to see why", program.display()),
-    };
-    let mut asked = Command::new(program);
-    asked
-        .arg("--version")
-        .env_clear()
-        .envs(environment::environment(&[]));
-    let text = answer(&mut asked, limits::VERSION_PATIENCE)
-        .map_err(|error| failed(format!("{}: {error}", program.display())))?;
-    let word = pick(&text).unwrap_or_default();
-    let numbers = numbers(word)
-        .ok_or_else(|| failed(format!("{} does not say its version", program.display())))?;
+    let word = pick(answer).unwrap_or_default();
+    let numbers = numbers(word).ok_or_else(|| HarnessError {
+        problem: format!("{} does not say its version", program.display()),
+        mend: format!(
+            "run `{} --version` yourself, or build the image anew: docs/images.md",
+            program.display()
+        ),
+    })?;
     Ok((word.to_owned(), numbers))
 }
 
@@ -159,6 +189,27 @@ pub fn check_floor(
         ),
         mend: install.into(),
     })
+}
+
+/// What belongs to a program: its package, where it lies in one, else its file.
+#[must_use]
+pub fn package(program: &Path) -> PathBuf {
+    let above = program.ancestors().find(|path| {
+        let parent = path.parent();
+        let scope = |path: &Path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with('@'))
+        };
+        parent.is_some_and(|parent| {
+            parent.ends_with("node_modules")
+                || scope(parent)
+                    && parent
+                        .parent()
+                        .is_some_and(|path| path.ends_with("node_modules"))
+        })
+    });
+    let above = above.filter(|path| path.is_dir());
+    above.unwrap_or(program).to_owned()
 }
 
 /// SHA-256 of a file, lowercase hexadecimal.
@@ -241,6 +292,14 @@ mod tests {
         let of = |text| numbers(text).unwrap();
         assert!(of("2.1.94") < of("2.1.330") && of("2.1.330") < of("2.10.0"));
         assert!(numbers("nonsense").is_none() && numbers("2.1").is_none());
+    }
+
+    #[test]
+    fn a_program_outside_of_a_package_is_its_file() {
+        assert_eq!(
+            package(Path::new("/opt/x/claude")),
+            Path::new("/opt/x/claude")
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::confine::Spawner;
+use crate::confine::changeable::Changeable;
 use crate::confine::isolation::Seen;
 use crate::confine::spec::{HELPER, Limits, Namespaces, Sockets, Spec};
 use crate::confine::told::Told;
@@ -108,7 +109,7 @@ impl Process {
         let ((spec, environment, attested), refused) =
             attest::strongest(setup.namespaces, |namespaces| {
                 let spec = spec(&setup, &scratch, namespaces);
-                let environment = environment(&spec, &setup.network);
+                let environment = environment(&spec, &setup);
                 attested(&setup, &spec, &environment).map(|attested| (spec, environment, attested))
             })?;
         let look = Look::start(&setup.repository);
@@ -259,7 +260,7 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
 }
 
 /// The environment of a command: built, never inherited.
-fn environment(spec: &Spec, network: &Network) -> Vec<(OsString, OsString)> {
+fn environment(spec: &Spec, setup: &Setup) -> Vec<(OsString, OsString)> {
     let scratch = if spec.has_root() {
         Path::new("/tmp")
     } else {
@@ -271,6 +272,11 @@ fn environment(spec: &Spec, network: &Network) -> Vec<(OsString, OsString)> {
             PASSED.contains(&name) || name.starts_with("LC_")
         })
         .collect();
+    let write = [&setup.repository].into_iter().chain(&setup.write);
+    let changeable = Changeable::shared(write).in_sandbox(&setup.read);
+    for (_, value) in environment.iter_mut().filter(|(name, _)| name == "PATH") {
+        *value = changeable.search_path(value);
+    }
     let mut set = |name: &str, value: &OsStr| environment.push((name.into(), value.to_owned()));
     if std::env::var_os("PATH").is_none() {
         set("PATH", OsStr::new(PATH));
@@ -279,7 +285,7 @@ fn environment(spec: &Spec, network: &Network) -> Vec<(OsString, OsString)> {
     set("TMPDIR", scratch.as_os_str());
     set("SHELL", OsStr::new("/bin/sh"));
     set("PWD", spec.directory.as_os_str());
-    for (name, value) in network.variables() {
+    for (name, value) in setup.network.variables() {
         set(name, OsStr::new(&value));
     }
     environment

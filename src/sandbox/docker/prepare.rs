@@ -202,6 +202,16 @@ fn wanted(setup: &Setup, image: &Image, run: &Path) -> Result<Wanted, SandboxErr
 /// Where programs are when the image does not say.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// An image's `PATH` without the entries in which a command can put a program for later ones.
+fn searched(path: &str) -> String {
+    let changed = [REPOSITORY, HOME, "/tmp", "/dev/shm"];
+    let sound = |entry: &&str| {
+        let entry = Path::new(entry);
+        entry.is_absolute() && !changed.iter().any(|place| entry.starts_with(place))
+    };
+    path.split(':').filter(sound).collect::<Vec<_>>().join(":")
+}
+
 /// The environment of a command: built, never inherited.
 fn environment(setup: &Setup, image: &Image, directory: &Path) -> Vec<(String, String)> {
     let passed = std::env::vars_os().filter_map(|(name, value)| {
@@ -209,7 +219,7 @@ fn environment(setup: &Setup, image: &Image, directory: &Path) -> Vec<(String, S
         let passes = matches!(name.as_str(), "LANG" | "TERM" | "TZ") || name.starts_with("LC_");
         passes.then_some((name, value))
     });
-    let path = image.path.clone().unwrap_or_else(|| PATH.to_owned());
+    let path = searched(image.path.as_deref().unwrap_or(PATH));
     let set = [
         ("PATH", path.as_str()),
         ("HOME", HOME),
@@ -224,4 +234,16 @@ fn environment(setup: &Setup, image: &Image, directory: &Path) -> Vec<(String, S
         environment.push((name.clone(), value.clone()));
     }
     environment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_images_search_path_keeps_what_no_command_can_change() {
+        let path =
+            format!(":bin:{REPOSITORY}/node_modules/.bin:/tmp/x:{HOME}/bin:/opt/x/bin:/usr/bin");
+        assert_eq!(searched(&path), "/opt/x/bin:/usr/bin");
+    }
 }
