@@ -370,4 +370,40 @@ mod tests {
             assert!(matches!(console.ask(request), Answer::Unreachable(_)));
         });
     }
+
+    /// What comes of a question about this command, when somebody types this.
+    fn answered(command: &str, typed: &str, stays: bool) -> Answer {
+        let (terminal, _typist) = Terminal::typing(typed, stays);
+        let console = Console::new(Arc::new(terminal), "somebody".into());
+        let mut answer = None;
+        with_request("Bash", &json!({ "command": command }), |request| {
+            let mut request = request.clone();
+            request.deadline = Duration::from_millis(300);
+            answer = Some(console.ask(&request));
+        });
+        answer.unwrap()
+    }
+
+    #[test]
+    fn a_yes_is_a_yes_to_all_of_it_and_nothing_else_is_one() {
+        let granted = |answer: &Answer| matches!(answer, Answer::Granted { .. });
+        for yes in ["y\n", "YES\n", "  y \n"] {
+            assert!(granted(&answered("ls", yes, true)), "{yes:?}");
+        }
+        for no in ["n\n", "No\n"] {
+            let answer = answered("ls", no, true);
+            assert!(matches!(answer, Answer::Denied { .. }), "{no:?}");
+        }
+        // An empty line is no answer, nor is a line that is not finished.
+        for nothing in ["", "\n", "maybe\n", "yess\n", "d\n", "y"] {
+            let answer = answered("ls", nothing, true);
+            assert_eq!(answer, Answer::TimedOut, "{nothing:?}");
+        }
+        let long = "x".repeat(30_000);
+        assert_eq!(answered(&long, "y\n", true), Answer::TimedOut, "not seen");
+        for left in ["", "y"] {
+            let answer = answered("ls", left, false);
+            assert!(matches!(answer, Answer::Unreachable(_)), "{left:?}");
+        }
+    }
 }

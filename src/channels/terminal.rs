@@ -99,6 +99,21 @@ impl Terminal {
         }
     }
 
+    /// One at which somebody types this, and stays or leaves.
+    #[cfg(test)]
+    pub(super) fn typing(text: &str, stays: bool) -> (Self, Option<PipeWriter>) {
+        let (tty, mut typist) = io::pipe().unwrap();
+        typist.write_all(text.as_bytes()).unwrap();
+        let (over, open) = io::pipe().unwrap();
+        let tty = File::from(std::os::fd::OwnedFd::from(tty));
+        let terminal = Self {
+            input: Some(Input { tty, over }),
+            open: Mutex::new(Some(open)),
+            ..Self::unattended("")
+        };
+        (terminal, stays.then_some(typist))
+    }
+
     /// Why nobody can be asked, if that is so.
     #[must_use]
     pub fn unattended_because(&self) -> Option<&'static str> {

@@ -393,3 +393,6 @@ fn rejection(table: &Table, click: &Click, reason: Reason) -> Rejection {
         message: shown(&click.message),
     }
 }
+
+#[cfg(test)]
+mod tests;

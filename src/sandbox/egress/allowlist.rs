@@ -286,6 +286,8 @@ mod tests {
             "api.example.com.evil.test:443",
             "example.org:8443",
             "xexample.org:8443",
+            "evilexample.org:8443",
+            "evil-example.org:8443",
             "a.example.org:443",
             "192.0.2.8:443",
             "[2001:db8::2]:443",

@@ -126,3 +126,51 @@ impl Finder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A resolver that knows every name, by these addresses.
+    struct Says(&'static [&'static str]);
+
+    impl Resolver for Says {
+        fn resolve(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
+            let address = |text: &&str| SocketAddr::new(text.parse().unwrap(), 1);
+            Ok(self.0.iter().map(address).collect())
+        }
+    }
+
+    const OWN: &str = "198.41.0.4";
+
+    fn find(says: &'static [&'static str], listed: &[&str]) -> Result<Vec<String>, Unusable> {
+        let mut finder = Finder::new(Arc::new(Says(says)), Duration::from_secs(20));
+        finder.own = vec![OWN.parse().unwrap()];
+        let list = Allowlist::parse(listed.iter().copied()).unwrap();
+        let host = Host::parse("a.test").unwrap();
+        let (stop, _open) = io::pipe().unwrap();
+        let found = finder.find(&host, 443, &list, std::os::fd::AsFd::as_fd(&stop))?;
+        Ok(found.iter().map(SocketAddr::to_string).collect())
+    }
+
+    #[test]
+    fn a_name_leads_to_public_addresses_and_to_listed_ones_at_the_port_that_was_asked_for() {
+        let list = ["a.test", "10.0.0.1:443", "10.0.0.2:80"];
+        assert_eq!(
+            find(&["8.8.8.8", "::ffff:10.0.0.1"], &list),
+            Ok(vec!["8.8.8.8:443".to_owned(), "10.0.0.1:443".to_owned()])
+        );
+        for says in [
+            &["10.0.0.2"][..],
+            &["169.254.169.254"],
+            &["8.8.8.8", "127.0.0.1"],
+            &["10.0.0.1", "::ffff:10.0.0.3"],
+            &[OWN],
+        ] {
+            let (why, address) = find(says, &list).unwrap_err();
+            assert_eq!(why, Reason::NotPublic, "{says:?}");
+            assert!(address.is_some());
+        }
+        assert_eq!(find(&[], &list), Err((Reason::NotResolved, None)));
+    }
+}

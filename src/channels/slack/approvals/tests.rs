@@ -1,0 +1,247 @@
+//! Each thing that a click is held against, by itself: no Slack, no connection, no clock but the request's.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// How a click of U1's on the request differs.
+type Change = fn(&mut Click);
+
+fn approvals() -> Approvals {
+    Approvals::new(Authority {
+        team: "T1".into(),
+        own_user: "U0".into(),
+        app: "A1".into(),
+        approvers: ["U0", "U1", "U2"].map(str::to_owned).into(),
+        required: 1,
+    })
+}
+
+fn request(nonce: &str) -> Request {
+    Request {
+        nonce: nonce.into(),
+        block: format!("block-{nonce}"),
+        message_id: MessageId::new("t1").unwrap(),
+        args_sha256: Sha256([0; 32]),
+        expires: Instant::now() + Duration::from_secs(60),
+        modal: Value::Null,
+        blocks: Value::Null,
+        body: Value::Null,
+        partial: false,
+        required: 1,
+        grant: None,
+    }
+}
+
+fn key() -> GrantKey {
+    GrantKey {
+        rule: "ask".into(),
+        tool: "Bash".into(),
+        args_sha256: Sha256([0; 32]),
+    }
+}
+
+/// Opens it, and has it stand in Slack.
+fn open(approvals: &Approvals, request: Request) -> Receiver<Ended> {
+    let nonce = request.nonce.clone();
+    let ended = approvals.open(request).unwrap();
+    let posted = Posted {
+        channel: "C1".into(),
+        ts: nonce.clone(),
+    };
+    assert_eq!(approvals.posted(&nonce, posted), Ok(Vec::new()));
+    ended
+}
+
+fn click(nonce: &str, user: &str, action: &str) -> Click {
+    Click {
+        envelope: format!("{nonce}-{user}-{action}"),
+        app: "A1".into(),
+        user: user.into(),
+        team: "T1".into(),
+        is_bot: false,
+        channel: "C1".into(),
+        message: nonce.into(),
+        block: format!("block-{nonce}"),
+        action: action.into(),
+        value: nonce.into(),
+        trigger: String::new(),
+    }
+}
+
+fn rejected(effect: Effect) -> Reason {
+    match effect {
+        Effect::Rejected(rejection) => rejection.reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn decided(effect: &Effect) -> bool {
+    matches!(effect, Effect::Decided { .. })
+}
+
+fn answer(ended: &Receiver<Ended>) -> Answer {
+    ended.try_recv().unwrap().into_answer("T1")
+}
+
+#[test]
+fn an_allow_is_an_approvers_own_on_this_very_request() {
+    let changes: [(Change, Reason); 11] = [
+        (|click| click.app = "A2".into(), Reason::OtherApp),
+        (|click| click.team = "T2".into(), Reason::OtherTeam),
+        (|click| click.is_bot = true, Reason::Bot),
+        // agp's own, though it is on the list.
+        (|click| click.user = "U0".into(), Reason::Bot),
+        (|click| click.user = "U9".into(), Reason::Stranger),
+        (|click| click.value = "n9".into(), Reason::UnknownNonce),
+        (|click| click.channel = "C2".into(), Reason::OtherChannel),
+        (|click| click.message = "n2".into(), Reason::OtherMessage),
+        (|click| click.block = "block-n2".into(), Reason::OtherBlock),
+        (
+            |click| click.action = "allowed".into(),
+            Reason::UnknownAction,
+        ),
+        (
+            |click| click.action = "allow-session".into(),
+            Reason::UnknownAction,
+        ),
+    ];
+    for (change, reason) in changes {
+        let approvals = approvals();
+        let ended = open(&approvals, request("n1"));
+        let _other = open(&approvals, request("n2"));
+        let mut changed = click("n1", "U1", "allow");
+        change(&mut changed);
+        assert_eq!(rejected(approvals.click(&changed)), reason);
+        assert!(ended.try_recv().is_err(), "{reason:?} decides nothing");
+        // It burns nothing either.
+        let own = Click {
+            envelope: "another".into(),
+            ..click("n1", "U1", "allow")
+        };
+        assert!(decided(&approvals.click(&own)), "{reason:?}");
+        assert!(matches!(answer(&ended), Answer::Granted { by, .. } if by == "slack:T1/U1"));
+        assert!(approvals.is_open("n2"));
+    }
+}
+
+#[test]
+fn a_click_at_the_deadline_is_too_late_though_nobody_has_closed_the_request() {
+    let approvals = approvals();
+    let over = Request {
+        expires: Instant::now(),
+        ..request("n1")
+    };
+    let ended = open(&approvals, over);
+    for action in ["allow", "deny"] {
+        let late = click("n1", "U1", action);
+        assert_eq!(rejected(approvals.click(&late)), Reason::Expired);
+    }
+    assert!(ended.try_recv().is_err());
+}
+
+#[test]
+fn a_request_is_decided_once() {
+    let approvals = approvals();
+    let ended = open(&approvals, request("n1"));
+    let other = open(&approvals, request("n2"));
+    assert!(decided(&approvals.click(&click("n1", "U1", "deny"))));
+    assert!(matches!(answer(&ended), Answer::Denied { .. }));
+    let second = approvals.click(&click("n1", "U2", "allow"));
+    assert_eq!(rejected(second), Reason::Decided);
+    assert!(approvals.expire("n1").is_none(), "it is over already");
+    assert!(other.try_recv().is_err() && approvals.is_open("n2"));
+    // The same envelope again is no second click, whatever it would decide.
+    let again = Click {
+        envelope: "n1-U1-deny".into(),
+        ..click("n2", "U1", "allow")
+    };
+    assert_eq!(rejected(approvals.click(&again)), Reason::Replayed);
+}
+
+#[test]
+fn as_many_different_people_as_are_required_and_one_refusal_is_enough() {
+    let of_two = |nonce: &str| Request {
+        required: 2,
+        ..request(nonce)
+    };
+    let approvals = approvals();
+    let ended = open(&approvals, of_two("n1"));
+    let progress = approvals.click(&click("n1", "U1", "allow"));
+    assert!(matches!(
+        progress,
+        Effect::Progress {
+            have: 1,
+            need: 2,
+            ..
+        }
+    ));
+    let twice = Click {
+        envelope: "twice".into(),
+        ..click("n1", "U1", "allow")
+    };
+    assert_eq!(rejected(approvals.click(&twice)), Reason::Voted);
+    assert!(ended.try_recv().is_err());
+    assert!(decided(&approvals.click(&click("n1", "U2", "allow"))));
+    let by = match answer(&ended) {
+        Answer::Granted { by, .. } => by,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(by, "slack:T1/U1, slack:T1/U2");
+
+    let ended = open(&approvals, of_two("n2"));
+    approvals.click(&click("n2", "U1", "allow"));
+    assert!(decided(&approvals.click(&click("n2", "U2", "deny"))));
+    assert!(matches!(answer(&ended), Answer::Denied { by, .. } if by == "slack:T1/U2"));
+}
+
+#[test]
+fn what_is_shown_in_part_is_allowed_by_those_who_have_opened_the_rest() {
+    let approvals = approvals();
+    let part = Request {
+        partial: true,
+        ..request("n1")
+    };
+    let ended = open(&approvals, part);
+    assert!(approvals.looked("n1", "U2", true).is_empty());
+    let unseen = approvals.click(&click("n1", "U1", "allow"));
+    assert_eq!(rejected(unseen), Reason::NotSeen);
+    assert!(ended.try_recv().is_err());
+    assert!(decided(&approvals.click(&click("n1", "U2", "allow"))));
+}
+
+#[test]
+fn an_approval_for_the_session_is_all_of_theirs_and_ends_with_it() {
+    let with_grant = |nonce: &str| Request {
+        grant: Some(key()),
+        required: 2,
+        ..request(nonce)
+    };
+    let approvals = approvals();
+    let _ended = open(&approvals, with_grant("n1"));
+    approvals.click(&click("n1", "U1", "allow-session"));
+    assert!(decided(&approvals.click(&click("n1", "U2", "allow"))));
+    assert_eq!(approvals.granted(&key()), None, "one meant it once");
+
+    let _ended = open(&approvals, with_grant("n2"));
+    approvals.click(&click("n2", "U1", "allow-session"));
+    approvals.click(&click("n2", "U2", "allow-session"));
+    assert!(matches!(
+        approvals.granted(&key()),
+        Some(Answer::Granted { .. })
+    ));
+    let other = GrantKey {
+        args_sha256: Sha256([1; 32]),
+        ..key()
+    };
+    assert_eq!(approvals.granted(&other), None);
+    approvals.hang_up("the session is over");
+    assert_eq!(approvals.granted(&key()), None);
+    assert!(approvals.open(request("n3")).is_err());
+}
+
+#[test]
+fn no_vote_at_all_is_no_approval() {
+    let none = Ended::Voted(Vec::new()).into_answer("T1");
+    assert!(matches!(none, Answer::Unreachable(_)));
+}
