@@ -26,14 +26,15 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use agp::contracts::call::{Actor, ToolCall};
-use agp::contracts::ids::{MessageId, SessionId};
+use agp::contracts::call::{Actor, ToolCall, Unreadable, UnreadableCall};
+use agp::contracts::ids::{MessageId, SessionId, Sha256};
 use agp::contracts::limits::{CALLS_IN_FLIGHT, FRAME_BYTES, FRAME_DEADLINE, IDLE_CALL_WORKERS};
 use agp::contracts::message::Message;
-use agp::contracts::verdict::Verdict;
+use agp::contracts::verdict::{Denial, Verdict};
 use agp::gateway::client::{self, AskError, Governor, Said};
 use agp::gateway::frame::{self, FrameError};
 use agp::gateway::server::{CallReport, Decided, Gate, Peer, Server};
+use agp::journal::args_sha256;
 use agp::journal::key::SigningKey;
 use peer::{is_error, line, request, send, with};
 use permit::Permits;
@@ -71,6 +72,7 @@ struct AllowAll {
     session: SessionId,
     permits: Permits,
     calls: Mutex<Vec<ToolCall>>,
+    unread: Mutex<Vec<UnreadableCall>>,
     reports: Mutex<Vec<CallReport>>,
     intrusions: Mutex<Vec<(Option<Peer>, String)>>,
     failures: Mutex<Vec<String>>,
@@ -107,6 +109,11 @@ impl Gate for AllowAll {
         ))
     }
 
+    fn unreadable(&self, call: UnreadableCall, _peer: Peer) -> Result<Denial, String> {
+        self.unread.lock().unwrap().push(call);
+        Ok(Denial::refused("nobody can read it"))
+    }
+
     fn report(&self, report: CallReport, _peer: Peer) -> Result<(), String> {
         self.reports.lock().unwrap().push(report);
         Ok(())
@@ -132,6 +139,7 @@ fn serve_with(key: Option<Arc<SigningKey>>) -> (Directory, Arc<AllowAll>, Server
         session: SessionId::new("s-1").unwrap(),
         permits: Permits::new(&directory.0),
         calls: Mutex::default(),
+        unread: Mutex::default(),
         reports: Mutex::default(),
         intrusions: Mutex::default(),
         failures: Mutex::default(),
@@ -205,7 +213,14 @@ fn whatever_is_no_message_is_an_error_and_the_link_drops() {
             line(&with(request("m"), "kind", json!("let_me"))),
         ),
         ("no kind", good.replace("\"kind\"", "\"kin\"").into()),
-        ("a bad id", line(&with(request("m"), "id", json!("a b")))),
+        (
+            "too long an id",
+            line(&with(request("m"), "id", json!("a".repeat(1025)))),
+        ),
+        (
+            "a bad session",
+            line(&with(request("m"), "sessionId", json!("s 1"))),
+        ),
         ("an empty id", line(&with(request("m"), "id", json!("")))),
         (
             "an id of no text",
@@ -269,7 +284,7 @@ fn nobody_speaks_for_the_sessions_owner() {
 }
 
 #[test]
-fn a_frame_of_1_mib_is_taken_and_one_byte_more_is_not() {
+fn a_frame_of_4_mib_is_taken_and_one_byte_more_is_not() {
     let (directory, gate, _server) = serve();
     let of_size = |id: &str, size: usize| {
         let empty = line(&with(request(id), "args", json!({"command": ""}))).len();
@@ -510,7 +525,7 @@ fn completion() -> Message {
         id: MessageId::new("m").unwrap(),
         session_id: SessionId::new("s-1").unwrap(),
         tool: "Bash".into(),
-        args_sha256: agp::contracts::ids::Sha256([0; 32]),
+        args_sha256: Sha256([0; 32]),
         ok: true,
         output: String::new(),
         output_bytes: 0,
@@ -641,7 +656,7 @@ fn nobody_there_and_questions_that_are_none() {
 }
 
 #[test]
-fn a_question_too_long_to_send_is_an_error_before_it_is_sent() {
+fn of_a_question_too_long_to_send_is_said_what_it_was() {
     let (directory, gate, _server) = serve();
     let Message::ToolCallRequest {
         id,
@@ -655,6 +670,7 @@ fn a_question_too_long_to_send_is_an_error_before_it_is_sent() {
     };
     let huge = json!("x".repeat(FRAME_BYTES));
     let args = Map::from_iter([("command".to_owned(), huge)]);
+    let args_sha256 = args_sha256(&args);
     let huge = Message::ToolCallRequest {
         id,
         session_id,
@@ -667,8 +683,45 @@ fn a_question_too_long_to_send_is_an_error_before_it_is_sent() {
         &huge,
         Duration::from_secs(5),
     );
-    assert!(matches!(asked, Err(AskError::Link(FrameError::TooLong))));
+    assert_eq!(asked.unwrap(), Said::Deny("nobody can read it".into()));
     assert_eq!(gate.calls.lock().unwrap().len(), 0);
+    let told = UnreadableCall {
+        id: MessageId::new("m").unwrap(),
+        session: SessionId::new("s-1").unwrap(),
+        tool: "Bash".into(),
+        args_sha256,
+        args_bytes: (FRAME_BYTES + r#"{"command":""}"#.len()) as u64,
+        why: Unreadable::TooLong,
+    };
+    assert_eq!(*gate.unread.lock().unwrap(), [told]);
+}
+
+#[test]
+fn no_answer_lets_a_call_run_that_nobody_could_read() {
+    let unreadable = Message::ToolCallUnreadable {
+        id: MessageId::new("m").unwrap(),
+        session_id: SessionId::new("s-1").unwrap(),
+        tool: "Bash".into(),
+        args_sha256: Sha256::OF_NOTHING,
+        args_bytes: 1,
+        why: Unreadable::TooDeep,
+    };
+    let done = json!({
+        "kind": "tool_call_result", "id": "m", "sessionId": "s-1", "ok": true, "output": "",
+    });
+    for answer in [said("m", "s-1", "allow"), line(&done)] {
+        let directory = Directory::new();
+        let within = Duration::from_secs(5);
+        let thread = governor(&directory, answer.clone(), Duration::ZERO);
+        let asked = client::ask(&Governor::at(&directory.socket()), &unreadable, within);
+        thread.join().unwrap();
+        assert!(matches!(asked, Err(AskError::Mismatched)), "{asked:?}");
+        let directory = Directory::new();
+        let thread = governor(&directory, answer, Duration::ZERO);
+        let called = client::call(&Governor::at(&directory.socket()), &unreadable, within);
+        thread.join().unwrap();
+        assert!(matches!(called, Err(AskError::Mismatched)), "{called:?}");
+    }
 }
 
 #[test]

@@ -16,10 +16,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use agp::contracts::call::{Actor, ToolCall};
+use agp::contracts::call::{Actor, ToolCall, Unreadable, UnreadableCall};
 use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
 use agp::contracts::event::ApprovalBinding;
-use agp::contracts::ids::{MessageId, SessionId};
+use agp::contracts::ids::{MessageId, SessionId, Sha256};
 use agp::contracts::intendant::Observation;
 use agp::gateway::server::{CallReport, Decided, Gate, Peer};
 use agp::governor::{Governor, Terms};
@@ -152,6 +152,13 @@ fn report(id: &str, output: &str) -> CallReport {
     }
 }
 
+fn attempted(id: &str) -> Observation {
+    Observation::Attempted {
+        id: id.into(),
+        tool: "Bash".into(),
+    }
+}
+
 fn returned(id: &str) -> Observation {
     Observation::Returned {
         id: id.into(),
@@ -195,6 +202,76 @@ fn an_approval_of_a_session_that_broke_meanwhile_runs_nothing() {
     );
     let denial = &session.events("m1")[1];
     assert_eq!(denial["on_behalf_of"], Value::Null, "nobody refused it");
+}
+
+#[test]
+fn a_call_that_nobody_can_read_is_denied_on_record_and_the_session_goes_on() {
+    let session = Session::new();
+    let unreadable = |id: &str, why: Unreadable| UnreadableCall {
+        id: MessageId::new(id).unwrap(),
+        session: SessionId::new("s-1").unwrap(),
+        // Its rule allows it.
+        tool: "Bash".into(),
+        args_sha256: Sha256([7; 32]),
+        args_bytes: 5_000_000,
+        why,
+    };
+    for (id, why, bound) in [
+        ("m1", Unreadable::TooLong, "larger than 4 MiB"),
+        ("m2", Unreadable::TooDeep, "deeper than 64 levels"),
+        ("m3", Unreadable::NotUnicode, "surrogate"),
+        ("m4", Unreadable::Ambiguous, "strict JSON"),
+    ] {
+        let denial = session.governor.unreadable(unreadable(id, why), PEER);
+        let reason = denial.unwrap().reason().to_owned();
+        assert!(reason.contains(bound), "{reason}");
+        assert_eq!(session.kinds(id), ["tool_call.deny"]);
+        let payload = session.events(id)[0]["payload"].clone();
+        assert_eq!(payload["reason"], reason);
+        assert_eq!(payload["argsSha256"], "07".repeat(32));
+        let stands_for = json!({"unreadable": why.as_str(), "bytes": 5_000_000});
+        assert_eq!(payload["args"], stands_for);
+        // As the harness's own account has it: attempted, and not run.
+        session.governor.witness(&attempted(id));
+        session.governor.witness(&returned(id));
+    }
+    let again = unreadable("m1", Unreadable::TooLong);
+    assert!(session.governor.unreadable(again, PEER).is_err());
+    session.governor.witness(&attempted("m1"));
+    let ran = session.governor.request(call("m5", "Bash"), PEER);
+    assert!(matches!(ran, Ok(Decided::Executed { .. })), "{ran:?}");
+    session.governor.witness(&attempted("m5"));
+    session.governor.witness(&returned("m5"));
+    let census = session.governor.census();
+    assert_eq!(
+        (census.decided, census.denied, census.bypassed),
+        (6, 5, 0),
+        "one of them a replay"
+    );
+    assert!(session.broken.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_calls_id_is_on_record_whatever_it_is_made_of() {
+    let session = Session::new();
+    let long = "a".repeat(5000);
+    for id in [
+        "a|b/c@d",
+        "../../etc/passwd",
+        "\u{1b}[2J\n\u{202e}\0",
+        &long,
+    ] {
+        let known = MessageId::known_as(id).unwrap();
+        let ran = session.governor.request(call(known.as_str(), "Bash"), PEER);
+        assert!(matches!(ran, Ok(Decided::Executed { .. })), "{ran:?}");
+        // The harness's account has it as it is.
+        session.governor.witness(&returned(id));
+        assert_eq!(
+            session.kinds(known.as_str()),
+            ["tool_call.allow", "tool_call.executed"]
+        );
+    }
+    assert!(session.broken.lock().unwrap().is_empty());
 }
 
 #[test]

@@ -21,11 +21,12 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use agp::contracts::call::{Actor, ToolCall};
-use agp::contracts::ids::SessionId;
+use agp::contracts::call::{Actor, ToolCall, Unreadable, UnreadableCall};
+use agp::contracts::ids::{MessageId, SessionId};
 use agp::contracts::limits::{CALLS_IN_FLIGHT, FRAME_BYTES, HOOK_INPUT_BYTES, RESULT_OUTPUT_BYTES};
 use agp::contracts::verdict::{Denial, Verdict};
 use agp::gateway::server::{CallReport, Decided, Gate, Peer, Server};
+use agp::journal::sha256;
 use permit::Permits;
 use serde_json::{Value, json};
 
@@ -40,6 +41,7 @@ struct Told {
     session: SessionId,
     permits: Permits,
     calls: Mutex<Vec<ToolCall>>,
+    unread: Mutex<Vec<UnreadableCall>>,
     holding: Mutex<usize>,
     released: (Mutex<bool>, Condvar),
 }
@@ -71,6 +73,11 @@ impl Gate for Told {
             "refuse" => Err("no".into()),
             _ => done(true, format!("ran {command}")),
         }
+    }
+
+    fn unreadable(&self, call: UnreadableCall, _peer: Peer) -> Result<Denial, String> {
+        self.unread.lock().unwrap().push(call);
+        Ok(Denial::refused("nobody can read it"))
     }
 
     fn report(&self, _report: CallReport, _peer: Peer) -> Result<(), String> {
@@ -108,6 +115,7 @@ impl Served {
             session: SessionId::new("s-1").unwrap(),
             permits: Permits::new(&directory),
             calls: Mutex::default(),
+            unread: Mutex::default(),
             holding: Mutex::default(),
             released: Default::default(),
         });
@@ -177,6 +185,10 @@ impl Served {
 
     fn calls(&self) -> Vec<ToolCall> {
         self.gate.calls.lock().unwrap().clone()
+    }
+
+    fn unread(&self) -> Vec<UnreadableCall> {
+        self.gate.unread.lock().unwrap().clone()
     }
 
     fn release(&self) {
@@ -391,8 +403,7 @@ fn a_call_that_is_none_is_refused_unasked() {
         json!({"arguments": {"command": "x"}}),
         json!({"name": "Bash", "arguments": ["x"]}),
         json!({"name": "Bash", "arguments": "x"}),
-        json!({"name": "Bash", "arguments": {}, "_meta": {"callId": "a b"}}),
-        json!({"name": "Bash", "arguments": {}, "_meta": {"callId": "x".repeat(1000)}}),
+        json!({"name": "Bash", "arguments": {}, "_meta": {"callId": ""}}),
     ] {
         let answer = served.ask(&request(&json!(1), "tools/call", &params));
         assert_eq!(answer["error"]["code"], -32602, "{params}");
@@ -412,15 +423,40 @@ fn half_a_surrogate_pair_is_read_as_it_would_be_written() {
 }
 
 #[test]
-fn a_call_beyond_a_frame_is_answered_and_not_asked_about() {
+fn a_call_beyond_a_frame_is_denied_and_the_next_is_taken() {
     let mut served = Served::start();
     let (answer, failed) = served.call(&bash("toolu_1", &"x".repeat(FRAME_BYTES)));
-    assert!(failed && answer.starts_with("agp: "), "{answer}");
+    assert!(failed, "{answer}");
+    assert_eq!(answer, "Denied by agp: nobody can read it");
     assert!(served.calls().is_empty());
+    assert_eq!(served.unread()[0].why, Unreadable::TooLong);
     // What fits is taken, also behind it.
     let fits = "x".repeat(FRAME_BYTES - 1000);
     assert!(!served.call(&bash("toolu_2", &fits)).1);
     assert_eq!(served.calls()[0].args["command"], fits);
+}
+
+#[test]
+fn a_call_that_no_strict_reader_takes_is_denied_and_the_next_is_taken() {
+    let mut served = Served::start();
+    let deep = format!("{}{}", "[".repeat(130), "]".repeat(130));
+    let args = format!(r#"{{"command":{deep}}}"#);
+    let call = bash("a|b/c@d", "ARGS").to_string();
+    let call = call.replace(r#"{"command":"ARGS"}"#, &args);
+    served.send(call.as_bytes());
+    let denied = ("Denied by agp: nobody can read it".to_owned(), true);
+    assert_eq!(text(&served.next()), denied);
+    assert!(!served.call(&bash("toolu_2", "true")).1);
+    let told = UnreadableCall {
+        id: MessageId::new("a|b/c@d").unwrap(),
+        session: SessionId::new("s-1").unwrap(),
+        tool: "Bash".into(),
+        args_sha256: sha256(args.as_bytes()),
+        args_bytes: args.len() as u64,
+        why: Unreadable::TooDeep,
+    };
+    assert_eq!(served.unread(), [told]);
+    assert_eq!(served.calls().len(), 1);
 }
 
 #[test]

@@ -12,14 +12,15 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::contracts::call::{WITHIN_AGENT, WORKDIR};
-use crate::contracts::ids::SessionId;
+use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::message::Message;
 use crate::contracts::strict_json;
 use crate::gateway::client::Governor;
 use crate::gateway::frame;
+use crate::journal;
 
 use super::hook::{self, BLOCKED, Event, Link};
-use super::mcp::{self, Asked};
+use super::mcp::{self, Arguments, Asked};
 use super::offered;
 
 /// No input makes a hook that reaches no governor say anything but no, and what it asks is what the
@@ -46,18 +47,27 @@ pub(crate) fn hook_claude(data: &[u8]) {
         frame::parse(&line).ok().as_ref(),
         Some(&(question.clone(), None))
     );
-    let Message::ToolCallRequest {
-        id, tool, mut args, ..
-    } = question
-    else {
-        panic!("a hook asks");
+    let (id, tool, mut args) = match question {
+        Message::ToolCallRequest { id, tool, args, .. } => (id, tool, args),
+        Message::ToolCallUnreadable {
+            id,
+            args_sha256,
+            args_bytes,
+            ..
+        } => {
+            // Only what no strict reader takes, and of what stands there.
+            assert!(strict_json::from_slice(data).is_err() && !id.as_str().is_empty());
+            let size = usize::try_from(args_bytes).expect("a size");
+            let is_there = |args: &[u8]| journal::sha256(args) == args_sha256;
+            assert!(size <= data.len() && (data.len() > 4096 || data.windows(size).any(is_there)));
+            return;
+        }
+        Message::ToolCallReport { .. } => panic!("a hook asks"),
     };
     let input = strict_json::from_slice(data).expect("strict JSON");
     let text = |name: &str| input.get(name).and_then(Value::as_str);
-    assert_eq!(
-        (text("tool_use_id"), text("tool_name")),
-        (Some(id.as_str()), Some(tool.as_str()))
-    );
+    assert_eq!(text("tool_use_id").and_then(MessageId::known_as), Some(id));
+    assert_eq!(text("tool_name"), Some(tool.as_str()));
     let (there, agent) = (args.remove(WORKDIR), args.remove(WITHIN_AGENT));
     let elsewhere = text("cwd").filter(|cwd| Path::new(cwd) != Path::new("/repo"));
     let placed = ["file_path", "notebook_path"].iter().any(|name| {
@@ -79,6 +89,15 @@ pub(crate) fn mcp_message(data: &[u8]) {
                 || id.is_null()
                 || data.trim_ascii_start().starts_with(b"{")
         );
+        // An error, or a call that nobody can decide about.
+        match Asked::unreadable(data, 1) {
+            Asked::Nothing => panic!("it is answered"),
+            Asked::Answer(answer) => assert!(answer.get("error").is_some()),
+            Asked::Call(call) => {
+                assert!(offered::is_offered(&call.tool) && call.request == id);
+                assert!(matches!(call.args, Arguments::Unread(_)));
+            }
+        }
         return;
     };
     let id = request.get("id").cloned();
@@ -101,7 +120,7 @@ pub(crate) fn mcp_message(data: &[u8]) {
                 .get("params")
                 .and_then(|params| params.get("arguments"));
             let args = args.and_then(Value::as_object).cloned().unwrap_or_default();
-            assert_eq!(call.args, args);
+            assert!(matches!(call.args, Arguments::Read(read) if read == args));
             assert!(!call.id.as_str().is_empty());
         }
     }

@@ -16,7 +16,7 @@ use crate::contracts::{limits, strict_json};
 use crate::gateway::client::{self, Governor, Said};
 use crate::journal;
 
-use super::beside;
+use super::{beside, unread};
 
 /// Before the session, or before or after a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,15 @@ pub fn run(
         Event::Pre => decide(link, input).map(answer),
         Event::Post => report(link, input).map(|()| Answer::silent()),
     };
-    let answer = said.unwrap_or_else(|problem| Answer::blocked(&problem));
+    say(
+        &said.unwrap_or_else(|problem| Answer::blocked(&problem)),
+        out,
+        err,
+    )
+}
+
+/// Says it to the harness; gives the exit code.
+fn say(answer: &Answer, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let shown = out
         .write_all(answer.stdout.as_bytes())
         .and_then(|()| out.flush())
@@ -131,7 +139,12 @@ fn decide(link: &Link<'_>, input: impl Read) -> Result<Said, String> {
 
 /// What the hook's input asks.
 pub(super) fn question(link: &Link<'_>, input: impl Read) -> Result<Message, String> {
-    let mut fields = read(input)?;
+    let bytes = whole(input)?;
+    let mut fields = match read(&bytes) {
+        Ok(fields) => fields,
+        // On record all the same, where it can be said which call it is.
+        Err(problem) => return unreadable(link, &bytes).ok_or(problem),
+    };
     let id = tool_use_id(&fields)?;
     let tool = take_text(&mut fields, "tool_name")?;
     let mut args = take_args(&mut fields)?;
@@ -146,7 +159,7 @@ pub(super) fn question(link: &Link<'_>, input: impl Read) -> Result<Message, Str
 }
 
 fn report(link: &Link<'_>, input: impl Read) -> Result<(), String> {
-    let mut fields = read(input)?;
+    let mut fields = read(&whole(input)?)?;
     let id = tool_use_id(&fields)?;
     let tool = take_text(&mut fields, "tool_name")?;
     let args_sha256 = journal::args_sha256(&take_args(&mut fields)?);
@@ -176,7 +189,16 @@ fn report(link: &Link<'_>, input: impl Read) -> Result<(), String> {
     client::report(link.governor, &message, link.within).map_err(|error| error.to_string())
 }
 
-fn read(input: impl Read) -> Result<Map<String, Value>, String> {
+/// What is said of a call whose input cannot be read: nothing where that does not say which call it is.
+fn unreadable(link: &Link<'_>, input: &[u8]) -> Option<Message> {
+    let members = unread::members(input)?;
+    let text = |name: &str| unread::text(unread::member(&members, name)?);
+    let id = MessageId::known_as(&text("tool_use_id")?)?;
+    let args = unread::member(&members, "tool_input")?;
+    Some(unread::message(id, link.session, text("tool_name")?, args))
+}
+
+fn whole(input: impl Read) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     input
         .take(limits::HOOK_INPUT_BYTES as u64 + 1)
@@ -188,7 +210,11 @@ fn read(input: impl Read) -> Result<Map<String, Value>, String> {
             limits::HOOK_INPUT_BYTES
         ));
     }
-    match strict_json::from_slice(&bytes) {
+    Ok(bytes)
+}
+
+fn read(bytes: &[u8]) -> Result<Map<String, Value>, String> {
+    match strict_json::from_slice(bytes) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err("the hook input is no JSON object".into()),
         Err(error) => Err(format!("the hook input is not strict JSON: {error}")),
@@ -200,7 +226,7 @@ fn tool_use_id(fields: &Map<String, Value>) -> Result<MessageId, String> {
         .get("tool_use_id")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    MessageId::new(id).map_err(|error| format!("the hook input's tool_use_id: {error}"))
+    MessageId::known_as(id).ok_or_else(|| "the hook input has no tool_use_id".to_owned())
 }
 
 /// The call's arguments, the same before and after the tool has run: what stands beside them need not be.
@@ -221,6 +247,7 @@ fn take_text(fields: &mut Map<String, Value>, name: &str) -> Result<String, Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contracts::call::Unreadable;
 
     fn run_pre(input: &[u8]) -> (u8, String, String) {
         let session = SessionId::new("s1").unwrap();
@@ -248,7 +275,7 @@ mod tests {
             b"{}",
             whole,
             br#"{"tool_use_id":"t1","tool_name":"Bash","tool_input":"x"}"#,
-            br#"{"tool_use_id":"a b","tool_name":"Bash","tool_input":{}}"#,
+            br#"{"tool_use_id":"","tool_name":"Bash","tool_input":{}}"#,
             br#"{"tool_use_id":"t1","tool_name":"Read","tool_name":"Bash","tool_input":{}}"#,
             b"{\"tool_use_id\":\"t1\",\"tool_name\":\"\xff\",\"tool_input\":{}}",
         ];
@@ -257,6 +284,79 @@ mod tests {
             let shown = String::from_utf8_lossy(input);
             assert_eq!((code, out.as_str()), (BLOCKED, ""), "{shown}");
             assert!(err.len() > "agp: \n".len(), "{shown}");
+        }
+    }
+
+    /// Takes so many bytes, then fails; or takes all, and fails to pass them on.
+    struct Pipe {
+        room: usize,
+        flushes: bool,
+    }
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let taken = bytes.len().min(self.room);
+            self.room -= taken;
+            match taken {
+                0 => Err(std::io::ErrorKind::BrokenPipe.into()),
+                taken => Ok(taken),
+            }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            match self.flushes {
+                true => Ok(()),
+                false => Err(std::io::ErrorKind::BrokenPipe.into()),
+            }
+        }
+    }
+
+    #[test]
+    fn an_allow_that_did_not_arrive_whole_is_a_deny() {
+        let allow = answer(Said::Allow("yes".into()));
+        let whole = allow.stdout.len();
+        let exits = |room, flushes| {
+            let mut out = Pipe { room, flushes };
+            say(&allow, &mut out, &mut Vec::new())
+        };
+        assert_eq!(exits(whole, true), 0);
+        for room in 0..whole {
+            assert_eq!(exits(room, true), BLOCKED, "{room} of {whole} bytes");
+        }
+        assert_eq!(exits(whole, false), BLOCKED, "not passed on");
+    }
+
+    #[test]
+    fn a_call_that_cannot_be_read_is_told_of_by_its_id() {
+        let session = SessionId::new("s1").unwrap();
+        let link = Link {
+            governor: &Governor::at(Path::new("/nonexistent/gate.sock")),
+            session: &session,
+            directory: None,
+            within: Duration::from_secs(1),
+        };
+        let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(130), "]".repeat(130));
+        for (args, expected) in [
+            (deep.as_str(), Unreadable::TooDeep),
+            (r#"{"a":"\ud800"}"#, Unreadable::NotUnicode),
+            (r#"{"a":1,"a":2}"#, Unreadable::Ambiguous),
+        ] {
+            let input =
+                format!(r#"{{"tool_name":"Bash","tool_input":{args},"tool_use_id":"a|b/c@d"}}"#);
+            let Ok(Message::ToolCallUnreadable {
+                id,
+                tool,
+                args_sha256,
+                args_bytes,
+                why,
+                ..
+            }) = question(&link, input.as_bytes())
+            else {
+                panic!("{args}");
+            };
+            assert_eq!((id.as_str(), tool.as_str()), ("a|b/c@d", "Bash"));
+            assert_eq!(args_sha256, journal::sha256(args.as_bytes()));
+            assert_eq!((args_bytes, why), (args.len() as u64, expected));
         }
     }
 

@@ -18,7 +18,7 @@ use crate::contracts::message::Message;
 use crate::contracts::{strict_json, surrogates};
 use crate::gateway::client::{self, Governor, Reply};
 
-use super::offered;
+use super::{offered, unread};
 
 /// Protocol version answered to a client that names none.
 const PROTOCOL: &str = "2025-06-18";
@@ -69,13 +69,12 @@ pub fn serve(link: &Link, input: impl Read, output: impl Write + Send + 'static)
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let Some(request) = read(&line) else {
-            let problem = "not a strict JSON object";
-            say(&output, &error(&id_in(&line), PARSE_ERROR, problem));
-            continue;
-        };
         count += 1;
-        match Asked::of(request, count) {
+        let asked = match read(&line) {
+            Some(request) => Asked::of(request, count),
+            None => Asked::unreadable(&line, count),
+        };
+        match asked {
             Asked::Nothing => {}
             Asked::Answer(answer) => say(&output, &answer),
             Asked::Call(call) => {
@@ -145,6 +144,16 @@ pub(super) enum Asked {
 }
 
 impl Asked {
+    /// What a line asks for that no strict reader takes: a call that is on record all the same, if it
+    /// is one.
+    pub(super) fn unreadable(line: &[u8], count: u64) -> Self {
+        let id = id_in(line);
+        match Call::unreadable(&id, line, count) {
+            Some(call) => Self::Call(call),
+            None => Self::Answer(error(&id, PARSE_ERROR, "not a strict JSON object")),
+        }
+    }
+
     pub(super) fn of(mut request: Map<String, Value>, count: u64) -> Self {
         let Some(id) = request.remove("id") else {
             return Self::Nothing;
@@ -188,7 +197,14 @@ pub(super) struct Call {
     pub(super) request: Value,
     pub(super) id: MessageId,
     pub(super) tool: String,
-    pub(super) args: Map<String, Value>,
+    pub(super) args: Arguments,
+}
+
+/// What a call is made with.
+pub(super) enum Arguments {
+    Read(Map<String, Value>),
+    /// As they came.
+    Unread(Vec<u8>),
 }
 
 impl Call {
@@ -204,45 +220,72 @@ impl Call {
             Some(Value::Object(args)) => args,
             Some(_) => return Err("the call's arguments are no object".into()),
         };
-        // The id under which the harness's own account shows the call.
-        let meta = params.get("_meta");
-        let named = ["claudecode/toolUseId", "callId"].iter().find_map(|name| {
-            let named = meta.and_then(|meta| meta.get(*name));
-            named.and_then(Value::as_str)
-        });
-        let id = match named {
-            Some(named) => MessageId::new(named),
-            None => MessageId::new(format!("mcp-{count}")),
-        };
         Ok(Self {
             request,
-            id: id.map_err(|error| format!("the call's id: {error}"))?,
+            id: id_of(params.get("_meta"), count).ok_or("the call has no id")?,
             tool,
-            args,
+            args: Arguments::Read(args),
+        })
+    }
+
+    fn unreadable(request: &Value, line: &[u8], count: u64) -> Option<Self> {
+        let message = unread::members(line)?;
+        if request.is_null() || unread::text(unread::member(&message, "method")?)? != "tools/call" {
+            return None;
+        }
+        let params = unread::members(unread::member(&message, "params")?)?;
+        let tool = unread::text(unread::member(&params, "name")?)?;
+        let meta = unread::member(&params, "_meta").map(surrogates::mended);
+        let meta = meta.and_then(|meta| strict_json::from_slice(&meta).ok());
+        let args = unread::member(&params, "arguments")?;
+        offered::is_offered(&tool).then_some(())?;
+        Some(Self {
+            request: request.clone(),
+            id: id_of(meta.as_ref(), count)?,
+            tool,
+            args: Arguments::Unread(args.to_vec()),
         })
     }
 
     fn make(self, link: &Link) -> Value {
-        let question = Message::ToolCallRequest {
-            id: self.id.clone(),
-            session_id: link.session.clone(),
-            tool: self.tool.clone(),
-            args: self.args.clone(),
-            actor: Actor::ClaudeProcess,
+        let (id, session_id, tool) = (self.id, link.session.clone(), self.tool);
+        let question = match self.args {
+            Arguments::Unread(args) => unread::message(id, &session_id, tool, &args),
+            Arguments::Read(args) => Message::ToolCallRequest {
+                id,
+                session_id,
+                tool,
+                args,
+                actor: Actor::ClaudeProcess,
+            },
         };
+        let answer = |ok: bool, text: &str| told(&self.request, ok, text);
         match client::call(&link.governor, &question, link.within) {
-            Ok(Reply::Done { ok, output }) => self.result(ok, &output),
-            Ok(Reply::Denied(reason)) => self.result(false, &format!("Denied by agp: {reason}")),
-            Err(error) => self.result(false, &format!("agp: {error}")),
+            Ok(Reply::Done { ok, output }) => answer(ok, &output),
+            Ok(Reply::Denied(reason)) => answer(false, &format!("Denied by agp: {reason}")),
+            Err(error) => answer(false, &format!("agp: {error}")),
         }
     }
+}
 
-    fn result(&self, ok: bool, text: &str) -> Value {
-        result(
-            &self.request,
-            &json!({"content": [{"type": "text", "text": text}], "isError": !ok}),
-        )
+/// The id under which the harness's own account shows the call.
+fn id_of(meta: Option<&Value>, count: u64) -> Option<MessageId> {
+    let named = ["claudecode/toolUseId", "callId"].iter().find_map(|name| {
+        let named = meta.and_then(|meta| meta.get(*name));
+        named.and_then(Value::as_str)
+    });
+    match named {
+        Some(named) => MessageId::known_as(named),
+        None => MessageId::known_as(&format!("mcp-{count}")),
     }
+}
+
+/// What a tool's answer is to its model.
+fn told(request: &Value, ok: bool, text: &str) -> Value {
+    result(
+        request,
+        &json!({"content": [{"type": "text", "text": text}], "isError": !ok}),
+    )
 }
 
 fn result(id: &Value, result: &Value) -> Value {

@@ -16,3 +16,4 @@ mod offered;
 pub mod processes;
 pub mod relay;
 pub mod shell;
+mod unread;

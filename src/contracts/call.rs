@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ids::{MessageId, SessionId};
+use super::ids::{MessageId, SessionId, Sha256};
+use super::limits;
 
 /// Who an event is attributed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,4 +60,79 @@ pub struct ToolCall {
     pub args: Map<String, Value>,
     /// Who is said to call.
     pub actor: Actor,
+}
+
+/// Why nobody can decide about a call's arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unreadable {
+    /// The call does not fit a frame.
+    TooLong,
+    /// They are nested too deep.
+    TooDeep,
+    /// Half of a surrogate pair stands in them: no Unicode text.
+    NotUnicode,
+    /// Two readers could understand them differently: a name is there twice, or a number is none.
+    Ambiguous,
+}
+
+impl Unreadable {
+    /// The wire name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLong => "too_long",
+            Self::TooDeep => "too_deep",
+            Self::NotUnicode => "not_unicode",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
+
+    /// Why such a call is denied, for people and for the model.
+    #[must_use]
+    pub fn reason(self) -> String {
+        match self {
+            Self::TooLong => format!(
+                "the call is larger than {} MiB as JSON: make it in several parts",
+                limits::FRAME_BYTES >> 20
+            ),
+            Self::TooDeep => too_deep(),
+            Self::NotUnicode => {
+                "the arguments are no Unicode text: half of a surrogate pair stands \
+                                 in them"
+                    .into()
+            }
+            Self::Ambiguous => {
+                "the arguments are no strict JSON: a name is there twice, or a number \
+                                is out of range"
+                    .into()
+            }
+        }
+    }
+}
+
+/// Why arguments are denied that are nested deeper than is recorded.
+#[must_use]
+pub fn too_deep() -> String {
+    format!(
+        "the arguments are nested deeper than {} levels",
+        limits::ARGS_DEPTH
+    )
+}
+
+/// A call that nobody can decide about. It is recorded, and denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableCall {
+    /// Its id.
+    pub id: MessageId,
+    /// The session it belongs to.
+    pub session: SessionId,
+    /// The tool's name.
+    pub tool: String,
+    /// Digest of the arguments: of their canonical form where they can be read, else as they came.
+    pub args_sha256: Sha256,
+    /// Bytes of the arguments as JSON.
+    pub args_bytes: u64,
+    /// Why.
+    pub why: Unreadable,
 }

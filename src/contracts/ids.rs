@@ -8,42 +8,35 @@ use super::limits;
 
 /// Why a text is not an identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InvalidId;
+pub struct InvalidId(&'static str, usize);
 
 impl fmt::Display for InvalidId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "an id is 1 to {} characters of A-Z a-z 0-9 . _ : -",
-            limits::ID_BYTES
-        )
+        write!(f, "an id is 1 to {} {}", self.1, self.0)
     }
 }
 
 impl std::error::Error for InvalidId {}
 
-fn well_formed(text: &str) -> bool {
-    (1..=limits::ID_BYTES).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'))
-}
-
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $bytes:expr, $of:literal, $fits:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
         impl $name {
-            /// Takes 1 to [`limits::ID_BYTES`] bytes of `A-Z a-z 0-9 . _ : -`.
+            #[doc = concat!("Takes 1 to [`", stringify!($bytes), "`] ", $of, ".")]
             ///
             /// # Errors
             /// [`InvalidId`] for anything else.
             pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
                 let text = text.into();
-                if well_formed(&text) { Ok(Self(text)) } else { Err(InvalidId) }
+                let fits: fn(u8) -> bool = $fits;
+                match (1..=$bytes).contains(&text.len()) && text.bytes().all(fits) {
+                    true => Ok(Self(text)),
+                    false => Err(InvalidId($of, $bytes)),
+                }
             }
 
             /// The identifier as text.
@@ -75,13 +68,38 @@ macro_rules! id {
 }
 
 id!(
-    /// One tool call: the harness's own tool-use id where it has one.
-    MessageId
+    /// One tool call: the harness's own tool-use id where it has one. It is opaque: whatever a model's
+    /// provider, or a gateway before it, makes of it. So it is no file's name, and is escaped
+    /// wherever it is shown.
+    MessageId,
+    limits::MESSAGE_ID_BYTES,
+    "bytes of any text",
+    |_| true
 );
 id!(
-    /// One governed session.
-    SessionId
+    /// One governed session: agp's own, and a part of files' names.
+    SessionId,
+    limits::ID_BYTES,
+    "characters of A-Z a-z 0-9 . _ : -",
+    |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-')
 );
+
+impl MessageId {
+    /// The id under which a call is known whose harness says this: the same, or its digest where that is
+    /// too long. `None` for no text at all.
+    #[must_use]
+    pub fn known_as(text: &str) -> Option<Self> {
+        match text.len() {
+            0 => None,
+            1..=limits::MESSAGE_ID_BYTES => Some(Self(text.to_owned())),
+            _ => {
+                let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+                let hex = data_encoding::HEXLOWER.encode(digest.as_ref());
+                Some(Self(format!("sha256:{hex}")))
+            }
+        }
+    }
+}
 
 /// A SHA-256 digest; on the wire 64 lowercase hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -141,8 +159,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_take_only_their_alphabet_and_length() {
-        assert!(MessageId::new("toolu_01AbC:2.x-y").is_ok());
+    fn a_calls_id_is_any_text_of_a_bounded_length() {
+        let longest = "a".repeat(limits::MESSAGE_ID_BYTES);
+        for text in [
+            "toolu_01AbC:2.x-y",
+            "call_1|fc_2/x@y",
+            "a b",
+            "\u{1b}[2J\n\0",
+            "\u{202e}",
+            &longest,
+        ] {
+            assert_eq!(MessageId::new(text).unwrap().as_str(), text);
+            assert_eq!(MessageId::known_as(text).unwrap().as_str(), text);
+        }
+        let longer = longest + "a";
+        for text in ["", &longer] {
+            assert!(MessageId::new(text).is_err());
+        }
+        assert_eq!(MessageId::known_as(""), None);
+        let known = MessageId::known_as(&longer).unwrap();
+        assert_eq!(known.as_str().len(), "sha256:".len() + 64);
+        assert_eq!(MessageId::new(known.as_str()), Ok(known.clone()));
+        assert_ne!(MessageId::known_as(&(longer + "a")), Some(known));
+    }
+
+    #[test]
+    fn a_sessions_id_takes_only_its_alphabet_and_length() {
+        assert!(SessionId::new("s-01AbC:2.x_y").is_ok());
         for bad in [
             "",
             "a b",

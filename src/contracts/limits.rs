@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// One gateway frame, newline included. Large enough for any real tool call, small enough that
-/// 64 of them at once stay harmless.
-pub const FRAME_BYTES: usize = 1 << 20;
+/// One gateway frame, newline included: any call that a harness itself would make, every character of a
+/// model's longest answer escaped. All calls in flight together are 256 MiB of text.
+pub const FRAME_BYTES: usize = 4 << 20;
 
 /// One journal line, newline excluded. A frame's arguments are cut before they are journaled, so
 /// a line never needs more.
@@ -89,8 +89,11 @@ pub const RULE_COMMAND_BYTES: usize = 1024;
 /// Bytes of a reason, in a policy and on the wire.
 pub const REASON_BYTES: usize = 1024;
 
-/// Bytes of any identifier (message, session).
+/// Bytes of a session's identifier.
 pub const ID_BYTES: usize = 128;
+/// Bytes of a call's identifier, which is its harness's or its model's, and may be several joined. A
+/// longer one is known by its digest.
+pub const MESSAGE_ID_BYTES: usize = 1024;
 /// Names of offered tools that the end of a session records.
 pub const TOOLS_SHOWN: usize = 64;
 /// Bytes of a tool's name.

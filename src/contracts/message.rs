@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::call::Actor;
+use super::call::{Actor, Unreadable};
 use super::ids::{MessageId, SessionId, Sha256};
 
 /// Anything that a session's processes may say to the governor. Fields are camelCase; unknown ones are refused.
@@ -24,6 +24,23 @@ pub enum Message {
         args: Map<String, Value>,
         /// Who calls.
         actor: Actor,
+    },
+    /// A harness would make a call that cannot be asked about as it is. The answer is a deny.
+    #[serde(rename_all = "camelCase")]
+    ToolCallUnreadable {
+        /// The call's id.
+        id: MessageId,
+        /// The session.
+        session_id: SessionId,
+        /// The tool's name, cut to [`super::limits::TOOL_NAME_BYTES`].
+        tool: String,
+        /// Digest of the arguments: of their canonical form where they can be read, else as they
+        /// came.
+        args_sha256: Sha256,
+        /// Bytes of the arguments as JSON.
+        args_bytes: u64,
+        /// Why.
+        why: Unreadable,
     },
     /// A post-tool hook tells how a call that the harness ran has ended.
     #[serde(rename_all = "camelCase")]

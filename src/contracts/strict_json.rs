@@ -44,6 +44,34 @@ pub fn nests_within(value: &Value, levels: usize) -> bool {
     }
 }
 
+/// The same JSON text, with `null` for each array and object that stands within so many others: no more
+/// than that is nested, and any reader takes it. What is no JSON stays none.
+#[must_use]
+pub fn pruned(text: &[u8], levels: usize) -> Vec<u8> {
+    let (mut kept, mut open) = (Vec::with_capacity(text.len()), 0_usize);
+    let (mut inside, mut escaped) = (false, false);
+    for byte in text {
+        let was_deep = open > levels;
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = inside,
+            b'"' => inside = !inside,
+            b'[' | b'{' if !inside => {
+                open += 1;
+                if open == levels + 1 {
+                    kept.extend_from_slice(b"null");
+                }
+            }
+            b']' | b'}' if !inside => open = open.saturating_sub(1),
+            _ => {}
+        }
+        if !was_deep && open <= levels {
+            kept.push(*byte);
+        }
+    }
+    kept
+}
+
 /// A [`Value`] whose objects were seen to have no duplicate names.
 struct Strict(Value);
 
@@ -124,7 +152,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
 #[cfg(test)]
 mod tests {
-    use super::from_slice;
+    use super::{from_slice, nests_within, pruned};
     use crate::contracts::limits;
 
     #[test]
@@ -154,6 +182,31 @@ mod tests {
         let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert!(from_slice(nested(limits::JSON_DEPTH).as_bytes()).is_ok());
         assert!(from_slice(nested(limits::JSON_DEPTH + 1).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_is_pruned_is_nested_no_deeper() {
+        for (text, levels, expected) in [
+            (
+                r#"{"a":[1,{"b":"]}"}],"c":2}"#,
+                3,
+                r#"{"a":[1,{"b":"]}"}],"c":2}"#,
+            ),
+            (
+                r#"{"a":[1,{"b":"]}\""}],"c":2}"#,
+                2,
+                r#"{"a":[1,null],"c":2}"#,
+            ),
+            (r#"{"a":[1,{"b":"]}"}],"c":2}"#, 1, r#"{"a":null,"c":2}"#),
+            ("[[]]", 0, "null"),
+        ] {
+            let pruned = pruned(text.as_bytes(), levels);
+            assert_eq!(String::from_utf8(pruned).unwrap(), expected);
+        }
+        let deep = format!(r#"{{"a":{}{},"b":1}}"#, "[".repeat(9999), "]".repeat(9999));
+        let value = from_slice(&pruned(deep.as_bytes(), limits::JSON_DEPTH)).unwrap();
+        assert_eq!(value["b"], 1);
+        assert!(nests_within(&value, limits::JSON_DEPTH));
     }
 
     #[test]

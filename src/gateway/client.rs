@@ -1,5 +1,6 @@
 //! The asking side: one question, one answer, and a deny whenever there is any doubt.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -9,8 +10,12 @@ use std::time::Duration;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 
+use crate::contracts::call::Unreadable;
+use crate::contracts::ids::{MessageId, SessionId};
+use crate::contracts::limits;
 use crate::contracts::message::Message;
 use crate::contracts::verdict::Decision;
+use crate::journal;
 use crate::journal::key::PublicKey;
 
 use super::answer::{Heard, Wire};
@@ -69,7 +74,12 @@ impl fmt::Display for AskError {
 
 impl std::error::Error for AskError {}
 
-fn exchange(governor: &Governor, question: &Message, within: Duration) -> Result<Heard, AskError> {
+/// Sends a question, or what is left of one that is too long, and gives what was sent with its answer.
+fn exchange<'a>(
+    governor: &Governor,
+    question: &'a Message,
+    within: Duration,
+) -> Result<(Cow<'a, Message>, Heard), AskError> {
     let stream = UnixStream::connect(&governor.socket).map_err(AskError::Unreachable)?;
     if governor.outside && !listener_is_outside(&stream) {
         return Err(AskError::Impostor);
@@ -79,15 +89,56 @@ fn exchange(governor: &Governor, question: &Message, within: Duration) -> Result
         Some(key) => Some((key, Nonce::fresh().ok_or(AskError::Impostor)?)),
     };
     let nonce = proof.map(|(_, nonce)| nonce);
-    frame::write(&stream, question, nonce).map_err(AskError::Link)?;
+    let sent = send(&stream, question, nonce)?;
     let answer = frame::read_answer(&stream, within).map_err(AskError::Link)?;
-    match proof {
+    let heard = match proof {
         // That there is no answer is a deny, whoever says so.
         Some((key, nonce)) if !answer.said().is_error() => {
-            answer.by(key, nonce).ok_or(AskError::Impostor)
+            answer.by(key, nonce).ok_or(AskError::Impostor)?
         }
-        _ => Ok(answer.by_anybody()),
-    }
+        _ => answer.by_anybody(),
+    };
+    Ok((sent, heard))
+}
+
+fn send<'a>(
+    stream: &UnixStream,
+    question: &'a Message,
+    nonce: Option<Nonce>,
+) -> Result<Cow<'a, Message>, AskError> {
+    let sent = match frame::write(stream, question, nonce) {
+        // Not a byte of it was sent.
+        Err(FrameError::TooLong) => too_long(question).map(Cow::Owned),
+        Err(error) => return Err(AskError::Link(error)),
+        Ok(()) => return Ok(Cow::Borrowed(question)),
+    };
+    let sent = sent.ok_or(AskError::Link(FrameError::TooLong))?;
+    frame::write(stream, &sent, nonce).map_err(AskError::Link)?;
+    Ok(sent)
+}
+
+/// What a request becomes that does not fit a frame.
+fn too_long(request: &Message) -> Option<Message> {
+    let Message::ToolCallRequest {
+        id,
+        session_id,
+        tool,
+        args,
+        ..
+    } = request
+    else {
+        return None;
+    };
+    let mut tool = tool.clone();
+    tool.truncate(tool.floor_char_boundary(limits::TOOL_NAME_BYTES));
+    Some(Message::ToolCallUnreadable {
+        id: id.clone(),
+        session_id: session_id.clone(),
+        tool,
+        args_sha256: journal::args_sha256(args),
+        args_bytes: serde_json::to_vec(args).map_or(0, |bytes| bytes.len() as u64),
+        why: Unreadable::TooLong,
+    })
 }
 
 /// Whether whoever listens at the other end is in none of the PID namespaces that can be seen from here:
@@ -113,32 +164,32 @@ pub enum Said {
 /// # Errors
 /// [`AskError`]; the call must then not run.
 pub fn ask(governor: &Governor, request: &Message, within: Duration) -> Result<Said, AskError> {
-    is_request(request)?;
-    verdict_in(request, exchange(governor, request, within)?)
+    asked(request)?;
+    let (sent, heard) = exchange(governor, request, within)?;
+    verdict_in(&sent, heard)
 }
 
-/// What is no question is not sent.
-fn is_request(message: &Message) -> Result<(), AskError> {
-    match message {
-        Message::ToolCallRequest { .. } => Ok(()),
-        _ => Err(AskError::Mismatched),
+/// The call that a question is about, and whether it can be let run. What is no question is not sent.
+fn asked(question: &Message) -> Result<(&MessageId, &SessionId, bool), AskError> {
+    match question {
+        Message::ToolCallRequest { id, session_id, .. } => Ok((id, session_id, true)),
+        Message::ToolCallUnreadable { id, session_id, .. } => Ok((id, session_id, false)),
+        Message::ToolCallReport { .. } => Err(AskError::Mismatched),
     }
 }
 
 /// The verdict that an answer gives to a question.
 pub(super) fn verdict_in(request: &Message, answer: Heard) -> Result<Said, AskError> {
-    let Message::ToolCallRequest { id, session_id, .. } = request else {
-        return Err(AskError::Mismatched);
-    };
+    let (id, session_id, readable) = asked(request)?;
     match answer.into_wire() {
         Wire::PolicyVerdict {
             id: answered,
             session_id: session,
             verdict,
         } if answered == *id && session == *session_id => match verdict.decision {
-            Decision::Allow => Ok(Said::Allow(verdict.reason)),
+            Decision::Allow if readable => Ok(Said::Allow(verdict.reason)),
             Decision::Deny => Ok(Said::Deny(verdict.reason)),
-            Decision::Require => Err(AskError::Mismatched),
+            Decision::Allow | Decision::Require => Err(AskError::Mismatched),
         },
         other => Err(unanswered(other)),
     }
@@ -170,22 +221,23 @@ pub enum Reply {
 /// # Errors
 /// [`AskError`]; whether the call ran is then for the journal to say.
 pub fn call(governor: &Governor, request: &Message, within: Duration) -> Result<Reply, AskError> {
-    is_request(request)?;
-    reply_in(request, exchange(governor, request, within)?)
+    asked(request)?;
+    let (sent, heard) = exchange(governor, request, within)?;
+    reply_in(&sent, heard)
 }
 
 /// What an answer says has become of a call.
 pub(super) fn reply_in(request: &Message, answer: Heard) -> Result<Reply, AskError> {
-    let Message::ToolCallRequest { id, session_id, .. } = request else {
-        return Err(AskError::Mismatched);
-    };
+    let (id, session_id, readable) = asked(request)?;
     match answer.into_wire() {
         Wire::ToolCallResult {
             id: answered,
             session_id: session,
             ok,
             output,
-        } if answered == *id && session == *session_id => Ok(Reply::Done { ok, output }),
+        } if answered == *id && session == *session_id && readable => {
+            Ok(Reply::Done { ok, output })
+        }
         Wire::PolicyVerdict {
             id: answered,
             session_id: session,
@@ -205,7 +257,7 @@ pub fn report(governor: &Governor, report: &Message, within: Duration) -> Result
     let Message::ToolCallReport { id, session_id, .. } = report else {
         return Err(AskError::Mismatched);
     };
-    match exchange(governor, report, within)?.into_wire() {
+    match exchange(governor, report, within)?.1.into_wire() {
         Wire::ReportRecorded {
             id: answered,
             session_id: session,

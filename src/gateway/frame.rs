@@ -226,11 +226,14 @@ mod tests {
 
     const ERROR: &str = r#"{"kind":"error","id":null,"sessionId":null,"message":"m"}"#;
     const REQUEST: &str = r#"{"kind":"tool_call_request","id":"a","sessionId":"b","tool":"Bash","args":{"x":[1.5,{"y":null}]},"actor":"claude_process"}"#;
+    const UNREADABLE: &str = r#"{"kind":"tool_call_unreadable","id":"a|b/c@d","sessionId":"b","tool":"Bash","argsSha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","argsBytes":130,"why":"too_deep"}"#;
     const VERDICT: &str = r#"{"kind":"policy_verdict","id":"a","sessionId":"b","verdict":{"decision":"allow","reason":"r","ruleId":null,"tier":null}}"#;
 
     #[test]
     fn a_message_is_read_as_it_is_written() {
-        assert!(parse(REQUEST.as_bytes()).is_ok());
+        for text in [REQUEST, UNREADABLE] {
+            assert!(parse(text.as_bytes()).is_ok(), "{text}");
+        }
         for text in [ERROR, VERDICT] {
             assert!(parse_answer(text.as_bytes()).is_ok(), "{text}");
             assert!(parse(text.as_bytes()).is_err(), "{text}");
@@ -245,7 +248,10 @@ mod tests {
             ERROR.replace("error", "unheard_of"),
             REQUEST.replace(r#""claude_process""#, r#"{"claude_process":null}"#),
             REQUEST.replace(r#""actor""#, r#""more":1,"actor""#),
-            REQUEST.replace(r#""id":"a""#, r#""id":"a b""#),
+            REQUEST.replace(r#""id":"a""#, r#""id":"""#),
+            REQUEST.replace(r#""sessionId":"b""#, r#""sessionId":"b c""#),
+            UNREADABLE.replace("too_deep", "to_deep"),
+            UNREADABLE.replace("130", "-1"),
             REQUEST.replace(r#""tool":"Bash""#, r#""tool":"Read","tool":"Bash""#),
             VERDICT.replace(
                 r#"{"decision":"allow","reason":"r","ruleId":null,"tier":null}"#,

@@ -30,6 +30,8 @@ pub(crate) fn frame(data: &[u8]) {
         }
         assert_eq!(strict_json::from_slice(data).ok(), Some(written));
     }
+    // Nothing is both a message to the governor and an answer of it.
+    assert!(parsed.is_err() || frame::parse_answer(data).is_err());
     // More would not fit into the socket, and this thread writes before it reads.
     let data = data.get(..data.len().min(64 << 10)).unwrap_or_default();
     let (mut peer, ours) = UnixStream::pair().expect("a pair of sockets");

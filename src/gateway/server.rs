@@ -13,7 +13,7 @@ use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 
 use crate::confine::{self, Narrower, Places, Profile};
-use crate::contracts::call::{Actor, ToolCall};
+use crate::contracts::call::{Actor, ToolCall, UnreadableCall};
 use crate::contracts::ids::{MessageId, SessionId, Sha256};
 use crate::contracts::limits;
 use crate::contracts::message::Message;
@@ -82,6 +82,12 @@ pub trait Gate: Send + Sync {
     /// # Errors
     /// Why there is no answer; the call is refused.
     fn request(&self, call: ToolCall, peer: Peer) -> Result<Decided, String>;
+
+    /// Records a call that nobody can decide about.
+    ///
+    /// # Errors
+    /// Why it is not recorded; the call is refused all the same.
+    fn unreadable(&self, call: UnreadableCall, peer: Peer) -> Result<Denial, String>;
 
     /// Records how a call has ended.
     ///
@@ -327,6 +333,28 @@ fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Answer, Refus
                 Ok(Decided::Executed { ok, output }) => {
                     Ok(Answer::result(id, session_id, ok, cut(output)))
                 }
+                Err(problem) => Err((Some(id), Some(session_id), problem)),
+            }
+        }
+        Message::ToolCallUnreadable {
+            id,
+            session_id,
+            tool,
+            args_sha256,
+            args_bytes,
+            why,
+        } => {
+            check_session(&id, &session_id, peer, gate)?;
+            let call = UnreadableCall {
+                id: id.clone(),
+                session: session_id.clone(),
+                tool,
+                args_sha256,
+                args_bytes,
+                why,
+            };
+            match gate.unreadable(call, peer) {
+                Ok(denial) => Ok(Answer::deny(id, session_id, denial)),
                 Err(problem) => Err((Some(id), Some(session_id), problem)),
             }
         }

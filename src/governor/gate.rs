@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::contracts::call::{self, ToolCall, WITHIN_AGENT};
-use crate::contracts::ids::SessionId;
+use serde_json::{Map, json};
+
+use crate::contracts::call::{self, Actor, ToolCall, UnreadableCall, WITHIN_AGENT};
+use crate::contracts::ids::{SessionId, Sha256};
 use crate::contracts::limits;
+use crate::contracts::verdict::Denial;
 use crate::gateway::server::{CallReport, Decided, Gate, Peer};
 use crate::journal;
 
@@ -19,13 +22,23 @@ impl Governor {
     /// # Errors
     /// Why there is no outcome; the call did not run, or its result is not recorded.
     pub fn run_call(&self, call: ToolCall, effect: &Effect<'_>) -> Result<Outcome, String> {
+        let args_sha256 = journal::args_sha256(&call.args);
+        self.see_through(&Arc::new(call), args_sha256, None, effect)
+    }
+
+    /// The same, where `unread` says why no rule can decide about it, if that is so.
+    fn see_through(
+        &self,
+        call: &Arc<ToolCall>,
+        args_sha256: Sha256,
+        unread: Option<String>,
+        effect: &Effect<'_>,
+    ) -> Result<Outcome, String> {
         let changed = (self.terms.gate_unchanged)().err();
         if let Some(why) = &changed {
             // Whoever asks may be another than the hook that agp set up.
             self.break_off(why.clone());
         }
-        let call = Arc::new(call);
-        let args_sha256 = journal::args_sha256(&call.args);
         let given = call::without_added(&call.args);
         let args = Args {
             decided: args_sha256,
@@ -33,8 +46,8 @@ impl Governor {
         };
         let replay = self.ledger.ask(&call.id, args).err();
         let refused = changed.or_else(|| self.over()).or(replay.clone());
-        let refused = refused.or_else(|| unseen(&call, effect));
-        let outcome = mediate(self, &call, args_sha256, refused, effect);
+        let refused = refused.or(unread).or_else(|| unseen(call, effect));
+        let outcome = mediate(self, call, args_sha256, refused, effect);
         let outcome = outcome.map_err(|broken| broken.0);
         match (replay, outcome) {
             (None, outcome) => {
@@ -50,6 +63,14 @@ impl Governor {
                 Err(why)
             }
             (Some(_), Err(broken)) => Err(broken),
+        }
+    }
+
+    /// How a call ends that comes through the gateway.
+    fn effect(&self, peer: Peer) -> Effect<'_> {
+        match &self.terms.sandbox {
+            Some(sandbox) => Effect::Execute(sandbox.as_ref()),
+            None => Effect::Release(peer),
         }
     }
 
@@ -84,11 +105,7 @@ impl Gate for Governor {
     }
 
     fn request(&self, call: ToolCall, peer: Peer) -> Result<Decided, String> {
-        let effect = match &self.terms.sandbox {
-            Some(sandbox) => Effect::Execute(sandbox.as_ref()),
-            None => Effect::Release(peer),
-        };
-        Ok(match self.run_call(call, &effect)? {
+        Ok(match self.run_call(call, &self.effect(peer))? {
             Outcome::Denied(denial) => Decided::Denied(denial),
             Outcome::Released(permit, verdict) => Decided::Released(permit, verdict),
             Outcome::Executed(execution) => Decided::Executed {
@@ -96,6 +113,28 @@ impl Gate for Governor {
                 output: execution.answer,
             },
         })
+    }
+
+    fn unreadable(&self, call: UnreadableCall, peer: Peer) -> Result<Denial, String> {
+        // What is recorded instead of the arguments. Their digest is not of this: no permit fits it.
+        let stands_for = [
+            ("unreadable".to_owned(), json!(call.why.as_str())),
+            ("bytes".to_owned(), json!(call.args_bytes)),
+        ];
+        let stand_in = ToolCall {
+            id: call.id,
+            session: call.session,
+            tool: call.tool,
+            args: Map::from_iter(stands_for),
+            actor: Actor::ClaudeProcess,
+        };
+        let (why, digest) = (call.why.reason(), call.args_sha256);
+        match self.see_through(&Arc::new(stand_in), digest, Some(why), &self.effect(peer))? {
+            Outcome::Denied(denial) => Ok(denial),
+            Outcome::Released(..) | Outcome::Executed(_) => {
+                Err("a call that nobody could read was decided".into())
+            }
+        }
     }
 
     fn report(&self, mut report: CallReport, peer: Peer) -> Result<(), String> {

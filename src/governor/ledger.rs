@@ -179,7 +179,7 @@ impl Ledger {
     /// the calls itself (`by_agp`), a denied one comes back, too.
     pub(super) fn returned(&self, id: &str, ran: bool, by_agp: bool) -> Option<&'static str> {
         let mut calls = self.calls();
-        let id = MessageId::new(id).ok();
+        let id = MessageId::known_as(id);
         let stage = id.as_ref().and_then(|id| calls.stages.get(id));
         let stage = stage.map(|asked| asked.stage);
         if !ran {

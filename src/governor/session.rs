@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::contracts::call::{Actor, ToolCall, WORKDIR};
+use crate::contracts::call::{self, Actor, ToolCall, WORKDIR};
 use crate::contracts::channel::{Answer, ApprovalRequest, ApprovalTerms, Channel};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::{MessageId, SessionId};
@@ -156,9 +156,7 @@ impl Governor {
             .values()
             .all(|value| strict_json::nests_within(value, limits::ARGS_DEPTH))
         {
-            return Some(Verdict::refused(
-                "the arguments are nested too deep to be recorded",
-            ));
+            return Some(Verdict::refused(call::too_deep()));
         }
         let secret = self.terms.screen.secret_in(&call.args)?;
         Some(Verdict::refused(quotes(secret)))

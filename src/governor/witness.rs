@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 
 use crate::contracts::event::{Draft, Kind};
+use crate::contracts::ids::MessageId;
 use crate::contracts::intendant::Observation;
 use crate::contracts::limits;
 
@@ -47,7 +48,7 @@ impl Governor {
 
     fn ungated(&self, id: &str, how: &str) {
         // A bypass must be recorded whatever its id says.
-        let id: String = self.shown_id(id).chars().take(limits::ID_BYTES).collect();
+        let id: String = self.shown_id(&known(id)).to_owned();
         // The harness is ended before anything else is done about it.
         self.break_off(format!("a call {how}: {id}"));
         let mut draft = Draft::new(Kind::GateBypassed, serde_json::Map::new());
@@ -75,10 +76,7 @@ impl Governor {
         say("seenBy", seen_by.to_owned());
         // Ids and names are the harness's: both are bounded, and neither may carry a secret.
         if let Some(id) = id {
-            say(
-                "messageId",
-                self.shown_id(id).chars().take(limits::ID_BYTES).collect(),
-            );
+            say("messageId", self.shown_id(&known(id)).to_owned());
         }
         if let Some(tool) = tool {
             say(
@@ -143,4 +141,9 @@ impl Governor {
             census.seen, census.decided
         ))
     }
+}
+
+/// An id as the decisions have it.
+fn known(id: &str) -> String {
+    MessageId::known_as(id).map_or_else(String::new, String::from)
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::contracts::intendant::Observation;
-use crate::contracts::surrogates;
+use crate::contracts::{limits, strict_json, surrogates};
 
 /// How the text of an error result begins when no tool ran: the harness's own checks of the call
 /// (measured on 2.1.330), and a hook that blocked it. A tool that ran and failed begins otherwise
@@ -89,10 +89,14 @@ fn ran(result: &Value) -> bool {
 
 /// Reads a line. What the harness writes of an agent's text can hold half a surrogate pair,
 /// which no strict reader takes: such an escape is read as U+FFFD, so that nobody can hide a
-/// result behind one.
+/// result behind one. What is nested deeper than readers go is read as null: nobody decides about
+/// such arguments.
 fn read(line: &[u8]) -> Option<Value> {
     let read = |line: &[u8]| serde_json::from_slice(line).ok();
-    read(line).or_else(|| read(&surrogates::mended(line)))
+    let mended = || surrogates::mended(line);
+    read(line)
+        .or_else(|| read(&mended()))
+        .or_else(|| read(&strict_json::pruned(&mended(), limits::JSON_DEPTH)))
 }
 
 #[cfg(test)]
@@ -104,6 +108,19 @@ mod tests {
             r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"t","content":{content}{is_error}}}]}}}}"#
         );
         observations(line.as_bytes()).remove(0)
+    }
+
+    #[test]
+    fn a_call_whose_input_is_nested_too_deep_is_seen() {
+        let deep = "[".repeat(5000) + &"]".repeat(5000);
+        let line = format!(
+            r#"{{"type":"assistant","message":{{"content":[{{"type":"tool_use","id":"t","name":"Bash","input":{{"a":{deep}}}}}]}}}}"#
+        );
+        let seen = observations(line.as_bytes());
+        let [Observation::Attempted { id, tool, .. }] = &seen[..] else {
+            panic!("{seen:?}");
+        };
+        assert_eq!((id.as_str(), tool.as_str()), ("t", "Bash"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::Value;
 use toml::Table;
 
 use crate::contracts::intendant::Observation;
-use crate::contracts::limits;
+use crate::contracts::{limits, strict_json};
 
 use super::codex_config::{self, CARRIED, CARRIED_OF_A_PROVIDER, Config, PROVIDERS, Server};
 use super::codex_rollout::Rollout;
@@ -25,9 +25,12 @@ pub(crate) fn claude_stream(data: &[u8]) {
     let line: Vec<u8> = data.iter().copied().filter(|byte| *byte != b'\n').collect();
     let seen = claude_stream::observations(&line);
     let Ok(value) = serde_json::from_slice::<Value>(&line) else {
-        // Half a surrogate pair is mended, and read; all else cannot be.
+        // Half a surrogate pair is mended, what is nested too deep left out, and both read; all else
+        // cannot be.
         let unreadable = matches!(seen[..], [Observation::Unreadable(_)]);
-        assert!(unreadable || String::from_utf8_lossy(&line).contains("\\u"));
+        let mended = String::from_utf8_lossy(&line).contains("\\u");
+        let pruned = strict_json::pruned(&line, limits::JSON_DEPTH) != line;
+        assert!(unreadable || mended || pruned);
         return;
     };
     let results = |value: &Value| {

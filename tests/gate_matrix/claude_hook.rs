@@ -328,7 +328,20 @@ fn settings_that_are_edited_mid_session() {
 // What a call may look like.
 
 #[test]
-fn arguments_that_are_no_unicode_are_blocked() {
+fn an_id_is_any_text() {
+    let Some(column) = Hook::by(&[("allow", "*")]) else {
+        return;
+    };
+    let ids = ["call_1|fc_2/x@y", "../an id \u{e9}"];
+    let calls = ids.map(|id| vec![Hook::bash(id, "echo ran >> made")]);
+    let model = Hook::model(calls.into());
+    column.run(&model).run().succeeded();
+    assert_eq!(column.world().get("made").as_deref(), Some("ran\nran\n"));
+    column.each_decided(&ids);
+}
+
+#[test]
+fn arguments_that_are_no_unicode_are_denied_on_record() {
     for (tool, input) in [
         ("Bash", r#"{"command":"touch made; echo \ud800"}"#),
         ("Write", r#"{"file_path":"REPO/made","content":"a\udc00b"}"#),
@@ -340,12 +353,11 @@ fn arguments_that_are_no_unicode_are_blocked() {
         let input = input.replace("REPO", world.repo().to_str().unwrap());
         let model = Hook::model(vec![vec![call("call_x", tool, raw(&input))]]);
         column.run(&model).run().succeeded();
-        // The hook does not take it for JSON: blocked before anybody is asked.
         let refused = model.result_of("call_x").unwrap();
-        assert!(refused.is_error && refused.text.contains("not strict JSON"));
+        assert!(refused.is_error && refused.text.contains("no Unicode text"));
         assert_eq!(world.get("made"), None, "{tool}");
-        assert_eq!(world.kinds_of("call_x"), Vec::<String>::new());
-        assert_eq!(world.census(), [0, 0, 0]);
+        assert_eq!(world.kinds_of("call_x"), ["tool_call.deny", "gate.deny"]);
+        assert_eq!(world.census(), [1, 1, 0]);
         world.verifies();
     }
 }

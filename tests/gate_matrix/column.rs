@@ -224,3 +224,17 @@ impl<C: Column> Spoiled<C> {
         Played { ran, ..played }
     }
 }
+
+/// Texts of which the first is beyond a MiB where it is written as JSON, the second nearly a frame, and
+/// the third more.
+pub(crate) fn sizes() -> [String; 3] {
+    let lines = |size: usize| "a".repeat(size - 1) + "\n";
+    ["\"\n".repeat(280_000), lines(4000 << 10), lines(4200 << 10)]
+}
+
+/// Asserts that the journal keeps a part of what calls were made with, and verifies.
+pub(crate) fn is_journaled_in_part(world: &World) {
+    let longest = world.journal_text().lines().map(str::len).max();
+    assert!(longest < Some(64 << 10), "{longest:?}");
+    world.verifies();
+}

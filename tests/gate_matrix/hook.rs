@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::column::{Column, Spoiled};
+use super::column::{Column, Spoiled, is_journaled_in_part, sizes};
 use super::governor::asked;
 use super::session::{Process, all_gone, below};
 
@@ -80,21 +80,29 @@ pub(crate) fn a_call_of_nearly_a_frame_is_decided_whole_and_one_beyond_it_is_den
     let Some(column) = C::by(&[("allow", C::WRITE)]) else {
         return;
     };
+    let [escaped, fits, beyond] = sizes();
     let world = column.world();
-    let text = |letter: &str, size: usize| letter.repeat(size) + "\n";
-    let (fits, beyond) = (text("a", 900 << 10), text("b", 1100 << 10));
     let model = C::model(vec![
+        vec![column.write("call_escaped", "escaped", &escaped)],
         vec![column.write("call_fits", "fits", &fits)],
         vec![column.write("call_beyond", "beyond", &beyond)],
+        vec![column.write("call_next", "next", "on it goes\n")],
     ]);
     column.run(&model).run().succeeded();
-    assert!(world.get("fits").is_some_and(|written| written == fits));
+    assert!(world.get("escaped").is_some_and(|text| text == escaped));
+    assert!(world.get("fits").is_some_and(|text| text == fits));
     assert_eq!(world.get("beyond"), None);
+    assert_eq!(world.get("next").as_deref(), Some("on it goes\n"));
     assert!(C::was_refused(&model, "call_beyond"));
-    let kinds = world.kinds_of("call_fits");
-    assert_eq!(kinds, ["tool_call.allow", "gate.allow", "tool_call.result"]);
-    let longest = world.journal_text().lines().map(str::len).max();
-    assert!(longest < Some(64 << 10), "the journal keeps a part of it");
-    assert_eq!(world.events("gate.bypassed").len(), 0);
-    world.verifies();
+    let told = C::told(&model, "call_beyond");
+    assert!(told.contains("larger than 4 MiB"), "{told}");
+    assert_eq!(
+        world.kinds_of("call_beyond"),
+        ["tool_call.deny", "gate.deny"]
+    );
+    let allowed = ["tool_call.allow", "gate.allow", "tool_call.result"];
+    assert_eq!(world.kinds_of("call_fits"), allowed);
+    assert_eq!(world.kinds_of("call_escaped"), allowed);
+    assert_eq!(world.census(), [4, 4, 0]);
+    is_journaled_in_part(world);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::column::{CALLS, Column, QUESTION, Spoiled, UNASKED, raw};
+use super::column::{CALLS, Column, QUESTION, Spoiled, UNASKED, is_journaled_in_part, raw, sizes};
 use super::session::{Process, Start, World, all_gone, below, python, wait_for};
 
 /// What decides a call of agp's own tools.
@@ -226,35 +226,66 @@ pub(crate) fn a_call_of_nearly_a_frame_is_decided_whole<C: Mediated>() {
         return;
     };
     let world = column.world();
-    let fits = "a".repeat(900 << 10);
-    let model = C::model(vec![vec![column.write("call_fits", "fits", &fits)]]);
+    let [escaped, fits, _] = sizes();
+    let model = C::model(vec![
+        vec![column.write("call_escaped", "escaped", &escaped)],
+        vec![column.write("call_fits", "fits", &fits)],
+    ]);
     column.run(&model).run().succeeded();
-    assert!(world.get("fits").is_some_and(|written| written == fits));
-    let longest = world.journal_text().lines().map(str::len).max();
-    assert!(longest < Some(64 << 10), "the journal keeps a part of it");
-    column.each_decided(&["call_fits"]);
+    assert!(world.get("escaped").is_some_and(|text| text == escaped));
+    assert!(world.get("fits").is_some_and(|text| text == fits));
+    is_journaled_in_part(world);
+    column.each_decided(&["call_escaped", "call_fits"]);
 }
 
-/// Asserts that this call, about which nobody could be asked, does not run, and that the session ends as
-/// if it had.
-pub(crate) fn does_not_run<C: Mediated>(column: &C, call: C::Call, made: &str) {
-    // What the harness says of the first is seen a moment later: a next one that has begun by then is killed.
-    let next = C::bash("call_next", "sleep 3; touch next");
-    let model = C::model(vec![vec![call], vec![next]]);
-    let ran = column.run(&model).run();
-    ran.exited(3).complained(&[UNASKED]);
+/// Asserts that this call, about which nobody can decide, is denied on record, the model told why, and
+/// that the session goes on.
+pub(crate) fn is_denied_on_record<C: Mediated>(column: &C, (id, call): (&str, C::Call), why: &str) {
+    let model = C::model(vec![vec![call], vec![C::bash("call_next", "touch next")]]);
+    column.run(&model).run().succeeded();
     let world = column.world();
-    assert_eq!((world.get(made), world.get("next")), (None, None));
+    assert_eq!(world.get("made"), None);
+    assert_eq!(world.get("next").as_deref(), Some(""));
+    assert!(C::was_refused(&model, id));
+    let told = C::told(&model, id);
+    assert!(told.contains(why), "{told}");
+    assert_eq!(world.kinds_of(id), ["tool_call.deny"]);
+    let denied = world.event("tool_call.deny");
+    let reason = denied["payload"]["reason"].as_str().unwrap();
+    assert!(reason.contains(why), "{reason}");
+    assert_eq!(world.census(), [2, 2, 0]);
     world.verifies();
 }
 
-pub(crate) fn a_call_beyond_a_frame_does_not_run<C: Mediated>() {
+pub(crate) fn a_call_beyond_a_frame_is_denied_on_record<C: Mediated>() {
     let Some(column) = C::by(&[("allow", "*")]) else {
         return;
     };
-    let beyond = "b".repeat(1100 << 10);
-    let call = column.write("call_beyond", "beyond", &beyond);
-    does_not_run(&column, call, "beyond");
+    let [_, _, beyond] = sizes();
+    let call = column.write("call_beyond", "made", &beyond);
+    is_denied_on_record(&column, ("call_beyond", call), "larger than 4 MiB");
+}
+
+pub(crate) fn arguments_that_are_nested_too_deep_are_denied_on_record<C: Mediated>() {
+    let Some(column) = C::by(&[("allow", "*")]) else {
+        return;
+    };
+    let deep = "[".repeat(130) + &"]".repeat(130);
+    let input = raw(&format!(r#"{{"command":"touch made","deep":{deep}}}"#));
+    let call = C::call("call_deep", "Bash", &input);
+    is_denied_on_record(&column, ("call_deep", call), "deeper than 64 levels");
+}
+
+pub(crate) fn an_id_is_any_text<C: Mediated>() {
+    let Some(column) = C::by(&[("allow", "*")]) else {
+        return;
+    };
+    let ids = ["call_1|fc_2/x@y", "../an id \u{e9}"];
+    let calls = ids.map(|id| vec![C::bash(id, "echo ran >> made")]);
+    let model = C::model(calls.into());
+    column.run(&model).run().succeeded();
+    assert_eq!(column.world().get("made").as_deref(), Some("ran\nran\n"));
+    column.each_decided(&ids);
 }
 
 pub(crate) fn an_argument_given_twice_is_decided_as_it_runs<C: Mediated>() {
