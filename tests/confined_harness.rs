@@ -17,6 +17,8 @@ mod codex;
 mod governed;
 #[path = "support/model.rs"]
 mod model;
+#[path = "support/operator.rs"]
+mod operator;
 #[path = "support/responses.rs"]
 mod responses;
 #[path = "support/session.rs"]
@@ -25,12 +27,12 @@ mod session;
 use std::fs;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use codex::Governed;
 use governed::{bash, run, turns};
 use model::Call;
+use operator::Operator;
 use responses::ResponsesDouble;
 use serde_json::json;
 use session::{World, all_gone, below, claude, python, wait_for};
@@ -103,76 +105,6 @@ const BARRED: [&str; 14] = [
 /// What more they may do where there are no namespaces, besides what is told of it: Landlock keeps
 /// nobody from a socket that has a path, and takes nothing from what lies in a writable directory.
 const NOT_BARRED_WITHOUT: [&str; 2] = ["docker", "settings"];
-
-/// Who runs agp.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operator {
-    /// Whoever runs the test.
-    Same,
-    /// An ordinary user; root can be one.
-    Ordinary,
-    /// One whom the kernel gives no namespaces.
-    WithoutNamespaces,
-}
-
-const NOBODY: u32 = 65534;
-
-impl Operator {
-    /// A program that starts agp as this one, and a harness that he can run. `None` where this
-    /// machine cannot show it.
-    fn of(self, world: &World, claude: &Path) -> Option<(PathBuf, PathBuf)> {
-        let root = world.root();
-        let before = match self {
-            Self::Same => return Some((env!("CARGO_BIN_EXE_agp").into(), claude.to_owned())),
-            Self::Ordinary if !rustix::process::geteuid().is_root() => {
-                return Some((env!("CARGO_BIN_EXE_agp").into(), claude.to_owned()));
-            }
-            Self::Ordinary => {
-                format!("setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups --")
-            }
-            Self::WithoutNamespaces => format!("unshare --user --map-user={NOBODY} --"),
-        };
-        let before_works = Command::new("sh")
-            .args(["-c", &format!("{before} true")])
-            .status();
-        if !before_works.unwrap().success() {
-            session::skip(&before, "a kernel that permits it");
-            return None;
-        }
-        // This checkout and the harness may lie where nobody else may look.
-        let copied = |from: &Path, to: &str| {
-            let to = root.join(to);
-            let copied = Command::new("cp")
-                .arg("-rL")
-                .args([from, &to])
-                .status()
-                .unwrap();
-            assert!(copied.success(), "{}", from.display());
-            to
-        };
-        let agp = copied(env!("CARGO_BIN_EXE_agp").as_ref(), "agp-itself");
-        copied(env!("CARGO_BIN_EXE_agp-bridge").as_ref(), "agp-bridge");
-        let claude = copied(&claude.canonicalize().unwrap(), "claude");
-        let start = root.join("start");
-        session::put_program(
-            &start,
-            format!("#!/bin/sh\nexec {before} {} \"$@\"\n", agp.display()),
-        );
-        Some((start, claude))
-    }
-
-    /// Makes the world this one's.
-    fn own(self, world: &World) {
-        if self == Self::Ordinary && rustix::process::geteuid().is_root() {
-            let owner = format!("{NOBODY}:{NOBODY}");
-            let chown = Command::new("chown")
-                .args(["-R", &owner])
-                .arg(world.root())
-                .status();
-            assert!(chown.unwrap().success());
-        }
-    }
-}
 
 /// Lays out what could be reached, runs the attempts, and gives what was said of them.
 fn attempts(world: &World, claude: &Path, more: &[&str]) -> String {
@@ -248,13 +180,17 @@ fn an_ordinary_users_harness_is_confined_with_and_without_namespaces() {
     let (Some(claude), Some(_)) = (claude(), python()) else {
         return;
     };
-    for (who, namespaces) in [
-        (Operator::Ordinary, "user"),
-        (Operator::WithoutNamespaces, "off"),
+    for (who, namespaces, more) in [
+        (Operator::Ordinary, "user", &[][..]),
+        (
+            Operator::WithoutNamespaces,
+            "off",
+            &["--confine", "best-effort"],
+        ),
     ] {
         let world = World::new();
         world.policy(&[("allow", "Bash")]);
-        let Some(said) = attempts_as(who, &world, &claude, &[]) else {
+        let Some(said) = attempts_as(who, &world, &claude, more) else {
             continue;
         };
         for name in ["repo", "tmpdir"] {
@@ -515,12 +451,17 @@ fn without_namespaces_a_socket_that_answers_refuses_the_start() {
                 from: world.root().join("session/gate.sock"),
                 at: "/run/agp/gate.sock".into(),
                 write: false,
+                foreign: false,
             },
             parts: Vec::new(),
             program: "/usr/bin/true".into(),
             package: "/usr/bin/true".into(),
             protected: vec![world.agp_home()],
             sockets: vec![docker.clone()],
+            listening: Vec::new(),
+            untold: 0,
+            without_namespaces: true,
+            weaker: false,
             token: format!("test-{}", std::process::id()),
             namespaces: Some(namespaces),
             network: agp::sandbox::network::Network::Host,

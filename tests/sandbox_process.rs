@@ -118,6 +118,7 @@ impl Place {
             read: Vec::new(),
             write: vec![self.path("repo")],
             placed: Vec::new(),
+            masked: Vec::new(),
             scratch: self.path("scratch"),
             directory: self.path("repo"),
             helper: self.path("agp-bridge"),

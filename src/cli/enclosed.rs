@@ -8,19 +8,19 @@ use crate::bridge::hook;
 use crate::channels::escape;
 use crate::confine::Spawner;
 use crate::confine::changeable::Changeable;
-use crate::confine::spec::{Placed, RUN};
+use crate::confine::spec::{Namespaces, Placed, RUN};
 use crate::intendants::environment::variable;
 use crate::intendants::program::{bridge_program, package};
 use crate::intendants::{claude_code, codex};
 use crate::sandbox::harness::{self, Enclosure, Setup};
 use crate::sandbox::network::Network;
 
-use super::choices::{Confine, Harness};
+use super::choices::{Confine, Harness, Mode};
 use super::claude_home::ClaudeHome;
 use super::container::GATE;
 use super::home::Home;
 use super::lease::{HARNESS_HOME, HARNESS_LOGIN};
-use super::protected::{private_paths, sockets};
+use super::protected::{Sockets, listed, private_paths};
 use super::report::{Failure, complain};
 
 /// Files of the system's that a harness needs besides what a command does: names of hosts, and what
@@ -39,6 +39,7 @@ const FILES: [&str; 6] = [
 /// A harness to be confined.
 pub(super) struct Wanted<'a> {
     pub(super) harness: Harness,
+    pub(super) mode: Mode,
     pub(super) confine: Confine,
     /// agp's own home, which it must not reach.
     pub(super) home: &'a Home,
@@ -68,20 +69,38 @@ pub(super) fn ready(wanted: &Wanted<'_>) -> Result<Option<Enclosure>, Failure> {
         return Ok(None);
     }
     let refused = |problem: String| {
-        Failure::refused(
-            format!("the harness cannot be confined: {}", escape::line(&problem)),
-            "agp doctor --check sandbox; or --confine best-effort, which then runs it unconfined",
-        )
+        let mend = match wanted.mode {
+            Mode::Hook => {
+                "agp doctor --check sandbox; or --mode mediated, in which agp runs the tools; or \
+                --confine best-effort, which runs them with what this kernel permits"
+            }
+            Mode::Mediated => {
+                "agp doctor --check sandbox; or --confine best-effort, which then runs it unconfined"
+            }
+        };
+        let problem = format!("the harness cannot be confined: {}", escape::line(&problem));
+        Failure::refused(problem, mend)
     };
     let program = match wanted.harness {
         Harness::Codex => codex::program(wanted.changeable),
         _ => claude_code::program(wanted.changeable),
     };
     let program = program.map_err(|error| Failure::refused(error.problem, error.mend))?;
-    let enclosed =
-        setup(wanted, &program).and_then(|setup| harness::prepare(&setup).map_err(|error| error.0));
+    let sockets = Sockets::of_this_machine(wanted.directory);
+    let sockets = sockets.map_err(|error| refused(error.to_string()))?;
+    let enclosed = setup(wanted, &program, &sockets)
+        .and_then(|setup| harness::prepare(&setup).map_err(|error| error.0));
     match enclosed {
-        Ok(enclosed) => Ok(Some(enclosed)),
+        Ok(enclosed) => {
+            if enclosed.namespaces() == Namespaces::Off {
+                complain(format_args!(
+                    "WARNING: namespaces are off: what runs inside can connect to every Unix socket that has a \
+                     path{}",
+                    of_those(&enclosed.open_sockets())
+                ));
+            }
+            Ok(Some(enclosed))
+        }
         // Unconfined it would reach everything, where a list was asked for.
         Err(problem) if matches!(wanted.network, Network::Listed { .. }) => Err(Failure::refused(
             format!(
@@ -95,9 +114,21 @@ pub(super) fn ready(wanted: &Wanted<'_>) -> Result<Option<Enclosure>, Failure> {
                 "WARNING: the harness is not confined: {}",
                 escape::line(&problem)
             ));
+            complain(format_args!(
+                "WARNING: it can connect to every Unix socket that you can{}",
+                of_those(&sockets.open())
+            ));
             Ok(None)
         }
         Err(problem) => Err(refused(problem)),
+    }
+}
+
+/// Those of all sockets that were found, as a sentence ends with them.
+fn of_those(sockets: &[String]) -> String {
+    match sockets {
+        [] => "; none was found that answers".to_owned(),
+        some => format!(", such as {}", listed(some)),
     }
 }
 
@@ -116,7 +147,7 @@ pub(super) fn described(enclosed: Option<&Enclosure>) -> Value {
     )
 }
 
-fn setup(wanted: &Wanted<'_>, program: &Path) -> Result<Setup, String> {
+fn setup(wanted: &Wanted<'_>, program: &Path, sockets: &Sockets) -> Result<Setup, String> {
     let bridge = bridge_program().map_err(|error| error.to_string())?;
     let user = wanted.user.clone();
     let user = user.filter(|user| user.is_absolute() && user.is_dir() && user.parent().is_some());
@@ -131,6 +162,7 @@ fn setup(wanted: &Wanted<'_>, program: &Path) -> Result<Setup, String> {
         from: directory.join(name),
         at: Path::new(RUN).join(name),
         write,
+        foreign: false,
     };
     let parts = ["settings.json", "mcp.json"].map(|name| placed(name, false));
     let parts = parts.into_iter().chain([placed(hook::MARK, true)]);
@@ -177,7 +209,11 @@ fn setup(wanted: &Wanted<'_>, program: &Path) -> Result<Setup, String> {
         package: package(program),
         program: program.to_owned(),
         protected,
-        sockets: sockets(),
+        sockets: sockets.dangerous.clone(),
+        listening: sockets.listening.clone(),
+        untold: sockets.untold,
+        without_namespaces: wanted.mode == Mode::Mediated || wanted.confine == Confine::BestEffort,
+        weaker: wanted.confine == Confine::BestEffort,
         token: format!("{}-{}", token.to_string_lossy(), std::process::id()),
         namespaces: None,
         network: wanted.network.clone(),

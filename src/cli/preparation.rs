@@ -243,6 +243,7 @@ impl Beginning<'_> {
         })?;
         let enclosed = enclosed::ready(&enclosed::Wanted {
             harness: asked.harness,
+            mode: asked.mode,
             confine: asked.confine,
             home,
             spawner,

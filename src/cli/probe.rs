@@ -71,6 +71,7 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
     let claude = claude.map_err(|error| refused(error.to_string()))?;
     let enclosed = enclosed::ready(&enclosed::Wanted {
         harness: asked.harness,
+        mode: asked.mode,
         confine: asked.confine,
         home: asked.home,
         spawner: &asked.spawner,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 use super::steady::{self, Steady};
 
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{Pid, getuid, test_kill_process};
 use serde::{Deserialize, Serialize};
@@ -92,6 +95,8 @@ pub struct Seen {
     pub let_out: BTreeSet<String>,
     /// Places of mounts that are not read-only; `None` where they cannot be listed.
     pub writable_mounts: Option<BTreeSet<String>>,
+    /// Places of overlays, through which no socket is reached.
+    pub overlays: BTreeSet<String>,
 }
 
 /// How long a listener has to answer: all are on this machine.
@@ -112,6 +117,7 @@ pub fn look(ask: &Ask) -> Seen {
         status: status(),
         namespaces: namespaces(),
         writable_mounts: writable_mounts().ok(),
+        overlays: overlays(),
         ..Seen::default()
     };
     for address in &ask.tcp {
@@ -133,7 +139,7 @@ pub fn look(ask: &Ask) -> Seen {
             .insert(format!("abstract {}", ask.abstract_name));
     }
     for path in &ask.unix {
-        if UnixStream::connect(path).is_ok() {
+        if listens(path) {
             seen.reached.insert(format!("unix {}", path.display()));
         }
     }
@@ -201,6 +207,32 @@ impl Ask {
 
 /// The kind of namespace that numbers processes.
 pub const PID_NAMESPACE: &str = "pid";
+
+/// Whether something answers at a socket, of whatever type. A path may be longer than a socket's name.
+fn listens(path: &Path) -> bool {
+    use rustix::net::{SocketAddrUnix, SocketFlags, connect, socket_with};
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return false;
+    };
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let Ok(parent) = rustix::fs::open(parent, flags, Mode::empty()) else {
+        return false;
+    };
+    let short = Path::new("/proc/self/fd").join(parent.as_raw_fd().to_string());
+    let Ok(address) = SocketAddrUnix::new(short.join(name)) else {
+        return false;
+    };
+    // One whose queue is full is not waited for.
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let Ok(socket) = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None) else {
+        return false;
+    };
+    // Of another type it is there as well, for another kind of socket.
+    matches!(
+        connect(&socket, &address),
+        Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE)
+    )
+}
 
 /// How long a proxy on this machine has to answer, and the listed host behind it.
 const PROXY_ANSWER: Duration = Duration::from_secs(5);
@@ -306,6 +338,16 @@ fn writable_mounts() -> io::Result<BTreeSet<String>> {
         writable.then(|| place.to_owned())
     });
     Ok(mounts.collect())
+}
+
+fn overlays() -> BTreeSet<String> {
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = text.lines().filter_map(|line| {
+        let (mount, source) = line.split_once(" - ")?;
+        let place = mount.split(' ').nth(4)?;
+        source.starts_with("overlay ").then(|| place.to_owned())
+    });
+    mounts.collect()
 }
 
 /// Looks around for what `ask` names, and prints what was seen. Gives the exit code.

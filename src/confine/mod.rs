@@ -19,6 +19,7 @@ pub mod order;
 pub mod profile;
 mod profiles;
 pub mod rule;
+pub mod sockets;
 pub mod spawner;
 pub mod spec;
 pub mod steady;

@@ -107,6 +107,9 @@ pub struct Placed {
     pub at: PathBuf,
     /// Whether its content may be changed.
     pub write: bool,
+    /// Whether it is not agp's own: no socket in it is reached then, and what takes another's place in it
+    /// outside need not be seen.
+    pub foreign: bool,
 }
 
 /// What a confined process may do. Whatever is not named here it may not.
@@ -121,6 +124,8 @@ pub struct Spec {
     pub write: Vec<PathBuf>,
     /// What stands at another place, in a root of its own.
     pub placed: Vec<Placed>,
+    /// Sockets below what may be changed, which cannot be reached in a root of its own.
+    pub masked: Vec<PathBuf>,
     /// The directory that becomes its `/tmp`, or stands for it where there is no mount namespace.
     pub scratch: PathBuf,
     /// Where `home` of [`Spec::scratch`] stands for the operator's home, in a root of its own.
@@ -149,6 +154,8 @@ pub const BIN: &str = "/run/agp-bin";
 pub const HELPER: &str = "/run/agp-bin/agp-bridge";
 /// Where a harness's program stands that lies where it could be replaced.
 pub const HARNESS: &str = "/run/agp-bin/harness";
+/// An empty directory in a mount namespace of its own.
+pub const EMPTY: &str = "/run/agp-bin/empty";
 /// Where the egress proxy's socket stands in a mount namespace of its own.
 pub const PROXY: &str = "/run/agp/proxy.sock";
 
@@ -280,6 +287,7 @@ mod tests {
             from: from.into(),
             at: at.into(),
             write: false,
+            foreign: false,
         };
         Spec {
             namespaces,
@@ -289,6 +297,7 @@ mod tests {
                 placed("/tmp/s/gate.sock", "/run/agp/gate.sock"),
                 placed("/home/u/claude", "/run/agp-bin/harness/claude"),
             ],
+            masked: Vec::new(),
             scratch: "/tmp/s/tmp".into(),
             home: None,
             terminals: false,

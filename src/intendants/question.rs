@@ -216,6 +216,7 @@ fn spec(question: &Question<'_>, scratch: &Path, bridge: &Path, namespaces: Name
             .map(|home| home.to_path_buf())
             .collect(),
         placed: Vec::new(),
+        masked: Vec::new(),
         scratch: scratch.to_owned(),
         home: home.filter(|home| home != Path::new("/tmp")),
         terminals: false,

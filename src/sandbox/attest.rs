@@ -46,11 +46,11 @@ pub(super) type Refused = Vec<(Namespaces, String)>;
 /// # Errors
 /// [`SandboxError`] when one does not hold, or none is to be had.
 pub(super) fn strongest<T>(
-    asked: Option<Namespaces>,
+    candidates: impl IntoIterator<Item = Namespaces>,
     mut attest: impl FnMut(Namespaces) -> Result<T, Unfit>,
 ) -> Result<(T, Refused), SandboxError> {
     let mut refused = Refused::new();
-    for namespaces in candidates(asked) {
+    for namespaces in candidates {
         match attest(namespaces) {
             Ok(held) => return Ok((held, refused)),
             Err(Unfit::Unavailable(why)) => refused.push((namespaces, why)),
@@ -61,13 +61,18 @@ pub(super) fn strongest<T>(
         }
     }
     let mut why = "this kernel permits no confinement that holds".to_owned();
+    if !refused.iter().any(|(tried, _)| *tried == Namespaces::Off) {
+        why += " without leaving every Unix socket open that has a path, which it does where there are no \
+                namespaces";
+    }
     for (namespaces, problem) in &refused {
         let _ = write!(why, "; namespaces {}: {problem}", namespaces.as_str());
     }
     Err(SandboxError(why))
 }
 
-fn candidates(asked: Option<Namespaces>) -> Vec<Namespaces> {
+/// The confinements that may be had, the strongest first.
+pub(super) fn candidates(asked: Option<Namespaces>) -> Vec<Namespaces> {
     match asked {
         Some(namespaces) => vec![namespaces],
         None if rustix::process::geteuid().is_root() => {

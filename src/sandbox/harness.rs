@@ -2,18 +2,18 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::confine::Spawner;
 use crate::confine::spec::{HARNESS, Limits, Namespaces, Placed, Sockets, Spec};
+use crate::confine::{Spawner, sockets};
 use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
 
 use super::attest;
-use super::harness_look::looked_into;
+use super::harness_look::{Bait, looked_into};
 use super::network::Network;
 
 /// What a harness is to have, and what it must not reach.
@@ -47,6 +47,14 @@ pub struct Setup {
     pub protected: Vec<PathBuf>,
     /// Sockets of those that could start a process outside.
     pub sockets: Vec<PathBuf>,
+    /// Sockets at which something listens on this host now.
+    pub listening: Vec<PathBuf>,
+    /// How many more there are, which are not tried by name.
+    pub untold: usize,
+    /// Whether it may do without namespaces.
+    pub without_namespaces: bool,
+    /// Whether it may then be one in which dangerous sockets can be reached.
+    pub weaker: bool,
     /// What network it has: the host's, or a way out to listed hosts.
     pub network: Network,
     /// A name for the probe's listener that nobody else has.
@@ -74,6 +82,7 @@ pub fn prepare(setup: &Setup) -> Result<Enclosure, SandboxError> {
     let given = setup.write.iter().chain(&setup.read);
     for path in given {
         attest::apart_from_own_places(path)?;
+        no_socket(path)?;
         let overlaps = |own: &&PathBuf| own.starts_with(path) || path.starts_with(own);
         if let Some(own) = setup.protected.first().filter(overlaps) {
             let (own, path) = (own.display(), path.display());
@@ -85,9 +94,19 @@ pub fn prepare(setup: &Setup) -> Result<Enclosure, SandboxError> {
     let home = scratch.join("home");
     let made = std::fs::create_dir_all(&home);
     made.map_err(|error| SandboxError(format!("{}: {error}", home.display())))?;
-    let ((mut spec, mut attested), refused) = attest::strongest(setup.namespaces, |namespaces| {
-        let spec = spec(setup, &scratch, namespaces);
-        looked_into(setup, &spec).map(|attested| (spec, attested))
+    let failed = |error: io::Error| SandboxError(error.to_string());
+    // It must lie there when sockets are looked for, to be found.
+    let bait = Bait::lay(setup).map_err(failed)?;
+    let mut masked = Vec::new();
+    for path in &setup.write {
+        masked.extend(sockets::below(path).map_err(failed)?);
+    }
+    let candidates = attest::candidates(setup.namespaces).into_iter();
+    let candidates =
+        candidates.filter(|namespaces| setup.without_namespaces || *namespaces != Namespaces::Off);
+    let ((mut spec, mut attested), refused) = attest::strongest(candidates, |namespaces| {
+        let spec = spec(setup, &scratch, &masked, namespaces);
+        looked_into(setup, &spec, &bait).map(|attested| (spec, attested))
     })?;
     attested.insert("namespacesRefused".into(), attest::told(&refused));
     spec.write.extend(setup.write_later.iter().cloned());
@@ -99,11 +118,37 @@ pub fn prepare(setup: &Setup) -> Result<Enclosure, SandboxError> {
     })
 }
 
+/// Refuses a socket that somebody names: whoever listens there would do what it is asked.
+fn no_socket(path: &Path) -> Result<(), SandboxError> {
+    let socket = std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    let refused = || {
+        SandboxError(format!(
+            "{} is a socket, and none is let in",
+            path.display()
+        ))
+    };
+    if socket { Err(refused()) } else { Ok(()) }
+}
+
 impl Enclosure {
     /// The confinement.
     #[must_use]
     pub fn spec(&self) -> Spec {
         self.spec.clone()
+    }
+
+    /// The namespaces that it has.
+    #[must_use]
+    pub fn namespaces(&self) -> Namespaces {
+        self.spec.namespaces
+    }
+
+    /// The host's sockets that were reached from inside.
+    #[must_use]
+    pub fn open_sockets(&self) -> Vec<String> {
+        let open = self.attested.get("openSockets").and_then(Value::as_array);
+        let open = open.into_iter().flatten().filter_map(Value::as_str);
+        open.map(str::to_owned).collect()
     }
 
     /// Variables that the harness gets with it: its temporary directory.
@@ -163,7 +208,7 @@ fn told(limits: &Limits) -> Value {
     told
 }
 
-fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
+fn spec(setup: &Setup, scratch: &Path, masked: &[PathBuf], namespaces: Namespaces) -> Spec {
     let mut spec = Spec {
         namespaces,
         read: setup.read.clone(),
@@ -192,6 +237,7 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
             .chain(&setup.parts)
             .cloned()
             .collect(),
+        masked: masked.to_vec(),
         free_bytes: 0,
     };
     let later = setup.write_later.iter().map(PathBuf::as_path);
@@ -211,6 +257,7 @@ fn settled<'a>(package: &Path, mut loose: impl Iterator<Item = &'a Path>) -> Opt
         from: package.to_owned(),
         at: Path::new(HARNESS).join(package.file_name().unwrap_or_default()),
         write: false,
+        foreign: true,
     })
 }
 

@@ -1,7 +1,9 @@
 //! A look around from inside a harness's confinement before it starts: what must hold is tried, and held
 //! against what the same attempts come to outside.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::confine::isolation::{Ask, PID_NAMESPACE, Seen};
-use crate::confine::spec::{HELPER, Spec};
+use crate::confine::spec::{HELPER, Placed, Spec};
 use crate::confine::steady::Steady;
 use crate::confine::told::Told;
 use crate::contracts::sandbox::SandboxError;
@@ -35,56 +37,116 @@ fn steady(setup: &Setup, spec: &Spec) -> Vec<Steady> {
 
 /// What stands for the gateway, for what must not be reached, and for parts of the gate that are made
 /// later, while the probe looks.
-struct Bait {
-    _listeners: [UnixListener; 3],
-    paths: [PathBuf; 3],
+pub(super) struct Bait {
+    _listeners: Vec<UnixListener>,
+    /// What stands for the gateway's socket.
+    gate: PathBuf,
+    /// What stands for a part of the gate that is not there yet.
+    part: PathBuf,
+    /// A directory that is only read inside, with a socket.
+    closed: PathBuf,
+    /// What must not be reached where there is a root of its own.
+    hidden: Vec<PathBuf>,
+    /// An abstract name that must not be reached.
+    abstract_name: String,
 }
 
+/// The name of a socket that must not be reached.
+const BAIT: &str = "bait.sock";
+/// Where [`Bait::closed`] stands inside.
+const CLOSED: &str = "/run/agp/try";
+
 impl Bait {
-    fn lay(setup: &Setup, name: &str) -> io::Result<Self> {
-        let paths = ["try.sock", "bait.sock", "try"].map(|name| setup.directory.join(name));
-        let [gate, bait, part] = &paths;
-        empty_file(part)?;
-        let _listeners = [
-            UnixListener::bind(gate)?,
-            UnixListener::bind(bait)?,
-            UnixListener::bind_addr(&UnixAddr::from_abstract_name(name)?)?,
+    /// Listens in the session's directory, in one that is only read inside, and in the repository, where
+    /// that can hold a socket.
+    pub(super) fn lay(setup: &Setup) -> io::Result<Self> {
+        let [gate, part, closed, outside] =
+            ["try.sock", "try", "try-read", BAIT].map(|name| setup.directory.join(name));
+        empty_file(&part)?;
+        std::fs::create_dir(&closed)?;
+        let below = closed.join(BAIT);
+        let abstract_name = format!("agp-harness-{}", setup.token);
+        let named = UnixAddr::from_abstract_name(&abstract_name)?;
+        let mut listeners = vec![
+            UnixListener::bind(&gate)?,
+            UnixListener::bind(&outside)?,
+            UnixListener::bind(&below)?,
+            UnixListener::bind_addr(&named)?,
         ];
-        Ok(Self { _listeners, paths })
+        let mut hidden = vec![outside, below];
+        let planted = setup.repository.join(format!(".agp-{}.sock", setup.token));
+        // A path may be longer than a socket's name.
+        let directory = File::open(&setup.repository)?;
+        let short = format!(
+            "/proc/self/fd/{}/.agp-{}.sock",
+            directory.as_raw_fd(),
+            setup.token
+        );
+        if let Ok(listener) = UnixListener::bind(short) {
+            listeners.push(listener);
+            hidden.push(planted);
+        }
+        Ok(Self {
+            _listeners: listeners,
+            gate,
+            part,
+            closed,
+            hidden,
+            abstract_name,
+        })
+    }
+
+    /// Where one of its sockets stands inside.
+    fn inside(&self, spec: &Spec, path: &Path) -> PathBuf {
+        match path.strip_prefix(&self.closed) {
+            Ok(name) if spec.has_root() => Path::new(CLOSED).join(name),
+            _ => spec.inside(path),
+        }
     }
 }
 
 impl Drop for Bait {
     fn drop(&mut self) {
-        for path in &self.paths {
-            // The directory goes with the session.
+        for path in self.hidden.iter().chain([&self.gate, &self.part]) {
+            // The session's directory goes with the session.
             let _ = std::fs::remove_file(path);
         }
+        let _ = std::fs::remove_dir(&self.closed);
     }
 }
 
 /// Looks around inside, where a socket that stands for the gateway's is open in the same way.
-pub(super) fn looked_into(setup: &Setup, spec: &Spec) -> Result<Map<String, Value>, Unfit> {
+pub(super) fn looked_into(
+    setup: &Setup,
+    spec: &Spec,
+    bait: &Bait,
+) -> Result<Map<String, Value>, Unfit> {
     let failed =
         |what: &str, error: &dyn std::fmt::Display| Unfit::Leaky(format!("{what}: {error}"));
-    let name = format!("agp-harness-{}", setup.token);
-    let bait = Bait::lay(setup, &name).map_err(|error| failed("the probe's listeners", &error))?;
-    let [tried, hidden, part] = bait.paths.clone();
     let steady = steady(setup, spec);
     let mut spec = spec.clone();
     for placed in &mut spec.placed {
         if placed.from == setup.gate.from {
-            placed.from.clone_from(&tried);
+            placed.from.clone_from(&bait.gate);
         } else if !placed.from.exists() {
-            placed.from.clone_from(&part);
+            placed.from.clone_from(&bait.part);
         }
     }
+    spec.placed.push(Placed {
+        from: bait.closed.clone(),
+        at: CLOSED.into(),
+        write: false,
+        foreign: true,
+    });
     let spec = &spec;
-    let mut unix = vec![tried.clone(), hidden.clone()];
-    unix.extend(setup.sockets.iter().cloned());
+    let gate = spec.inside(&bait.gate);
     let mut ask = Ask {
-        abstract_name: name,
-        unix,
+        abstract_name: bait.abstract_name.clone(),
+        unix: [&bait.gate]
+            .into_iter()
+            .chain(&bait.hidden)
+            .cloned()
+            .collect(),
         read: barred(setup).collect(),
         ..Ask::of_this_process()
     };
@@ -109,10 +171,14 @@ pub(super) fn looked_into(setup: &Setup, spec: &Spec) -> Result<Map<String, Valu
     ask.write.extend(["/usr", "/etc"].map(PathBuf::from));
     ask.families = true;
     ask.steady = steady;
-    let gate = spec.inside(&tried);
-    if let Some(first) = ask.unix.first_mut() {
-        first.clone_from(&gate);
-    }
+    // Outside, who listens there is not bothered.
+    let others = setup.sockets.iter().chain(&setup.listening).cloned();
+    ask.unix = ask
+        .unix
+        .iter()
+        .map(|path| bait.inside(spec, path))
+        .chain(others)
+        .collect();
     let inside = inside(setup, spec, &ask)?;
     if wires.arrived(&ask.token) > 0 {
         let problem = "something arrived from inside at agp's own listeners";
@@ -121,9 +187,9 @@ pub(super) fn looked_into(setup: &Setup, spec: &Spec) -> Result<Map<String, Valu
     judge(&Looked {
         spec,
         ask: &ask,
-        tried: &tried,
+        setup,
+        bait,
         gate: &gate,
-        hidden: &hidden,
         writable: &writable,
         outside: &outside,
         inside: &inside.0,
@@ -186,10 +252,10 @@ fn inside(setup: &Setup, spec: &Spec, ask: &Ask) -> Result<(Seen, u32), Unfit> {
 struct Looked<'a> {
     spec: &'a Spec,
     ask: &'a Ask,
-    /// What stands for the gateway's socket: where it lies outside, and where it stands inside.
-    tried: &'a Path,
+    setup: &'a Setup,
+    bait: &'a Bait,
+    /// Where what stands for the gateway's socket stands inside.
     gate: &'a Path,
-    hidden: &'a Path,
     writable: &'a [PathBuf],
     outside: &'a Seen,
     inside: &'a Seen,
@@ -208,11 +274,8 @@ fn judge(looked: &Looked<'_>) -> Result<Map<String, Value>, String> {
     } = *looked;
     let named = |path: &Path| format!("unix {}", path.display());
     let hidden_name = format!("abstract {}", ask.abstract_name);
-    for wanted in [
-        named(looked.tried),
-        named(looked.hidden),
-        hidden_name.clone(),
-    ] {
+    let bait = [&looked.bait.gate].into_iter().chain(&looked.bait.hidden);
+    for wanted in bait.map(|path| named(path)).chain([hidden_name.clone()]) {
         if !outside.reached.contains(&wanted) {
             return Err(format!(
                 "the probe proves nothing: outside it does not reach {wanted}"
@@ -233,8 +296,12 @@ fn judge(looked: &Looked<'_>) -> Result<Map<String, Value>, String> {
     let root = spec.has_root();
     let mut allowed = vec![named(looked.gate)];
     if !root {
-        // Landlock does not see connects to pathname sockets; those that matter are tried by name.
-        allowed.push(named(looked.hidden));
+        // Landlock does not see connects to pathname sockets: they are told. Those that could start a
+        // process outside refuse the start, unless it was said that it may be weaker.
+        let dangerous = looked.setup.sockets.iter();
+        let dangerous = dangerous.filter(|_| looked.setup.weaker);
+        let told = looked.bait.hidden.iter().chain(dangerous);
+        allowed.extend(told.chain(&looked.setup.listening).map(|path| named(path)));
     }
     if !root && landlock < LANDLOCK_SIGNALS {
         allowed.push(hidden_name);
@@ -305,7 +372,15 @@ fn attested(looked: &Looked<'_>) -> Map<String, Value> {
             "Unix sockets",
             "terminals",
         ]);
-        shared.push("abstract Unix sockets, where Landlock is older than ABI 6");
+        shared.extend([
+            "abstract Unix sockets, where Landlock is older than ABI 6",
+            "Unix sockets that are made later in what may be written",
+        ]);
+        let overlaid = |path: &Path| inside.overlays.iter().any(|place| path.starts_with(place));
+        let read = spec.read.iter().filter(|path| path.is_dir());
+        if !overlaid(Path::new(CLOSED)) || read.clone().any(|path| !overlaid(path)) {
+            shared.push("Unix sockets that are made later in what is read, where overlays are not to be had");
+        }
     } else {
         shared.extend([
             "process ids: other processes can be seen to be there",
@@ -318,6 +393,10 @@ fn attested(looked: &Looked<'_>) -> Map<String, Value> {
     } else {
         isolated.push("signals");
     }
+    let hosts = looked.setup.sockets.iter().chain(&looked.setup.listening);
+    let named = |path: &PathBuf| path.display().to_string();
+    let reached = |path: &String| inside.reached.contains(&format!("unix {path}"));
+    let open: Vec<String> = hosts.map(named).filter(reached).collect();
     let payload = json!({
         "kind": "process",
         "namespaces": spec.namespaces.as_str(),
@@ -325,8 +404,11 @@ fn attested(looked: &Looked<'_>) -> Map<String, Value> {
         "landlock": looked.landlock,
         "status": inside.status,
         "uid": inside.uid,
+        "openSockets": open,
+        "overlays": inside.overlays,
+        "masked": spec.masked.len(),
         "tried": {"unix": looked.ask.unix.len() + 1, "paths": looked.ask.read.len(),
-            "replaced": looked.ask.steady.len(),
+            "replaced": looked.ask.steady.len(), "untoldUnix": looked.setup.untold,
             "unlisted": looked.ask.way_out.as_ref().map(|way_out| way_out.unlisted.len())},
         "letOut": inside.let_out,
         "reached": inside.reached,

@@ -107,7 +107,7 @@ impl Process {
             }
         }
         let ((spec, environment, attested), refused) =
-            attest::strongest(setup.namespaces, |namespaces| {
+            attest::strongest(attest::candidates(setup.namespaces), |namespaces| {
                 let spec = spec(&setup, &scratch, namespaces);
                 let environment = environment(&spec, &setup);
                 attested(&setup, &spec, &environment).map(|attested| (spec, environment, attested))
@@ -239,6 +239,8 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
         read: setup.read.iter().filter(outermost).cloned().collect(),
         write: write.iter().copied().filter(outermost).cloned().collect(),
         placed: Vec::new(),
+        // No command of it has a socket to connect.
+        masked: Vec::new(),
         scratch: scratch.to_owned(),
         home: None,
         terminals: false,
