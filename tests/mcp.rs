@@ -323,7 +323,7 @@ fn what_is_no_request_is_an_error_and_the_next_line_is_read() {
         (br#"{"jsonrpc":"2.0","id":3}"#, -32600, json!(3)),
         (br#"{"jsonrpc":"2.0","id":3,"method":5}"#, -32600, json!(3)),
         (
-            br#"{"jsonrpc":"2.0","id":4,"method":"resources/list"}"#,
+            br#"{"jsonrpc":"2.0","id":4,"method":"prompts/list"}"#,
             -32601,
             json!(4),
         ),
@@ -339,6 +339,20 @@ fn what_is_no_request_is_an_error_and_the_next_line_is_read() {
         assert_eq!(answer["error"]["code"], code, "{shown}");
         assert_eq!(answer["id"], id, "{shown}");
     }
+    for (method, nothing) in [
+        ("resources/list", json!({"resources": []})),
+        ("resources/templates/list", json!({"resourceTemplates": []})),
+    ] {
+        served.call(&request(&json!(6), method, &json!({})));
+        assert_eq!(served.next()["result"], nothing);
+    }
+    let read = request(
+        &json!(7),
+        "resources/read",
+        &json!({"uri": "file:///etc/passwd"}),
+    );
+    served.call(&read);
+    assert_eq!(served.next()["error"]["code"], -32002);
     // Nested deeper than any strict reader goes: the harness still learns which call it was.
     let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
     let line = format!(r#"{{"method":"tools/call","params":{deep},"id":"deep"}}"#);

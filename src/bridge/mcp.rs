@@ -30,6 +30,7 @@ const FULL: Duration = Duration::from_millis(5);
 const PARSE_ERROR: i64 = -32700;
 const INVALID_REQUEST: i64 = -32600;
 const METHOD_NOT_FOUND: i64 = -32601;
+const NO_RESOURCE: i64 = -32002;
 const INVALID_PARAMS: i64 = -32602;
 const INTERNAL_ERROR: i64 = -32603;
 
@@ -181,6 +182,12 @@ impl Asked {
                 ))
             }
             "ping" => Self::Answer(result(&id, &json!({}))),
+            // Codex offers its model to look for these, whatever a server says it has.
+            "resources/list" => Self::Answer(result(&id, &json!({"resources": []}))),
+            "resources/templates/list" => {
+                Self::Answer(result(&id, &json!({"resourceTemplates": []})))
+            }
+            "resources/read" => Self::Answer(error(&id, NO_RESOURCE, "agp has no resources")),
             "tools/list" => Self::Answer(result(&id, &json!({"tools": offered::tools()}))),
             "tools/call" => match Call::of(id.clone(), params, count) {
                 Ok(call) => Self::Call(call),

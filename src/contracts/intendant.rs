@@ -37,6 +37,8 @@ pub enum Observation {
         /// refused it.
         ran: bool,
     },
+    /// The harness answered a call of a tool of its own, which touches nothing: that tool's name.
+    Answered(&'static str),
     /// A part of the output could not be understood, so that nobody knows what was done.
     Unreadable(String),
     /// The harness does not ask before it acts; says why that is thought.

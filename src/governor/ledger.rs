@@ -1,6 +1,6 @@
 //! The calls of a session: which ids were seen, and what became of them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::contracts::ids::{MessageId, Sha256};
@@ -71,6 +71,24 @@ struct Calls {
     /// How many of those, by id, agp has refused itself and the witness has not seen come back.
     refused: HashMap<MessageId, u64>,
     census: Census,
+}
+
+/// How often the harness answered calls of its own tools that touch nothing, by tool.
+#[derive(Default)]
+pub(super) struct OwnCalls(Mutex<BTreeMap<&'static str, u64>>);
+
+impl OwnCalls {
+    pub(super) fn count(&self, tool: &'static str) {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *calls.entry(tool).or_default() += 1;
+    }
+
+    pub(super) fn all(&self) -> BTreeMap<&'static str, u64> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
 }
 
 /// The calls of one session.

@@ -21,7 +21,7 @@ use crate::journal::{Handle, Receipt};
 use crate::policy::Policy;
 
 use super::events::WITHHELD;
-use super::ledger::{Census, Ledger};
+use super::ledger::{Census, Ledger, OwnCalls};
 use super::sandbox::Sandbox;
 
 /// Governance itself has failed: nothing may run any more, and the session ends with exit code 3.
@@ -100,6 +100,8 @@ pub struct Governor {
     pub(super) witnessing: AtomicBool,
     /// The tools that the harness was seen to offer its model.
     pub(super) offered: OnceLock<Vec<String>>,
+    /// Calls that the harness answered itself, of tools that touch nothing.
+    pub(super) own: OwnCalls,
     /// Why nothing may run any more, once something has broken.
     over: OnceLock<String>,
 }
@@ -114,6 +116,7 @@ impl Governor {
             warnings: AtomicU32::new(0),
             witnessing: AtomicBool::new(false),
             offered: OnceLock::new(),
+            own: OwnCalls::default(),
             over: OnceLock::new(),
         }
     }
@@ -139,6 +142,10 @@ impl Governor {
         if let (Some(_), Some(offered)) = (&self.terms.sandbox, self.offered.get()) {
             // Where agp's tools must be the only ones, this shows that they were.
             payload.insert("offered".into(), json!(offered));
+        }
+        let own = self.own.all();
+        if !own.is_empty() {
+            payload.insert("ownCalls".into(), json!(own));
         }
         if !self.terms.watched {
             payload.insert("witness".into(), json!("none"));

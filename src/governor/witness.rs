@@ -38,6 +38,7 @@ impl Governor {
                     self.ungated(id, how);
                 }
             }
+            Observation::Answered(tool) => self.own.count(tool),
             Observation::Ungated(why) => self.break_off((*why).to_owned()),
             Observation::Unreadable(why) => {
                 self.break_off(format!("the harness can no longer be watched: {why}"));

@@ -5,9 +5,9 @@
 //! server is told. A call's own item (`item_completed`) is the harness's account that it ran, which no
 //! server writes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::contracts::intendant::Observation;
 use crate::contracts::limits;
@@ -15,22 +15,12 @@ use crate::contracts::limits;
 use super::probe_model::names;
 
 /// How an output begins when no tool ran: the harness's own checks came before its server (measured on
-/// 0.169.0). What a server answers stands behind a head of the harness's ([`SERVER_HEAD`]), so it cannot
-/// pass for one of these.
-const REFUSALS: [&str; 13] = [
+/// 0.169.0 and 0.171.0). What a server answers stands behind a head of the harness's ([`SERVER_HEAD`]),
+/// so it cannot pass for one of these.
+const REFUSALS: [&str; 3] = [
     "failed to parse function arguments: ",
     "unsupported call: ",
     "unsupported custom tool call: ",
-    "apply_patch verification failed: ",
-    "apply_patch environment selection is unavailable",
-    "unknown turn environment id ",
-    "approval policy is Never; reject command",
-    "request_user_input is unavailable",
-    "code-mode host is disabled",
-    "TTY execution is disabled by config",
-    "write_stdin failed: ",
-    "unable to locate image at ",
-    "Invalid patch: ",
 ];
 /// How the output of a server's tool begins, and what stands behind that where its arguments were
 /// no JSON and no server was asked.
@@ -48,13 +38,19 @@ const NO_CALLS: [&str; 8] = [
     "ExitedReviewMode",
 ];
 /// Tools of Codex's own that touch nothing: its servers' resources, of which agp's has none, and a
-/// question to a user who is not there.
+/// question to a user who is not there. No setting takes them away; the harness answers them itself.
 pub const HARMLESS: [&str; 4] = [
     "list_mcp_resources",
     "list_mcp_resource_templates",
     "read_mcp_resource",
     "request_user_input",
 ];
+/// The group of a harness's own tools, where a call names one.
+const OWN_GROUP: [&str; 2] = ["", "functions"];
+/// The item of a call that a server answered, and who may have answered one of [`HARMLESS`]: agp's
+/// server, or the harness for all of its servers.
+const SERVER_ITEM: &str = "McpToolCall";
+const ANSWERERS: [&str; 2] = ["agp", "codex"];
 /// How agp's tools are named.
 const AGPS: &str = "mcp__agp__";
 const FOREIGN: &str = "Codex offers its model tools that are not agp's";
@@ -65,14 +61,31 @@ struct Calls {
     attempted: u32,
     refused: u32,
     executed: u32,
+    /// Outputs of calls that were not refused.
+    answered: u32,
+    /// Calls that were given up without an output.
+    dropped: u32,
+    /// Calls of [`HARMLESS`] tools without their output, and without their item.
+    own: u32,
+    own_items: u32,
     /// It ran and was never announced: told once, however often it is shown.
     unannounced: bool,
+}
+
+impl Calls {
+    /// Calls whose output has not come.
+    fn open(&self) -> u32 {
+        let ended = self.refused + self.answered + self.dropped;
+        self.attempted.saturating_sub(ended)
+    }
 }
 
 /// Reads the lines of one session's rollouts.
 #[derive(Default)]
 pub(super) struct Rollout {
     calls: HashMap<String, Calls>,
+    /// The ids of those whose output has not come.
+    open: BTreeSet<String>,
 }
 
 impl Rollout {
@@ -105,6 +118,9 @@ impl Rollout {
             ("response_item", kind) if kind.ends_with("_output") => {
                 self.output(payload, &mut seen);
             }
+            ("compacted", _) | ("event_msg", "task_complete" | "turn_aborted") => {
+                self.drop_open(&mut seen);
+            }
             _ => {}
         }
         seen
@@ -120,13 +136,42 @@ impl Rollout {
             "" => kind,
             name => name,
         };
-        self.calls.entry(id.to_owned()).or_default().attempted += 1;
+        let calls = self.calls.entry(id.to_owned()).or_default();
+        let own = HARMLESS.into_iter().find(|tool| *tool == name);
+        let own = own.filter(|_| OWN_GROUP.contains(&text(payload, "namespace")));
+        if let Some(tool) = own.filter(|_| kind == "function_call") {
+            calls.own += 1;
+            calls.own_items += 1;
+            seen.push(Observation::Answered(tool));
+            return;
+        }
+        calls.attempted += 1;
+        self.open.insert(id.to_owned());
         seen.push(attempted(id, name));
+    }
+
+    /// The conversation goes on without the calls that have no output: what asked for a summary takes no
+    /// calls. None of them ran unless the harness's own account says so.
+    fn drop_open(&mut self, seen: &mut Vec<Observation>) {
+        for id in std::mem::take(&mut self.open) {
+            let Some(calls) = self.calls.get_mut(&id) else {
+                continue;
+            };
+            let ran = calls.executed.saturating_sub(calls.answered);
+            for number in 0..calls.open() {
+                calls.dropped += 1;
+                seen.push(returned(&id, number < ran));
+            }
+        }
     }
 
     fn output(&mut self, payload: &Value, seen: &mut Vec<Observation>) {
         let id = text(payload, "call_id");
         let calls = self.calls.entry(id.to_owned()).or_default();
+        if calls.own > 0 {
+            calls.own -= 1;
+            return;
+        }
         let (said, rest) = match payload.get("output") {
             Some(Value::String(said)) => (said.as_str(), ""),
             Some(Value::Array(parts)) => {
@@ -144,10 +189,19 @@ impl Rollout {
         if nothing || unasked || REFUSALS.iter().any(|refusal| said.starts_with(refusal)) {
             calls.refused += 1;
             let covered = calls.executed + calls.refused > calls.attempted;
-            seen.push(returned(id, covered));
-            return;
+            if calls.dropped > 0 && !covered {
+                // That was told when it was given up.
+                calls.dropped -= 1;
+            } else {
+                seen.push(returned(id, covered));
+            }
+        } else {
+            calls.answered += 1;
+            seen.push(returned(id, true));
         }
-        seen.push(returned(id, true));
+        if calls.open() == 0 {
+            self.open.remove(id);
+        }
     }
 
     /// An item that ran: its output tells of it too, unless it was covered up or never attempted.
@@ -157,6 +211,10 @@ impl Rollout {
             return;
         }
         let calls = self.calls.entry(id.to_owned()).or_default();
+        if calls.own_items > 0 && came_to_nothing(item) {
+            calls.own_items -= 1;
+            return;
+        }
         if calls.attempted == 0 {
             return self.unannounced(id, kind, seen);
         }
@@ -174,6 +232,23 @@ impl Rollout {
             seen.push(returned(id, true));
         }
     }
+}
+
+/// Whether this is a call of a [`HARMLESS`] tool that gave its model nothing: agp's server has no
+/// resources, so whatever has some is not agp's.
+fn came_to_nothing(item: &Value) -> bool {
+    let is = |name: &str, known: &[&str]| known.contains(&text(item, name));
+    if !(is("type", &[SERVER_ITEM]) && is("server", &ANSWERERS) && is("tool", &HARMLESS)) {
+        return false;
+    }
+    let parts = item.pointer("/result/content").and_then(Value::as_array);
+    let mut parts = parts.into_iter().flatten();
+    parts.all(|part| {
+        let listed: Value = serde_json::from_str(text(part, "text")).unwrap_or_default();
+        let lists = ["resources", "resourceTemplates"];
+        let mut lists = lists.iter().filter_map(|name| listed.get(name));
+        lists.next().is_some_and(|list| *list == json!([])) && lists.next().is_none()
+    })
 }
 
 /// The tools that the model is offered, where agp's must be the only ones. A model that is sent them
@@ -212,8 +287,6 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[derive(Default)]
@@ -323,6 +396,104 @@ mod tests {
         assert_eq!(played.item("a", "McpToolCall"), []);
         assert_eq!(played.output("a", &refusal()), [returned("a", false)]);
         assert_eq!(played.output("a", &answer("x")), [returned("a", true)]);
+    }
+
+    impl Played {
+        /// A call of one of Codex's own tools.
+        fn own(&mut self, id: &str, tool: &str, namespace: &str) -> Vec<Observation> {
+            let call = json!({
+                "type": "function_call", "call_id": id, "name": tool, "namespace": namespace,
+                "arguments": "{}",
+            });
+            self.say("response_item", &call)
+        }
+
+        fn resources(&mut self, server: &str, tool: &str, result: &Value) -> Vec<Observation> {
+            let item = json!({
+                "type": SERVER_ITEM, "id": "a", "server": server, "tool": tool, "result": result,
+            });
+            let payload = json!({"type": "item_completed", "item": item});
+            self.say("event_msg", &payload)
+        }
+    }
+
+    #[test]
+    fn a_look_at_resources_is_answered_by_the_harness_and_is_no_call_unless_there_are_some() {
+        let listed = |text: &str| json!({"content": [{"type": "text", "text": text}]});
+        let nothing = listed(r#"{"server":"agp","resources":[]}"#);
+        let ran = [attempted("a", SERVER_ITEM), returned("a", true)];
+        let item = |server: &str, tool: &str, result: &Value| {
+            let mut played = Played::default();
+            let seen = played.own("a", "list_mcp_resources", "");
+            assert_eq!(seen, [Observation::Answered("list_mcp_resources")]);
+            let seen = played.resources(server, tool, result);
+            assert_eq!(played.output("a", &json!("anything")), []);
+            seen
+        };
+        assert_eq!(item("agp", "list_mcp_resources", &nothing), []);
+        assert_eq!(item("codex", "list_mcp_resources", &nothing), []);
+        // It failed: its item has an error in the place of the result.
+        assert_eq!(item("agp", "read_mcp_resource", &Value::Null), []);
+        for (server, tool, result) in [
+            ("evil", "list_mcp_resources", &nothing),
+            ("agp", "Bash", &nothing),
+            ("agp", "list_mcp_resources", &listed(r#"{"resources":[1]}"#)),
+            (
+                "codex",
+                "list_mcp_resources",
+                &listed(r#"{"resources":[],"resourceTemplates":[1]}"#),
+            ),
+            ("agp", "read_mcp_resource", &listed("secret")),
+        ] {
+            assert_eq!(item(server, tool, result), ran, "{server} {tool} {result}");
+        }
+        let mut played = Played::default();
+        played.own("a", "request_user_input", "functions");
+        assert_eq!(played.output("a", &json!("unavailable")), []);
+        // Another server's tool of that name is no tool of the harness's.
+        let seen = played.own("b", "list_mcp_resources", "mcp__evil");
+        assert_eq!(seen, [attempted("b", "list_mcp_resources")]);
+    }
+
+    #[test]
+    fn a_look_at_resources_hides_no_call_under_its_id() {
+        // The look's output is whichever comes first; another is left for the call.
+        let mut played = Played::default();
+        played.own("a", "list_mcp_resources", "");
+        played.call("a", "Bash");
+        assert_eq!(played.output("a", &answer("x")), []);
+        assert_eq!(played.output("a", &json!("{}")), [returned("a", true)]);
+        // The call's own item tells of it where its output does not.
+        let mut played = Played::default();
+        played.own("a", "list_mcp_resources", "");
+        played.call("a", "Bash");
+        played.item("a", SERVER_ITEM);
+        assert_eq!(played.output("a", &answer("x")), []);
+        assert_eq!(played.output("a", &refusal()), [returned("a", true)]);
+    }
+
+    #[test]
+    fn a_call_without_an_output_did_not_run_unless_its_item_says_so() {
+        let ends = [
+            ("compacted", json!({"message": "a summary"})),
+            ("event_msg", json!({"type": "task_complete"})),
+            ("event_msg", json!({"type": "turn_aborted"})),
+        ];
+        for (kind, payload) in ends {
+            let mut played = Played::default();
+            played.call("a", "Bash");
+            assert_eq!(played.say(kind, &payload), [returned("a", false)]);
+            assert_eq!(played.say(kind, &payload), [], "told once");
+            // What comes after all is told.
+            assert_eq!(played.item("a", SERVER_ITEM), []);
+            assert_eq!(played.output("a", &answer("x")), [returned("a", true)]);
+            played.call("b", "Bash");
+            played.item("b", SERVER_ITEM);
+            assert_eq!(played.say(kind, &payload), [returned("b", true)]);
+            played.call("c", "Bash");
+            played.output("c", &answer("x"));
+            assert_eq!(played.say(kind, &payload), []);
+        }
     }
 
     #[test]

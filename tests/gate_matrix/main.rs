@@ -39,6 +39,7 @@ mod claude_agents;
 mod claude_hook;
 mod claude_inside;
 mod claude_mediated;
+mod codex_honest;
 mod codex_mediated;
 mod column;
 mod governor;

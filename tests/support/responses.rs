@@ -27,14 +27,13 @@ use serde_json::{Value, json};
 
 /// Requests answered in a double's life, so that a harness in a loop comes to an end.
 const REQUESTS: usize = 500;
-/// Stands in a call's arguments for the number of the command that runs.
-pub(crate) const SESSION: &str = "{session}";
-
 /// One tool call the model asks for.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) id: String,
     item: Value,
+    /// Tokens that the conversation is said to have come to with it.
+    tokens: u64,
 }
 
 impl Call {
@@ -48,10 +47,7 @@ impl Call {
             "type": "function_call", "id": format!("fc_{id}"), "call_id": id, "name": name,
             "arguments": arguments,
         });
-        Self {
-            id: id.to_owned(),
-            item,
-        }
+        Self::item(id, item)
     }
 
     /// A call of one of agp's tools.
@@ -86,10 +82,7 @@ impl Call {
             "type": "custom_tool_call", "id": format!("ct_{id}"), "call_id": id, "name": name,
             "input": input,
         });
-        Self {
-            id: id.to_owned(),
-            item,
-        }
+        Self::item(id, item)
     }
 
     /// An item of any kind.
@@ -97,7 +90,14 @@ impl Call {
         Self {
             id: id.to_owned(),
             item,
+            tokens: 1,
         }
+    }
+
+    /// Has the conversation be said to have come to this many tokens.
+    pub(crate) fn after(mut self, tokens: u64) -> Self {
+        self.tokens = tokens;
+        self
     }
 }
 
@@ -371,23 +371,17 @@ impl State {
             "type": "message", "role": "assistant", "id": "msg_1",
             "content": [{"type": "output_text", "text": "done", "annotations": []}],
         });
+        let mut tokens = 1;
         let items: Vec<Value> = match self.script.pop_front() {
             None => vec![text],
-            Some(calls) => {
-                let running = self.read.rsplit("session ID ").next().unwrap_or_default();
-                let running: String = running.chars().take_while(char::is_ascii_digit).collect();
-                calls
-                    .into_iter()
-                    .map(|mut call| {
-                        *self.issued.entry(call.id).or_default() += 1;
-                        if let Some(arguments) = call.item["arguments"].as_str() {
-                            let arguments = arguments.replace(SESSION, &running);
-                            call.item["arguments"] = json!(arguments);
-                        }
-                        call.item
-                    })
-                    .collect()
-            }
+            Some(calls) => calls
+                .into_iter()
+                .map(|call| {
+                    *self.issued.entry(call.id).or_default() += 1;
+                    tokens = tokens.max(call.tokens);
+                    call.item
+                })
+                .collect(),
         };
         let id = format!("resp_{:06}", self.requests);
         let mut events = String::new();
@@ -402,8 +396,8 @@ impl State {
             }));
         }
         let usage = json!({
-            "input_tokens": 1, "input_tokens_details": null, "output_tokens": 1,
-            "output_tokens_details": null, "total_tokens": 2,
+            "input_tokens": tokens, "input_tokens_details": null, "output_tokens": 1,
+            "output_tokens_details": null, "total_tokens": tokens + 1,
         });
         event(json!({"type": "response.completed", "response": {"id": id, "usage": usage}}));
         events
