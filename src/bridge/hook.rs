@@ -367,4 +367,15 @@ mod tests {
         assert_eq!(said.code, 0);
         assert!(said.stdout.contains(r#""permissionDecision":"allow""#));
     }
+
+    #[test]
+    fn more_than_any_harness_says_is_not_read() {
+        let long = "x".repeat(limits::HOOK_INPUT_BYTES);
+        let input = format!(
+            r#"{{"tool_use_id":"t1","tool_name":"Bash","tool_input":{{"command":"{long}"}}}}"#
+        );
+        let (code, out, err) = run_pre(input.as_bytes());
+        assert_eq!((code, out.as_str()), (BLOCKED, ""));
+        assert!(err.contains("is longer than"), "{err}");
+    }
 }

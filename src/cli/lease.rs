@@ -228,3 +228,27 @@ fn reap_one(path: &Path, journal: &Handle) -> Result<(), String> {
     }
     fs::remove_file(path).map_err(|error| format!("{}: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_names_its_sessions_own_directory_and_no_other() {
+        let read = |directory: &str| {
+            let text = json!({"sessionId": "s-1", "pid": 7, "directory": directory});
+            Terms::read(text.to_string().as_bytes())
+        };
+        assert!(read("/tmp/agp-s-1").is_some());
+        for other in [
+            "/home/somebody",
+            "/tmp/agp-s-2",
+            "agp-s-1",
+            "/tmp/agp-s-1/x",
+            "/",
+        ] {
+            assert_eq!(read(other), None, "{other}");
+        }
+        assert_eq!(Terms::read(b"{}"), None);
+    }
+}

@@ -279,10 +279,11 @@ pub fn overlaps_own(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn spec(namespaces: Namespaces) -> Spec {
+    /// One that has nothing.
+    pub(crate) fn spec(namespaces: Namespaces) -> Spec {
         let placed = |from: &str, at: &str| Placed {
             from: from.into(),
             at: at.into(),

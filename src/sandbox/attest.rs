@@ -424,3 +424,6 @@ pub fn command(program: &Path, ask: &Ask) -> Vec<OsString> {
     let ask = serde_json::to_string(ask).unwrap_or_default();
     vec![program.into(), "isolation".into(), ask.into()]
 }
+
+#[cfg(test)]
+mod tests;
