@@ -28,7 +28,9 @@ use std::time::{Duration, Instant};
 
 use agp::contracts::call::{Actor, ToolCall, Unreadable, UnreadableCall};
 use agp::contracts::ids::{MessageId, SessionId, Sha256};
-use agp::contracts::limits::{CALLS_IN_FLIGHT, FRAME_BYTES, FRAME_DEADLINE, IDLE_CALL_WORKERS};
+use agp::contracts::limits::{
+    CALLS_IN_FLIGHT, FRAME_BYTES, FRAME_DEADLINE, FRAME_VALUES, IDLE_CALL_WORKERS,
+};
 use agp::contracts::message::Message;
 use agp::contracts::verdict::{Denial, Verdict};
 use agp::gateway::client::{self, AskError, Governor, Said};
@@ -694,6 +696,36 @@ fn of_a_question_too_long_to_send_is_said_what_it_was() {
         why: Unreadable::TooLong,
     };
     assert_eq!(*gate.unread.lock().unwrap(), [told]);
+}
+
+#[test]
+fn of_a_question_of_too_many_values_is_said_what_it_was() {
+    let (directory, gate, _server) = serve();
+    let values = |count: usize| Value::from(vec![0; count]);
+    let ask = |id: &str, count: usize| {
+        let question = Message::ToolCallRequest {
+            id: MessageId::new(id).unwrap(),
+            session_id: SessionId::new("s-1").unwrap(),
+            tool: "Bash".into(),
+            args: Map::from_iter([("command".to_owned(), values(count))]),
+            actor: Actor::ClaudeProcess,
+        };
+        let governor = Governor::at(&directory.socket());
+        client::ask(&governor, &question, Duration::from_secs(5)).unwrap()
+    };
+    assert!(matches!(ask("m1", FRAME_VALUES - 100), Said::Allow(_)));
+    assert!(matches!(ask("m2", FRAME_VALUES), Said::Deny(_)));
+    let unread = gate.unread.lock().unwrap();
+    assert_eq!((unread.len(), unread[0].why), (1, Unreadable::TooMany));
+    drop(unread);
+    // Whoever sends them all the same is told that it broke the protocol.
+    let all = with(
+        request("m3"),
+        "args",
+        json!({"command": values(FRAME_VALUES)}),
+    );
+    is_error(&send(&directory.socket(), &line(&all), false), "too many");
+    assert_eq!(gate.calls.lock().unwrap().len(), 1);
 }
 
 #[test]

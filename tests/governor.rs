@@ -218,6 +218,7 @@ fn a_call_that_nobody_can_read_is_denied_on_record_and_the_session_goes_on() {
     };
     for (id, why, bound) in [
         ("m1", Unreadable::TooLong, "larger than 4 MiB"),
+        ("m0", Unreadable::TooMany, "more than 20000 values"),
         ("m2", Unreadable::TooDeep, "deeper than 64 levels"),
         ("m3", Unreadable::NotUnicode, "surrogate"),
         ("m4", Unreadable::Ambiguous, "strict JSON"),
@@ -245,7 +246,7 @@ fn a_call_that_nobody_can_read_is_denied_on_record_and_the_session_goes_on() {
     let census = session.governor.census();
     assert_eq!(
         (census.decided, census.denied, census.bypassed),
-        (6, 5, 0),
+        (7, 6, 0),
         "one of them a replay"
     );
     assert!(session.broken.lock().unwrap().is_empty());

@@ -246,6 +246,7 @@ mod tests {
     use crate::contracts::call::{Actor, ToolCall};
     use crate::contracts::channel::ApprovalTerms;
     use crate::contracts::ids::{MessageId, SessionId, Sha256};
+    use crate::contracts::limits;
     use crate::contracts::verdict::{Decision, Verdict};
 
     fn with_request(tool: &str, args: &Value, test: impl FnOnce(&ApprovalRequest<'_>)) {
@@ -305,6 +306,17 @@ mod tests {
             let (text, hidden) = question(request, usize::MAX);
             assert!(text.contains("tail-of-it") && text.contains("[y]es"));
             assert_eq!(hidden, 0);
+        });
+    }
+
+    #[test]
+    fn a_call_of_a_whole_frame_is_asked_about_and_shown_on_request() {
+        let content = "<\u{202e}\n".repeat(limits::FRAME_BYTES / 9);
+        with_request("Write", &json!({ "content": content }), |request| {
+            let (text, hidden) = question(request, SHOWN_CHARS);
+            assert!(text.len() < 20_000 && hidden > limits::FRAME_BYTES / 2);
+            let (whole, hidden) = question(request, usize::MAX);
+            assert!(whole.len() > limits::FRAME_BYTES && hidden == 0);
         });
     }
 

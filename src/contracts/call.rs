@@ -68,6 +68,8 @@ pub struct ToolCall {
 pub enum Unreadable {
     /// The call does not fit a frame.
     TooLong,
+    /// They have too many parts.
+    TooMany,
     /// They are nested too deep.
     TooDeep,
     /// Half of a surrogate pair stands in them: no Unicode text.
@@ -82,6 +84,7 @@ impl Unreadable {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TooLong => "too_long",
+            Self::TooMany => "too_many",
             Self::TooDeep => "too_deep",
             Self::NotUnicode => "not_unicode",
             Self::Ambiguous => "ambiguous",
@@ -95,6 +98,10 @@ impl Unreadable {
             Self::TooLong => format!(
                 "the call is larger than {} MiB as JSON: make it in several parts",
                 limits::FRAME_BYTES >> 20
+            ),
+            Self::TooMany => format!(
+                "the call has more than {} values: make it in several parts",
+                limits::FRAME_VALUES
             ),
             Self::TooDeep => too_deep(),
             Self::NotUnicode => {

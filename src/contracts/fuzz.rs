@@ -19,12 +19,22 @@ pub(crate) fn strict_json(data: &[u8]) {
     let expected = lenient.ok().filter(once);
     assert_eq!(strict.as_ref().ok(), expected.as_ref());
     let Ok(value) = strict else { return };
+    assert!((count(&value)..=2 * count(&value)).contains(&reader::values(data)));
     let pruned = reader::from_slice(&reader::pruned(data, 3)).expect("what is pruned is read");
     assert!(reader::nests_within(&pruned, 3));
     assert_eq!(pruned == value, reader::nests_within(&value, 3));
     assert!(reader::nests_within(&value, limits::JSON_DEPTH));
     let written = serde_json::to_vec(&value).expect("a value can be written");
     assert_eq!(reader::from_slice(&written).expect("and read"), value);
+}
+
+/// Values in a value, itself included.
+fn count(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(count).sum::<usize>(),
+        Value::Object(map) => 1 + map.values().map(count).sum::<usize>(),
+        _ => 1,
+    }
 }
 
 /// Names in a value, at every depth.

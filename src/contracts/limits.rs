@@ -6,6 +6,10 @@ use std::time::Duration;
 /// model's longest answer escaped. All calls in flight together are 256 MiB of text.
 pub const FRAME_BYTES: usize = 4 << 20;
 
+/// Values in a frame: each takes up to 700 bytes of memory once it is read, and no tool has arguments of
+/// so many.
+pub const FRAME_VALUES: usize = 20_000;
+
 /// One journal line, newline excluded. A frame's arguments are cut before they are journaled, so
 /// a line never needs more.
 pub const LINE_BYTES: usize = 1 << 20;

@@ -44,6 +44,22 @@ pub fn nests_within(value: &Value, levels: usize) -> bool {
     }
 }
 
+/// No fewer values than a JSON text has, and at most twice as many: its memory once it is read.
+#[must_use]
+pub fn values(text: &[u8]) -> usize {
+    let (mut values, mut inside, mut escaped) = (1, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = inside,
+            b'"' => inside = !inside,
+            b'[' | b'{' | b',' if !inside => values += 1,
+            _ => {}
+        }
+    }
+    values
+}
+
 /// The same JSON text, with `null` for each array and object that stands within so many others: no more
 /// than that is nested, and any reader takes it. What is no JSON stays none.
 #[must_use]
@@ -152,7 +168,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
 #[cfg(test)]
 mod tests {
-    use super::{from_slice, nests_within, pruned};
+    use super::{from_slice, nests_within, pruned, values};
     use crate::contracts::limits;
 
     #[test]
@@ -182,6 +198,13 @@ mod tests {
         let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert!(from_slice(nested(limits::JSON_DEPTH).as_bytes()).is_ok());
         assert!(from_slice(nested(limits::JSON_DEPTH + 1).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn values_are_counted_outside_of_strings() {
+        for (text, expected) in [("1", 1), ("[]", 2), (r#"{"a":[1,2],"b":"[,{\",["}"#, 5)] {
+            assert_eq!(values(text.as_bytes()), expected, "{text}");
+        }
     }
 
     #[test]

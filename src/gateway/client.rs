@@ -106,19 +106,23 @@ fn send<'a>(
     question: &'a Message,
     nonce: Option<Nonce>,
 ) -> Result<Cow<'a, Message>, AskError> {
-    let sent = match frame::write(stream, question, nonce) {
-        // Not a byte of it was sent.
-        Err(FrameError::TooLong) => too_long(question).map(Cow::Owned),
-        Err(error) => return Err(AskError::Link(error)),
-        Ok(()) => return Ok(Cow::Borrowed(question)),
+    let Err(error) = frame::write(stream, question, nonce) else {
+        return Ok(Cow::Borrowed(question));
     };
-    let sent = sent.ok_or(AskError::Link(FrameError::TooLong))?;
-    frame::write(stream, &sent, nonce).map_err(AskError::Link)?;
-    Ok(sent)
+    // Then not a byte of it was sent.
+    let why = match error {
+        FrameError::TooLong => Some(Unreadable::TooLong),
+        FrameError::TooMany => Some(Unreadable::TooMany),
+        _ => None,
+    };
+    let short = why.and_then(|why| unreadable(question, why));
+    let short = short.ok_or(AskError::Link(error))?;
+    frame::write(stream, &short, nonce).map_err(AskError::Link)?;
+    Ok(Cow::Owned(short))
 }
 
 /// What a request becomes that does not fit a frame.
-fn too_long(request: &Message) -> Option<Message> {
+fn unreadable(request: &Message, why: Unreadable) -> Option<Message> {
     let Message::ToolCallRequest {
         id,
         session_id,
@@ -137,7 +141,7 @@ fn too_long(request: &Message) -> Option<Message> {
         tool,
         args_sha256: journal::args_sha256(args),
         args_bytes: serde_json::to_vec(args).map_or(0, |bytes| bytes.len() as u64),
-        why: Unreadable::TooLong,
+        why,
     })
 }
 

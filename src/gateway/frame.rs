@@ -25,6 +25,8 @@ pub enum FrameError {
     Late,
     /// The frame is longer than [`limits::FRAME_BYTES`].
     TooLong,
+    /// The frame has more than [`limits::FRAME_VALUES`] values.
+    TooMany,
     /// The frame is not a message.
     Malformed(String),
     /// The socket failed.
@@ -40,6 +42,11 @@ impl fmt::Display for FrameError {
                 f,
                 "the message is longer than {} bytes",
                 limits::FRAME_BYTES
+            ),
+            Self::TooMany => write!(
+                f,
+                "the message has more than {} values",
+                limits::FRAME_VALUES
             ),
             Self::Malformed(why) => write!(f, "not a message: {why}"),
             Self::Io(error) => write!(f, "the link failed: {error}"),
@@ -104,6 +111,9 @@ const NONCE: &str = "nonce";
 const PROOF: &str = "proof";
 
 fn object(line: &[u8]) -> Result<Map<String, Value>, FrameError> {
+    if strict_json::values(line) > limits::FRAME_VALUES {
+        return Err(FrameError::TooMany);
+    }
     match strict_json::from_slice(line).map_err(malformed)? {
         Value::Object(fields) => Ok(fields),
         _ => Err(other()),
@@ -173,7 +183,7 @@ fn read_line(mut stream: &UnixStream, within: Duration) -> Result<Vec<u8>, Frame
 /// Writes one message.
 ///
 /// # Errors
-/// [`FrameError::TooLong`] before a byte is sent, or what the socket gives.
+/// [`FrameError::TooLong`] or [`FrameError::TooMany`] before a byte is sent, or what the socket gives.
 pub fn write(
     stream: &UnixStream,
     message: &Message,
@@ -213,6 +223,9 @@ fn send(
     line.push(b'\n');
     if line.len() > limits::FRAME_BYTES {
         return Err(FrameError::TooLong);
+    }
+    if strict_json::values(&line) > limits::FRAME_VALUES {
+        return Err(FrameError::TooMany);
     }
     stream
         .set_write_timeout(Some(limits::FRAME_DEADLINE))

@@ -149,6 +149,11 @@ impl Drawing<'_> {
 
 /// All of a call. What Slack would not take whole is not asked about: an approver could not see it.
 fn modal(said: &str) -> Result<Value, String> {
+    let too_long = || "the call is too long to be shown whole in Slack".to_owned();
+    // What is drawn of a text is no shorter: nothing is drawn in vain.
+    if said.len() > limits::SLACK_MODAL_BYTES {
+        return Err(too_long());
+    }
     let all = fences(said, limits::SLACK_FENCE_CHARS);
     let mut blocks = vec![context(
         "All arguments of the call, in the agent's own words. What looks like a token is redacted.",
@@ -160,7 +165,7 @@ fn modal(said: &str) -> Result<Value, String> {
     });
     if all.len() > limits::SLACK_MODAL_FENCES || modal.to_string().len() > limits::SLACK_MODAL_BYTES
     {
-        return Err("the call is too long to be shown whole in Slack".into());
+        return Err(too_long());
     }
     Ok(modal)
 }
@@ -285,4 +290,18 @@ fn context(text: &str) -> Value {
 
 fn fence(text: &str) -> Value {
     json!({"type": "section", "text": mrkdwn(text)})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_of_a_whole_frame_cannot_be_approved_where_nobody_can_see_it() {
+        for part in ["a", "&", "\n", "\u{202e}"] {
+            let said = part.repeat(limits::FRAME_BYTES / part.len());
+            assert!(modal(&said).unwrap_err().contains("too long"));
+        }
+        assert!(modal(&"a".repeat(100_000)).is_ok());
+    }
 }

@@ -48,7 +48,7 @@ pub(crate) fn text(data: &[u8]) {
         ..Verdict::refused(text.clone())
     };
     let call = ToolCall {
-        id: MessageId::new("t1").expect("an id"),
+        id: MessageId::known_as(&format!("t{text}")).expect("an id"),
         session: SessionId::new("s1").expect("an id"),
         tool: text.clone().into_owned(),
         args: args.clone(),
