@@ -199,10 +199,7 @@ pub(super) fn mode(
         )),
         (Some("hook"), _) => Ok((Mode::Hook, "as asked")),
         (Some("mediated"), _) => Ok((Mode::Mediated, "as asked")),
-        (None, Harness::Codex) => Ok((
-            Mode::Mediated,
-            "Codex runs a call whose hook was killed or hangs",
-        )),
+        (None, Harness::Codex) => Ok((Mode::Mediated, "the one that Codex has")),
         // One that is not found is told of where it is needed.
         (None, Harness::ClaudeCode) => match claude_code::find(search) {
             Ok(found) if !found.fails_closed => Ok((

@@ -5,11 +5,8 @@ use serde_json::Value;
 
 use crate::contracts::intendant::Observation;
 
-/// Errors that stand in every session's output, because of what agp sets.
-const CHATTER: [&str; 2] = [
-    "`--dangerously-bypass-hook-trust` is enabled",
-    "`[features].multi_agent` is deprecated",
-];
+/// What stands in every session's output as an error, because of what agp sets.
+const CHATTER: &str = "`[features].multi_agent` is deprecated";
 
 /// What one line says; `None` is one that is too long.
 pub(super) fn observations(line: Option<&[u8]>) -> Vec<Observation> {
@@ -26,7 +23,7 @@ pub(super) fn observations(line: Option<&[u8]>) -> Vec<Observation> {
     let said = match (at("/type").as_str(), at("/item/type").as_str()) {
         ("item.completed", "agent_message") => Some(Observation::Said(at("/item/text"))),
         ("item.completed", "error") => Some(at("/item/message"))
-            .filter(|message| !CHATTER.iter().any(|known| message.starts_with(known)))
+            .filter(|message| !message.starts_with(CHATTER))
             .map(Observation::Said),
         ("turn.completed", _) => Some(Observation::Finished {
             ok: true,
@@ -56,7 +53,7 @@ mod tests {
         let error = |text: &str| {
             format!(r#"{{"type":"item.completed","item":{{"type":"error","message":"{text}"}}}}"#)
         };
-        assert_eq!(said(&error(CHATTER[0])), None);
+        assert_eq!(said(&error(CHATTER)), None);
         assert!(said(&error("no model")).is_some());
         assert!(matches!(
             said(r#"{"type":"turn.failed","error":{"message":"x"}}"#),

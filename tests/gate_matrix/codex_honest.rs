@@ -155,6 +155,29 @@ fn a_call_that_it_never_answers() {
     assert_eq!(column.world().events("gate.bypassed").len(), 0);
 }
 
+#[test]
+fn ids_as_a_gateway_of_models_makes_them() {
+    let Some(column) = allowing() else { return };
+    let ids = [
+        "call_a|fc_1",
+        "gw/openai/call_b",
+        "call_c@eu-1",
+        "call:d=+.",
+    ];
+    let turns = ids
+        .iter()
+        .enumerate()
+        .map(|(number, id)| vec![Agps::bash(id, &format!("touch made-{number}"))]);
+    let model = Agps::model(turns.collect());
+    column.run(&model).run().succeeded();
+    for (number, id) in ids.iter().enumerate() {
+        let made = column.world().get(&format!("made-{number}"));
+        assert!(made.is_some(), "{id}");
+    }
+    column.each_decided(&ids);
+    assert_eq!(model.violations(), Vec::<String>::new());
+}
+
 /// Slow: Codex's own shell answers after ten seconds, whatever its command does.
 #[test]
 fn a_command_that_takes_longer_than_its_own_shell_waits() {

@@ -10,11 +10,11 @@ use agp::intendants::codex::HARMLESS;
 use serde_json::json;
 
 use super::codex::{Governed, rollout};
-use super::column::{CALLS, Column, Spoiled, nothing_ran, raw};
-use super::mediated::Mediated;
+use super::column::{CALLS, Column, Spoiled, UNASKED, nothing_ran, raw};
+use super::mediated::{Mediated, Other};
 use super::on_codex::Agps;
 use super::responses::{Call, ResponsesDouble};
-use super::session::{World, skip};
+use super::session::{World, python, skip};
 
 play!(Agps:
     governor {
@@ -56,6 +56,39 @@ fn a_server_that_is_killed_mid_session() {
     first.sort();
     let kinds = ["gate.bypassed", "tool_call.allow", "tool_call.executed"];
     assert_eq!(first, kinds, "what it came to is on record");
+}
+
+/// Codex asks a server for a resource without any call of a tool's; agp's has none.
+#[test]
+fn a_server_that_gives_a_resource() {
+    let (Some(column), Some(python)) = (Agps::by(&[("allow", "*")]), python()) else {
+        return;
+    };
+    let world = column.world();
+    let wanted = json!({"server": "agp", "uri": format!("touch {}", world.path("first"))});
+    let model = Agps::model(vec![
+        vec![Call::function(CALLS[0], "read_mcp_resource", wanted)],
+        vec![Agps::bash(CALLS[1], "touch second")],
+        vec![Agps::bash(CALLS[2], "touch third")],
+    ]);
+    let (begin, failed) = ("", "no");
+    let other = Other::Instead { begin, failed };
+    let ran = column.run_with(&python, &other, &model).run();
+    ran.exited(3).complained(&[UNASKED]);
+    assert!(world.get("first").is_some(), "the double did act on it");
+    let bypassed = world.event("gate.bypassed");
+    assert_eq!(bypassed["payload"]["messageId"], CALLS[0]);
+    assert_eq!(world.get("third"), None);
+    world.verifies();
+}
+
+#[test]
+fn a_rollout_that_is_deleted_mid_session_is_read_on() {
+    let Some(spoiled) = Spoiled::<Agps>::start() else {
+        return;
+    };
+    fs::remove_file(rollout(&home(&spoiled))).unwrap();
+    spoiled.go_and_all_is_decided();
 }
 
 #[test]
