@@ -131,12 +131,12 @@ fn a_weaker_confinement_is_tried_where_the_stronger_is_not_to_be_had_alone() {
         }
     };
     let mut tried = Vec::new();
-    let (held, refused) = strongest(None, |it| missing(&mut tried, it)).unwrap();
+    let (held, refused) = strongest(candidates(None), |it| missing(&mut tried, it)).unwrap();
     assert_eq!((held, refused.len() + 1), ("held", tried.len()));
     assert_eq!(tried.first(), Some(&Namespaces::User));
 
     let mut tried = Vec::new();
-    let leaky = strongest(None, |namespaces| {
+    let leaky = strongest(candidates(None), |namespaces| {
         tried.push(namespaces);
         Err::<(), _>(Unfit::Leaky("a leak".into()))
     });
