@@ -40,7 +40,10 @@ def told():
             return path, hook["command"], hook["args"][hook["args"].index("--socket") + 1]
     raise SystemExit("the harness shows nothing")
 
-settings, bridge, gate = told()
+try:
+    settings, bridge, gate = told()
+except PermissionError:
+    settings, bridge, gate = "/run/agp/settings.json", "/run/agp-bin/agp-bridge", "/run/agp/gate.sock"
 parts = [bridge, settings, gate, os.path.dirname(gate) + "/hooked"]
 aside = None
 for part in parts:
@@ -189,8 +192,8 @@ fn a_program_in_the_place_of_the_harness() {
     copy_program(claude.canonicalize().unwrap(), &own);
     world.put(
         "test.sh",
-        "for pid in /proc/[0-9]*; do case $(readlink $pid/exe) in */claude) own=$(readlink $pid/exe);; esac; done\n\
-         while [ \"$own\" != / ]; do mv $own $own.aside && echo moved $own; own=$(dirname $own); done\n\
+        "own=$CLAUDE_CODE_EXECPATH\n\
+         while [ -n \"$own\" ] && [ \"$own\" != / ]; do mv $own $own.aside && echo moved $own; own=$(dirname $own); done\n\
          echo tried; mkdir -p ~/.local/bin; echo ok > ~/.local/bin/claude",
     );
     let model = model(&world);

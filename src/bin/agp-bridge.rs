@@ -7,6 +7,9 @@ use std::process::ExitCode;
 use agp::cli::{hooked, report};
 
 fn main() -> ExitCode {
+    if let Some(code) = hooked::as_shell() {
+        return ExitCode::from(code);
+    }
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     // An unknown command ends in the code that blocks a call: this program is a hook.
     ExitCode::from(hooked::main(&arguments).unwrap_or_else(|| {

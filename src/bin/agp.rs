@@ -4,6 +4,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = agp::cli::hooked::as_shell() {
+        return ExitCode::from(code);
+    }
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     ExitCode::from(agp::cli::main(&arguments))
 }

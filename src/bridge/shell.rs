@@ -1,5 +1,8 @@
 //! `shell`: stands in the place of a harness's shell, for all that the harness starts through one. It takes
 //! from itself what commands must not reach, and becomes the shell that was asked for.
+//!
+//! It is this program under a shell's name, by which a harness knows how to speak to it; what it takes away
+//! stands in a file beside that name.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -12,12 +15,24 @@ use serde::{Deserialize, Serialize};
 use crate::confine::hidden::{self, Hidden};
 use crate::contracts::{bounded_file, limits};
 
-/// What a harness's commands run with: the second line of the script that its shell is.
+/// The name that it goes by.
+pub const NAME: &str = "bash";
+/// The file beside it.
+pub const TERMS: &str = "shell.json";
+/// Where the shell itself is; the last is for those who have only that.
+const SHELLS: [&str; 4] = [
+    "/bin/bash",
+    "/usr/bin/bash",
+    "/usr/local/bin/bash",
+    "/bin/zsh",
+];
+
+/// What a harness's commands run with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Terms {
-    /// The shell.
-    pub shell: PathBuf,
+    /// Places that they reach, with everything below them.
+    pub among: Vec<PathBuf>,
     /// Places that they do not reach.
     pub hidden: Vec<PathBuf>,
     /// Within these, what the harness writes down of its shell once, and every command reads.
@@ -27,57 +42,45 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// The script, for the program at `bridge`.
-    ///
-    /// # Errors
-    /// A path that no script can name.
-    pub fn script(&self, bridge: &Path) -> io::Result<String> {
-        let unfit = || {
-            let problem = format!("{} cannot be named in a script", bridge.display());
-            io::Error::new(io::ErrorKind::InvalidInput, problem)
-        };
-        let bridge = bridge.to_str().ok_or_else(unfit)?;
-        // The kernel ends the path at a blank, and the line at 255 bytes.
-        if bridge.contains(char::is_whitespace) || bridge.len() > 240 {
-            return Err(unfit());
-        }
-        let terms = serde_json::to_string(self)?;
-        Ok(format!("#!{bridge} shell\n{terms}\n"))
-    }
-
-    fn of(script: &Path) -> io::Result<Self> {
-        let text = bounded_file::read(script, limits::SMALL_FILE_BYTES)?;
-        let terms = text.splitn(2, |byte| *byte == b'\n').nth(1);
-        Ok(serde_json::from_slice(terms.unwrap_or_default())?)
+    fn beside(name: &Path) -> io::Result<Self> {
+        let file = name.with_file_name(TERMS);
+        let text = bounded_file::read(&file, limits::SMALL_FILE_BYTES)?;
+        Ok(serde_json::from_slice(&text)?)
     }
 }
 
-/// Becomes the shell, with these words behind the script's own path. Only returns when it cannot: nothing
-/// runs then.
-pub fn become_shell(words: &[OsString]) -> io::Error {
-    let Some((script, arguments)) = words.split_first() else {
-        return io::Error::new(io::ErrorKind::InvalidInput, "no script");
-    };
-    match prepared(Path::new(script), arguments) {
+/// Whether a program that was started under this name is to be the shell.
+#[must_use]
+pub fn is_asked_for(name: &OsStr) -> bool {
+    // A shell that was found on PATH has no directory in its name.
+    Path::new(name).file_name() == Some(OsStr::new(NAME)) && Path::new(name).is_absolute()
+}
+
+/// Becomes the shell, with these arguments. Only returns when it cannot: nothing runs then.
+pub fn become_shell(name: &OsStr, arguments: &[OsString]) -> io::Error {
+    match prepared(Path::new(name), arguments) {
         Ok(mut shell) => shell.exec(),
         Err(error) => error,
     }
 }
 
-fn prepared(script: &Path, arguments: &[OsString]) -> io::Result<Command> {
-    let terms = Terms::of(script)?;
+fn prepared(name: &Path, arguments: &[OsString]) -> io::Result<Command> {
+    let terms = Terms::beside(name)?;
     let snapshots = terms.snapshots.as_deref();
     let hidden = Hidden {
+        among: &terms.among,
         places: &terms.hidden,
         read: snapshots,
         change: snapshots.filter(|_| takes_snapshot(arguments)),
     };
+    let shell = SHELLS.iter().find(|shell| Path::new(shell).exists());
+    let shell = shell.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "bash: not found"))?;
     if !hidden::hide(&hidden)? {
         return Err(io::Error::other(
             "the kernel has no Landlock to keep commands from the gate",
         ));
     }
-    let mut shell = Command::new(&terms.shell);
+    let mut shell = Command::new(shell);
     shell.args(arguments);
     for name in &terms.without {
         shell.env_remove(name);
@@ -98,31 +101,27 @@ mod tests {
 
     use super::*;
 
-    fn terms() -> Terms {
-        Terms {
-            shell: "/bin/bash".into(),
-            hidden: vec!["/run/agp".into()],
-            snapshots: Some("/run/agp-own/shell-snapshots".into()),
-            without: vec!["ANTHROPIC_API_KEY".into()],
-        }
-    }
-
     #[test]
-    fn a_script_is_read_as_it_was_written() {
-        let script = std::env::temp_dir().join(format!("agp-bash-{}", std::process::id()));
-        let text = terms()
-            .script(Path::new("/run/agp-bin/agp-bridge"))
-            .unwrap();
-        assert!(text.starts_with("#!/run/agp-bin/agp-bridge shell\n"));
-        fs::write(&script, text).unwrap();
-        assert_eq!(Terms::of(&script).unwrap(), terms());
-        fs::write(&script, "#!/bin/sh\n").unwrap();
-        assert!(Terms::of(&script).is_err(), "no terms");
-        fs::remove_file(&script).unwrap();
-        assert!(Terms::of(&script).is_err());
-        for path in ["/a b/agp-bridge", &format!("/{}", "x".repeat(250))] {
-            assert!(terms().script(Path::new(path)).is_err(), "{path}");
+    fn its_terms_stand_beside_it_or_nothing_runs() {
+        let directory = std::env::temp_dir().join(format!("agp-shell-{}", std::process::id()));
+        fs::create_dir(&directory).unwrap();
+        let name = directory.join(NAME);
+        assert!(is_asked_for(name.as_os_str()));
+        for other in ["bash", "/usr/bin/agp-bridge", "/bin/bash2"] {
+            assert!(!is_asked_for(OsStr::new(other)), "{other}");
         }
+        assert!(prepared(&name, &[]).is_err(), "no terms");
+        let terms = Terms {
+            among: vec!["/".into()],
+            hidden: vec!["/run/agp".into()],
+            snapshots: Some("/run/agp/own/shell-snapshots".into()),
+            without: vec!["ANTHROPIC_API_KEY".into()],
+        };
+        fs::write(directory.join(TERMS), serde_json::to_vec(&terms).unwrap()).unwrap();
+        assert_eq!(Terms::beside(&name).unwrap(), terms);
+        fs::write(directory.join(TERMS), "{}").unwrap();
+        assert!(prepared(&name, &[]).is_err(), "terms of another shape");
+        fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]

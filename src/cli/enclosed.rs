@@ -11,7 +11,7 @@ use crate::confine::changeable::Changeable;
 use crate::confine::spec::{Namespaces, Placed, RUN};
 use crate::intendants::environment::variable;
 use crate::intendants::program::{bridge_program, package};
-use crate::intendants::{claude_code, codex};
+use crate::intendants::{claude_code, claude_shell, codex};
 use crate::sandbox::harness::{self, Enclosure, Setup};
 use crate::sandbox::network::Network;
 
@@ -164,8 +164,10 @@ fn setup(wanted: &Wanted<'_>, program: &Path, sockets: &Sockets) -> Result<Setup
         write,
         foreign: false,
     };
-    let parts = ["settings.json", "mcp.json"].map(|name| placed(name, false));
-    let parts = parts.into_iter().chain([placed(hook::MARK, true)]);
+    let parts = ["settings.json", "mcp.json"].into_iter();
+    let parts = parts.chain(claude_shell::FILES);
+    let parts = parts.map(|name| placed(name, false));
+    let parts = parts.chain([placed(hook::MARK, true)]);
     // Nobody who could swap the directory decides where transcripts go, or whose login it is.
     let own = [placed(HARNESS_HOME, true), placed(HARNESS_LOGIN, false)];
     let parts = parts.chain(own.into_iter().filter(|_| wanted.claude.is_some()));

@@ -16,6 +16,7 @@ use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, Place};
 use crate::contracts::limits;
 use crate::intendants::asking::Asking;
+use crate::intendants::claude_shell::{self, Reach};
 use crate::intendants::environment::variable;
 use crate::intendants::{claude_code, codex};
 use crate::sandbox::docker::container::{BOX, Docker, HARNESS_BOX, Setup};
@@ -120,6 +121,7 @@ pub(super) fn hooked(
         &settings.to_string(),
     )
     .map_err(failed)?;
+    claude_shell::lay_out(shown, Path::new(HELPER), Reach::there(), &[]).map_err(failed)?;
     let mark = shown.join(hook::MARK);
     put(&mark, 0o600, "").map_err(failed)?;
     let (uid, gid) = user();
@@ -237,9 +239,12 @@ pub(super) fn claude_inside(
         mend: "build the image with Claude Code in its PATH: docs/images.md".into(),
     })?;
     let found = claude_code::found_elsewhere(PathBuf::from("claude"), &answer)?;
+    let shell = Path::new(RUN).join(claude_shell::FILES[0]);
+    let mut environment = there(docker);
+    environment.push((claude_shell::VARIABLE.into(), shell.into()));
     let inside = claude_code::Inside {
         place,
-        environment: there(docker),
+        environment,
         without: HOSTS_OWN.to_vec(),
     };
     Ok((found, inside))

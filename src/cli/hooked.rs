@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use serde_json::Value;
 
 use crate::bridge::{confine, hook, inside, job, leash, login, mcp, relay, shell};
@@ -39,12 +40,6 @@ pub fn main(arguments: &[OsString]) -> Option<u8> {
             [ask] => isolation::run(&ask.to_string_lossy(), &mut io::stdout()),
             _ => exit::USAGE,
         }),
-        "shell" => {
-            let error = shell::become_shell(rest);
-            complain(format_args!("agp: the harness's shell: {error}"));
-            // As shells say that a command cannot be run.
-            Some(126)
-        }
         "inside" => Some(inside::run()),
         "login" => Some(match rest {
             [order] => login::run(&order.to_string_lossy()),
@@ -57,6 +52,19 @@ pub fn main(arguments: &[OsString]) -> Option<u8> {
         }),
         _ => None,
     }
+}
+
+/// As shells say that a command cannot be run.
+const NOT_RUN: u8 = 126;
+
+/// Becomes a harness's shell, where this program was started as one; else `None`.
+#[must_use]
+pub fn as_shell() -> Option<u8> {
+    let mut words = std::env::args_os();
+    let name = words.next().filter(|name| shell::is_asked_for(name))?;
+    let error = shell::become_shell(&name, &words.collect::<Vec<_>>());
+    complain(format_args!("agp: the harness's shell: {error}"));
+    Some(NOT_RUN)
 }
 
 const USAGE: &str = "usage: agp bridge --socket PATH [--session ID] [--harness claude-code] \
@@ -73,6 +81,7 @@ fn bridge(arguments: &[OsString]) -> u8 {
                 directory: bridge.directory.as_deref(),
                 within: bridge.within,
             };
+            alone();
             let (stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout(), io::stderr());
             hook::run(bridge.event, &link, stdin.lock(), &mut stdout, &mut stderr)
         }
@@ -85,6 +94,12 @@ fn bridge(arguments: &[OsString]) -> u8 {
             hook::BLOCKED
         }
     }
+}
+
+/// Keeps other processes of the same user from this one's memory and descriptors: what it says is the
+/// gate's word. Where that cannot be had, the harness's confinement keeps its commands from it.
+fn alone() {
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 const MCP_USAGE: &str = "usage: agp mcp --socket PATH [--session ID] [--deadline SECONDS] \
@@ -108,6 +123,7 @@ fn mcp(arguments: &[OsString]) -> u8 {
         session: asked.session,
         within: asked.within,
     };
+    alone();
     match mcp::serve(&link, io::stdin().lock(), io::stdout()) {
         Ok(()) => 0,
         Err(error) => {

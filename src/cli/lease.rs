@@ -12,6 +12,7 @@ use crate::bridge::hook;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::SessionId;
 use crate::contracts::{bounded_file, limits, strict_json};
+use crate::intendants::claude_shell;
 use crate::journal::{Handle, durable};
 use crate::sandbox::docker::container;
 use crate::sandbox::harness;
@@ -131,7 +132,8 @@ fn clear(directory: &Path) {
     let ours = fs::symlink_metadata(directory)
         .is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw());
     if ours {
-        for name in ["gate.sock", "settings.json", "mcp.json", hook::MARK] {
+        let own = ["gate.sock", "settings.json", "mcp.json", hook::MARK];
+        for name in own.iter().chain(&claude_shell::FILES) {
             let _ = fs::remove_file(directory.join(name));
         }
         // A harness's private home; links in it are removed, not followed.

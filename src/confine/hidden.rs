@@ -22,6 +22,8 @@ const CHANGE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
 /// What is hidden, and what of it is not.
 #[derive(Debug, Clone, Default)]
 pub struct Hidden<'a> {
+    /// All that is not hidden, with everything below it.
+    pub among: &'a [PathBuf],
     /// Places with everything below them. Those that are not there hide nothing.
     pub places: &'a [PathBuf],
     /// Places within, to be read all the same.
@@ -31,8 +33,8 @@ pub struct Hidden<'a> {
 }
 
 /// Takes the hidden places from this process, and from all that it will start; and the memory,
-/// environment and descriptors of every process but those. Names can still be listed, and in a directory
-/// around a hidden place nothing new can be made. Gives whether the kernel does so.
+/// environment and descriptors of every process but those. In a directory around a hidden place nothing new
+/// can be made. Gives whether the kernel does so.
 ///
 /// # Errors
 /// What the kernel gives, and a directory that cannot be listed.
@@ -47,28 +49,8 @@ pub fn hide(hidden: &Hidden<'_>) -> io::Result<bool> {
         .iter()
         .filter_map(|place| place.canonicalize().ok())
         .collect();
-    let around: BTreeSet<&Path> = places
-        .iter()
-        .flat_map(|place| place.ancestors().skip(1))
-        .collect();
-    if around.is_empty() {
-        rules = allow(rules, Path::new("/"), all)?;
-    }
-    for directory in &around {
-        // Nothing below a place that is hidden is shown for another's sake.
-        if places.iter().any(|place| directory.starts_with(place)) {
-            continue;
-        }
-        rules = allow(rules, directory, AccessFs::ReadDir.into())?;
-        for entry in fs::read_dir(directory)? {
-            let entry = entry?;
-            let path = entry.path();
-            // What a link leads to is allowed where it stands, or not at all.
-            let apart = places.contains(&path) || around.contains(path.as_path());
-            if !apart && !entry.file_type()?.is_symlink() {
-                rules = allow(rules, &path, all)?;
-            }
-        }
+    for root in hidden.among {
+        rules = show(rules, root, &places)?;
     }
     if let Some(read) = hidden.read {
         rules = allow(rules, read, AccessFs::from_read(NEWEST))?;
@@ -78,6 +60,29 @@ pub fn hide(hidden: &Hidden<'_>) -> io::Result<bool> {
     }
     let status = rules.restrict_self().map_err(io::Error::other)?;
     Ok(status.ruleset != RulesetStatus::NotEnforced && status.no_new_privs)
+}
+
+/// Allows a place, or all in it that is not hidden.
+fn show(
+    mut rules: RulesetCreated,
+    path: &Path,
+    places: &BTreeSet<PathBuf>,
+) -> io::Result<RulesetCreated> {
+    if places.iter().any(|place| path.starts_with(place)) {
+        return Ok(rules);
+    }
+    if !places.iter().any(|place| place.starts_with(path)) {
+        return allow(rules, path, AccessFs::from_all(NEWEST));
+    }
+    rules = allow(rules, path, AccessFs::ReadDir.into())?;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        // What a link leads to is allowed where it stands, or not at all.
+        if !entry.file_type()?.is_symlink() {
+            rules = show(rules, &entry.path(), places)?;
+        }
+    }
+    Ok(rules)
 }
 
 fn allow(
@@ -136,7 +141,9 @@ mod tests {
         let mut sleep = std::process::Command::new("/bin/sleep");
         let mut outside = sleep.arg("60").spawn().unwrap();
         assert!(fs::File::open(format!("/proc/{}/mem", outside.id())).is_ok());
+        let everything = [PathBuf::from("/")];
         let hidden = Hidden {
+            among: &everything,
             places: &places,
             read: Some(&snapshots),
             change: None,
@@ -179,13 +186,24 @@ mod tests {
     #[test]
     fn where_nothing_is_there_to_be_hidden_everything_is_as_it_was() {
         let none = [PathBuf::from("/never/there")];
+        let everything = [PathBuf::from("/")];
         let hidden = Hidden {
+            among: &everything,
             places: &none,
             ..Hidden::default()
         };
         hiding(&hidden, || {
             assert!(fs::read("/proc/self/status").is_ok());
             assert!(fs::read_dir("/").is_ok());
+        });
+        let some = ["/usr", "/lib", "/lib64", "/proc", "/never/there"].map(PathBuf::from);
+        let hidden = Hidden {
+            among: &some,
+            ..hidden
+        };
+        hiding(&hidden, || {
+            assert!(fs::read("/proc/self/status").is_ok());
+            assert!(fs::read("/etc/passwd").is_err());
         });
     }
 }

@@ -13,6 +13,7 @@ use rustix::process::Pid;
 use serde_json::{Map, Value, json};
 
 use crate::bridge::hook;
+use crate::bridge::login::CONFIGURATION;
 use crate::confine::Spawner;
 use crate::confine::changeable::Changeable;
 use crate::confine::spec::Spec;
@@ -28,6 +29,7 @@ pub use super::claude_program::{
     Found, Store, check_arguments, find, found_elsewhere, login_by_name, login_present, program,
     store,
 };
+use super::claude_shell::{self, Reach};
 use super::claude_stream;
 use super::harness_process::{self as process, Launch, Stop};
 use super::{environment, program};
@@ -165,10 +167,27 @@ impl ClaudeCode {
                 Some(_) => None,
             },
         };
+        let shell = match &setup.confinement {
+            Some(spec) if !setup.mediated => {
+                let own = setup.set.iter().find(|(name, _)| *name == CONFIGURATION);
+                let own = own.and_then(|(_, path)| path.as_ref());
+                let reach = Reach::within(spec, own.map(Path::new));
+                claude_shell::lay_out(&setup.directory, &bridge, reach, &setup.environment)
+                    .map_err(failed)?;
+                Some(there(&setup.directory.join(claude_shell::FILES[0])))
+            }
+            _ => None,
+        };
+        let shell = shell.map(|path| (claude_shell::VARIABLE, Some(path.display().to_string())));
         let mut environment = environment::environment(&setup.environment, &setup.changeable);
         let fixed = FIXED_ENVIRONMENT.map(|(name, value)| (name, Some(value.to_owned())));
         let served = SERVER_ENVIRONMENT.map(|(name, value)| (name, Some(value.to_owned())));
-        for (name, value) in fixed.into_iter().chain(served).chain(setup.set) {
+        for (name, value) in fixed
+            .into_iter()
+            .chain(served)
+            .chain(setup.set)
+            .chain(shell)
+        {
             environment.retain(|(set, _)| set != name);
             environment.extend(value.map(|value| (name.into(), value.into())));
         }

@@ -61,7 +61,7 @@ const WITHHELD_PREFIXES: [&str; 2] = ["AGP_SECRET_", "AGP_SLACK_"];
 const NESTED: [&str; 2] = ["CLAUDE_CODE_CHILD_", "CLAUDE_CODE_MESSAGING_"];
 /// With these a harness runs its tools without asking its hooks, or takes its settings from
 /// elsewhere: measured, or named in its program. They never reach it, whoever asks.
-const UNGATED: [&str; 16] = [
+const UNGATED: [&str; 17] = [
     "CODEX_HOME",
     "CLAUDE_CONFIG_DIR",
     "CLAUDE_SECURESTORAGE_CONFIG_DIR",
@@ -79,6 +79,7 @@ const UNGATED: [&str; 16] = [
     // agp sets these itself.
     "CLAUDE_CODE_DISABLE_FILE_MENTIONS",
     "CLAUDE_CODE_DISABLE_CRON",
+    "CLAUDE_CODE_SHELL",
 ];
 
 /// The environment that a harness gets: a list of names, plus what `--harness-env` names. Its `PATH` has no

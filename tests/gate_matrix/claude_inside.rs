@@ -83,3 +83,167 @@ fn a_command_that_writes_into_the_harnesss_output() {
     nothing_ran(world);
     column.each_decided(&["call_b", "call_w"]);
 }
+
+/// Tries each of these on what agp and the harness have for themselves, and leaves a mark of each that
+/// succeeds. Behind it stands what must succeed, or nothing was shown.
+const REACH: &str = r#"
+import os, subprocess
+pid, own, login = os.environ["CLAUDE_PID"], os.environ["CLAUDE_CONFIG_DIR"], os.environ["CLAUDE_SECURESTORAGE_CONFIG_DIR"]
+proc = "/proc/" + pid
+
+def read(path):
+    return lambda: open(path, "rb").read(1)
+
+def change(path):
+    return lambda: open(path, "ab").write(b"x")
+
+def listing(path):
+    return lambda: [open(os.path.join(path, name), "rb") for name in os.listdir(path)][0]
+
+def run(*words):
+    def go():
+        if subprocess.run(words, capture_output=True).returncode == 126:
+            raise OSError
+    return go
+
+def without(name):
+    return lambda: os.environ[name]
+
+tries = {
+    "settings": read("/run/agp/settings.json"),
+    "mark": change("/run/agp/hooked"),
+    "terms": read("/run/agp/shell.json"),
+    "program": read("/run/agp-bin/agp-bridge"),
+    "run": run("/run/agp-bin/agp-bridge", "bridge"),
+    "shell": run("/run/agp/bash", "-c", "true"),
+    "own-settings": change(own + "/settings.json"),
+    "own-state": read(own + "/.claude.json"),
+    "transcripts": listing(own + "/projects"),
+    "snapshot": change(own + "/shell-snapshots/x"),
+    "login": read(login + "/.credentials.json"),
+    "memory": read(proc + "/mem"),
+    "memory-write": lambda: open(proc + "/mem", "r+b"),
+    "environment": read(proc + "/environ"),
+    "maps": read(proc + "/maps"),
+    "root": read(proc + "/root/etc/passwd"),
+    "cwd": read(proc + "/cwd/reach.py"),
+    "descriptors": listing(proc + "/fd"),
+    "thread": read(proc + "/task/" + pid + "/environ"),
+    "key": without("ANTHROPIC_API_KEY"),
+    "messages": without("CLAUDE_CODE_MESSAGING_TOKEN"),
+}
+for name, attempt in tries.items():
+    try:
+        attempt()
+        open("ran-" + name, "w")
+    except (OSError, KeyError):
+        pass
+snapshots = own + "/shell-snapshots"
+assert open(snapshots + "/" + os.listdir(snapshots)[0]).read()
+assert open("/proc/self/environ").read()
+print("tried", len(tries))
+"#;
+
+#[test]
+fn a_command_that_reaches_for_the_gate_or_the_harness() {
+    let Some(column) = Hook::by(&[("allow", "Bash"), ("deny", "Write")]) else {
+        return;
+    };
+    let world = column.world();
+    world.put("reach.py", REACH);
+    let background = call(
+        "call_m",
+        "Bash",
+        json!({"command": "python3 reach.py > background", "run_in_background": true}),
+    );
+    let model = Hook::model(vec![
+        vec![Hook::bash("call_b", "python3 reach.py")],
+        vec![background],
+        vec![Hook::bash(
+            "call_c",
+            "until grep tried background; do sleep 0.05; done",
+        )],
+        vec![column.write("call_w", "ran-written", "never\n")],
+    ]);
+    column.run(&model).run().succeeded();
+    for id in ["call_b", "call_c"] {
+        let told = Hook::told(&model, id);
+        assert!(told.contains("tried 21"), "{id}: {told}");
+    }
+    nothing_ran(world);
+    column.each_decided(&["call_b", "call_m", "call_c", "call_w"]);
+}
+
+#[test]
+fn an_honest_command_has_all_that_it_had() {
+    let Some(column) = Hook::by(&[("allow", "Bash")]) else {
+        return;
+    };
+    let world = column.world();
+    world.put("sub/file", "there\n");
+    let git = "git init -q . && git add -A && \
+               git -c user.name=n -c user.email=e@x.example commit -qm first && git log --oneline | wc -l";
+    let each = [
+        ("call_git", git, "1"),
+        ("call_cd", "cd sub && cat file", "there"),
+        ("call_cwd", "basename $PWD", "sub"),
+        (
+            "call_back",
+            "cd ..; cat <<END\nhere $(basename $PWD)\nEND",
+            "here repo",
+        ),
+        (
+            "call_tmp",
+            "f=$(mktemp) && echo temporary > $f && mv $f /tmp/moved && cat /tmp/moved",
+            "temporary",
+        ),
+        (
+            "call_home",
+            "echo kept > ~/.own && mkdir -p ~/.cache/x && mv ~/.own ~/.cache/x/ && cat ~/.cache/x/.own",
+            "kept",
+        ),
+        (
+            "call_root",
+            "ls /tmp >/dev/null && df /tmp >/dev/null && echo listed",
+            "listed",
+        ),
+        (
+            "call_python",
+            "python3 -c 'import subprocess; print(subprocess.check_output([\"sh\", \"-c\", \"echo $((6*7))\"]).decode())'",
+            "42",
+        ),
+        (
+            "call_perl",
+            "perl -e 'print 6*7, \"\\n\"' | tee /dev/stderr",
+            "42",
+        ),
+        (
+            "call_make",
+            "printf 'all:\\n\\t@echo built\\n' > Makefile; make 2>/dev/null || echo built",
+            "built",
+        ),
+        ("call_ps", "ps -e | grep -c . && echo seen", "seen"),
+        (
+            "call_socket",
+            "python3 -c 'import socket as s; a=s.socket(); a.bind((\"127.0.0.1\",0)); a.listen(); b=s.create_connection(a.getsockname()); print(\"met\")'",
+            "met",
+        ),
+    ];
+    let mut turns: Vec<_> = each
+        .iter()
+        .map(|(id, command, _)| vec![Hook::bash(id, command)])
+        .collect();
+    let background =
+        json!({"command": "echo begun > server; exec sleep 300", "run_in_background": true});
+    turns.push(vec![call("call_bg", "Bash", background)]);
+    // One command ends what another has started.
+    let kill = "until [ -e server ]; do sleep 0.05; done; pkill -x sleep && echo ended";
+    turns.push(vec![Hook::bash("call_kill", kill)]);
+    let model = Hook::model(turns);
+    column.run(&model).run().succeeded();
+    for (id, _, expected) in each.iter().chain(&[("call_kill", "", "ended")]) {
+        let told = Hook::told(&model, id);
+        assert!(told.contains(expected), "{id}: {told}");
+        assert!(!Hook::was_refused(&model, id), "{id}: {told}");
+    }
+}
