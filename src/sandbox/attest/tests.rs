@@ -56,7 +56,7 @@ fn what_holds_is_attested_and_whatever_differs_is_refused() {
             looks.outside.0.reached.remove(GATE);
         }),
         ("outside it cannot read", |looks| {
-            looks.outside.0.opened.clear()
+            looks.outside.0.opened.clear();
         }),
         ("not all it sent arrived", |looks| looks.outside.1 = 0),
         ("this was reached", |looks| {
@@ -77,7 +77,7 @@ fn what_holds_is_attested_and_whatever_differs_is_refused() {
         }),
         ("cannot be written", |looks| looks.inside.0.written.clear()),
         ("could be signalled", |looks| {
-            looks.inside.0.signalled = true
+            looks.inside.0.signalled = true;
         }),
         ("Seccomp is not 2", |looks| {
             looks.inside.0.status.insert("Seccomp".into(), "0".into());
