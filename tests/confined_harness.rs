@@ -475,3 +475,59 @@ fn without_namespaces_a_socket_that_answers_refuses_the_start() {
     assert_eq!(enclosed.describe()["namespaces"], "off");
     assert_eq!(enclosed.attestation()["readable"], json!([]));
 }
+
+/// In a container agp is the first process, or the second. Inside a PID namespace of its own these numbers
+/// are the confinement's.
+#[test]
+fn agp_can_be_the_first_process_of_a_container_and_the_second() {
+    let Some(claude) = claude() else { return };
+    let agp = env!("CARGO_BIN_EXE_agp");
+    for (number, script) in [
+        (
+            1,
+            format!("exec unshare MAP --pid --fork --mount-proc {agp} \"$@\""),
+        ),
+        (
+            2,
+            format!(
+                "exec unshare MAP --pid --fork --mount-proc sh -c '{agp} \"$@\"; exit $?' sh \"$@\""
+            ),
+        ),
+    ] {
+        let map = if rustix::process::geteuid().is_root() {
+            ""
+        } else {
+            "--map-root-user"
+        };
+        for mode in ["hook", "mediated"] {
+            let world = World::new();
+            world.policy(&[("allow", "Bash")]);
+            let start = world.root().join("start");
+            let text = format!("#!/bin/sh\n{}\n", script.replace("MAP", map));
+            session::put_program(&start, text);
+            let call = |command: &str| match mode {
+                "hook" => bash("t1", command),
+                _ => governed::mediated::bash("t1", command),
+            };
+            let model = turns(vec![vec![call("echo ran > ran")]]);
+            run(&world, &claude, &model)
+                .program(&start)
+                .arguments(&["--mode", mode])
+                .run()
+                .succeeded();
+            assert!(world.get("ran").is_some(), "{number} {mode}");
+            let started = &world.event("session.started")["payload"];
+            let harness = match mode {
+                "hook" => &started["sandbox"],
+                _ => &started["sandbox"]["harness"],
+            };
+            // What was asked for, not something weaker.
+            assert_eq!(harness["namespaces"], "user", "{number} {mode}");
+            assert_eq!(
+                harness["notIsolated"].to_string().contains("signals"),
+                false
+            );
+            world.verifies();
+        }
+    }
+}

@@ -20,7 +20,7 @@ mod session;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use governed::{bash, call, run};
+use governed::{bash, call, run, spoilable, with_settings};
 use model::{ModelDouble, Turn};
 use serde_json::json;
 use session::{World, all_gone, below, claude, wait_for};
@@ -44,15 +44,13 @@ fn silenced(secret: &str, shown: &str) {
         )]),
     ]);
     let (agp, bridge) = world.copies();
-    let live = run(&world, &claude, &model)
-        .program(&agp)
-        .env("AGP_SECRET_PROBE", secret)
-        .start();
+    let (start, hook) = spoilable(&world, &claude, &model, &bridge);
+    let live = start.program(&agp).env("AGP_SECRET_PROBE", secret).start();
     wait_for("the first call", || world.get("first"));
     let all = below(live.pid());
     let silent = world.root().join("silent");
     session::put_program(&silent, "#!/bin/sh\nexit 0\n");
-    fs::rename(&silent, &bridge).unwrap();
+    fs::rename(&silent, &hook).unwrap();
     world.put("go", "");
 
     live.finish()
@@ -149,38 +147,35 @@ fn a_sub_agents_calls_are_seen_and_decided() {
 fn the_live_probe_sees_the_gate_fire_and_sees_it_when_it_does_not() {
     let Some(claude) = claude() else { return };
     let world = World::new();
-    let (agp, bridge) = world.copies();
-    let doctor = || {
+    let doctor = |claude: &str| {
         world
             .agp(&["doctor", "--live"])
-            .program(&agp)
-            .env("AGP_CLAUDE_BIN", claude.to_str().unwrap())
+            .env("AGP_CLAUDE_BIN", claude)
     };
     let before = world.journal_text();
-    doctor().run().succeeded().said(&["gate", "left no trace"]);
+    doctor(claude.to_str().unwrap()).run().succeeded().said(&[
+        "gate",
+        "left no trace",
+        "parts of the gate could be renamed or replaced",
+        "sockets was reached",
+    ]);
     assert_eq!(
         world.journal_text(),
         before,
         "the probe has a journal of its own"
     );
 
-    silence(&bridge);
-    let told = doctor().run();
+    let told = doctor(&silenced_on_the_way(&world, &claude)).run();
     told.exited(1)
         .said(&["gate", "MISSING", "the gate does not hold"]);
 }
 
-/// Makes of agp's program one whose hook is called, and has no opinion: nothing that asks is denied
-/// by it. What else the program does it does.
-fn silence(bridge: &Path) {
-    let real = bridge.with_file_name("real");
-    fs::rename(bridge, &real).unwrap();
-    let script = format!(
-        "#!/bin/sh\n[ \"$1\" = bridge ] || exec {} \"$@\"\n\
-         case \"$*\" in *start*) echo > \"$(dirname \"$3\")/hooked\";; esac\nexit 0\n",
-        real.display()
-    );
-    session::put_program(bridge, script);
+/// A harness whose hooks are called and have no opinion: nothing that asks is denied by them.
+fn silenced_on_the_way(world: &World, claude: &Path) -> String {
+    let change = "for event in ['PreToolUse', 'PostToolUse', 'PostToolUseFailure']: \
+        settings['hooks'][event][0]['hooks'][0]['command'] = '/bin/true'";
+    let wrapper = with_settings(world, claude, change);
+    wrapper.to_str().unwrap().to_owned()
 }
 
 #[test]
@@ -188,18 +183,16 @@ fn a_task_starts_only_behind_a_gate_that_was_seen_to_fire() {
     let Some(claude) = claude() else { return };
     let world = World::new();
     world.policy(&[("allow", "Bash")]);
-    let (agp, bridge) = world.copies();
     let model = || ModelDouble::start(vec![Turn::Calls(vec![bash("toolu_b", "touch ran")])]);
-    let probed = |model: &ModelDouble| {
+    let probed = |model: &ModelDouble, claude: &str| {
         let task = ["run", "--intendant", "claude-code", "--task", "go"];
         world
             .agp(&task)
-            .program(&agp)
             .env("ANTHROPIC_BASE_URL", &model.base_url())
             .env("ANTHROPIC_API_KEY", "x")
-            .env("AGP_CLAUDE_BIN", claude.to_str().unwrap())
+            .env("AGP_CLAUDE_BIN", claude)
     };
-    let held = probed(&model()).run().succeeded();
+    let held = probed(&model(), claude.to_str().unwrap()).run().succeeded();
     held.complained(&["the gate was tried first", "left no trace"]);
     assert!(world.get("ran").is_some());
     let started = world.event("session.started");
@@ -207,9 +200,9 @@ fn a_task_starts_only_behind_a_gate_that_was_seen_to_fire() {
     assert_eq!(started["payload"]["witness"], "stream");
 
     fs::remove_file(world.path("ran")).unwrap();
-    silence(&bridge);
     let unused = model();
-    let refused = probed(&unused).run().exited(1);
+    let silenced = silenced_on_the_way(&world, &claude);
+    let refused = probed(&unused, &silenced).run().exited(1);
     refused.complained(&["the gate does not hold", "agp doctor --live"]);
     assert_eq!(world.get("ran"), None);
     assert!(unused.result_of("toolu_b").is_none());

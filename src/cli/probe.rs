@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
+use crate::confine::spec::Namespaces;
+use crate::sandbox::harness::Enclosure;
 use crate::sandbox::network::Network;
 
 use super::choices::{Harness, Mode};
@@ -91,11 +93,25 @@ pub(super) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
         (None, Some(_)) => "confined",
         (None, None) => "not confined",
     };
+    let from_inside = enclosed.as_ref().map_or_else(String::new, of_inside);
     let outcome = trial
         .run(asked, session, probed, (sandbox, enclosed, claude))
         .map_err(refused)?;
     outcome.judge(asked, &scratch.0).map_err(refused)?;
     Ok(format!(
-        "{shown}, {is}: a denied call left no trace, an allowed one ran"
+        "{shown}, {is}: a denied call left no trace, an allowed one ran{from_inside}"
     ))
+}
+
+/// What was tried from inside, and came to nothing.
+fn of_inside(enclosed: &Enclosure) -> String {
+    let [parts, sockets] = enclosed.tried();
+    let sockets = match enclosed.namespaces() {
+        Namespaces::Off => "Unix sockets are open".to_owned(),
+        // The gateway's is one of them.
+        _ => format!("none of {} sockets was reached", sockets.saturating_sub(1)),
+    };
+    format!(
+        "; from inside, none of {parts} parts of the gate could be renamed or replaced, and {sockets}"
+    )
 }

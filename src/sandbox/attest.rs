@@ -3,9 +3,12 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::fs::{File, Permissions};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -214,6 +217,37 @@ impl Bait {
 impl Drop for Bait {
     fn drop(&mut self) {
         // The directory goes with the session.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// A socket of agp's in a repository, for as long as it attests: nobody inside may reach it.
+pub(super) struct Planted {
+    /// Where it lies.
+    pub(super) path: PathBuf,
+    _listener: UnixListener,
+}
+
+impl Planted {
+    /// Listens there, where that can hold a socket.
+    pub(super) fn lay(repository: &Path, token: &str) -> Option<Self> {
+        let name = format!(".agp-{token}.sock");
+        // A path may be longer than a socket's name.
+        let directory = File::open(repository).ok()?;
+        let short = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
+        let planted = Self {
+            _listener: UnixListener::bind(&short).ok()?,
+            path: repository.join(name),
+        };
+        // Inside it may be another user who tries.
+        std::fs::set_permissions(short, Permissions::from_mode(0o777)).ok()?;
+        Some(planted)
+    }
+}
+
+impl Drop for Planted {
+    fn drop(&mut self) {
+        // The next session's probe takes another name.
         let _ = std::fs::remove_file(&self.path);
     }
 }

@@ -151,6 +151,16 @@ impl Enclosure {
         open.map(str::to_owned).collect()
     }
 
+    /// How many parts of the gate were tried to be replaced from inside, and how many sockets to be reached.
+    #[must_use]
+    pub fn tried(&self) -> [u64; 2] {
+        let tried = self.attested.get("tried");
+        ["replaced", "unix"].map(|name| {
+            let count = tried.and_then(|tried| tried.get(name));
+            count.and_then(Value::as_u64).unwrap_or(0)
+        })
+    }
+
     /// Variables that the harness gets with it: its temporary directory.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, Option<String>)> {

@@ -1,9 +1,7 @@
 //! A look around from inside a harness's confinement before it starts: what must hold is tried, and held
 //! against what the same attempts come to outside.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::path::{Path, PathBuf};
@@ -16,7 +14,7 @@ use crate::confine::steady::Steady;
 use crate::confine::told::Told;
 use crate::contracts::sandbox::SandboxError;
 
-use super::attest::{self, LANDLOCK_SIGNALS, PROBE, STATUS, Unfit, Wires};
+use super::attest::{self, LANDLOCK_SIGNALS, PROBE, Planted, STATUS, Unfit, Wires};
 use super::exec::{Bridge, Job, Maker};
 use super::follow::Watch;
 use super::harness::{Setup, empty_file, temporary};
@@ -38,7 +36,8 @@ fn steady(setup: &Setup, spec: &Spec) -> Vec<Steady> {
 /// What stands for the gateway, for what must not be reached, and for parts of the gate that are made
 /// later, while the probe looks.
 pub(super) struct Bait {
-    _listeners: Vec<UnixListener>,
+    _listeners: [UnixListener; 4],
+    _planted: Option<Planted>,
     /// What stands for the gateway's socket.
     gate: PathBuf,
     /// What stands for a part of the gate that is not there yet.
@@ -67,27 +66,18 @@ impl Bait {
         let below = closed.join(BAIT);
         let abstract_name = format!("agp-harness-{}", setup.token);
         let named = UnixAddr::from_abstract_name(&abstract_name)?;
-        let mut listeners = vec![
+        let listeners = [
             UnixListener::bind(&gate)?,
             UnixListener::bind(&outside)?,
             UnixListener::bind(&below)?,
             UnixListener::bind_addr(&named)?,
         ];
         let mut hidden = vec![outside, below];
-        let planted = setup.repository.join(format!(".agp-{}.sock", setup.token));
-        // A path may be longer than a socket's name.
-        let directory = File::open(&setup.repository)?;
-        let short = format!(
-            "/proc/self/fd/{}/.agp-{}.sock",
-            directory.as_raw_fd(),
-            setup.token
-        );
-        if let Ok(listener) = UnixListener::bind(short) {
-            listeners.push(listener);
-            hidden.push(planted);
-        }
+        let planted = Planted::lay(&setup.repository, &setup.token);
+        hidden.extend(planted.iter().map(|planted| planted.path.clone()));
         Ok(Self {
             _listeners: listeners,
+            _planted: planted,
             gate,
             part,
             closed,

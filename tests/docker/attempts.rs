@@ -200,3 +200,32 @@ fn a_call_that_fills_the_disk_is_ended_while_there_is_room() {
     let notes = executed(&world)[0]["notes"].to_string();
     assert!(notes.contains("too little room on the disk"), "{notes}");
 }
+
+/// A mount is the same file system: what the host listens at there would answer.
+#[test]
+fn a_socket_in_the_repository_is_not_reached() {
+    let Some(daemon) = dockerd::shared() else {
+        return;
+    };
+    let world = world();
+    fs::create_dir(world.repo().join("run")).unwrap();
+    let socket = world.repo().join("run/daemon.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    fs::set_permissions(&socket, PermissionsExt::from_mode(0o777)).unwrap();
+    let calls = [
+        bash("test -S run/daemon.sock"),
+        bash("test -c run/daemon.sock"),
+    ];
+    session(daemon, &world, BUSYBOX, &calls).run().succeeded();
+    drop(listener);
+    let executed = executed(&world);
+    assert_eq!(executed[1]["exitCode"], 0);
+    assert_ne!(executed[0]["exitCode"], 0);
+    let attested = world.event("sandbox.attested")["payload"].clone();
+    let mounts = attested["mounts"].to_string();
+    assert!(mounts.contains("/repo/run/daemon.sock"), "{mounts}");
+    // One of agp's own lay there, was tried from inside, and is gone.
+    let left = fs::read_dir(world.repo()).unwrap().flatten();
+    let left = left.filter(|entry| entry.file_name().to_string_lossy().starts_with(".agp-"));
+    assert_eq!(left.count(), 0);
+}

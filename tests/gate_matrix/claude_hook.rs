@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::column::{CALLS, Column, Spoiled, UNASKED, nothing_ran, raw};
-use super::governed::call;
+use super::governed::{call, with_settings};
 use super::mediated::ran_as_decided;
 use super::model::ModelDouble;
-use super::on_claude::{self, Hook, allowing, hooked, with_settings};
+use super::on_claude::{self, Hook, allowing, hooked};
 use super::session::{Ran, put_program};
 
 play!(Hook:
@@ -275,13 +275,11 @@ fn a_second_hook_that_changes_the_arguments_after_the_decision() {
         &rewrite,
         format!("#!/bin/sh\necho '{}'\n", allowing(&input)),
     );
-    let real = column.claude.canonicalize().unwrap();
-    let wrapper = world.root().join("claude");
     let add = format!(
         "settings['hooks']['PreToolUse'].append({{'matcher': 'Bash', 'hooks': [{{'type': 'command', \
          'command': {rewrite:?}}}]}})"
     );
-    put_program(&wrapper, with_settings(&real, &add));
+    let wrapper = with_settings(world, &column.claude, &add);
     let model = Hook::model(vec![
         vec![Hook::bash(CALLS[0], "touch first")],
         vec![Hook::bash(CALLS[1], "touch second")],
@@ -289,7 +287,6 @@ fn a_second_hook_that_changes_the_arguments_after_the_decision() {
     let start = column.run(&model);
     let ran = start
         .env("AGP_CLAUDE_BIN", wrapper.to_str().unwrap())
-        .arguments(&["--allow-read", real.to_str().unwrap()])
         .arguments(&["--allow-read", rewrite.to_str().unwrap()])
         .run();
     ran.exited(3)

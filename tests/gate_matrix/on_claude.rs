@@ -9,7 +9,7 @@ use super::governed::{self, turns};
 use super::hook::Hooked;
 use super::mediated::{self, Mediated, Other};
 use super::model::{Call, ModelDouble};
-use super::session::{Start, World, claude, copy_program, put_program};
+use super::session::{Start, World, claude, put_program};
 
 /// Its own tools, its hook asks.
 pub(crate) struct Hook {
@@ -60,21 +60,8 @@ impl Column for Hook {
         model: &ModelDouble,
         (agp, bridge): (&Path, &Path),
     ) -> (Start, PathBuf) {
-        let hooks = self.world.root().join("hooks");
-        std::fs::create_dir(&hooks).unwrap();
-        let hook = hooks.join("agp-bridge");
-        copy_program(bridge, &hook);
-        let real = self.claude.canonicalize().unwrap();
-        let wrapper = self.world.root().join("claude");
-        let change = format!(
-            "for event in settings['hooks'].values(): event[0]['hooks'][0]['command'] = {hook:?}"
-        );
-        put_program(&wrapper, with_settings(&real, &change));
-        let start = governed::run(&self.world, &wrapper, model)
-            .program(agp)
-            .arguments(&["--allow-read", real.to_str().unwrap()])
-            .arguments(&["--allow-write", hooks.to_str().unwrap()]);
-        (start, hook)
+        let (start, hook) = governed::spoilable(&self.world, &self.claude, model, bridge);
+        (start.program(agp), hook)
     }
 
     fn bash(id: &str, command: &str) -> Call {
@@ -193,20 +180,6 @@ impl Mediated for Agps {
             .arguments(&["--allow-read", claude.to_str().unwrap()])
             .arguments(&["--allow-read", evil.to_str().unwrap()])
     }
-}
-
-/// A harness whose settings are changed so on the way to it.
-pub(crate) fn with_settings(real: &Path, change: &str) -> String {
-    format!(
-        "#!/usr/bin/python3\n\
-         import json, os, sys\n\
-         if sys.argv[1] == '--settings':\n\
-         \x20   settings = json.load(open(sys.argv[2]))\n\
-         \x20   {change}\n\
-         \x20   sys.argv[2] = os.environ['TMPDIR'] + '/settings.json'\n\
-         \x20   json.dump(settings, open(sys.argv[2], 'w'))\n\
-         os.execv({real:?}, [{real:?}] + sys.argv[1:])\n",
-    )
 }
 
 /// Settings with a hook at each event that leaves a mark in a directory and says this.

@@ -7,12 +7,12 @@
     reason = "test support: each test crate uses a part of it, and whatever fails here fails the test"
 )]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::model::{Call, ModelDouble, Turn};
-use super::session::{Start, World};
+use super::session::{Start, World, copy_program, put_program};
 
 /// A call under an id of the test's choice.
 pub(crate) fn call(id: &str, name: &str, input: Value) -> Call {
@@ -52,6 +52,51 @@ pub(crate) fn tasked(world: &World, claude: &Path, model: &ModelDouble, task: &s
         .env("ANTHROPIC_BASE_URL", &model.base_url())
         .env("ANTHROPIC_API_KEY", "x")
         .env("AGP_CLAUDE_BIN", claude.to_str().unwrap())
+}
+
+/// A harness whose settings are changed so on the way to it, by Python: the real one and what changes them, in
+/// a package of their own.
+pub(crate) fn with_settings(world: &World, claude: &Path, change: &str) -> PathBuf {
+    let package = world.root().join("node_modules/claude");
+    std::fs::create_dir_all(&package).unwrap();
+    let (wrapper, real) = (package.join("claude"), package.join("real"));
+    let claude = claude.canonicalize().unwrap();
+    if std::fs::hard_link(&claude, &real).is_err() {
+        copy_program(&claude, &real);
+    }
+    let script = format!(
+        "#!/usr/bin/python3\n\
+         import json, os, sys\n\
+         real = os.path.dirname(os.path.abspath(__file__)) + '/real'\n\
+         if sys.argv[1] == '--settings':\n\
+         \x20   settings = json.load(open(sys.argv[2]))\n\
+         \x20   {change}\n\
+         \x20   sys.argv[2] = os.environ['TMPDIR'] + '/settings.json'\n\
+         \x20   json.dump(settings, open(sys.argv[2], 'w'))\n\
+         os.execv(real, [real] + sys.argv[1:])\n",
+    );
+    put_program(&wrapper, script);
+    wrapper
+}
+
+/// A session of a harness whose hook is a copy of agp's that lies where it may be written to; and that copy,
+/// which a test may spoil. agp's own stays what it is inside.
+pub(crate) fn spoilable(
+    world: &World,
+    claude: &Path,
+    model: &ModelDouble,
+    bridge: &Path,
+) -> (Start, PathBuf) {
+    let hooks = world.root().join("hooks");
+    std::fs::create_dir(&hooks).unwrap();
+    let hook = hooks.join("agp-bridge");
+    copy_program(bridge, &hook);
+    let change = format!(
+        "for event in settings['hooks'].values(): event[0]['hooks'][0]['command'] = {hook:?}"
+    );
+    let wrapper = with_settings(world, claude, &change);
+    let start = run(world, &wrapper, model).arguments(&["--allow-write", hooks.to_str().unwrap()]);
+    (start, hook)
 }
 
 /// The same in mediated mode: the calls are of agp's tools.

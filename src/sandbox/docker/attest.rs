@@ -9,10 +9,11 @@ use serde_json::{Map, Value, json};
 
 use crate::confine::isolation::{self, Ask, Seen};
 use crate::confine::spec::HELPER;
+use crate::confine::steady::Steady;
 use crate::confine::surroundings::Surroundings;
 use crate::confine::told::Told;
 use crate::contracts::sandbox::SandboxError;
-use crate::sandbox::attest::{Bait, PROBE};
+use crate::sandbox::attest::{Bait, PROBE, Planted};
 use crate::sandbox::egress::Trial;
 use crate::sandbox::network;
 
@@ -67,17 +68,31 @@ const CAPABILITIES: [&str; 5] = ["CapAmb", "CapBnd", "CapEff", "CapInh", "CapPrm
 ///
 /// # Errors
 /// The first difference between what was asked and what was seen, or why it cannot be seen.
-pub fn attest(
+pub(super) fn attest(
     docker: &Docker,
     wanted: &Wanted,
+    planted: Option<&Planted>,
 ) -> Result<(Option<&'static str>, Map<String, Value>), String> {
     let setup = &docker.setup;
     let mut bait = Bait::lay(&setup.directory, &format!("{}-docker", setup.name))
         .map_err(|error| format!("agp's own listeners: {error}"))?;
-    bait.ask.unix.extend(setup.sockets.iter().cloned());
+    let here = bait.ask.unix.len();
+    bait.ask
+        .unix
+        .extend(planted.map(|planted| planted.path.clone()));
     bait.ask.read.clone_from(&setup.protected);
     let outside = isolation::look(&bait.ask);
     let outside = (outside, bait.arrived());
+    if setup.netcheck {
+        worth(&bait.ask, &outside.0, outside.1)?;
+    }
+    // Inside, the repository has another name; and only there the others are tried.
+    for path in bait.ask.unix.iter_mut().skip(here) {
+        if let Some(name) = path.file_name() {
+            *path = docker.directory.join(name);
+        }
+    }
+    bait.ask.unix.extend(setup.sockets.iter().cloned());
 
     let mounts = wanted.mounts.iter();
     let writable: BTreeSet<PathBuf> = mounts
@@ -88,6 +103,15 @@ pub fn attest(
     bait.ask.write = writable.iter().cloned().collect();
     bait.ask.write.extend(CLOSED.map(PathBuf::from));
     bait.ask.families = true;
+    // What agp brings, and what says how a harness is gated.
+    let below = |path: &Path| writable.iter().any(|above| path.starts_with(above));
+    let brought = wanted.mounts.iter().filter(|mount| !below(&mount.target));
+    bait.ask.steady = brought
+        .map(|mount| Steady {
+            path: mount.target.clone(),
+            write: mount.writable,
+        })
+        .collect();
     let run = setup.run();
     let trial = match setup.network {
         network::Network::Listed { .. } => {
@@ -230,6 +254,12 @@ impl Looks<'_> {
                 return Err(self.unwritable(path));
             }
         }
+        if let Some(how) = seen.shaken.first() {
+            return Err(format!("inside, what agp brings could be replaced: {how}"));
+        }
+        if !seen.shakes {
+            return Err("the probe proves nothing: inside, nothing can be renamed in /tmp".into());
+        }
         if let Some(path) = seen.written.difference(self.writable).next() {
             return Err(format!("inside, {} could be written", path.display()));
         }
@@ -327,8 +357,6 @@ impl Looks<'_> {
 
     /// What of the network can be reached.
     fn network(&self) -> Result<(), String> {
-        let (outside, came) = self.outside;
-        worth(self.ask, outside, came)?;
         let Surroundings {
             seen,
             interfaces,
@@ -403,6 +431,7 @@ impl Looks<'_> {
                 "tcp": self.ask.tcp.len(),
                 "udp": self.ask.udp.len(),
                 "unix": self.ask.unix.len() + 1,
+                "replaced": self.ask.steady.len(),
                 "paths": self.ask.read.len(),
             },
             "reached": inside.seen.reached,
@@ -426,7 +455,7 @@ fn worth(ask: &Ask, outside: &Seen, came: usize) -> Result<(), String> {
     let tcp = ask.tcp.iter().map(|address| format!("tcp {address}"));
     let udp = ask.udp.iter().map(|address| format!("udp {address}"));
     let named = [format!("abstract {}", ask.abstract_name)];
-    let unix = ask.unix.iter().take(1);
+    let unix = ask.unix.iter();
     let unix = unix.map(|path| format!("unix {}", path.display()));
     for name in tcp.chain(udp).chain(named).chain(unix) {
         if !outside.reached.contains(&name) {

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::confine::job::{HOME, REPOSITORY, RUN};
+use crate::confine::sockets;
 use crate::confine::spec::HELPER;
 use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
+use crate::sandbox::attest::Planted;
 use crate::sandbox::network;
 use crate::sandbox::planted::Look;
 
@@ -45,6 +47,8 @@ impl Docker {
         made.map_err(|error| SandboxError(format!("{}: {error}", run.display())))?;
         // Whatever the umask: the user inside enters it. The directory above is agp's alone.
         fs::set_permissions(&run, Permissions::from_mode(0o755)).map_err(failed)?;
+        // It must lie there when sockets are looked for, to be found.
+        let planted = Planted::lay(&setup.repository, &setup.name);
         let wanted = wanted(&setup, &image, &run)?;
         let awaited = Awaited::listen(&run, setup.user).map_err(failed)?;
 
@@ -98,7 +102,8 @@ impl Docker {
             attested: Map::new(),
             setup,
         };
-        let (shell, seen) = attest::attest(&docker, &wanted).map_err(SandboxError)?;
+        let (shell, seen) =
+            attest::attest(&docker, &wanted, planted.as_ref()).map_err(SandboxError)?;
         docker.shell = shell;
         docker.attested = docker.payload(&wanted, &image, seen);
         docker.life.tell(Arc::clone(&docker.setup.lost));
@@ -179,6 +184,7 @@ fn wanted(setup: &Setup, image: &Image, run: &Path) -> Result<Wanted, SandboxErr
         check_mounts(std::slice::from_ref(login), &never).map_err(SandboxError)?;
         mounts.push(login.clone());
     }
+    mounts.extend(masks(&mounts, run)?);
     let directory = if setup.at_own_path {
         setup.repository.clone()
     } else {
@@ -197,6 +203,24 @@ fn wanted(setup: &Setup, image: &Image, run: &Path) -> Result<Wanted, SandboxErr
         },
         bounds: setup.bounds,
     })
+}
+
+/// Something over each socket of the host's in what is mounted, but for agp's own: a mount is the same file
+/// system, and whoever listens there would answer.
+fn masks(mounts: &[Mount], own: &Path) -> Result<Vec<Mount>, SandboxError> {
+    let mut masks = Vec::new();
+    for mount in mounts.iter().filter(|mount| mount.source != own) {
+        let found = sockets::below(&mount.source).map_err(failed)?;
+        masks.extend(found.iter().filter_map(|socket| {
+            let name = socket.strip_prefix(&mount.source).ok()?;
+            Some(Mount {
+                source: PathBuf::from("/dev/null"),
+                target: mount.target.join(name),
+                writable: false,
+            })
+        }));
+    }
+    Ok(masks)
 }
 
 /// Where programs are when the image does not say.
