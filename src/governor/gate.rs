@@ -46,7 +46,7 @@ impl Governor {
         };
         let replay = self.ledger.ask(&call.id, args).err();
         let refused = changed.or_else(|| self.over()).or(replay.clone());
-        let refused = refused.or(unread).or_else(|| unseen(call, effect));
+        let refused = refused.or(unread).or_else(|| not_by_itself(call, effect));
         let outcome = mediate(self, call, args_sha256, refused, effect);
         let outcome = outcome.map_err(|broken| broken.0);
         match (replay, outcome) {
@@ -89,14 +89,31 @@ impl Governor {
     }
 }
 
-/// Why a call must not run whose end, or what comes of it, the harness's own account would not show.
-fn unseen(call: &ToolCall, effect: &Effect<'_>) -> Option<String> {
-    let released = matches!(effect, Effect::Release(_));
-    let refused = released && call.args.contains_key(WITHIN_AGENT);
-    refused.then(|| {
-        "hook mode runs no agents within agents: what they do cannot be watched. --mode mediated can run them"
-            .to_owned()
-    })
+/// The argument by which an agent gets a work tree of its own, which the harness makes by itself.
+const ISOLATION: &str = "isolation";
+
+/// Why a harness must not run a call by itself: its own account would not show what comes of it, or it starts
+/// programs that nobody decides about.
+fn not_by_itself(call: &ToolCall, effect: &Effect<'_>) -> Option<String> {
+    let refused = match effect {
+        Effect::Execute(_) => None,
+        Effect::Release(_) if call.args.contains_key(WITHIN_AGENT) => Some(
+            "hook mode runs no agents within agents: what they do cannot be watched. --mode mediated can run them",
+        ),
+        Effect::Release(_)
+            if call
+                .args
+                .get(ISOLATION)
+                .is_some_and(|asked| !asked.is_null()) =>
+        {
+            Some(
+                "hook mode isolates no agents: the harness would run git by itself, and with it programs that the \
+             repository's configuration names. Leave isolation out, or make a work tree with Bash first",
+            )
+        }
+        Effect::Release(_) => None,
+    };
+    refused.map(str::to_owned)
 }
 
 impl Gate for Governor {

@@ -29,6 +29,7 @@ pub use super::claude_program::{
     Found, Store, check_arguments, find, found_elsewhere, login_by_name, login_present, program,
     store,
 };
+use super::claude_settings;
 use super::claude_shell::{self, Reach};
 use super::claude_stream;
 use super::harness_process::{self as process, Launch, Stop};
@@ -145,7 +146,7 @@ impl ClaudeCode {
         let hooks = if setup.mediated {
             let text = servers_of(&there(&bridge), asking, setup.approval_deadline);
             put(&servers, &text).map_err(failed)?;
-            json!({})
+            Value::Object(claude_settings::common())
         } else {
             // The harness names the directory that it is in as the kernel does.
             let directory = setup.repository.canonicalize().map_err(failed)?;
@@ -229,7 +230,7 @@ impl ClaudeCode {
 }
 
 /// What it has whatever the operator's environment says.
-pub const FIXED_ENVIRONMENT: [(&str, &str); 4] = [
+pub const FIXED_ENVIRONMENT: [(&str, &str); 5] = [
     // An update in the middle of a session would be another harness than the one that was journaled.
     ("DISABLE_AUTOUPDATER", "1"),
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
@@ -237,6 +238,9 @@ pub const FIXED_ENVIRONMENT: [(&str, &str); 4] = [
     ("CLAUDE_CODE_DISABLE_FILE_MENTIONS", "1"),
     // A repository's `.claude/scheduled_tasks.json` would be a task that nobody gave.
     ("CLAUDE_CODE_DISABLE_CRON", "1"),
+    // Skills of its own run git, and with it what the repository's configuration names; only the skill is
+    // decided.
+    ("CLAUDE_CODE_DISABLE_BUNDLED_SKILLS", "1"),
 ];
 
 /// The task as the harness gets it. Whoever writes an issue that becomes a task must not have a command of
@@ -348,16 +352,12 @@ fn settings_of(bridge: &Path, asking: &Asking<'_>, directory: &Path) -> Value {
             "onFailure": "block",
         }]}])
     };
-    json!({
-        // Its agents' calls are in no stream, so that nobody could tell whether they were decided.
-        "permissions": {"deny": ["Workflow"]},
-        "hooks": {
-            "SessionStart": hook("start"),
-            "PreToolUse": hook("pre"),
-            "PostToolUse": hook("post"),
-            "PostToolUseFailure": hook("post"),
-        },
-    })
+    claude_settings::hooked(&json!({
+        "SessionStart": hook("start"),
+        "PreToolUse": hook("pre"),
+        "PostToolUse": hook("post"),
+        "PostToolUseFailure": hook("post"),
+    }))
 }
 
 impl Intendant for ClaudeCode {

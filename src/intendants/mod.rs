@@ -4,6 +4,7 @@ pub mod asking;
 pub mod claude_carrier;
 pub mod claude_code;
 mod claude_program;
+mod claude_settings;
 pub mod claude_shell;
 mod claude_stream;
 pub mod codex;

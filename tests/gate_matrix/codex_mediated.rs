@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -12,9 +11,10 @@ use serde_json::json;
 use super::codex::{Governed, rollout};
 use super::column::{CALLS, Column, Spoiled, UNASKED, nothing_ran, raw};
 use super::mediated::{Mediated, Other};
+use super::named;
 use super::on_codex::Agps;
 use super::responses::{Call, ResponsesDouble};
-use super::session::{World, python, skip};
+use super::session::{World, python};
 
 play!(Agps:
     governor {
@@ -244,45 +244,9 @@ fn a_repository_that_asks_for_it_in_words() {
 /// Codex asks git about the repository at its own will, outside of its sandbox and unasked.
 #[test]
 fn a_repository_whose_git_configuration_names_programs() {
-    if Command::new("git").arg("--version").output().is_err() {
-        return skip("git is not here", "apt-get install git");
+    for remote in named::REMOTES {
+        among(|governed| named::furnish(&governed.world, remote));
     }
-    among(|governed| {
-        let world = &governed.world;
-        let git = |words: &[&str]| {
-            let mut git = Command::new("git");
-            git.args(["-c", "user.name=x", "-c", "user.email=x@localhost"]);
-            let git = git.args(words).current_dir(world.repo()).output().unwrap();
-            assert!(git.status.success(), "{git:?}");
-        };
-        git(&["init", "-q"]);
-        for name in ["file", "other"] {
-            world.put(name, "committed\n");
-        }
-        git(&["add", "file", "other"]);
-        git(&["commit", "-q", "-m", "x"]);
-        // Whether a file of the same length is another one is seen behind its filter.
-        let attributes = "file filter=evil diff=evil\nother filter=lasting\n";
-        world.put(".gitattributes", attributes);
-        for name in ["file", "other"] {
-            world.put(name, "COMMITTED\n");
-        }
-        for (name, mark) in [
-            ("filter.evil.clean", "clean"),
-            ("filter.lasting.process", "process"),
-            ("diff.evil.command", "diff"),
-            ("diff.evil.textconv", "textconv"),
-            ("core.fsmonitor", "fsmonitor"),
-            ("core.sshCommand", "ssh"),
-            ("core.askPass", "askpass"),
-            ("gpg.program", "gpg"),
-        ] {
-            let program = format!("touch '{}'; cat", world.path(&format!("ran-{mark}")));
-            git(&["config", name, &program]);
-        }
-        git(&["config", "log.showSignature", "true"]);
-        git(&["config", "remote.origin.url", "ssh://localhost/x"]);
-    });
 }
 
 #[test]

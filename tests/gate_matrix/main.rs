@@ -45,6 +45,7 @@ mod column;
 mod governor;
 mod hook;
 mod mediated;
+mod named;
 mod older;
 mod on_claude;
 mod on_codex;
