@@ -41,11 +41,20 @@ pub(super) fn own_file(home: &Home, asked: &Asked) -> Box<dyn Fn(&str) -> bool +
 /// Whether what stands at a path, or of what is not there yet the nearest directory above that is, lies in
 /// this directory; or nobody here can tell, because the harness may get further than agp, or elsewhere.
 fn leads_into(path: &Path, directory: &Path) -> bool {
+    leads_by(path, directory, |path| std::fs::read_link(path))
+}
+
+/// The same for whoever sees links so.
+fn leads_by(
+    path: &Path,
+    directory: &Path,
+    read_link: impl Fn(&Path) -> io::Result<PathBuf>,
+) -> bool {
     let (mut at, mut links) = (PathBuf::from("/"), 0);
     let mut names = Vec::new();
     push(&mut names, path);
     while let Some(name) = names.pop() {
-        match step(&mut at, &name) {
+        match step(&mut at, &name, &read_link) {
             Step::Taken => {}
             Step::Link(target) => {
                 links += 1;
@@ -79,13 +88,13 @@ enum Step {
 }
 
 /// Takes the next name of a path.
-fn step(at: &mut PathBuf, name: &OsStr) -> Step {
+fn step(at: &mut PathBuf, name: &OsStr, read_link: impl Fn(&Path) -> io::Result<PathBuf>) -> Step {
     if name == ".." {
         at.pop();
         return Step::Taken;
     }
     let next = at.join(name);
-    match std::fs::read_link(&next) {
+    match read_link(&next) {
         Ok(target) => Step::Link(target),
         // It is there, and no link.
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
@@ -177,5 +186,17 @@ mod tests {
             assert!(!leads_into(Path::new(path), &own), "{path}");
         }
         fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn what_agp_is_not_shown_may_lead_anywhere() {
+        let shown = |path: &Path| match path.to_str() {
+            Some("/closed/x") => Err(io::ErrorKind::PermissionDenied.into()),
+            Some("/gone") => Err(io::ErrorKind::NotFound.into()),
+            _ => Err(rustix::io::Errno::INVAL.into()),
+        };
+        let leads = |path: &str| leads_by(Path::new(path), Path::new("/own"), shown);
+        assert!(leads("/own/x") && leads("/closed/x"));
+        assert!(!leads("/closed") && !leads("/gone/x") && !leads("/there"));
     }
 }
