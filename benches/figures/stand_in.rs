@@ -66,7 +66,7 @@ fn calls(settings: &Value, out: &Path) -> Fallible<()> {
         say(&json!({"type": "assistant", "message": {"content": [part]}}))?;
         let asked = json!({
             "hook_event_name": "PreToolUse", "tool_use_id": id, "tool_name": "Bash",
-            "tool_input": events::args(),
+            "tool_input": events::args(), "cwd": std::env::current_dir()?,
         });
         let started = Instant::now();
         call_hook(settings, "PreToolUse", &asked)?;

@@ -24,7 +24,8 @@ pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
     if home.exists() {
         fs::remove_dir_all(&home)?;
     }
-    fs::create_dir_all(home.join("repository"))?;
+    // A repository of its own, not a part of the one that this program lies in: no harness may.
+    fs::create_dir_all(home.join("repository/.git"))?;
     let bench = Bench { home };
     succeeded(bench.agp(&["init"])?.status()?)?;
     succeeded(bench.agp(&["keygen"])?.status()?)?;
