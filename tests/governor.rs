@@ -20,9 +20,9 @@ use agp::contracts::call::{Actor, ToolCall, Unreadable, UnreadableCall};
 use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
 use agp::contracts::event::ApprovalBinding;
 use agp::contracts::ids::{MessageId, SessionId, Sha256};
-use agp::contracts::intendant::Observation;
+use agp::contracts::intendant::{Came, Observation, ToldResult};
 use agp::gateway::server::{CallReport, Decided, Gate, Peer};
-use agp::governor::{Governor, Terms};
+use agp::governor::{Governor, Sandbox, Terms};
 use agp::journal::{Journal, args_sha256};
 use agp::policy::Policy;
 use agp::sandbox::recording::Recording;
@@ -67,6 +67,15 @@ struct Session {
 impl Session {
     /// `Bash` is allowed and `Write` asked about; the sandbox runs nothing.
     fn new() -> Self {
+        Self::with(Some(Arc::new(Recording)))
+    }
+
+    /// The same where the harness runs its own tools.
+    fn hooked() -> Self {
+        Self::with(None)
+    }
+
+    fn with(sandbox: Option<Arc<dyn Sandbox>>) -> Self {
         let scratch = Scratch::new("governor");
         let (journal, _) = support::open(&scratch.paths(), &Key::new()).unwrap();
         let ((asks, asked), (tell, told)) = (sync_channel(1), sync_channel(1));
@@ -90,7 +99,7 @@ impl Session {
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),
             watched: true,
-            sandbox: Some(Arc::new(Recording)),
+            sandbox,
             notices: Box::new(move |notice| {
                 if let agp::governor::Notice::Warning(text) = notice {
                     warns.lock().unwrap().push((*text).to_owned());
@@ -156,13 +165,15 @@ fn attempted(id: &str) -> Observation {
     Observation::Attempted {
         id: id.into(),
         tool: "Bash".into(),
+        input: None,
     }
 }
 
 fn returned(id: &str) -> Observation {
     Observation::Returned {
         id: id.into(),
-        ran: true,
+        came: Came::Ran,
+        told: None,
     }
 }
 
@@ -337,4 +348,194 @@ fn what_is_odd_is_recorded_and_counted_and_ends_nothing() {
         warnings[0].contains("a call was odd") && warnings.len() < 30,
         "{warnings:?}"
     );
+}
+
+fn shown(id: &str, tool: &str, command: &str) -> Observation {
+    Observation::Attempted {
+        id: id.into(),
+        tool: tool.into(),
+        input: Some(Map::from_iter([("command".to_owned(), json!(command))])),
+    }
+}
+
+fn shown_result(id: &str, came: Came, output: &str) -> Observation {
+    Observation::Returned {
+        id: id.into(),
+        came,
+        told: Some(ToldResult {
+            ok: came == Came::Ran,
+            output: output.into(),
+            comparable: true,
+        }),
+    }
+}
+
+#[test]
+fn a_question_about_another_call_than_the_harness_shows_is_denied() {
+    let session = Session::hooked();
+    session.governor.witness(&shown("m1", "Write", "true"));
+    let decided = session.governor.request(call("m1", "Bash"), PEER);
+    assert!(denied(&decided).contains("the harness shows another call"));
+    assert_eq!(session.kinds("m1"), ["tool_call.deny", "gate.deny"]);
+    // Whoever lets it run all the same is found.
+    session.governor.witness(&returned("m1"));
+    assert_eq!(session.kinds("m1")[2..], ["gate.bypassed"]);
+    assert_eq!(session.broken.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_call_that_is_shown_as_another_than_was_let_through_ends_the_session() {
+    let session = Session::hooked();
+    let decided = session.governor.request(call("m1", "Bash"), PEER);
+    assert!(matches!(decided, Ok(Decided::Released(..))), "{decided:?}");
+    session.governor.witness(&shown("m1", "Bash", "rm -rf x"));
+    let bypassed = &session.events("m1")[2];
+    assert_eq!(bypassed["kind"], "gate.bypassed");
+    assert_eq!(
+        bypassed["payload"]["how"],
+        "ran as another call than was decided"
+    );
+    assert_eq!(session.broken.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_call_that_is_shown_as_another_while_a_person_thinks_about_it_is_not_let_through() {
+    let session = Session::hooked();
+    let governor = Arc::clone(&session.governor);
+    let asking = thread::spawn(move || governor.request(call("m1", "Write"), PEER));
+    session.asked.recv().unwrap();
+    session.governor.witness(&shown("m1", "Write", "other"));
+    session.tell.send(()).unwrap();
+    assert!(asking.join().unwrap().is_err());
+    assert_eq!(session.broken.lock().unwrap().len(), 1);
+    assert!(session.kinds("m1").contains(&"gate.bypassed".to_owned()));
+}
+
+#[test]
+fn what_the_stream_shows_outweighs_a_forged_report() {
+    let session = Session::hooked();
+    let _ = session.governor.request(call("m1", "Bash"), PEER).unwrap();
+    session.governor.witness(&shown("m1", "Bash", "true"));
+    session
+        .governor
+        .report(report("m1", "forged"), PEER)
+        .unwrap();
+    let second = session.governor.report(report("m1", "as it was"), PEER);
+    assert!(second.unwrap_err().contains("another result"));
+    session
+        .governor
+        .witness(&shown_result("m1", Came::Ran, "as it was"));
+    let events = session.events("m1");
+    let told: Vec<&str> = events[2..]
+        .iter()
+        .map(|event| event["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "tool_call.result",
+            "gate.anomaly",
+            "gate.anomaly",
+            "tool_call.result"
+        ]
+    );
+    let last = &events[5]["payload"];
+    assert_eq!(
+        (&last["seenBy"], &last["contradictsReport"]),
+        (&json!("stream"), &json!(true))
+    );
+    let digest = agp::journal::sha256(b"as it was").to_hex();
+    assert_eq!(last["outputSha256"], digest);
+    assert_eq!(events[2]["payload"]["seenBy"], "report");
+    assert_eq!(session.governor.census_payload()["anomalies"], 2);
+    assert!(session.broken.lock().unwrap().is_empty());
+    // What both say alike is on record once.
+    let _ = session.governor.request(call("m2", "Bash"), PEER).unwrap();
+    session.governor.report(report("m2", "x"), PEER).unwrap();
+    session.governor.witness(&shown("m2", "Bash", "true"));
+    session
+        .governor
+        .witness(&shown_result("m2", Came::Ran, "x"));
+    assert_eq!(
+        session.kinds("m2"),
+        ["tool_call.allow", "gate.allow", "tool_call.result"]
+    );
+}
+
+#[test]
+fn a_call_that_was_blocked_before_it_was_decided_leaves_an_event() {
+    let session = Session::hooked();
+    let blocked = || {
+        shown_result(
+            "m1",
+            Came::Blocked,
+            "agp: the hook input is not strict JSON",
+        )
+    };
+    session.governor.witness(&Observation::Started {
+        tools: Vec::new(),
+        directory: None,
+    });
+    session.governor.witness(&shown("m1", "Bash", "true"));
+    session.governor.witness(&blocked());
+    let event = &session.events("m1")[0];
+    assert_eq!(event["kind"], "gate.anomaly");
+    assert_eq!(event["payload"]["how"], "was blocked before it was decided");
+    assert_eq!(session.governor.account(), Ok(()));
+}
+
+#[test]
+fn a_harness_whose_account_has_no_end_of_a_call_is_not_in_order() {
+    let started = Observation::Started {
+        tools: Vec::new(),
+        directory: None,
+    };
+    let session = Session::hooked();
+    session.governor.witness(&started);
+    session.governor.witness(&shown("m1", "Bash", "true"));
+    assert!(session.governor.account().is_err());
+    assert!(session.governor.account_killed().is_err());
+    // One that shows nothing of what was decided cannot be watched; one that shows a part is odd.
+    let session = Session::hooked();
+    session.governor.witness(&started);
+    let _ = session.governor.request(call("m1", "Bash"), PEER).unwrap();
+    assert!(session.governor.account().is_err());
+    let _ = session.governor.request(call("m2", "Bash"), PEER).unwrap();
+    session.governor.witness(&shown("m2", "Bash", "true"));
+    session.governor.witness(&returned("m2"));
+    assert_eq!(session.governor.account(), Ok(()));
+    assert_eq!(session.kinds("m1")[2..], ["gate.anomaly"]);
+}
+
+#[test]
+fn what_agp_ran_itself_is_in_order_whether_the_stream_shows_it_or_not() {
+    let session = Session::new();
+    session.governor.witness(&Observation::Started {
+        tools: Vec::new(),
+        directory: None,
+    });
+    let _ = session.governor.request(call("m1", "Bash"), PEER).unwrap();
+    session.governor.witness(&shown("m2", "Bash", "true"));
+    assert_eq!(session.governor.account(), Ok(()));
+    assert_eq!(session.governor.account_killed(), Ok(()));
+    assert_eq!(
+        session.kinds("m1"),
+        ["tool_call.allow", "tool_call.executed"]
+    );
+    assert_eq!(session.kinds("m2"), ["gate.anomaly"]);
+}
+
+#[test]
+fn an_agent_within_an_agent_is_denied_where_the_harness_runs_its_tools() {
+    let nested = || {
+        let mut call = call("m1", "Bash");
+        call.args.insert("withinAgent".into(), json!("a1"));
+        call
+    };
+    let session = Session::hooked();
+    let decided = session.governor.request(nested(), PEER);
+    assert!(denied(&decided).contains("--mode mediated"));
+    let session = Session::new();
+    let ran = session.governor.request(nested(), PEER);
+    assert!(matches!(ran, Ok(Decided::Executed { .. })), "{ran:?}");
 }

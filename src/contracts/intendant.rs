@@ -26,16 +26,26 @@ pub enum Observation {
     Attempted {
         /// The call's id, as the model gave it: any text.
         id: String,
-        /// The tool's name, in the stream's words.
+        /// The tool's name, as the call that asks is named.
         tool: String,
+        /// Its arguments, as the harness shows them; `None` where it does not.
+        input: Option<Map<String, Value>>,
     },
     /// A call came back.
     Returned {
         /// The call's id.
         id: String,
-        /// Whether the tool ran, well or not. False only where the harness is known to have
-        /// refused it.
-        ran: bool,
+        /// How.
+        came: Came,
+        /// What the harness says that the tool answered; `None` where it does not say.
+        told: Option<ToldResult>,
+    },
+    /// The model's provider ran a call itself; the harness has no part in it.
+    AtProvider {
+        /// The call's id.
+        id: String,
+        /// The tool's name.
+        tool: String,
     },
     /// The harness answered a call of a tool of its own, which touches nothing: that tool's name.
     Answered(&'static str),
@@ -47,6 +57,8 @@ pub enum Observation {
     Started {
         /// Tool names.
         tools: Vec<String>,
+        /// The directory that it is in, where it says so.
+        directory: Option<String>,
     },
     /// The model said something.
     Said(String),
@@ -59,6 +71,30 @@ pub enum Observation {
     },
     /// One line of its output, as it came.
     Raw(String),
+}
+
+/// How a call came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    /// The tool ran, well or not. What is not known to be one of the others ran.
+    Ran,
+    /// The harness refused it by itself: the tool did not run.
+    Refused,
+    /// Its hook blocked it: the tool did not run.
+    Blocked,
+    /// It was stopped together with its agent, while it waited or while it ran.
+    Stopped,
+}
+
+/// A call's result as the harness's own account has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldResult {
+    /// Whether the tool succeeded.
+    pub ok: bool,
+    /// What it answered.
+    pub output: String,
+    /// Whether a report of the same result has the same text.
+    pub comparable: bool,
 }
 
 /// How a harness ended.

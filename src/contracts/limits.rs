@@ -31,6 +31,12 @@ pub const CALLS_PER_SESSION: usize = 100_000;
 /// Calls under a used id that a session takes: each is two events, and whoever sends them without
 /// end would fill the disk.
 pub const REPLAYS: u64 = 1000;
+/// Arguments of a call of which each is kept in outline, to be held against what the harness shows; of more only
+/// all at once.
+pub const OUTLINE_ARGS: usize = 64;
+/// Bytes of a reported output that is held against what the stream shows: of a longer one the stream may have cut
+/// a string.
+pub const RESULT_COMPARED_BYTES: u64 = 1 << 20;
 /// `gate.anomaly` events of a session; more are only counted, or whoever causes them could fill the disk.
 pub const ANOMALIES: u64 = 100;
 

@@ -8,10 +8,14 @@ use crate::contracts::call::ToolCall;
 use crate::contracts::channel::Answer;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::Sha256;
+use crate::contracts::intendant::{Came, ToldResult};
+use crate::contracts::limits;
 use crate::contracts::sandbox::Execution;
 use crate::contracts::verdict::{Decision, Verdict};
 use crate::gateway::server::{CallReport, Peer};
-use crate::journal::redact;
+use crate::journal::{self, redact};
+
+use super::ledger::Account;
 
 /// One call's events share these: message, session, tool, digest of the arguments as the harness
 /// gave them, and the arguments as far as they may be kept.
@@ -134,8 +138,51 @@ pub(super) fn result(session: &str, report: &CallReport, output_sha256: Sha256) 
         "outputSha256": output_sha256.to_hex(),
         "outputBytes": report.output_bytes,
         "outputCut": report.output_bytes > report.output.len() as u64,
+        "seenBy": "report",
     });
     call_event(Kind::ToolCallResult, payload)
+}
+
+/// The same as the harness's stream shows it: where no report told it, or one that `contradicts` it.
+pub(super) fn shown_result(
+    session: &str,
+    [id, tool]: [&str; 2],
+    account: &Account,
+    came: Came,
+    told: &ToldResult,
+) -> Draft {
+    let output = kept(&told.output);
+    let how = match came {
+        Came::Ran => "ran",
+        Came::Refused => "refused by the harness",
+        Came::Blocked => "blocked by a hook",
+        Came::Stopped => "stopped with its agent",
+    };
+    let payload = json!({
+        "messageId": id,
+        "sessionId": session,
+        "tool": tool,
+        "argsSha256": account.decided.to_hex(),
+        "ok": told.ok,
+        "outputSha256": journal::sha256(output.as_bytes()).to_hex(),
+        "outputBytes": told.output.len(),
+        "outputCut": told.output.len() > output.len(),
+        "seenBy": "stream",
+        "how": how,
+        "contradictsReport": account.contradicts,
+    });
+    call_event(Kind::ToolCallResult, payload)
+}
+
+/// As much of an output as its digest is of.
+pub(super) fn kept(output: &str) -> &str {
+    let end = output.floor_char_boundary(limits::REPORT_OUTPUT_BYTES);
+    output.get(..end).unwrap_or(output)
+}
+
+/// Whether an output is short enough to be the same text in a report and in the stream.
+pub(super) fn comparable(output_bytes: u64) -> bool {
+    output_bytes <= limits::RESULT_COMPARED_BYTES
 }
 
 /// The event of a call that ran, or is said to have run, without a decision that let it.

@@ -12,8 +12,9 @@ use crate::gateway::server::{CallReport, Decided, Gate, Peer};
 use crate::journal;
 
 use super::events::{self, WITHHELD};
-use super::ledger::{Args, Standing};
+use super::ledger::{Args, Finding, Standing, Told};
 use super::mediate::{Effect, Outcome, mediate};
+use super::outline::Outline;
 use super::session::{Governor, Notice};
 
 impl Governor {
@@ -44,15 +45,30 @@ impl Governor {
             decided: args_sha256,
             given: given.map_or(args_sha256, |given| journal::args_sha256(&given)),
         };
-        let replay = self.ledger.ask(&call.id, args).err();
+        let outline = Outline::of(&call.tool, &call.args);
+        let replay = self.ledger.ask(&call.id, args, outline).err();
         let refused = changed.or_else(|| self.over()).or(replay.clone());
         let refused = refused.or(unread).or_else(|| not_by_itself(call, effect));
+        let released = matches!(effect, Effect::Release(_));
+        let refused = refused.or_else(|| {
+            let differs = released && self.terms.watched && self.ledger.differs(&call.id);
+            differs.then(|| "the harness shows another call under this id".to_owned())
+        });
         let outcome = mediate(self, call, args_sha256, refused, effect);
         let outcome = outcome.map_err(|broken| broken.0);
         match (replay, outcome) {
             (None, outcome) => {
                 let allowed = matches!(outcome, Ok(Outcome::Executed(_) | Outcome::Released(..)));
                 self.ledger.decide(&call.id, allowed);
+                // It was shown while it was being decided about.
+                if allowed
+                    && released
+                    && self.terms.watched
+                    && let Some(Finding::Bypassed(how)) = self.ledger.let_through(&call.id)
+                {
+                    self.ungated(call.id.as_str(), how);
+                    return Err(format!("this call {how}"));
+                }
                 outcome
             }
             (Some(why), Ok(_)) => {
@@ -155,24 +171,33 @@ impl Gate for Governor {
     }
 
     fn report(&self, mut report: CallReport, peer: Peer) -> Result<(), String> {
-        match self
-            .ledger
-            .report(&report.id, report.ok, report.args_sha256)
-        {
+        let digest = journal::sha256(report.output.as_bytes());
+        let told = Told {
+            ok: report.ok,
+            output: digest,
+            comparable: events::comparable(report.output_bytes),
+        };
+        let id = self.shown_id(report.id.as_str());
+        match self.ledger.report(&report.id, report.args_sha256, told) {
             Standing::Allowed(decided) => {
                 // Of what was decided about, which is what ran, and where.
                 report.args_sha256 = decided;
-                let digest = journal::sha256(report.output.as_bytes());
                 let draft = events::result(self.session().as_str(), &report, digest);
                 self.record(vec![draft])
                     .map(drop)
                     .map_err(|error| error.to_string())
             }
+            Standing::Confirmed => Ok(()),
+            // One of the two is not the harness's, and the journal has the first.
             Standing::Repeated => {
-                // One of the two is not the harness's, and the journal has the first.
-                let id = self.shown_id(report.id.as_str());
                 self.intruded(Some(peer), &format!("call {id} was reported twice"));
                 Err("this call was reported before".into())
+            }
+            Standing::Contradicted => {
+                self.intruded(Some(peer), &format!("call {id} was reported twice"));
+                let how = "was reported twice, with different results";
+                self.anomaly(Some(report.id.as_str()), Some(&report.tool), how, "report");
+                Err("this call was reported before, with another result".into())
             }
             Standing::DeniedAndFailed => Ok(()),
             Standing::Bypassed(how) => self.bypassed(report, how),

@@ -4,6 +4,7 @@ mod events;
 mod gate;
 mod ledger;
 pub mod mediate;
+mod outline;
 mod sandbox;
 mod session;
 mod witness;

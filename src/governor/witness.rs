@@ -9,9 +9,13 @@ use serde_json::json;
 
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::MessageId;
-use crate::contracts::intendant::Observation;
+use crate::contracts::intendant::{Came, Observation, ToldResult};
 use crate::contracts::limits;
+use crate::journal;
 
+use super::events;
+use super::ledger::{Account, Finding, Told};
+use super::outline::Outline;
 use super::session::{Governor, Notice};
 
 impl Governor {
@@ -21,7 +25,10 @@ impl Governor {
             return;
         }
         match observation {
-            Observation::Started { tools } => {
+            Observation::Started { tools, directory } => {
+                if let Some(directory) = directory {
+                    self.ledger.began(directory);
+                }
                 self.witnessing.store(true, Ordering::SeqCst);
                 let named = tools.iter().take(limits::TOOLS_SHOWN);
                 let named: Vec<String> = named
@@ -32,13 +39,28 @@ impl Governor {
                     let _ = self.offered.set(named);
                 }
             }
-            Observation::Attempted { .. } => self.ledger.attempted(),
-            Observation::Returned { id, ran } => {
-                if let Some(how) = self.ledger.returned(id, *ran, self.terms.sandbox.is_some()) {
-                    self.ungated(id, how);
+            Observation::Attempted { id, tool, input } => {
+                let outline = input.as_ref().map(|input| Outline::of(tool, input));
+                let finding = self.ledger.attempted(id, outline, self.by_agp());
+                self.found(id, finding);
+            }
+            Observation::Returned { id, came, told } => {
+                let result = told.as_ref().map(|told| Told {
+                    ok: told.ok,
+                    output: journal::sha256(events::kept(&told.output).as_bytes()),
+                    comparable: told.comparable && events::comparable(told.output.len() as u64),
+                });
+                let (finding, account) = self.ledger.returned(id, *came, result, self.by_agp());
+                self.found(id, finding);
+                if let (Some(account), Some(told)) = (account, told) {
+                    self.told(id, *came, &account, told);
                 }
             }
             Observation::Answered(tool) => self.own.count(tool),
+            Observation::AtProvider { id, tool } => {
+                let how = "was run by the model's provider, where agp has no gate";
+                self.anomaly(Some(id), Some(tool), how, STREAM);
+            }
             Observation::Ungated(why) => self.break_off((*why).to_owned()),
             Observation::Unreadable(why) => {
                 self.break_off(format!("the harness can no longer be watched: {why}"));
@@ -47,7 +69,34 @@ impl Governor {
         }
     }
 
-    fn ungated(&self, id: &str, how: &str) {
+    /// Whether agp runs the calls itself.
+    fn by_agp(&self) -> bool {
+        self.terms.sandbox.is_some()
+    }
+
+    fn found(&self, id: &str, finding: Option<Finding>) {
+        match finding {
+            Some(Finding::Bypassed(how)) => self.ungated(id, how),
+            Some(Finding::Odd(how)) => self.anomaly(Some(id), None, how, STREAM),
+            None => {}
+        }
+    }
+
+    /// Records a result as the stream has it, where no report has, or another.
+    fn told(&self, id: &str, came: Came, account: &Account, told: &ToldResult) {
+        if account.contradicts {
+            let how = "was reported with another result than the harness shows";
+            self.anomaly(Some(id), Some(&account.tool), how, STREAM);
+        }
+        let session = self.session_id().as_str();
+        let id = known(id);
+        let named = [self.shown_id(&id), self.shown_id(&account.tool)];
+        let draft = events::shown_result(session, named, account, came, told);
+        // A journal that fails has told the session so itself.
+        let _ = self.record(vec![draft]);
+    }
+
+    pub(super) fn ungated(&self, id: &str, how: &str) {
         // A bypass must be recorded whatever its id says.
         let id: String = self.shown_id(&known(id)).to_owned();
         // The harness is ended before anything else is done about it.
@@ -58,7 +107,7 @@ impl Governor {
             .payload
             .insert("sessionId".into(), json!(self.session_id().as_str()));
         draft.payload.insert("how".into(), json!(how));
-        draft.payload.insert("seenBy".into(), json!("stream"));
+        draft.payload.insert("seenBy".into(), json!(STREAM));
         // A journal that fails has told the session so itself.
         let _ = self.record(vec![draft]);
     }
@@ -100,8 +149,9 @@ impl Governor {
         }
     }
 
-    /// Whether the census adds up: every call that was seen was decided, and none was decided
-    /// unseen. For a session that ended by itself; one that was ended has calls under way.
+    /// Whether the harness's own account is whole: no call was seen of which nobody knows what became, and there
+    /// is an account at all. For a session that ended by itself; one that was ended has calls under way. A call
+    /// that agp decided and the stream never showed is odd; where agp ran it, it is in order.
     ///
     /// # Errors
     /// What does not add up.
@@ -118,13 +168,24 @@ impl Governor {
                 )),
             };
         }
-        if census.seen == census.decided {
+        let (open, unseen) = self.ledger.unaccounted();
+        let (seen, decided) = (census.seen, census.decided);
+        if self.by_agp() {
+            // Nothing of the harness's own could have run.
+            for id in &open {
+                let how = "was seen, and nothing became of it";
+                self.anomaly(Some(id.as_str()), None, how, STREAM);
+            }
             return Ok(());
         }
-        Err(format!(
-            "{} calls were seen, {} were decided",
-            census.seen, census.decided
-        ))
+        if !open.is_empty() || (seen == 0 && decided > 0) {
+            return Err(format!("{seen} calls were seen, {decided} were decided"));
+        }
+        for id in &unseen {
+            let how = "was decided, and the harness never showed it";
+            self.anomaly(Some(id.as_str()), None, how, STREAM);
+        }
+        Ok(())
     }
 
     /// The same for a session whose harness was killed, by others than agp: a result that it
@@ -134,7 +195,8 @@ impl Governor {
     /// How many calls were seen and never decided.
     pub fn account_killed(&self) -> Result<(), String> {
         let census = self.census();
-        if !self.terms.watched || census.seen <= census.decided {
+        let (open, _) = self.ledger.unaccounted();
+        if !self.terms.watched || open.is_empty() || self.by_agp() {
             return Ok(());
         }
         Err(format!(
@@ -148,3 +210,6 @@ impl Governor {
 fn known(id: &str) -> String {
     MessageId::known_as(id).map_or_else(String::new, String::from)
 }
+
+/// Whose account it is.
+const STREAM: &str = "stream";

@@ -31,8 +31,8 @@ pub use super::claude_program::{
 };
 use super::claude_settings;
 use super::claude_shell::{self, Reach};
-use super::claude_stream;
 use super::harness_process::{self as process, Launch, Stop};
+use super::{claude_calls, claude_stream};
 use super::{environment, program};
 
 /// What a session of Claude Code needs to know.
@@ -270,7 +270,7 @@ fn put(path: &Path, value: &Value) -> io::Result<()> {
 /// Name of agp's server among the harness's, and so in its tools' names.
 const SERVER: &str = "agp";
 /// How the harness names agp's tools.
-const OWN_TOOLS: &str = "mcp__agp__";
+pub(super) const OWN_TOOLS: &str = "mcp__agp__";
 
 fn servers_of(bridge: &Path, asking: Asking<'_>, approval: Duration) -> Value {
     let asking = Asking {
@@ -383,6 +383,9 @@ impl Intendant for ClaudeCode {
 
     fn run(&mut self, observe: &mut dyn FnMut(Observation)) -> Result<HarnessExit, HarnessError> {
         let (gate, mut begun) = (&self.gate, false);
+        let mut home = self.launch.environment.iter();
+        let home = home.rfind(|(name, _)| name == "HOME");
+        let home = home.and_then(|(_, home)| home.to_str());
         process::run(&self.launch, &self.stop, &mut |line| {
             let Some(line) = line else {
                 return observe(Observation::Unreadable(
@@ -390,9 +393,17 @@ impl Intendant for ClaudeCode {
                 ));
             };
             observe(Observation::Raw(String::from_utf8_lossy(line).into_owned()));
-            for observation in claude_stream::observations(line) {
+            for mut observation in claude_stream::observations(line) {
+                if let Observation::Attempted {
+                    tool,
+                    input: Some(input),
+                    ..
+                } = &mut observation
+                {
+                    claude_calls::as_asked(tool, input, home);
+                }
                 // The first hook comes before all else, so this is before the model was asked.
-                if let Observation::Started { tools } = &observation {
+                if let Observation::Started { tools, .. } = &observation {
                     let missing = match gate {
                         // Later the mark proves nothing.
                         Gate::Hooked(mark) => (!begun && !hook::marked(mark)).then_some(UNHOOKED),

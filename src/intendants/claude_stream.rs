@@ -2,14 +2,27 @@
 
 use serde_json::Value;
 
-use crate::contracts::intendant::Observation;
+use crate::contracts::intendant::{Came, Observation, ToldResult};
 use crate::contracts::{limits, strict_json, surrogates};
 
-/// How the text of an error result begins when no tool ran: the harness's own checks of the call
-/// (measured on 2.1.330), and a hook that blocked it. A tool that ran and failed begins otherwise
-/// (`Exit code 1`), so a tool's output cannot pass for one of these. A hook that runs after the
-/// tool can put another output in its place, which can: see [`executed`].
-const REFUSALS: [&str; 2] = ["<tool_use_error>", "PreToolUse:"];
+use super::claude_calls;
+
+/// How the text of an error result begins when the harness's own checks of the call came before its hook. A tool
+/// that ran and failed begins otherwise (`Exit code 1`), so a tool's output cannot pass for one of these. A hook
+/// that runs after the tool can put another output in its place, which can: see [`accepted`].
+const CHECKED: &str = "<tool_use_error>";
+/// The same when a hook blocked it.
+const BLOCKED: &str = "PreToolUse:";
+/// How it begins when the answer that made the call was stopped. The harness's account of the result is the same
+/// text; a tool's own error stands there behind `Error: `.
+const NOT_RUN: &str = "Not run: ";
+/// The account of a call that was stopped with its agent, and how its text begins.
+const STOPPED: (&str, &str) = (
+    "User rejected tool use",
+    "The user doesn't want to proceed with this tool use",
+);
+/// What the harness notes of a call that its own layer, or a hook, refused.
+const NON_EXECUTION: &str = "non_execution_kind";
 
 /// What one line says.
 pub(super) fn observations(line: &[u8]) -> Vec<Observation> {
@@ -26,8 +39,10 @@ pub(super) fn observations(line: &[u8]) -> Vec<Observation> {
         ("system", "init") => {
             let tools = value.get("tools").and_then(Value::as_array);
             let names = tools.into_iter().flatten().filter_map(Value::as_str);
+            let directory = value.get("cwd").and_then(Value::as_str);
             vec![Observation::Started {
                 tools: names.map(str::to_owned).collect(),
+                directory: directory.map(str::to_owned),
             }]
         }
         ("assistant", _) => parts().filter_map(from_model).collect(),
@@ -35,7 +50,8 @@ pub(super) fn observations(line: &[u8]) -> Vec<Observation> {
             .filter(|part| text(part, "type") == "tool_result")
             .map(|part| Observation::Returned {
                 id: text(part, "tool_use_id").to_owned(),
-                ran: executed(&value, text(part, "tool_use_id")) || ran(part),
+                came: came(&value, part),
+                told: Some(told(&value, part)),
             })
             .collect(),
         ("result", subtype) => {
@@ -54,37 +70,90 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 }
 
 fn from_model(part: &Value) -> Option<Observation> {
+    let (id, name) = (text(part, "id").to_owned(), text(part, "name"));
     match text(part, "type") {
         "text" => Some(Observation::Said(text(part, "text").to_owned())),
-        // Whatever the model can call is called `..._use`.
-        kind if kind.ends_with("tool_use") => Some(Observation::Attempted {
-            id: text(part, "id").to_owned(),
-            tool: text(part, "name").to_owned(),
+        "tool_use" => Some(Observation::Attempted {
+            id,
+            tool: claude_calls::name(name).to_owned(),
+            input: part.get("input").and_then(Value::as_object).cloned(),
+        }),
+        // Whatever the model can call is called `..._use`; what the harness is to run is a `tool_use`.
+        kind if kind.ends_with("tool_use") => Some(Observation::AtProvider {
+            id,
+            tool: name.to_owned(),
         }),
         _ => None,
     }
 }
 
-/// Whether the harness's own account of a result, which no hook writes, says that the call was let
-/// through: a permission that was given, or the tool's own output instead of an error's text.
-fn executed(line: &Value, id: &str) -> bool {
-    let accounts = line.get("tool_result_meta").and_then(Value::as_array);
-    let accepted = accounts.into_iter().flatten().any(|account| {
-        let decision = account.pointer("/permission_decision/decision");
-        text(account, "id") == id && decision.is_some_and(|said| said == "accept")
-    });
+/// What the harness itself notes of a result, which no hook and no tool writes.
+fn noted<'a>(line: &'a Value, id: &str) -> Option<&'a Value> {
+    let notes = line.get("tool_result_meta").and_then(Value::as_array);
+    notes?.iter().find(|note| text(note, "id") == id)
+}
+
+/// Whether the harness's own account of a result says that the call was let through: a permission that was given,
+/// or the tool's own output instead of an error's text.
+fn accepted(line: &Value, id: &str) -> bool {
+    let decision = noted(line, id).and_then(|note| note.pointer("/permission_decision/decision"));
+    let accepted = decision.is_some_and(|said| said == "accept");
     accepted || line.get("tool_use_result").is_some_and(Value::is_object)
 }
 
-/// Whether a result tells of a tool that ran. What is not known to be a refusal ran.
-fn ran(result: &Value) -> bool {
+/// How a call came back. What is not known to be something else ran.
+fn came(line: &Value, result: &Value) -> Came {
+    let id = text(result, "tool_use_id");
     let failed = result.get("is_error").and_then(Value::as_bool) == Some(true);
-    let said = match result.get("content") {
-        Some(Value::String(said)) => said.as_str(),
+    if !failed || accepted(line, id) {
+        return Came::Ran;
+    }
+    let (said, account) = (said(result), text(line, "tool_use_result"));
+    let note = noted(line, id).filter(|note| note.get(NON_EXECUTION).is_some_and(Value::is_string));
+    let of_hook = |note: &Value| {
+        note.pointer("/permission_decision/source")
+            .is_some_and(|by| by == "hook")
+    };
+    if said.starts_with(BLOCKED) || note.is_some_and(of_hook) {
+        Came::Blocked
+    } else if said.starts_with(CHECKED)
+        || note.is_some()
+        || (said.starts_with(NOT_RUN) && account == said)
+    {
+        Came::Refused
+    } else if said.starts_with(STOPPED.1) && account == STOPPED.0 && line.get("agent_id").is_some()
+    {
+        Came::Stopped
+    } else {
+        Came::Ran
+    }
+}
+
+/// The text of a result, or of its first part.
+fn said(result: &Value) -> &str {
+    match result.get("content") {
+        Some(Value::String(said)) => said,
         Some(Value::Array(parts)) => parts.first().map_or("", |part| text(part, "text")),
         _ => "",
+    }
+}
+
+/// What the harness says that the tool answered: in the words of its post-tool hooks, but where it shows the
+/// model's part alone.
+fn told(line: &Value, result: &Value) -> ToldResult {
+    let failed = result.get("is_error").and_then(Value::as_bool) == Some(true);
+    let content = result.get("content").unwrap_or(&Value::Null);
+    let account = line.get("tool_use_result").filter(|_| !failed);
+    let output = match account.unwrap_or(content) {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
     };
-    !(failed && REFUSALS.iter().any(|refusal| said.starts_with(refusal)))
+    ToldResult {
+        ok: !failed,
+        output,
+        comparable: account.is_some() || (failed && content.is_string()),
+    }
 }
 
 /// Reads a line. What the harness writes of an agent's text can hold half a surrogate pair,
@@ -101,6 +170,8 @@ fn read(line: &[u8]) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Map;
+
     use super::*;
 
     fn returned(content: &str, is_error: &str) -> Observation {
@@ -125,11 +196,12 @@ mod tests {
 
     #[test]
     fn what_the_model_says_and_calls_is_seen() {
-        let line = br#"{"type":"assistant","message":{"content":[{"type":"text","text":"hi"},{"type":"tool_use","id":"t","name":"Bash","input":{}}]},"parent_tool_use_id":"p"}"#;
+        let line = br#"{"type":"assistant","message":{"content":[{"type":"text","text":"hi"},{"type":"tool_use","id":"t","name":"Bash","input":{"command":"x"}}]},"parent_tool_use_id":"p"}"#;
         let said = Observation::Said("hi".into());
         let attempted = Observation::Attempted {
             id: "t".into(),
             tool: "Bash".into(),
+            input: Some(Map::from_iter([("command".to_owned(), "x".into())])),
         };
         assert_eq!(observations(line), [said, attempted]);
         let line = br#"{"type":"result","subtype":"success","is_error":false,"result":"done"}"#;
@@ -143,7 +215,7 @@ mod tests {
     #[test]
     fn only_the_harnesss_own_refusals_did_not_run() {
         let returned = |content: &str, is_error: &str| match returned(content, is_error) {
-            Observation::Returned { ran, .. } => ran,
+            Observation::Returned { came, .. } => came == Came::Ran,
             other => panic!("{other:?}"),
         };
         for refusal in [
@@ -170,7 +242,7 @@ mod tests {
             )
         };
         let ran = |more: &str| match &observations(line(more).as_bytes())[..] {
-            [Observation::Returned { ran, .. }] => *ran,
+            [Observation::Returned { came, .. }] => *came == Came::Ran,
             other => panic!("{other:?}"),
         };
         let meta = |id: &str, decision: &str| {
@@ -185,6 +257,112 @@ mod tests {
         assert!(!ran(
             r#""tool_use_result":"Error: PreToolUse:Bash hook error: no""#
         ));
+    }
+
+    /// One result, as `content` and `more` of the line say.
+    fn line(content: &str, more: &str) -> (Came, ToldResult) {
+        let line = format!(
+            r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"t","content":"{content}","is_error":true}}]}}{more}}}"#
+        );
+        match observations(line.as_bytes()).remove(0) {
+            Observation::Returned {
+                came,
+                told: Some(told),
+                ..
+            } => (came, told),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_did_not_run_is_known_by_the_harnesss_own_account() {
+        let came = |content: &str, more: &str| line(content, more).0;
+        let meta = |more: &str| format!(r#","tool_result_meta":[{{"id":"t",{more}}}]"#);
+        let kind = |kind: &str| meta(&format!(r#""non_execution_kind":"{kind}""#));
+        let account = |text: &str| format!(r#","tool_use_result":"{text}""#);
+        assert_eq!(came("Not run: stopped", &kind("cancelled")), Came::Refused);
+        // Of an agent's call the account alone.
+        assert_eq!(
+            came("Not run: stopped", &account("Not run: stopped")),
+            Came::Refused
+        );
+        let denied = r#""non_execution_kind":"permission-rule","permission_decision":{"decision":"reject","source":"config"}"#;
+        assert_eq!(
+            came("Permission to use X has been denied.", &meta(denied)),
+            Came::Refused
+        );
+        assert_eq!(
+            came("no", &meta(&denied.replace("config", "hook"))),
+            Came::Blocked
+        );
+        assert_eq!(came("PreToolUse:Bash hook error: no", ""), Came::Blocked);
+        let stopped = format!(r#"{},"agent_id":"a""#, account(STOPPED.0));
+        assert_eq!(came(STOPPED.1, &stopped), Came::Stopped);
+    }
+
+    #[test]
+    fn a_tools_own_output_passes_for_none_of_these() {
+        let came = |content: &str, more: &str| line(content, more).0;
+        let error = |text: &str| format!(r#","tool_use_result":"Error: {text}","agent_id":"a""#);
+        for text in ["Not run: stopped", STOPPED.1, "cancelled", "Exit code 1"] {
+            assert_eq!(came(text, &error(text)), Came::Ran, "{text}");
+            assert_eq!(came(text, ""), Came::Ran, "{text}");
+        }
+        // No agent was stopped: nobody can say no to the session's own calls.
+        assert_eq!(
+            came(STOPPED.1, r#","tool_use_result":"User rejected tool use""#),
+            Came::Ran
+        );
+        let accepted = r#","tool_result_meta":[{"id":"t","permission_decision":{"decision":"accept"}}],
+            "tool_use_result":"User rejected tool use","agent_id":"a""#;
+        assert_eq!(came(STOPPED.1, accepted), Came::Ran);
+        assert_eq!(came("PreToolUse:", accepted), Came::Ran);
+    }
+
+    #[test]
+    fn a_result_is_told_as_the_post_tool_hook_tells_it() {
+        let (_, failed) = line("Exit code 3", r#","tool_use_result":"Error: Exit code 3""#);
+        let told = |ok: bool, output: &str, comparable: bool| ToldResult {
+            ok,
+            output: output.into(),
+            comparable,
+        };
+        assert_eq!(failed, told(false, "Exit code 3", true));
+        let of = |more: &str| {
+            let line = format!(
+                r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"t","content":"x"}}]}}{more}}}"#
+            );
+            match observations(line.as_bytes()).remove(0) {
+                Observation::Returned { told, .. } => told.unwrap(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let object = r#"{"stderr":"","stdout":"x"}"#;
+        assert_eq!(
+            of(&format!(r#","tool_use_result":{object}"#)),
+            told(true, object, true)
+        );
+        assert_eq!(
+            of(""),
+            told(true, "x", false),
+            "an agent's: the model's part"
+        );
+    }
+
+    #[test]
+    fn what_the_provider_runs_is_no_call_of_the_harness() {
+        let line = br#"{"type":"assistant","message":{"content":[{"type":"server_tool_use","id":"s","name":"web_search","input":{}},{"type":"tool_use","id":"t","name":"Task","input":{}},{"type":"tool_use","id":"u","name":"mcp__agp__Read","input":{}}]}}"#;
+        let seen = observations(line);
+        let search = Observation::AtProvider {
+            id: "s".into(),
+            tool: "web_search".into(),
+        };
+        assert_eq!(seen[0], search);
+        let tools = seen.iter().filter_map(|seen| match seen {
+            Observation::Attempted { tool, .. } => Some(tool.as_str()),
+            _ => None,
+        });
+        assert_eq!(tools.collect::<Vec<_>>(), ["Agent", "Read"]);
     }
 
     #[test]

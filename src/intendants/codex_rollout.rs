@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-use crate::contracts::intendant::Observation;
+use crate::contracts::intendant::{Came, Observation};
 use crate::contracts::limits;
 
 use super::probe_model::names;
@@ -105,7 +105,10 @@ impl Rollout {
         }
         let mut seen = Vec::new();
         match (text(&value, "type"), text(payload, "type")) {
-            ("session_meta", _) => seen.push(Observation::Started { tools: Vec::new() }),
+            ("session_meta", _) => seen.push(Observation::Started {
+                tools: Vec::new(),
+                directory: None,
+            }),
             ("response_item", "additional_tools") => offered(payload, &mut seen),
             ("event_msg", "item_completed") => {
                 if let Some(item) = payload.get("item") {
@@ -260,20 +263,25 @@ fn offered(payload: &Value, seen: &mut Vec<Observation>) {
     if !tools.iter().all(known) {
         seen.push(Observation::Ungated(FOREIGN));
     }
-    seen.push(Observation::Started { tools });
+    seen.push(Observation::Started {
+        tools,
+        directory: None,
+    });
 }
 
 fn attempted(id: &str, tool: &str) -> Observation {
     Observation::Attempted {
         id: id.to_owned(),
         tool: tool.to_owned(),
+        input: None,
     }
 }
 
 fn returned(id: &str, ran: bool) -> Observation {
     Observation::Returned {
         id: id.to_owned(),
-        ran,
+        came: if ran { Came::Ran } else { Came::Refused },
+        told: None,
     }
 }
 
@@ -365,7 +373,13 @@ mod tests {
             group("mcp__agp", "Bash")
         ]));
         let tools = vec!["request_user_input".to_owned(), "mcp__agp__Bash".to_owned()];
-        assert_eq!(known, [Observation::Started { tools }]);
+        assert_eq!(
+            known,
+            [Observation::Started {
+                tools,
+                directory: None
+            }]
+        );
         for foreign in [
             group("functions", "exec_command"),
             group("mcp__agp2", "Bash"),

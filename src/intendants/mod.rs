@@ -1,6 +1,7 @@
 //! The adapters that drive harnesses.
 
 pub mod asking;
+mod claude_calls;
 pub mod claude_carrier;
 pub mod claude_code;
 mod claude_program;

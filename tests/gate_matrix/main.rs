@@ -36,6 +36,7 @@ macro_rules! play {
 }
 
 mod claude_agents;
+mod claude_honest;
 mod claude_hook;
 mod claude_inside;
 mod claude_mediated;

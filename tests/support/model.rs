@@ -63,6 +63,10 @@ pub(crate) enum Turn {
     Calls(Vec<Call>),
     /// A text that ends the turn.
     Text(String),
+    /// These blocks as they stand, and why the message ends.
+    Blocks(Vec<Value>, &'static str),
+    /// What this makes of the request.
+    Then(fn(&Value) -> Turn),
 }
 
 /// What the harness reported for one call, as the model would have read it.
@@ -335,6 +339,10 @@ impl State {
             self.script
                 .pop_front()
                 .unwrap_or_else(|| Turn::Text("done".to_owned()))
+        };
+        let turn = match turn {
+            Turn::Then(make) => make(body),
+            turn => turn,
         };
         let message = reply::message(body, turn, self.answered);
         for block in message.blocks() {

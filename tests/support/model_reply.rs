@@ -23,6 +23,8 @@ pub(super) struct Message {
 pub(super) fn message(request: &Value, turn: Turn, number: usize) -> Message {
     let (blocks, stop_reason) = match turn {
         Turn::Text(text) => (vec![json!({"type": "text", "text": text})], "end_turn"),
+        Turn::Blocks(blocks, stop_reason) => (blocks, stop_reason),
+        Turn::Then(_) => unreachable!("it was asked what it makes"),
         Turn::Calls(calls) => {
             let blocks = calls.into_iter().enumerate();
             let blocks = blocks.map(|(index, call)| tool_use(call, number, index));
@@ -106,6 +108,9 @@ fn deltas(block: &mut Value) -> Vec<Value> {
         return pieces
             .map(|text| json!({"type": "text_delta", "text": text}))
             .into();
+    }
+    if block["input"].is_null() {
+        return Vec::new();
     }
     let input = match block["input"].take() {
         // Verbatim: what a model writes need not be what a strict reader takes.
