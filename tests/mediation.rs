@@ -234,15 +234,17 @@ fn what_cannot_be_recorded_does_not_happen_and_ends_the_session() {
 #[test]
 fn a_result_that_nobody_decided_ends_the_session_and_so_does_a_count_that_is_off() {
     let session = Session::new(granted(), false);
-    session
-        .governor
-        .witness(&Observation::Started { tools: Vec::new() });
+    session.governor.witness(&Observation::Started {
+        tools: Vec::new(),
+        directory: None,
+    });
     assert_eq!(session.governor.account(), Ok(()));
     assert!(session.allows("m1", "Read", json!({})));
     assert!(session.governor.account().is_err(), "decided and not seen");
     session.governor.witness(&Observation::Returned {
         id: "m9".into(),
-        ran: true,
+        came: agp::contracts::intendant::Came::Ran,
+        told: None,
     });
     assert_eq!(session.broken(), 1);
     let bypassed = Map::from_iter([("kind".to_owned(), json!("gate.bypassed"))]);
