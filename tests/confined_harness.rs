@@ -523,10 +523,7 @@ fn agp_can_be_the_first_process_of_a_container_and_the_second() {
             };
             // What was asked for, not something weaker.
             assert_eq!(harness["namespaces"], "user", "{number} {mode}");
-            assert_eq!(
-                harness["notIsolated"].to_string().contains("signals"),
-                false
-            );
+            assert!(!harness["notIsolated"].to_string().contains("signals"));
             world.verifies();
         }
     }
