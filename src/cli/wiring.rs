@@ -289,7 +289,7 @@ pub(super) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
         )),
         Mode::Hook => complain(format_args!(
             "mode: hook ({}): the harness runs its own tools on this host and asks before each; \
-             it {is} confined",
+             results are as it tells them; it {is} confined",
             asked.mode_reason
         )),
         Mode::Mediated if asked.alone => complain(format_args!(

@@ -134,7 +134,7 @@ fn a_call_that_the_models_provider_runs() {
 }
 
 #[test]
-fn a_session_that_moves_to_a_worktree_and_back() {
+fn calls_that_would_move_to_a_worktree_and_back() {
     let Some(column) = Hook::by(&[("allow", "*")]) else {
         return;
     };
@@ -161,24 +161,10 @@ fn a_session_that_moves_to_a_worktree_and_back() {
     in_order(&column, &model);
     assert_eq!(anomalies(world), Vec::<String>::new());
     assert!(world.get("made").is_some());
-    let args = |id: &str| {
-        let all = world.events("tool_call.allow").into_iter();
-        let mut of = all.filter(|event| event["payload"]["messageId"] == id);
-        of.next().unwrap()["payload"]["args"].clone()
-    };
-    if Hook::told(&model, "call_enter").contains("working in the worktree") {
-        let aside = world.path(".claude/worktrees/aside");
-        assert_eq!(args("call_there")["workdir"], aside.as_str());
-        assert_eq!(args("call_read")["file_path"], format!("{aside}/f"));
+    for id in ["call_enter", "call_exit"] {
+        assert!(Hook::was_refused(&model, id), "{id}");
     }
-    assert_eq!(args("call_here"), json!({"command": "touch made"}));
-    column.each_decided(&[
-        "call_enter",
-        "call_there",
-        "call_read",
-        "call_exit",
-        "call_here",
-    ]);
+    column.each_decided(&["call_there", "call_read", "call_here"]);
 }
 
 #[test]
