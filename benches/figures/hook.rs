@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use agp::gateway::server::{Gate, Server};
 use agp::governor::Governor;
+use agp::journal::key::SigningKey;
 use serde_json::json;
 
 use crate::gated::{self, SHELL};
@@ -26,14 +27,19 @@ pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
     let governor = Arc::new(Governor::new(gated::terms(&journal, SHELL)?));
     let session = governor.session().as_str().to_owned();
     let directory = gated::socket_directory("h")?;
-    let server = Server::start(
+    let (key, _) = SigningKey::generate().map_err(|error| error.to_string())?;
+    let answer_key = key.public().to_spki_base64();
+    let server = Server::start_for(
         &directory.join("gate.sock"),
+        rustix::process::geteuid().as_raw(),
         Arc::clone(&governor) as Arc<_>,
+        Some(Arc::new(key)),
     )?;
     let bridge = |program: &str| {
         let mut command = Command::new(program);
         command.args(["bridge", "--session", &session, "--socket"]);
         command.arg(server.socket());
+        command.args(["--answer-key", &answer_key]);
         command
     };
     let mut commands = [
