@@ -610,7 +610,7 @@ fn a_harness_that_calls_no_hooks_is_ended_before_it_acts() {
         .stand_in(script)
         .run()
         .exited(3)
-        .complained(&["does not call its hooks"]);
+        .complained(&["does not call its hooks", "why was not seen"]);
     assert_eq!(world.get("ran"), None);
     assert_eq!(world.event("session.ended")["payload"]["end"], "broken");
     world.verifies();

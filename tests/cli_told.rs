@@ -143,8 +143,16 @@ fn doctor_tells_one_line_a_check_and_all_of_the_one_that_is_named() {
 fn a_harness_without_a_login_is_told_of_at_the_start() {
     let world = World::new();
     let script = "[ \"$1\" = --version ] && exec echo 2.1.330\n";
-    let told = "note: there seems to be no login of Claude Code: log in with `claude`";
-    world.stand_in(script).run().complained(&[told]);
+    let told = "note: there seems to be no login of Claude Code (";
+    let missing = format!("{told}there is no ");
+    world.stand_in(script).run().complained(&[&missing]);
+    let homeless = world.stand_in(script).without("HOME").run();
+    homeless.complained(&[told, "HOME is not set"]);
+    let settings = world.root().join("home/.claude/settings.json");
+    std::fs::create_dir_all(settings.parent().unwrap()).unwrap();
+    std::fs::write(&settings, "{\"apiKeyHelper\": \"echo x\"}").unwrap();
+    let helped = world.stand_in(script).run();
+    helped.complained(&["the apiKeyHelper of", "settings.json is not used under agp"]);
     let with = world.stand_in(script).env("ANTHROPIC_API_KEY", "x").run();
     assert!(!with.err.contains(told), "{}", with.err);
 }

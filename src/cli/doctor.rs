@@ -228,21 +228,27 @@ fn harness(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
         Harness::Codex => (
             codex::find(&search).map(|found| (found.version, found.program)),
             "Codex",
-            codex::login_present(),
+            match codex::login_present() {
+                true => Ok("login present".to_owned()),
+                false => Err("no login".to_owned()),
+            },
             "log in with `codex login`, or set CODEX_API_KEY",
         ),
         Harness::ClaudeCode | Harness::Scripted => (
             claude_code::find(&search).map(|found| (found.version, found.program)),
             "Claude Code",
-            claude_code::login_present(),
+            claude_code::login()
+                .map(|place| format!("login: {place}"))
+                .map_err(|why| format!("no login: {why}")),
             "log in with `claude`, or set ANTHROPIC_API_KEY",
         ),
     };
     match found {
         Ok((version, program)) => {
-            let shown = if login { "login present" } else { "no login" };
+            let missing = login.is_err();
+            let (Ok(shown) | Err(shown)) = login;
             let detail = format!("{name} {version} at {}, {shown}", program.display());
-            if needed && !login {
+            if needed && missing {
                 return Err(Failure::refused(detail, mend));
             }
             ok(detail)

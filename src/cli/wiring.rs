@@ -258,9 +258,14 @@ fn without_login(asked: &Asked) {
         return;
     }
     match asked.harness {
-        Harness::ClaudeCode if !claude_code::login_present() => complain(
-            "note: there seems to be no login of Claude Code: log in with `claude`, or set ANTHROPIC_API_KEY",
-        ),
+        Harness::ClaudeCode => {
+            if let Err(why) = claude_code::login() {
+                complain(format_args!(
+                    "note: there seems to be no login of Claude Code ({why}): log in with `claude`, or set \
+                     ANTHROPIC_API_KEY"
+                ));
+            }
+        }
         Harness::Codex if !codex::login_present() => complain(
             "note: there seems to be no login of Codex, which may try without end: log in with `codex login`, \
              or set CODEX_API_KEY",

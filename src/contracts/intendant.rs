@@ -1,5 +1,6 @@
 //! What drives one harness.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
@@ -52,7 +53,7 @@ pub enum Observation {
     /// A part of the output could not be understood, so that nobody knows what was done.
     Unreadable(String),
     /// The harness does not ask before it acts; says why that is thought.
-    Ungated(&'static str),
+    Ungated(Cow<'static, str>),
     /// The harness is up; the tools it offers its model.
     Started {
         /// Tool names.

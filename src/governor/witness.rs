@@ -61,7 +61,7 @@ impl Governor {
                 let how = "was run by the model's provider, where agp has no gate";
                 self.anomaly(Some(id), Some(tool), how, STREAM);
             }
-            Observation::Ungated(why) => self.break_off((*why).to_owned()),
+            Observation::Ungated(why) => self.break_off(why.to_string()),
             Observation::Unreadable(why) => {
                 self.break_off(format!("the harness can no longer be watched: {why}"));
             }

@@ -1,6 +1,7 @@
 //! Claude Code in hook mode: every tool call passes agp's hook; the settings that say so are ours
 //! alone.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -26,13 +27,12 @@ use crate::contracts::limits;
 use super::asking::Asking;
 use super::claude_program::HOOK_FLOOR;
 pub use super::claude_program::{
-    Found, Store, check_arguments, find, found_elsewhere, login_by_name, login_present, program,
-    store,
+    Found, Store, check_arguments, find, found_elsewhere, login, login_by_name, program, store,
 };
 use super::claude_settings;
 use super::claude_shell::{self, Reach};
 use super::harness_process::{self as process, Launch, Stop};
-use super::{claude_calls, claude_stream};
+use super::{claude_calls, claude_managed, claude_stream};
 use super::{environment, program};
 
 /// What a session of Claude Code needs to know.
@@ -106,8 +106,9 @@ pub struct ClaudeCode {
 
 /// What shows that the gate stands.
 enum Gate {
-    /// The file that is there once the harness has called its first hook.
-    Hooked(PathBuf),
+    /// The file that is there once the harness has called its first hook; and what was seen that could
+    /// keep it from that.
+    Hooked(PathBuf, String),
     /// That no tool is offered but agp's.
     Mediated,
 }
@@ -153,7 +154,8 @@ impl ClaudeCode {
             settings_of(&there(&bridge), &asking, &directory)
         };
         // In a container they are managed settings, and stand there already.
-        let settings = setup.inside.is_none().then_some(settings);
+        let elsewhere = setup.inside.is_some();
+        let settings = (!elsewhere).then_some(settings);
         if let Some(settings) = &settings {
             put(settings, &hooks).map_err(failed)?;
         }
@@ -223,7 +225,12 @@ impl ClaudeCode {
             gate: if setup.mediated {
                 Gate::Mediated
             } else {
-                Gate::Hooked(setup.socket.with_file_name(hook::MARK))
+                // Looked at now: later this thread reads nothing.
+                let seen = match elsewhere {
+                    false => claude_managed::seen(Path::new(claude_managed::DIRECTORY)),
+                    true => "why was not seen".to_owned(),
+                };
+                Gate::Hooked(setup.socket.with_file_name(hook::MARK), seen)
             },
         })
     }
@@ -370,7 +377,7 @@ impl Intendant for ClaudeCode {
             (
                 "mode".to_owned(),
                 json!(match self.gate {
-                    Gate::Hooked(_) => "hook",
+                    Gate::Hooked(..) => "hook",
                     Gate::Mediated => "mediated",
                 }),
             ),
@@ -406,8 +413,9 @@ impl Intendant for ClaudeCode {
                 if let Observation::Started { tools, .. } = &observation {
                     let missing = match gate {
                         // Later the mark proves nothing.
-                        Gate::Hooked(mark) => (!begun && !hook::marked(mark)).then_some(UNHOOKED),
-                        Gate::Mediated => unmediated(tools),
+                        Gate::Hooked(mark, seen) => (!begun && !hook::marked(mark))
+                            .then(|| Cow::from(format!("{UNHOOKED}: {seen}"))),
+                        Gate::Mediated => unmediated(tools).map(Cow::from),
                     };
                     begun = true;
                     if let Some(missing) = missing {
@@ -430,10 +438,7 @@ fn unmediated(tools: &[String]) -> Option<&'static str> {
         .then_some("Claude Code did not take up agp's tools: it offers its model none")
 }
 
-/// Settings of the machine's or of an organisation's stand above agp's and can do this.
-const UNHOOKED: &str = "Claude Code does not call its hooks, so nothing of it would be gated: \
-    settings above agp's switch them off (/etc/claude-code/managed-settings.json: \
-    disableAllHooks, allowManagedHooksOnly)";
+const UNHOOKED: &str = "Claude Code does not call its hooks, so nothing of it would be gated";
 
 #[cfg(test)]
 mod tests {

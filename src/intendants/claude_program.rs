@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use crate::bridge::login;
 use crate::confine::changeable::Changeable;
 use crate::contracts::intendant::HarnessError;
+use crate::contracts::{bounded_file, limits};
 
 use super::question::Search;
 use super::{environment, program};
@@ -107,17 +110,18 @@ pub fn found_elsewhere(program: PathBuf, answer: &str) -> Result<Found, HarnessE
     })
 }
 
+/// Variables that hold a login.
+const LOGINS: [&str; 3] = [
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+];
+
 /// Whether a login can be passed by name: a variable that holds one.
 #[must_use]
 pub fn login_by_name() -> bool {
-    let names = [
-        "ANTHROPIC_API_KEY",
-        "ANTHROPIC_AUTH_TOKEN",
-        "CLAUDE_CODE_OAUTH_TOKEN",
-    ];
-    names
-        .iter()
-        .any(|name| environment::variable(name).is_some())
+    let mut names = LOGINS.iter();
+    names.any(|name| environment::variable(name).is_some())
 }
 
 /// Where the operator's Claude Code keeps its login.
@@ -154,10 +158,30 @@ fn store_by(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<Store> {
     })
 }
 
-/// Whether a login is there to be used, without reading it: a variable, or a file that exists.
-#[must_use]
-pub fn login_present() -> bool {
-    login_by_name() || store().is_some_and(|store| store.directory.join(login::FILE).exists())
+/// Where a login is that can be used, without reading it: a variable, or a file that exists.
+///
+/// # Errors
+/// Why none was found, as far as that was seen.
+pub fn login() -> Result<String, String> {
+    let mut names = LOGINS.iter();
+    if let Some(name) = names.find(|name| environment::variable(name).is_some()) {
+        return Ok((*name).to_owned());
+    }
+    let store = store().ok_or("HOME is not set")?;
+    let file = store.directory.join(login::FILE);
+    if file.exists() {
+        return Ok(file.display().to_string());
+    }
+    let settings = store.directory.join("settings.json");
+    let text = bounded_file::read(&settings, limits::SMALL_FILE_BYTES).unwrap_or_default();
+    let read: Value = serde_json::from_slice(&text).unwrap_or_default();
+    if read["apiKeyHelper"].is_string() {
+        let settings = settings.display();
+        return Err(format!(
+            "the apiKeyHelper of {settings} is not used under agp"
+        ));
+    }
+    Err(format!("there is no {}", file.display()))
 }
 
 #[cfg(test)]

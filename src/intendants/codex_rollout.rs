@@ -261,7 +261,7 @@ fn offered(payload: &Value, seen: &mut Vec<Observation>) {
     let tools: Vec<String> = all.into_iter().flatten().flat_map(names).collect();
     let known = |tool: &String| tool.starts_with(AGPS) || HARMLESS.contains(&tool.as_str());
     if !tools.iter().all(known) {
-        seen.push(Observation::Ungated(FOREIGN));
+        seen.push(Observation::Ungated(FOREIGN.into()));
     }
     seen.push(Observation::Started {
         tools,
@@ -388,7 +388,7 @@ mod tests {
             json!({"type": "web_search"}),
         ] {
             let seen = offer(json!([foreign]));
-            assert_eq!(seen[0], Observation::Ungated(FOREIGN), "{foreign}");
+            assert_eq!(seen[0], Observation::Ungated(FOREIGN.into()), "{foreign}");
         }
     }
 

@@ -4,6 +4,7 @@ pub mod asking;
 mod claude_calls;
 pub mod claude_carrier;
 pub mod claude_code;
+mod claude_managed;
 mod claude_program;
 mod claude_settings;
 pub mod claude_shell;

@@ -161,12 +161,18 @@ impl Enclosure {
         })
     }
 
-    /// Variables that the harness gets with it: its temporary directory.
+    /// Variables that the harness gets with it: its temporary directory, and a home where the operator has none.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, Option<String>)> {
         let scratch = temporary(&self.spec).display().to_string();
-        let temporary = ["TMPDIR", "CLAUDE_CODE_TMPDIR"].map(|name| (name, scratch.clone()));
-        let all = temporary.into_iter().chain(self.network.variables());
+        let directories = ["TMPDIR", "CLAUDE_CODE_TMPDIR"].map(|name| (name, scratch.clone()));
+        // Where the operator has none, the harness would take its working directory's or the system's for one.
+        let home = temporary(&self.spec).join("home").display().to_string();
+        let home = self.spec.home.is_none().then_some(("HOME", home));
+        let all = directories
+            .into_iter()
+            .chain(home)
+            .chain(self.network.variables());
         all.map(|(name, value)| (name, Some(value))).collect()
     }
 
