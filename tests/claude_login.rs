@@ -207,6 +207,7 @@ fn hostile(mode: &str, prepare: impl Fn(&World)) {
     let kinds = world.kinds_of("call_hostile");
     let ran = ["gate.allow", "tool_call.executed"].map(str::to_owned);
     assert!(ran.iter().any(|ran| kinds.contains(ran)), "{kinds:?}");
+    assert!(service.asked().iter().all(|login| *login == access(0)));
     // What would renew it is nowhere to be found inside.
     let seen = world.get("seen").unwrap_or_default();
     assert!(!seen.contains(&refresh(0)), "{seen}");
@@ -280,4 +281,65 @@ fn a_login_that_is_none_is_not_carried() {
         ran.said(&["Not logged in"]);
     }
     assert_eq!(service.asked(), Vec::<String>::new());
+}
+
+/// A stand-in for Claude Code: `auth` is what it does when it is asked to renew the login, `session` when it is governed.
+fn stand_in(world: &World, auth: &str, session: &str) -> Start {
+    world.stand_in(&format!(
+        "[ \"$1\" = --version ] && exec echo 2.1.332\n\
+         if [ \"$1 $2\" = 'auth status' ]; then\n{auth}\nexit\nfi\n{session}\n"
+    ))
+}
+
+#[test]
+fn what_renews_the_login_reaches_the_login_and_nothing_else() {
+    let world = World::new();
+    put(&world, &login(0, -10));
+    fs::write(world.root().join("home/.netrc"), "secret").unwrap();
+    let auth = format!(
+        "exec >\"$CLAUDE_SECURESTORAGE_CONFIG_DIR/said\" 2>&1\n\
+         cat {agp}/signing/journal-ed25519.key {home}/.netrc /etc/shadow && echo READ\n\
+         ls {agp} {repo} && echo LISTED\n\
+         (touch {agp}/x || touch {repo}/x || touch {home}/x || touch /tmp/agp-login-x) && echo WROTE\n\
+         mkdir {home}/.claude.lock && rmdir {home}/.claude.lock && echo LOCKED\n\
+         echo x >\"$CLAUDE_CONFIG_DIR/x\" && echo OWN\n\
+         [ -z \"$AGP_SECRET_X\" ] && echo DONE",
+        agp = world.agp_home().display(),
+        home = world.root().join("home").display(),
+        repo = world.repo().display(),
+    );
+    let start = stand_in(&world, &auth, "exit 0").env("AGP_SECRET_X", "correct-horse-battery");
+    start.run();
+    let said = fs::read_to_string(store(&world).with_file_name("said")).unwrap();
+    for word in ["READ", "LISTED", "WROTE"] {
+        assert!(!said.contains(&format!("{word}\n")), "{said}");
+    }
+    for word in ["LOCKED", "OWN", "DONE"] {
+        assert!(said.contains(&format!("{word}\n")), "{said}");
+    }
+}
+
+#[test]
+fn a_renewal_that_is_under_way_is_not_cut_off_with_the_session() {
+    let world = World::new();
+    put(&world, &login(0, 3600));
+    let own = store(&world).with_file_name("");
+    let auth = format!(
+        "touch {own}/begun; while [ ! -e {own}/go ]; do sleep 0.05; done; touch {own}/finished",
+        own = own.display()
+    );
+    let session = "touch started; while [ ! -e end ]; do sleep 0.05; done";
+    let live = stand_in(&world, &auth, session).start();
+    wait_for("the session", || world.get("started"));
+    put(&world, &login(0, 60));
+    let there = |name: &'static str| {
+        let path = own.join(name);
+        move || path.exists().then_some(())
+    };
+    wait_for("the renewal", there("begun"));
+    world.put("end", "");
+    live.finish();
+    assert!(!own.join("finished").exists());
+    fs::write(own.join("go"), "").unwrap();
+    wait_for("the end of the renewal", there("finished"));
 }

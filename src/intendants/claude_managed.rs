@@ -34,7 +34,9 @@ pub(super) fn seen(directory: &Path) -> String {
             }
             Ok(text) => {
                 let settings: Value = serde_json::from_slice(&text).unwrap_or_default();
-                let set = SWITCHES.iter().find(|name| settings[**name] == true);
+                let set = SWITCHES
+                    .iter()
+                    .find(|name| settings.get(**name) == Some(&Value::Bool(true)));
                 if let Some(name) = set {
                     return format!("{shown} has {name}");
                 }

@@ -175,7 +175,7 @@ pub fn login() -> Result<String, String> {
     let settings = store.directory.join("settings.json");
     let text = bounded_file::read(&settings, limits::SMALL_FILE_BYTES).unwrap_or_default();
     let read: Value = serde_json::from_slice(&text).unwrap_or_default();
-    if read["apiKeyHelper"].is_string() {
+    if read.get("apiKeyHelper").is_some_and(Value::is_string) {
         let settings = settings.display();
         return Err(format!(
             "the apiKeyHelper of {settings} is not used under agp"
