@@ -485,6 +485,34 @@ fn a_call_that_was_blocked_before_it_was_decided_leaves_an_event() {
 }
 
 #[test]
+fn a_report_alone_accuses_nobody_where_the_harness_is_followed() {
+    let session = Session::hooked();
+    let reported = |id| session.governor.report(report(id, "forged"), PEER);
+    session.governor.witness(&Observation::Started {
+        tools: Vec::new(),
+        directory: None,
+    });
+    assert!(reported("m1").unwrap_err().contains("has not asked"));
+    assert_eq!(session.kinds("m1"), ["gate.anomaly"]);
+    assert!(session.broken.lock().unwrap().is_empty());
+    // What the harness itself shows is another matter.
+    session.governor.witness(&shown("m1", "Bash", "true"));
+    session
+        .governor
+        .witness(&shown_result("m1", Came::Ran, "forged"));
+    assert_eq!(session.kinds("m1"), ["gate.anomaly", "gate.bypassed"]);
+    assert_eq!(session.broken.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_report_is_all_there_is_where_the_harness_shows_nothing() {
+    let session = Session::hooked();
+    assert!(session.governor.report(report("m1", "x"), PEER).is_err());
+    assert_eq!(session.kinds("m1"), ["gate.bypassed"]);
+    assert_eq!(session.broken.lock().unwrap().len(), 1);
+}
+
+#[test]
 fn a_harness_whose_account_has_no_end_of_a_call_is_not_in_order() {
     let started = Observation::Started {
         tools: Vec::new(),

@@ -178,7 +178,11 @@ impl Gate for Governor {
             comparable: events::comparable(report.output_bytes),
         };
         let id = self.shown_id(report.id.as_str());
-        match self.ledger.report(&report.id, report.args_sha256, told) {
+        let followed = self.followed();
+        let standing = self
+            .ledger
+            .report(&report.id, report.args_sha256, told, followed);
+        match standing {
             Standing::Allowed(decided) => {
                 // Of what was decided about, which is what ran, and where.
                 report.args_sha256 = decided;
@@ -200,6 +204,12 @@ impl Gate for Governor {
                 Err("this call was reported before, with another result".into())
             }
             Standing::DeniedAndFailed => Ok(()),
+            // Whoever reaches the gateway can say so. Had it run, the harness's own account would show it.
+            Standing::Claimed(how) => {
+                self.intruded(Some(peer), &format!("call {id} {how}"));
+                self.anomaly(Some(report.id.as_str()), Some(&report.tool), how, "report");
+                Err(format!("this call {how}"))
+            }
             Standing::Bypassed(how) => self.bypassed(report, how),
         }
     }

@@ -51,6 +51,8 @@ pub(super) enum Standing {
     Contradicted,
     /// The call was denied, and is said not to have run.
     DeniedAndFailed,
+    /// The call is said to have run without a decision that let it; says how. Who says so is not known.
+    Claimed(&'static str),
     /// The call ran without a decision that let it; says how.
     Bypassed(&'static str),
 }
@@ -293,11 +295,29 @@ impl Ledger {
         calls.replays
     }
 
-    /// Takes a report in: whether the call may have run at all, and with these arguments.
-    pub(super) fn report(&self, id: &MessageId, args: Sha256, told: Told) -> Standing {
+    /// Takes a report in: whether the call may have run at all, and with these arguments. Where the harness's own
+    /// account is followed (`followed`), that shows whether a call ran that nothing let: a report alone is
+    /// anybody's word.
+    pub(super) fn report(
+        &self,
+        id: &MessageId,
+        args: Sha256,
+        told: Told,
+        followed: bool,
+    ) -> Standing {
         let mut calls = self.calls();
+        let unlet = |ran, said| {
+            if followed {
+                Standing::Claimed(said)
+            } else {
+                Standing::Bypassed(ran)
+            }
+        };
         let standing = match calls.asked.get_mut(id) {
-            None => Standing::Bypassed("ran without having asked"),
+            None => unlet(
+                "ran without having asked",
+                "was reported, and has not asked",
+            ),
             Some(asked) => match asked.stage {
                 // Anybody who reaches the gateway can report first: each report is held to the decision.
                 Stage::Allowed if asked.args.given != args => {
@@ -314,8 +334,14 @@ impl Ledger {
                 },
                 // A harness may report that a call it was denied has failed: it did not run.
                 Stage::Denied if !told.ok => Standing::DeniedAndFailed,
-                Stage::Denied => Standing::Bypassed("ran although it was denied"),
-                Stage::Asked => Standing::Bypassed("ran before it was decided"),
+                Stage::Denied => unlet(
+                    "ran although it was denied",
+                    "was reported, although it was denied",
+                ),
+                Stage::Asked => unlet(
+                    "ran before it was decided",
+                    "was reported before it was decided",
+                ),
             },
         };
         if let Standing::Bypassed(_) = standing {

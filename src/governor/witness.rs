@@ -74,6 +74,11 @@ impl Governor {
         self.terms.sandbox.is_some()
     }
 
+    /// Whether the harness runs its calls itself and shows what it does.
+    pub(super) fn followed(&self) -> bool {
+        self.terms.watched && !self.by_agp() && self.witnessing.load(Ordering::SeqCst)
+    }
+
     fn found(&self, id: &str, finding: Option<Finding>) {
         match finding {
             Some(Finding::Bypassed(how)) => self.ungated(id, how),

@@ -84,6 +84,49 @@ fn a_command_that_writes_into_the_harnesss_output() {
     column.each_decided(&["call_b", "call_w"]);
 }
 
+/// Reports, at the gate, a call that nobody has made and one that was denied.
+const REPORTS: &str = r#"
+import json, socket
+session = open("/proc/1/cmdline").read().split("/agp-s-")[1].split("/")[0]
+for name in ["call_never", "call_w"]:
+    link = socket.socket(socket.AF_UNIX)
+    link.connect("/run/agp/gate.sock")
+    report = {
+        "kind": "tool_call_report", "id": name, "sessionId": "s-" + session, "tool": "Write",
+        "argsSha256": "0" * 64, "ok": True, "output": "forged", "outputBytes": 6,
+    }
+    link.sendall((json.dumps(report) + "\n").encode())
+    print(link.makefile().readline())
+"#;
+
+#[test]
+fn a_command_that_reports_what_never_ran() {
+    let Some(column) = Hook::by(&[("allow", "Bash"), ("deny", "Write")]) else {
+        return;
+    };
+    let world = column.world();
+    world.put("reports.py", REPORTS);
+    let model = Hook::model(vec![
+        vec![column.write("call_w", "ran-written", "never\n")],
+        vec![Hook::bash("call_b", "python3 reports.py; echo tried")],
+    ]);
+    column.run(&model).run().succeeded();
+    assert!(Hook::told(&model, "call_b").contains("tried"));
+    nothing_ran(world);
+    column.each_decided(&["call_w", "call_b"]);
+    let odd = world.events("gate.anomaly");
+    let odd: Vec<_> = odd.iter().map(|event| &event["payload"]).collect();
+    let how: Vec<_> = odd.iter().map(|odd| odd["how"].as_str().unwrap()).collect();
+    assert_eq!(
+        how,
+        [
+            "was reported, and has not asked",
+            "was reported, although it was denied"
+        ]
+    );
+    assert!(odd.iter().all(|odd| odd["seenBy"] == "report"));
+}
+
 /// Tries each of these on what agp and the harness have for themselves, and leaves a mark of each that
 /// succeeds. Behind it stands what must succeed, or nothing was shown.
 const REACH: &str = r#"

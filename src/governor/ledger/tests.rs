@@ -69,7 +69,7 @@ fn an_id_asks_once() {
 #[test]
 fn a_report_stands_or_falls_with_the_decision_before_it() {
     let ledger = Ledger::default();
-    let report = |name: &str, ok| ledger.report(&id(name), ARGS, Told { ok, ..OK });
+    let report = |name: &str, ok| ledger.report(&id(name), ARGS, Told { ok, ..OK }, false);
     let how = |standing| match standing {
         Standing::Bypassed(how) => how,
         other => panic!("{other:?}"),
@@ -87,26 +87,44 @@ fn a_report_stands_or_falls_with_the_decision_before_it() {
 }
 
 #[test]
+fn a_report_alone_is_no_bypass_where_the_harness_is_followed() {
+    let ledger = Ledger::default();
+    let report = |name: &str| ledger.report(&id(name), ARGS, OK, true);
+    let claimed = |standing| matches!(standing, Standing::Claimed(_));
+    assert!(claimed(report("never")));
+    ask(&ledger, "d");
+    assert!(claimed(report("d")), "not decided yet");
+    ledger.decide(&id("d"), false);
+    assert!(claimed(report("d")));
+    decided(&ledger, "a", true);
+    assert_eq!(report("a"), Standing::Allowed(ASKED.decided));
+    // What the harness is given to run stands in no line of its account: it stands in this alone.
+    let other = ledger.report(&id("a"), Sha256([2; 32]), OK, true);
+    assert!(matches!(other, Standing::Bypassed(_)));
+    assert_eq!(ledger.census().bypassed, 1);
+}
+
+#[test]
 fn a_report_of_other_arguments_is_a_bypass_also_behind_another_report() {
     let ledger = Ledger::default();
     decided(&ledger, "a", true);
     let other = Sha256([2; 32]);
     let how = Standing::Bypassed("ran with other arguments than were decided");
-    assert_eq!(ledger.report(&id("a"), other, OK), how);
+    assert_eq!(ledger.report(&id("a"), other, OK, false), how);
     assert_eq!(
-        ledger.report(&id("a"), ARGS, OK),
+        ledger.report(&id("a"), ARGS, OK, false),
         Standing::Allowed(ASKED.decided)
     );
-    assert_eq!(ledger.report(&id("a"), other, OK), how);
+    assert_eq!(ledger.report(&id("a"), other, OK, false), how);
     // Of what agp itself has added the harness knows nothing.
-    assert_eq!(ledger.report(&id("a"), ASKED.decided, OK), how);
+    assert_eq!(ledger.report(&id("a"), ASKED.decided, OK, false), how);
 }
 
 #[test]
 fn a_second_report_repeats_or_contradicts_the_first() {
     let ledger = Ledger::default();
     decided(&ledger, "a", true);
-    let report = |told| ledger.report(&id("a"), ARGS, told);
+    let report = |told| ledger.report(&id("a"), ARGS, told, false);
     assert_eq!(report(OK), Standing::Allowed(ASKED.decided));
     assert_eq!(report(OK), Standing::Repeated);
     assert_eq!(report(Told { ok: false, ..OK }), Standing::Contradicted);
@@ -134,7 +152,7 @@ fn what_the_stream_shows_outweighs_a_report() {
         let ledger = Ledger::default();
         decided(&ledger, "a", true);
         if let Some(reported) = reported {
-            ledger.report(&id("a"), ARGS, reported);
+            ledger.report(&id("a"), ARGS, reported, false);
         }
         let (finding, account) = ledger.returned("a", Came::Ran, Some(OK), false);
         assert_eq!(finding, None);
@@ -149,9 +167,12 @@ fn what_the_stream_shows_outweighs_a_report() {
             );
         }
         // A report that comes later is held against what the stream has shown.
-        assert_eq!(ledger.report(&id("a"), ARGS, OK), Standing::Confirmed);
         assert_eq!(
-            ledger.report(&id("a"), ARGS, forged),
+            ledger.report(&id("a"), ARGS, OK, false),
+            Standing::Confirmed
+        );
+        assert_eq!(
+            ledger.report(&id("a"), ARGS, forged, false),
             Standing::Contradicted
         );
     }
