@@ -124,7 +124,9 @@ fn doctor_says_what_is_missing_and_what_mends_it() {
     let world = World::empty();
     let bare = world.agp(&["doctor"]).run().exited(1);
     let bare = bare.said(&["signing      MISSING", "to mend it: agp keygen"]);
-    bare.said(&["policy       MISSING", "to mend it: agp init"]);
+    let bare = bare.said(&["policy       MISSING", "to mend it: agp init"]);
+    // That there is no home yet says nothing of the sandbox.
+    assert!(!bare.out.contains("proves nothing"), "{}", bare.out);
     let json = world.agp(&["doctor", "--json"]).run().exited(1);
     let report: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(report["ok"], false);

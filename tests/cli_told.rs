@@ -210,20 +210,23 @@ fn a_repository_that_is_a_home_is_told_to_be_another() {
         run(&home)
             .run()
             .exited(1)
-            .complained(&["holds", "--repo a directory"]);
+            .complained(&["is the home directory, which nothing", "--repo a directory"]);
         // Wherever it is, and whatever of it is there.
         let elsewhere = run(&world.repo()).env("HOME", world.repo().to_str().unwrap());
         elsewhere
             .run()
             .exited(1)
-            .complained(&["/.ssh, which nothing"]);
+            .complained(&["is the home directory, which nothing"]);
     }
     // By another name it is the same.
     let link = world.root().join("link");
     std::os::unix::fs::symlink(world.repo(), &link).unwrap();
-    for within in [world.repo(), world.repo().join(".ssh")] {
+    for (within, told) in [
+        (world.repo(), "is the home directory, which nothing"),
+        (world.repo().join(".ssh"), "/.ssh, which nothing"),
+    ] {
         let run = at(&within, &["--sandbox", "process"]).env("HOME", link.to_str().unwrap());
-        run.run().exited(1).complained(&["/.ssh, which nothing"]);
+        run.run().exited(1).complained(&[told]);
     }
     // A directory of that name is nobody's home, and work within a home is work.
     at(&world.repo(), &["--sandbox", "process"])

@@ -88,10 +88,9 @@ impl Channel for Console {
                     self.terminal.tell("no answer in time: denied");
                     return Answer::TimedOut;
                 }
-                Typed::Closed => {
-                    return Answer::Unreachable(
-                        "the terminal was closed, or the session ended first".into(),
-                    );
+                Typed::Closed => return Answer::Unreachable("the terminal was closed".into()),
+                Typed::Over => {
+                    return Answer::Unreachable("the session ended before an answer".into());
                 }
             }
         }
@@ -415,7 +414,20 @@ mod tests {
         assert_eq!(answered(&long, "y\n", true), Answer::TimedOut, "not seen");
         for left in ["", "y"] {
             let answer = answered("ls", left, false);
-            assert!(matches!(answer, Answer::Unreachable(_)), "{left:?}");
+            let closed = Answer::Unreachable("the terminal was closed".into());
+            assert_eq!(answer, closed, "{left:?}");
         }
+    }
+
+    #[test]
+    fn a_question_that_the_sessions_end_cut_short_says_so() {
+        let (terminal, _typist) = Terminal::typing("", true);
+        let terminal = Arc::new(terminal);
+        let console = Console::new(Arc::clone(&terminal), "somebody".into());
+        terminal.hang_up();
+        with_request("Bash", &json!({ "command": "ls" }), |request| {
+            let over = Answer::Unreachable("the session ended before an answer".into());
+            assert_eq!(console.ask(request), over);
+        });
     }
 }

@@ -56,6 +56,8 @@ pub enum Typed {
     Nothing,
     /// The terminal is gone, or its user closed the input.
     Closed,
+    /// The session ended while it waited.
+    Over,
 }
 
 impl Terminal {
@@ -165,7 +167,7 @@ impl Terminal {
             return Typed::Nothing;
         }
         if input.is_over() {
-            return Typed::Closed;
+            return Typed::Over;
         }
         self.hold(true);
         // Not a terminal any more: reading then says so.
@@ -232,7 +234,7 @@ impl Input {
                 return Typed::Nothing;
             };
             match self.wait(left) {
-                (_, true) => return Typed::Closed,
+                (_, true) => return Typed::Over,
                 (false, false) => continue,
                 (true, false) => {}
             }

@@ -49,11 +49,17 @@ pub(super) fn refuse_overlap(home: &Home, asked: &Asked) -> Result<(), Failure> 
     let held = held.filter(|path| path.exists()).chain(user.clone());
     let mut held = held.filter(|path| path.starts_with(&asked.repository));
     if let Some(private) = held.next() {
+        let itself = user.as_ref() == Some(&asked.repository);
         let (repository, private) = (asked.repository.display(), private.display());
         return Err(Failure::refused(
-            format!(
-                "the repository {repository} holds {private}, which nothing that runs for an agent may have"
-            ),
+            match itself {
+                true => format!(
+                    "the repository {repository} is the home directory, which nothing that runs for an agent may have"
+                ),
+                false => format!(
+                    "the repository {repository} holds {private}, which nothing that runs for an agent may have"
+                ),
+            },
             "--repo a directory that holds the work alone",
         ));
     }

@@ -157,6 +157,7 @@ pub(super) fn permitted(home: &Home) -> Result<String, Failure> {
     made.map_err(|error| refused(&format!("{}: {error}", base.display())))?;
     let found = spawner()
         .and_then(|spawner| setup(home, &repository, &base, &spawner))
+        .and_then(|setup| with_a_home(setup, &base))
         .and_then(|setup| Process::prepare(setup).map_err(|error| refused(&error.0)));
     // What stays behind is empty, and in the temporary directory.
     let _ = std::fs::remove_dir_all(&base);
@@ -174,6 +175,16 @@ pub(super) fn permitted(home: &Home) -> Result<String, Failure> {
         ));
     }
     Ok(told)
+}
+
+/// Before `agp init` there is no home of agp's to keep anybody out of: a directory stands for it.
+fn with_a_home(mut setup: Setup, base: &Path) -> Result<Setup, Failure> {
+    if let Some(own) = setup.protected.first_mut().filter(|own| !own.exists()) {
+        *own = base.join("home");
+        let made = std::fs::create_dir(&*own);
+        made.map_err(|error| refused(&format!("{}: {error}", own.display())))?;
+    }
+    Ok(setup)
 }
 
 /// Starts the thread that starts processes.

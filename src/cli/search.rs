@@ -1,5 +1,6 @@
 //! What a session's agent can change, and with that where its harness may come from.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::confine::Spawner;
@@ -36,10 +37,34 @@ pub(super) fn changeable_here() -> Changeable {
     }
 }
 
+fn left_out(path: &OsStr, repository: &Path, write: &[PathBuf], read: &[PathBuf]) -> Vec<PathBuf> {
+    let kept = changeable(repository, write, read).search_path(path);
+    let all: Vec<PathBuf> = read
+        .iter()
+        .cloned()
+        .chain(std::env::split_paths(path).filter(|entry| entry.is_absolute() && entry.is_dir()))
+        .collect();
+    let could_be = changeable(repository, write, &all).search_path(path);
+    let kept: Vec<PathBuf> = std::env::split_paths(&kept).collect();
+    let mut left_out: Vec<PathBuf> = Vec::new();
+    for entry in std::env::split_paths(&could_be).filter(|entry| entry.is_dir()) {
+        if !kept.contains(&entry) && !left_out.contains(&entry) {
+            left_out.push(entry);
+        }
+    }
+    left_out
+}
+
 impl Asked {
     /// What the session's agent can change.
     pub(super) fn changeable(&self) -> Changeable {
         changeable(&self.repository, &self.allow_write, &self.allow_read)
+    }
+
+    /// Directories of `PATH` that nothing inside is given, and would be if `--allow-read` named them.
+    pub(super) fn left_out_of_path(&self) -> Vec<PathBuf> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        left_out(&path, &self.repository, &self.allow_write, &self.allow_read)
     }
 
     /// How its harness is found.
@@ -49,5 +74,29 @@ impl Asked {
             spawner: Some(spawner.clone()),
             unconfined: self.confine == Confine::BestEffort,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_is_left_out_of_path_and_could_be_had_is_told_and_nothing_else() {
+        let base = PathBuf::from(format!("/tmp/agp-left-out-{}", std::process::id()));
+        let (tools, repository) = (base.join("tools/bin"), base.join("repository"));
+        fs::create_dir_all(&tools).unwrap();
+        fs::create_dir_all(repository.join("bin")).unwrap();
+        fs::create_dir(repository.join(".git")).unwrap();
+        let (t, r) = (tools.display(), repository.display());
+        let path = format!("bin:{r}/bin:{t}:{t}/missing:{t}:/usr/bin");
+        let path = OsStr::new(&path);
+        let told = left_out(path, &repository, &[], &[]);
+        let named = left_out(path, &repository, &[], &[base.join("tools")]);
+        let written = left_out(path, &repository, &[base.join("tools")], &[]);
+        fs::remove_dir_all(&base).unwrap();
+        assert_eq!(told, [tools]);
+        assert_eq!((named, written), (Vec::new(), Vec::new()));
     }
 }

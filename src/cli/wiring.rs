@@ -274,6 +274,25 @@ fn without_login(asked: &Asked) {
     }
 }
 
+/// Says why a command that works outside is not found inside. A container has a `PATH` of its own.
+fn without_tools(asked: &Asked) {
+    if !asked.harness.is_program() || asked.container.is_some() || asked.alone {
+        return;
+    }
+    let left_out = asked.left_out_of_path();
+    let Some(first) = left_out.first() else {
+        return;
+    };
+    let more = match left_out.len() {
+        1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    complain(format_args!(
+        "note: commands have a PATH without {}{more} (--allow-read DIR keeps one)",
+        escape::line(&first.display().to_string())
+    ));
+}
+
 pub(super) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
     complain(format_args!(
         "session {session} in {}",
@@ -314,6 +333,7 @@ pub(super) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
         )),
     }
     without_login(asked);
+    without_tools(asked);
     if asked.harness.is_program() {
         if !asked.probe {
             complain(

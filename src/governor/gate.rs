@@ -114,7 +114,7 @@ fn not_by_itself(call: &ToolCall, effect: &Effect<'_>) -> Option<String> {
     let refused = match effect {
         Effect::Execute(_) => None,
         Effect::Release(_) if call.args.contains_key(WITHIN_AGENT) => Some(
-            "hook mode runs no agents within agents: what they do cannot be watched. --mode mediated can run them",
+            "hook mode runs no agents within agents: what they do cannot be watched. Do the work in this agent",
         ),
         Effect::Release(_)
             if call

@@ -84,7 +84,7 @@ fn an_agent_within_an_agent_is_denied_and_the_session_goes_on() {
     ]);
     column.run(&model).run().succeeded();
     let told = Hook::told(&model, "call_inner");
-    assert!(told.contains("--mode mediated"), "{told}");
+    assert!(told.contains("Do the work in this agent"), "{told}");
     assert_eq!(
         world.kinds_of("call_inner"),
         ["tool_call.deny", "gate.deny"]
