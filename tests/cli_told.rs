@@ -238,6 +238,16 @@ fn a_repository_that_is_a_home_is_told_to_be_another() {
         .succeeded();
 }
 
+/// The harness would end at once, and what is said then is about its login.
+#[test]
+fn a_task_of_nothing_is_no_task() {
+    let world = World::new();
+    for task in ["", " \n"] {
+        let run = world.agp(&["run", "--intendant", "claude-code", "--task", task]);
+        run.run().exited(2).complained(&["a harness needs a task"]);
+    }
+}
+
 fn stand_in(world: &World) -> PathBuf {
     let program = world.root().join("claude");
     if !program.exists() {

@@ -562,7 +562,7 @@ fn an_agent_within_an_agent_is_denied_where_the_harness_runs_its_tools() {
     };
     let session = Session::hooked();
     let decided = session.governor.request(nested(), PEER);
-    assert!(denied(&decided).contains("--mode mediated"));
+    assert!(denied(&decided).contains("Do the work in this agent"));
     let session = Session::new();
     let ran = session.governor.request(nested(), PEER);
     assert!(matches!(ran, Ok(Decided::Executed { .. })), "{ran:?}");

@@ -83,7 +83,8 @@ impl Asked {
             return Err(Failure::usage(problem, "leave --task-command out"));
         }
         if harness.is_program() {
-            if task.is_none() {
+            // Claude Code would end at once, and for a cause that has nothing to do with its login.
+            if task.as_deref().is_none_or(|task| task.trim().is_empty()) {
                 return Err(Failure::usage(
                     "a harness needs a task",
                     "--task \"what to do\"",
