@@ -175,6 +175,8 @@ for dir in "$HOME/.claude" "$CLAUDE_CONFIG_DIR" "$CLAUDE_SECURESTORAGE_CONFIG_DI
     | tee "$dir/.claude.json" "$dir.json"
 done
 cat "$CLAUDE_SECURESTORAGE_CONFIG_DIR/.credentials.json" /proc/*/environ 2>/dev/null | tr '\0' '\n' > seen
+[ -d /run/agp/harness-login ] && touch login-there
+echo x > /run/agp/harness-login/mark && touch login-changed
 true"#;
 
 fn hostile(mode: &str, prepare: impl Fn(&World)) {
@@ -211,6 +213,8 @@ fn hostile(mode: &str, prepare: impl Fn(&World)) {
     // What would renew it is nowhere to be found inside.
     let seen = world.get("seen").unwrap_or_default();
     assert!(!seen.contains(&refresh(0)), "{seen}");
+    let own = ["login-there", "login-changed"].map(|name| world.get(name).is_some());
+    assert_eq!(own, [mode == "hook", false], "the session's own login");
     let directory = world.event("session.started");
     assert!(!directory.to_string().contains("CANARY"), "{directory}");
 }
