@@ -662,26 +662,29 @@ fn a_harness_that_does_not_say_its_version_is_not_waited_for() {
 }
 
 #[test]
-fn a_harness_that_has_ended_is_over_whoever_holds_its_output() {
+fn a_harness_that_has_ended_is_over_though_something_holds_its_output() {
     let world = World::new();
     let script = "\
         [ \"$1\" = --version ] && exec echo 2.1.330\n\
+        sleep 1000 &\n\
         touch started\n\
         while [ ! -e go ]; do sleep 0.05; done\n";
     let live = world.stand_in(script).start();
-    let program = world.root().join("claude");
     wait_for("the harness", || world.get("started"));
     let all = below(world.lease().pid);
-    let harness = all.iter().find(|process| {
-        let words = process.arguments();
-        words.first().map(String::as_str) == Some("/bin/sh")
-            && words.get(1).map(String::as_str) == program.to_str()
-    });
-    let output = format!("/proc/{}/fd/1", harness.unwrap().pid);
-    let held = fs::OpenOptions::new().write(true).open(output).unwrap();
+    let holder = all
+        .iter()
+        .find(|process| process.arguments() == ["sleep", "1000"]);
+    let output = format!("/proc/{}/fd/1", holder.unwrap().pid);
+    let opened = fs::OpenOptions::new().write(true).open(output);
+    let refused = rustix::io::Errno::from_io_error(&opened.unwrap_err());
+    assert_eq!(
+        refused,
+        Some(rustix::io::Errno::NXIO),
+        "nobody opens it anew"
+    );
     world.put("go", "");
     live.finish().succeeded();
-    drop(held);
     assert_eq!(world.event("session.ended")["payload"]["end"], "done");
 }
 

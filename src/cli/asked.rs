@@ -22,7 +22,7 @@ pub(super) struct Run {
     /// what the agent is asked to do
     #[argh(option)]
     pub(super) task: Option<String>,
-    /// the task may be a command of Claude Code's own, such as /review; without this it is text
+    /// the task may be a command of Claude Code's own, such as /init; without this it is text
     #[argh(switch)]
     pub(super) task_command: bool,
     /// the repository it works in (default: this directory)

@@ -59,6 +59,8 @@ pub(super) fn payload(
             (_, false) => "none",
         }),
     );
+    // Whose word the result of a call is.
+    put("results", json!(if hooked { "harness" } else { "agp" }));
     put("probed", json!(asked.probe));
     let named = named_variables(asked);
     if !named.is_empty() {

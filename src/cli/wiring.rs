@@ -308,7 +308,8 @@ pub(super) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
             }
         }
         Mode::Hook if asked.harness_inside() => complain(format_args!(
-            "mode: hook ({}): the harness runs in a container, with its own tools, and asks before each",
+            "mode: hook ({}): the harness runs in a container, with its own tools, and asks before each; \
+             results are as it tells them",
             asked.mode_reason
         )),
         Mode::Hook => complain(format_args!(

@@ -49,7 +49,7 @@ pub struct Setup {
     pub directory: PathBuf,
     /// What the agent is asked to do.
     pub task: String,
-    /// Whether the task may be a command of the harness's own, such as `/review`, not text alone.
+    /// Whether the task may be a command of the harness's own, such as `/init`, not text alone.
     pub task_command: bool,
     /// Where.
     pub repository: PathBuf,

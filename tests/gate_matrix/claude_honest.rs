@@ -194,6 +194,32 @@ fn a_command_of_the_harness_that_begins_the_conversation_anew() {
 }
 
 #[test]
+fn a_harness_that_wakes_itself_and_begins_its_stream_anew() {
+    let Some(column) = Hook::by(&[("allow", "*")]) else {
+        return;
+    };
+    // The shortest that it takes.
+    let wake = json!({"delaySeconds": 60, "reason": "a build goes on", "prompt": "go on"});
+    let model = ModelDouble::start(vec![
+        Turn::Calls(vec![call("call_wake", "ScheduleWakeup", wake)]),
+        Turn::Text("waiting".into()),
+        Turn::Calls(vec![Hook::bash("call_bash", "touch made")]),
+        Turn::Text("done".into()),
+    ]);
+    let ran = column.run(&model).arguments(&["--stream", "raw"]).run();
+    let inits = ran.succeeded().out.matches(r#""subtype":"init""#).count();
+    assert_eq!(inits, 2, "the stream begins once more");
+    let world = column.world();
+    assert!(world.get("made").is_some());
+    assert_eq!(anomalies(world), Vec::<String>::new());
+    assert_eq!(
+        world.event("session.started")["payload"]["results"],
+        "harness"
+    );
+    column.each_decided(&["call_wake", "call_bash"]);
+}
+
+#[test]
 fn calls_that_the_harnesss_own_layer_denies() {
     let Some(column) = Hook::by(&[("allow", "Bash")]) else {
         return;

@@ -183,10 +183,14 @@ fn a_command_is_one_when_it_is_asked_for_and_the_record_says_so() {
     };
     furnish(&world);
     let model = Hook::model(Vec::new());
-    let start = tasked(&world, &claude, &model, "/review @k.txt");
+    let start = tasked(&world, &claude, &model, "/init @k.txt");
     start.arguments(&["--task-command"]).run().succeeded();
     // Its own text, in the place of the word.
-    assert!(model.was_told("Phase 0"), "{:?}", model.bodies());
+    assert!(
+        model.was_told("analyze this codebase"),
+        "{:?}",
+        model.bodies()
+    );
     nothing_leaked(&model);
     assert_eq!(
         world.event("session.started")["payload"]["taskCommand"],
