@@ -445,7 +445,8 @@ impl TrialOutcome {
         };
         if self.census != expected {
             return Err(format!(
-                "of the probe's two calls {} were seen, {} decided, {} allowed, {} denied",
+                "the gate does not hold: of two test calls, one of them to be denied, {} were seen, \
+                 {} decided, {} allowed, {} denied",
                 self.census.seen, self.census.decided, self.census.allowed, self.census.denied
             ));
         }
