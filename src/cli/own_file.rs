@@ -1,16 +1,22 @@
-//! Whether an argument of a call leads into agp's own home, read as whoever takes it for a path might.
+//! Whether an argument of a call leads into agp's own home, or to what agp has put beside the harness inside, read as
+//! whoever takes it for a path might.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use crate::confine::spec::RUN;
+
 use super::asked::Asked;
 use super::home::Home;
+use super::lease::HARNESS_HOME;
 
 /// Bytes of a path at most (`PATH_MAX`).
 const PATH_BYTES: usize = 4096;
 /// Links on the way of one path (`MAXSYMLINKS`).
 const LINKS: usize = 40;
+/// What Claude Code writes down of its sessions, in its own configuration: long outputs stand there, too.
+const WRITTEN_DOWN: &str = "projects";
 /// Where links stand that mean another thing to each process.
 const PROC: &str = "/proc";
 
@@ -68,13 +74,27 @@ fn leads_by(
                 push(&mut names, &target);
             }
             Step::Hidden => return true,
-            Step::Nothing => break,
+            Step::Nothing => {
+                // Inside something may be there all the same: what agp has put there for the harness.
+                let rest = names
+                    .iter()
+                    .rev()
+                    .fold(at.join(&name), |way, name| way.join(name));
+                return at.starts_with(directory) || keeps_apart(&plain(&rest));
+            }
         }
         if links > LINKS {
             break;
         }
     }
-    at.starts_with(directory)
+    at.starts_with(directory) || keeps_apart(&at)
+}
+
+/// Whether a path inside is one of those that agp has put there for the gate and the harness's own use. What the
+/// harness writes down of a session there it has its model read.
+fn keeps_apart(path: &Path) -> bool {
+    let run = Path::new(RUN);
+    path.starts_with(run) && !path.starts_with(run.join(HARNESS_HOME).join(WRITTEN_DOWN))
 }
 
 enum Step {
@@ -184,6 +204,31 @@ mod tests {
             "/nowhere/x",
         ] {
             assert!(!leads_into(Path::new(path), &own), "{path}");
+        }
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn what_agp_has_put_inside_is_kept_apart_whether_it_is_here_or_not() {
+        let root = std::env::temp_dir().join(format!("agp-kept-apart-{}", std::process::id()));
+        fs::create_dir_all(&root).unwrap();
+        let root = root.canonicalize().unwrap();
+        let link = |target: &str, name: &str| symlink(target, root.join(name)).unwrap();
+        link("/run/agp/harness-login/.credentials.json", "login");
+        link("/run/agp/harness-home", "own");
+        let leads = |path: &str| leads_into(&root.join(path), &root.join("home"));
+        for path in [
+            "login",
+            "own/remote-settings.json",
+            "own/projects/../settings.json",
+            "/run/agp/settings.json",
+            "/run/agp",
+            "/run/../run/agp/harness-home/x",
+        ] {
+            assert!(leads(path), "{path}");
+        }
+        for path in ["own/projects/p/s/tool-results/x.txt", "/run/agpx", "/run/x"] {
+            assert!(!leads(path), "{path}");
         }
         fs::remove_dir_all(root).unwrap();
     }
