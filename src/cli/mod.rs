@@ -6,6 +6,7 @@ mod arguments;
 mod asked;
 #[cfg(feature = "agp")]
 mod choices;
+#[cfg(feature = "agp")]
 mod claude_home;
 #[cfg(feature = "agp")]
 pub mod config;
@@ -63,6 +64,7 @@ mod resolve;
 mod run;
 #[cfg(feature = "agp")]
 mod sandboxed;
+#[cfg(feature = "agp")]
 mod search;
 #[cfg(feature = "agp")]
 mod sessions;

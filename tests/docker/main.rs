@@ -380,7 +380,9 @@ fn a_repository_that_would_show_a_secret_or_is_not_the_users_is_refused() {
         .complained(&["agp's own home", "overlap"]);
     let home = world.root().join("home");
     fs::create_dir(home.join(".ssh")).unwrap();
-    start(&home).exited(1).complained(&["holds", ".ssh"]);
+    start(&home)
+        .exited(1)
+        .complained(&["is the home directory"]);
     start(&home.join(".ssh")).exited(1).complained(&["holds"]);
     // Named besides, it is the daemon's mounts that are looked at.
     let within = home.join(".ssh").to_str().unwrap().to_owned();
