@@ -22,11 +22,14 @@ const PLUGINS: [&str; 14] = [
 ];
 
 /// Tools of its own that are not offered in hook mode.
-const WITHHELD: [&str; 3] = [
+const WITHHELD: [&str; 5] = [
     // Its agents' calls are in no stream, so that nobody could tell whether they were decided.
     "Workflow",
     // It runs git in the repository by itself, and with it what the repository's configuration names.
     "EnterWorktree",
+    // They say that a prompt comes later. None does: scheduled tasks are off (`CLAUDE_CODE_DISABLE_CRON`).
+    "ScheduleWakeup",
+    "CronCreate",
     // In this mode no server is agp's, and the tools of others may ask no hook.
     "mcp__*",
 ];
