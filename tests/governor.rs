@@ -393,7 +393,7 @@ fn a_call_that_is_shown_as_another_than_was_let_through_ends_the_session() {
     assert_eq!(bypassed["kind"], "gate.bypassed");
     assert_eq!(
         bypassed["payload"]["how"],
-        "ran as another call than was decided"
+        "is shown as another call than was decided"
     );
     assert_eq!(session.broken.lock().unwrap().len(), 1);
 }

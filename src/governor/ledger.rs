@@ -321,7 +321,7 @@ impl Ledger {
             Some(asked) => match asked.stage {
                 // Anybody who reaches the gateway can report first: each report is held to the decision.
                 Stage::Allowed if asked.args.given != args => {
-                    Standing::Bypassed("ran with other arguments than were decided")
+                    Standing::Bypassed("was reported with other arguments than were decided")
                 }
                 Stage::Allowed => match asked.told {
                     None => {
@@ -449,7 +449,7 @@ impl Ledger {
 }
 
 /// How a call is told of that ran as another one than was decided about.
-const OTHER: &str = "ran as another call than was decided";
+const OTHER: &str = "is shown as another call than was decided";
 
 /// A call that asked and came back: how it got past the gate or what is odd about it, and its result.
 fn ran(

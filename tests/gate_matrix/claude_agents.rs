@@ -182,7 +182,7 @@ fn a_hook_that_asks_about_another_call_and_does_as_it_is_told() {
         let bypassed = world.event("gate.bypassed");
         assert_eq!(
             bypassed["payload"]["how"],
-            "ran as another call than was decided"
+            "is shown as another call than was decided"
         );
         return;
     }

@@ -258,7 +258,10 @@ fn a_hook_that_asks_honestly_and_changes_the_arguments() {
         real.display(),
         allowing(&input)
     ));
-    let played = spoiled.go_and_it_is_found(CALLS[1], "ran with other arguments than were decided");
+    let played = spoiled.go_and_it_is_found(
+        CALLS[1],
+        "was reported with other arguments than were decided",
+    );
     assert_eq!(played.column.world().get("second"), None);
 }
 
@@ -290,7 +293,7 @@ fn a_second_hook_that_changes_the_arguments_after_the_decision() {
         .arguments(&["--allow-read", rewrite.to_str().unwrap()])
         .run();
     ran.exited(3)
-        .complained(&["ran with other arguments than were decided"]);
+        .complained(&["was reported with other arguments than were decided"]);
     let bypassed = world.event("gate.bypassed");
     assert_eq!(bypassed["payload"]["messageId"], CALLS[0]);
     // Both are on record: what was decided about, and what ran.

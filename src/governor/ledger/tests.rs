@@ -109,7 +109,7 @@ fn a_report_of_other_arguments_is_a_bypass_also_behind_another_report() {
     let ledger = Ledger::default();
     decided(&ledger, "a", true);
     let other = Sha256([2; 32]);
-    let how = Standing::Bypassed("ran with other arguments than were decided");
+    let how = Standing::Bypassed("was reported with other arguments than were decided");
     assert_eq!(ledger.report(&id("a"), other, OK, false), how);
     assert_eq!(
         ledger.report(&id("a"), ARGS, OK, false),
