@@ -343,16 +343,15 @@ fn what_is_no_request_is_an_error_and_the_next_line_is_read() {
         ("resources/list", json!({"resources": []})),
         ("resources/templates/list", json!({"resourceTemplates": []})),
     ] {
-        served.call(&request(&json!(6), method, &json!({})));
-        assert_eq!(served.next()["result"], nothing);
+        let answer = served.ask(&request(&json!(6), method, &json!({})));
+        assert_eq!(answer["result"], nothing);
     }
     let read = request(
         &json!(7),
         "resources/read",
         &json!({"uri": "file:///etc/passwd"}),
     );
-    served.call(&read);
-    assert_eq!(served.next()["error"]["code"], -32002);
+    assert_eq!(served.ask(&read)["error"]["code"], -32002);
     // Nested deeper than any strict reader goes: the harness still learns which call it was.
     let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
     let line = format!(r#"{{"method":"tools/call","params":{deep},"id":"deep"}}"#);
