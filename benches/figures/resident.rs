@@ -29,7 +29,8 @@ pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
     fs::create_dir_all(&home)?;
     // Not the directory that agp's home stands in: a confined harness is not given that.
     let repository = work.join("repository");
-    fs::create_dir_all(&repository)?;
+    // A work tree of its own, or the harness would lie in the repository's.
+    fs::create_dir_all(repository.join(".git"))?;
     let harness = work.join("harness");
     fs::write(&harness, HARNESS)?;
     fs::set_permissions(&harness, fs::Permissions::from_mode(0o755))?;
