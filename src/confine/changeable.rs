@@ -55,6 +55,12 @@ impl Changeable {
         }
     }
 
+    /// What a sandbox has from this host to be read, as it was named and where that leads.
+    #[must_use]
+    pub fn kept(&self) -> &[PathBuf] {
+        &self.kept
+    }
+
     /// The file or directory that a path leads to. Every directory on the way counts, every link and its
     /// target, because whoever can change one of them says what stands at the end. It is for this host: what a
     /// sandbox has for itself does not count.

@@ -104,7 +104,9 @@ impl Search {
         let not = |error: io::Error| Unanswered::NotConfined(error.to_string());
         let scratch = Scratch::new().map_err(not)?;
         let bridge = program::bridge_program().map_err(not)?;
-        let spec = spec(question, &scratch.0, &bridge, namespaces);
+        let mut spec = spec(question, &scratch.0, &bridge, namespaces);
+        // A wrapper starts what it wraps, and a script its interpreter: where the operator named it.
+        spec.read.extend(self.changeable.kept().iter().cloned());
         let temporary = match spec.has_root() {
             true => Path::new("/tmp"),
             false => &scratch.0,
@@ -116,7 +118,8 @@ impl Search {
         environment.retain(|(name, _)| name != "HOME" && name != "TMPDIR");
         environment.extend(own);
         for (_, value) in environment.iter_mut().filter(|(name, _)| name == "PATH") {
-            *value = self.changeable.clone().in_sandbox([]).search_path(value);
+            let kept = self.changeable.kept();
+            *value = self.changeable.clone().in_sandbox(kept).search_path(value);
         }
         let shell = ["/bin/sh", "-c", QUIETLY].map(OsStr::new).into_iter();
         let words = shell
