@@ -14,7 +14,7 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::session::{self, wait_for};
+use super::session::{self, wait_for};
 
 /// An image with busybox and nothing else.
 pub(crate) const BUSYBOX: &str = "agp-busybox:1";

@@ -7,29 +7,44 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// `(file, function)` of each, the file with its directory: `slack`, `gate_matrix::claude_hook`.
+/// `(module, function)` of each, as `cargo test module::function` has them: `slack`,
+/// `gate_matrix::claude_hook`. In which target a module is does not show: each name is in one only.
 pub(crate) fn all(root: &Path) -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
-    below(&root.join("tests"), "", &mut found);
+    for target in entries(&root.join("tests")) {
+        if target.join("main.rs").is_file() {
+            for path in entries(&target) {
+                module(&path, "", &mut found);
+            }
+        } else if target.is_file() {
+            module(&target, "", &mut found);
+        }
+    }
     found
 }
 
-fn below(directory: &Path, prefix: &str, found: &mut BTreeSet<(String, String)>) {
-    for entry in fs::read_dir(directory).unwrap().flatten() {
-        let path = entry.path();
-        let stem = path.file_stem().unwrap().to_str().unwrap();
-        if path.join("main.rs").is_file() {
-            below(&path, &format!("{stem}::"), found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
-            let file = match stem {
-                "main" => prefix.trim_end_matches(':').to_owned(),
-                stem => format!("{prefix}{stem}"),
-            };
-            let names = written(&text).chain(played(&text));
-            found.extend(names.map(|name| (file.clone(), name.to_owned())));
+fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(directory).unwrap();
+    entries.map(|entry| entry.unwrap().path())
+}
+
+fn module(path: &Path, prefix: &str, found: &mut BTreeSet<(String, String)>) {
+    let stem = path.file_stem().unwrap().to_str().unwrap();
+    let name = match stem {
+        "mod" | "main" => prefix.trim_end_matches(':').to_owned(),
+        stem => format!("{prefix}{stem}"),
+    };
+    if path.join("mod.rs").is_file() {
+        for path in entries(path) {
+            module(&path, &format!("{stem}::"), found);
+        }
+    } else if path.extension().is_some_and(|extension| extension == "rs") {
+        let text = fs::read_to_string(path).unwrap();
+        for test in written(&text).chain(played(&text)) {
+            let once = found.insert((name.clone(), test.to_owned()));
+            assert!(once, "{name}::{test} is there twice");
         }
     }
 }

@@ -1,0 +1,30 @@
+//! What needs nothing: no harness, no root, no daemon. `cargo test --lib --test fast` while you work.
+#![cfg(feature = "agp")]
+
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "each target uses a part of it, and whatever fails there fails the test"
+)]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod claims;
+mod cli;
+mod cli_told;
+mod dependencies;
+mod egress;
+mod gateway;
+mod governor;
+mod journal_power;
+mod journal_verify;
+mod journal_writer;
+mod mcp;
+mod mediation;
+mod model_double;
+mod mutations;
+mod python_verifier;
+mod responses_double;
+mod slack_double;
+mod tidy;

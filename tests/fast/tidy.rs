@@ -1,0 +1,271 @@
+//! Keeps `docs/architecture.md` true: who imports whom, and what stands nowhere.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot read the sources has failed"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which modules a module may import, besides itself.
+const IMPORTS: &[(&str, &[&str])] = &[
+    ("contracts", &[]),
+    ("journal", &["confine", "contracts"]),
+    ("policy", &["contracts"]),
+    ("gateway", &["confine", "contracts", "journal"]),
+    ("confine", &[]),
+    (
+        "bridge",
+        &["confine", "contracts", "gateway", "journal", "tunnel"],
+    ),
+    ("intendants", &["bridge", "confine", "contracts"]),
+    ("channels", &["confine", "contracts"]),
+    (
+        "sandbox",
+        &[
+            "confine",
+            "contracts",
+            "governor",
+            "journal",
+            "tools",
+            "tunnel",
+        ],
+    ),
+    ("tools", &[]),
+    ("tunnel", &[]),
+    ("governor", &["contracts", "gateway", "journal", "policy"]),
+];
+
+/// Names of adapters: the governor, the policy and the journal know none of them.
+const ADAPTERS: &[&str] = &["claude_code", "codex", "slack", "docker", "scripted"];
+
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The source without its comments and without its unit tests.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let text = text
+        .split("#[cfg(test)]")
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The first names behind `crate::`, also within braces.
+fn imported(code: &str) -> BTreeSet<String> {
+    let name = |text: &str| -> String {
+        text.chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect()
+    };
+    let mut found = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        if let Some(list) = rest.strip_prefix('{') {
+            found.extend(list.split(&[',', '}'][..]).map(|part| name(part.trim())));
+        } else {
+            found.insert(name(rest));
+        }
+    }
+    found.remove("");
+    found
+}
+
+#[test]
+fn imports_are_found_in_every_form() {
+    let code = "use crate::{alpha, beta::b};\nfn f() { crate::gamma::g(); }";
+    assert_eq!(
+        imported(code).into_iter().collect::<Vec<_>>(),
+        ["alpha", "beta", "gamma"]
+    );
+}
+
+#[test]
+fn imports_go_one_way() {
+    for (module, allowed) in IMPORTS {
+        let files = sources(&root().join(module));
+        assert!(!files.is_empty(), "no module {module}");
+        for file in files {
+            for name in imported(&code(&file)) {
+                let fine = name == *module || allowed.contains(&name.as_str());
+                assert!(fine, "{} imports {name}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_module_is_in_the_table() {
+    for entry in fs::read_dir(root()).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        if entry.path().is_dir() && !matches!(name.as_str(), "bin" | "cli") {
+            assert!(IMPORTS.iter().any(|(module, _)| *module == name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_file_says_its_job() {
+    for file in sources(&root()) {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(
+            text.starts_with("//! "),
+            "{} has no //! line",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn the_core_names_no_adapter() {
+    for module in ["governor", "policy", "journal"] {
+        for file in sources(&root().join(module)) {
+            let code = code(&file).to_lowercase();
+            for adapter in ADAPTERS {
+                // The binding of a Slack approval and the shape of a Slack token are contract
+                // words, not adapters.
+                let code = code.replace("slack-", "").replace("slack_token", "");
+                let named = code.contains(&format!("{adapter}::"))
+                    || code.contains(&format!("\"{}\"", adapter.replace('_', "-")));
+                assert!(!named, "{} names {adapter}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_places_that_must_start_processes() {
+    let allowed = [
+        "cli/trials.rs",
+        "bridge/confine.rs",
+        "bridge/processes.rs",
+        "bridge/inside.rs",
+        "bridge/job.rs",
+        "bridge/leash.rs",
+        "bridge/login.rs",
+        "bridge/relay.rs",
+        "bridge/shell.rs",
+        "intendants/claude_carrier.rs",
+        "intendants/harness_process.rs",
+        "intendants/question.rs",
+        "sandbox/exec.rs",
+    ];
+    let files = sources(&root());
+    let starts = |file: &&PathBuf| code(file).contains("Command::new(");
+    let starting: Vec<&PathBuf> = files.iter().filter(starts).collect();
+    for file in &starting {
+        let known = allowed.iter().any(|allowed| file.ends_with(allowed));
+        assert!(known, "{} starts a process", file.display());
+    }
+    for allowed in allowed {
+        let still = starting.iter().any(|file| file.ends_with(allowed));
+        assert!(still, "{allowed} starts none any more");
+    }
+}
+
+/// A thread of the governor is started by `confine::start`, or enters its profile itself, or is under
+/// that of the thread that starts it. The others are here, with the reason.
+#[test]
+fn a_thread_is_confined_where_it_is_started() {
+    let unconfined = [
+        // Tries the confinement; a session on a thread of its own, which enters the main thread's.
+        ("confine/threads.rs", ""),
+        ("cli/quickstart.rs", ""),
+        ("cli/trials.rs", ""),
+        // Under the profile of the thread that takes connections.
+        ("sandbox/egress/mod.rs", "confine::start(Profile::Egress"),
+        ("sandbox/egress/resolve.rs", ""),
+        // Verifiers, and what runs on the harness's side, are no part of a governor.
+        ("journal/verify/mod.rs", ""),
+        ("bridge/job.rs", ""),
+        ("bridge/mcp.rs", ""),
+        ("bridge/relay.rs", ""),
+        ("tunnel/mod.rs", ""),
+    ];
+    let starts = [
+        "thread::Builder",
+        "thread::spawn",
+        "spawn_scoped(",
+        "scope.spawn(",
+    ];
+    for file in sources(&root()) {
+        let code = code(&file);
+        if !starts.iter().any(|start| code.contains(start)) {
+            continue;
+        }
+        let known = unconfined.iter().find(|(name, _)| file.ends_with(name));
+        let fine = match known {
+            Some((_, needs)) => code.contains(needs),
+            None => code.contains("confine::enter(") || code.contains("narrower.enter("),
+        };
+        assert!(fine, "{} starts a thread without a profile", file.display());
+    }
+}
+
+#[test]
+fn deciding_touches_nothing_outside() {
+    // Loading reads one file; deciding is a function of policy and call.
+    for file in [
+        "policy/engine.rs",
+        "policy/rules.rs",
+        "governor/mediate.rs",
+        "governor/events.rs",
+    ] {
+        let code = code(&root().join(file));
+        for outside in [
+            "std::fs",
+            "std::net",
+            "std::env",
+            "std::process",
+            "SystemTime",
+        ] {
+            assert!(!code.contains(outside), "{file} uses {outside}");
+        }
+    }
+}
+
+/// A file that no `mod` names would be compiled by nobody, and its tests would never run.
+#[test]
+fn every_file_of_tests_is_in_a_target() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let targets = fs::read_dir(&tests).unwrap().flatten();
+    let targets = targets.map(|entry| entry.path());
+    let mut seen = 0;
+    for target in targets.filter(|path| path.join("main.rs").is_file()) {
+        for file in sources(&target) {
+            let directory = file.parent().unwrap();
+            let (name, above) = match file.file_stem().unwrap().to_str().unwrap() {
+                "main" => continue,
+                "mod" => (directory.file_name().unwrap(), directory.parent().unwrap()),
+                _ => (file.file_stem().unwrap(), directory),
+            };
+            let parents = ["mod.rs", "main.rs"].map(|parent| above.join(parent));
+            let parent = parents.iter().find(|parent| parent.is_file()).unwrap();
+            let line = format!("\nmod {};\n", name.to_str().unwrap());
+            let named = fs::read_to_string(parent).unwrap().contains(&line);
+            assert!(named, "{} is in no target", file.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "{seen}");
+}

@@ -1,0 +1,117 @@
+//! agp's program under a shell's name, as a harness starts it: what its commands cannot reach, whatever they
+//! are, and that nothing runs where that cannot be had.
+#![allow(clippy::unwrap_used, reason = "a test that cannot prepare has failed")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use agp::bridge::shell::{NAME, TERMS, Terms};
+
+/// A session's directory, and what commands have: gone with the test.
+struct Laid(PathBuf);
+
+impl Laid {
+    fn out(name: &str) -> Self {
+        let root = std::env::temp_dir().join(format!("agp-{name}-{}", std::process::id()));
+        fs::create_dir(&root).unwrap();
+        let root = root.canonicalize().unwrap();
+        for directory in ["gate", "gate/snapshots", "repo"] {
+            fs::create_dir(root.join(directory)).unwrap();
+        }
+        fs::write(root.join("gate/settings.json"), "the gate's own").unwrap();
+        fs::write(root.join("gate/snapshots/old"), "written down").unwrap();
+        let bridge = env!("CARGO_BIN_EXE_agp-bridge");
+        symlink(bridge, root.join("gate").join(NAME)).unwrap();
+        let terms = Terms {
+            among: ["/usr", "/bin", "/lib", "/lib64", "/dev", "/proc"]
+                .map(PathBuf::from)
+                .into_iter()
+                .chain([root.clone()])
+                .collect(),
+            hidden: vec![root.join("gate")],
+            snapshots: Some(root.join("gate/snapshots")),
+            without: vec!["ANTHROPIC_API_KEY".into()],
+        };
+        let text = serde_json::to_vec(&terms).unwrap();
+        fs::write(root.join("gate").join(TERMS), text).unwrap();
+        Self(root)
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        Command::new(self.0.join("gate").join(NAME))
+            .args(words)
+            .env("ANTHROPIC_API_KEY", "k")
+            .env("MINE", "m")
+            .current_dir(self.0.join("repo"))
+            .output()
+            .unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Laid {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_command_reaches_the_repository_and_not_the_gate() {
+    let laid = Laid::out("shell");
+    let ran = laid.run(&[
+        "-c",
+        "echo made > made; cat made ../gate/snapshots/old; cat ../gate/settings.json; \
+         echo x > ../gate/snapshots/new; echo \"$ANTHROPIC_API_KEY $MINE\"; exit 7",
+    ]);
+    assert_eq!(ran.status.code(), Some(7), "{ran:?}");
+    assert_eq!(said(&ran), "made\nwritten down m\n", "{ran:?}");
+    assert!(!laid.path("gate/snapshots/new").exists());
+}
+
+#[test]
+fn what_its_start_up_files_do_reaches_no_more() {
+    let laid = Laid::out("login-shell");
+    let profile = laid.path("repo/.bash_profile");
+    fs::write(&profile, "cat ../gate/settings.json; echo started\n").unwrap();
+    let snapshot = laid.path("gate/snapshots/new");
+    let script = format!(
+        "SNAPSHOT_FILE={0}\necho > {0}\ncat ../gate/settings.json",
+        snapshot.display()
+    );
+    let ran = Command::new(laid.path("gate").join(NAME))
+        .args(["-c", "-l", &script])
+        .env("HOME", laid.path("repo"))
+        .current_dir(laid.path("repo"))
+        .output()
+        .unwrap();
+    assert!(
+        snapshot.exists(),
+        "the harness itself writes it down: {ran:?}"
+    );
+    assert_eq!(said(&ran), "started\n", "{ran:?}");
+}
+
+#[test]
+fn where_its_terms_are_missing_or_are_none_nothing_runs() {
+    let laid = Laid::out("no-shell");
+    let terms = laid.path("gate").join(TERMS);
+    let nothing = |terms: &Path| {
+        let ran = laid.run(&["-c", "touch ran"]);
+        assert_eq!(ran.status.code(), Some(126), "{}: {ran:?}", terms.display());
+        assert!(!laid.path("repo/ran").exists());
+        assert!(String::from_utf8_lossy(&ran.stderr).starts_with("agp: the harness's shell: "));
+    };
+    fs::write(&terms, "{}").unwrap();
+    nothing(&terms);
+    fs::remove_file(&terms).unwrap();
+    nothing(&terms);
+}

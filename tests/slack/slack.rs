@@ -1,0 +1,417 @@
+//! Approvals in Slack, against a double that is stricter than Slack: only the right person, once, for
+//! exactly this call. Each answer is what the journal says of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a JSON value indexed by a name it lacks is null; whatever fails here fails the test"
+)]
+
+use crate::support::{asking, slack};
+
+use std::thread;
+use std::time::Duration;
+
+use agp::channels::slack::Reason;
+use agp::contracts::call::{Actor, ToolCall};
+use agp::contracts::channel::{Answer, ApprovalRequest, ApprovalTerms, Channel};
+use agp::contracts::event::{ApprovalBinding, Draft, Kind};
+use agp::contracts::ids::{MessageId, SessionId};
+use agp::contracts::verdict::{Decision, Verdict};
+use agp::journal::args_sha256;
+use asking::{
+    ALICE, Asking, BOB, LONG, Rule, STRANGER, allow, asking, denied_by, deny, given, granted_by,
+    started,
+};
+use serde_json::{Map, json};
+use slack::{Click, Fault, OWN_USER, SlackDouble, TEAM};
+
+#[test]
+fn an_approver_allows_and_another_denies_and_the_messages_say_so() {
+    let double = SlackDouble::start();
+    let asking = asking(&double);
+    let (first, second) = (
+        asking.request("m1", "ls", LONG),
+        asking.request("m2", "rm x", LONG),
+    );
+    let of = |part: &str| {
+        (0..2)
+            .find(|at| double.card(*at).text().contains(part))
+            .unwrap()
+    };
+    let (m1, m2) = (of("│ command: ls"), of("rm x"));
+    // Crosswise: the one asked last is answered first.
+    double.click(&deny(&double, m2, BOB));
+    assert_eq!(second.join().unwrap(), denied_by(BOB));
+    double.click(&allow(&double, m1, ALICE));
+    assert_eq!(first.join().unwrap(), granted_by(ALICE));
+    let closed = double.closed_card(m2);
+    assert!(
+        closed.text().contains("*Denied* by <@U0BOB> at 2"),
+        "{}",
+        closed.text()
+    );
+    assert!(
+        double
+            .closed_card(m1)
+            .text()
+            .contains("*Approved* by <@U0ALICE>")
+    );
+    asking.rejected(&[]);
+}
+
+/// Asks the channel alone: nobody records what it answers.
+fn ask_unrecorded(asking: &Asking) -> thread::JoinHandle<Answer> {
+    let slack = std::sync::Arc::clone(asking.slack());
+    thread::spawn(move || {
+        let call = ToolCall {
+            id: MessageId::new("m1").unwrap(),
+            session: SessionId::new("s-1").unwrap(),
+            tool: "Bash".into(),
+            args: Map::new(),
+            actor: Actor::ClaudeProcess,
+        };
+        let verdict = Verdict {
+            decision: Decision::Require,
+            reason: "writes need a person".into(),
+            rule_id: Some("ask-bash".into()),
+            tier: None,
+        };
+        slack.ask(&ApprovalRequest {
+            call: &call,
+            verdict: &verdict,
+            terms: ApprovalTerms::default(),
+            args_sha256: args_sha256(&call.args),
+            deadline: LONG,
+        })
+    })
+}
+
+#[test]
+fn a_message_says_how_it_ended_no_sooner_than_the_journal() {
+    let double = SlackDouble::start();
+    let asking = asking(&double);
+    let asked = ask_unrecorded(&asking);
+    double.click(&allow(&double, 0, ALICE));
+    assert_eq!(asked.join().unwrap(), granted_by(ALICE));
+    // Two edits could have been made by now.
+    thread::sleep(Duration::from_secs(2));
+    assert!(double.card(0).button("allow").is_some());
+    let payload = Map::from_iter([("messageId".to_owned(), json!("m1"))]);
+    asking.slack().mirror(vec![Draft {
+        on_behalf_of: Some(format!("slack:{TEAM}/{ALICE}")),
+        ..Draft::new(Kind::ApprovalGranted, payload)
+    }]);
+    assert!(
+        double
+            .closed_card(0)
+            .text()
+            .contains("*Approved* by <@U0ALICE>")
+    );
+}
+
+#[test]
+fn a_click_that_is_not_the_approvers_own_on_this_very_request_is_rejected_and_burns_nothing() {
+    let double = SlackDouble::start();
+    let asking = asking(&double);
+    let one = asking.request("m1", "one", LONG);
+    double.card(0);
+    let other = asking.request("m2", "two", LONG);
+    let other_value = double.card(1).button("allow").unwrap().value;
+    let good = allow(&double, 0, ALICE);
+    let cases = [
+        (
+            good.clone().with("/user/id", json!(STRANGER)),
+            Reason::Stranger,
+        ),
+        (
+            good.clone().with("/user/team_id", json!("T0OTHER")),
+            Reason::OtherTeam,
+        ),
+        (
+            good.clone().with(
+                "/user",
+                json!({"id": ALICE, "team_id": TEAM, "is_bot": true}),
+            ),
+            Reason::Bot,
+        ),
+        (good.clone().with("/user/id", json!(OWN_USER)), Reason::Bot),
+        (good.clone().with("/user/id", json!("B0BOT")), Reason::Bot),
+        (
+            good.clone().with("/api_app_id", json!("A0OTHER")),
+            Reason::OtherApp,
+        ),
+        (
+            good.clone().with("/actions/0/value", json!(other_value)),
+            Reason::OtherMessage,
+        ),
+        (
+            good.clone().with("/actions/0/value", json!("0".repeat(32))),
+            Reason::UnknownNonce,
+        ),
+        (
+            good.clone().with("/actions/0/value", json!("")),
+            Reason::UnknownNonce,
+        ),
+        (
+            good.clone().with("/actions/0/block_id", json!("b")),
+            Reason::OtherBlock,
+        ),
+        (
+            good.clone().with("/actions/0/action_id", json!("approve")),
+            Reason::UnknownAction,
+        ),
+        (
+            good.clone()
+                .with("/container/channel_id", json!("C0OTHER"))
+                .with("/channel/id", json!("C0OTHER")),
+            Reason::OtherChannel,
+        ),
+        (
+            good.clone().with("/channel/id", json!("C0OTHER")),
+            Reason::OtherChannel,
+        ),
+        (
+            good.clone()
+                .with("/container/message_ts", json!("1.1"))
+                .with("/message/ts", json!("1.1")),
+            Reason::OtherMessage,
+        ),
+    ];
+    let mut reasons = Vec::new();
+    for (click, reason) in &cases {
+        let id = double.click(click);
+        double.acked(&id);
+        reasons.push(*reason);
+        asking.rejected(&reasons);
+    }
+    assert!(!one.is_finished() && !other.is_finished());
+    // Told in a whisper, in agp's own words.
+    let told = double.wait("a whisper", |double| double.ephemerals().first().cloned());
+    assert_eq!(told["user"], STRANGER);
+    assert!(
+        told["text"]
+            .as_str()
+            .unwrap()
+            .contains("not one of the approvers")
+    );
+
+    let id = double.click(&good);
+    assert_eq!(one.join().unwrap(), granted_by(ALICE));
+    double.click(&deny(&double, 1, BOB));
+    assert_eq!(other.join().unwrap(), denied_by(BOB));
+    // Once more, by double click and by replay.
+    double.click(&good);
+    double.deliver(0, &id, &good);
+    reasons.extend([Reason::Decided, Reason::Replayed]);
+    asking.rejected(&reasons);
+    let recorded = asking.events("approval.rejected");
+    for (event, (click, _)) in recorded.iter().zip(&cases) {
+        let user = &click.0["user"]["id"];
+        assert_eq!(&event["payload"]["user"], user, "who tried");
+    }
+    let of = |at: usize, part: &str| recorded[at]["payload"][part].clone();
+    let last = recorded.len() - 1;
+    assert_eq!(of(last, "messageId"), "m1");
+    assert_eq!(
+        of(last, "argsSha256"),
+        asking.events("tool_call.require")[0]["payload"]["argsSha256"]
+    );
+    assert_eq!(
+        (of(1, "team"), of(1, "user")),
+        (json!("T0OTHER"), json!(ALICE))
+    );
+    assert_eq!(
+        of(6, "messageId"),
+        "m2",
+        "another request's nonce names that request"
+    );
+}
+
+#[test]
+fn a_quorum_is_of_different_people_and_one_deny_denies() {
+    let double = SlackDouble::start();
+    let asking = started(given(&double, &[ALICE, BOB], 2)).unwrap();
+    let both = asking.request("m1", "deploy", LONG);
+    double.click(&allow(&double, 0, ALICE));
+    let progress = double.wait("progress", |double| {
+        let card = double.card(0);
+        card.text()
+            .contains("1 of 2 approvals; the last by <@U0ALICE>")
+            .then_some(card)
+    });
+    assert!(progress.button("allow").is_some());
+    double.click(&allow(&double, 0, ALICE));
+    asking.rejected(&[Reason::Voted]);
+    assert!(!both.is_finished());
+    double.click(&allow(&double, 0, BOB));
+    let by = format!("slack:{TEAM}/{ALICE}, slack:{TEAM}/{BOB}");
+    let binding = ApprovalBinding::SlackNonce;
+    assert_eq!(both.join().unwrap(), Answer::Granted { by, binding });
+
+    let refused = asking.request("m2", "deploy", LONG);
+    double.click(&allow(&double, 1, ALICE));
+    double.click(&deny(&double, 1, BOB));
+    assert_eq!(refused.join().unwrap(), denied_by(BOB));
+}
+
+#[test]
+fn an_approval_for_the_session_is_of_the_same_call_under_a_rule_that_has_it() {
+    let double = SlackDouble::start();
+    let asking = started(given(&double, &[ALICE, BOB], 1)).unwrap();
+    let terms = Rule {
+        for_session: true,
+        ..Rule::default()
+    };
+    let test = || json!({"command": "cargo test"});
+    let first = asking.request_under("m1", test(), terms);
+    double.click(&Click::of(
+        &double.card(0).button("allow-session").unwrap(),
+        ALICE,
+    ));
+    assert_eq!(first.join().unwrap(), granted_by(ALICE));
+    let again = asking.request_under("m2", test(), terms);
+    let by = format!("slack:{TEAM}/{ALICE}");
+    let binding = ApprovalBinding::SlackSession;
+    assert_eq!(again.join().unwrap(), Answer::Granted { by, binding });
+    assert_eq!(double.cards().len(), 1);
+
+    // Other arguments are asked about, and so is the same call under a rule that has no such thing,
+    // where the button does not exist and a forged one does nothing.
+    let other = asking.request_under("m3", json!({"command": "cargo test; x"}), terms);
+    double.click(&allow(&double, 1, BOB));
+    assert_eq!(other.join().unwrap(), granted_by(BOB));
+    let once = asking.request("m4", "cargo test", LONG);
+    assert!(double.card(2).button("allow-session").is_none());
+    let forged = allow(&double, 2, ALICE).with("/actions/0/action_id", json!("allow-session"));
+    double.click(&forged);
+    asking.rejected(&[Reason::UnknownAction]);
+    double.click(&deny(&double, 2, ALICE));
+    assert_eq!(once.join().unwrap(), denied_by(ALICE));
+    // An approval for once stays one.
+    let twice = asking.request_under("m5", json!({"command": "cargo test; x"}), terms);
+    double.click(&deny(&double, 3, ALICE));
+    assert_eq!(twice.join().unwrap(), denied_by(ALICE));
+    asking.slack().hang_up();
+    let late = asking.request_under("m6", test(), terms);
+    assert!(matches!(late.join().unwrap(), Answer::Unreachable(_)));
+}
+
+#[test]
+fn a_rule_can_ask_for_more_people_than_the_configuration() {
+    let double = SlackDouble::start();
+    let asking = asking(&double);
+    let terms = |people| Rule {
+        required: Some(people),
+        ..Rule::default()
+    };
+    let both = asking.request_under("m1", json!({"command": "deploy"}), terms(2));
+    double.click(&allow(&double, 0, BOB));
+    double.wait("progress", |double| {
+        double.card(0).text().contains("1 of 2").then_some(())
+    });
+    double.click(&allow(&double, 0, ALICE));
+    assert!(matches!(both.join().unwrap(), Answer::Granted { .. }));
+    let three = asking.request_under("m2", json!({"command": "deploy"}), terms(3));
+    let Answer::Unreachable(why) = three.join().unwrap() else {
+        panic!("two are not three");
+    };
+    assert!(
+        why.contains("3 approvals, and slack.approvers are 2"),
+        "{why}"
+    );
+}
+
+#[test]
+fn nobody_in_time_is_no_refusal_and_a_late_click_is_rejected() {
+    let double = SlackDouble::start();
+    let asking = asking(&double);
+    let asked = asking.request("m1", "ls", Duration::from_secs(2));
+    let late = allow(&double, 0, ALICE);
+    assert_eq!(asked.join().unwrap(), Answer::TimedOut);
+    double.click(&late);
+    asking.rejected(&[Reason::Expired]);
+    assert!(
+        double
+            .closed_card(0)
+            .text()
+            .contains("*Expired*: nobody answered")
+    );
+}
+
+#[test]
+fn a_part_of_a_call_is_not_approved_before_all_of_it_was_opened() {
+    let double = SlackDouble::start();
+    let asking = asking(&double);
+    let token = "xoxb-123456789012-1234567890123-abcdefghijklmnopqrstuvwx";
+    let command = format!(
+        "{}; tail-of-it <!here> ``` {token}",
+        "echo hi; ".repeat(1000)
+    );
+    let asked = asking.request("m1", &command, LONG);
+    let card = double.card(0);
+    assert!(!card.text().contains("tail-of-it"));
+    double.click(&allow(&double, 0, ALICE));
+    asking.rejected(&[Reason::NotSeen]);
+    double.click(&Click::of(&card.button("details").unwrap(), ALICE));
+    let view = double
+        .wait("a modal", |double| double.views().first().cloned())
+        .to_string();
+    assert!(view.contains("tail-of-it &lt;!here&gt;"), "{view}");
+    assert!(!view.contains(token));
+    // What one has seen, another has not.
+    double.click(&allow(&double, 0, BOB));
+    asking.rejected(&[Reason::NotSeen, Reason::NotSeen]);
+    double.click(&allow(&double, 0, ALICE));
+    assert_eq!(asked.join().unwrap(), granted_by(ALICE));
+
+    let asked = asking.request("m2", &"x".repeat(300_000), LONG);
+    let Answer::Unreachable(why) = asked.join().unwrap() else {
+        panic!("it was asked in part");
+    };
+    assert!(why.contains("too long to be shown whole"), "{why}");
+}
+
+#[test]
+fn what_the_agent_says_is_never_live_in_slack() {
+    let double = SlackDouble::start();
+    let asking = asking(&double);
+    let args = json!({
+        "command": "```\n*Allow* <!channel> <@U1> <https://x.example|safe> &lt; \u{202e}evil\u{200b}",
+        "<!here>\nrule": ["`x`", "\u{2066}"],
+        "empty": "",
+    });
+    let asked = asking.request_with("m1", args, LONG);
+    // The double refuses what is live or hidden.
+    let text = double.card(0).text();
+    for part in [
+        "&lt;!channel&gt;",
+        "\\\\u{202e}evil\\\\u{200b}",
+        "\\\\u{60}x",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    double.click(&deny(&double, 0, ALICE));
+    assert_eq!(asked.join().unwrap(), denied_by(ALICE));
+}
+
+#[test]
+fn a_click_that_is_faster_than_slacks_own_answer_counts() {
+    let double = SlackDouble::start();
+    let asking = asking(&double);
+    let pause = Duration::from_millis(500);
+    double.fault("chat.postMessage", Fault::Late(pause));
+    let asked = asking.request("m1", "ls", LONG);
+    let click = allow(&double, 0, ALICE);
+    let wrong = click
+        .clone()
+        .with("/container/message_ts", json!("1.1"))
+        .with("/message/ts", json!("1.1"));
+    // Both wait for the message's name, and are judged then.
+    for click in [&wrong, &click] {
+        let id = double.click(click);
+        double.acked(&id);
+    }
+    assert!(!asked.is_finished());
+    assert_eq!(asked.join().unwrap(), granted_by(ALICE));
+    asking.rejected(&[Reason::OtherMessage]);
+}
