@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::contracts::bounded_file;
-use crate::contracts::call::{WITHIN_AGENT, WORKDIR};
+use crate::contracts::call::{ADDED, WITHIN_AGENT, WORKDIR};
 use crate::contracts::limits;
 
 /// The tool that starts an agent.
@@ -26,10 +26,7 @@ pub(super) fn add(
     tool: &str,
     usual: Option<&Path>,
 ) -> Result<(), String> {
-    if let Some(own) = [WITHIN_AGENT, WORKDIR]
-        .iter()
-        .find(|name| args.contains_key(**name))
-    {
+    if let Some(own) = ADDED.iter().find(|name| args.contains_key(**name)) {
         return Err(format!(
             "the call has an argument {own}, which is agp's to give"
         ));
@@ -110,7 +107,8 @@ mod tests {
         let relative = json!({"file_path": "a"});
         let there = added("Read", relative, json!({"cwd": "/repo/vendor"})).unwrap();
         assert_eq!(there[WORKDIR], "/repo/vendor");
-        for own in [json!({"workdir": "/repo"}), json!({"withinAgent": "x"})] {
+        for own in ["workdir", "withinAgent", "leadsTo"] {
+            let own = json!({own: "/repo"});
             assert!(added("Bash", own, json!({"cwd": "/repo"})).is_err());
         }
         assert!(added("Bash", command(), json!({})).is_err());

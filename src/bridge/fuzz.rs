@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::contracts::call::{WITHIN_AGENT, WORKDIR};
+use crate::contracts::call::{LEADS_TO, WITHIN_AGENT, WORKDIR};
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::message::Message;
 use crate::contracts::strict_json;
@@ -69,6 +69,7 @@ pub(crate) fn hook_claude(data: &[u8]) {
     assert_eq!(text("tool_use_id").and_then(MessageId::known_as), Some(id));
     assert_eq!(text("tool_name"), Some(tool.as_str()));
     let (there, agent) = (args.remove(WORKDIR), args.remove(WITHIN_AGENT));
+    args.remove(LEADS_TO);
     let elsewhere = text("cwd").filter(|cwd| Path::new(cwd) != Path::new("/repo"));
     let placed = ["file_path", "notebook_path"].iter().any(|name| {
         args.get(*name)

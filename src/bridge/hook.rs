@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::contracts::call::Actor;
+use crate::contracts::call::{Actor, LEADS_TO};
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::message::Message;
 use crate::contracts::{limits, strict_json};
 use crate::gateway::client::{self, Governor, Said};
 use crate::journal;
 
+use super::apart::Seen;
 use super::{beside, unread};
 
 /// Before the session, or before or after a tool.
@@ -134,7 +135,21 @@ fn mark(link: &Link<'_>) -> Result<(), String> {
 
 fn decide(link: &Link<'_>, input: impl Read) -> Result<Said, String> {
     let request = question(link, input)?;
-    client::ask(link.governor, &request, link.within).map_err(|error| error.to_string())
+    let said = client::ask(link.governor, &request, link.within);
+    let said = said.map_err(|error| error.to_string())?;
+    match request {
+        // Links may have changed while somebody thought about it.
+        Message::ToolCallRequest { tool, args, .. }
+            if matches!(said, Said::Allow(_)) && seen(link).kept_apart(&tool, &args).is_some() =>
+        {
+            Err("a path of this call leads to what agp keeps apart, since it was decided".into())
+        }
+        _ => Ok(said),
+    }
+}
+
+fn seen(link: &Link<'_>) -> Seen {
+    Seen::from_here(&link.governor.socket, link.directory)
 }
 
 /// What the hook's input asks.
@@ -149,6 +164,9 @@ pub(super) fn question(link: &Link<'_>, input: impl Read) -> Result<Message, Str
     let tool = take_text(&mut fields, "tool_name")?;
     let mut args = take_args(&mut fields)?;
     beside::add(&mut args, &fields, &tool, link.directory)?;
+    if let Some(path) = seen(link).kept_apart(&tool, &args) {
+        args.insert(LEADS_TO.into(), path.into());
+    }
     Ok(Message::ToolCallRequest {
         id,
         session_id: link.session.clone(),
@@ -358,6 +376,50 @@ mod tests {
             assert_eq!(args_sha256, journal::sha256(args.as_bytes()));
             assert_eq!((args_bytes, why), (args.len() as u64, expected));
         }
+    }
+
+    #[test]
+    fn a_link_that_changes_while_the_call_is_decided_is_seen() {
+        let root = std::env::temp_dir().join(format!("agp-changes-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("run")).unwrap();
+        let socket = root.join("run/gate.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let session = SessionId::new("s1").unwrap();
+        let link = Link {
+            governor: &Governor::at(&socket),
+            session: &session,
+            directory: Some(&root),
+            within: Duration::from_secs(60),
+        };
+        let input = serde_json::json!({
+            "tool_use_id": "t1", "tool_name": "Read", "cwd": root,
+            "tool_input": {"file_path": root.join("x")},
+        });
+        let allow = concat!(
+            r#"{"kind":"policy_verdict","id":"t1","sessionId":"s1","#,
+            r#""verdict":{"decision":"allow","reason":"r","ruleId":null,"tier":null}}"#,
+            "\n"
+        );
+        for (target, expected) in [("y", 0), ("run/settings.json", BLOCKED)] {
+            let code = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    let mut question = String::new();
+                    let mut reader = std::io::BufReader::new(&stream);
+                    std::io::BufRead::read_line(&mut reader, &mut question).unwrap();
+                    assert!(!question.contains(LEADS_TO), "{question}");
+                    let _ = std::fs::remove_file(root.join("x"));
+                    std::os::unix::fs::symlink(target, root.join("x")).unwrap();
+                    stream.write_all(allow.as_bytes()).unwrap();
+                });
+                let (mut out, mut err) = (Vec::new(), Vec::new());
+                let text = input.to_string();
+                run(Event::Pre, &link, text.as_bytes(), &mut out, &mut err)
+            });
+            assert_eq!(code, expected, "{target}");
+            let _ = std::fs::remove_file(root.join("x"));
+        }
+        std::fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]

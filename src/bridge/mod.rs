@@ -2,6 +2,7 @@
 //! harness with it, the server that offers agp's tools, the confinement of what agp runs. Quick to
 //! start; no signatures, no network.
 
+mod apart;
 mod beside;
 pub mod confine;
 #[cfg(any(test, fuzzing))]

@@ -5,6 +5,7 @@
 //! stands in a file beside that name.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ use crate::contracts::{bounded_file, limits};
 pub const NAME: &str = "bash";
 /// The file beside it.
 pub const TERMS: &str = "shell.json";
+/// Where a session's saved outputs are, in what the harness writes down of it.
+const OUTPUTS: &str = "tool-results";
 /// Where the shell itself is; the last is for those who have only that.
 const SHELLS: [&str; 4] = [
     "/bin/bash",
@@ -37,6 +40,9 @@ pub struct Terms {
     pub hidden: Vec<PathBuf>,
     /// Within these, what the harness writes down of its shell once, and every command reads.
     pub snapshots: Option<PathBuf>,
+    /// Within these, what the harness writes down of its sessions. Commands read the outputs that it saves there,
+    /// because it tells its model to, and nothing else.
+    pub written: Option<PathBuf>,
     /// Variables that the harness has for itself.
     pub without: Vec<String>,
 }
@@ -67,10 +73,12 @@ pub fn become_shell(name: &OsStr, arguments: &[OsString]) -> io::Error {
 fn prepared(name: &Path, arguments: &[OsString]) -> io::Result<Command> {
     let terms = Terms::beside(name)?;
     let snapshots = terms.snapshots.as_deref();
+    let mut read: Vec<PathBuf> = terms.snapshots.iter().cloned().collect();
+    read.extend(terms.written.iter().flat_map(|written| saved(written)));
     let hidden = Hidden {
         among: &terms.among,
         places: &terms.hidden,
-        read: snapshots,
+        read: &read,
         change: snapshots.filter(|_| takes_snapshot(arguments)),
     };
     let shell = SHELLS.iter().find(|shell| Path::new(shell).exists());
@@ -88,6 +96,24 @@ fn prepared(name: &Path, arguments: &[OsString]) -> io::Result<Command> {
     Ok(shell)
 }
 
+/// Where a harness has saved outputs so far: a directory in each session's, in each project's. Links, which no
+/// command can make there, are not followed.
+fn saved(written: &Path) -> Vec<PathBuf> {
+    let sessions = below(written)
+        .into_iter()
+        .flat_map(|project| below(&project));
+    let outputs = sessions.map(|session| session.join(OUTPUTS));
+    let is_there = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir());
+    outputs.filter(is_there).collect()
+}
+
+/// The directories in one.
+fn below(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let entries = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    entries.map(|entry| entry.path()).collect()
+}
+
 /// Whether the harness itself asks, to write down what its shell has. What a model writes stands in
 /// quotes, behind other words.
 fn takes_snapshot(arguments: &[OsString]) -> bool {
@@ -97,7 +123,7 @@ fn takes_snapshot(arguments: &[OsString]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
@@ -115,6 +141,7 @@ mod tests {
             among: vec!["/".into()],
             hidden: vec!["/run/agp".into()],
             snapshots: Some("/run/agp/own/shell-snapshots".into()),
+            written: Some("/run/agp/own/projects".into()),
             without: vec!["ANTHROPIC_API_KEY".into()],
         };
         fs::write(directory.join(TERMS), serde_json::to_vec(&terms).unwrap()).unwrap();
@@ -122,6 +149,20 @@ mod tests {
         fs::write(directory.join(TERMS), "{}").unwrap();
         assert!(prepared(&name, &[]).is_err(), "terms of another shape");
         fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn saved_outputs_are_found_and_what_lies_beside_them_is_not() {
+        let written = std::env::temp_dir().join(format!("agp-saved-{}", std::process::id()));
+        fs::create_dir_all(written.join("p/s/tool-results")).unwrap();
+        fs::create_dir_all(written.join("p/memory")).unwrap();
+        fs::create_dir_all(written.join("p/t")).unwrap();
+        fs::write(written.join("p/s.jsonl"), "").unwrap();
+        symlink("/etc", written.join("p/t/tool-results")).unwrap();
+        symlink("s", written.join("p/u")).unwrap();
+        assert_eq!(saved(&written), [written.join("p/s/tool-results")]);
+        assert!(saved(&written.join("none")).is_empty());
+        fs::remove_dir_all(&written).unwrap();
     }
 
     #[test]

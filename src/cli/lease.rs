@@ -9,18 +9,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
 use crate::bridge::hook;
+pub(super) use crate::confine::spec::HARNESS_HOME;
+use crate::confine::spec::SCRATCH;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::SessionId;
 use crate::contracts::{bounded_file, limits, strict_json};
 use crate::intendants::claude_shell;
 use crate::journal::{Handle, durable};
 use crate::sandbox::docker::container;
-use crate::sandbox::harness;
 
 use super::home::Home;
 
-/// The private home of a harness that has one, within the session's private directory.
-pub(super) const HARNESS_HOME: &str = "harness-home";
 /// Where Claude Code finds its login, within that directory.
 pub(super) const HARNESS_LOGIN: &str = "harness-login";
 /// What the renewal of a login leaves behind, within that directory.
@@ -142,7 +141,7 @@ fn clear(directory: &Path) {
         }
         // What commands left in their /tmp; links in it are not followed.
         let _ = fs::remove_dir_all(directory.join("tmp"));
-        let _ = fs::remove_dir_all(directory.join(harness::SCRATCH));
+        let _ = fs::remove_dir_all(directory.join(SCRATCH));
         let _ = fs::remove_dir_all(directory.join(container::BOX));
         let _ = fs::remove_dir_all(directory.join(container::HARNESS_BOX));
         let _ = fs::remove_dir(directory);

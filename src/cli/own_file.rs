@@ -1,46 +1,23 @@
 //! Whether an argument of a call leads into agp's own home, or to what agp has put beside the harness inside, read as
-//! whoever takes it for a path might.
+//! whoever takes it for a path might. What links inside come to is the hook's to look at (`bridge/apart.rs`).
 
-use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use crate::confine::spec::RUN;
+use crate::confine::leads::{self, End, kept_apart_inside};
 
 use super::asked::Asked;
 use super::home::Home;
-use super::lease::HARNESS_HOME;
-
-/// Bytes of a path at most (`PATH_MAX`).
-const PATH_BYTES: usize = 4096;
-/// Links on the way of one path (`MAXSYMLINKS`).
-const LINKS: usize = 40;
-/// What Claude Code writes down of its sessions, in its own configuration: long outputs stand there, too.
-const WRITTEN_DOWN: &str = "projects";
-/// Where links stand that mean another thing to each process.
-const PROC: &str = "/proc";
 
 /// Whether a text, taken for a path from the repository, leads into agp's home, by links too.
 pub(super) fn own_file(home: &Home, asked: &Asked) -> Box<dyn Fn(&str) -> bool + Send + Sync> {
     let own = home.root().canonicalize();
     let own = own.unwrap_or_else(|_| home.root().to_owned());
     let repository = asked.repository.clone();
-    let leads = move |text: &str| {
-        let path = match (text.strip_prefix("~/"), std::env::var_os("HOME")) {
-            (Some(rest), Some(user)) => Path::new(&user).join(rest),
-            _ => repository.join(text),
-        };
-        // Some tools take `..` for the name before it, others follow what stands there.
-        [plain(&path), path].iter().any(|path| {
-            // The kernel takes none that is longer; what is taken by its names can come to be shorter.
-            path.as_os_str().len() <= PATH_BYTES && leads_into(path, &own)
-        })
-    };
-    // Harnesses take white space around a path away, a byte-order mark too.
-    let is_space = |c: char| c.is_whitespace() || c == '\u{feff}';
+    let user = std::env::var_os("HOME");
     Box::new(move |text| {
-        let bare = text.trim_matches(is_space);
-        leads(bare) || (bare.len() < text.len() && leads(text))
+        let paths = leads::readings(text, &repository, user.as_deref());
+        paths.iter().any(|path| leads_into(path, &own))
     })
 }
 
@@ -56,97 +33,12 @@ fn leads_by(
     directory: &Path,
     read_link: impl Fn(&Path) -> io::Result<PathBuf>,
 ) -> bool {
-    let (mut at, mut links) = (PathBuf::from("/"), 0);
-    let mut names = Vec::new();
-    push(&mut names, path);
-    while let Some(name) = names.pop() {
-        match step(&mut at, &name, &read_link) {
-            Step::Taken => {}
-            Step::Link(target) => {
-                links += 1;
-                // Of a process, whichever it is; `/proc/self` is not yet.
-                if at.starts_with(PROC) && at != Path::new(PROC) {
-                    return true;
-                }
-                if target.is_absolute() {
-                    at = PathBuf::from("/");
-                }
-                push(&mut names, &target);
-            }
-            Step::Hidden => return true,
-            Step::Nothing => {
-                // Inside something may be there all the same: what agp has put there for the harness.
-                let rest = names
-                    .iter()
-                    .rev()
-                    .fold(at.join(&name), |way, name| way.join(name));
-                return at.starts_with(directory) || keeps_apart(&plain(&rest));
-            }
-        }
-        if links > LINKS {
-            break;
-        }
+    match leads::end_by(path, read_link) {
+        End::At(at) => at.starts_with(directory) || kept_apart_inside(&at),
+        // Inside something may be there all the same: what agp has put there for the harness.
+        End::Nothing { above, way } => above.starts_with(directory) || kept_apart_inside(&way),
+        End::OfProcess | End::Hidden => true,
     }
-    at.starts_with(directory) || keeps_apart(&at)
-}
-
-/// Whether a path inside is one of those that agp has put there for the gate and the harness's own use. What the
-/// harness writes down of a session there it has its model read.
-fn keeps_apart(path: &Path) -> bool {
-    let run = Path::new(RUN);
-    path.starts_with(run) && !path.starts_with(run.join(HARNESS_HOME).join(WRITTEN_DOWN))
-}
-
-enum Step {
-    Taken,
-    /// It is a link to this.
-    Link(PathBuf),
-    /// Nothing is there, or can be.
-    Nothing,
-    /// Something may be there that agp is not shown.
-    Hidden,
-}
-
-/// Takes the next name of a path.
-fn step(at: &mut PathBuf, name: &OsStr, read_link: impl Fn(&Path) -> io::Result<PathBuf>) -> Step {
-    if name == ".." {
-        at.pop();
-        return Step::Taken;
-    }
-    let next = at.join(name);
-    match read_link(&next) {
-        Ok(target) => Step::Link(target),
-        // It is there, and no link.
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
-            *at = next;
-            Step::Taken
-        }
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Step::Hidden,
-        Err(_) => Step::Nothing,
-    }
-}
-
-/// Puts a path's names where they are taken from, the first one last.
-fn push(names: &mut Vec<OsString>, path: &Path) {
-    let parts = path.components().rev();
-    names.extend(parts.filter_map(|part| match part {
-        Component::ParentDir => Some("..".into()),
-        Component::Normal(name) => Some(name.to_owned()),
-        _ => None,
-    }));
-}
-
-/// A path without `.` and `..`, by its names alone.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(plain.pop()),
-            part => plain.push(part),
-        }
-    }
-    plain
 }
 
 #[cfg(test)]

@@ -27,8 +27,8 @@ pub struct Hidden<'a> {
     /// Places with everything below them. Those that are not there hide nothing.
     pub places: &'a [PathBuf],
     /// Places within, to be read all the same.
-    pub read: Option<&'a Path>,
-    /// The same, to be changed as well.
+    pub read: &'a [PathBuf],
+    /// One of them, to be changed as well.
     pub change: Option<&'a Path>,
 }
 
@@ -52,7 +52,7 @@ pub fn hide(hidden: &Hidden<'_>) -> io::Result<bool> {
     for root in hidden.among {
         rules = show(rules, root, &places)?;
     }
-    if let Some(read) = hidden.read {
+    for read in hidden.read {
         rules = allow(rules, read, AccessFs::from_read(NEWEST))?;
     }
     if let Some(change) = hidden.change {
@@ -145,7 +145,7 @@ mod tests {
         let hidden = Hidden {
             among: &everything,
             places: &places,
-            read: Some(&snapshots),
+            read: std::slice::from_ref(&snapshots),
             change: None,
         };
         hiding(&hidden, || {

@@ -11,6 +11,7 @@ pub mod hidden;
 pub mod inject;
 pub mod isolation;
 pub mod job;
+pub mod leads;
 pub mod limits;
 mod loopback;
 pub mod mounts;

@@ -148,6 +148,10 @@ pub struct Spec {
 
 /// Where a session's sockets and settings stand inside, read-only: in a container, too.
 pub const RUN: &str = "/run/agp";
+/// The private home of a harness that has one, within that directory.
+pub const HARNESS_HOME: &str = "harness-home";
+/// What becomes a harness's private `/tmp`, within a session's directory.
+pub const SCRATCH: &str = "harness-tmp";
 /// Where the programs that agp brings stand inside, read-only.
 pub const BIN: &str = "/run/agp-bin";
 /// Where [`Spec::helper`] stands in a mount namespace of its own.

@@ -34,15 +34,21 @@ pub const WORKDIR: &str = "workdir";
 /// what comes of it: an agent within an agent.
 pub const WITHIN_AGENT: &str = "withinAgent";
 
+/// The argument that says where another of the arguments leads, seen from where the harness stands: to what agp
+/// keeps apart from the agent.
+pub const LEADS_TO: &str = "leadsTo";
+
+/// The arguments that are agp's to give.
+pub const ADDED: [&str; 3] = [WORKDIR, WITHIN_AGENT, LEADS_TO];
+
 /// The arguments as the harness itself knows them, without those that agp adds; `None` where it added none.
 #[must_use]
 pub fn without_added(args: &Map<String, Value>) -> Option<Map<String, Value>> {
-    let added = [WORKDIR, WITHIN_AGENT];
-    if !added.iter().any(|name| args.contains_key(*name)) {
+    if !ADDED.iter().any(|name| args.contains_key(*name)) {
         return None;
     }
     let mut args = args.clone();
-    args.retain(|name, _| !added.contains(&name.as_str()));
+    args.retain(|name, _| !ADDED.contains(&name.as_str()));
     Some(args)
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, json};
 
-use crate::contracts::call::{self, Actor, ToolCall, UnreadableCall, WITHIN_AGENT};
+use crate::contracts::call::{self, Actor, LEADS_TO, ToolCall, UnreadableCall, WITHIN_AGENT};
 use crate::contracts::ids::{SessionId, Sha256};
 use crate::contracts::limits;
 use crate::contracts::verdict::Denial;
@@ -113,6 +113,10 @@ const ISOLATION: &str = "isolation";
 fn not_by_itself(call: &ToolCall, effect: &Effect<'_>) -> Option<String> {
     let refused = match effect {
         Effect::Execute(_) => None,
+        Effect::Release(_) if call.args.contains_key(LEADS_TO) => Some(
+            "an argument leads, where the harness runs, to what agp keeps apart from the agent, or through a \
+             process's own links",
+        ),
         Effect::Release(_) if call.args.contains_key(WITHIN_AGENT) => Some(
             "hook mode runs no agents within agents: what they do cannot be watched. Do the work in this agent",
         ),

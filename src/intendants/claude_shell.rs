@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::bridge::shell::{NAME, TERMS, Terms};
+use crate::confine::leads::WRITTEN_DOWN;
 use crate::confine::spec::{HELPER, RUN, Spec};
 
 /// The variable that names the shell. All that the harness starts through one starts through this: Bash,
@@ -36,6 +37,7 @@ pub struct Reach {
     among: Vec<PathBuf>,
     hidden: Vec<PathBuf>,
     snapshots: Option<PathBuf>,
+    written: Option<PathBuf>,
 }
 
 impl Reach {
@@ -62,6 +64,7 @@ impl Reach {
             among: among.chain([scratch.to_owned()]).collect(),
             hidden,
             snapshots: own.map(|own| own.join(SNAPSHOTS)),
+            written: own.map(|own| own.join(WRITTEN_DOWN)),
         }
     }
 
@@ -72,6 +75,7 @@ impl Reach {
             among: vec!["/".into()],
             hidden: [RUN, HELPER].map(PathBuf::from).into(),
             snapshots: None,
+            written: None,
         }
     }
 }
@@ -89,6 +93,7 @@ pub fn lay_out(directory: &Path, program: &Path, reach: Reach, named: &[String])
         among: reach.among,
         hidden: reach.hidden,
         snapshots: reach.snapshots,
+        written: reach.written,
         without: without.map(str::to_owned).collect(),
     };
     std::os::unix::fs::symlink(program, directory.join(NAME))?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::confine::spec::{HARNESS, Limits, Namespaces, Placed, Sockets, Spec};
+use crate::confine::spec::{HARNESS, Limits, Namespaces, Placed, SCRATCH, Sockets, Spec};
 use crate::confine::{Spawner, sockets};
 use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
@@ -70,9 +70,6 @@ pub struct Enclosure {
     network: Network,
     attested: Map<String, Value>,
 }
-
-/// Name of the directory that is the harness's own `/tmp`, in the session's.
-pub const SCRATCH: &str = "harness-tmp";
 
 /// Finds the strongest confinement that this kernel permits, and looks into it.
 ///

@@ -333,3 +333,123 @@ fn a_renewal_that_is_under_way_is_not_cut_off_with_the_session() {
     fs::write(own.join("go"), "").unwrap();
     wait_for("the end of the renewal", there("finished"));
 }
+
+/// Links by which the harness's own tools would come to what agp keeps apart, made where agp does not see them;
+/// and honest ones.
+const LINKS: &str = r#"
+token=/run/agp/harness-login/.credentials.json
+ln -s $token /tmp/token && ln -s /run/agp/harness-login /tmp/login && ln -s /run/agp/harness-home /tmp/own
+ln -s ../run /tmp/up && ln -s /proc/self/root /tmp/root && ln -s /proc/self/environ /tmp/environ
+ln -s $token ~/token && ln -s /tmp/login ~/again && ln -s $token "$(printf "/tmp/x\342\200\257PM.png")"
+ln $token /tmp/hard 2> /dev/null || echo "no hard link"
+echo kept > kept && ln -s $PWD/kept /tmp/kept"#;
+
+#[test]
+fn the_harnesss_own_tools_do_not_follow_a_link_to_what_agp_keeps_apart() {
+    let Some((world, claude)) = world() else {
+        return;
+    };
+    let tools = [
+        "Bash",
+        "Read",
+        "Write",
+        "Edit",
+        "NotebookEdit",
+        "Grep",
+        "Glob",
+    ];
+    world.policy(&tools.map(|tool| ("allow", tool)));
+    put(&world, &login(0, 3600));
+    let home = world.root().join("home");
+    let home = |name: &str| home.join(name).display().to_string();
+    let refused = [
+        ("call_token", "/tmp/token".to_owned()),
+        ("call_login", "/tmp/login/.credentials.json".to_owned()),
+        (
+            "call_up",
+            "/tmp/up/agp/harness-login/.credentials.json".to_owned(),
+        ),
+        (
+            "call_root",
+            "/tmp/root/run/agp/harness-login/.credentials.json".to_owned(),
+        ),
+        ("call_home", home("token")),
+        ("call_again", home("again/.credentials.json")),
+        (
+            "call_name",
+            "/run/agp/harness-login/.credentials.json".to_owned(),
+        ),
+    ];
+    let read = |id: &str, path: &str| governed::call(id, "Read", json!({"file_path": path}));
+    let mut calls = vec![vec![bash("call_links", LINKS)]];
+    calls.extend(refused.iter().map(|(id, path)| vec![read(id, path)]));
+    let own = json!({"file_path": "/tmp/own/settings.json", "content": "{}"});
+    calls.push(vec![governed::call("call_write", "Write", own)]);
+    // The harness refuses these by itself.
+    calls.push(vec![read("call_environ", "/tmp/environ")]);
+    calls.push(vec![read("call_space", "/tmp/x PM.png")]);
+    calls.push(vec![read("call_kept", "/tmp/kept")]);
+    calls.push(vec![read("call_memory", "/proc/meminfo")]);
+    let model = turns(calls);
+    let service = LoginDouble::before(&model);
+    governed(&world, &claude, &service, &model)
+        .run()
+        .succeeded();
+    let told = |id: &str| model.result_of(id).unwrap();
+    assert!(told("call_links").text.contains("no hard link"));
+    assert!(told("call_kept").text.contains("kept") && !told("call_kept").is_error);
+    assert!(told("call_memory").text.contains("MemTotal"));
+    for id in refused.iter().map(|(id, _)| *id).chain(["call_write"]) {
+        assert!(told(id).is_error, "{id}");
+        let kinds = world.kinds_of(id);
+        assert!(kinds.contains(&"gate.deny".to_owned()), "{id}: {kinds:?}");
+    }
+    let denied = world.events("tool_call.deny");
+    let reason = |event: &Value| event["payload"]["reason"].as_str().unwrap().to_owned();
+    let apart = denied
+        .iter()
+        .filter(|event| reason(event).contains("keeps apart"));
+    assert!(apart.count() >= refused.len() - 1, "{denied:?}");
+    let bodies = model.bodies();
+    assert!(
+        bodies.iter().all(|body| !body.contains(&access(0))),
+        "the token was told"
+    );
+    assert!(
+        bodies
+            .iter()
+            .all(|body| !body.contains("CLAUDE_SECURESTORAGE_CONFIG_DIR="))
+    );
+    assert!(world.events("gate.bypassed").is_empty());
+}
+
+/// Reads what the harness says it has saved of the last command, in another, and what lies around it.
+fn reads_what_was_saved(request: &Value) -> model::Turn {
+    let text = request.to_string();
+    let saved = text.split("Full output saved to: ").nth(1).unwrap();
+    let saved = saved.split(".txt").next().unwrap();
+    let command = format!(
+        "tail -n 1 {saved}.txt; ls $(dirname {saved}); own=$CLAUDE_CONFIG_DIR; \
+         cat $own/projects/*/*.jsonl $own/.claude.json {saved}/../../../*.jsonl && touch ran-read; \
+         echo x >> {saved}.txt && touch ran-written; ls $own/projects && touch ran-listed; true"
+    );
+    model::Turn::Calls(vec![bash("call_tail", &command)])
+}
+
+#[test]
+fn a_command_reads_what_the_harness_has_saved_of_another() {
+    let Some((world, claude)) = world() else {
+        return;
+    };
+    let model = ModelDouble::start(vec![
+        model::Turn::Calls(vec![bash("call_seq", "seq 1 100000; echo the end")]),
+        model::Turn::Then(reads_what_was_saved),
+    ]);
+    governed::run(&world, &claude, &model).run().succeeded();
+    let told = model.result_of("call_tail").unwrap();
+    assert!(told.text.contains("the end") && !told.is_error, "{told:?}");
+    assert!(told.text.contains(".txt"), "{told:?}");
+    for mark in ["ran-read", "ran-written", "ran-listed"] {
+        assert_eq!(world.get(mark), None, "{mark}");
+    }
+}

@@ -14,7 +14,7 @@ use crate::support::journal as support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agp::contracts::call::{Actor, ToolCall, WORKDIR};
+use agp::contracts::call::{Actor, LEADS_TO, ToolCall, WORKDIR};
 use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
 use agp::contracts::event::ApprovalBinding;
 use agp::contracts::ids::{MessageId, SessionId};
@@ -193,6 +193,15 @@ fn a_rule_that_allows_a_command_allows_it_where_the_session_works() {
     assert!(session.allows("m1", "Bash", json!({"command": "ls"})));
     let elsewhere = json!({"command": "ls", WORKDIR: "/elsewhere"});
     assert!(!session.allows("m2", "Bash", elsewhere));
+}
+
+#[test]
+fn what_the_hook_says_of_a_call_can_refuse_it_whatever_the_rules_say() {
+    let session = Session::new(granted(), false);
+    let led = json!({"file_path": "/tmp/x", LEADS_TO: "/run/agp/settings.json"});
+    assert!(!session.allows("m1", "Read", led));
+    assert_eq!(session.kinds("m1"), ["tool_call.deny", "gate.deny"]);
+    assert!(session.allows("m2", "Read", json!({"file_path": "/tmp/x"})));
 }
 
 #[test]

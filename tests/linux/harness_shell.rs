@@ -17,11 +17,13 @@ impl Laid {
         let root = std::env::temp_dir().join(format!("agp-{name}-{}", std::process::id()));
         fs::create_dir(&root).unwrap();
         let root = root.canonicalize().unwrap();
-        for directory in ["gate", "gate/snapshots", "repo"] {
-            fs::create_dir(root.join(directory)).unwrap();
+        for directory in ["gate/snapshots", "gate/projects/p/s/tool-results", "repo"] {
+            fs::create_dir_all(root.join(directory)).unwrap();
         }
         fs::write(root.join("gate/settings.json"), "the gate's own").unwrap();
         fs::write(root.join("gate/snapshots/old"), "written down").unwrap();
+        fs::write(root.join("gate/projects/p/s.jsonl"), "the transcript").unwrap();
+        fs::write(root.join("gate/projects/p/s/tool-results/x"), "saved\n").unwrap();
         let bridge = env!("CARGO_BIN_EXE_agp-bridge");
         symlink(bridge, root.join("gate").join(NAME)).unwrap();
         let terms = Terms {
@@ -32,6 +34,7 @@ impl Laid {
                 .collect(),
             hidden: vec![root.join("gate")],
             snapshots: Some(root.join("gate/snapshots")),
+            written: Some(root.join("gate/projects")),
             without: vec!["ANTHROPIC_API_KEY".into()],
         };
         let text = serde_json::to_vec(&terms).unwrap();
@@ -70,11 +73,14 @@ fn a_command_reaches_the_repository_and_not_the_gate() {
     let ran = laid.run(&[
         "-c",
         "echo made > made; cat made ../gate/snapshots/old; cat ../gate/settings.json; \
-         echo x > ../gate/snapshots/new; echo \"$ANTHROPIC_API_KEY $MINE\"; exit 7",
+         cat ../gate/projects/p/s.jsonl; cat ../gate/projects/p/s/tool-results/*; \
+         echo x > ../gate/projects/p/s/tool-results/new; echo x > ../gate/snapshots/new; echo \"$ANTHROPIC_API_KEY $MINE\"; exit 7",
     ]);
     assert_eq!(ran.status.code(), Some(7), "{ran:?}");
-    assert_eq!(said(&ran), "made\nwritten down m\n", "{ran:?}");
-    assert!(!laid.path("gate/snapshots/new").exists());
+    assert_eq!(said(&ran), "made\nwritten downsaved\n m\n", "{ran:?}");
+    for new in ["gate/snapshots/new", "gate/projects/p/s/tool-results/new"] {
+        assert!(!laid.path(new).exists(), "{new}");
+    }
 }
 
 #[test]
