@@ -7,7 +7,7 @@
     reason = "a JSON value indexed by a name it lacks is null; whatever fails here fails the test"
 )]
 
-use crate::support::{governed, login_double, model, session};
+use crate::support::{governed, login_double, model, operator, session};
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use governed::{bash, turns};
 use login_double::{LoginDouble, access, login, put, refresh, store, stored};
 use model::ModelDouble;
+use operator::Operator;
 use serde_json::{Value, json};
 use session::{Start, World, claude, wait_for};
 
@@ -421,6 +422,54 @@ fn the_harnesss_own_tools_do_not_follow_a_link_to_what_agp_keeps_apart() {
             .all(|body| !body.contains("CLAUDE_SECURESTORAGE_CONFIG_DIR="))
     );
     assert!(world.events("gate.bypassed").is_empty());
+}
+
+/// Reads both files of the private `/tmp` that the command before has told of.
+fn reads_there(request: &Value) -> model::Turn {
+    let text = request.to_string();
+    let there = text.split("made in <").nth(1).unwrap();
+    let there = there.split('>').next().unwrap();
+    let read = |name: &str| {
+        let path = format!("{there}/{name}");
+        governed::call(&format!("call_{name}"), "Read", json!({"file_path": path}))
+    };
+    model::Turn::Calls(vec![read("token"), read("kept")])
+}
+
+#[test]
+fn without_namespaces_a_link_to_the_login_is_not_followed_and_the_private_tmp_is_read() {
+    let Some((world, claude)) = world() else {
+        return;
+    };
+    world.policy(&[("allow", "Bash"), ("allow", "Read")]);
+    let who = Operator::WithoutNamespaces;
+    let Some((agp, claude)) = who.of(&world, &claude) else {
+        return;
+    };
+    put(&world, &login(0, 3600));
+    let links = "ln -s $CLAUDE_SECURESTORAGE_CONFIG_DIR/.credentials.json $TMPDIR/token && \
+                 echo kept > $TMPDIR/kept && printf 'made in %s' \"<$TMPDIR>\"";
+    let model = ModelDouble::start(vec![
+        model::Turn::Calls(vec![bash("call_links", links)]),
+        model::Turn::Then(reads_there),
+    ]);
+    let service = LoginDouble::before(&model);
+    who.own(&world);
+    governed(&world, &claude, &service, &model)
+        .program(&agp)
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .arguments(&["--confine", "best-effort"])
+        .run()
+        .succeeded();
+    let kept = model.result_of("call_kept").unwrap();
+    assert!(kept.text.contains("kept") && !kept.is_error, "{kept:?}");
+    assert!(
+        world
+            .kinds_of("call_token")
+            .contains(&"gate.deny".to_owned())
+    );
+    let token = |body: &String| body.contains(&access(0));
+    assert!(!model.bodies().iter().any(token), "the token was told");
 }
 
 /// Reads what the harness says it has saved of the last command, in another, and what lies around it.
