@@ -90,7 +90,7 @@ impl Channel for Console {
                 }
                 Typed::Closed => return Answer::Unreachable("the terminal was closed".into()),
                 Typed::Over => {
-                    return Answer::Unreachable("the session ended before an answer".into());
+                    return Answer::SessionOver("the session ended before an answer".into());
                 }
             }
         }
@@ -426,7 +426,7 @@ mod tests {
         let console = Console::new(Arc::clone(&terminal), "somebody".into());
         terminal.hang_up();
         with_request("Bash", &json!({ "command": "ls" }), |request| {
-            let over = Answer::Unreachable("the session ended before an answer".into());
+            let over = Answer::SessionOver("the session ended before an answer".into());
             assert_eq!(console.ask(request), over);
         });
     }

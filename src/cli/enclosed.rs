@@ -9,6 +9,7 @@ use crate::channels::escape;
 use crate::confine::Spawner;
 use crate::confine::changeable::Changeable;
 use crate::confine::spec::{Namespaces, Placed, RUN};
+use crate::gateway::token;
 use crate::intendants::environment::variable;
 use crate::intendants::program::{bridge_program, package};
 use crate::intendants::{claude_code, claude_shell, codex};
@@ -164,7 +165,7 @@ fn setup(wanted: &Wanted<'_>, program: &Path, sockets: &Sockets) -> Result<Setup
         write,
         foreign: false,
     };
-    let parts = ["settings.json", "mcp.json"].into_iter();
+    let parts = [token::FILE, "settings.json", "mcp.json"].into_iter();
     let parts = parts.chain(claude_shell::FILES);
     let parts = parts.map(|name| placed(name, false));
     let parts = parts.chain([placed(hook::MARK, true)]);

@@ -16,6 +16,7 @@ use crate::confine::{isolation, surroundings};
 use crate::contracts::ids::SessionId;
 use crate::contracts::{limits, strict_json};
 use crate::gateway::client::Governor;
+use crate::gateway::token::Token;
 use crate::journal::key::PublicKey;
 use crate::tools::{self, seen::Seen};
 
@@ -220,9 +221,12 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
             let session = session.or_else(|| session_of(&socket));
             let session =
                 session.ok_or("--session is missing, and the socket's directory names none")?;
+            let token = Token::beside(&socket);
+            let token = token.map_err(|error| format!("the session's token: {error}"))?;
             let governor = Governor {
                 socket,
                 key,
+                token,
                 outside,
             };
             Ok(Some(Bridge {

@@ -14,6 +14,7 @@ use crate::confine::spec::SCRATCH;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::SessionId;
 use crate::contracts::{bounded_file, limits, strict_json};
+use crate::gateway::token;
 use crate::intendants::claude_shell;
 use crate::journal::{Handle, durable};
 use crate::sandbox::docker::container;
@@ -131,7 +132,13 @@ fn clear(directory: &Path) {
     let ours = fs::symlink_metadata(directory)
         .is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw());
     if ours {
-        let own = ["gate.sock", "settings.json", "mcp.json", hook::MARK];
+        let own = [
+            "gate.sock",
+            token::FILE,
+            "settings.json",
+            "mcp.json",
+            hook::MARK,
+        ];
         for name in own.iter().chain(&claude_shell::FILES) {
             let _ = fs::remove_file(directory.join(name));
         }

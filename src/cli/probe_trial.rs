@@ -442,6 +442,7 @@ impl TrialOutcome {
             denied: 1,
             bypassed: 0,
             anomalies: 0,
+            unproven: 0,
         };
         if self.census != expected {
             return Err(format!(

@@ -53,6 +53,8 @@ pub enum Answer {
     TimedOut,
     /// Nobody could be asked; says why and how to mend it.
     Unreachable(String),
+    /// The session ended before anybody answered; says so.
+    SessionOver(String),
 }
 
 /// Somewhere humans are asked. Called from many call workers at once.
@@ -72,6 +74,6 @@ pub trait Channel: Send + Sync {
     fn mirror(&self, _events: Vec<Draft>) {}
 
     /// The session is over: whoever still waits for an answer, or asks later, gets
-    /// [`Answer::Unreachable`] at once.
+    /// [`Answer::SessionOver`] at once.
     fn hang_up(&self);
 }

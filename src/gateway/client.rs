@@ -19,8 +19,9 @@ use crate::journal;
 use crate::journal::key::PublicKey;
 
 use super::answer::{Heard, Wire};
-use super::frame::{self, FrameError};
+use super::frame::{self, FrameError, Seal};
 use super::proof::Nonce;
+use super::token::Token;
 
 /// Where the governor is, and what tells it from whoever else may listen there.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Governor {
     pub socket: PathBuf,
     /// The key that its answers are signed with; without one, anybody is believed.
     pub key: Option<PublicKey>,
+    /// The session's token, which it asks for where it has one.
+    pub token: Option<Token>,
     /// Whether it is outside of this process's PID namespace: whoever listens within is not it.
     pub outside: bool,
 }
@@ -40,6 +43,7 @@ impl Governor {
         Self {
             socket: socket.to_owned(),
             key: None,
+            token: None,
             outside: false,
         }
     }
@@ -88,8 +92,11 @@ fn exchange<'a>(
         None => None,
         Some(key) => Some((key, Nonce::fresh().ok_or(AskError::Impostor)?)),
     };
-    let nonce = proof.map(|(_, nonce)| nonce);
-    let sent = send(&stream, question, nonce)?;
+    let seal = Seal {
+        nonce: proof.map(|(_, nonce)| nonce),
+        token: governor.token.clone(),
+    };
+    let sent = send(&stream, question, &seal)?;
     let answer = frame::read_answer(&stream, within).map_err(AskError::Link)?;
     let heard = match proof {
         // That there is no answer is a deny, whoever says so.
@@ -104,9 +111,9 @@ fn exchange<'a>(
 fn send<'a>(
     stream: &UnixStream,
     question: &'a Message,
-    nonce: Option<Nonce>,
+    seal: &Seal,
 ) -> Result<Cow<'a, Message>, AskError> {
-    let Err(error) = frame::write(stream, question, nonce) else {
+    let Err(error) = frame::write(stream, question, seal) else {
         return Ok(Cow::Borrowed(question));
     };
     // Then not a byte of it was sent.
@@ -117,7 +124,7 @@ fn send<'a>(
     };
     let short = why.and_then(|why| unreadable(question, why));
     let short = short.ok_or(AskError::Link(error))?;
-    frame::write(stream, &short, nonce).map_err(AskError::Link)?;
+    frame::write(stream, &short, seal).map_err(AskError::Link)?;
     Ok(Cow::Owned(short))
 }
 

@@ -15,6 +15,7 @@ use crate::journal::key::SigningKey;
 
 use super::answer::{Answer, Heard};
 use super::proof::{self, Nonce, Proved};
+use super::token::Token;
 
 /// Why no message could be had.
 #[derive(Debug)]
@@ -56,8 +57,17 @@ impl fmt::Display for FrameError {
 
 impl std::error::Error for FrameError {}
 
-/// A message, and the number that its answer is to be signed over, where whoever sent it can check that.
-pub type Question = (Message, Option<Nonce>);
+/// What comes with a message, besides it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Seal {
+    /// The number that its answer is to be signed over, where whoever sent it can check that.
+    pub nonce: Option<Nonce>,
+    /// The session's token, where whoever sent it knows one.
+    pub token: Option<Token>,
+}
+
+/// A message, and what came with it.
+pub type Question = (Message, Seal);
 
 /// Reads one message. Bytes behind its newline are an error: a peer that sends ahead is not one
 /// of ours.
@@ -82,11 +92,22 @@ pub fn read_answer(stream: &UnixStream, within: Duration) -> Result<Proved<Heard
 /// [`FrameError::Malformed`] for whatever is not exactly a message as [`write()`] would send it.
 pub fn parse(line: &[u8]) -> Result<Question, FrameError> {
     let mut fields = object(line)?;
-    let nonce = match fields.remove(NONCE) {
-        None => None,
-        Some(nonce) => Some(nonce.as_str().and_then(Nonce::from_hex).ok_or_else(other)?),
+    let seal = Seal {
+        nonce: take(&mut fields, NONCE, Nonce::from_hex)?,
+        token: take(&mut fields, TOKEN, Token::from_hex)?,
     };
-    exactly(&Value::Object(fields)).map(|message| (message, nonce))
+    exactly(&Value::Object(fields)).map(|message| (message, seal))
+}
+
+/// Takes a field away that need not be there.
+fn take<T>(
+    fields: &mut Map<String, Value>,
+    name: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, FrameError> {
+    let field = fields.remove(name);
+    let read = field.map(|field| field.as_str().and_then(read).ok_or_else(other));
+    read.transpose()
 }
 
 /// Reads an answer's bytes, newline excluded.
@@ -107,6 +128,8 @@ pub fn parse_answer(line: &[u8]) -> Result<Proved<Heard>, FrameError> {
 
 /// The field of a question that its answer is signed over.
 const NONCE: &str = "nonce";
+/// The field of a question that shows that whoever asks knows the session's token.
+const TOKEN: &str = "token";
 /// The field of an answer that proves whose it is.
 const PROOF: &str = "proof";
 
@@ -184,17 +207,11 @@ fn read_line(mut stream: &UnixStream, within: Duration) -> Result<Vec<u8>, Frame
 ///
 /// # Errors
 /// [`FrameError::TooLong`] or [`FrameError::TooMany`] before a byte is sent, or what the socket gives.
-pub fn write(
-    stream: &UnixStream,
-    message: &Message,
-    nonce: Option<Nonce>,
-) -> Result<(), FrameError> {
-    let nonce = nonce.map(|nonce| (NONCE, nonce.to_hex()));
-    send(
-        stream,
-        serde_json::to_value(message).map_err(malformed)?,
-        nonce,
-    )
+pub fn write(stream: &UnixStream, message: &Message, seal: &Seal) -> Result<(), FrameError> {
+    let nonce = seal.nonce.map(|nonce| (NONCE, nonce.to_hex()));
+    let token = seal.token.as_ref().map(|token| (TOKEN, token.to_hex()));
+    let message = serde_json::to_value(message).map_err(malformed)?;
+    send(stream, message, nonce.into_iter().chain(token))
 }
 
 /// Writes one answer.
@@ -211,13 +228,14 @@ pub fn answer(
     send(stream, answer, proof)
 }
 
-fn send(
+fn send<'a>(
     mut stream: &UnixStream,
     mut message: Value,
-    more: Option<(&str, String)>,
+    more: impl IntoIterator<Item = (&'a str, String)>,
 ) -> Result<(), FrameError> {
-    if let (Value::Object(fields), Some((name, text))) = (&mut message, more) {
-        fields.insert(name.into(), text.into());
+    if let Value::Object(fields) = &mut message {
+        let more = more.into_iter();
+        fields.extend(more.map(|(name, text)| (name.to_owned(), text.into())));
     }
     let mut line = serde_json::to_vec(&message).map_err(malformed)?;
     line.push(b'\n');

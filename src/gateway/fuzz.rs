@@ -23,10 +23,13 @@ use super::{client, frame, proof};
 pub(crate) fn frame(data: &[u8]) {
     let parsed = frame::parse(data);
     if let Ok(message) = &parsed {
-        let (message, nonce) = message;
+        let (message, seal) = message;
         let mut written = serde_json::to_value(message).expect("a message can be written");
-        if let Some(nonce) = nonce {
+        if let Some(nonce) = seal.nonce {
             written["nonce"] = nonce.to_hex().into();
+        }
+        if let Some(token) = &seal.token {
+            written["token"] = token.to_hex().into();
         }
         assert_eq!(strict_json::from_slice(data).ok(), Some(written));
     }

@@ -10,4 +10,5 @@ pub mod frame;
 pub(crate) mod fuzz;
 pub mod proof;
 pub mod server;
+pub mod token;
 mod workers;

@@ -23,6 +23,7 @@ use crate::journal::key::SigningKey;
 
 use super::answer::Answer;
 use super::frame;
+use super::token::{self, Token};
 use super::workers::{Desk, Handed, Place};
 
 /// How long a gateway that stops waits for the calls under way: their harness is gone by then,
@@ -98,6 +99,10 @@ pub trait Gate: Send + Sync {
     /// Says that a call worker failed at its own work; its call is refused, and the session must end.
     fn failed(&self, problem: &str);
 
+    /// Records that a peer asked, or reported, which does not know the session's token. What it said is not looked
+    /// at.
+    fn unproven(&self, peer: Peer);
+
     /// Says that a peer broke the protocol or is not allowed to speak.
     fn intruded(&self, peer: Option<Peer>, problem: &str);
 }
@@ -122,8 +127,8 @@ impl Server {
         Self::start_for(socket, rustix::process::geteuid().as_raw(), gate, None)
     }
 
-    /// The same for peers of this user, whose the socket becomes. The answers are signed with this key
-    /// for those who can check that.
+    /// The same for peers of this user, whose the socket becomes. With a key the answers are signed for those who
+    /// can check that, and nobody is answered who does not know the session's token: it lies beside the socket.
     ///
     /// # Errors
     /// As [`Server::start`].
@@ -134,6 +139,7 @@ impl Server {
         key: Option<Arc<SigningKey>>,
     ) -> io::Result<Self> {
         let socket = socket.to_owned();
+        let proves = key.map(|key| Proves::new(key, &socket, user)).transpose()?;
         let listener = Arc::new(UnixListener::bind(&socket)?);
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
         if user != rustix::process::geteuid().as_raw() {
@@ -143,7 +149,7 @@ impl Server {
         let desk = Arc::new(Desk::default());
         let (accepting, stop) = (Arc::clone(&listener), Arc::clone(&stopping));
         let handing = Arc::clone(&desk);
-        let behind = Behind { gate, user, key };
+        let behind = Behind { gate, user, proves };
         let thread =
             confine::start_first(
                 Profile::Gateway,
@@ -181,6 +187,7 @@ impl Drop for Server {
         self.desk.close(LAST_CALLS);
         // The directory goes with the session; a socket left behind answers nobody.
         let _ = std::fs::remove_file(&self.socket);
+        let _ = std::fs::remove_file(token::path(&self.socket));
     }
 }
 
@@ -190,8 +197,24 @@ struct Behind {
     gate: Arc<dyn Gate>,
     /// Whose processes are answered.
     user: u32,
-    /// What answers are signed with.
-    key: Option<Arc<SigningKey>>,
+    /// How both sides are known.
+    proves: Option<Proves>,
+}
+
+/// What shows whose an answer is, and whose a question.
+#[derive(Clone)]
+struct Proves {
+    key: Arc<SigningKey>,
+    token: Token,
+}
+
+impl Proves {
+    fn new(key: Arc<SigningKey>, socket: &Path, user: u32) -> io::Result<Self> {
+        let token = Token::fresh();
+        let token = token.ok_or_else(|| io::Error::other("the system gives no random numbers"))?;
+        token.lay_beside(socket, user)?;
+        Ok(Self { key, token })
+    }
 }
 
 fn accept_all(
@@ -281,17 +304,24 @@ fn answer(stream: &UnixStream, behind: &Behind) {
             "this gateway serves another user".into(),
         );
     };
-    let (message, nonce) = match frame::read(stream, limits::FRAME_DEADLINE) {
+    let (message, seal) = match frame::read(stream, limits::FRAME_DEADLINE) {
         Ok(question) => question,
         Err(error) => {
             gate.intruded(Some(peer), &error.to_string());
             return refuse(stream, None, None, error.to_string());
         }
     };
+    let proves = behind.proves.as_ref();
+    if proves.is_some_and(|ours| seal.token.as_ref() != Some(&ours.token)) {
+        gate.unproven(peer);
+        let problem = "this gateway answers the session's own hooks and tools alone";
+        return refuse(stream, None, None, problem.into());
+    }
     match handle(message, peer, gate) {
         Ok(reply) => {
             // A peer that is gone takes no answer, and so does not act on one.
-            let _ = frame::answer(stream, &reply, behind.key.as_deref().zip(nonce));
+            let key = proves.map(|ours| ours.key.as_ref());
+            let _ = frame::answer(stream, &reply, key.zip(seal.nonce));
         }
         Err((id, session, problem)) => refuse(stream, id, session, problem),
     }

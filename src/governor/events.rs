@@ -82,7 +82,9 @@ impl<'a> CallEvents<'a> {
                 None,
                 Some("nobody answered in time"),
             ),
-            Answer::Unreachable(why) => (Kind::ApprovalDenied, None, None, Some(why.as_str())),
+            Answer::Unreachable(why) | Answer::SessionOver(why) => {
+                (Kind::ApprovalDenied, None, None, Some(why.as_str()))
+            }
         };
         let mut draft = self.draft(
             kind,

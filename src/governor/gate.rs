@@ -12,7 +12,7 @@ use crate::gateway::server::{CallReport, Decided, Gate, Peer};
 use crate::journal;
 
 use super::events::{self, WITHHELD};
-use super::ledger::{Args, Finding, Standing, Told};
+use super::ledger::{Args, Standing, Told};
 use super::mediate::{Effect, Outcome, mediate};
 use super::outline::Outline;
 use super::session::{Governor, Notice};
@@ -64,9 +64,10 @@ impl Governor {
                 if allowed
                     && released
                     && self.terms.watched
-                    && let Some(Finding::Bypassed(how)) = self.ledger.let_through(&call.id)
+                    && let Some(unlike) = self.ledger.let_through(&call.id)
                 {
-                    self.ungated(call.id.as_str(), how);
+                    let how = unlike.0;
+                    self.end_for(call.id.as_str(), unlike);
                     return Err(format!("this call {how}"));
                 }
                 outcome
@@ -220,6 +221,16 @@ impl Gate for Governor {
 
     fn failed(&self, problem: &str) {
         self.break_off(problem.to_owned());
+    }
+
+    fn unproven(&self, peer: Peer) {
+        let how = "came from a process that does not know the session's token";
+        // One says it all: whoever asks without end must not keep other anomalies from the record.
+        if self.ledger.unproven() == 1 {
+            self.anomaly(None, None, how, "gateway");
+        } else {
+            self.intruded(Some(peer), &format!("a call {how}"));
+        }
     }
 
     fn intruded(&self, peer: Option<Peer>, problem: &str) {

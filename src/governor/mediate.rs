@@ -117,6 +117,7 @@ fn settle(asked: Verdict, answer: &Answer) -> Verdict {
             "nobody answered the approval request in time".to_owned(),
         ),
         Answer::Unreachable(why) => (Decision::Deny, format!("nobody could be asked: {why}")),
+        Answer::SessionOver(why) => (Decision::Deny, why.clone()),
     };
     Verdict {
         decision,

@@ -143,6 +143,9 @@ impl Governor {
             // Where agp's tools must be the only ones, this shows that they were.
             payload.insert("offered".into(), json!(offered));
         }
+        if census.unproven > 0 {
+            payload.insert("unproven".into(), json!(census.unproven));
+        }
         let own = self.own.all();
         if !own.is_empty() {
             payload.insert("ownCalls".into(), json!(own));
@@ -245,7 +248,7 @@ impl Governor {
         let answer = self.terms.channel.ask(request);
         match self.over() {
             // It broke while somebody thought about it.
-            Some(why) if matches!(answer, Answer::Granted { .. }) => Answer::Unreachable(why),
+            Some(why) if matches!(answer, Answer::Granted { .. }) => Answer::SessionOver(why),
             _ => answer,
         }
     }

@@ -14,7 +14,7 @@ use crate::contracts::limits;
 use crate::journal;
 
 use super::events;
-use super::ledger::{Account, Finding, Told};
+use super::ledger::{Account, Finding, Told, Unlike};
 use super::outline::Outline;
 use super::session::{Governor, Notice};
 
@@ -41,8 +41,9 @@ impl Governor {
             }
             Observation::Attempted { id, tool, input } => {
                 let outline = input.as_ref().map(|input| Outline::of(tool, input));
-                let finding = self.ledger.attempted(id, outline, self.by_agp());
-                self.found(id, finding);
+                if let Some(unlike) = self.ledger.attempted(id, outline, self.by_agp()) {
+                    self.end_for(id, unlike);
+                }
             }
             Observation::Returned { id, came, told } => {
                 let result = told.as_ref().map(|told| Told {
@@ -101,7 +102,7 @@ impl Governor {
         let _ = self.record(vec![draft]);
     }
 
-    pub(super) fn ungated(&self, id: &str, how: &str) {
+    fn ungated(&self, id: &str, how: &str) {
         // A bypass must be recorded whatever its id says.
         let id: String = self.shown_id(&known(id)).to_owned();
         // The harness is ended before anything else is done about it.
@@ -117,6 +118,18 @@ impl Governor {
         let _ = self.record(vec![draft]);
     }
 
+    /// Ends the session for a call that is shown as another than was let through, before anything is known to have
+    /// run: a `gate.anomaly` that says so, recorded however many there were.
+    pub(super) fn end_for(&self, id: &str, Unlike(how): Unlike) {
+        // The harness is ended before anything else is done about it.
+        self.break_off(format!("a call {how}: {}", self.shown_id(&known(id))));
+        self.ledger.odd();
+        let mut draft = self.odd(Some(id), None, how, STREAM);
+        draft.payload.insert("endsSession".into(), json!(true));
+        // A journal that fails has told the session so itself.
+        let _ = self.record(vec![draft]);
+    }
+
     /// Records something odd about a call, or about none: `gate.anomaly`. The session goes on. `how`
     /// completes "a call ..." in agp's own words; `seen_by` names whose account it is.
     pub fn anomaly(&self, id: Option<&str>, tool: Option<&str>, how: &str, seen_by: &str) {
@@ -124,6 +137,19 @@ impl Governor {
         if count > limits::ANOMALIES {
             return;
         }
+        // A journal that fails has told the session so itself.
+        let _ = self.record(vec![self.odd(id, tool, how, seen_by)]);
+        if let Some(shown) = self.next_warning() {
+            let text = format!("gate.anomaly: a call {how}");
+            self.notice(&Notice::Warning(if shown {
+                &text
+            } else {
+                "further anomalies are not shown"
+            }));
+        }
+    }
+
+    fn odd(&self, id: Option<&str>, tool: Option<&str>, how: &str, seen_by: &str) -> Draft {
         let mut draft = Draft::new(Kind::GateAnomaly, serde_json::Map::new());
         let mut say = |name: &str, value: String| draft.payload.insert(name.into(), json!(value));
         say("sessionId", self.session_id().to_string());
@@ -142,16 +168,7 @@ impl Governor {
                     .collect(),
             );
         }
-        // A journal that fails has told the session so itself.
-        let _ = self.record(vec![draft]);
-        if let Some(shown) = self.next_warning() {
-            let text = format!("gate.anomaly: a call {how}");
-            self.notice(&Notice::Warning(if shown {
-                &text
-            } else {
-                "further anomalies are not shown"
-            }));
-        }
+        draft
     }
 
     /// Whether the harness's own account is whole: no call was seen of which nobody knows what became, and there

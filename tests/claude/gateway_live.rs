@@ -8,16 +8,23 @@
 
 use crate::support::{governed, peer, session};
 
+use std::fs;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 
 use governed::{bash, run, turns, write};
 use peer::{is_error, line, request, send, with};
-use serde_json::json;
-use session::{World, claude, python, wait_for};
+use serde_json::{Value, json};
+use session::{Lease, World, claude, python, wait_for};
 
 /// A command that runs until the session ends.
 const LONG: &str = "echo up > up; tail -f /dev/null";
+
+/// What the harness's own hook would send: with the session's token.
+fn proven(lease: &Lease, said: Value) -> Value {
+    let token = fs::read_to_string(lease.directory.join("gate.token")).unwrap();
+    with(said, "token", json!(token))
+}
 
 #[test]
 fn a_live_session_is_not_moved_by_what_comes_in_beside_its_harness() {
@@ -33,9 +40,12 @@ fn a_live_session_is_not_moved_by_what_comes_in_beside_its_harness() {
     assert_eq!(session::mode(&lease.directory), 0o700);
     assert_eq!(session::mode(&socket), 0o600);
 
-    let ours = |id: &str| with(request(id), "sessionId", json!(lease.session));
+    let ours = |id: &str| proven(&lease, with(request(id), "sessionId", json!(lease.session)));
     is_error(&send(&socket, b"let me in\n", false), "garbage");
-    is_error(&send(&socket, &line(&request("m")), false), "session");
+    let elsewhere = proven(&lease, request("m"));
+    is_error(&send(&socket, &line(&elsewhere), false), "session");
+    let unproven = with(request("m"), "sessionId", json!(lease.session));
+    is_error(&send(&socket, &line(&unproven), false), "token");
     // The id of the call that waits for its approval, asked about as another call.
     let replay = with(ours("toolu_w"), "tool", json!("Read"));
     is_error(&send(&socket, &line(&replay), false), "replay");
@@ -64,6 +74,7 @@ fn a_report_of_a_call_that_nobody_decided_breaks_a_session_off_that_nobody_watch
         "kind": "tool_call_report", "id": "never-asked", "sessionId": lease.session,
         "tool": "Bash", "argsSha256": "0".repeat(64), "ok": true, "output": "", "outputBytes": 0,
     });
+    let report = proven(&lease, report);
     let socket = lease.directory.join("gate.sock");
     is_error(&send(&socket, &line(&report), false), "never asked");
     live.finish()
@@ -101,6 +112,7 @@ fn what_a_peer_says_reaches_the_terminal_escaped_and_hides_no_bypass() {
             "kind": "tool_call_report", "id": "never-asked", "sessionId": lease.session,
             "tool": tool, "argsSha256": "0".repeat(64), "ok": true, "output": "", "outputBytes": 0,
         });
+        let report = proven(&lease, report);
         is_error(&send(&socket, &line(&report), false), "never asked");
         let ran = live.finish().exited(3);
         assert!(!ran.err.contains('\u{1b}'), "{}", ran.err);
@@ -126,6 +138,7 @@ fn a_bypass_that_is_found_while_the_session_ends_breaks_it_too() {
         "kind": "tool_call_report", "id": "never-asked", "sessionId": lease.session,
         "tool": "Bash", "argsSha256": "0".repeat(64), "ok": true, "output": "", "outputBytes": 0,
     });
+    let report = proven(&lease, report);
     let report = line(&report);
     let socket = lease.directory.join("gate.sock");
     let mut peer = UnixStream::connect(&socket).unwrap();

@@ -147,10 +147,13 @@ fn without_namespaces_hook_mode_is_refused_and_best_effort_says_what_is_open() {
         return;
     };
     let tmux = listening.path("tmux/default");
-    let model = turns(vec![vec![bash(
-        "t1",
-        &format!("touch go; python3 connect.py {tmux}"),
-    )]]);
+    // What lets the hooks speak at the gate, beside the settings that the harness was given.
+    let token = "settings=$(tr '\\0' '\\n' </proc/$CLAUDE_PID/cmdline | grep settings.json); \
+                 cat ${settings%settings.json}gate.token 2>&1; echo looked";
+    let model = turns(vec![
+        vec![bash("t1", &format!("touch go; python3 connect.py {tmux}"))],
+        vec![bash("t2", token)],
+    ]);
     let start = || {
         run(world, &claude, &model)
             .program(&agp)
@@ -170,6 +173,8 @@ fn without_namespaces_hook_mode_is_refused_and_best_effort_says_what_is_open() {
         .complained(&["WARNING: namespaces are off", &tmux]);
     let said = model.result_of("t1").unwrap().text;
     assert!(said.contains("default reached"), "{said}");
+    let said = model.result_of("t2").unwrap().text;
+    assert!(said.contains("/gate.token: Permission denied"), "{said}");
     let started = &world.event("session.started")["payload"]["sandbox"];
     assert_eq!(started["namespaces"], "off");
     let open = &world.event("sandbox.attested")["payload"]["openSockets"];

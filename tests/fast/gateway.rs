@@ -11,10 +11,10 @@ use crate::support::{peer, permit, session};
 use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, ThreadId};
@@ -30,6 +30,7 @@ use agp::contracts::verdict::{Denial, Verdict};
 use agp::gateway::client::{self, AskError, Governor, Said};
 use agp::gateway::frame::{self, FrameError};
 use agp::gateway::server::{CallReport, Decided, Gate, Peer, Server};
+use agp::gateway::token::Token;
 use agp::journal::args_sha256;
 use agp::journal::key::SigningKey;
 use peer::{is_error, line, request, send, with};
@@ -71,6 +72,7 @@ struct AllowAll {
     unread: Mutex<Vec<UnreadableCall>>,
     reports: Mutex<Vec<CallReport>>,
     intrusions: Mutex<Vec<(Option<Peer>, String)>>,
+    unproven: Mutex<Vec<Peer>>,
     failures: Mutex<Vec<String>>,
     workers: Mutex<HashSet<ThreadId>>,
     /// Calls of the tool `Hold` wait until this is set.
@@ -115,6 +117,10 @@ impl Gate for AllowAll {
         Ok(())
     }
 
+    fn unproven(&self, peer: Peer) {
+        self.unproven.lock().unwrap().push(peer);
+    }
+
     fn failed(&self, problem: &str) {
         self.failures.lock().unwrap().push(problem.to_owned());
     }
@@ -138,6 +144,7 @@ fn serve_with(key: Option<Arc<SigningKey>>) -> (Directory, Arc<AllowAll>, Server
         unread: Mutex::default(),
         reports: Mutex::default(),
         intrusions: Mutex::default(),
+        unproven: Mutex::default(),
         failures: Mutex::default(),
         workers: Mutex::default(),
         released: Default::default(),
@@ -772,13 +779,110 @@ fn signing_key() -> Arc<SigningKey> {
 
 /// A governor whose answers are signed, and how it is known.
 fn serve_signed() -> (Directory, Server, Governor) {
+    let (directory, _, server, known) = serve_proving();
+    (directory, server, known)
+}
+
+fn serve_proving() -> (Directory, Arc<AllowAll>, Server, Governor) {
     let key = signing_key();
-    let (directory, _, server) = serve_with(Some(Arc::clone(&key)));
+    let (directory, gate, server) = serve_with(Some(Arc::clone(&key)));
     let known = Governor {
         key: Some(key.public().clone()),
+        token: Token::beside(&directory.socket()).unwrap(),
         ..Governor::at(&directory.socket())
     };
-    (directory, server, known)
+    (directory, gate, server, known)
+}
+
+#[test]
+fn who_does_not_know_the_token_is_refused_unheard() {
+    let (directory, gate, server, known) = serve_proving();
+    let within = Duration::from_secs(5);
+    let token = fs::read_to_string(directory.0.join("gate.token")).unwrap();
+    let mode = fs::metadata(directory.0.join("gate.token")).unwrap().mode();
+    assert_eq!((token.len(), mode & 0o7777), (64, 0o600));
+    let other = {
+        let last = if token.ends_with('0') { "1" } else { "0" };
+        format!("{}{last}", &token[..63])
+    };
+    let report = serde_json::to_value(completion()).unwrap();
+    let unreadable = json!({
+        "kind": "tool_call_unreadable", "id": "m", "sessionId": "s-1", "tool": "Bash",
+        "argsSha256": "0".repeat(64), "argsBytes": 9, "why": "too_deep",
+    });
+    let elsewhere = with(request("m"), "sessionId", json!("s-2"));
+    let mut tried = 0;
+    for said in [request("m"), report, unreadable, elsewhere] {
+        let unproven = with(said.clone(), "token", json!(other));
+        for said in [said, unproven] {
+            let told = send(&directory.socket(), &line(&said), false);
+            is_error(&told, &said.to_string());
+            assert!(!told.contains(&token), "{told}");
+            tried += 1;
+            assert_eq!(gate.unproven.lock().unwrap().len(), tried, "{said}");
+        }
+    }
+    // What is none is no message at all.
+    for token in [json!(""), json!(null), json!(7), json!("A".repeat(64))] {
+        let said = with(request("m"), "token", token);
+        is_error(&send(&directory.socket(), &line(&said), false), "no token");
+    }
+    assert_eq!(gate.unproven.lock().unwrap().len(), tried);
+    assert!(gate.calls.lock().unwrap().is_empty());
+    assert!(gate.reports.lock().unwrap().is_empty());
+    assert!(gate.unread.lock().unwrap().is_empty());
+    let nobody = Governor {
+        token: None,
+        ..known.clone()
+    };
+    let asked = client::ask(&nobody, &question(), within);
+    assert!(matches!(asked, Err(AskError::Refused(_))), "{asked:?}");
+    // Who knows it is answered.
+    let allow = client::ask(&known, &question(), within).unwrap();
+    assert_eq!(allow, Said::Allow("because".into()));
+    client::report(&known, &completion(), within).unwrap();
+    drop(server);
+    assert!(!directory.0.join("gate.token").exists());
+}
+
+#[test]
+fn a_bridge_brings_the_token_from_beside_the_socket() {
+    let (directory, gate, _server, known) = serve_proving();
+    let key = known.key.unwrap().to_spki_base64();
+    let input = json!({
+        "hook_event_name": "PostToolUse", "tool_use_id": "m", "tool_name": "Bash",
+        "tool_input": {"command": "true"}, "tool_response": {"stdout": "x"},
+    })
+    .to_string();
+    let report = || {
+        let mut bridge = Command::new(env!("CARGO_BIN_EXE_agp-bridge"))
+            .args(["bridge", "--session", "s-1", "--answer-key", &key])
+            .args(["--event", "post"])
+            .args([Path::new("--socket"), &directory.socket()])
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _ = bridge.stdin.take().unwrap().write_all(input.as_bytes());
+        bridge.wait_with_output().unwrap()
+    };
+    let file = directory.0.join("gate.token");
+    let token = fs::read(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    let unproven = report();
+    assert_eq!(unproven.status.code(), Some(2), "{unproven:?}");
+    assert_eq!(gate.unproven.lock().unwrap().len(), 1);
+    fs::write(&file, b"no token").unwrap();
+    let broken = report();
+    assert_eq!(broken.status.code(), Some(2), "{broken:?}");
+    assert!(String::from_utf8_lossy(&broken.stderr).contains("the session's token"));
+    fs::write(&file, token).unwrap();
+    assert_eq!(gate.unproven.lock().unwrap().len(), 1);
+    let known = report();
+    assert_eq!(known.status.code(), Some(0), "{known:?}");
+    assert_eq!(gate.reports.lock().unwrap().len(), 1);
 }
 
 #[test]

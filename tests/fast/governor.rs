@@ -20,6 +20,7 @@ use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
 use agp::contracts::event::ApprovalBinding;
 use agp::contracts::ids::{MessageId, SessionId, Sha256};
 use agp::contracts::intendant::{Came, Observation, ToldResult};
+use agp::contracts::limits::ANOMALIES;
 use agp::gateway::server::{CallReport, Decided, Gate, Peer};
 use agp::governor::{Governor, Sandbox, Terms};
 use agp::journal::{Journal, args_sha256};
@@ -388,13 +389,62 @@ fn a_call_that_is_shown_as_another_than_was_let_through_ends_the_session() {
     let decided = session.governor.request(call("m1", "Bash"), PEER);
     assert!(matches!(decided, Ok(Decided::Released(..))), "{decided:?}");
     session.governor.witness(&shown("m1", "Bash", "rm -rf x"));
-    let bypassed = &session.events("m1")[2];
-    assert_eq!(bypassed["kind"], "gate.bypassed");
     assert_eq!(
-        bypassed["payload"]["how"],
+        session.broken.lock().unwrap()[..],
+        ["a call is shown as another call than was decided: m1"]
+    );
+    let odd = &session.events("m1")[2];
+    assert_eq!(odd["kind"], "gate.anomaly");
+    assert_eq!(odd["payload"]["endsSession"], true);
+    assert_eq!(
+        odd["payload"]["how"],
         "is shown as another call than was decided"
     );
-    assert_eq!(session.broken.lock().unwrap().len(), 1);
+    // Only what came back as run is said to have.
+    assert_eq!(session.governor.census().bypassed, 0);
+    session.governor.witness(&returned("m1"));
+    assert_eq!(session.kinds("m1")[3..], ["gate.bypassed"]);
+    assert_eq!(session.governor.census().bypassed, 1);
+}
+
+#[test]
+fn the_anomaly_that_ends_a_session_is_recorded_however_many_there_were() {
+    let session = Session::hooked();
+    for _ in 0..=ANOMALIES {
+        session.governor.anomaly(None, None, "was odd", "stream");
+    }
+    let _ = session.governor.request(call("m1", "Bash"), PEER).unwrap();
+    session.governor.witness(&shown("m1", "Bash", "rm -rf x"));
+    assert_eq!(session.kinds("m1")[2..], ["gate.anomaly"]);
+}
+
+#[test]
+fn who_does_not_know_the_token_leaves_one_anomaly_and_a_count() {
+    let session = Session::hooked();
+    for _ in 0..ANOMALIES * 2 {
+        session.governor.unproven(PEER);
+    }
+    session.governor.anomaly(None, None, "was odd", "stream");
+    let text = std::fs::read_to_string(session.scratch.paths().log).unwrap();
+    let told: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|event: &Value| event["kind"] == "gate.anomaly")
+        .map(|event| event["payload"]["how"].clone())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "came from a process that does not know the session's token",
+            "was odd"
+        ]
+    );
+    let census = session.governor.census_payload();
+    assert_eq!(
+        (&census["unproven"], &census["anomalies"]),
+        (&json!(ANOMALIES * 2), &json!(2))
+    );
+    assert_eq!(session.broken.lock().unwrap().len(), 0);
 }
 
 #[test]
@@ -407,7 +457,9 @@ fn a_call_that_is_shown_as_another_while_a_person_thinks_about_it_is_not_let_thr
     session.tell.send(()).unwrap();
     assert!(asking.join().unwrap().is_err());
     assert_eq!(session.broken.lock().unwrap().len(), 1);
-    assert!(session.kinds("m1").contains(&"gate.bypassed".to_owned()));
+    let kinds = session.kinds("m1");
+    assert!(kinds.contains(&"gate.anomaly".to_owned()), "{kinds:?}");
+    assert!(!kinds.contains(&"gate.bypassed".to_owned()), "{kinds:?}");
 }
 
 #[test]

@@ -82,6 +82,10 @@ impl Gate for Told {
         Err("nothing is reported here".into())
     }
 
+    fn unproven(&self, peer: Peer) {
+        panic!("{peer:?} knows no token");
+    }
+
     fn failed(&self, _problem: &str) {
         // A worker that panics below has said why.
     }

@@ -155,6 +155,7 @@ fn only_a_yes_lets_a_call_run() {
         (denied, false),
         (Answer::TimedOut, false),
         (Answer::Unreachable("nobody is there".into()), false),
+        (Answer::SessionOver("it ended".into()), false),
     ] {
         for runs in [true, false] {
             let session = Session::new(answer.clone(), runs);
@@ -166,6 +167,26 @@ fn only_a_yes_lets_a_call_run() {
             assert_eq!(acted, allowed, "{kinds:?}");
             assert_eq!(kinds[0], "tool_call.require");
         }
+    }
+}
+
+#[test]
+fn a_no_for_want_of_an_answer_names_the_cause_that_was_seen() {
+    for (answer, reason) in [
+        (
+            Answer::Unreachable("the terminal was closed".into()),
+            "nobody could be asked: the terminal was closed",
+        ),
+        (
+            Answer::SessionOver("the session ended before an answer".into()),
+            "the session ended before an answer",
+        ),
+    ] {
+        let session = Session::new(answer, false);
+        assert!(!session.allows("m1", "Write", json!({"content": "x"})));
+        let events = session.events();
+        let denied = events.iter().find(|event| event["kind"] == "gate.deny");
+        assert_eq!(denied.unwrap()["payload"]["reason"], reason);
     }
 }
 

@@ -230,7 +230,7 @@ fn hanging_up_ends_every_question_and_says_goodbye() {
     asking.slack().hang_up();
     assert_eq!(
         asked.join().unwrap(),
-        Answer::Unreachable("the session ended first".into())
+        Answer::Unreachable("the session ended before an answer".into())
     );
     let later = asking.request("m2", "ls", LONG).join().unwrap();
     assert!(matches!(later, Answer::Unreachable(_)));

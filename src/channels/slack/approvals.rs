@@ -68,7 +68,7 @@ struct Table {
     grants: HashMap<GrantKey, Vec<Vote>>,
     envelopes: BTreeSet<String>,
     envelope_order: VecDeque<String>,
-    down: Option<String>,
+    down: Option<Ended>,
 }
 
 impl Table {
@@ -132,7 +132,7 @@ impl Approvals {
     }
 
     /// Takes up a request, unless no answer could come.
-    pub(super) fn open(&self, request: Request) -> Result<Receiver<Ended>, String> {
+    pub(super) fn open(&self, request: Request) -> Result<Receiver<Ended>, Ended> {
         let mut table = self.table();
         if let Some(why) = &table.down {
             return Err(why.clone());
@@ -233,14 +233,14 @@ impl Approvals {
     }
 
     /// No answer can come any more, to any request. Gives the clicks that waited.
-    pub(super) fn hang_up(&self, why: &str) -> Vec<Click> {
+    pub(super) fn hang_up(&self, why: &Ended) -> Vec<Click> {
         let mut early = Vec::new();
         let mut table = self.table();
-        table.down.get_or_insert_with(|| why.to_owned());
+        table.down.get_or_insert_with(|| why.clone());
         let all: Vec<String> = table.open.keys().cloned().collect();
         for nonce in all {
             if let Some(open) = table.close(&nonce, Reason::SessionOver) {
-                let _ = open.answer.try_send(Ended::Unreachable(why.to_owned()));
+                let _ = open.answer.try_send(why.clone());
                 early.extend(open.early);
             }
         }

@@ -53,7 +53,7 @@ use poster::Poster;
 use queue::{Job, Post};
 use receiver::{Dial, DialError, Receiver};
 pub use rejections::{Reason, Rejection};
-use request::{GrantKey, Request};
+use request::{Ended, GrantKey, Request};
 pub use settings::{Given, Settings, SetupError, Token};
 use tls::Tls;
 use web_api::WebApi;
@@ -282,10 +282,14 @@ impl Slack {
                 "THE GATE WAS BYPASSED. The session is ended.",
                 &[("Tool", at("tool")), ("How", at("how"))],
             ),
-            Kind::GateAnomaly => say(
-                "Something odd was seen at the gate. The session goes on.",
-                &[("Tool", at("tool")), ("How", at("how"))],
-            ),
+            Kind::GateAnomaly => {
+                let ends = event.payload.get("endsSession") == Some(&Value::Bool(true));
+                let what = match ends {
+                    true => "Something odd was seen at the gate. The session is ended.",
+                    false => "Something odd was seen at the gate. The session goes on.",
+                };
+                say(what, &[("Tool", at("tool")), ("How", at("how"))]);
+            }
             _ => {}
         }
     }
@@ -363,7 +367,7 @@ impl Channel for Slack {
         });
         let ended = match opened {
             Ok(ended) => ended,
-            Err(why) => return Answer::Unreachable(why),
+            Err(ended) => return ended.into_answer(&authority.team),
         };
         let job = Job::Card {
             nonce: nonce.clone(),
@@ -407,7 +411,7 @@ impl Channel for Slack {
     }
 
     fn hang_up(&self) {
-        let early = self.approvals.hang_up("the session ended first");
+        let early = self.approvals.hang_up(&Ended::SessionOver);
         self.hub.judge_late(&self.approvals, &early);
     }
 }

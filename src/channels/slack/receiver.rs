@@ -22,6 +22,7 @@ use super::approvals::Approvals;
 use super::frames::{Click, Frame, Leave};
 use super::hub::Hub;
 use super::link::{Heard, Link};
+use super::request::Ended;
 use super::web_api::{ApiError, WebApi};
 
 /// How connections are opened.
@@ -336,7 +337,8 @@ impl Receiver {
         state.retry = None;
         self.hub
             .warn(&format!("slack: {why}: no approval can be given any more"));
-        let early = self.approvals.hang_up(&format!("Slack is gone: {why}"));
+        let gone = Ended::Unreachable(format!("Slack is gone: {why}"));
+        let early = self.approvals.hang_up(&gone);
         self.hub.judge_late(&self.approvals, &early);
     }
 }

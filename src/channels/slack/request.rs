@@ -71,6 +71,8 @@ pub(super) enum Ended {
     Voted(Vec<Vote>),
     /// It was not posted, or no answer can come any more.
     Unreachable(String),
+    /// The session ended first.
+    SessionOver,
 }
 
 impl Ended {
@@ -78,6 +80,9 @@ impl Ended {
     pub(super) fn into_answer(self, team: &str) -> Answer {
         let votes = match self {
             Self::Unreachable(why) => return Answer::Unreachable(why),
+            Self::SessionOver => {
+                return Answer::SessionOver("the session ended before an answer".into());
+            }
             Self::Voted(votes) if votes.is_empty() => {
                 return Answer::Unreachable("nobody voted".into());
             }

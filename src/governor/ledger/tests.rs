@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::shown::OTHER;
 use super::*;
+use crate::contracts::intendant::Came;
 
 const ARGS: Sha256 = Sha256([1; 32]);
 const ASKED: Args = Args {
@@ -244,18 +246,42 @@ fn agps_own_refusals_come_back_and_are_no_bypass() {
 }
 
 #[test]
-fn what_is_shown_as_another_call_than_was_let_through_is_a_bypass_at_once() {
+fn what_is_shown_as_another_call_than_was_let_through_ends_the_session_and_is_a_bypass_once_it_ran()
+{
     let ledger = Ledger::default();
-    ask(&ledger, "a");
-    ledger.decide(&id("a"), true);
-    let shown = ledger.attempted("a", Some(outline("evil")), false);
-    assert_eq!(bypass(shown), OTHER);
+    for (name, came, bypassed) in [
+        ("ran", Came::Ran, 1),
+        ("blocked", Came::Blocked, 0),
+        ("stopped", Came::Stopped, 0),
+        ("refused", Came::Refused, 0),
+    ] {
+        let before = ledger.census().bypassed;
+        ask(&ledger, name);
+        ledger.decide(&id(name), true);
+        let shown = ledger.attempted(name, Some(outline("evil")), false);
+        assert_eq!(shown, Some(Unlike(OTHER)));
+        assert_eq!(ledger.census().bypassed, before, "{name}: nothing ran yet");
+        let finding = found(&ledger, name, came);
+        assert_eq!(
+            matches!(finding, Some(Finding::Bypassed(OTHER))),
+            bypassed == 1,
+            "{finding:?}"
+        );
+        assert_eq!(ledger.census().bypassed, before + bypassed, "{name}");
+    }
+}
+
+#[test]
+fn what_is_shown_while_it_is_decided_is_held_to_the_decision() {
+    let ledger = Ledger::default();
     // What was denied, or asks yet, may never run.
     ask(&ledger, "u");
     assert_eq!(ledger.attempted("u", Some(outline("evil")), false), None);
     assert!(ledger.differs(&id("u")));
     ledger.decide(&id("u"), true);
-    assert_eq!(bypass(ledger.let_through(&id("u"))), OTHER);
+    assert_eq!(ledger.let_through(&id("u")), Some(Unlike(OTHER)));
+    assert_eq!(ledger.census().bypassed, 0);
+    assert_eq!(bypass(found(&ledger, "u", Came::Ran)), OTHER);
     ask(&ledger, "d");
     ledger.decide(&id("d"), false);
     assert_eq!(ledger.attempted("d", Some(outline("evil")), false), None);

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::column::{Column, nothing_ran};
 use super::governed::call;
@@ -163,9 +163,15 @@ fn a_hook_that_asks_about_another_call_and_does_as_it_likes() {
     };
     ran.exited(3);
     let world = column.world();
-    let bypassed = world.event("gate.bypassed");
-    assert_eq!(bypassed["payload"]["messageId"], "call_second");
-    assert_eq!(bypassed["payload"]["seenBy"], "stream");
+    // It came back as run; or the harness was ended when it showed it, before anybody could know.
+    let odd = world.events("gate.anomaly").into_iter();
+    let odd = odd.filter(|odd| odd["payload"]["endsSession"] == true);
+    let seen: Vec<Value> = odd.chain(world.events("gate.bypassed")).collect();
+    assert!(!seen.is_empty(), "{:#?}", world.journal());
+    for seen in &seen {
+        assert_eq!(seen["payload"]["messageId"], "call_second");
+        assert_eq!(seen["payload"]["seenBy"], "stream");
+    }
     assert_eq!(world.event("session.ended")["payload"]["end"], "broken");
     assert_eq!(world.get("third"), None, "none behind it");
 }
@@ -179,11 +185,15 @@ fn a_hook_that_asks_about_another_call_and_does_as_it_is_told() {
     let world = column.world();
     assert_eq!(world.get("third"), None);
     if ran.code() == 3 {
-        let bypassed = world.event("gate.bypassed");
+        let odd = world.event("gate.anomaly")["payload"].clone();
         assert_eq!(
-            bypassed["payload"]["how"],
-            "is shown as another call than was decided"
+            (&odd["how"], &odd["endsSession"]),
+            (
+                &json!("is shown as another call than was decided"),
+                &json!(true)
+            )
         );
+        assert!(world.events("gate.bypassed").is_empty() || world.get("second").is_some());
         return;
     }
     ran.succeeded();

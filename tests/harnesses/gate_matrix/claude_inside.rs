@@ -6,6 +6,7 @@ use serde_json::json;
 use super::column::{Column, nothing_ran};
 use super::governed::call;
 use super::on_claude::Hook;
+use super::session::{mode, wait_for};
 
 /// A PDF of so many bytes: one page, and a stream that nobody reads.
 fn pdf(bytes: usize) -> Vec<u8> {
@@ -84,47 +85,111 @@ fn a_command_that_writes_into_the_harnesss_output() {
     column.each_decided(&["call_b", "call_w"]);
 }
 
-/// Reports, at the gate, a call that nobody has made and one that was denied.
-const REPORTS: &str = r#"
+/// Speaks to the gate as its hook would: asks about each call that stands in `asks`, and reports it as run.
+const SPEAKS: &str = r#"
 import json, socket
 session = open("/proc/1/cmdline").read().split("/agp-s-")[1].split("/")[0]
-for name in ["call_never", "call_w"]:
+
+def say(**message):
     link = socket.socket(socket.AF_UNIX)
     link.connect("/run/agp/gate.sock")
-    report = {
-        "kind": "tool_call_report", "id": name, "sessionId": "s-" + session, "tool": "Write",
-        "argsSha256": "0" * 64, "ok": True, "output": "forged", "outputBytes": 6,
-    }
-    link.sendall((json.dumps(report) + "\n").encode())
-    print(link.makefile().readline())
+    link.sendall((json.dumps({"sessionId": "s-" + session, **message}) + "\n").encode())
+    answer = json.loads(link.makefile().readline())
+    assert answer["kind"] == "error" and "hooks and tools alone" in answer["message"], answer
+
+def ask(id, tool, args):
+    say(kind="tool_call_request", id=id, tool=tool, args=args, actor="claude_process")
+
+def report(id, tool, output):
+    say(kind="tool_call_report", id=id, tool=tool, argsSha256="0" * 64, ok=True, output=output,
+        outputBytes=len(output))
+
+exec(open("says").read())
+print("tried")
 "#;
 
-#[test]
-fn a_command_that_reports_what_never_ran() {
+/// A session in which an allowed command has said this at the gate between its first call and its last: each is
+/// decided and recorded as if it had not, nobody is accused, and one anomaly tells of it.
+fn says_at_the_gate(says: &str, times: u64) {
     let Some(column) = Hook::by(&[("allow", "Bash"), ("deny", "Write")]) else {
         return;
     };
     let world = column.world();
-    world.put("reports.py", REPORTS);
+    world.put("speaks.py", SPEAKS);
+    world.put("says", says);
     let model = Hook::model(vec![
-        vec![column.write("call_w", "ran-written", "never\n")],
-        vec![Hook::bash("call_b", "python3 reports.py; echo tried")],
+        vec![
+            Hook::bash("call_a", "echo honest"),
+            column.write("call_w", "ran-written", "never\n"),
+        ],
+        vec![Hook::bash("call_b", "python3 speaks.py")],
+        vec![Hook::bash("call_next", "echo made > made; cat made")],
     ]);
     column.run(&model).run().succeeded();
     assert!(Hook::told(&model, "call_b").contains("tried"));
+    assert!(Hook::told(&model, "call_next").contains("made"));
+    assert!(Hook::was_refused(&model, "call_w"));
     nothing_ran(world);
-    column.each_decided(&["call_w", "call_b"]);
-    let odd = world.events("gate.anomaly");
-    let odd: Vec<_> = odd.iter().map(|event| &event["payload"]).collect();
-    let how: Vec<_> = odd.iter().map(|odd| odd["how"].as_str().unwrap()).collect();
+    column.each_decided(&["call_a", "call_w", "call_b", "call_next"]);
+    for id in ["call_a", "call_b", "call_next"] {
+        let told = ["tool_call.allow", "gate.allow", "tool_call.result"];
+        assert_eq!(world.kinds_of(id), told, "{id}");
+    }
+    assert!(!world.journal_text().contains("forged"));
+    let odd = world.event("gate.anomaly")["payload"].clone();
     assert_eq!(
-        how,
-        [
-            "was reported, and has not asked",
-            "was reported, although it was denied"
-        ]
+        (&odd["how"], &odd["seenBy"]),
+        (
+            &json!("came from a process that does not know the session's token"),
+            &json!("gateway")
+        )
     );
-    assert!(odd.iter().all(|odd| odd["seenBy"] == "report"));
+    let ended = world.event("session.ended")["payload"].clone();
+    assert_eq!(ended["unproven"], times, "{ended}");
+    world.verifies();
+}
+
+#[test]
+fn a_command_that_asks_ahead_under_the_models_next_id() {
+    let ask = |tool, args| format!("ask('call_next', {tool:?}, {args})\n");
+    says_at_the_gate(&ask("Bash", "{'command': 'sh other.sh'}"), 1);
+    says_at_the_gate(&ask("Write", "{}").repeat(3), 3);
+}
+
+#[test]
+fn a_command_that_reports_a_call_with_other_arguments() {
+    let reports = "report('call_a', 'Bash', 'forged')\nreport('call_b', 'Bash', 'forged')\n";
+    says_at_the_gate(reports, 2);
+}
+
+#[test]
+fn a_command_that_reports_what_never_ran() {
+    let reports = "report('call_never', 'Write', 'forged')\nreport('call_w', 'Write', 'forged')\n";
+    says_at_the_gate(reports, 2);
+}
+
+#[test]
+fn the_sessions_token_is_nowhere_that_a_command_looks() {
+    let Some(column) = Hook::by(&[("allow", "Bash")]) else {
+        return;
+    };
+    let world = column.world();
+    let look = "(env; cat /run/agp/gate.token /proc/*/environ /proc/*/cmdline /run/agp/*) > seen; \
+                ls -l /run/agp >> seen; touch looked; until [ -e go ]; do sleep 0.05; done";
+    let model = Hook::model(vec![vec![Hook::bash("call_b", look)]]);
+    let live = column.run(&model).start();
+    wait_for("the look", || world.get("looked"));
+    let directory = world.lease().directory;
+    let token = std::fs::read_to_string(directory.join("gate.token")).unwrap();
+    assert_eq!(mode(&directory.join("gate.token")), 0o600);
+    world.put("go", "");
+    live.finish().succeeded();
+    assert_eq!(token.len(), 64);
+    let seen = std::fs::read(world.repo().join("seen")).unwrap();
+    let seen = String::from_utf8_lossy(&seen);
+    assert!(seen.contains("PATH=") && !seen.contains(&token), "{seen}");
+    assert!(!world.journal_text().contains(&token));
+    assert!(!Hook::told(&model, "call_b").contains(&token));
 }
 
 /// Tries each of these on what agp and the harness have for themselves, and leaves a mark of each that
@@ -155,6 +220,7 @@ def without(name):
 tries = {
     "settings": read("/run/agp/settings.json"),
     "mark": change("/run/agp/hooked"),
+    "token": read("/run/agp/gate.token"),
     "terms": read("/run/agp/shell.json"),
     "program": read("/run/agp-bin/agp-bridge"),
     "run": run("/run/agp-bin/agp-bridge", "bridge"),
@@ -211,7 +277,7 @@ fn a_command_that_reaches_for_the_gate_or_the_harness() {
     column.run(&model).run().succeeded();
     for id in ["call_b", "call_c"] {
         let told = Hook::told(&model, id);
-        assert!(told.contains("tried 21"), "{id}: {told}");
+        assert!(told.contains("tried 22"), "{id}: {told}");
     }
     nothing_ran(world);
     column.each_decided(&["call_b", "call_m", "call_c", "call_w"]);

@@ -235,9 +235,10 @@ fn an_approval_for_the_session_is_all_of_theirs_and_ends_with_it() {
         ..key()
     };
     assert_eq!(approvals.granted(&other), None);
-    approvals.hang_up("the session is over");
+    approvals.hang_up(&Ended::SessionOver);
     assert_eq!(approvals.granted(&key()), None);
-    assert!(approvals.open(request("n3")).is_err());
+    let late = approvals.open(request("n3")).unwrap_err();
+    assert!(matches!(late.into_answer("T1"), Answer::SessionOver(_)));
 }
 
 #[test]
