@@ -3,6 +3,7 @@ it is told of a gateway, asks and waits for no answer. Its first argument is how
 its second whether they are errors, and behind them stand the arguments of agp's own."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -24,6 +25,7 @@ def ask(call):
         "tool": call["name"],
         "args": call["arguments"],
         "actor": "claude_process",
+        "token": open(os.path.dirname(named["--socket"]) + "/gate.token").read(),
     }
     link.sendall(json.dumps(question).encode() + b"\n")
     return link
