@@ -382,6 +382,52 @@ mod tests {
         }
     }
 
+    /// Some calls are bounded by their arguments alone. What each bound is there to keep out is named here
+    /// once more, apart from the table.
+    #[test]
+    fn no_call_that_a_thread_may_make_does_more_by_its_arguments() {
+        use crate::confine::Profile;
+        let thread = 0x003d_0f00;
+        for profile in Profile::ALL {
+            let terms = profile.terms();
+            if terms.others {
+                continue;
+            }
+            let own: Vec<&Rule> = terms.rules().collect();
+            let program = program(&own, KILL, KILL);
+            let may = |call: i64, arguments: [u64; 3]| {
+                let [a, b, c] = arguments;
+                let number = u32::try_from(call).unwrap();
+                let comes = verdict(&program, ARCHITECTURE, number, [a, b, c, 0, 0, 0]);
+                comes == libc::SECCOMP_RET_ALLOW
+            };
+            for (call, arguments, what) in [
+                (libc::SYS_mmap, [0, 4096, 5], "executable memory"),
+                (libc::SYS_mprotect, [0, 4096, 4], "executable memory"),
+                (libc::SYS_ioctl, [0, 0x5412, 0], "keystrokes for a terminal"),
+                (libc::SYS_fcntl, [0, 8, 0], "signals for another process"),
+                (libc::SYS_clone, [17, 0, 0], "a process"),
+                (libc::SYS_clone, [thread | 1 << 28, 0, 0], "a namespace"),
+                (libc::SYS_clone3, [0, 0, 0], "what cannot be looked into"),
+                (libc::SYS_prctl, [4, 1, 0], "memory that others may read"),
+                (libc::SYS_seccomp, [1, 1, 0], "a filter for other threads"),
+                (libc::SYS_socket, [2, 3, 0], "raw packets"),
+                (libc::SYS_socket, [17, 3, 0], "raw packets"),
+                (libc::SYS_socket, [16, 3, 9], "the kernel's audit"),
+            ] {
+                assert!(!may(call, arguments), "{profile:?}: {what}");
+            }
+            let writes = [Profile::Journal, Profile::SlackOutbox].contains(&profile);
+            for flags in [1, 2, 0x40, 0x200, 0x41_0000] {
+                assert_eq!(may(libc::SYS_openat, [0, 0, flags]), writes, "{profile:?}");
+            }
+            let daemon = profile == Profile::Docker;
+            assert_eq!(may(libc::SYS_socket, [1, 1, 0]), daemon, "{profile:?}");
+            let network = terms.sockets() == "inet";
+            assert_eq!(may(libc::SYS_socket, [2, 1, 0]), network, "{profile:?}");
+        }
+    }
+
     #[test]
     fn no_rules_are_a_program_too() {
         assert_eq!(

@@ -153,3 +153,44 @@ pub(super) fn admit(drafts: Vec<Draft>, screen: &Screen) -> Result<Vec<Sealed>, 
     };
     drafts.into_iter().map(admit).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::journal::redact::Secret;
+
+    /// What is written of these payloads, or why nothing is.
+    fn admitted(payloads: &[serde_json::Value]) -> Result<String, AppendError> {
+        let screen = Screen::new(&[Secret::new("DB", "p4ssw0rd-of-it")]);
+        let draft = |payload: &serde_json::Value| {
+            Draft::new(Kind::ToolCallRequire, payload.as_object().unwrap().clone())
+        };
+        let events = admit(payloads.iter().map(draft).collect(), &screen)?;
+        let written = events.into_iter().map(|event| event.chain(1, None, "", ""));
+        Ok(written
+            .map(|event| String::from_utf8(event.signed).unwrap())
+            .collect())
+    }
+
+    #[test]
+    fn with_a_known_secret_in_one_event_none_is_written() {
+        let held = json!({"args": {"list": ["x p4ssw0rd-of-it y"]}});
+        let refused = AppendError::Secret("DB".into());
+        assert_eq!(admitted(&[json!({}), held]), Err(refused));
+        assert!(admitted(&[json!({}), json!({})]).is_ok());
+    }
+
+    #[test]
+    fn a_token_is_not_written() {
+        let token = format!("ghp_{}", "0123456789abcdefghij".repeat(2));
+        let written = admitted(&[json!({"args": {token.as_str(): [token]}})]).unwrap();
+        assert!(!written.contains(&token), "{written}");
+        assert_eq!(
+            written.matches("[redacted:github-token]").count(),
+            2,
+            "{written}"
+        );
+    }
+}

@@ -308,6 +308,22 @@ fn a_frame_of_4_mib_is_taken_and_one_byte_more_is_not() {
 }
 
 #[test]
+fn a_frame_of_too_many_values_is_not_read() {
+    let (directory, gate, _server) = serve();
+    let of = |values: usize| {
+        let args = json!({"list": vec![0; values]});
+        send(
+            &directory.socket(),
+            &line(&with(request("m"), "args", args)),
+            false,
+        )
+    };
+    is_error(&of(FRAME_VALUES), "too many");
+    assert_eq!(gate.calls.lock().unwrap().len(), 0);
+    assert!(of(FRAME_VALUES - 100).contains("policy_verdict"));
+}
+
+#[test]
 fn half_a_frame_is_no_question() {
     let (directory, gate, _server) = serve();
     let whole = line(&request("m"));

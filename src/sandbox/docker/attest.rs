@@ -469,3 +469,6 @@ fn worth(ask: &Ask, outside: &Seen, came: usize) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

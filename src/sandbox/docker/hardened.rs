@@ -431,3 +431,6 @@ pub fn told(wanted: &Wanted) -> Map<String, Value> {
         _ => Map::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

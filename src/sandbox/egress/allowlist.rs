@@ -290,6 +290,7 @@ mod tests {
             "evil-example.org:8443",
             "a.example.org:443",
             "192.0.2.8:443",
+            "192.0.2.7:8443",
             "[2001:db8::2]:443",
         ] {
             assert!(!allows(&list, no), "{no}");

@@ -53,6 +53,30 @@ fn damage_in_several_chunks_is_placed_by_line() {
     assert_eq!(short(&verify(&paths.log, &key.public())), expected);
 }
 
+/// Wherever the chunks are cut: what is missing there is missed by nobody within one.
+#[test]
+fn a_line_that_is_missing_between_two_chunks_is_found() {
+    let (scratch, key) = (Scratch::new("between"), Key::new());
+    let paths = scratch.paths();
+    let signing = key.signing();
+    let quarter = json!({"text": "x".repeat(limits::VERIFY_CHUNK_BYTES / 4)});
+    let mut forge = Forge::new();
+    (0..10).for_each(|_| forge.push(&signing, "a", &quarter));
+    forge.write(&paths, &signing);
+    assert!(verify(&paths.log, &key.public()).intact);
+    for line in 1..10 {
+        let missing = forge.lines.remove(line - 1);
+        fs::write(&paths.log, forge.lines.join("\n") + "\n").unwrap();
+        let found = short(&verify(&paths.log, &key.public()));
+        let expected = [
+            format!("{line}:chain.seq"),
+            format!("{line}:chain.prev_hash"),
+        ];
+        assert_eq!(found, expected);
+        forge.lines.insert(line - 1, missing);
+    }
+}
+
 #[test]
 fn a_line_longer_than_1_mib_is_named_and_passed_over() {
     let sample = Sample::new("long", 3);

@@ -147,6 +147,21 @@ fn sound_events_beyond_the_head_are_counted_not_blamed() {
     assert_eq!(sample.with_log(&lines[..10].concat()), [""; 0]);
 }
 
+/// Behind the head there is nothing else that says what it was: no later event names it, and the
+/// signature is over the content alone.
+#[test]
+fn the_last_events_hash_is_of_its_content() {
+    let sample = Sample::new("last-hash", 3);
+    let events = support::events(&sample.paths().log);
+    let hash = |seq: usize| events[seq - 1]["hash"].as_str().unwrap();
+    let old = head_text(&sample.key.signing(), 2, hash(2));
+    fs::write(sample.paths().head, old).unwrap();
+    assert_eq!(sample.with_log(&sample.log), [""; 0]);
+    let text = String::from_utf8(sample.log.clone()).unwrap();
+    let other = text.replace(hash(3), hash(1));
+    assert_eq!(sample.with_log(other.as_bytes()), ["3:event.hash"]);
+}
+
 #[test]
 fn another_keys_events_are_found() {
     let (key, other) = (Key::new(), Key::new());
