@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use ring::rand::{SecureRandom, SystemRandom};
 use rustix::process::Pid;
 
 use crate::bridge::login::{CONFIGURATION, Order, STORE};
@@ -34,6 +35,9 @@ const FILES: [&str; 5] = [
 /// A session's own configuration of Claude Code.
 pub(super) struct ClaudeHome {
     directory: PathBuf,
+    /// Where the harness finds its login, which it cannot change: a name that no command can know, so that none
+    /// can put a link to it in the harness's way.
+    login: PathBuf,
     carrier: Option<Carrier>,
 }
 
@@ -46,8 +50,15 @@ impl ClaudeHome {
         for name in [HARNESS_HOME, HARNESS_LOGIN, LOGIN_SCRATCH] {
             DirBuilder::new().mode(0o700).create(directory.join(name))?;
         }
+        let mut unknown = [0_u8; 16];
+        let random = SystemRandom::new().fill(&mut unknown);
+        random.map_err(|_| io::Error::other("no random numbers"))?;
+        let login = directory.join(HARNESS_LOGIN);
+        let login = login.join(format!("{:032x}", u128::from_ne_bytes(unknown)));
+        DirBuilder::new().mode(0o700).create(&login)?;
         Ok(Self {
             directory: directory.to_owned(),
+            login,
             carrier: None,
         })
     }
@@ -80,11 +91,6 @@ impl ClaudeHome {
         self.directory.join(HARNESS_HOME)
     }
 
-    /// Where it finds its login, which it cannot change.
-    fn login(&self) -> PathBuf {
-        self.directory.join(HARNESS_LOGIN)
-    }
-
     /// The process that carries the login: what it has begun is not to be cut off.
     pub(super) fn carrier(&self) -> Option<Pid> {
         self.carrier.as_ref().and_then(Carrier::pid)
@@ -109,7 +115,7 @@ impl ClaudeHome {
         let order = Order {
             store: store.directory.clone(),
             state: store.state.clone(),
-            shown: self.login(),
+            shown: self.login.clone(),
             configuration: self.configuration(),
             scratch: self.directory.join(LOGIN_SCRATCH),
             program,
@@ -130,7 +136,7 @@ impl ClaudeHome {
         };
         vec![
             (CONFIGURATION, shown(&self.configuration())),
-            (STORE, shown(&self.login())),
+            (STORE, shown(&self.login)),
         ]
     }
 }

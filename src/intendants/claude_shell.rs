@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::bridge::login::STORE;
 use crate::bridge::shell::{NAME, TERMS, Terms};
 use crate::confine::leads::WRITTEN_DOWN;
 use crate::confine::spec::{HELPER, RUN, Spec};
@@ -18,8 +19,8 @@ const SNAPSHOTS: &str = "shell-snapshots";
 /// What a private directory holds of it.
 pub const FILES: [&str; 2] = [NAME, TERMS];
 
-/// What the harness needs for itself, and no command: who pays for it, and how it is spoken to.
-const WITHHELD: [&str; 9] = [
+/// What the harness needs for itself, and no command: who pays for it, how it is spoken to, and where its login is.
+const WITHHELD: [&str; 10] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_CUSTOM_HEADERS",
@@ -28,6 +29,7 @@ const WITHHELD: [&str; 9] = [
     "CLAUDE_CODE_CLIENT_KEY_PASSPHRASE",
     "CLAUDE_CODE_MESSAGING_SOCKET",
     "CLAUDE_CODE_MESSAGING_TOKEN",
+    STORE,
     VARIABLE,
 ];
 

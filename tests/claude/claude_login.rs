@@ -96,10 +96,9 @@ fn a_login_that_nears_its_end_is_renewed_while_a_session_goes_on() {
 
 /// Waits until the session sees the login of this number.
 fn shown(world: &World, number: usize) {
-    let path = world
-        .lease()
-        .directory
-        .join("harness-login/.credentials.json");
+    let directory = world.lease().directory.join("harness-login");
+    let own = fs::read_dir(directory).unwrap().flatten().next().unwrap();
+    let path = own.path().join(".credentials.json");
     wait_for("the login in the session", || {
         let text = fs::read_to_string(&path).ok()?;
         text.contains(&access(number)).then_some(())
@@ -343,6 +342,7 @@ ln -s $token /tmp/token && ln -s /run/agp/harness-login /tmp/login && ln -s /run
 ln -s ../run /tmp/up && ln -s /proc/self/root /tmp/root && ln -s /proc/self/environ /tmp/environ
 ln -s $token ~/token && ln -s /tmp/login ~/again && ln -s $token "$(printf "/tmp/x\342\200\257PM.png")"
 ln $token /tmp/hard 2> /dev/null || echo "no hard link"
+grep -o 'harness-login/[0-9a-f]*' /proc/self/mountinfo; echo "at <$CLAUDE_SECURESTORAGE_CONFIG_DIR>"
 echo kept > kept && ln -s $PWD/kept /tmp/kept"#;
 
 #[test]
@@ -398,6 +398,9 @@ fn the_harnesss_own_tools_do_not_follow_a_link_to_what_agp_keeps_apart() {
         .succeeded();
     let told = |id: &str| model.result_of(id).unwrap();
     assert!(told("call_links").text.contains("no hard link"));
+    // Nor does a command know where the login is: the harness's own tools could be led there in a moment.
+    assert!(told("call_links").text.contains("at <>"));
+    assert!(!told("call_links").text.contains("harness-login/"));
     assert!(told("call_kept").text.contains("kept") && !told("call_kept").is_error);
     assert!(told("call_memory").text.contains("MemTotal"));
     for id in refused.iter().map(|(id, _)| *id).chain(["call_write"]) {
@@ -447,7 +450,7 @@ fn without_namespaces_a_link_to_the_login_is_not_followed_and_the_private_tmp_is
         return;
     };
     put(&world, &login(0, 3600));
-    let links = "ln -s $CLAUDE_SECURESTORAGE_CONFIG_DIR/.credentials.json $TMPDIR/token && \
+    let links = "ln -s $CLAUDE_CONFIG_DIR/../harness-login/.credentials.json $TMPDIR/token && \
                  echo kept > $TMPDIR/kept && printf 'made in %s' \"<$TMPDIR>\"";
     let model = ModelDouble::start(vec![
         model::Turn::Calls(vec![bash("call_links", links)]),

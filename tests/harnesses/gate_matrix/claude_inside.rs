@@ -196,7 +196,7 @@ fn the_sessions_token_is_nowhere_that_a_command_looks() {
 /// succeeds. Behind it stands what must succeed, or nothing was shown.
 const REACH: &str = r#"
 import os, subprocess
-pid, own, login = os.environ["CLAUDE_PID"], os.environ["CLAUDE_CONFIG_DIR"], os.environ["CLAUDE_SECURESTORAGE_CONFIG_DIR"]
+pid, own, login = os.environ["CLAUDE_PID"], os.environ["CLAUDE_CONFIG_DIR"], "/run/agp/harness-login"
 proc = "/proc/" + pid
 
 def read(path):
@@ -229,7 +229,8 @@ tries = {
     "own-state": read(own + "/.claude.json"),
     "transcripts": listing(own + "/projects"),
     "snapshot": change(own + "/shell-snapshots/x"),
-    "login": read(login + "/.credentials.json"),
+    "login": listing(login),
+    "login-name": without("CLAUDE_SECURESTORAGE_CONFIG_DIR"),
     "memory": read(proc + "/mem"),
     "memory-write": lambda: open(proc + "/mem", "r+b"),
     "environment": read(proc + "/environ"),
