@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use agp::cli::{hooked, report};
 
 fn main() -> ExitCode {
-    if let Some(code) = hooked::as_shell() {
+    if let Some(code) = hooked::as_another() {
         return ExitCode::from(code);
     }
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();

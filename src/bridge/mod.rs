@@ -7,6 +7,7 @@ mod beside;
 pub mod confine;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+pub mod git;
 pub mod hook;
 pub mod inside;
 pub mod job;

@@ -7,6 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +23,8 @@ pub const NAME: &str = "bash";
 pub const TERMS: &str = "shell.json";
 /// Where a session's saved outputs are, in what the harness writes down of it.
 const OUTPUTS: &str = "tool-results";
+/// The directory beside it that a harness has first on its `PATH`, for itself.
+pub const OWN: &str = "bin";
 /// Where the shell itself is; the last is for those who have only that.
 const SHELLS: [&str; 4] = [
     "/bin/bash",
@@ -89,7 +92,15 @@ fn prepared(name: &Path, arguments: &[OsString]) -> io::Result<Command> {
         ));
     }
     let mut shell = Command::new(shell);
-    shell.args(arguments);
+    let own = name.with_file_name(OWN);
+    if takes_snapshot(arguments) {
+        shell.args(arguments.iter().map(|word| without_entry(word, &own)));
+    } else {
+        shell.args(arguments);
+    }
+    if let Some(path) = std::env::var_os("PATH") {
+        shell.env("PATH", without_entry(&path, &own));
+    }
     for name in &terms.without {
         shell.env_remove(name);
     }
@@ -112,6 +123,23 @@ fn below(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let entries = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     entries.map(|entry| entry.path()).collect()
+}
+
+/// What a harness has first on its `PATH` taken from that, or from a text that has all of it.
+fn without_entry(text: &OsStr, own: &Path) -> OsString {
+    let entry = [own.as_os_str().as_bytes(), b":"].concat();
+    let mut rest = text.as_bytes();
+    let mut left = Vec::new();
+    while let Some((next, behind)) = rest.split_first() {
+        match rest.strip_prefix(entry.as_slice()) {
+            Some(behind) => rest = behind,
+            None => {
+                left.push(*next);
+                rest = behind;
+            }
+        }
+    }
+    OsString::from_vec(left)
 }
 
 /// Whether the harness itself asks, to write down what its shell has. What a model writes stands in
@@ -163,6 +191,22 @@ mod tests {
         assert_eq!(saved(&written), [written.join("p/s/tool-results")]);
         assert!(saved(&written.join("none")).is_empty());
         fs::remove_dir_all(&written).unwrap();
+    }
+
+    #[test]
+    fn what_the_harness_has_first_on_its_path_is_no_commands() {
+        let own = Path::new("/run/agp/bin");
+        for (text, left) in [
+            ("/run/agp/bin:/usr/bin:/bin", "/usr/bin:/bin"),
+            (
+                "export PATH=/run/agp/bin:/bin\necho",
+                "export PATH=/bin\necho",
+            ),
+            ("/bin:/run/agp/bin2:/x", "/bin:/run/agp/bin2:/x"),
+            ("", ""),
+        ] {
+            assert_eq!(without_entry(OsStr::new(text), own), left, "{text}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::confine::spec::{Namespaces, Placed, RUN};
 use crate::gateway::token;
 use crate::intendants::environment::variable;
 use crate::intendants::program::{bridge_program, package};
-use crate::intendants::{claude_code, claude_shell, codex};
+use crate::intendants::{claude_code, claude_shell, codex, own_git};
 use crate::sandbox::harness::{self, Enclosure, Setup};
 use crate::sandbox::network::Network;
 
@@ -166,7 +166,7 @@ fn setup(wanted: &Wanted<'_>, program: &Path, sockets: &Sockets) -> Result<Setup
         foreign: false,
     };
     let parts = [token::FILE, "settings.json", "mcp.json"].into_iter();
-    let parts = parts.chain(claude_shell::FILES);
+    let parts = parts.chain(claude_shell::FILES).chain([own_git::FILE]);
     let parts = parts.map(|name| placed(name, false));
     let parts = parts.chain([placed(hook::MARK, true)]);
     // Nobody who could swap the directory decides where transcripts go, or whose login it is.

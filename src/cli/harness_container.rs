@@ -18,6 +18,7 @@ use crate::contracts::limits;
 use crate::intendants::asking::Asking;
 use crate::intendants::claude_shell::{self, Reach};
 use crate::intendants::environment::variable;
+use crate::intendants::own_git;
 use crate::intendants::{claude_code, codex};
 use crate::sandbox::docker::container::{BOX, Docker, HARNESS_BOX, Setup};
 use crate::sandbox::docker::hardened::Mount;
@@ -122,11 +123,12 @@ pub(super) fn hooked(
     )
     .map_err(failed)?;
     claude_shell::lay_out(shown, Path::new(HELPER), Reach::there(), &[]).map_err(failed)?;
+    own_git::put(shown, Path::new(HELPER)).map_err(failed)?;
     let mark = shown.join(hook::MARK);
     put(&mark, 0o600, "").map_err(failed)?;
     let (uid, gid) = user();
     std::os::unix::fs::chown(&mark, Some(uid), Some(gid)).map_err(failed)?;
-    opened(&[shown, &managed]).map_err(failed)?;
+    opened(&[shown, &managed, &shown.join(own_git::DIRECTORY)]).map_err(failed)?;
     Ok(vec![
         Mount {
             source: managed,
@@ -242,6 +244,12 @@ pub(super) fn claude_inside(
     let shell = Path::new(RUN).join(claude_shell::FILES[0]);
     let mut environment = there(docker);
     environment.push((claude_shell::VARIABLE.into(), shell.into()));
+    // Whether the image has a git is seen when it is asked for.
+    let own = Path::new(RUN).join(own_git::DIRECTORY);
+    own_git::first(&own, &mut environment).map_err(|error| HarnessError {
+        problem: format!("the image's PATH: {error}"),
+        mend: "build the image anew: docs/images.md".into(),
+    })?;
     let inside = claude_code::Inside {
         place,
         environment,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use serde_json::Value;
 
-use crate::bridge::{confine, hook, inside, job, leash, login, mcp, relay, shell};
+use crate::bridge::{confine, git, hook, inside, job, leash, login, mcp, relay, shell};
 use crate::confine::spec::RELAY_PORT;
 use crate::confine::{isolation, surroundings};
 use crate::contracts::ids::SessionId;
@@ -58,13 +58,21 @@ pub fn main(arguments: &[OsString]) -> Option<u8> {
 /// As shells say that a command cannot be run.
 const NOT_RUN: u8 = 126;
 
-/// Becomes a harness's shell, where this program was started as one; else `None`.
+/// Becomes a harness's shell or its git, where this program was started as one; else `None`.
 #[must_use]
-pub fn as_shell() -> Option<u8> {
+pub fn as_another() -> Option<u8> {
     let mut words = std::env::args_os();
-    let name = words.next().filter(|name| shell::is_asked_for(name))?;
-    let error = shell::become_shell(&name, &words.collect::<Vec<_>>());
-    complain(format_args!("agp: the harness's shell: {error}"));
+    let name = words.next()?;
+    let words = words.collect::<Vec<_>>();
+    let (which, error) = if shell::is_asked_for(&name) {
+        ("shell", shell::become_shell(&name, &words))
+    } else if git::is_asked_for(&name) {
+        let Err(error) = git::become_git(name, words);
+        ("git", error)
+    } else {
+        return None;
+    };
+    complain(format_args!("agp: the harness's {which}: {error}"));
     Some(NOT_RUN)
 }
 

@@ -15,7 +15,7 @@ use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::SessionId;
 use crate::contracts::{bounded_file, limits, strict_json};
 use crate::gateway::token;
-use crate::intendants::claude_shell;
+use crate::intendants::{claude_shell, own_git};
 use crate::journal::{Handle, durable};
 use crate::sandbox::docker::container;
 
@@ -139,9 +139,11 @@ fn clear(directory: &Path) {
             "mcp.json",
             hook::MARK,
         ];
-        for name in own.iter().chain(&claude_shell::FILES) {
+        let laid_out = claude_shell::FILES.iter().chain(&[own_git::FILE]);
+        for name in own.iter().chain(laid_out) {
             let _ = fs::remove_file(directory.join(name));
         }
+        let _ = fs::remove_dir(directory.join(own_git::DIRECTORY));
         // A harness's private home; links in it are removed, not followed.
         for own in [HARNESS_HOME, HARNESS_LOGIN, LOGIN_SCRATCH] {
             let _ = fs::remove_dir_all(directory.join(own));

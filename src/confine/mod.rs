@@ -3,6 +3,7 @@
 //! becomes something else (the rest), which must have one thread; and the look around that says
 //! whether it did.
 
+pub mod alone;
 mod calls;
 pub mod changeable;
 pub mod files;

@@ -33,7 +33,7 @@ use super::claude_settings;
 use super::claude_shell::{self, Reach};
 use super::harness_process::{self as process, Launch, Stop};
 use super::{claude_calls, claude_managed, claude_stream};
-use super::{environment, program};
+use super::{environment, own_git, program};
 
 /// What a session of Claude Code needs to know.
 pub struct Setup {
@@ -193,6 +193,10 @@ impl ClaudeCode {
         {
             environment.retain(|(set, _)| set != name);
             environment.extend(value.map(|value| (name.into(), value.into())));
+        }
+        if setup.confinement.is_some() {
+            own_git::lay_out((&setup.directory, &bridge), there, &mut environment)
+                .map_err(failed)?;
         }
         if let Some(inside) = &setup.inside {
             environment.retain(|(name, _)| {

@@ -25,7 +25,7 @@ use super::codex_rollout::Rollout;
 use super::codex_setup::{ask, environment_of, server, unprepared};
 use super::growing_files::{self, Growth};
 use super::harness_process::{self as process, Launch, Stop};
-use super::{codex_stream, program as programs};
+use super::{codex_stream, own_git, program as programs};
 
 pub use super::codex_rollout::HARMLESS;
 pub use super::codex_setup::{Ask, Inside, Setup};
@@ -72,7 +72,7 @@ impl Codex {
         if let Some(home) = operators.filter(|_| setup.inside.is_none()) {
             link_login(&home, &setup.home).map_err(unprepared)?;
         }
-        let environment = environment_of(&setup, &carried.variables);
+        let mut environment = environment_of(&setup, &carried.variables);
         let catalogue = ask(&setup, &environment, &["debug", "models", "--bundled"])?;
         let catalogue = config::direct(&catalogue).map_err(unfit)?;
         if let Some(base_url) = &setup.model {
@@ -91,6 +91,10 @@ impl Codex {
         .map_err(unfit)?;
         setup.put("config.toml", &text)?;
         config::check_features(&ask(&setup, &environment, &["features", "list"])?)?;
+        if let (Some(spec), Some(directory)) = (&setup.confinement, setup.socket.parent()) {
+            let there = |path: &Path| spec.inside(path);
+            own_git::lay_out((directory, &bridge), there, &mut environment).map_err(unprepared)?;
+        }
         let identity = HarnessIdentity {
             name: "codex",
             version: setup.found.version.clone(),

@@ -21,6 +21,7 @@ pub(crate) mod fuzz;
 mod growing_files;
 pub mod harness_process;
 pub mod model_hosts;
+pub mod own_git;
 pub mod probe_model;
 pub mod program;
 pub mod question;

@@ -12,6 +12,7 @@ mod support;
 
 mod confinement;
 mod egress_names;
+mod harness_git;
 mod harness_shell;
 mod programs;
 mod sandbox_prepared;

@@ -7,6 +7,7 @@ pub(crate) mod governed;
 pub(crate) mod journal;
 pub(crate) mod login_double;
 pub(crate) mod model;
+pub(crate) mod named_git;
 pub(crate) mod named_tests;
 pub(crate) mod namespaces;
 pub(crate) mod operator;

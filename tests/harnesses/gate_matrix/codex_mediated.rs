@@ -11,10 +11,10 @@ use serde_json::json;
 use super::codex::{Governed, rollout};
 use super::column::{CALLS, Column, Spoiled, UNASKED, nothing_ran, raw};
 use super::mediated::{Mediated, Other};
-use super::named;
 use super::on_codex::Agps;
 use super::responses::{Call, ResponsesDouble};
 use super::session::{World, python};
+use super::{named, named_git};
 
 play!(Agps:
     governor {
@@ -244,9 +244,26 @@ fn a_repository_that_asks_for_it_in_words() {
 /// Codex asks git about the repository at its own will, outside of its sandbox and unasked.
 #[test]
 fn a_repository_whose_git_configuration_names_programs() {
-    for remote in named::REMOTES {
+    for remote in named_git::REMOTES {
         among(|governed| named::furnish(&governed.world, remote));
     }
+}
+
+#[test]
+fn a_codexs_own_git_writes_nothing() {
+    let Some(column) = Agps::by(&[("allow", Agps::WRITE)]) else {
+        return;
+    };
+    let world = column.world();
+    named_git::git(&world.repo(), &["init", "-q"]);
+    let model = Agps::model(vec![vec![column.write("call_w", "written", "x\n")]]);
+    column.0.configure(&model, "");
+    let trace = world.path("ran-trace");
+    let start = column.0.start().env("GIT_TRACE2_EVENT", &trace);
+    let start = start.arguments(&["--harness-env", "GIT_TRACE2_EVENT"]);
+    start.run().succeeded();
+    assert_eq!(world.get("written").as_deref(), Some("x\n"));
+    nothing_ran(world);
 }
 
 #[test]

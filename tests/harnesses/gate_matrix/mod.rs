@@ -7,7 +7,7 @@
     reason = "a JSON value indexed by a name it lacks is null; whatever fails here fails the test"
 )]
 
-use crate::support::{codex, governed, model, named_tests, responses, session};
+use crate::support::{codex, governed, model, named_git, named_tests, responses, session};
 
 /// Plays cases of these modules in a column.
 macro_rules! play {

@@ -1,141 +1,25 @@
 //! Programs that a repository names, and that the harness would run by itself: with no call of theirs decided,
 //! none of them may run, whatever else is allowed.
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
 use super::column::{Column, nothing_ran};
 use super::governed::{self, call};
-use super::model::Call;
+use super::model::{Call, ModelDouble};
+use super::named_git;
 use super::on_claude::{Agps, Hook};
 use super::session::World;
 
-/// Keys of git's configuration whose value is a command.
-const COMMANDS: [&str; 31] = [
-    "alias.log",
-    "alias.status",
-    "core.alternateRefsCommand",
-    "core.askPass",
-    "core.editor",
-    "core.fsmonitor",
-    "core.gitProxy",
-    "core.pager",
-    "core.sshCommand",
-    "credential.helper",
-    "diff.evil.command",
-    "diff.evil.textconv",
-    "diff.external",
-    "filter.evil.clean",
-    "filter.evil.smudge",
-    "filter.lasting.process",
-    "gc.recentObjectsHook",
-    "gpg.program",
-    "gpg.ssh.program",
-    "hook.evil.command",
-    "interactive.diffFilter",
-    "merge.evil.driver",
-    "pager.log",
-    "pager.status",
-    "remote.origin.receivepack",
-    "remote.origin.uploadpack",
-    "sequence.editor",
-    "submodule.sub.update",
-    "trailer.evil.cmd",
-    "uploadpack.packObjectsHook",
-    "web.browser",
-];
-/// Hooks of a repository.
-const HOOKS: [&str; 8] = [
-    "fsmonitor-watchman",
-    "post-checkout",
-    "post-commit",
-    "post-index-change",
-    "pre-auto-gc",
-    "pre-commit",
-    "reference-transaction",
-    "update",
-];
-
-fn git(world: &World, words: &[&str]) {
-    let mut git = Command::new("git");
-    git.args(["-c", "user.name=x", "-c", "user.email=x@localhost"]);
-    let done = git.args(words).current_dir(world.repo()).output().unwrap();
-    assert!(done.status.success(), "{done:?}");
-}
-
 /// A program of the repository's that leaves a mark.
 fn leaving(world: &World, mark: &str) -> String {
-    let name = format!("programs/{}", mark.replace('.', "-"));
-    let made = world.path(&format!("ran-{}", mark.replace('.', "-")));
-    world.put(&name, &format!("#!/bin/sh\ntouch '{made}'\ncat\n"));
-    let path = world.repo().join(&name);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    world.path(&name)
+    named_git::leaving(&world.repo(), mark)
 }
 
 /// A repository whose git names a program wherever it can, with this remote.
 pub(crate) fn furnish(world: &World, remote: &str) {
-    git(world, &["init", "-q"]);
-    for name in ["file", "other"] {
-        world.put(name, "committed\n");
-    }
-    git(world, &["add", "file", "other"]);
-    git(world, &["commit", "-q", "-m", "x"]);
-    // Whether a file of the same length is another one is seen behind its filter.
-    let attributes = "file filter=evil diff=evil merge=evil\nother filter=lasting\n";
-    world.put(".gitattributes", attributes);
-    for name in ["file", "other"] {
-        world.put(name, "COMMITTED\n");
-    }
-    let modules =
-        "[submodule \"sub\"]\n\tpath = sub\n\turl = ./sub\n\tupdate = !touch ran-gitmodules\n";
-    world.put(".gitmodules", modules);
-    for key in COMMANDS {
-        let program = leaving(world, key);
-        let shell = ["alias.", "credential.", "submodule."];
-        let program = match shell.iter().any(|begin| key.starts_with(begin)) {
-            true => format!("!{program}"),
-            false => program,
-        };
-        git(world, &["config", key, &program]);
-    }
-    let hooks = world.repo().join("hooks");
-    fs::create_dir(&hooks).unwrap();
-    for name in HOOKS {
-        let program = leaving(world, &format!("hook-{name}"));
-        fs::copy(&program, hooks.join(name)).unwrap();
-        let inside = leaving(world, &format!("own-hook-{name}"));
-        fs::copy(&inside, world.repo().join(".git/hooks").join(name)).unwrap();
-    }
-    // By a file that is included, and by the work tree's own.
-    let included = leaving(world, "included");
-    world.put("included", &format!("[core]\n\tsshCommand = {included}\n"));
-    git(world, &["config", "extensions.worktreeConfig", "true"]);
-    let own = leaving(world, "worktree");
-    git(world, &["config", "--worktree", "core.askPass", &own]);
-    for (key, value) in [
-        ("include.path", world.path("included").as_str()),
-        ("core.hooksPath", world.path("hooks").as_str()),
-        ("hook.evil.event", "post-index-change"),
-        ("log.showSignature", "true"),
-        ("commit.gpgSign", "true"),
-        ("protocol.ext.allow", "always"),
-        ("protocol.allow", "always"),
-        ("url.ext::sh -c touch% ran-instead.insteadOf", "instead:"),
-        ("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"),
-        ("remote.origin.url", remote),
-    ] {
-        git(world, &["config", key, value]);
-    }
-    for entry in fs::read_dir(world.repo()).unwrap().flatten() {
-        // What making it has run.
-        if entry.file_name().to_string_lossy().starts_with("ran-") {
-            fs::remove_file(entry.path()).unwrap();
-        }
-    }
+    named_git::furnish(&world.repo(), remote);
     others(world);
 }
 
@@ -209,16 +93,9 @@ fn others(world: &World) {
     world.put("package.json", &scripts.to_string());
 }
 
-/// The remotes by which git would start a program.
-pub(crate) const REMOTES: [&str; 3] = [
-    "ssh://localhost/x",
-    "ext::sh -c touch% ran-ext",
-    "instead:x",
-];
-
 /// Plays these calls with everything allowed but what runs commands.
 fn plays<C: Column<Call = Call>>(calls: impl Fn(&C) -> Vec<Call>) {
-    for remote in REMOTES {
+    for remote in named_git::REMOTES {
         let Some(column) = C::by(&[("allow", "*"), ("deny", "Bash"), ("deny", "Monitor")]) else {
             return;
         };
@@ -353,4 +230,85 @@ fn no_server_of_another_is_offered_and_no_plugin_is_there() {
     assert_eq!(init["mcp_servers"], json!([]));
     assert!(Hook::told(&model, "call_skill").contains("plugin-authoring"));
     assert!(Hook::was_refused(&model, "call_skill"));
+}
+
+/// A repository as one has it, whose git would write what it does where the harness's variable says.
+fn honest(world: &World) -> String {
+    world.put("README.md", "one\n");
+    for words in [
+        &["init", "-q", "-b", "trunk"][..],
+        &["add", "README.md"],
+        &["commit", "-q", "-m", "The first commit of all"],
+    ] {
+        named_git::git(&world.repo(), words);
+    }
+    world.put("README.md", "two\n");
+    world.put("new.txt", "x\n");
+    world.path("ran-trace")
+}
+
+/// What the model is told of it at the start.
+const TOLD: [&str; 4] = [
+    "trunk",
+    "The first commit of all",
+    "M README.md",
+    "?? new.txt",
+];
+
+fn knows<C: Column<Call = Call, Model = ModelDouble>>(
+    calls: Vec<Vec<Call>>,
+) -> Option<(C, ModelDouble)> {
+    let column = C::by(&[("allow", "*")])?;
+    let world = column.world();
+    let trace = honest(world);
+    let model = C::model(calls);
+    let start = column.run(&model).env("GIT_TRACE2_EVENT", &trace);
+    start
+        .arguments(&["--harness-env", "GIT_TRACE2_EVENT"])
+        .run()
+        .succeeded();
+    let first = model
+        .bodies()
+        .into_iter()
+        .find(|body| body.contains("README.md"));
+    let first = first.unwrap();
+    for told in TOLD {
+        assert!(first.contains(told), "{told}: {first}");
+    }
+    nothing_ran(column.world());
+    Some((column, model))
+}
+
+#[test]
+fn a_claudes_own_git_knows_the_repository_and_writes_nothing() {
+    knows::<Hook>(vec![]);
+    knows::<Agps>(vec![]);
+}
+
+#[test]
+fn a_decided_commands_git_is_gits_own_with_hooks_and_all() {
+    let command = "echo \"git at $(command -v git), PATH=$PATH\"; \
+                   git -c user.name=x -c user.email=x@localhost commit -q --allow-empty -m 'By a command'; \
+                   git log --oneline -n 1; ls hook-ran ran-trace && rm ran-trace";
+    let column = Hook::by(&[("allow", "*")]);
+    let Some(column) = column else {
+        return;
+    };
+    let world = column.world();
+    let trace = honest(world);
+    world.put(".git/hooks/pre-commit", "#!/bin/sh\ntouch hook-ran\n");
+    let hook = world.repo().join(".git/hooks/pre-commit");
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let model = Hook::model(vec![vec![Hook::bash("call_b", command)]]);
+    let start = column.run(&model).env("GIT_TRACE2_EVENT", &trace);
+    start
+        .arguments(&["--harness-env", "GIT_TRACE2_EVENT"])
+        .run()
+        .succeeded();
+    let told = Hook::told(&model, "call_b");
+    for wanted in ["By a command", "hook-ran", "ran-trace"] {
+        assert!(told.contains(wanted), "{wanted}: {told}");
+    }
+    assert!(!told.contains("/run/agp"), "{told}");
+    assert!(!Hook::was_refused(&model, "call_b"), "{told}");
 }
