@@ -346,24 +346,21 @@ fn nor_does_it_start_what_would_load_another() {
         .into_iter()
         .find(|loader| Path::new(loader).exists());
     let place = Place::new("git-loads");
-    let program = place.repo().join("sub/program");
     fs::create_dir(place.repo().join("sub")).unwrap();
-    fs::write(&program, "committed").unwrap();
+    fs::copy("/bin/echo", place.repo().join("sub/program")).unwrap();
+    fs::write(place.repo().join("sub/words"), "GNU\n").unwrap();
     for words in [
         &["init", "-q"][..],
-        &["add", "sub/program"],
-        &["commit", "-q", "-m", "x"],
-        &["config", "diff.external", loader.unwrap()],
+        &["add", "sub"],
+        &["config", "core.pager", loader.unwrap()],
     ] {
         place.said(words);
     }
-    fs::copy("/bin/echo", &program).unwrap();
-    assert!(
-        place.said(&["diff"]).contains("100644"),
-        "echo was loaded, and ran"
-    );
+    // What is found is named to the pager: echo is loaded, and says the other name.
+    let found = ["grep", "-O", "GNU"];
+    assert_eq!(place.said(&found), "sub/words\n");
     let place = place.governed();
-    let done = place.git(&["diff"]);
+    let done = place.git(&found);
     assert!(done.stdout.is_empty(), "{done:?}");
 }
 
