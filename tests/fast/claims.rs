@@ -273,3 +273,24 @@ fn every_variable_and_every_warning_is_on_the_page_of_switches() {
         );
     }
 }
+
+#[test]
+fn the_justfile_runs_what_the_page_says() {
+    let page = fs::read_to_string(root("CONTRIBUTING.md")).unwrap();
+    let justfile = fs::read_to_string(root("justfile")).unwrap();
+    let mut recipes = 0;
+    for line in justfile.lines().filter(|line| !line.starts_with('#')) {
+        let named = if let Some(command) = line.strip_prefix("    ") {
+            let command = command.split(" {{").next().unwrap();
+            page.contains(&format!("`{command}"))
+        } else if let Some((name, _)) = line.split_once(':') {
+            recipes += 1;
+            let name = name.split(' ').next().unwrap();
+            page.contains(&format!("| `just {name}"))
+        } else {
+            line.is_empty()
+        };
+        assert!(named, "CONTRIBUTING.md does not have: {line}");
+    }
+    assert_eq!(recipes, 6);
+}

@@ -100,7 +100,10 @@ fn a_journal_that_is_poisoned_at_its_door_is_whole_and_takes_nothing_more() {
 
 #[test]
 fn a_full_disk_poisons_the_journal() {
-    if !have("unshare -m", Command::new("unshare").args(["-m", "true"])) {
+    let root = rustix::process::geteuid().is_root();
+    let namespaces = if root { "-m" } else { "-rm" };
+    let mut probe = Command::new("unshare");
+    if !have("unshare -m", probe.args([namespaces, "true"])) {
         return;
     }
     let home = Home::new("full");
@@ -111,7 +114,7 @@ fn a_full_disk_poisons_the_journal() {
         full.display()
     );
     let output = home
-        .child_under("unshare", &["-m", "sh", "-c", &mount], "fill-disk")
+        .child_under("unshare", &[namespaces, "sh", "-c", &mount], "fill-disk")
         .output()
         .unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
