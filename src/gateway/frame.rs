@@ -295,4 +295,44 @@ mod tests {
             assert!(parse_answer(text.as_bytes()).is_err(), "{text}");
         }
     }
+
+    /// Reads a frame of so many bytes, its newline last if it has one, of which the first read gives one byte.
+    fn read_of(bytes: usize, ends: bool) -> Result<usize, FrameError> {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+        // One read gives one record of such a socket, whatever waits behind it.
+        let records = SocketType::SEQPACKET;
+        let pair = socketpair(AddressFamily::UNIX, records, SocketFlags::empty(), None);
+        let (ours, theirs) = pair.unwrap();
+        let (ours, mut theirs) = (UnixStream::from(ours), UnixStream::from(theirs));
+        let writer = std::thread::spawn(move || {
+            let mut frame = vec![b' '; bytes];
+            if ends {
+                frame[bytes - 1] = b'\n';
+            }
+            let (first, rest) = frame.split_at(1);
+            let records = [first].into_iter().chain(rest.chunks(16 << 10));
+            // Whoever reads no further has decided.
+            let _ = records
+                .map(|record| theirs.write_all(record))
+                .find(Result::is_err);
+            theirs
+        });
+        let read = read_line(&ours, Duration::from_secs(2));
+        drop(ours);
+        drop(writer.join());
+        read.map(|line| line.len())
+    }
+
+    #[test]
+    fn a_frame_has_its_bound_wherever_the_reads_end() {
+        const MOST: usize = limits::FRAME_BYTES;
+        assert_eq!(read_of(MOST, true).unwrap(), MOST - 1);
+        for (bytes, ends) in [(MOST + 1, true), (MOST + 1, false), (2 * MOST, true)] {
+            let read = read_of(bytes, ends);
+            assert!(
+                matches!(read, Err(FrameError::TooLong)),
+                "{bytes}: {read:?}"
+            );
+        }
+    }
 }
