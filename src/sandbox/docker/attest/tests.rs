@@ -123,7 +123,7 @@ fn a_container_that_is_as_it_was_asked_is_taken() {
 #[test]
 fn who_runs_inside_has_the_rights_that_were_asked_and_no_others() {
     refused("the user is 0, not 65534", |inside, _, _| {
-        inside.seen.uid = 0
+        inside.seen.uid = 0;
     });
     refused("not 65534 alone", |inside, _, _| {
         inside.groups.insert(0);
@@ -160,7 +160,7 @@ fn who_runs_inside_has_the_rights_that_were_asked_and_no_others() {
 #[test]
 fn what_is_read_written_and_mounted_inside_is_what_was_asked_for() {
     refused("outside it cannot read", |_, outside, _| {
-        outside.opened.clear()
+        outside.opened.clear();
     });
     for path in [PRIVATE, "/work/.git/credentials"] {
         refused("this could be read", |inside, _, _| {
@@ -177,10 +177,10 @@ fn what_is_read_written_and_mounted_inside_is_what_was_asked_for() {
         inside.seen.shaken.insert("renamed".into());
     });
     refused("nothing can be renamed", |inside, _, _| {
-        inside.seen.shakes = false
+        inside.seen.shakes = false;
     });
     refused("cannot be listed", |inside, _, _| {
-        inside.seen.writable_mounts = None
+        inside.seen.writable_mounts = None;
     });
     for place in ["/", "/run/agp-bin", "/sys"] {
         refused(&format!("the mount {place} is writable"), |inside, _, _| {
@@ -243,7 +243,7 @@ fn nothing_of_a_network_is_reached_where_there_is_to_be_none() {
     refused("something arrived", |_, _, arrived| *arrived = 1);
     // To oneself a packet can be sent, and arrives nowhere.
     let own = judged(|inside, _, _| {
-        inside.seen.reached = set(&["dns", "udp 127.0.0.1:7", "udp [::1]:7"])
+        inside.seen.reached = set(&["dns", "udp 127.0.0.1:7", "udp [::1]:7"]);
     });
     assert_eq!(own, Ok(()));
 }

@@ -83,12 +83,12 @@ fn whatever_the_daemon_leaves_out_changes_or_adds_is_refused() {
     refused("Image is", |told| told["Image"] = json!("sha256:0b"));
     for name in ["User", "Entrypoint", "Cmd"] {
         refused(&format!("Config.{name} is"), |told| {
-            told["Config"][name] = json!("other")
+            told["Config"][name] = json!("other");
         });
     }
     for name in [LABEL_SESSION, LABEL_HOME, LABEL_VERSION] {
         refused("did not keep its labels", |told| {
-            told["Config"]["Labels"][name] = json!("other")
+            told["Config"]["Labels"][name] = json!("other");
         });
     }
 }
@@ -101,7 +101,7 @@ fn mounts_and_networks_are_those_that_were_asked_for() {
         ("RW", json!(true)),
     ] {
         refused("is mounted, which was not asked for", |told| {
-            told["Mounts"][1][field] = other
+            told["Mounts"][1][field] = other;
         });
     }
     refused("/data is mounted", |told| {
@@ -120,6 +120,6 @@ fn mounts_and_networks_are_those_that_were_asked_for() {
         told["NetworkSettings"]["Networks"]["bridge"] = json!({});
     });
     refused("does not say its networks", |told| {
-        told["NetworkSettings"] = json!({})
+        told["NetworkSettings"] = json!({});
     });
 }
