@@ -1,9 +1,7 @@
 //! The table of fuzz targets: one for each parser of bytes that others wrote, with what must hold
 //! whatever they are. `fuzz/` runs them for hours, the test below replays every seed.
 
-use crate::{
-    bridge, channels, cli, contracts, gateway, intendants, journal, policy, sandbox, tools,
-};
+use crate::{channels, cli, contracts, gateway, hook, intendants, journal, policy, sandbox, tools};
 
 /// A target's name, which is also its program's and its seeds' directory's, and its properties. They
 /// panic where one does not hold.
@@ -27,8 +25,8 @@ pub const TARGETS: &[Target] = &[
     ("plain_command", policy::fuzz::plain_command),
     ("gateway_frame", gateway::fuzz::frame),
     ("gateway_answer", gateway::fuzz::answer),
-    ("hook_claude", bridge::fuzz::hook_claude),
-    ("mcp_message", bridge::fuzz::mcp_message),
+    ("hook_claude", hook::fuzz::hook_claude),
+    ("mcp_message", hook::fuzz::mcp_message),
     ("claude_stream", intendants::fuzz::claude_stream),
     ("stream_line", intendants::fuzz::stream_line),
     ("codex_stream", intendants::fuzz::codex_stream),
@@ -48,13 +46,13 @@ pub const TARGETS: &[Target] = &[
     ("keeper_report", sandbox::fuzz::keeper_report),
     ("docker_reply", sandbox::docker::fuzz::reply),
     ("docker_streams", sandbox::docker::fuzz::streams),
-    ("egress_connect", sandbox::egress::fuzz::connect),
-    ("egress_hello", sandbox::egress::fuzz::hello),
-    ("egress_hosts", sandbox::egress::fuzz::hosts),
+    ("egress_connect", crate::egress::fuzz::connect),
+    ("egress_hello", crate::egress::fuzz::hello),
+    ("egress_hosts", crate::egress::fuzz::hosts),
     ("secret_reference", sandbox::secrets::fuzz::reference),
     ("scrubbed_output", sandbox::secrets::fuzz::scrubbed),
-    ("config_file", cli::fuzz::config_file),
-    ("lease_file", cli::fuzz::lease_file),
+    ("config_file", crate::session::fuzz::config_file),
+    ("lease_file", crate::session::fuzz::lease_file),
 ];
 
 /// Runs one target on one input.

@@ -16,7 +16,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use agp::confine::rule::{Rule, Then};
+use agp::confine::bpf::{Rule, Then};
 use agp::confine::{self, Place, Places, Profile, inject};
 use agp_raw_call as raw;
 use nix::libc;

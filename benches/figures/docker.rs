@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agp::confine::Spawner;
-use agp::confine::told::Told;
+use agp::jail::status::Told;
 use agp::sandbox::docker::container::{BOX, Docker, Setup};
 use agp::sandbox::docker::exec::Errand;
-use agp::sandbox::docker::hardened::Bounds;
+use agp::sandbox::docker::host_config::Bounds;
 use agp::sandbox::network::Network;
 use agp::sandbox::secrets::Secrets;
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use agp::bridge::relay;
-use agp::sandbox::egress::{Allowlist, Proxy, Setup};
+use agp::egress::{Allowlist, Proxy, Setup};
+use agp::jail::egress_relay;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
@@ -170,10 +170,10 @@ fn throughput(directory: &Path, hello: &[u8], port: u16) -> Fallible<Figure> {
     let path = |name: &str| -> PathBuf { directory.join(name) };
     let _proxy = proxy(&path("proxy.sock"), &format!("localhost:{port}"))?;
     bare(&path("bare.sock"), port)?;
-    let listener = relay::listen(0)?;
+    let listener = egress_relay::listen(0)?;
     let inner = listener.local_addr()?;
     let socket = path("proxy.sock");
-    thread::spawn(move || relay::serve(&listener, &socket));
+    thread::spawn(move || egress_relay::serve(&listener, &socket));
     let (mut ours, mut theirs, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     let rate = |started: Instant| count(BULK >> 20) / started.elapsed().as_secs_f64();
     for _ in 0..TURNS {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agp::confine::Spawner;
-use agp::confine::spec::Namespaces;
-use agp::confine::told::Told;
+use agp::jail::spec::Namespaces;
+use agp::jail::status::Told;
 use agp::sandbox::network::Network;
 use agp::sandbox::process::{Process, Setup};
 use agp::sandbox::secrets::Secrets;

@@ -4,16 +4,17 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use agp::cli::{hooked, report};
+use agp::cli::internal;
+use agp::report::failure;
 
 fn main() -> ExitCode {
-    if let Some(code) = hooked::as_another() {
+    if let Some(code) = internal::as_another() {
         return ExitCode::from(code);
     }
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     // An unknown command ends in the code that blocks a call: this program is a hook.
-    ExitCode::from(hooked::main(&arguments).unwrap_or_else(|| {
-        report::complain("usage: agp-bridge bridge|leash|mcp|tool ...");
-        agp::bridge::hook::BLOCKED
+    ExitCode::from(internal::main(&arguments).unwrap_or_else(|| {
+        failure::complain("usage: agp-bridge bridge|leash|mcp|tool ...");
+        agp::hook::pre_post_tool::BLOCKED
     }))
 }

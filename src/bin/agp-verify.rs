@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use agp::cli::verify_report;
+use agp::report::verification;
 use argh::FromArgs;
 
 /// Verify a journal: exit 0 intact, 1 not intact, 2 could not check.
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     if let ["--version" | "-V"] = words.as_slice() {
         let version = concat!("agp-verify ", env!("CARGO_PKG_VERSION"), "\n");
         let shown = io::stdout().write_all(version.as_bytes());
-        return ExitCode::from(shown.map_or(verify_report::NOT_CHECKED, |()| 0));
+        return ExitCode::from(shown.map_or(verification::NOT_CHECKED, |()| 0));
     }
     let parsed = match Arguments::from_args(&["agp-verify"], &words) {
         Ok(parsed) => parsed,
@@ -41,23 +41,23 @@ fn main() -> ExitCode {
             return ExitCode::from(if shown.is_ok() {
                 0
             } else {
-                verify_report::NOT_CHECKED
+                verification::NOT_CHECKED
             });
         }
         Err(exit) => return usage(&exit.output),
     };
-    let outcome = verify_report::run(
+    let outcome = verification::run(
         &parsed.journal,
         &parsed.key,
         parsed.json,
         &mut io::stdout().lock(),
         &mut io::stderr().lock(),
     );
-    ExitCode::from(outcome.unwrap_or(verify_report::NOT_CHECKED))
+    ExitCode::from(outcome.unwrap_or(verification::NOT_CHECKED))
 }
 
 fn usage(text: &str) -> ExitCode {
     // Nowhere is left to say that standard error is closed.
     let _ = writeln!(io::stderr(), "{}\n{USAGE}", text.trim_end());
-    ExitCode::from(verify_report::NOT_CHECKED)
+    ExitCode::from(verification::NOT_CHECKED)
 }

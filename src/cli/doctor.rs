@@ -6,17 +6,17 @@ use std::sync::Arc;
 use argh::FromArgs;
 use serde::Serialize;
 
-use crate::intendants::question::Search;
+use super::init;
+use crate::intendants::confined_query::Search;
 use crate::intendants::{claude_code, codex};
 use crate::journal::Journal;
 use crate::journal::redact::Screen;
-
-use super::choices::Harness;
-use super::config::{self, Config};
-use super::home::Home;
-use super::report::{Failure, Outcome, exit, say};
-use super::search::changeable_here;
-use super::{init, lease};
+use crate::report::failure::{Failure, Outcome, exit, say};
+use crate::session::config::{self, Config};
+use crate::session::harness_origin::changeable_here;
+use crate::session::home::Home;
+use crate::session::kinds::Harness;
+use crate::session::lease;
 
 /// Check that a session would hold: exit 1 when anything needed is missing.
 #[derive(FromArgs)]
@@ -87,7 +87,9 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
         findings.push(finding(
             "gate",
             configured(home)
-                .and_then(|harness| super::probe::probe(&super::probe::Asked::of(home, harness)?))
+                .and_then(|harness| {
+                    crate::session::probe::probe(&crate::session::probe::Asked::of(home, harness)?)
+                })
                 .map(|held| (Status::Ok, held)),
         ));
     }
@@ -157,7 +159,7 @@ fn not_needed(detail: impl Into<String>) -> Result<(Status, String), Failure> {
 fn signing(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     let key = home.signing_key()?;
     let path = home.public_key();
-    let public = super::verify_report::read_key(&path).map_err(|problem| {
+    let public = crate::report::verification::read_key(&path).map_err(|problem| {
         Failure::refused(
             format!("{}: {problem}", path.display()),
             "agp keygen --force",
@@ -266,8 +268,12 @@ fn docker(home: &Home, named: bool) -> Result<(Status, String), Failure> {
         || asked("AGP_CLAUDE_SANDBOX")
         || asked("AGP_CODEX_SANDBOX");
     let image = config::first(None, "AGP_SANDBOX_IMAGE", file.image);
-    match super::container::meet() {
-        Ok(engine) => ok(super::container::examine(home, &engine, image.as_deref())?),
+    match crate::session::docker::container::meet() {
+        Ok(engine) => ok(crate::session::docker::container::examine(
+            home,
+            &engine,
+            image.as_deref(),
+        )?),
         Err(failure) if needed => Err(failure),
         Err(failure) => not_needed(format!("{} ({})", failure.problem, failure.mend)),
     }
@@ -276,10 +282,10 @@ fn docker(home: &Home, named: bool) -> Result<(Status, String), Failure> {
 fn slack(home: &Home, named: bool) -> Result<(Status, String), Failure> {
     let config = Config::load(home)?;
     match config::first(None, "AGP_CHANNEL", config.channel.clone()).as_deref() {
-        Some("slack") => super::slack::examine(&config).map(|found| (Status::Ok, found)),
+        Some("slack") => crate::session::slack::examine(&config).map(|found| (Status::Ok, found)),
         // What is set up can be tried before it is used, and until then stands in nobody's way.
-        None | Some("console") if super::slack::is_set_up(&config) => {
-            match super::slack::examine(&config) {
+        None | Some("console") if crate::session::slack::is_set_up(&config) => {
+            match crate::session::slack::examine(&config) {
                 Ok(found) => ok(found),
                 Err(failure) if named => Err(failure),
                 Err(failure) => not_needed(format!("{} ({})", failure.problem, failure.mend)),
@@ -298,11 +304,11 @@ fn sandbox(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     let provider = config.sandbox.and_then(|sandbox| sandbox.provider);
     match config::first(None, "AGP_SANDBOX", provider).as_deref() {
         Some("recording") => ok("recording for scripts; a harness runs on this host"),
-        None => match super::sandboxed::permitted(home) {
+        None => match crate::session::sandbox::permitted(home) {
             Ok(told) => ok(format!("{told}; a harness runs on this host")),
             Err(failure) => not_needed(format!("recording for scripts; {}", failure.problem)),
         },
-        Some("process") => ok(super::sandboxed::permitted(home)?),
+        Some("process") => ok(crate::session::sandbox::permitted(home)?),
         Some("docker") => ok("docker; --check docker looks for the daemon"),
         Some(other) => Err(Failure::refused(
             format!("the sandbox {other:?} is not in this version of agp"),
@@ -312,7 +318,7 @@ fn sandbox(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
 }
 
 fn confinement(_home: &Home, _named: bool) -> Result<(Status, String), Failure> {
-    let shown = super::trials::show()?;
+    let shown = super::doctor_confinement::show()?;
     let [made, refused, killed] = shown.counts;
     let mut told = format!(
         "Landlock ABI {}, seccomp; {made} attempts were made, {refused} refused and {killed} killed, as \

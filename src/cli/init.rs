@@ -6,9 +6,8 @@ use argh::FromArgs;
 
 use crate::journal::durable;
 use crate::policy::{Policy, PolicyError};
-
-use super::home::Home;
-use super::report::{Failure, Outcome, say};
+use crate::report::failure::{Failure, Outcome, say};
+use crate::session::home::Home;
 
 /// Write a policy and a configuration to start from.
 #[derive(FromArgs)]

@@ -13,9 +13,8 @@ use crate::contracts::{bounded_file, limits};
 use crate::journal::key::{PublicKey, SigningKey};
 use crate::journal::redact::Screen;
 use crate::journal::{Journal, durable};
-
-use super::home::Home;
-use super::report::{Failure, Outcome, say};
+use crate::report::failure::{Failure, Outcome, say};
+use crate::session::home::Home;
 
 /// Mint the journal's signing key; with --force, rotate it.
 #[derive(FromArgs)]

@@ -12,10 +12,9 @@ use crate::channels::escape;
 use crate::contracts::event::Kind;
 use crate::contracts::limits;
 use crate::journal::Entry;
-
-use super::home::Home;
-use super::report::{Failure, Outcome, complain, try_say};
-use super::view;
+use crate::report::failure::{Failure, Outcome, complain, try_say};
+use crate::session::home::Home;
+use crate::session::transcript;
 
 /// Show the journal's events, one line each (agp verify proves them).
 #[derive(FromArgs)]
@@ -45,7 +44,7 @@ pub(super) fn log(home: &Home, command: &Log) -> Outcome {
             _ => "agp doctor --check journal",
         };
         Failure {
-            code: super::report::exit::USAGE,
+            code: crate::report::failure::exit::USAGE,
             ..Failure::refused(format!("{}: {error}", path.display()), mend)
         }
     };
@@ -186,7 +185,7 @@ fn told(value: &Value, tool: &str) -> Option<String> {
     let text = match value {
         Value::Null => return None,
         // Arguments: of all of them what says most, as in the live lines.
-        Value::Object(args) => view::telling(tool, args, Path::new("")),
+        Value::Object(args) => transcript::telling(tool, args, Path::new("")),
         Value::String(text) => escape::line_max(text, 100),
         other => escape::line_max(&other.to_string(), 100),
     };

@@ -8,14 +8,15 @@ use std::thread;
 use argh::FromArgs;
 use serde_json::{Value, json};
 
+use super::{init, keygen, verify};
 use crate::channels::terminal::Terminal;
-use crate::confine::threads::{self, Standing};
+use crate::confine::enter::{self, Standing};
 use crate::policy::Policy;
-
-use super::asked::{Asked, Run};
-use super::home::Home;
-use super::report::{Failure, Outcome, complain, say};
-use super::{init, keygen, run, sandboxed, verify, verify_report};
+use crate::report::failure::{Failure, Outcome, complain, say};
+use crate::report::verification;
+use crate::session::home::Home;
+use crate::session::options::{Asked, Run};
+use crate::session::{run, sandbox};
 
 /// Scaffold a home, run a scripted session in a sandbox, verify its journal.
 #[derive(FromArgs)]
@@ -33,7 +34,7 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
         say(format_args!("minted signing key {}", public.id()));
     }
     let scratch = Scratch::new(home)?;
-    let sandbox = match sandboxed::permitted(home) {
+    let sandbox = match sandbox::permitted(home) {
         Ok(_) => "process",
         Err(failure) => {
             complain(format_args!("agp: {}", failure.problem));
@@ -46,7 +47,7 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
     ));
     say("");
     let mut run = scratch.run(sandbox);
-    if !threads::try_out().is_ok_and(Standing::whole) {
+    if !enter::try_out().is_ok_and(Standing::whole) {
         // Nothing of an agent's runs here; what this kernel lacks is told, and recorded.
         run.confine = Some("best-effort".into());
     }
@@ -64,7 +65,7 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
     }
     say("");
     let journal = home.journal().log;
-    let verified = verify_report::run(
+    let verified = verification::run(
         &journal,
         // After a rotation, the key that the journal begins under.
         &verify::first_key(home, &journal)?,
@@ -72,7 +73,7 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
         &mut io::stdout().lock(),
         &mut io::stderr().lock(),
     );
-    let verified = verified.unwrap_or(verify_report::NOT_CHECKED);
+    let verified = verified.unwrap_or(verification::NOT_CHECKED);
     say("");
     say(format_args!("policy   {}", home.policy().display()));
     say(format_args!(
@@ -81,7 +82,7 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
     ));
     say(format_args!("key      {}", home.public_key().display()));
     say("next: agp run --intendant claude-code|codex --task \"...\" --repo DIR");
-    Ok(if verified == verify_report::INTACT {
+    Ok(if verified == verification::INTACT {
         code
     } else {
         verified

@@ -11,10 +11,9 @@ use crate::channels::escape;
 use crate::contracts::ids::SessionId;
 use crate::contracts::limits;
 use crate::journal::Entry;
-
-use super::home::Home;
-use super::lease;
-use super::report::{Failure, Outcome, exit, say};
+use crate::report::failure::{Failure, Outcome, exit, say};
+use crate::session::home::Home;
+use crate::session::lease;
 
 /// List the sessions in the journal.
 #[derive(FromArgs)]

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use argh::FromArgs;
 
-use super::home::Home;
-use super::report::{Failure, Outcome};
-use super::{log, verify_report};
+use super::log;
+use crate::report::failure::{Failure, Outcome};
+use crate::report::verification;
+use crate::session::home::Home;
 
 /// Verify a journal: exit 0 intact, 1 not intact, 2 could not check.
 #[derive(FromArgs)]
@@ -38,7 +39,7 @@ pub(super) fn verify(command: Verify) -> Outcome {
         }
     };
     let mut out = io::stdout().lock();
-    let code = verify_report::run(
+    let code = verification::run(
         &journal,
         &key,
         command.json,
@@ -46,7 +47,7 @@ pub(super) fn verify(command: Verify) -> Outcome {
         &mut io::stderr().lock(),
     );
     out.flush().ok();
-    Ok(code.unwrap_or(verify_report::NOT_CHECKED))
+    Ok(code.unwrap_or(verification::NOT_CHECKED))
 }
 
 /// The operator's own key that the journal begins under: after a rotation, a retired one.

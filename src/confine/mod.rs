@@ -3,35 +3,15 @@
 //! becomes something else (the rest), which must have one thread; and the look around that says
 //! whether it did.
 
-pub mod alone;
-mod calls;
-pub mod changeable;
-pub mod files;
-pub mod hidden;
+pub mod bpf;
+pub mod enter;
 #[cfg(feature = "inject")]
 pub mod inject;
-pub mod isolation;
-pub mod job;
-pub mod leads;
-pub mod limits;
-mod loopback;
-pub mod mounts;
-pub mod namespaces;
-pub mod order;
 pub mod profile;
-mod profiles;
-pub mod rule;
-pub mod sockets;
+mod profile_table;
 pub mod spawner;
-pub mod spec;
-pub mod steady;
-pub mod store;
-pub mod surroundings;
-mod syscall_table;
-pub mod syscalls;
-pub mod threads;
-pub mod told;
+mod syscall_groups;
 
+pub use enter::{Entered, Narrower, Places, enter, start, start_first};
 pub use profile::{Place, Profile};
 pub use spawner::Spawner;
-pub use threads::{Entered, Narrower, Places, enter, start, start_first};

@@ -4,7 +4,7 @@
 use landlock::{AccessFs, BitFlags};
 use nix::libc;
 
-use super::rule::Rule;
+use super::bpf::Rule;
 
 /// A thread of the governor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

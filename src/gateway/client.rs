@@ -19,8 +19,8 @@ use crate::journal;
 use crate::journal::key::PublicKey;
 
 use super::answer::{Heard, Wire};
+use super::answer_signature::Nonce;
 use super::frame::{self, FrameError, Seal};
-use super::proof::Nonce;
 use super::token::Token;
 
 /// Where the governor is, and what tells it from whoever else may listen there.

@@ -14,7 +14,7 @@ use crate::contracts::{limits, strict_json};
 use crate::journal::key::SigningKey;
 
 use super::answer::{Answer, Heard};
-use super::proof::{self, Nonce, Proved};
+use super::answer_signature::{self, Nonce, Proved};
 use super::token::Token;
 
 /// Why no message could be had.
@@ -224,7 +224,7 @@ pub fn answer(
     prove: Option<(&SigningKey, Nonce)>,
 ) -> Result<(), FrameError> {
     let answer = serde_json::to_value(answer.wire()).map_err(malformed)?;
-    let proof = prove.map(|(key, nonce)| (PROOF, proof::of(key, nonce, &answer)));
+    let proof = prove.map(|(key, nonce)| (PROOF, answer_signature::of(key, nonce, &answer)));
     send(stream, answer, proof)
 }
 

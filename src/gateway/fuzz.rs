@@ -17,7 +17,7 @@ use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::message::Message;
 use crate::contracts::strict_json;
 
-use super::{client, frame, proof};
+use super::{answer_signature, client, frame};
 
 /// What is taken for a message is written as it came, and is one line and nothing behind it.
 pub(crate) fn frame(data: &[u8]) {
@@ -54,10 +54,13 @@ pub(crate) fn answer(data: &[u8]) {
         return;
     };
     let mut said = strict_json::from_slice(data).expect("a message is strict JSON");
-    let (key, nonce) = proof::documented();
+    let (key, nonce) = answer_signature::documented();
     let given = said.as_object_mut().and_then(|said| said.remove("proof"));
     let proved = answer.clone().by(key.public(), nonce).is_some();
-    assert_eq!(proved, given == Some(proof::of(&key, nonce, &said).into()));
+    assert_eq!(
+        proved,
+        given == Some(answer_signature::of(&key, nonce, &said).into())
+    );
     let heard = answer.by_anybody();
     let (id, session_id) = (MessageId::new("t1"), SessionId::new("s1"));
     let request = Message::ToolCallRequest {

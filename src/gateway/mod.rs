@@ -4,11 +4,11 @@
 //! replayed or from somebody else ends in an error and a dropped link, never in an allow.
 
 pub mod answer;
+pub mod answer_signature;
 pub mod client;
 pub mod frame;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
-pub mod proof;
 pub mod server;
 pub mod token;
-mod workers;
+mod worker_pool;

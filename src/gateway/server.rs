@@ -24,7 +24,7 @@ use crate::journal::key::SigningKey;
 use super::answer::Answer;
 use super::frame;
 use super::token::{self, Token};
-use super::workers::{Desk, Handed, Place};
+use super::worker_pool::{Desk, Handed, Place};
 
 /// How long a gateway that stops waits for the calls under way: their harness is gone by then,
 /// and nobody is asked any more.

@@ -15,7 +15,7 @@ use crate::contracts::verdict::{Decision, Verdict};
 use crate::gateway::server::{CallReport, Peer};
 use crate::journal::{self, redact};
 
-use super::ledger::Account;
+use super::call_ledger::Account;
 
 /// One call's events share these: message, session, tool, digest of the arguments as the harness
 /// gave them, and the arguments as far as they may be kept.

@@ -11,11 +11,11 @@ use crate::contracts::verdict::Denial;
 use crate::gateway::server::{CallReport, Decided, Gate, Peer};
 use crate::journal;
 
+use super::call_ledger::{Args, Standing, Told};
+use super::call_outline::Outline;
 use super::events::{self, WITHHELD};
-use super::ledger::{Args, Standing, Told};
+use super::governed_session::{Governor, Notice};
 use super::mediate::{Effect, Outcome, mediate};
-use super::outline::Outline;
-use super::session::{Governor, Notice};
 
 impl Governor {
     /// Sees one call through.

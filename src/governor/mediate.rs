@@ -11,8 +11,8 @@ use crate::gateway::server::Peer;
 use crate::journal::{Permit, Receipt};
 
 use super::events::CallEvents;
+use super::governed_session::{Broken, Governor, Notice};
 use super::sandbox::Sandbox;
-use super::session::{Broken, Governor, Notice};
 
 /// What an allowed call comes to.
 pub enum Effect<'a> {

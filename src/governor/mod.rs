@@ -1,15 +1,15 @@
 //! The governor: what a session decides and records. It names no harness, channel or sandbox.
 
+mod call_ledger;
+mod call_outline;
 mod events;
 mod gate;
-mod ledger;
+mod governed_session;
 pub mod mediate;
-mod outline;
 mod sandbox;
-mod session;
 mod witness;
 
-pub use ledger::Census;
+pub use call_ledger::Census;
+pub use governed_session::{Broken, Governor, Notice, Terms};
 pub use mediate::{Effect, Outcome, mediate};
 pub use sandbox::Sandbox;
-pub use session::{Broken, Governor, Notice, Terms};

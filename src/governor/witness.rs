@@ -13,10 +13,10 @@ use crate::contracts::intendant::{Came, Observation, ToldResult};
 use crate::contracts::limits;
 use crate::journal;
 
+use super::call_ledger::{Account, Finding, Told, Unlike};
+use super::call_outline::Outline;
 use super::events;
-use super::ledger::{Account, Finding, Told, Unlike};
-use super::outline::Outline;
-use super::session::{Governor, Notice};
+use super::governed_session::{Governor, Notice};
 
 impl Governor {
     /// Takes in what the harness was seen to do.

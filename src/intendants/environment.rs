@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 
-use crate::confine::changeable::Changeable;
+use crate::jail::writable_paths::Changeable;
 
 /// Names that reach a harness as they are.
 const PASSED: [&str; 16] = [

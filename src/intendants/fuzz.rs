@@ -14,16 +14,18 @@ use toml::Table;
 use crate::contracts::intendant::Observation;
 use crate::contracts::{limits, strict_json};
 
-use super::codex_config::{self, CARRIED, CARRIED_OF_A_PROVIDER, Config, PROVIDERS, Server};
-use super::codex_rollout::Rollout;
-use super::stream_lines::{Bounds, Line, marker};
-use super::{claude_stream, codex_stream, probe_model, scripted};
+use super::claude_code::stream_json;
+use super::codex::config_toml::{self, CARRIED, CARRIED_OF_A_PROVIDER, Config, PROVIDERS, Server};
+use super::codex::exec_json;
+use super::codex::rollout::Rollout;
+use super::json_lines::{Bounds, Line, marker};
+use super::{probe_model_server, scripted};
 
 /// No result hides: every one that a line holds is told of, and a line that cannot be read is told
 /// to be one.
 pub(crate) fn claude_stream(data: &[u8]) {
     let line: Vec<u8> = data.iter().copied().filter(|byte| *byte != b'\n').collect();
-    let seen = claude_stream::observations(&line);
+    let seen = stream_json::observations(&line);
     let Ok(value) = serde_json::from_slice::<Value>(&line) else {
         // Half a surrogate pair is mended, what is nested too deep left out, and both read; all else
         // cannot be.
@@ -106,7 +108,7 @@ fn is_cut(whole: &Value, cut: &Value) -> bool {
 
 /// A line is shown as it came, and told of once.
 pub(crate) fn codex_stream(data: &[u8]) {
-    let seen = codex_stream::observations(Some(data));
+    let seen = exec_json::observations(Some(data));
     assert!((1..=2).contains(&seen.len()));
     let raw = String::from_utf8_lossy(data).into_owned();
     assert_eq!(seen.first(), Some(&Observation::Raw(raw)));
@@ -158,7 +160,7 @@ pub(crate) fn codex_config(data: &[u8]) {
     let Ok(whole) = toml::from_str::<Table>(&text) else {
         return;
     };
-    let carried = codex_config::pick(whole).table;
+    let carried = config_toml::pick(whole).table;
     for (name, value) in &carried {
         let providers = value.as_table().filter(|_| name == PROVIDERS);
         assert!(
@@ -203,7 +205,7 @@ pub(crate) fn codex_config(data: &[u8]) {
 
 /// A request is no longer than its bound.
 pub(crate) fn probe_request(data: &[u8]) {
-    if let Ok((path, body)) = probe_model::read_request(data) {
+    if let Ok((path, body)) = probe_model_server::read_request(data) {
         assert!(path.len() + body.len() <= data.len());
         assert!((path.len() + body.len()) as u64 <= limits::PROBE_REQUEST_BYTES);
     }

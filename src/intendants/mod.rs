@@ -1,29 +1,16 @@
 //! The adapters that drive harnesses.
 
-pub mod asking;
-mod claude_calls;
-pub mod claude_carrier;
 pub mod claude_code;
-mod claude_managed;
-mod claude_program;
-mod claude_settings;
-pub mod claude_shell;
-mod claude_stream;
 pub mod codex;
-mod codex_config;
-mod codex_program;
-mod codex_rollout;
-mod codex_setup;
-mod codex_stream;
+pub mod confined_query;
 pub mod environment;
+pub mod executable;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
-mod growing_files;
-pub mod harness_process;
+pub mod gate_client;
+pub mod harness_git;
+mod json_lines;
 pub mod model_hosts;
-pub mod own_git;
-pub mod probe_model;
-pub mod program;
-pub mod question;
+pub mod probe_model_server;
+pub mod process;
 pub mod scripted;
-mod stream_lines;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use toml::Table;
 
-use super::codex_config;
-use super::codex_program::operators_home;
+use super::codex::config_toml;
+use super::codex::discovery::operators_home;
 use super::environment::variable;
 
 /// Where Claude Code finds its model, and where its login is renewed.
@@ -47,7 +47,7 @@ fn claude_code_by(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Strin
 /// When its model cannot be reached by TLS, or the configuration cannot be read.
 pub fn of_codex() -> Result<Vec<String>, String> {
     let carried = match operators_home() {
-        Some(home) => codex_config::carried(Path::new(&home))?.table,
+        Some(home) => config_toml::carried(Path::new(&home))?.table,
         None => Table::new(),
     };
     codex_by(&carried, variable("OPENAI_BASE_URL"))

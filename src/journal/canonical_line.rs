@@ -5,9 +5,12 @@
 //! reader and the canonicalizer decide. So a line that this reader could take and does not costs
 //! time; one that it takes must be read by the other just the same, which the tests check.
 
+#[cfg(test)]
+mod tests;
+
 use crate::contracts::limits;
 
-use super::jcs::{SAFE_INTEGER, is_bmp_ordered};
+use super::canonical_json::{SAFE_INTEGER, is_bmp_ordered};
 
 /// What a canonical line says. No text has an escape in it; what they mean is not checked yet.
 pub(super) struct Line<'a> {
@@ -230,6 +233,3 @@ impl<'a> Scan<'a> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,7 +7,7 @@ use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::Sha256;
 use crate::contracts::{limits, strict_json};
 
-use super::jcs;
+use super::canonical_json;
 use super::receipt::Receipt;
 
 /// More than the envelope can take, without the payload and the human it may name.
@@ -23,9 +23,9 @@ impl Sealed {
     /// Makes the payload canonical. `None` when the event could not be read again: it is too long
     /// for a line, or nested deeper than readers go, and would damage the journal for good.
     pub(super) fn new(draft: Draft) -> Option<Self> {
-        let payload = jcs::canonical_object(&draft.payload);
+        let payload = canonical_json::canonical_object(&draft.payload);
         let named = draft.on_behalf_of.as_deref().unwrap_or_default();
-        let bytes = payload.len() + jcs::canonical(&named.into()).len();
+        let bytes = payload.len() + canonical_json::canonical(&named.into()).len();
         // The envelope and the payload itself are two of the levels.
         let mut values = draft.payload.values();
         let fits = bytes <= limits::LINE_BYTES - ENVELOPE_BYTES
@@ -65,7 +65,7 @@ impl Sealed {
         let signature_at = put(format!(r#","prevHash":{prev},"seq":{seq},"#).as_bytes());
         put(format!(r#""signing_key_id":"{key_id}","tenant_id":null,"#).as_bytes());
         put(format!(r#""ts":"{ts}","v":2}}"#).as_bytes());
-        let hash = jcs::sha256(&signed);
+        let hash = canonical_json::sha256(&signed);
         Chained {
             hash,
             receipt: Receipt::new(seq, hash, draft.kind, draft.call),
@@ -111,8 +111,8 @@ mod tests {
 
     use super::*;
     use crate::contracts::event::ApprovalBinding;
-    use crate::journal::entry::Entry;
     use crate::journal::key::SigningKey;
+    use crate::journal::line::Entry;
 
     #[test]
     fn a_line_is_canonical_and_verifies() {
@@ -139,7 +139,7 @@ mod tests {
             assert_eq!(line.pop(), Some(b'\n'));
 
             assert_eq!(
-                jcs::canonical(&strict_json::from_slice(&line).unwrap()),
+                canonical_json::canonical(&strict_json::from_slice(&line).unwrap()),
                 line
             );
             let entry = Entry::parse(&line).unwrap();
@@ -165,7 +165,7 @@ mod tests {
             json!({"args": {"command": "a\tb \u{1f600}"}, "exit": -1, "ok": [true, null]});
         draft.payload = payload.as_object().unwrap().clone();
         draft.on_behalf_of = Some("a \"b\" (uid 1)".into());
-        for prev in [None, Some(jcs::sha256(b""))] {
+        for prev in [None, Some(canonical_json::sha256(b""))] {
             let sealed = Sealed::new(draft.clone()).unwrap();
             let ts = "2026-01-02T03:04:05.678Z";
             let chained = sealed.chain(7, prev, ts, key.public().id());

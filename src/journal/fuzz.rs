@@ -16,14 +16,14 @@ use crate::contracts::ids::Sha256;
 use crate::contracts::{limits, strict_json};
 
 use super::Paths;
-use super::entry::Entry;
+use super::canonical_json;
 use super::envelope::Sealed;
 use super::head::Head;
-use super::jcs;
 use super::key::{PublicKey, SigningKey};
+use super::line::Entry;
 use super::redact::{self, Screen, Secret};
-use super::replay::replay;
 use super::wal::Wal;
+use super::wal_replay::replay;
 
 pub(crate) use super::verify::fuzz::file;
 
@@ -129,7 +129,7 @@ pub(crate) fn canonical_json(data: &[u8]) {
     let Ok(value) = strict_json::from_slice(data) else {
         return;
     };
-    let ours = jcs::canonical(&value);
+    let ours = canonical_json::canonical(&value);
     let theirs = serde_json_canonicalizer::to_vec(&value).expect("a value can be written");
     let shown = String::from_utf8_lossy(&ours);
     assert_eq!(shown, String::from_utf8_lossy(&theirs));
@@ -137,9 +137,12 @@ pub(crate) fn canonical_json(data: &[u8]) {
     self::reference(&value, &mut reference);
     assert_eq!(shown, reference);
     let again = strict_json::from_slice(&ours).expect("canonical JSON is strict");
-    assert_eq!(jcs::canonical(&again), ours);
+    assert_eq!(canonical_json::canonical(&again), ours);
     if let Value::Object(args) = &value {
-        assert_eq!(jcs::args_sha256(args), jcs::sha256(&ours));
+        assert_eq!(
+            canonical_json::args_sha256(args),
+            canonical_json::sha256(&ours)
+        );
     }
 }
 
@@ -180,7 +183,10 @@ pub(crate) fn written(data: &[u8]) {
         assert!(deep || data.len() > limits::LINE_BYTES / 8);
         return;
     };
-    let prev = data.len().is_multiple_of(2).then(|| jcs::sha256(data));
+    let prev = data
+        .len()
+        .is_multiple_of(2)
+        .then(|| canonical_json::sha256(data));
     let id = key.public().id();
     let chained = sealed.chain(7, prev, "2026-01-02T03:04:05.678Z", id);
     let mut line = Vec::new();
@@ -190,10 +196,10 @@ pub(crate) fn written(data: &[u8]) {
     assert_eq!(entry.check_content(key.public()), []);
     assert_eq!((entry.seq, entry.prev), (7, prev));
     // Numbers come back as doubles, which is what the canonical form says of them.
-    let same = |payload: &Map<String, Value>| jcs::canonical_object(payload);
+    let same = |payload: &Map<String, Value>| canonical_json::canonical_object(payload);
     assert_eq!(entry.payload().map(same), Some(same(&draft.payload)));
     assert_eq!(entry.text("on_behalf_of"), draft.on_behalf_of.as_deref());
-    let chosen = jcs::sha256(data).0;
+    let chosen = canonical_json::sha256(data).0;
     let at = usize::from(u16::from_le_bytes([chosen[0], chosen[1]])) % line.len();
     line[at] ^= 1 << (chosen[2] % 8);
     if let Ok(changed) = Entry::parse(&line) {
@@ -209,7 +215,7 @@ pub(crate) fn head(data: &[u8]) {
     }
     assert!(Head::read(data, &PublicKey::from_raw([7; 32])).is_err());
     let key = key();
-    let (seq, hash) = (data.len() as u64, jcs::sha256(data));
+    let (seq, hash) = (data.len() as u64, canonical_json::sha256(data));
     let head = Head { seq, hash };
     let text = head.to_text(&key.sign(&head.signed_bytes()));
     assert_eq!(Head::read(text.as_bytes(), key.public()), Ok(head));

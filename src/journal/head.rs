@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::contracts::ids::Sha256;
 use crate::contracts::strict_json;
 
-use super::entry::{Code, Flaw};
 use super::key::PublicKey;
+use super::line::{Code, Flaw};
 
 /// The event that a head names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

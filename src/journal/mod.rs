@@ -2,10 +2,10 @@
 //!
 //! The format is `docs/journal-format.md`. The verifier's half builds without the `agp` feature.
 
+mod canonical_json;
 mod canonical_line;
 #[cfg(feature = "agp")]
 pub(crate) mod durable;
-mod entry;
 #[cfg(feature = "agp")]
 mod envelope;
 #[cfg(all(feature = "agp", any(test, fuzzing)))]
@@ -13,16 +13,14 @@ pub(crate) mod fuzz;
 #[cfg(feature = "agp")]
 mod handle;
 mod head;
-mod jcs;
 pub mod key;
+mod line;
 #[cfg(feature = "agp")]
 mod receipt;
 #[cfg(feature = "agp")]
 mod recover;
 #[cfg(feature = "agp")]
 pub mod redact;
-#[cfg(feature = "agp")]
-mod replay;
 #[cfg(feature = "agp")]
 mod signer;
 #[cfg(feature = "agp")]
@@ -33,13 +31,15 @@ pub mod verify;
 #[cfg(feature = "agp")]
 mod wal;
 #[cfg(feature = "agp")]
+mod wal_replay;
+#[cfg(feature = "agp")]
 mod writer;
 
-pub use entry::{Code, Entry, Flaw};
+pub use canonical_json::{args_sha256, canonical, sha256};
 #[cfg(feature = "agp")]
 pub use handle::{AppendError, Handle};
 pub use head::Head;
-pub use jcs::{args_sha256, canonical, sha256};
+pub use line::{Code, Entry, Flaw};
 #[cfg(feature = "agp")]
 pub use receipt::{Permit, Receipt};
 #[cfg(feature = "agp")]

@@ -8,7 +8,7 @@ use crate::contracts::call::ToolCall;
 use crate::contracts::event::Kind;
 use crate::contracts::ids::Sha256;
 
-use super::jcs;
+use super::canonical_json;
 
 /// Proof that one event is durable.
 #[must_use = "a receipt is the licence to act on what was recorded"]
@@ -78,7 +78,7 @@ pub(super) fn decided(
             && said("messageId") == Some(call.id.as_str())
             && said("sessionId") == Some(call.session.as_str())
             && said("tool") == Some(call.tool.as_str())
-            && said("argsSha256") == Some(jcs::args_sha256(&call.args).to_hex().as_str())
+            && said("argsSha256") == Some(canonical_json::args_sha256(&call.args).to_hex().as_str())
     })
 }
 
@@ -143,7 +143,7 @@ mod tests {
             ("tool".to_owned(), json!(call.tool)),
             (
                 "argsSha256".to_owned(),
-                json!(jcs::args_sha256(&call.args).to_hex()),
+                json!(canonical_json::args_sha256(&call.args).to_hex()),
             ),
         ])
     }

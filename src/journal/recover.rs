@@ -16,9 +16,9 @@ use serde_json::{Map, Value, json};
 use crate::contracts::ids::Sha256;
 use crate::contracts::{limits, timestamp};
 
-use super::entry::{Code, Entry, Flaw};
 use super::head::Head;
 use super::key::PublicKey;
+use super::line::{Code, Entry, Flaw};
 use super::tail::{self, Backward, Forward};
 use super::verify::rotation;
 use super::{Paths, durable};

@@ -26,10 +26,10 @@ use super::key::{PublicKey, SigningKey};
 use super::receipt::Receipt;
 use super::recover::{self, OpenError, Position, Tail};
 use super::redact::Screen;
-use super::replay::{self, ReplayError};
 use super::signer::Helper;
 use super::store::{Durable, Store};
 use super::wal::Wal;
+use super::wal_replay::{self, ReplayError};
 
 /// What opening found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +149,7 @@ fn open_locked(
     let covered = head.map_or(0, |(head, _)| head.seq);
     let replayed = wal
         .as_ref()
-        .map(|wal| replay::replay(file, paths, wal, key, covered));
+        .map(|wal| wal_replay::replay(file, paths, wal, key, covered));
     let replayed = replayed.transpose().map_err(|error| match error {
         ReplayError::Io(error) => of(&paths.log)(error),
         ReplayError::Forked(seq) => OpenError::Damaged {

@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::Policy;
-use super::commands;
 use super::rules::{ANY_SECRET, OTHER_SHELLS, Rule, SHELL};
+use super::shell_words;
 use crate::contracts::call::Actor;
 use crate::contracts::channel::ApprovalTerms;
 use crate::contracts::verdict::{Decision, Verdict};
@@ -46,7 +46,7 @@ impl Policy {
         command: Option<&str>,
     ) -> Verdict {
         // Read once, and only where a rule asks.
-        let words = LazyCell::new(|| command.and_then(commands::words));
+        let words = LazyCell::new(|| command.and_then(shell_words::words));
         self.ranked
             .iter()
             .filter_map(|&position| self.rules.get(position))

@@ -10,7 +10,7 @@ use crate::contracts::call::Actor;
 use crate::contracts::secret::placeholders;
 use crate::contracts::verdict::Decision;
 
-use super::commands::{Pattern, words};
+use super::shell_words::{Pattern, words};
 use super::{Glob, Policy, Rule};
 
 /// A policy decides as its rules say one by one, never allows without one that does, and what is

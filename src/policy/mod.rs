@@ -1,13 +1,13 @@
 //! A policy: loaded once and strictly, then asked about each tool call without side effects.
 
-mod commands;
+mod conditions;
 mod engine;
 mod fields;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod glob;
 mod rules;
-mod when;
+mod shell_words;
 
 use std::fmt;
 use std::fs::File;

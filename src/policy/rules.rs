@@ -10,10 +10,10 @@ use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 
-use super::commands::Pattern;
+use super::conditions::When;
 use super::fields::{OneOf, Text};
 use super::glob::Glob;
-use super::when::When;
+use super::shell_words::Pattern;
 use crate::contracts::call::Actor;
 use crate::contracts::channel::ApprovalTerms;
 use crate::contracts::limits;
@@ -298,8 +298,8 @@ impl Visitor<'_> for People {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Policy;
     use crate::contracts::limits;
+    use crate::policy::Policy;
 
     fn refusal(text: &str) -> String {
         Policy::parse(text.as_bytes()).expect_err(text).to_string()

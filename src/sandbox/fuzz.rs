@@ -6,9 +6,9 @@
     reason = "a property that does not hold panics, for the fuzzer to see"
 )]
 
-use crate::confine::told::Told;
+use crate::jail::status::Told;
 
-use super::follow::{Taken, settle};
+use super::process::output::{Taken, settle};
 
 /// Only a confinement that was reported to stand, or that its keeper ended, gives a result.
 pub(crate) fn keeper_report(data: &[u8]) {

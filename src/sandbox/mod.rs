@@ -1,17 +1,15 @@
 //! Where agp runs the calls that it executes itself, and the confinement of a harness.
 
-pub mod attest;
+pub mod attestation;
+mod call_command;
 pub mod docker;
-pub mod egress;
-pub mod exec;
-pub mod follow;
+pub(crate) mod egress_self_test;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
-pub mod harness;
-mod harness_look;
+mod harness_attestation;
+pub mod harness_host;
 pub mod network;
-pub mod planted;
 pub mod process;
 pub mod recording;
+pub mod repo_triggers;
 pub mod secrets;
-mod work;

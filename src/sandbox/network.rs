@@ -4,10 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::confine::isolation::{Ask, Seen, name_server};
-use crate::confine::spec::{RELAY_PORT, Relay, Spec};
-
-use super::egress::{Allowlist, Trial};
+use crate::egress::{Allowlist, Trial};
+use crate::jail::isolation_probe::{Ask, Seen, name_server};
+use crate::jail::spec::{RELAY_PORT, Relay, Spec};
 
 /// What network a sandbox has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

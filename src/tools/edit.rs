@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::seen::{Seen, State};
+use super::read_state::{Seen, State};
 use super::text::{self, CHANGED, CURRENT};
 use super::{Answer, write};
 

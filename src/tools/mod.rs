@@ -11,7 +11,7 @@ mod glob;
 mod grep;
 mod ignore;
 mod read;
-pub mod seen;
+pub mod read_state;
 mod text;
 mod walk;
 mod write;
@@ -21,7 +21,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use seen::Seen;
+use read_state::Seen;
 
 /// What a tool answers its model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +74,8 @@ fn arguments<T: DeserializeOwned>(args: Map<String, Value>) -> Result<T, String>
 
 #[cfg(test)]
 mod tests {
-    use super::text::{CHANGED, CURRENT};
     use super::*;
+    use crate::tools::text::{CHANGED, CURRENT};
     use serde_json::json;
     use std::fs;
     use std::path::PathBuf;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::seen::Seen;
+use super::read_state::Seen;
 use super::{Answer, text};
 
 /// Lines shown when no limit is given.

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::Answer;
-use super::seen::{Seen, State};
+use super::read_state::{Seen, State};
 use super::text::{self, CURRENT};
 
 #[derive(Deserialize)]

@@ -250,7 +250,7 @@ fn every_variable_and_every_warning_is_on_the_page_of_switches() {
         }
     }
     // Of the flags, each is on some page; those that weaken something, on this one.
-    let asked = fs::read_to_string(root("src/cli/asked.rs")).unwrap();
+    let asked = fs::read_to_string(root("src/session/options.rs")).unwrap();
     let flags = asked.split("pub(super) struct Run {").nth(1).unwrap();
     let flags = flags.split("\n}").next().unwrap();
     for line in flags

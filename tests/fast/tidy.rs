@@ -156,19 +156,19 @@ fn the_core_names_no_adapter() {
 #[test]
 fn only_the_places_that_must_start_processes() {
     let allowed = [
-        "cli/trials.rs",
-        "bridge/confine.rs",
-        "bridge/processes.rs",
-        "bridge/inside.rs",
-        "bridge/job.rs",
-        "bridge/leash.rs",
-        "bridge/login.rs",
-        "bridge/relay.rs",
-        "bridge/shell.rs",
-        "intendants/claude_carrier.rs",
-        "intendants/harness_process.rs",
-        "intendants/question.rs",
-        "sandbox/exec.rs",
+        "cli/doctor_confinement.rs",
+        "jail/keeper.rs",
+        "jail/process_tree.rs",
+        "jail/container_init.rs",
+        "jail/container_keeper.rs",
+        "jail/leash.rs",
+        "hook/login_renewal.rs",
+        "jail/egress_relay.rs",
+        "jail/command_shell.rs",
+        "intendants/claude_code/login_process.rs",
+        "intendants/process.rs",
+        "intendants/confined_query.rs",
+        "sandbox/process/keeper_client.rs",
     ];
     let files = sources(&root());
     let starts = |file: &&PathBuf| code(file).contains("Command::new(");
@@ -189,17 +189,17 @@ fn only_the_places_that_must_start_processes() {
 fn a_thread_is_confined_where_it_is_started() {
     let unconfined = [
         // Tries the confinement; a session on a thread of its own, which enters the main thread's.
-        ("confine/threads.rs", ""),
+        ("confine/enter.rs", ""),
         ("cli/quickstart.rs", ""),
-        ("cli/trials.rs", ""),
+        ("cli/doctor_confinement.rs", ""),
         // Under the profile of the thread that takes connections.
-        ("sandbox/egress/mod.rs", "confine::start(Profile::Egress"),
-        ("sandbox/egress/resolve.rs", ""),
+        ("egress/mod.rs", "confine::start(Profile::Egress"),
+        ("egress/resolver.rs", ""),
         // Verifiers, and what runs on the harness's side, are no part of a governor.
         ("journal/verify/mod.rs", ""),
-        ("bridge/job.rs", ""),
-        ("bridge/mcp.rs", ""),
-        ("bridge/relay.rs", ""),
+        ("jail/container_keeper.rs", ""),
+        ("hook/mcp_server.rs", ""),
+        ("jail/egress_relay.rs", ""),
         ("tunnel/mod.rs", ""),
     ];
     let starts = [

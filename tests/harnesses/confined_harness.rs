@@ -413,8 +413,8 @@ fn what_cannot_be_confined_is_refused_unless_told_otherwise() {
 
 #[test]
 fn without_namespaces_a_socket_that_answers_refuses_the_start() {
-    use agp::confine::spec::{Namespaces, Placed};
-    use agp::sandbox::harness::{Setup, prepare};
+    use agp::jail::spec::{Namespaces, Placed};
+    use agp::sandbox::harness_host::{Setup, prepare};
     let world = World::new();
     let docker = world.root().join("docker.sock");
     let listening = UnixListener::bind(&docker).unwrap();

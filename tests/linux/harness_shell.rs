@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use agp::bridge::shell::{NAME, TERMS, Terms};
+use agp::jail::command_shell::{NAME, TERMS, Terms};
 
 /// A session's directory, and what commands have: gone with the test.
 struct Laid(PathBuf);

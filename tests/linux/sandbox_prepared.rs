@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agp::confine::Spawner;
-use agp::confine::spec::Namespaces;
-use agp::confine::told::Told;
+use agp::jail::spec::Namespaces;
+use agp::jail::status::Told;
 use agp::sandbox::network::Network;
 use agp::sandbox::process::{Process, Setup};
 use agp::sandbox::secrets::Secrets;
@@ -267,7 +267,7 @@ fn a_probe_that_proves_nothing_refuses_the_start() {
         path
     };
     let real = env!("CARGO_BIN_EXE_agp-bridge");
-    let nothing = serde_json::to_string(&agp::confine::isolation::Seen::default()).unwrap();
+    let nothing = serde_json::to_string(&agp::jail::isolation_probe::Seen::default()).unwrap();
     // One that says it reaches nothing, wherever it stands.
     let blind = format!("[ $1 = isolation ] && echo '{nothing}' && exit; exec {real} \"$@\"");
     // One that says it confines, and does not.

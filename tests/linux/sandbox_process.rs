@@ -21,9 +21,9 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use agp::confine::order::Order;
-use agp::confine::spec::{Limits, Namespaces, Sockets, Spec};
-use agp::confine::told::Told;
+use agp::jail::order::Order;
+use agp::jail::spec::{Limits, Namespaces, Sockets, Spec};
+use agp::jail::status::Told;
 use namespaces::{is_root, permitted};
 
 const NOBODY: u32 = 65534;

@@ -7,7 +7,7 @@
 
 use std::process::{Command, Stdio};
 
-use agp::confine::spec::Namespaces;
+use agp::jail::spec::Namespaces;
 
 use super::session;
 

@@ -1,5 +1,8 @@
 //! Who approved what: the requests that are open, those that are over, and how a click is judged.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -11,8 +14,8 @@ use crate::contracts::event::ApprovalBinding;
 use crate::contracts::ids::{MessageId, Sha256};
 use crate::contracts::limits;
 
-use super::authority::Authority;
-use super::frames::Click;
+use super::authorization::Authority;
+use super::envelope::Click;
 use super::rejections::{Reason, Rejection};
 use super::request::{Action, Ended, GrantKey, Open, Request, Vote};
 use super::web_api::Posted;
@@ -393,6 +396,3 @@ fn rejection(table: &Table, click: &Click, reason: Reason) -> Rejection {
         message: shown(&click.message),
     }
 }
-
-#[cfg(test)]
-mod tests;

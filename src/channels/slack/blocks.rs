@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::contracts::channel::ApprovalRequest;
 use crate::contracts::{limits, timestamp};
 
-use super::neutral::{fences, name, plain};
+use super::mrkdwn_escape::{fences, name, plain};
 use super::request::Action;
 
 /// Characters of a field.

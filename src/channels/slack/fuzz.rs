@@ -21,10 +21,10 @@ use crate::contracts::verdict::{Decision, Verdict};
 use crate::contracts::{limits, strict_json};
 
 use super::approvals::{Approvals, Effect};
-use super::authority::Authority;
+use super::authorization::Authority;
 use super::blocks::{self, About, Drawing};
-use super::frames::{self, Frame};
-use super::neutral;
+use super::envelope::{self, Frame};
+use super::mrkdwn_escape;
 use super::outbox;
 use super::request::{Ended, Request};
 use super::web_api::{ApiError, Posted, RETRY_AFTER_MAX, is_code, read_with_scopes};
@@ -33,11 +33,11 @@ use super::web_api::{ApiError, Posted, RETRY_AFTER_MAX, is_code, read_with_scope
 pub(crate) fn text(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let max = 40 + usize::from(data.first().copied().unwrap_or(0)) * 8;
-    for fence in neutral::fences(&text, max) {
+    for fence in mrkdwn_escape::fences(&text, max) {
         assert!(fence.chars().count() <= max);
         harmless(&fence);
     }
-    let plain = neutral::plain(&text, max);
+    let plain = mrkdwn_escape::plain(&text, max);
     assert!(!plain.is_empty() && plain.chars().count() <= max && !plain.contains(acts_or_hides));
     let args = match strict_json::from_slice(data) {
         Ok(Value::Object(args)) => args,
@@ -135,10 +135,10 @@ fn drawn_harmlessly(value: &Value) {
 /// What is read of a frame is short and of visible letters, so that it can be shown and compared.
 pub(crate) fn frame(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let short = |text: &str| text.is_empty() || frames::is_short(text);
-    match frames::read(&text) {
+    let short = |text: &str| text.is_empty() || envelope::is_short(text);
+    match envelope::read(&text) {
         Some(Frame::Envelope { id, click }) => {
-            assert!(frames::is_short(&id));
+            assert!(envelope::is_short(&id));
             if let Some(click) = click {
                 let parts = [
                     &click.app,
@@ -162,7 +162,7 @@ pub(crate) fn click(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let Some(Frame::Envelope {
         click: Some(click), ..
-    }) = frames::read(&text)
+    }) = envelope::read(&text)
     else {
         return;
     };

@@ -7,11 +7,11 @@ use crate::contracts::limits;
 
 use super::approvals::{Approvals, Effect};
 use super::blocks;
-use super::frames::Click;
-use super::link::Link;
-use super::queue::{Job, Post};
+use super::config;
+use super::envelope::Click;
+use super::post_queue::{Job, Post};
 use super::rejections::{Reason, Rejection};
-use super::settings;
+use super::websocket::Link;
 
 /// What both threads share.
 pub(super) struct Hub {
@@ -131,7 +131,7 @@ impl Hub {
             _ => return,
         }
         // The same click once more is Slack's doing, not the person's.
-        if rejection.reason != Reason::Replayed && settings::is_user(&rejection.user) {
+        if rejection.reason != Reason::Replayed && config::is_user(&rejection.user) {
             self.post.send(Job::Ephemeral {
                 user: rejection.user.clone(),
                 text: format!("agp: this click did nothing: {}.", rejection.reason.told()),

@@ -6,24 +6,24 @@
 //! judged (`approvals`, `request`), `slack-post` says everything (`poster`, `queue`). A call worker waits on a channel of its own.
 
 mod approvals;
-mod authority;
+mod authorization;
 mod blocks;
-pub mod check;
-mod frames;
+mod config;
+mod envelope;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod hub;
-mod link;
-mod neutral;
+mod mrkdwn_escape;
 mod outbox;
-mod poster;
-mod queue;
-mod receiver;
+mod post_queue;
+mod post_thread;
 mod rejections;
 mod request;
-mod settings;
+pub mod self_test;
+mod socket_mode;
 mod tls;
 mod web_api;
+mod websocket;
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -43,20 +43,20 @@ use crate::contracts::event::{Draft, Kind};
 use crate::contracts::{limits, timestamp};
 
 use approvals::Approvals;
-use authority::Authority;
+use authorization::Authority;
 pub use blocks::About;
+pub use config::{Given, Settings, SetupError, Token};
 use hub::Hub;
-use link::Link;
 use outbox::Keeper;
 pub use outbox::{Entry, Outbox};
-use poster::Poster;
-use queue::{Job, Post};
-use receiver::{Dial, DialError, Receiver};
+use post_queue::{Job, Post};
+use post_thread::Poster;
 pub use rejections::{Reason, Rejection};
 use request::{Ended, GrantKey, Request};
-pub use settings::{Given, Settings, SetupError, Token};
+use socket_mode::{Dial, DialError, Receiver};
 use tls::Tls;
 use web_api::WebApi;
+use websocket::Link;
 
 /// The port of `https` and `wss`.
 const HTTPS: u16 = 443;
@@ -104,14 +104,14 @@ impl Slack {
         let api = WebApi::new(settings, &tls);
         let failed = |error: &web_api::ApiError| SetupError::new(error.to_string(), error.mend());
         let identity = api.auth_test().map_err(|error| failed(&error))?;
-        check::scopes(&identity)?;
-        check::people(&api, settings, &identity)?;
+        self_test::scopes(&identity)?;
+        self_test::people(&api, settings, &identity)?;
         let dial = Dial {
             api: api.clone(),
             tls: tls.for_socket()?,
         };
         let mut first = open_first(&dial)?;
-        if let Err(error) = check::one_app(&api, &identity, &first.app) {
+        if let Err(error) = self_test::one_app(&api, &identity, &first.app) {
             first.leave();
             return Err(error);
         }
@@ -445,7 +445,7 @@ fn mentions(by: &str) -> String {
     let users = by.split(", ").filter_map(|who| who.rsplit_once('/'));
     let users = users
         .map(|(_, user)| user)
-        .filter(|user| settings::is_user(user));
+        .filter(|user| config::is_user(user));
     users
         .map(|user| format!("<@{user}>"))
         .collect::<Vec<_>>()

@@ -11,8 +11,8 @@ use crate::contracts::channel::Answer;
 use crate::contracts::event::ApprovalBinding;
 use crate::contracts::ids::{MessageId, Sha256};
 
-use super::authority::Admitted;
-use super::frames::Click;
+use super::authorization::Admitted;
+use super::envelope::Click;
 use super::rejections::Reason;
 use super::web_api::Posted;
 

@@ -11,7 +11,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::contracts::{bounded_file, limits};
 
-use super::settings::SetupError;
+use super::config::SetupError;
 
 /// One set of roots, as both clients take it.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use ureq::http::Response;
 
 use crate::contracts::{limits, strict_json};
 
-use super::settings::{ApiBase, Settings, Token};
+use super::config::{ApiBase, Settings, Token};
 use super::tls::Tls;
 
 /// Without a `Retry-After` that can be read.

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::contracts::limits;
 use crate::journal::canonical;
-use crate::journal::entry::Entry;
-use crate::journal::jcs::tests::Dice;
+use crate::journal::canonical_json::tests::Dice;
+use crate::journal::line::Entry;
 
 fn envelope(seq: u64, payload: &Value) -> Value {
     let prev = (seq > 1).then(|| "0123456789abcdef".repeat(4));

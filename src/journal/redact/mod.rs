@@ -1,16 +1,16 @@
 //! What a journal line may not hold: known secrets refuse it, token-shaped text is replaced,
 //! long arguments are cut.
 
-mod patterns;
-mod screen;
-mod tokens;
+mod known_secrets;
+mod token_patterns;
+mod token_scanner;
 
 use serde_json::{Map, Value};
 
 use crate::contracts::limits;
 
 pub use crate::contracts::secret::Secret;
-pub use screen::Screen;
+pub use known_secrets::Screen;
 
 /// Replaces each token-shaped part of every string and key, at any depth, by a placeholder such
 /// as `[redacted:slack-token]`. A key that then equals another gets `#2`, `#3` and so on: no
@@ -25,7 +25,7 @@ fn redact_object(map: &mut Map<String, Value>, max: usize) {
     let mut renamed = Vec::new();
     for (key, value) in map.iter_mut() {
         redact_value(value, max);
-        if let Some(clean) = tokens::redacted(key) {
+        if let Some(clean) = token_scanner::redacted(key) {
             renamed.push((key.clone(), clean));
         }
     }
@@ -48,7 +48,7 @@ fn redact_value(value: &mut Value, max: usize) {
     match value {
         Value::String(text) => {
             let bytes = text.len();
-            if let Some(clean) = tokens::redacted(text) {
+            if let Some(clean) = token_scanner::redacted(text) {
                 *text = clean;
             }
             if text.len() > max {

@@ -3,8 +3,8 @@
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use crate::contracts::ids::Sha256;
-use crate::journal::entry::{Code, Entry, Flaw};
 use crate::journal::key::PublicKey;
+use crate::journal::line::{Code, Entry, Flaw};
 
 use super::{Problems, rotation};
 

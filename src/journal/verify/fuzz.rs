@@ -11,7 +11,7 @@ use crate::journal::key::PublicKey;
 use super::Report;
 use super::check::{Checked, Chunk, check};
 use super::chunks::Chunker;
-use super::head_text::HeadText;
+use super::head_file::HeadText;
 use super::join::Joiner;
 
 /// The key of `tests/fixtures/journal-v2`.

@@ -2,12 +2,12 @@
 
 use crate::contracts::ids::Sha256;
 use crate::contracts::limits;
-use crate::journal::entry::{Code, Flaw};
 use crate::journal::head::Head;
 use crate::journal::key::PublicKey;
+use crate::journal::line::{Code, Flaw};
 
 use super::check::{Checked, Link, chain_flaws, check};
-use super::head_text::HeadText;
+use super::head_file::HeadText;
 use super::{Problems, Report};
 
 /// Joins chunks in order.

@@ -8,7 +8,7 @@ mod check;
 mod chunks;
 #[cfg(all(feature = "agp", any(test, fuzzing)))]
 pub(crate) mod fuzz;
-mod head_text;
+mod head_file;
 mod join;
 
 use std::fs::File;
@@ -21,13 +21,13 @@ use serde::Serialize;
 
 use crate::contracts::limits;
 
-use self::check::{Checked, Chunk, check_all};
-use self::chunks::{Chunker, settled_end};
-use self::head_text::HeadText;
-use self::join::Joiner;
 use super::Paths;
-use super::entry::{Entry, Flaw};
 use super::key::{InvalidKey, PublicKey};
+use super::line::{Entry, Flaw};
+use check::{Checked, Chunk, check_all};
+use chunks::{Chunker, settled_end};
+use head_file::HeadText;
+use join::Joiner;
 
 /// One thing wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

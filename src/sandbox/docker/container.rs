@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 
 use crate::confine::Spawner;
 use crate::sandbox::network;
-use crate::sandbox::planted::Look;
 use crate::sandbox::process::Output;
+use crate::sandbox::repo_triggers::Look;
 use crate::sandbox::secrets::Secrets;
 
-use super::control::Link;
+use super::control_socket::Link;
 use super::engine::Engine;
-use super::hardened::{Bounds, Mount};
-use super::life::Life;
+use super::host_config::{Bounds, Mount};
+use super::watcher::Life;
 
 /// The directories of a session that its containers have: sockets, and nothing else.
 pub const BOX: &str = "container";

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::contracts::limits;
 
-use super::fault::{EngineError, Fault, refused};
+use super::error::{EngineError, Fault, refused};
 use super::http::{self, Reply, Request};
 
 /// Oldest version of the API that is spoken: that of Docker 20.10.

@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::confine::job::{Job, REPOSITORY, RUN};
-use crate::confine::spec::HELPER;
-use crate::confine::told::Told;
 use crate::contracts::limits;
 use crate::contracts::sandbox::{Execution, SandboxError};
 use crate::governor::Sandbox;
+use crate::jail::container_protocol::{Job, REPOSITORY, RUN};
+use crate::jail::spec::HELPER;
+use crate::jail::status::Told;
 use crate::journal::Permit;
-use crate::sandbox::exec;
-use crate::sandbox::follow::{Feed, Ran, Taken, Watch, follow, settle};
+use crate::sandbox::call_command::{Work, execution, not_run};
 use crate::sandbox::network::Network;
-use crate::sandbox::work::{Work, execution, not_run};
+use crate::sandbox::process::keeper_client;
+use crate::sandbox::process::output::{Feed, Ran, Taken, Watch, follow, settle};
 
 use super::container::Docker;
 
@@ -70,7 +70,7 @@ impl Docker {
             return Err(SandboxError(why));
         }
         let mut words = errand.command.iter().map(OsStr::new);
-        if let Some(problem) = words.find_map(exec::unfit) {
+        if let Some(problem) = words.find_map(keeper_client::unfit) {
             return Ok(Ran::nothing(Told::NotStarted(problem.into())));
         }
         let failed = |error: io::Error| {

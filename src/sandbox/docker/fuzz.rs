@@ -10,7 +10,7 @@ use std::io::BufReader;
 use crate::contracts::limits;
 
 use super::http::{Head, read_body, read_head};
-use super::streams::{Stream, demultiplex};
+use super::stdcopy::{Stream, demultiplex};
 
 fn read(data: &[u8], at_once: usize) -> Result<(Head, Vec<u8>), String> {
     let mut reader = BufReader::with_capacity(at_once, data);

@@ -8,22 +8,22 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::confine::job::{HOME, REPOSITORY, RUN};
-use crate::confine::sockets;
-use crate::confine::spec::HELPER;
 use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
-use crate::sandbox::attest::Planted;
+use crate::jail::container_protocol::{HOME, REPOSITORY, RUN};
+use crate::jail::spec::HELPER;
+use crate::jail::unix_sockets;
+use crate::sandbox::attestation::Planted;
 use crate::sandbox::network;
-use crate::sandbox::planted::Look;
+use crate::sandbox::repo_triggers::Look;
 
-use super::attest;
+use super::attestation;
 use super::container::{Docker, Setup};
-use super::control::Awaited;
+use super::control_socket::Awaited;
 use super::engine::{Engine, Image};
-use super::hardened::{Mount, Network, Wanted, check_mounts, check_target, told};
+use super::host_config::{Mount, Network, Wanted, check_mounts, check_target, told};
 use super::image::find;
-use super::life::{Held, Life};
+use super::watcher::{Held, Life};
 
 fn failed(error: impl std::fmt::Display) -> SandboxError {
     SandboxError(error.to_string())
@@ -103,7 +103,7 @@ impl Docker {
             setup,
         };
         let (shell, seen) =
-            attest::attest(&docker, &wanted, planted.as_ref()).map_err(SandboxError)?;
+            attestation::attest(&docker, &wanted, planted.as_ref()).map_err(SandboxError)?;
         docker.shell = shell;
         docker.attested = docker.payload(&wanted, &image, seen);
         docker.life.tell(Arc::clone(&docker.setup.lost));
@@ -210,7 +210,7 @@ fn wanted(setup: &Setup, image: &Image, run: &Path) -> Result<Wanted, SandboxErr
 fn masks(mounts: &[Mount], own: &Path) -> Result<Vec<Mount>, SandboxError> {
     let mut masks = Vec::new();
     for mount in mounts.iter().filter(|mount| mount.source != own) {
-        let found = sockets::below(&mount.source).map_err(failed)?;
+        let found = unix_sockets::below(&mount.source).map_err(failed)?;
         masks.extend(found.iter().filter_map(|socket| {
             let name = socket.strip_prefix(&mount.source).ok()?;
             Some(Mount {

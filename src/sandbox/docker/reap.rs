@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use super::engine::Engine;
-use super::fault::EngineError;
-use super::hardened::{LABEL_HOME, LABEL_SESSION};
+use super::error::EngineError;
+use super::host_config::{LABEL_HOME, LABEL_SESSION};
 
 /// A container that was left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::contracts::secret::{Secret, placeholders};
 
 use super::references::referring;
-use super::scrub::{Needles, Scrubber};
+use super::scrubber::{Needles, Scrubber};
 
 /// Nothing of a command changes but its placeholders.
 pub(crate) fn reference(data: &[u8]) {

@@ -5,7 +5,7 @@
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod references;
-mod scrub;
+mod scrubber;
 
 use std::fs;
 use std::io;
@@ -18,7 +18,7 @@ use crate::contracts::limits;
 use crate::contracts::secret::{self, SHELL, Secret};
 
 pub use references::{referring, variable};
-pub use scrub::{Needles, Scrubber};
+pub use scrubber::{Needles, Scrubber};
 
 /// What the variables of agp's own environment that hold secrets begin with.
 const VARIABLE: &str = "AGP_SECRET_";

@@ -23,10 +23,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use agp::confine::Spawner;
-use agp::confine::told::Told;
+use agp::jail::status::Told;
 use agp::sandbox::docker::container::{BOX, Docker, Setup};
 use agp::sandbox::docker::exec::Errand;
-use agp::sandbox::docker::hardened::Bounds;
+use agp::sandbox::docker::host_config::Bounds;
 use agp::sandbox::network::Network;
 use agp::sandbox::secrets::Secrets;
 use dockerd::{BUSYBOX, CLOSED_TMP, Dockerd, EMPTY, VOLUME};

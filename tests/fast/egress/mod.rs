@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use agp::contracts::event::Kind;
 use agp::contracts::limits;
-use agp::sandbox::egress::{Allowlist, Proxy, Resolver, Setup};
+use agp::egress::{Allowlist, Proxy, Resolver, Setup};
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use rustls::{ClientConnection, Stream};
 use serde_json::{Map, Value, json};

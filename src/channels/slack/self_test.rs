@@ -1,0 +1,159 @@
+//! Whether Slack is set up so that a session would hold: tokens, scopes, people, channel, socket.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::config::{Settings, SetupError};
+use super::socket_mode::Dial;
+use super::tls::Tls;
+use super::web_api::{ApiError, Identity, WebApi};
+
+/// What the bot token must be allowed.
+const NEEDED: &[&str] = &["chat:write"];
+
+/// Tries everything that can be tried without saying anything in the channel; gives what was found.
+///
+/// # Errors
+/// [`SetupError`] for the first thing that does not hold.
+pub fn examine(settings: &Settings, roots: Option<&Path>) -> Result<String, SetupError> {
+    let tls = Tls::new(roots)?;
+    let api = WebApi::new(settings, &tls);
+    let failed = |error: ApiError| SetupError::new(error.to_string(), error.mend());
+    let identity = api.auth_test().map_err(failed)?;
+    scopes(&identity)?;
+    let people = people(&api, settings, &identity)?;
+    let member = membership(&api, settings)?;
+    let dial = Dial {
+        api,
+        tls: tls.for_socket()?,
+    };
+    let api = dial.api.clone();
+    let mut link = super::open_first(&dial)?;
+    link.leave();
+    let apps = one_app(&api, &identity, &link.app)?;
+    let others = link.connections.saturating_sub(1);
+    if others > 0 {
+        return Err(SetupError::new(
+            format!(
+                "{others} other connection(s) use app {}: they get some of the clicks",
+                link.app
+            ),
+            "end the other agp, or give each its own app; one that crashed is gone in minutes",
+        ));
+    }
+    Ok(format!(
+        "app {}{apps} in team {}, {} of {} approvers must approve{people}, channel {}{member}, socket opened",
+        link.app,
+        identity.team,
+        settings.required,
+        settings.approvers.len(),
+        settings.channel,
+    ))
+}
+
+/// Whether the token may do what it must, as far as Slack says what it may.
+pub(super) fn scopes(identity: &Identity) -> Result<(), SetupError> {
+    let Some(scopes) = &identity.scopes else {
+        return Ok(());
+    };
+    for needed in NEEDED {
+        if !scopes.iter().any(|scope| scope == needed) {
+            return Err(SetupError::new(
+                format!("the bot token lacks the scope {needed}"),
+                "agp slack manifest; add the scope and install the app again",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether every approver is a person who is still there; in words what could not be seen.
+pub(super) fn people(
+    api: &WebApi,
+    settings: &Settings,
+    identity: &Identity,
+) -> Result<&'static str, SetupError> {
+    for user in &settings.approvers {
+        if *user == identity.user {
+            let problem = "slack.approvers names agp's own bot";
+            return Err(SetupError::new(problem, "name people only"));
+        }
+        let reply = match api.read("users.info", &[("user", user)]) {
+            Ok(reply) => reply,
+            Err(ApiError::Refused(code, _)) if code == "missing_scope" => {
+                return Ok(" (whether they are people was not seen: no scope users:read)");
+            }
+            Err(ApiError::Refused(code, _)) => {
+                return Err(SetupError::new(
+                    format!("slack.approvers: {user}: Slack answers {code}"),
+                    "name people of this workspace",
+                ));
+            }
+            Err(error) => return Err(SetupError::new(error.to_string(), error.mend())),
+        };
+        let is = |what: &str| reply.pointer(what) == Some(&Value::Bool(true));
+        let wrong = [
+            ("/user/is_bot", "a bot"),
+            ("/user/deleted", "deactivated"),
+            ("/user/is_stranger", "of another workspace"),
+        ];
+        if let Some((_, what)) = wrong.iter().find(|(at, _)| is(at)) {
+            return Err(SetupError::new(
+                format!("slack.approvers: {user} is {what}"),
+                "name people of this workspace",
+            ));
+        }
+    }
+    Ok("")
+}
+
+/// Whether both tokens are of one app: what another one posts, its clicks go to. In words what could
+/// not be seen.
+pub(super) fn one_app(
+    api: &WebApi,
+    identity: &Identity,
+    app: &str,
+) -> Result<&'static str, SetupError> {
+    let unseen = " (whether the bot token is of this app was not seen)";
+    let Some(bot) = &identity.bot else {
+        return Ok(unseen);
+    };
+    match api.read("bots.info", &[("bot", bot)]) {
+        Ok(reply) => match reply.pointer("/bot/app_id").and_then(Value::as_str) {
+            Some(of_bot) if of_bot == app => Ok(""),
+            Some(_) => Err(SetupError::new(
+                format!(
+                    "the bot token is of another app than the app-level token, which is of {app}"
+                ),
+                "take both tokens from the same app (docs/slack-setup.md)",
+            )),
+            None => Ok(unseen),
+        },
+        Err(ApiError::Refused(..)) => Ok(unseen),
+        Err(error) => Err(SetupError::new(error.to_string(), error.mend())),
+    }
+}
+
+fn membership(api: &WebApi, settings: &Settings) -> Result<&'static str, SetupError> {
+    match api.read("conversations.info", &[("channel", &settings.channel)]) {
+        Ok(reply) => {
+            let is = |what: &str| reply.pointer(what) == Some(&Value::Bool(true));
+            if is("/channel/is_archived") {
+                return Err(SetupError::new(
+                    "the channel is archived",
+                    "choose another one",
+                ));
+            }
+            if is("/channel/is_member") || is("/channel/is_im") {
+                return Ok("");
+            }
+            let problem = "the app is not in the channel";
+            Err(SetupError::new(problem, "in the channel: /invite the app"))
+        }
+        Err(ApiError::Refused(code, _)) if code == "missing_scope" => {
+            Ok(" (membership was not seen: no scope channels:read or groups:read)")
+        }
+        Err(error) => Err(SetupError::new(error.to_string(), error.mend())),
+    }
+}

@@ -1,0 +1,167 @@
+//! Arguments of `agp`, and which command they lead to.
+
+use std::ffi::OsString;
+
+use argh::FromArgs;
+
+use super::{
+    doctor, doctor_confinement, init, internal, keygen, log, quickstart, sessions, verify,
+};
+use crate::report::failure::{self, Failure, Outcome};
+use crate::session::home::Home;
+use crate::session::{options, panic_hook, run, slack};
+
+/// agp governs a coding agent: policy decides every tool call, a signed journal proves it.
+#[derive(FromArgs)]
+struct Arguments {
+    #[argh(subcommand)]
+    command: Command,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, parsed once")]
+enum Command {
+    Init(init::Init),
+    Keygen(keygen::Keygen),
+    Doctor(doctor::Doctor),
+    Run(options::Run),
+    Verify(verify::Verify),
+    Sessions(sessions::Sessions),
+    Slack(slack::Slack),
+    Log(log::Log),
+    Quickstart(quickstart::Quickstart),
+    Version(Version),
+}
+
+/// Print the version.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "version")]
+struct Version {}
+
+/// Runs the command that the arguments ask for; gives the exit code.
+#[must_use]
+pub fn main(arguments: &[OsString]) -> u8 {
+    panic_hook::plainly();
+    // The commands that a harness's hook or agp itself starts come first: they must be quick.
+    if let Some(code) = internal::main(arguments) {
+        return code;
+    }
+    if let Some(code) = doctor_confinement::main(arguments) {
+        return code;
+    }
+    let words: Option<Vec<&str>> = arguments.iter().map(|word| word.to_str()).collect();
+    let Some(words) = words else {
+        failure::complain("agp: an argument is not UTF-8");
+        return failure::exit::USAGE;
+    };
+    if matches!(words.first(), Some(&("--version" | "-V"))) {
+        return finish(version());
+    }
+    let words = split(&words);
+    match Arguments::from_args(&["agp"], &words) {
+        Ok(parsed) => finish(dispatch(parsed.command)),
+        Err(early) if early.status.is_ok() => {
+            failure::say(early.output.trim_end());
+            0
+        }
+        Err(early) => {
+            failure::complain(format_args!("agp: {}", early.output.trim()));
+            failure::complain("  to mend it: agp --help, or agp COMMAND --help");
+            failure::exit::USAGE
+        }
+    }
+}
+
+/// Options that take no value.
+const SWITCHES: [&str; 7] = [
+    "--follow",
+    "--force",
+    "--help",
+    "--json",
+    "--live",
+    "--no-probe",
+    "--task-command",
+];
+
+/// Splits `--name=value` in two, which the parser does not; what stands behind an option that
+/// takes a value is its value, whatever it looks like.
+fn split<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    let mut split = Vec::with_capacity(words.len());
+    let (mut value, mut options) = (false, true);
+    for word in words {
+        options &= *word != "--" || value;
+        let option = options && !value && word.starts_with("--");
+        match word.split_once('=') {
+            Some((name, given)) if option => {
+                split.extend([name, given]);
+                value = false;
+            }
+            _ => {
+                split.push(*word);
+                value = option && !SWITCHES.contains(word);
+            }
+        }
+    }
+    split
+}
+
+fn finish(outcome: Outcome) -> u8 {
+    outcome.unwrap_or_else(|failure: Failure| {
+        failure.tell();
+        failure.code
+    })
+}
+
+fn dispatch(command: Command) -> Outcome {
+    match command {
+        Command::Init(command) => init::init(&Home::find()?, &command),
+        Command::Keygen(command) => keygen::keygen(&Home::find()?, &command),
+        Command::Doctor(command) => doctor::doctor(&Home::find()?, &command),
+        Command::Run(command) => run::run(&Home::find()?, command),
+        Command::Verify(command) => verify::verify(command),
+        Command::Sessions(command) => sessions::sessions(&Home::find()?, &command),
+        Command::Slack(command) => slack::slack(&command),
+        Command::Log(command) => log::log(&Home::find()?, &command),
+        Command::Quickstart(_) => quickstart::quickstart(&Home::find()?),
+        Command::Version(_) => version(),
+    }
+}
+
+fn version() -> Outcome {
+    failure::say(format_args!("agp {}", env!("CARGO_PKG_VERSION")));
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn an_option_and_its_value_may_be_one_word() {
+        let words = [
+            "run",
+            "--witness=off",
+            "--task",
+            "--a=b",
+            "--no-probe",
+            "--repo=x=y",
+        ];
+        let apart = [
+            "run",
+            "--witness",
+            "off",
+            "--task",
+            "--a=b",
+            "--no-probe",
+            "--repo",
+            "x=y",
+        ];
+        assert_eq!(split(&words), apart);
+        assert_eq!(
+            split(&["verify", "a=b", "--json", "--key=k"]),
+            ["verify", "a=b", "--json", "--key", "k"]
+        );
+        assert_eq!(split(&["x", "--", "--a=b"]), ["x", "--", "--a=b"]);
+    }
+}

@@ -1,0 +1,357 @@
+//! One session's governor: policy, journal, channel, the calls seen so far, and whether it holds.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::contracts::call::{self, Actor, ToolCall, WORKDIR};
+use crate::contracts::channel::{Answer, ApprovalRequest, ApprovalTerms, Channel};
+use crate::contracts::event::{Draft, Kind};
+use crate::contracts::ids::{MessageId, SessionId};
+use crate::contracts::sandbox::{Execution, SandboxError};
+use crate::contracts::secret::{self, SHELL};
+use crate::contracts::verdict::Verdict;
+use crate::contracts::{limits, strict_json};
+use crate::journal::redact::Screen;
+use crate::journal::{Handle, Receipt};
+use crate::policy::Policy;
+
+use super::call_ledger::{Census, Ledger, OwnCalls};
+use super::events::WITHHELD;
+use super::sandbox::Sandbox;
+
+/// Governance itself has failed: nothing may run any more, and the session ends with exit code 3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken(pub String);
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Something the operator should see, as soon as it is durable.
+#[derive(Debug)]
+pub enum Notice<'a> {
+    /// A person is about to be asked about a call, which waits for the answer.
+    Asked {
+        /// The call.
+        call: &'a ToolCall,
+        /// The verdict that requires it.
+        verdict: &'a Verdict,
+    },
+    /// A call was decided, for good.
+    Decided {
+        /// The call.
+        call: &'a ToolCall,
+        /// The effective verdict.
+        verdict: &'a Verdict,
+        /// Nothing of what the agent wrote may be shown: a secret stands in it.
+        withheld: bool,
+    },
+    /// A call was executed by agp.
+    Executed(&'a Execution),
+    /// Something is not as it should be; governance holds.
+    Warning(&'a str),
+}
+
+/// What a session is governed by.
+pub struct Terms {
+    /// The session.
+    pub session: SessionId,
+    /// Its rules.
+    pub policy: Policy,
+    /// Where it is recorded.
+    pub journal: Handle,
+    /// The secrets that must not be.
+    pub screen: Arc<Screen>,
+    /// Where humans are asked.
+    pub channel: Box<dyn Channel>,
+    /// How long they have.
+    pub approval_deadline: Duration,
+    /// Whether an argument names one of agp's own files: its key, policy or journal.
+    pub own_file: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    /// Whether the harness still calls the hook that agp set up; if not, why that is thought.
+    pub gate_unchanged: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// Whether what the harness is seen to do is held against what was decided.
+    pub watched: bool,
+    /// Where agp runs the calls that come through the gateway; `None` where the harness runs its
+    /// own.
+    pub sandbox: Option<Arc<dyn Sandbox>>,
+    /// Where the operator looks on.
+    pub notices: Box<dyn Fn(&Notice<'_>) + Send + Sync>,
+    /// Told when governance breaks; the session must then end.
+    pub broken: Box<dyn Fn(Broken) + Send + Sync>,
+}
+
+/// Intrusions shown per session.
+const WARNINGS: u32 = 20;
+
+/// A session's governor. Shared by its call workers.
+pub struct Governor {
+    pub(super) terms: Terms,
+    pub(super) ledger: Ledger,
+    warnings: AtomicU32,
+    /// Whether the harness's own output has been seen to begin.
+    pub(super) witnessing: AtomicBool,
+    /// The tools that the harness was seen to offer its model.
+    pub(super) offered: OnceLock<Vec<String>>,
+    /// Calls that the harness answered itself, of tools that touch nothing.
+    pub(super) own: OwnCalls,
+    /// Why nothing may run any more, once something has broken.
+    over: OnceLock<String>,
+}
+
+impl Governor {
+    /// Takes up a session under these terms.
+    #[must_use]
+    pub fn new(terms: Terms) -> Self {
+        Self {
+            terms,
+            ledger: Ledger::default(),
+            warnings: AtomicU32::new(0),
+            witnessing: AtomicBool::new(false),
+            offered: OnceLock::new(),
+            own: OwnCalls::default(),
+            over: OnceLock::new(),
+        }
+    }
+
+    /// Calls seen so far.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        self.ledger.census()
+    }
+
+    /// The census as `session.ended` carries it.
+    #[must_use]
+    pub fn census_payload(&self) -> Map<String, Value> {
+        let census = self.census();
+        let mut payload = Map::new();
+        payload.insert("sessionId".into(), json!(self.terms.session.as_str()));
+        payload.insert("seen".into(), json!(census.seen));
+        payload.insert("decided".into(), json!(census.decided));
+        payload.insert("allowed".into(), json!(census.allowed));
+        payload.insert("denied".into(), json!(census.denied));
+        payload.insert("bypassed".into(), json!(census.bypassed));
+        payload.insert("anomalies".into(), json!(census.anomalies));
+        if let (Some(_), Some(offered)) = (&self.terms.sandbox, self.offered.get()) {
+            // Where agp's tools must be the only ones, this shows that they were.
+            payload.insert("offered".into(), json!(offered));
+        }
+        if census.unproven > 0 {
+            payload.insert("unproven".into(), json!(census.unproven));
+        }
+        let own = self.own.all();
+        if !own.is_empty() {
+            payload.insert("ownCalls".into(), json!(own));
+        }
+        if !self.terms.watched {
+            payload.insert("witness".into(), json!("none"));
+        }
+        payload
+    }
+
+    /// Refuses, before any policy, a call that could not be written down as it is.
+    pub(super) fn refusal(&self, call: &ToolCall) -> Option<Verdict> {
+        if let Some(why) = self.unwritable(&call.id, &call.tool) {
+            return Some(Verdict::refused(why));
+        }
+        if !call
+            .args
+            .values()
+            .all(|value| strict_json::nests_within(value, limits::ARGS_DEPTH))
+        {
+            return Some(Verdict::refused(call::too_deep()));
+        }
+        let secret = self.terms.screen.secret_in(&call.args)?;
+        Some(Verdict::refused(quotes(secret)))
+    }
+
+    /// Why a call's id or tool cannot be written down, if it cannot.
+    pub(super) fn unwritable(&self, id: &MessageId, tool: &str) -> Option<String> {
+        if !(1..=limits::TOOL_NAME_BYTES).contains(&tool.len()) {
+            return Some("the tool's name is empty or too long".into());
+        }
+        let named = Map::from_iter([
+            ("tool".to_owned(), json!(tool)),
+            ("messageId".to_owned(), json!(id.as_str())),
+        ]);
+        self.terms.screen.secret_in(&named).map(quotes)
+    }
+
+    /// An id as the journal takes it: one that quotes a secret is not written down.
+    pub(super) fn shown_id<'a>(&self, id: &'a str) -> &'a str {
+        let named = Map::from_iter([("messageId".to_owned(), json!(id))]);
+        match self.terms.screen.secret_in(&named) {
+            Some(_) => WITHHELD,
+            None => id,
+        }
+    }
+
+    /// What the rules say. A call that agp runs can ask for secrets; to a harness's own their names
+    /// are words.
+    pub(super) fn policy_verdict(&self, call: &ToolCall, runs_here: bool) -> Verdict {
+        // No rule can mean this: whoever reads the key can write another journal.
+        let there = call.args.get(WORKDIR).and_then(Value::as_str);
+        let named = |value| self.names_own_file(value, there.unwrap_or_default());
+        if call.args.values().any(named) {
+            return Verdict::refused(
+                "agp's own files are not the agent's (nor is a path that agp cannot follow)",
+            );
+        }
+        let asked = runs_here.then(|| secret::asked_by(&call.tool, &call.args));
+        let policy = &self.terms.policy;
+        // What a command is depends on where it runs: elsewhere nobody is certain of it.
+        let command = call.args.get(SHELL.1).and_then(Value::as_str);
+        let command = command.filter(|_| !call.args.contains_key(WORKDIR));
+        let asked = asked.unwrap_or_default();
+        policy.decide_using(&call.tool, call.actor, &asked, command)
+    }
+
+    /// At any depth; what nests too deep was refused before. Read from the session's directory and from the
+    /// call's own.
+    fn names_own_file(&self, value: &Value, directory: &str) -> bool {
+        let own_file = &self.terms.own_file;
+        match value {
+            Value::String(text) => {
+                let there = || Path::new(directory).join(text.trim());
+                own_file(text) || (!directory.is_empty() && own_file(&there().to_string_lossy()))
+            }
+            Value::Array(items) => items
+                .iter()
+                .any(|item| self.names_own_file(item, directory)),
+            Value::Object(map) => map
+                .values()
+                .any(|value| self.names_own_file(value, directory)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+
+    pub(super) fn channel_name(&self) -> &'static str {
+        self.terms.channel.name()
+    }
+
+    pub(super) fn approval_terms(&self, verdict: &Verdict) -> ApprovalTerms {
+        self.terms.policy.approval_terms(verdict.rule_id.as_deref())
+    }
+
+    pub(super) fn approval_deadline(&self) -> Duration {
+        self.terms.approval_deadline
+    }
+
+    pub(super) fn ask(&self, request: &ApprovalRequest<'_>) -> Answer {
+        let answer = self.terms.channel.ask(request);
+        match self.over() {
+            // It broke while somebody thought about it.
+            Some(why) if matches!(answer, Answer::Granted { .. }) => Answer::SessionOver(why),
+            _ => answer,
+        }
+    }
+
+    pub(super) fn notice(&self, notice: &Notice<'_>) {
+        (self.terms.notices)(notice);
+    }
+
+    /// Records. What cannot be recorded must not happen, so a failure ends the session.
+    pub(super) fn record(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, Broken> {
+        let channel = &self.terms.channel;
+        let told = drafts.iter().filter(|draft| channel.mirrors(draft.kind));
+        let told: Vec<Draft> = told.cloned().collect();
+        let receipts = self.terms.journal.append(drafts).map_err(|error| {
+            let why = error.to_string();
+            self.break_off(why.clone());
+            Broken(why)
+        })?;
+        if !told.is_empty() {
+            channel.mirror(told);
+        }
+        Ok(receipts)
+    }
+
+    /// What an execution came to. One whose sandbox failed ends the session, and is on record all
+    /// the same: it may have done something.
+    pub(super) fn executed(&self, execution: Result<Execution, SandboxError>) -> Execution {
+        execution.unwrap_or_else(|SandboxError(why)| {
+            let why = format!("the sandbox failed: {why}");
+            self.break_off(why.clone());
+            Execution::unknown(why)
+        })
+    }
+
+    /// Ends the session. Until its harness is gone nothing more is allowed, whatever the rules or an
+    /// approver say.
+    pub(super) fn break_off(&self, why: String) {
+        let _ = self.over.set(why.clone());
+        (self.terms.broken)(Broken(why));
+    }
+
+    /// Why nothing may run any more, if that is so.
+    pub(super) fn over(&self) -> Option<String> {
+        let why = self.over.get()?;
+        Some(format!("the session is being ended: {why}"))
+    }
+
+    pub(super) fn session_id(&self) -> &SessionId {
+        &self.terms.session
+    }
+
+    /// Counts a warning: whether it is to be shown, or is the first that is not.
+    pub(super) fn next_warning(&self) -> Option<bool> {
+        match self.warnings.fetch_add(1, Ordering::Relaxed) {
+            0..WARNINGS => Some(true),
+            WARNINGS => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Ends every question that still waits for a human: the session is over.
+    pub fn hang_up(&self) {
+        self.terms.channel.hang_up();
+    }
+
+    /// Records what an egress proxy did, for the agent that asked it to. A host that quotes a secret
+    /// is not written down. Gives what was written.
+    ///
+    /// # Errors
+    /// [`Broken`] when it cannot be recorded.
+    pub fn record_egress(
+        &self,
+        kind: Kind,
+        mut payload: Map<String, Value>,
+    ) -> Result<Map<String, Value>, Broken> {
+        for name in ["host", "serverName"] {
+            let quoted = payload.get(name).cloned();
+            let quoted = quoted.map(|value| Map::from_iter([(name.to_owned(), value)]));
+            if quoted.is_some_and(|value| self.terms.screen.secret_in(&value).is_some()) {
+                payload.insert(name.into(), json!(WITHHELD));
+            }
+        }
+        payload.insert("sessionId".into(), json!(self.terms.session.as_str()));
+        let draft = Draft {
+            actor: Actor::ClaudeProcess,
+            ..Draft::new(kind, payload.clone())
+        };
+        self.record(vec![draft]).map(|_| payload)
+    }
+
+    /// Records an event of the session itself.
+    ///
+    /// # Errors
+    /// [`Broken`] when it cannot be recorded.
+    pub fn record_session(&self, kind: Kind, payload: Map<String, Value>) -> Result<(), Broken> {
+        self.record(vec![Draft::new(kind, payload)]).map(drop)
+    }
+}
+
+fn quotes(secret: &str) -> String {
+    let told = format!("the value of secret {secret} stands in the call");
+    match secret.strip_prefix("AGP_SECRET_") {
+        Some(name) => format!("{told}: a command names it, {{{{secret:{name}}}}}"),
+        None => told,
+    }
+}

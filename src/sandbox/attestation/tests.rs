@@ -1,0 +1,145 @@
+//! What a look from inside may show, judged by itself: no sandbox is made.
+
+use super::*;
+use crate::jail::isolation_probe::WayOut;
+use crate::jail::spec::tests::spec;
+
+const GATE: &str = "unix /run/host.sock";
+
+/// What was asked, and what is seen where a confinement holds.
+fn sound() -> (Spec, Ask, Looks) {
+    let mut spec = spec(Namespaces::User);
+    spec.write = vec!["/repo".into()];
+    let ask = Ask {
+        tcp: vec!["127.0.0.1:7".parse().unwrap()],
+        abstract_name: "name".into(),
+        unix: vec!["/run/host.sock".into()],
+        read: vec!["/home/u/.agp/key".into()],
+        ..Ask::default()
+    };
+    let kinds = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
+    let namespaces = |id: u32| {
+        let named = kinds.map(|kind| (kind.to_owned(), format!("{kind}:[{id}]")));
+        named.into()
+    };
+    let outside = Seen {
+        reached: ["tcp 127.0.0.1:7", "abstract name", GATE]
+            .map(str::to_owned)
+            .into(),
+        opened: [PathBuf::from("/home/u/.agp/key")].into(),
+        namespaces: namespaces(1),
+        ..Seen::default()
+    };
+    let inside = Seen {
+        written: [PathBuf::from("/repo")].into(),
+        status: STATUS
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        namespaces: namespaces(2),
+        ..Seen::default()
+    };
+    let looks = Looks {
+        outside: (outside, 1),
+        inside: (inside, 0),
+        landlock: 7,
+    };
+    (spec, ask, looks)
+}
+
+#[test]
+fn what_holds_is_attested_and_whatever_differs_is_refused() {
+    let (spec, ask, looks) = sound();
+    judge(&spec, &ask, &looks).unwrap();
+    type Change = fn(&mut Looks);
+    let changes: [(&str, Change); 13] = [
+        ("outside it does not reach", |looks| {
+            looks.outside.0.reached.remove(GATE);
+        }),
+        ("outside it cannot read", |looks| {
+            looks.outside.0.opened.clear();
+        }),
+        ("not all it sent arrived", |looks| looks.outside.1 = 0),
+        ("this was reached", |looks| {
+            looks.inside.0.reached.insert("tcp 127.0.0.1:7".into());
+        }),
+        ("this was reached", |looks| {
+            looks.inside.0.reached.insert("abstract name".into());
+        }),
+        ("this was reached", |looks| {
+            looks.inside.0.reached.insert(GATE.into());
+        }),
+        ("something arrived", |looks| looks.inside.1 = 1),
+        ("could be read", |looks| {
+            looks.inside.0.opened.insert("/home/u/.agp/key".into());
+        }),
+        ("could be written", |looks| {
+            looks.inside.0.written.insert("/etc".into());
+        }),
+        ("cannot be written", |looks| looks.inside.0.written.clear()),
+        ("could be signalled", |looks| {
+            looks.inside.0.signalled = true;
+        }),
+        ("Seccomp is not 2", |looks| {
+            looks.inside.0.status.insert("Seccomp".into(), "0".into());
+        }),
+        ("CapEff is not", |looks| {
+            looks.inside.0.status.insert("CapEff".into(), "1".into());
+        }),
+    ];
+    for (said, change) in changes {
+        let (spec, ask, mut looks) = sound();
+        change(&mut looks);
+        let why = judge(&spec, &ask, &looks).unwrap_err();
+        assert!(why.contains(said), "{said}: {why}");
+    }
+    for kind in ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"] {
+        let (spec, ask, mut looks) = sound();
+        let own = looks.outside.0.namespaces[kind].clone();
+        looks.inside.0.namespaces.insert(kind.into(), own);
+        let why = judge(&spec, &ask, &looks).unwrap_err();
+        assert!(
+            why.contains(&format!("the {kind} namespace is the host's")),
+            "{why}"
+        );
+    }
+}
+
+#[test]
+fn a_way_out_lets_the_listed_host_through_and_no_other() {
+    let (spec, mut ask, mut looks) = sound();
+    ask.way_out = Some(WayOut {
+        port: 3128,
+        listed: "a.test:443".into(),
+        unlisted: vec!["b.test:443".into()],
+        hello: String::new(),
+    });
+    assert!(judge(&spec, &ask, &looks).is_err(), "not even that one");
+    looks.inside.0.let_out.insert("a.test:443".into());
+    judge(&spec, &ask, &looks).unwrap();
+    looks.inside.0.let_out.insert("b.test:443".into());
+    let why = judge(&spec, &ask, &looks).unwrap_err();
+    assert!(why.contains("an unlisted host was let through"), "{why}");
+}
+
+#[test]
+fn a_weaker_confinement_is_tried_where_the_stronger_is_not_to_be_had_alone() {
+    let missing = |tried: &mut Vec<Namespaces>, namespaces| {
+        tried.push(namespaces);
+        match namespaces {
+            Namespaces::Off => Ok("held"),
+            _ => Err(Unfit::Unavailable("not here".into())),
+        }
+    };
+    let mut tried = Vec::new();
+    let (held, refused) = strongest(candidates(None), |it| missing(&mut tried, it)).unwrap();
+    assert_eq!((held, refused.len() + 1), ("held", tried.len()));
+    assert_eq!(tried.first(), Some(&Namespaces::User));
+
+    let mut tried = Vec::new();
+    let leaky = strongest(candidates(None), |namespaces| {
+        tried.push(namespaces);
+        Err::<(), _>(Unfit::Leaky("a leak".into()))
+    });
+    assert!(leaky.is_err());
+    assert_eq!(tried, [Namespaces::User]);
+}

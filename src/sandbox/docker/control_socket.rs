@@ -1,0 +1,226 @@
+//! agp's side of the socket to a container's first process: jobs go in, with the descriptors that
+//! their output comes out by.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+use crate::confine::Spawner;
+use crate::jail::container_protocol::{CONTROL_NAME, Job};
+use crate::sandbox::process::output::Keeper;
+
+/// A socket on which one peer is waited for, once.
+pub(super) struct Awaited {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// Between two looks at whether the container is still there.
+const LOOK: Duration = Duration::from_millis(20);
+
+impl Awaited {
+    /// Listens in `directory`, for a peer of this user.
+    pub(super) fn listen(directory: &Path, (uid, gid): (u32, u32)) -> io::Result<Self> {
+        let path = directory.join(CONTROL_NAME);
+        let listener = UnixListener::bind(&path)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        chown(&path, Some(uid), Some(gid))?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, path })
+    }
+
+    /// Waits for the first process, and takes its link. Nobody can connect behind it.
+    pub(super) fn accept(
+        self,
+        within: Duration,
+        gone: &dyn Fn() -> Option<String>,
+        spawner: Spawner,
+    ) -> Result<Link, String> {
+        let until = Instant::now() + within;
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    return Link::of(stream, spawner).map_err(|error| error.to_string());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.to_string()),
+            }
+            if let Some(why) = gone() {
+                return Err(why);
+            }
+            if Instant::now() > until {
+                return Err("its first process does not speak to agp".into());
+            }
+            let look = Timespec::try_from(LOOK).map_err(|error| error.to_string())?;
+            let _ = poll(
+                &mut [PollFd::new(&self.listener, PollFlags::IN)],
+                Some(&look),
+            );
+        }
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        // The directory goes with the session.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// The link to a container's first process. When it is closed, the container ends.
+///
+/// A thread that sees a call through may neither make sockets nor hand descriptors over: the thread
+/// that starts processes does that, for these are processes too.
+pub(super) struct Link {
+    /// One message is sent at a time.
+    stream: Arc<Mutex<File>>,
+    pub(super) spawner: Spawner,
+    /// The first process as agp's own host numbers it.
+    pub(super) peer: i32,
+}
+
+/// A job under way.
+pub(super) struct Running {
+    report: File,
+    told: Vec<u8>,
+}
+
+/// Whatever a keeper hears behind its job, it stops.
+const STOP: &[u8] = b"s";
+/// Bytes of what is told of one job: a line or two.
+const TOLD_BYTES: usize = 64 << 10;
+/// How long the first process and a keeper may take to hear of a job.
+const HEARING: Duration = Duration::from_secs(10);
+
+impl Link {
+    fn of(stream: UnixStream, spawner: Spawner) -> io::Result<Self> {
+        stream.set_nonblocking(false)?;
+        stream.set_write_timeout(Some(HEARING))?;
+        let peer = rustix::net::sockopt::socket_peercred(&stream)?;
+        Ok(Self {
+            stream: Arc::new(Mutex::new(File::from(OwnedFd::from(stream)))),
+            spawner,
+            peer: peer.pid.as_raw_nonzero().get(),
+        })
+    }
+
+    /// Has a job run. Its output and its errors are written to these descriptors.
+    pub(super) fn start(
+        &self,
+        job: &Job,
+        input: &[u8],
+        output: OwnedFd,
+        errors: OwnedFd,
+    ) -> io::Result<Running> {
+        let stream = Arc::clone(&self.stream);
+        let (reply, answer) = sync_channel(1);
+        self.spawner.run(move || {
+            // Whoever asked is waiting.
+            let _ = reply.send(opened(&stream, &output, &errors));
+        })?;
+        let mut report = answer.recv().map_err(io::Error::other)??;
+        let mut line = serde_json::to_vec(job)?;
+        line.push(b'\n');
+        report.write_all(&line)?;
+        report.write_all(input)?;
+        rustix::io::ioctl_fionbio(&report, true)?;
+        Ok(Running {
+            report,
+            told: Vec::new(),
+        })
+    }
+
+    /// Ends the first process, and so everything inside: it takes no message without descriptors.
+    pub(super) fn close(&self) {
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        // Gone already: then it has ended.
+        let _ = stream.write_all(b"x");
+    }
+}
+
+/// Hands a report and two outputs to the first process; gives agp's end of the report.
+fn opened(stream: &Mutex<File>, output: &OwnedFd, errors: &OwnedFd) -> io::Result<File> {
+    let (report, theirs) = UnixStream::pair()?;
+    let descriptors = [theirs.as_fd(), output.as_fd(), errors.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(io::Error::other("no room for descriptors"));
+    }
+    {
+        let stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts = [io::IoSlice::new(b"j")];
+        sendmsg(&*stream, &parts, &mut ancillary, SendFlags::NOSIGNAL)?;
+    }
+    report.set_write_timeout(Some(HEARING))?;
+    Ok(File::from(OwnedFd::from(report)))
+}
+
+impl Running {
+    /// A second hold of the report, which becomes readable at the end.
+    pub(super) fn ended(&self) -> io::Result<OwnedFd> {
+        self.report.try_clone().map(OwnedFd::from)
+    }
+
+    /// What ends the job when it is dropped.
+    pub(super) fn hold(&self) -> io::Result<Hold> {
+        self.report.try_clone().map(Hold)
+    }
+
+    /// What was told.
+    pub(super) fn told(&self) -> String {
+        String::from_utf8_lossy(&self.told).into_owned()
+    }
+}
+
+/// Ends a job when it is dropped.
+pub(super) struct Hold(File);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let Self(report) = self;
+        let _ = report.write_all(STOP);
+    }
+}
+
+impl Keeper for Running {
+    fn watched(&self) -> BorrowedFd<'_> {
+        self.report.as_fd()
+    }
+
+    /// The first process holds the other end until nothing is left of the job.
+    fn over(&mut self) -> io::Result<bool> {
+        let mut block = [0; 4096];
+        loop {
+            match self.report.read(&mut block) {
+                Ok(0) => return Ok(true),
+                Ok(got) => self
+                    .told
+                    .extend_from_slice(block.get(..got).unwrap_or_default()),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(false),
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::ConnectionReset => return Ok(true),
+                    _ => return Err(error),
+                },
+            }
+            if self.told.len() > TOLD_BYTES {
+                return Err(io::Error::other("the container's keeper tells too much"));
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        let _ = self.report.write_all(STOP);
+    }
+}

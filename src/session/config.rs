@@ -1,0 +1,205 @@
+//! `config.json`, read strictly, and how flag, environment and file come together.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::contracts::{bounded_file, limits, strict_json};
+
+use super::home::Home;
+use crate::report::failure::Failure;
+
+/// The configuration file. Every field may be absent; unknown ones are refused.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Config {
+    /// Slack, when approvals are asked there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slack: Option<SlackConfig>,
+    /// The sandbox for calls that agp executes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxConfig>,
+    /// `scripted`, `claude-code` or `codex`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intendant: Option<String>,
+    /// `console` or `slack`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// How an intendant's identity is verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentityConfig>,
+    /// Approvals.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalConfig>,
+}
+
+/// `slack`.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct SlackConfig {
+    /// `xoxb-` token.
+    pub bot_token: Option<String>,
+    /// `xapp-` token.
+    pub app_token: Option<String>,
+    /// Channel id.
+    pub channel: Option<String>,
+    /// Slack user ids that may approve.
+    pub approvers: Vec<String>,
+    /// How many different people must approve.
+    pub approvals_required: Option<u32>,
+}
+
+impl std::fmt::Debug for SlackConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Tokens are never shown.
+        f.debug_struct("SlackConfig")
+            .field("channel", &self.channel)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `sandbox`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct SandboxConfig {
+    /// `recording`, `process` or `docker`.
+    pub provider: Option<String>,
+    /// Image reference, pinned.
+    pub image: Option<String>,
+    /// `none`, `full` or `allowlist`.
+    pub egress: Option<String>,
+    /// Hosts for `allowlist`.
+    pub allowlist: Vec<String>,
+    /// Bytes.
+    pub memory: Option<u64>,
+    /// Cores.
+    pub cpus: Option<f64>,
+    /// Processes.
+    pub pids: Option<u32>,
+}
+
+/// `identity`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct IdentityConfig {
+    /// `off` or `strict`.
+    pub mode: Option<String>,
+}
+
+/// `approval`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct ApprovalConfig {
+    /// Seconds an approver has.
+    pub timeout_seconds: Option<u64>,
+}
+
+impl Config {
+    /// Reads `config.json`; an absent file is an empty one.
+    ///
+    /// # Errors
+    /// [`Failure`] with line and column of what is wrong.
+    pub fn load(home: &Home) -> Result<Self, Failure> {
+        let path = home.config();
+        let wrong = |problem: String| {
+            let problem = format!("{}: {problem}", path.display());
+            Failure::refused(problem, "correct the file, or: agp init --force")
+        };
+        match bounded_file::read(&path, limits::SMALL_FILE_BYTES) {
+            Ok(bytes) => {
+                let config: Self =
+                    strict_json::parse(&bytes).map_err(|error| wrong(error.to_string()))?;
+                config.keeps_its_tokens(&path)?;
+                Ok(config)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(wrong(error.to_string())),
+        }
+    }
+}
+
+impl Config {
+    /// A file that holds tokens is its owner's alone.
+    fn keeps_its_tokens(&self, path: &Path) -> Result<(), Failure> {
+        let holds = self.slack.as_ref();
+        if holds.is_none_or(|slack| slack.bot_token.is_none() && slack.app_token.is_none()) {
+            return Ok(());
+        }
+        let open = fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0);
+        if open {
+            let shown = path.display();
+            let problem = format!("{shown} holds Slack tokens and can be read by others");
+            return Err(Failure::refused(problem, format!("chmod 600 {shown}")));
+        }
+        Ok(())
+    }
+}
+
+/// Flag beats environment beats file.
+#[must_use]
+pub fn first(flag: Option<String>, variable: &str, file: Option<String>) -> Option<String> {
+    flag.or_else(|| env::var(variable).ok().filter(|value| !value.is_empty()))
+        .or(file)
+}
+
+/// The approval deadline within its bounds.
+///
+/// # Errors
+/// [`Failure`] that names the bounds.
+pub fn approval_deadline(flag: Option<u64>, config: &Config) -> Result<Duration, Failure> {
+    let file = config
+        .approval
+        .as_ref()
+        .and_then(|approval| approval.timeout_seconds);
+    let Some(seconds) = flag.or(file) else {
+        return Ok(limits::APPROVAL_DEADLINE);
+    };
+    let (least, most) = (limits::APPROVAL_DEADLINE_MIN, limits::APPROVAL_DEADLINE_MAX);
+    let asked = Duration::from_secs(seconds);
+    if (least..=most).contains(&asked) {
+        return Ok(asked);
+    }
+    let range = format!("{} to {} seconds", least.as_secs(), most.as_secs());
+    Err(Failure::usage(
+        format!("an approval timeout of {seconds} seconds is not within {range}"),
+        "--approval-timeout 300",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_read_strictly() {
+        let parse = |text: &str| strict_json::parse::<Config>(text.as_bytes());
+        assert!(parse(r#"{"approval":{"timeoutSeconds":60},"sandbox":{"pids":10}}"#).is_ok());
+        for bad in [
+            r#"{"aproval":{}}"#,
+            r#"{"approval":{"timeout":1}}"#,
+            r#"{"channel":"a","channel":"b"}"#,
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_deadline_has_bounds() {
+        let config = Config::default();
+        assert!(approval_deadline(Some(0), &config).is_err());
+        assert!(approval_deadline(Some(86_401), &config).is_err());
+        assert_eq!(
+            approval_deadline(Some(1), &config),
+            Ok(Duration::from_secs(1))
+        );
+        assert_eq!(
+            approval_deadline(None, &config),
+            Ok(limits::APPROVAL_DEADLINE)
+        );
+    }
+}

@@ -1,0 +1,237 @@
+//! The container of a session: what was asked for, made, looked into; and what earlier sessions
+//! left behind.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, json};
+
+use crate::channels::escape;
+use crate::confine::Spawner;
+use crate::contracts::event::{Draft, Kind};
+use crate::contracts::ids::SessionId;
+use crate::contracts::limits;
+use crate::intendants::environment::variable;
+use crate::intendants::executable::bridge_program;
+use crate::journal::Handle;
+use crate::report::failure::{Failure, complain};
+use crate::sandbox::docker::container::{BOX, Setup, user_for};
+use crate::sandbox::docker::engine::Engine;
+use crate::sandbox::docker::host_config::Bounds;
+use crate::sandbox::docker::image::{find, pinned};
+use crate::sandbox::docker::reap::{Leftover, leftovers};
+use crate::sandbox::network::Network;
+use crate::sandbox::secrets::Secrets;
+use crate::session::config::{self, Config};
+use crate::session::home::Home;
+use crate::session::kinds::Provider;
+use crate::session::lease;
+use crate::session::private_paths::{private_paths, sockets};
+
+/// The gateway's socket.
+pub(crate) const GATE: &str = "gate.sock";
+
+/// A container as it was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Container {
+    pub(crate) image: String,
+    pub(crate) bounds: Bounds,
+    /// Whether the network is looked into before it is used.
+    pub(crate) netcheck: bool,
+}
+
+/// The container that flags, environment and configuration ask for, where there is to be one.
+pub(crate) fn asked(
+    image: Option<String>,
+    config: &Config,
+    provider: Provider,
+) -> Result<Option<Container>, Failure> {
+    let file = config.sandbox.clone().unwrap_or_default();
+    if provider != Provider::Docker {
+        if image.is_some() {
+            let problem = "--image is for --sandbox docker";
+            return Err(Failure::usage(
+                problem,
+                "--sandbox docker --image NAME:VERSION",
+            ));
+        }
+        return Ok(None);
+    }
+    let Some(image) = config::first(image, "AGP_SANDBOX_IMAGE", file.image) else {
+        return Err(Failure::usage(
+            "the Docker sandbox needs an image",
+            "--image NAME:VERSION, AGP_SANDBOX_IMAGE, or sandbox.image in config.json",
+        ));
+    };
+    pinned(&image)
+        .map_err(|why| Failure::usage(why, "--image NAME@sha256:.., NAME:VERSION, or sha256:.."))?;
+    Ok(Some(Container {
+        image,
+        bounds: bounds(file.memory, file.cpus, file.pids)?,
+        netcheck: env::var_os("AGP_SANDBOX_SKIP_NETCHECK").is_none_or(|value| value != "1"),
+    }))
+}
+
+fn bounds(memory: Option<u64>, cpus: Option<f64>, pids: Option<u32>) -> Result<Bounds, Failure> {
+    const PAGE: u64 = 4096;
+    let default = Bounds::default();
+    let bounds = Bounds {
+        // What the kernel counts in.
+        memory: memory.map_or(default.memory, |bytes| bytes / PAGE * PAGE),
+        cpus: cpus.unwrap_or(default.cpus),
+        pids: pids.unwrap_or(default.pids),
+    };
+    let sound = bounds.memory >= limits::DOCKER_MEMORY_BYTES_MIN
+        && (0.01..=1024.0).contains(&bounds.cpus)
+        && bounds.pids >= 16;
+    if !sound {
+        return Err(Failure::refused(
+            "config.json: sandbox.memory is bytes, 32 MiB at least; cpus is 0.01 to 1024; pids is 16 at \
+             least",
+            "correct the file, or leave them out",
+        ));
+    }
+    Ok(bounds)
+}
+
+/// What all containers of a session have in common.
+pub(crate) fn setup(
+    container: &Container,
+    home: &Home,
+    spawner: &Spawner,
+    session: &SessionId,
+    directory: &Path,
+) -> Result<Setup, Failure> {
+    let bridge = bridge_program().map_err(|error| refused(&error.to_string()))?;
+    let own = home_path(home);
+    Ok(Setup {
+        daemon: daemon()?,
+        image: container.image.clone(),
+        bridge: bridge.canonicalize().unwrap_or(bridge),
+        session: session.as_str().to_owned(),
+        name: format!("agp-{session}"),
+        protected: [own.clone()].into_iter().chain(private_paths()).collect(),
+        home: own,
+        directory: directory.to_owned(),
+        shown: BOX,
+        repository: PathBuf::new(),
+        repository_writable: true,
+        at_own_path: false,
+        user: user(),
+        network: Network::Off,
+        bounds: container.bounds,
+        spawner: spawner.clone(),
+        secrets: Secrets::default(),
+        mounts: Vec::new(),
+        login: None,
+        environment: Vec::new(),
+        sockets: sockets(),
+        netcheck: container.netcheck,
+        output: Arc::new(|_| {}),
+        stopped: Arc::new(|| false),
+        lost: Arc::new(|_| {}),
+        left: Arc::new(|text| complain(text)),
+    })
+}
+
+/// User and group inside.
+pub(crate) fn user() -> (u32, u32) {
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    user_for(uid.as_raw(), gid.as_raw())
+}
+
+fn home_path(home: &Home) -> PathBuf {
+    let own = home.root().canonicalize();
+    own.unwrap_or_else(|_| home.root().to_owned())
+}
+
+/// Where the Docker daemon listens.
+pub(crate) fn daemon() -> Result<PathBuf, Failure> {
+    let host = variable("DOCKER_HOST");
+    Engine::place(host.as_deref())
+        .map_err(|why| Failure::usage(why, "unset DOCKER_HOST, or set it to unix:///PATH"))
+}
+
+pub(crate) fn refused(problem: &str) -> Failure {
+    Failure::refused(
+        format!(
+            "the Docker sandbox cannot be had: {}",
+            escape::line(problem)
+        ),
+        "agp doctor --check docker; or leave --sandbox docker out, and go without Docker",
+    )
+}
+
+/// Removes what sessions whose agp has died left with the daemon, and records each.
+pub(crate) fn reap(home: &Home, journal: &Handle) -> Result<(), Failure> {
+    let engine = meet()?;
+    for left in left_behind(home, &engine)? {
+        engine
+            .remove(&left.container)
+            .map_err(|error| refused(&error.to_string()))?;
+        let payload = Map::from_iter([
+            ("sessionId".to_owned(), json!(left.session)),
+            ("container".to_owned(), json!(left.container)),
+        ]);
+        journal
+            .append_one(Draft::new(Kind::SessionReaped, payload))
+            .map(drop)
+            .map_err(|error| Failure::broken(error, "agp doctor --check journal"))?;
+    }
+    Ok(())
+}
+
+fn left_behind(home: &Home, engine: &Engine) -> Result<Vec<Leftover>, Failure> {
+    let own = home_path(home);
+    let live =
+        |session: &str| SessionId::new(session).is_ok_and(|session| lease::is_live(home, &session));
+    leftovers(engine, &own.to_string_lossy(), &live).map_err(|error| refused(&error.to_string()))
+}
+
+/// The Docker daemon, where one answers.
+pub(crate) fn meet() -> Result<Engine, Failure> {
+    Engine::connect(&daemon()?).map_err(|error| {
+        let mend = "start Docker (systemctl start docker), and be in its group";
+        Failure::refused(escape::line(&error.to_string()), mend)
+    })
+}
+
+/// What `doctor` says of it: which one, whether the image that is set is there, and what was left
+/// behind.
+pub(crate) fn examine(
+    home: &Home,
+    engine: &Engine,
+    image: Option<&str>,
+) -> Result<String, Failure> {
+    let told = format!(
+        "{} at {}, API {}",
+        escape::line(engine.server()),
+        engine.socket().display(),
+        engine.api()
+    );
+    let image = image.map(|image| (image, find(engine, image)));
+    let image = match image {
+        None => "no image is set".to_owned(),
+        Some((image, Ok(found))) => format!("image {}, {}", escape::line(image), found.id),
+        Some((_, Err(error))) => {
+            let mend = "--image, AGP_SANDBOX_IMAGE or sandbox.image: docs/images.md";
+            return Err(Failure::refused(escape::line(&error.0), mend));
+        }
+    };
+    let left = left_behind(home, engine)?;
+    if left.is_empty() {
+        return Ok(format!("{told}; {image}; no container left behind"));
+    }
+    let names: Vec<String> = left
+        .iter()
+        .map(|left| escape::line(&left.session))
+        .collect();
+    Err(Failure::refused(
+        format!(
+            "{told}; containers were left behind by {}",
+            names.join(", ")
+        ),
+        "the next `agp run --sandbox docker` removes them",
+    ))
+}

@@ -1,0 +1,395 @@
+//! A harness in a container: what it is given there, made and looked into, and how it is started.
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::container::{Container, GATE, refused, setup, user};
+use crate::confine::Spawner;
+use crate::contracts::ids::SessionId;
+use crate::contracts::intendant::{HarnessError, Place};
+use crate::contracts::limits;
+use crate::hook::pre_post_tool;
+use crate::intendants::claude_code::command_shell::{self, Reach};
+use crate::intendants::environment::variable;
+use crate::intendants::gate_client::Asking;
+use crate::intendants::harness_git;
+use crate::intendants::{claude_code, codex};
+use crate::jail::container_protocol::{REPOSITORY, RUN};
+use crate::jail::spec::HELPER;
+use crate::report::failure::{Failure, complain};
+use crate::sandbox::docker::container::{BOX, Docker, HARNESS_BOX, Setup};
+use crate::sandbox::docker::host_config::Mount;
+use crate::sandbox::network::Network;
+use crate::session::home::Home;
+use crate::session::kinds::{Harness, absolute};
+use crate::session::lease::HARNESS_HOME;
+use crate::session::options::Asked;
+
+/// Where Claude Code looks for what an organisation sets: above all other settings.
+const MANAGED: &str = "/etc/claude-code";
+/// Where Codex looks for the same.
+const CODEX_MANAGED: &str = "/etc/codex";
+/// Files that a harness reads, by the variables that name them.
+const FILES: [&str; 5] = [
+    "SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "CODEX_CA_CERTIFICATE",
+    "CLAUDE_CODE_CLIENT_CERT",
+    "CLAUDE_CODE_CLIENT_KEY",
+];
+/// Variables that mean something on this host only.
+const HOSTS_OWN: [&str; 13] = [
+    "CLAUDE_CODE_TMPDIR",
+    "CLAUDE_CONFIG_DIR",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "LOGNAME",
+    "NO_PROXY",
+    "PATH",
+    "SSL_CERT_DIR",
+    "USER",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// Codex's home in a container.
+const CODEX_HOME: &str = "/run/agp-codex";
+/// What stands above all settings of a Codex in a container: it has nothing to write with, and nobody
+/// to ask.
+const REQUIREMENTS: &str = "allowed_approval_policies = [\"never\"]\n\
+                            allowed_sandbox_modes = [\"read-only\"]\n";
+
+/// Whether a harness in a container has a login, before anything is made for it.
+pub(crate) fn login_given(asked: &Asked) -> Result<(), Failure> {
+    if !asked.choices().in_container() {
+        return Ok(());
+    }
+    if let Some(login) = &asked.harness_login {
+        return login_mount(login).map(drop);
+    }
+    let (there, mend) = match asked.harness {
+        Harness::Codex => (
+            codex::login_by_name(),
+            "set CODEX_API_KEY, or the variable that your provider's env_key names; or --harness-login \
+             ~/.codex/auth.json, which mounts that file",
+        ),
+        _ => (
+            claude_code::login_by_name(),
+            "set ANTHROPIC_API_KEY, or CLAUDE_CODE_OAUTH_TOKEN (`claude setup-token` gives one)",
+        ),
+    };
+    if there {
+        return Ok(());
+    }
+    Err(Failure::refused(
+        "a harness in a container gets its login by name, and no variable holds one",
+        mend,
+    ))
+}
+
+/// What a Claude Code in a container is given with it: its hooks, where it cannot change them, and
+/// the mark that its first hook leaves. `shown` stands at `/run/agp`.
+pub(crate) fn hooked(
+    shown: &Path,
+    (session, answer_key): (&SessionId, &str),
+    deadline: Duration,
+) -> Result<Vec<Mount>, Failure> {
+    let failed = |error: std::io::Error| refused(&format!("its settings: {error}"));
+    let managed = shown.join("managed");
+    let made = std::fs::create_dir_all(&managed);
+    made.map_err(failed)?;
+    let socket = Path::new(RUN).join(GATE);
+    let asking = Asking {
+        socket: &socket,
+        session,
+        answer_key,
+        // A container has a PID namespace of its own.
+        outside: true,
+        within: claude_code::hook_patience(deadline),
+    };
+    let settings = claude_code::managed(Path::new(HELPER), &asking, Path::new(REPOSITORY));
+    put(
+        &managed.join("managed-settings.json"),
+        0o644,
+        &settings.to_string(),
+    )
+    .map_err(failed)?;
+    command_shell::lay_out(shown, Path::new(HELPER), Reach::there(), &[]).map_err(failed)?;
+    harness_git::put(shown, Path::new(HELPER)).map_err(failed)?;
+    let mark = shown.join(pre_post_tool::MARK);
+    put(&mark, 0o600, "").map_err(failed)?;
+    let (uid, gid) = user();
+    std::os::unix::fs::chown(&mark, Some(uid), Some(gid)).map_err(failed)?;
+    opened(&[shown, &managed, &shown.join(harness_git::DIRECTORY)]).map_err(failed)?;
+    Ok(vec![
+        Mount {
+            source: managed,
+            target: PathBuf::from(MANAGED),
+            writable: false,
+        },
+        Mount {
+            source: mark,
+            target: Path::new(RUN).join(pre_post_tool::MARK),
+            writable: true,
+        },
+    ])
+}
+
+/// Lets the user inside enter these, whatever the umask.
+fn opened(directories: &[&Path]) -> std::io::Result<()> {
+    let open = std::fs::Permissions::from_mode(0o755);
+    let mut directories = directories.iter();
+    directories.try_for_each(|directory| std::fs::set_permissions(directory, open.clone()))
+}
+
+/// Where the files stand that a harness's environment names, each by its variable: on the host they
+/// can lie where the container has something of its own.
+const FILES_AT: &str = "/run/agp-files";
+
+fn named() -> impl Iterator<Item = (&'static str, String, PathBuf)> {
+    let set = FILES.into_iter();
+    set.filter_map(|name| Some((name, variable(name)?, Path::new(FILES_AT).join(name))))
+}
+
+/// The files that a harness's environment names.
+pub(crate) fn named_files() -> Result<Vec<Mount>, Failure> {
+    let mounts = named().map(|(name, file, target)| {
+        let source = Path::new(&file).canonicalize().map_err(|error| {
+            let mend = format!("unset {name}, or have it name a file that is there");
+            Failure::usage(format!("{name}={file}: {error}"), mend)
+        })?;
+        Ok(Mount {
+            source,
+            target,
+            writable: false,
+        })
+    });
+    mounts.collect()
+}
+
+/// What an environment in the container says instead: where it has these files.
+fn there(docker: &Docker) -> Vec<(OsString, OsString)> {
+    let files = named().map(|(name, _, target)| (name.into(), target.into()));
+    docker.environment().into_iter().chain(files).collect()
+}
+
+fn put(path: &Path, mode: u32, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    // Whatever the umask.
+    file.set_permissions(std::fs::Permissions::from_mode(mode))
+}
+
+/// The Codex of a container, and how it is started there.
+pub(crate) fn codex_inside(
+    docker: &Arc<Docker>,
+    place: Arc<dyn Place>,
+) -> Result<(codex::Found, codex::Inside), HarnessError> {
+    let answer = docker.version_of("codex").map_err(|error| HarnessError {
+        problem: error.0,
+        mend: "build the image with Codex in its PATH: docs/images.md".into(),
+    })?;
+    let found = codex::found_elsewhere(PathBuf::from("codex"), &answer)?;
+    let asked = Arc::clone(docker);
+    let ask = move |words: &[&str], environment: &[(OsString, OsString)]| {
+        let text = |text: &OsString| text.to_string_lossy().into_owned();
+        let given = environment.iter();
+        let given: Vec<_> = given
+            .map(|(name, value)| (text(name), text(value)))
+            .collect();
+        let words = ["codex"].iter().chain(words).map(|word| (*word).to_owned());
+        asked
+            .answer_of(words.collect(), &given, limits::CATALOGUE_BYTES)
+            .map_err(|error| HarnessError {
+                problem: error.0,
+                mend: "build the image anew: docs/images.md".into(),
+            })
+    };
+    let inside = codex::Inside {
+        place,
+        ask: Box::new(ask),
+        environment: there(docker),
+        without: HOSTS_OWN.to_vec(),
+        home: PathBuf::from(CODEX_HOME),
+        repository: PathBuf::from(REPOSITORY),
+        bridge: PathBuf::from(HELPER),
+        socket: Path::new(RUN).join(GATE),
+        owner: user(),
+    };
+    Ok((found, inside))
+}
+
+/// The Claude Code of a container, and how it is started there.
+pub(crate) fn claude_inside(
+    docker: &Arc<Docker>,
+    place: Arc<dyn Place>,
+) -> Result<(claude_code::Found, claude_code::Inside), HarnessError> {
+    let answer = docker.version_of("claude").map_err(|error| HarnessError {
+        problem: error.0,
+        mend: "build the image with Claude Code in its PATH: docs/images.md".into(),
+    })?;
+    let found = claude_code::found_elsewhere(PathBuf::from("claude"), &answer)?;
+    let shell = Path::new(RUN).join(command_shell::FILES[0]);
+    let mut environment = there(docker);
+    environment.push((command_shell::VARIABLE.into(), shell.into()));
+    // Whether the image has a git is seen when it is asked for.
+    let own = Path::new(RUN).join(harness_git::DIRECTORY);
+    harness_git::first(&own, &mut environment).map_err(|error| HarnessError {
+        problem: format!("the image's PATH: {error}"),
+        mend: "build the image anew: docs/images.md".into(),
+    })?;
+    let inside = claude_code::Inside {
+        place,
+        environment,
+        without: HOSTS_OWN.to_vec(),
+    };
+    Ok((found, inside))
+}
+
+/// A harness's own container, and what it is made within.
+pub(crate) struct Alone<'a> {
+    pub(crate) container: &'a Container,
+    pub(crate) home: &'a Home,
+    pub(crate) spawner: &'a Spawner,
+    /// The session whose container it is.
+    pub(crate) session: &'a SessionId,
+    /// What tells it from the session's other containers.
+    pub(crate) suffix: &'static str,
+    /// The session's private directory, or a probe's.
+    pub(crate) directory: &'a Path,
+    pub(crate) repository: &'a Path,
+    pub(crate) network: Network,
+    /// The login that is mounted for it.
+    pub(crate) login: Option<&'a Path>,
+    pub(crate) lost: Arc<dyn Fn(String) + Send + Sync>,
+}
+
+/// Makes a container for a Codex whose tools are agp's and run elsewhere, and looks into it.
+pub(crate) fn codex_alone(alone: Alone<'_>) -> Result<Arc<Docker>, Failure> {
+    let failed = |error: std::io::Error| refused(&format!("its home: {error}"));
+    let home = alone.directory.join(HARNESS_HOME);
+    let made = std::fs::DirBuilder::new().mode(0o700).create(&home);
+    made.map_err(failed)?;
+    let (uid, gid) = user();
+    std::os::unix::fs::chown(&home, Some(uid), Some(gid)).map_err(failed)?;
+    let shown = alone.directory.join(HARNESS_BOX);
+    let managed = shown.join("managed");
+    std::fs::create_dir_all(&managed).map_err(failed)?;
+    put(&managed.join("requirements.toml"), 0o644, REQUIREMENTS).map_err(failed)?;
+    opened(&[&shown, &managed]).map_err(failed)?;
+    let mut mounts = vec![
+        Mount {
+            source: home,
+            target: PathBuf::from(CODEX_HOME),
+            writable: true,
+        },
+        Mount {
+            source: managed,
+            target: PathBuf::from(CODEX_MANAGED),
+            writable: false,
+        },
+    ];
+    mounts.extend(named_files()?);
+    alone.made(HARNESS_BOX, false, mounts)
+}
+
+/// Makes a container for a Claude Code that is to be tried, and looks into it.
+pub(crate) fn claude_alone(
+    alone: Alone<'_>,
+    named: (&SessionId, &str),
+    deadline: Duration,
+) -> Result<Arc<Docker>, Failure> {
+    let mut mounts = hooked(&alone.directory.join(BOX), named, deadline)?;
+    mounts.extend(named_files()?);
+    alone.made(BOX, true, mounts)
+}
+
+/// The login that is asked to be mounted, where that can be.
+pub(crate) fn login(
+    asked: Option<PathBuf>,
+    alone: bool,
+    inside: bool,
+) -> Result<Option<PathBuf>, Failure> {
+    match asked {
+        None => Ok(None),
+        Some(path) if alone => absolute(&[path]).map(|mut found| found.pop()),
+        // Read-only it could not be renewed, and a renewal that is not kept ends the operator's own
+        // login; to be changed it would be where every command can.
+        Some(_) if inside => Err(Failure::usage(
+            "the login of a harness that runs its own tools in a container is not mounted there",
+            "CLAUDE_CODE_OAUTH_TOKEN (`claude setup-token` gives one), or ANTHROPIC_API_KEY",
+        )),
+        Some(_) => Err(Failure::usage(
+            "--harness-login is for Codex in a container; on this host a harness has its own login",
+            "leave --harness-login out",
+        )),
+    }
+}
+
+/// A login of Codex's, which renews it in place.
+fn login_mount(login: &Path) -> Result<Mount, Failure> {
+    let (uid, _) = user();
+    let owner = std::fs::metadata(login).map(|found| (found.is_file(), found.uid()));
+    let shown = login.display();
+    match owner {
+        Ok((true, owner)) if owner == uid => Ok(Mount {
+            source: login.to_owned(),
+            target: Path::new(CODEX_HOME).join("auth.json"),
+            writable: true,
+        }),
+        Ok((true, owner)) => Err(Failure::refused(
+            format!("{shown} is user {owner}'s, and Codex is user {uid} in the container"),
+            "run agp as the login's owner, or pass the login by name: CODEX_API_KEY",
+        )),
+        Ok((false, _)) => Err(Failure::usage(
+            format!("{shown} is no file"),
+            "--harness-login ~/.codex/auth.json",
+        )),
+        Err(error) => Err(Failure::usage(
+            format!("{shown}: {error}"),
+            "--harness-login ~/.codex/auth.json",
+        )),
+    }
+}
+
+impl Alone<'_> {
+    fn made(
+        self,
+        shown: &'static str,
+        repository_writable: bool,
+        mounts: Vec<Mount>,
+    ) -> Result<Arc<Docker>, Failure> {
+        let own = setup(
+            self.container,
+            self.home,
+            self.spawner,
+            self.session,
+            self.directory,
+        )?;
+        let setup = Setup {
+            name: format!("{}-{}", own.name, self.suffix),
+            shown,
+            repository: self.repository.to_owned(),
+            repository_writable,
+            network: self.network,
+            login: self.login.map(login_mount).transpose()?,
+            mounts,
+            lost: self.lost,
+            left: Arc::new(|text| complain(text)),
+            ..own
+        };
+        let docker = Docker::prepare(setup).map_err(|error| refused(&error.0))?;
+        Ok(Arc::new(docker))
+    }
+}

@@ -1,0 +1,178 @@
+//! How a session ends: what the main thread waits for, and what it then records and says.
+
+use std::sync::mpsc::Receiver;
+
+use serde_json::{Value, json};
+
+use crate::channels::escape;
+use crate::contracts::event::Kind;
+use crate::contracts::intendant::{HarnessError, HarnessExit};
+use crate::governor::{Broken, Governor};
+use crate::intendants::process::Stop;
+
+use super::lease::Lease;
+use crate::report::failure::{Failure, Outcome, complain, say};
+
+/// Characters of the reason for a broken end.
+const REASON_CHARS: usize = 500;
+
+/// From here on an exit code tells of a signal that the harness took notice of.
+const KILLED: i32 = 128;
+
+/// What the main thread waits for.
+pub(crate) enum Event {
+    Signal(i32),
+    Broken(Broken),
+    Harness(Result<HarnessExit, HarnessError>),
+}
+
+/// How a session ended, in the order of what matters most.
+pub(crate) struct End {
+    broken: Option<Broken>,
+    signal: Option<i32>,
+    harness: Result<HarnessExit, HarnessError>,
+}
+
+impl End {
+    /// Takes in what broke meanwhile: a call that was under way when the harness ended can tell of a
+    /// bypass yet.
+    pub(crate) fn hear(&mut self, happened: &Receiver<Event>) {
+        while let Ok(event) = happened.try_recv() {
+            if let Event::Broken(broken) = event {
+                self.broken.get_or_insert(broken);
+            }
+        }
+    }
+
+    /// Holds what was seen of a harness that agp did not end against what was decided. One that
+    /// was killed may have had a call under way that had not asked yet, or one that ran unasked
+    /// and took its own witness with it: who cannot tell says so.
+    pub(crate) fn account(&mut self, governor: &Governor) {
+        let difference = match self.harness {
+            Ok(HarnessExit::Success) => governor.account(),
+            Ok(HarnessExit::Signal(_) | HarnessExit::Code(KILLED..)) if self.signal.is_none() => {
+                governor.account_killed()
+            }
+            _ => Ok(()),
+        };
+        if self.broken.is_none()
+            && let Err(difference) = difference
+        {
+            self.broken = Some(Broken(difference));
+        }
+    }
+}
+
+/// Waits for the harness to end, and ends it when it must not go on.
+pub(crate) fn wait(happened: &Receiver<Event>, stop: &Stop, governor: &Governor) -> End {
+    let mut end = End {
+        broken: None,
+        signal: None,
+        harness: Ok(HarnessExit::Stopped),
+    };
+    while let Ok(event) = happened.recv() {
+        match event {
+            Event::Signal(signal) => {
+                end.signal = Some(signal);
+                stop.now();
+                // A script waits for the answer itself.
+                governor.hang_up();
+            }
+            Event::Broken(broken) => {
+                end.broken.get_or_insert(broken);
+                stop.now();
+                governor.hang_up();
+            }
+            Event::Harness(ended) => {
+                end.harness = ended;
+                break;
+            }
+        }
+    }
+    end
+}
+
+/// Records the end, which settles the session's lease, and says it.
+pub(crate) fn finish(governor: &Governor, end: &End, raw: bool, lease: &mut Lease) -> Outcome {
+    let mut payload = governor.census_payload();
+    let (word, failure) = match end {
+        End {
+            broken: Some(broken),
+            ..
+        } => (
+            "broken".to_owned(),
+            Some(Failure::broken(
+                // A tool's name may stand in it.
+                escape::line(&broken.0),
+                // Whatever it was: what led to it stands there.
+                match payload.get("sessionId") {
+                    Some(Value::String(session)) => {
+                        format!("agp log --session {session}, then agp verify")
+                    }
+                    _ => "agp log, then agp verify".to_owned(),
+                },
+            )),
+        ),
+        End {
+            signal: Some(signal),
+            ..
+        } => (
+            format!("stopped by signal {signal}"),
+            Some(Failure::harness(
+                format!("stopped by signal {signal}"),
+                "agp run starts anew",
+            )),
+        ),
+        End {
+            harness: Err(error),
+            ..
+        } => (
+            "failed".to_owned(),
+            Some(Failure::harness(error, error.mend.clone())),
+        ),
+        End {
+            harness: Ok(HarnessExit::Success),
+            ..
+        } => ("done".to_owned(), None),
+        End {
+            harness: Ok(other), ..
+        } => {
+            let problem = match other {
+                HarnessExit::Code(code) => format!("the harness ended with code {code}"),
+                HarnessExit::Signal(signal) => format!("the harness was ended by signal {signal}"),
+                _ => "the harness was stopped".to_owned(),
+            };
+            (
+                problem.clone(),
+                Some(Failure::harness(
+                    problem,
+                    "see its own output above; agp doctor --check harness says whether it is logged in",
+                )),
+            )
+        }
+    };
+    payload.insert("end".into(), json!(word));
+    if let Some(Broken(why)) = &end.broken {
+        payload.insert("reason".into(), json!(escape::line_max(why, REASON_CHARS)));
+    }
+    governor
+        .record_session(Kind::SessionEnded, payload)
+        .map_err(|broken| Failure::broken(broken, "mend the disk, then: agp verify"))?;
+    lease.ended();
+    let census = governor.census();
+    let odd = match census.anomalies {
+        0 => String::new(),
+        count => format!(", {count} anomalies (agp log --kind gate.anomaly)"),
+    };
+    let told = format!(
+        "{} calls: {} allowed, {} denied{odd}; prove it: agp verify",
+        census.decided, census.allowed, census.denied
+    );
+    // In raw mode standard output is the harness's own.
+    if raw {
+        complain(told);
+    } else {
+        say(told);
+    }
+    failure.map_or(Ok(0), Err)
+}

@@ -1,0 +1,225 @@
+//! The confinement of a harness on the host: what it needs of this machine, by harness.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::channels::escape;
+use crate::confine::Spawner;
+use crate::gateway::token;
+use crate::hook::pre_post_tool;
+use crate::intendants::claude_code::{self, command_shell};
+use crate::intendants::environment::variable;
+use crate::intendants::executable::{bridge_program, package};
+use crate::intendants::{codex, harness_git};
+use crate::jail::spec::{Namespaces, Placed, RUN};
+use crate::jail::writable_paths::Changeable;
+use crate::sandbox::harness_host::{self, Enclosure, Setup};
+use crate::sandbox::network::Network;
+
+use super::claude_config_dir::ClaudeHome;
+use super::docker::container::GATE;
+use super::home::Home;
+use super::kinds::{Confine, Harness, Mode};
+use super::lease::{HARNESS_HOME, HARNESS_LOGIN};
+use super::private_paths::{Sockets, listed, private_paths};
+use crate::report::failure::{Failure, complain};
+
+/// Files of the system's that a harness needs besides what a command does: names of hosts, and what
+/// an organisation sets for it.
+const SYSTEM: [&str; 3] = ["/etc/resolv.conf", "/etc/claude-code", "/etc/codex"];
+/// Variables that name a file a harness reads.
+const FILES: [&str; 6] = [
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "CODEX_CA_CERTIFICATE",
+    "CLAUDE_CODE_CLIENT_CERT",
+    "CLAUDE_CODE_CLIENT_KEY",
+];
+
+/// A harness to be confined.
+pub(crate) struct Wanted<'a> {
+    pub(crate) harness: Harness,
+    pub(crate) mode: Mode,
+    pub(crate) confine: Confine,
+    /// agp's own home, which it must not reach.
+    pub(crate) home: &'a Home,
+    /// What starts it.
+    pub(crate) spawner: &'a Spawner,
+    /// The session's directory, with its socket.
+    pub(crate) directory: &'a Path,
+    pub(crate) repository: &'a Path,
+    /// Whether it may change the repository itself. Where agp's tools run as another user, only they
+    /// can.
+    pub(crate) writes: bool,
+    /// The `HOME` that the harness gets.
+    pub(crate) user: Option<PathBuf>,
+    /// Claude Code's own configuration.
+    pub(crate) claude: Option<&'a ClaudeHome>,
+    /// What network it has.
+    pub(crate) network: Network,
+    /// What its agent can change.
+    pub(crate) changeable: &'a Changeable,
+    pub(crate) allow_read: &'a [PathBuf],
+    pub(crate) allow_write: &'a [PathBuf],
+}
+
+/// The harness's confinement, or none where none was asked for or, by `best-effort`, none is had.
+pub(crate) fn ready(wanted: &Wanted<'_>) -> Result<Option<Enclosure>, Failure> {
+    if !wanted.harness.is_program() || wanted.confine == Confine::Off {
+        return Ok(None);
+    }
+    let refused = |problem: String| {
+        let mend = match wanted.mode {
+            Mode::Hook => {
+                "agp doctor --check sandbox; or --mode mediated, in which agp runs the tools; or \
+                --confine best-effort, which runs them with what this kernel permits"
+            }
+            Mode::Mediated => {
+                "agp doctor --check sandbox; or --confine best-effort, which then runs it unconfined"
+            }
+        };
+        let problem = format!("the harness cannot be confined: {}", escape::line(&problem));
+        Failure::refused(problem, mend)
+    };
+    let program = match wanted.harness {
+        Harness::Codex => codex::program(wanted.changeable),
+        _ => claude_code::program(wanted.changeable),
+    };
+    let program = program.map_err(|error| Failure::refused(error.problem, error.mend))?;
+    let sockets = Sockets::of_this_machine(wanted.directory);
+    let sockets = sockets.map_err(|error| refused(error.to_string()))?;
+    let enclosed = setup(wanted, &program, &sockets)
+        .and_then(|setup| harness_host::prepare(&setup).map_err(|error| error.0));
+    match enclosed {
+        Ok(enclosed) => {
+            if enclosed.namespaces() == Namespaces::Off {
+                complain(format_args!(
+                    "WARNING: namespaces are off: what runs inside can connect to every Unix socket that has a \
+                     path{}",
+                    of_those(&enclosed.open_sockets())
+                ));
+            }
+            Ok(Some(enclosed))
+        }
+        // Unconfined it would reach everything, where a list was asked for.
+        Err(problem) if matches!(wanted.network, Network::Listed { .. }) => Err(Failure::refused(
+            format!(
+                "the harness cannot be kept to a list of hosts: {}",
+                escape::line(&problem)
+            ),
+            "agp doctor --check sandbox; or --egress full",
+        )),
+        Err(problem) if wanted.confine == Confine::BestEffort => {
+            complain(format_args!(
+                "WARNING: the harness is not confined: {}",
+                escape::line(&problem)
+            ));
+            complain(format_args!(
+                "WARNING: it can connect to every Unix socket that you can{}",
+                of_those(&sockets.open())
+            ));
+            Ok(None)
+        }
+        Err(problem) => Err(refused(problem)),
+    }
+}
+
+/// Those of all sockets that were found, as a sentence ends with them.
+fn of_those(sockets: &[String]) -> String {
+    match sockets {
+        [] => "; none was found that answers".to_owned(),
+        some => format!(", such as {}", listed(some)),
+    }
+}
+
+/// What `session.started` says of it.
+pub(crate) fn described(enclosed: Option<&Enclosure>) -> Value {
+    enclosed.map_or_else(
+        || {
+            serde_json::json!({
+                "kind": "host",
+                "isolated": [],
+                "notIsolated": ["files", "processes", "network", "credentials of the operator"],
+                "vmGrade": false,
+            })
+        },
+        Enclosure::describe,
+    )
+}
+
+fn setup(wanted: &Wanted<'_>, program: &Path, sockets: &Sockets) -> Result<Setup, String> {
+    let bridge = bridge_program().map_err(|error| error.to_string())?;
+    let user = wanted.user.clone();
+    let user = user.filter(|user| user.is_absolute() && user.is_dir() && user.parent().is_some());
+    let (directory, repository) = (wanted.directory, wanted.repository.to_owned());
+    let own = wanted.home.root().canonicalize();
+    let own = own.unwrap_or_else(|_| wanted.home.root().to_owned());
+    let mark = directory.join(pre_post_tool::MARK);
+    harness_host::empty_file(&mark).map_err(|error| format!("{}: {error}", mark.display()))?;
+
+    let protected: Vec<PathBuf> = [own].into_iter().chain(private_paths()).collect();
+    let placed = |name: &str, write| Placed {
+        from: directory.join(name),
+        at: Path::new(RUN).join(name),
+        write,
+        foreign: false,
+    };
+    let parts = [token::FILE, "settings.json", "mcp.json"].into_iter();
+    let parts = parts.chain(command_shell::FILES).chain([harness_git::FILE]);
+    let parts = parts.map(|name| placed(name, false));
+    let parts = parts.chain([placed(pre_post_tool::MARK, true)]);
+    // Nobody who could swap the directory decides where transcripts go, or whose login it is.
+    let own = [placed(HARNESS_HOME, true), placed(HARNESS_LOGIN, false)];
+    let parts = parts.chain(own.into_iter().filter(|_| wanted.claude.is_some()));
+    let mut read = Vec::new();
+    let named = SYSTEM.iter().map(PathBuf::from);
+    let files = FILES.iter().filter_map(variable).map(PathBuf::from);
+    // A link leads to what must be there, too.
+    read.extend(
+        named
+            .chain(files)
+            .filter_map(|path| path.canonicalize().ok()),
+    );
+    let mut write = Vec::new();
+    if wanted.writes {
+        write.push(repository.clone());
+    } else {
+        read.push(repository.clone());
+    }
+    let mut write_later = Vec::new();
+    match wanted.harness {
+        Harness::Codex => {
+            write_later.push(directory.join(HARNESS_HOME));
+            write.extend(codex::login().and_then(|login| login.canonicalize().ok()));
+        }
+        Harness::ClaudeCode | Harness::Scripted => {}
+    }
+    read.extend(wanted.allow_read.iter().cloned());
+    write.extend(wanted.allow_write.iter().cloned());
+    let token = directory.file_name().unwrap_or_default();
+    Ok(Setup {
+        bridge,
+        spawner: wanted.spawner.clone(),
+        directory: directory.to_owned(),
+        repository,
+        home: user,
+        read,
+        write,
+        write_later,
+        gate: placed(GATE, false),
+        parts: parts.collect(),
+        package: package(program),
+        program: program.to_owned(),
+        protected,
+        sockets: sockets.dangerous.clone(),
+        listening: sockets.listening.clone(),
+        untold: sockets.untold,
+        without_namespaces: wanted.mode == Mode::Mediated || wanted.confine == Confine::BestEffort,
+        weaker: wanted.confine == Confine::BestEffort,
+        token: format!("{}-{}", token.to_string_lossy(), std::process::id()),
+        namespaces: None,
+        network: wanted.network.clone(),
+    })
+}

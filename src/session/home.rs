@@ -1,0 +1,210 @@
+//! `AGP_HOME`: where everything of the operator's lives, and the keys in it.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::contracts::{bounded_file, limits};
+use crate::journal::Paths;
+use crate::journal::key::{PublicKey, SigningKey};
+use crate::report::failure::Failure;
+
+/// The operator's directory and the names in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    root: PathBuf,
+}
+
+impl Home {
+    /// `AGP_HOME`, or `~/.agp`.
+    ///
+    /// # Errors
+    /// [`Failure`] when neither `AGP_HOME` nor `HOME` is set.
+    pub fn find() -> Result<Self, Failure> {
+        let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+        let root = set("AGP_HOME")
+            .map(PathBuf::from)
+            .or_else(|| set("HOME").map(|home| Path::new(&home).join(".agp")))
+            .ok_or_else(|| {
+                Failure::usage("neither AGP_HOME nor HOME is set", "export AGP_HOME=DIR")
+            })?;
+        // Written into hooks and shown in messages: it must mean the same everywhere.
+        let root = std::path::absolute(&root)
+            .map_err(|error| Failure::usage(format!("AGP_HOME: {error}"), "export AGP_HOME=DIR"))?;
+        Ok(Self { root })
+    }
+
+    /// A home at a given place.
+    #[must_use]
+    pub fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `policy.json`.
+    #[must_use]
+    pub fn policy(&self) -> PathBuf {
+        self.root.join("policy.json")
+    }
+
+    /// `config.json`.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.root.join("config.json")
+    }
+
+    /// `audit.log` and its head.
+    #[must_use]
+    pub fn journal(&self) -> Paths {
+        Paths::of(&self.root.join("audit.log"))
+    }
+
+    /// `sessions/`: a lease per live session.
+    #[must_use]
+    pub fn sessions(&self) -> PathBuf {
+        self.root.join("sessions")
+    }
+
+    /// `secrets/`: a file a secret, named for it.
+    #[must_use]
+    pub fn secrets(&self) -> PathBuf {
+        self.root.join("secrets")
+    }
+
+    /// `signing/`.
+    #[must_use]
+    pub fn signing(&self) -> PathBuf {
+        self.root.join("signing")
+    }
+
+    /// `signing/journal-ed25519.key`.
+    #[must_use]
+    pub fn private_key(&self) -> PathBuf {
+        self.signing().join("journal-ed25519.key")
+    }
+
+    /// `signing/journal-ed25519.pub`.
+    #[must_use]
+    pub fn public_key(&self) -> PathBuf {
+        self.signing().join("journal-ed25519.pub")
+    }
+
+    /// `signing/retired/`: public keys that signed before a rotation, as `<key id>.pub`.
+    #[must_use]
+    pub fn retired_keys(&self) -> PathBuf {
+        self.signing().join("retired")
+    }
+
+    /// Refuses a home, policy or configuration that another user could write: whoever can write the
+    /// rules decides.
+    ///
+    /// # Errors
+    /// [`Failure`] with the step that mends it.
+    pub fn check_own(&self) -> Result<(), Failure> {
+        for path in [self.root.clone(), self.policy(), self.config()] {
+            let Ok(meta) = fs::metadata(&path) else {
+                continue;
+            };
+            let shown = path.display();
+            if meta.uid() != rustix::process::geteuid().as_raw() {
+                let problem = format!("{shown} belongs to another user");
+                return Err(Failure::refused(
+                    problem,
+                    "set AGP_HOME to a directory of yours",
+                ));
+            }
+            if meta.permissions().mode() & 0o022 != 0 {
+                let problem = format!("{shown} can be written by others");
+                return Err(Failure::refused(problem, format!("chmod go-w {shown}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the signing key, which must be private to its owner.
+    ///
+    /// # Errors
+    /// [`Failure`] with the step that mends it.
+    pub fn signing_key(&self) -> Result<SigningKey, Failure> {
+        let path = self.private_key();
+        let shown = path.display();
+        let meta = fs::metadata(&path).map_err(|error| {
+            let mend = match error.kind() {
+                io::ErrorKind::NotFound => "agp keygen".to_owned(),
+                _ => format!("ls -l {shown}"),
+            };
+            Failure::refused(format!("{shown}: {error}"), mend)
+        })?;
+        if meta.permissions().mode() & 0o077 != 0 {
+            let problem = format!("{shown} can be read by others");
+            return Err(Failure::refused(
+                problem,
+                format!("chmod 600 {shown}; agp keygen --force"),
+            ));
+        }
+        if meta.uid() != rustix::process::geteuid().as_raw() {
+            let problem = format!("{shown} belongs to another user");
+            return Err(Failure::refused(problem, "agp keygen --force"));
+        }
+        let wrong = |problem: String| {
+            Failure::refused(
+                format!("{shown}: {problem}"),
+                "restore the key, or: agp keygen --force",
+            )
+        };
+        let bytes = bounded_file::read(&path, limits::SMALL_FILE_BYTES)
+            .map_err(|error| wrong(error.to_string()))?;
+        let bytes = Zeroizing::new(bytes);
+        let text = std::str::from_utf8(&bytes).map_err(|_| wrong("not a PEM file".into()))?;
+        SigningKey::from_pem(text).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// Reads every retired public key.
+    ///
+    /// # Errors
+    /// [`Failure`] when one of them cannot be read.
+    pub fn retired(&self) -> Result<Vec<PublicKey>, Failure> {
+        let directory = self.retired_keys();
+        let failed = |path: &Path, problem: String| {
+            Failure::refused(
+                format!("{}: {problem}", path.display()),
+                "restore or remove the file",
+            )
+        };
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(&directory, error.to_string())),
+        };
+        let mut keys = Vec::new();
+        for entry in entries {
+            let path = entry
+                .map_err(|error| failed(&directory, error.to_string()))?
+                .path();
+            if path.extension().is_some_and(|extension| extension == "pub") {
+                let key = crate::report::verification::read_key(&path)
+                    .map_err(|problem| failed(&path, problem))?;
+                keys.push(key);
+            }
+        }
+        Ok(keys)
+    }
+}
+
+/// Who runs agp, as the journal and Slack have it.
+pub(crate) fn operator() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    match std::env::var("USER") {
+        Ok(name) if !name.is_empty() => format!("{name} (uid {uid})"),
+        _ => format!("uid {uid}"),
+    }
+}

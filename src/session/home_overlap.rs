@@ -1,0 +1,73 @@
+//! A repository must be neither agp's home nor the operator's, nor around either.
+
+use std::path::{Path, PathBuf};
+
+use super::home::Home;
+use super::kinds::{Confine, Provider};
+use super::options::Asked;
+use super::private_paths::private_paths;
+use crate::report::failure::Failure;
+
+/// Refuses a repository, or a path that is named besides, that holds agp's own home or lies in it, and a repository
+/// that is the operator's home or holds what is private there: what is confined to it would have the key, or the
+/// shell's start-up files. Told here, before anything is tried, because it is no fault of this machine's, and
+/// no weaker confinement mends it.
+///
+/// # Errors
+/// [`Failure`], naming both.
+pub(crate) fn refuse_overlap(home: &Home, asked: &Asked) -> Result<(), Failure> {
+    if asked.sandbox == Provider::Recording && asked.confine == Confine::Off {
+        return Ok(());
+    }
+    let own = home.root().canonicalize();
+    let own = own.unwrap_or_else(|_| home.root().to_owned());
+    let overlaps = |path: &Path| own.starts_with(path) || path.starts_with(&own);
+    let refused = |what: &str, path: &Path, mend: &str| {
+        let (own, path) = (own.display(), path.display());
+        Err(Failure::refused(
+            format!(
+                "{what} {path} and agp's own home {own} overlap: what is confined to the one would have the other"
+            ),
+            mend,
+        ))
+    };
+    if overlaps(&asked.repository) {
+        let mend =
+            "--repo a directory that is not around agp's home, or AGP_HOME a directory elsewhere";
+        return refused("the repository", &asked.repository, mend);
+    }
+    // A home can be reached by another name; what lies in it and leads elsewhere is meant as it is named.
+    let named = std::env::var_os("HOME").map(PathBuf::from);
+    let user = named.as_ref().and_then(|named| named.canonicalize().ok());
+    let truly = |path: PathBuf| match (&named, &user) {
+        (Some(named), Some(user)) => path
+            .strip_prefix(named)
+            .map_or(path.clone(), |rest| user.join(rest)),
+        _ => path,
+    };
+    let held = private_paths().into_iter().map(truly);
+    let held = held.filter(|path| path.exists()).chain(user.clone());
+    let mut held = held.filter(|path| path.starts_with(&asked.repository));
+    if let Some(private) = held.next() {
+        let itself = user.as_ref() == Some(&asked.repository);
+        let (repository, private) = (asked.repository.display(), private.display());
+        return Err(Failure::refused(
+            match itself {
+                true => format!(
+                    "the repository {repository} is the home directory, which nothing that runs for an agent may have"
+                ),
+                false => format!(
+                    "the repository {repository} holds {private}, which nothing that runs for an agent may have"
+                ),
+            },
+            "--repo a directory that holds the work alone",
+        ));
+    }
+    for path in asked.allow_read.iter().chain(&asked.allow_write) {
+        let found = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if overlaps(&found) {
+            return refused("what is allowed besides,", path, "name less than that");
+        }
+    }
+    Ok(())
+}

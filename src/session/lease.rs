@@ -1,0 +1,265 @@
+//! A lease per live session: a locked file that tells, after a crash, what was left behind.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
+
+use crate::contracts::event::{Draft, Kind};
+use crate::contracts::ids::SessionId;
+use crate::contracts::{bounded_file, limits, strict_json};
+use crate::gateway::token;
+use crate::hook::pre_post_tool;
+use crate::intendants::claude_code::command_shell;
+use crate::intendants::harness_git;
+pub(crate) use crate::jail::spec::HARNESS_HOME;
+use crate::jail::spec::SCRATCH;
+use crate::journal::{Handle, durable};
+use crate::sandbox::docker::container;
+
+use super::home::Home;
+
+/// Where Claude Code finds its login, within that directory.
+pub(crate) const HARNESS_LOGIN: &str = "harness-login";
+/// What the renewal of a login leaves behind, within that directory.
+pub(crate) const LOGIN_SCRATCH: &str = "login-tmp";
+
+/// What a lease's file says.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Terms {
+    pub(crate) session_id: SessionId,
+    pub(crate) pid: u32,
+    pub(crate) directory: PathBuf,
+}
+
+impl Terms {
+    /// Reads them, if they can be a session's: what stands at its directory is removed with it.
+    pub(crate) fn read(text: &[u8]) -> Option<Self> {
+        let terms: Self = strict_json::parse(text).ok()?;
+        let name = directory_name(&terms.session_id);
+        let own = terms.directory.is_absolute() && terms.directory.ends_with(name);
+        own.then_some(terms)
+    }
+}
+
+/// The name of a session's private directory.
+fn directory_name(session: &SessionId) -> String {
+    format!("agp-{session}")
+}
+
+/// A live session's claim: held as long as this value lives, and lost with the process.
+pub(crate) struct Lease {
+    path: PathBuf,
+    directory: PathBuf,
+    /// Whether its session may have a beginning on record, and has no end there.
+    open: bool,
+    _locked: File,
+}
+
+impl Lease {
+    /// Claims a session and makes its private directory (0700) for the socket and settings.
+    pub(crate) fn take(home: &Home, session: &SessionId) -> io::Result<Self> {
+        durable::private_dir(&home.sessions())?;
+        let directory = runtime_base().join(directory_name(session));
+        let path = home.sessions().join(format!("{session}.lease"));
+        // It gets its name once it is locked and whole: another start must not take it for one
+        // that its process has lost.
+        let unnamed = path.with_extension("new");
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&unnamed)?;
+        file.lock()?;
+        let terms = Terms {
+            session_id: session.clone(),
+            pid: std::process::id(),
+            directory: directory.clone(),
+        };
+        file.write_all(&serde_json::to_vec(&terms)?)?;
+        file.sync_data()?;
+        fs::rename(&unnamed, &path)?;
+        fs::DirBuilder::new().mode(0o700).create(&directory)?;
+        Ok(Self {
+            path,
+            directory,
+            open: false,
+            _locked: file,
+        })
+    }
+
+    /// The session is about to be put on record. From here on, until [`Lease::ended`], the lease's file stays
+    /// behind: where no end could be recorded the next start says what became of the session.
+    pub(crate) fn begins(&mut self) {
+        self.open = true;
+    }
+
+    /// The session's end is on record.
+    pub(crate) fn ended(&mut self) {
+        self.open = false;
+    }
+
+    /// The session's private directory.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        clear(&self.directory);
+        if !self.open {
+            // A lease that stays behind is reaped by the next start.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A user's own runtime directory where there is one. Not in `AGP_HOME`: the harness must reach
+/// the socket, and nothing else of agp's. Socket paths are bounded at 108 bytes, too.
+fn runtime_base() -> PathBuf {
+    std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_absolute() && dir.is_dir() && dir.as_os_str().len() < 60)
+        .unwrap_or_else(|| PathBuf::from("/tmp"))
+}
+
+/// Removes the files that a session makes, and its directory, but nothing that is not ours.
+fn clear(directory: &Path) {
+    let ours = fs::symlink_metadata(directory)
+        .is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw());
+    if ours {
+        let own = [
+            "gate.sock",
+            token::FILE,
+            "settings.json",
+            "mcp.json",
+            pre_post_tool::MARK,
+        ];
+        let laid_out = command_shell::FILES.iter().chain(&[harness_git::FILE]);
+        for name in own.iter().chain(laid_out) {
+            let _ = fs::remove_file(directory.join(name));
+        }
+        let _ = fs::remove_dir(directory.join(harness_git::DIRECTORY));
+        // A harness's private home; links in it are removed, not followed.
+        for own in [HARNESS_HOME, HARNESS_LOGIN, LOGIN_SCRATCH] {
+            let _ = fs::remove_dir_all(directory.join(own));
+        }
+        // What commands left in their /tmp; links in it are not followed.
+        let _ = fs::remove_dir_all(directory.join("tmp"));
+        let _ = fs::remove_dir_all(directory.join(SCRATCH));
+        let _ = fs::remove_dir_all(directory.join(container::BOX));
+        let _ = fs::remove_dir_all(directory.join(container::HARNESS_BOX));
+        let _ = fs::remove_dir(directory);
+    }
+}
+
+/// Cleans up after sessions whose governor died, or could not record their end, and records each as
+/// `session.reaped`.
+pub(crate) fn reap(home: &Home, journal: &Handle) -> Result<usize, String> {
+    let entries = match fs::read_dir(home.sessions()) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(format!("{}: {error}", home.sessions().display())),
+    };
+    let mut reaped = 0;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "lease")
+            && let Some(_claimed) = claim_dead(&path)
+        {
+            reap_one(&path, journal)?;
+            reaped += 1;
+        }
+    }
+    Ok(reaped)
+}
+
+/// Takes over a lease that nobody holds: its lock went with its process. Holding it keeps other
+/// starts from reaping the same session again.
+fn claim_dead(path: &Path) -> Option<File> {
+    let file = File::open(path).ok()?;
+    if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        return None;
+    }
+    // Without a name it was reaped, or has ended, since it was opened.
+    file.metadata()
+        .is_ok_and(|meta| meta.nlink() > 0)
+        .then_some(file)
+}
+
+/// Whether this session is live.
+pub(crate) fn is_live(home: &Home, session: &SessionId) -> bool {
+    let path = home.sessions().join(format!("{session}.lease"));
+    path.exists() && claim_dead(&path).is_none()
+}
+
+/// How many sessions are live.
+pub(crate) fn live(home: &Home) -> usize {
+    let entries = fs::read_dir(home.sessions())
+        .into_iter()
+        .flatten()
+        .flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "lease")
+        })
+        .filter(|path| claim_dead(path).is_none())
+        .count()
+}
+
+fn reap_one(path: &Path, journal: &Handle) -> Result<(), String> {
+    let text = bounded_file::read(path, limits::SMALL_FILE_BYTES).unwrap_or_default();
+    // A lease that was cut by a crash names nothing that could be cleaned up.
+    let terms = Terms::read(&text);
+    let session = terms
+        .as_ref()
+        .map(|terms| terms.session_id.as_str())
+        .or_else(|| path.file_stem().and_then(|stem| stem.to_str()));
+    let payload = Map::from_iter([
+        ("sessionId".to_owned(), json!(session)),
+        (
+            "pid".to_owned(),
+            json!(terms.as_ref().map(|terms| terms.pid)),
+        ),
+    ]);
+    journal
+        .append_one(Draft::new(Kind::SessionReaped, payload))
+        .map(drop)
+        .map_err(|error| error.to_string())?;
+    if let Some(terms) = terms {
+        clear(&terms.directory);
+    }
+    fs::remove_file(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_names_its_sessions_own_directory_and_no_other() {
+        let read = |directory: &str| {
+            let text = json!({"sessionId": "s-1", "pid": 7, "directory": directory});
+            Terms::read(text.to_string().as_bytes())
+        };
+        assert!(read("/tmp/agp-s-1").is_some());
+        for other in [
+            "/home/somebody",
+            "/tmp/agp-s-2",
+            "agp-s-1",
+            "/tmp/agp-s-1/x",
+            "/",
+        ] {
+            assert_eq!(read(other), None, "{other}");
+        }
+        assert_eq!(Terms::read(b"{}"), None);
+    }
+}

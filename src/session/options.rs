@@ -1,0 +1,177 @@
+//! What a session is asked to be: its flags, and what they come to.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use argh::FromArgs;
+
+use crate::channels::slack::Settings as Slack;
+use crate::sandbox::docker::container::{BOX, HARNESS_BOX};
+
+use super::docker::container::{self, Container};
+use super::egress::WayOut;
+use super::kinds::{Choices, Confine, Harness, Mode, Provider, Stream};
+
+/// Run one governed session.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "run")]
+pub(crate) struct Run {
+    /// scripted (default), claude-code or codex
+    #[argh(option)]
+    pub(crate) intendant: Option<String>,
+    /// what the agent is asked to do
+    #[argh(option)]
+    pub(crate) task: Option<String>,
+    /// the task may be a command of Claude Code's own, such as /init; without this it is text
+    #[argh(switch)]
+    pub(crate) task_command: bool,
+    /// the repository it works in (default: this directory)
+    #[argh(option)]
+    pub(crate) repo: Option<String>,
+    /// a script for --intendant scripted: JSON lines of {"tool":..,"args":{..}}
+    #[argh(option)]
+    pub(crate) script: Option<PathBuf>,
+    /// recording (default for a script), process (default for a harness's tools) or docker
+    #[argh(option)]
+    pub(crate) sandbox: Option<String>,
+    /// the image of --sandbox docker, pinned: NAME@sha256:.., NAME:VERSION or sha256:..
+    #[argh(option)]
+    pub(crate) image: Option<String>,
+    /// hook: the harness runs its own tools and asks before each; mediated: agp's are the only ones
+    #[argh(option)]
+    pub(crate) mode: Option<String>,
+    /// a path that commands in the process sandbox may read too; repeatable
+    #[argh(option)]
+    pub(crate) allow_read: Vec<PathBuf>,
+    /// a path that they may change too; repeatable
+    #[argh(option)]
+    pub(crate) allow_write: Vec<PathBuf>,
+    /// strict or best-effort: agp's own threads and the harness itself run confined, or are refused;
+    /// or run unconfined where they cannot be
+    #[argh(option)]
+    pub(crate) confine: Option<String>,
+    /// none, full or allowlist: what may be reached by the sandbox (default: none), and by
+    /// a harness (default: full)
+    #[argh(option)]
+    pub(crate) egress: Option<String>,
+    /// a host that may be reached, HOST[:PORT] or *.SUFFIX[:PORT]; repeatable
+    #[argh(option)]
+    pub(crate) egress_allow: Vec<String>,
+    /// console (default) or slack
+    #[argh(option)]
+    pub(crate) channel: Option<String>,
+    /// seconds an approver has, 1 to 86400 (default: 300)
+    #[argh(option)]
+    pub(crate) approval_timeout: Option<u64>,
+    /// an argument for the harness; repeatable
+    #[argh(option)]
+    pub(crate) harness_arg: Vec<String>,
+    /// a variable that the harness gets too; repeatable
+    #[argh(option)]
+    pub(crate) harness_env: Vec<String>,
+    /// the login of a Codex in a container, which is mounted there: ~/.codex/auth.json
+    #[argh(option)]
+    pub(crate) harness_login: Option<PathBuf>,
+    /// lines (default) or raw: how the harness's output is shown
+    #[argh(option)]
+    pub(crate) stream: Option<String>,
+    /// start without having tried the gate on the harness first
+    #[argh(switch)]
+    pub(crate) no_probe: bool,
+    /// on (default) or off: whether the harness's own account is held against the decisions
+    #[argh(option)]
+    pub(crate) witness: Option<String>,
+}
+
+impl Run {
+    /// A run of which nothing is said.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            intendant: None,
+            task: None,
+            task_command: false,
+            repo: None,
+            script: None,
+            sandbox: None,
+            image: None,
+            allow_read: Vec::new(),
+            allow_write: Vec::new(),
+            confine: None,
+            egress: None,
+            egress_allow: Vec::new(),
+            channel: None,
+            approval_timeout: None,
+            harness_arg: Vec::new(),
+            harness_env: Vec::new(),
+            harness_login: None,
+            stream: None,
+            mode: None,
+            no_probe: false,
+            witness: None,
+        }
+    }
+}
+
+/// A session as it was asked for, checked.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub harness: Harness,
+    pub mode: Mode,
+    /// Why this mode.
+    pub mode_reason: &'static str,
+    pub sandbox: Provider,
+    /// The container, where that is the sandbox.
+    pub container: Option<Container>,
+    pub confine: Confine,
+    /// Whether the harness has a container of its own, beside that of its tools, which agp runs.
+    pub alone: bool,
+    pub way_out: WayOut,
+    pub allow_read: Vec<PathBuf>,
+    pub allow_write: Vec<PathBuf>,
+    pub task: Option<String>,
+    /// Whether the task may be a command of the harness's own.
+    pub task_command: bool,
+    pub repository: PathBuf,
+    pub script: Option<PathBuf>,
+    pub approval_deadline: Duration,
+    pub auto_approve: bool,
+    /// Where approvals are asked, unless it is the console.
+    pub slack: Option<Slack>,
+    pub stream: Stream,
+    pub harness_args: Vec<String>,
+    pub harness_env: Vec<String>,
+    /// The login that is mounted for a harness in a container of its own.
+    pub harness_login: Option<PathBuf>,
+    /// Whether the gate is tried on the harness before the task starts.
+    pub probe: bool,
+    /// Whether the harness's own account is held against the decisions.
+    pub witness: bool,
+    /// Whether agp's own threads are confined in full, or nothing starts.
+    pub threads_strict: bool,
+}
+
+impl Asked {
+    /// Whether the harness itself runs in the session's container.
+    pub(crate) fn harness_inside(&self) -> bool {
+        self.choices().harness_inside()
+    }
+
+    /// Where the gateway listens, within the session's directory.
+    pub(crate) fn gate(&self, directory: &Path) -> PathBuf {
+        match (self.harness_inside(), self.alone) {
+            (true, _) => directory.join(BOX).join(container::GATE),
+            (_, true) => directory.join(HARNESS_BOX).join(container::GATE),
+            _ => directory.join(container::GATE),
+        }
+    }
+
+    /// What decides how it is laid out.
+    pub(crate) fn choices(&self) -> Choices {
+        Choices {
+            harness: self.harness,
+            mode: self.mode,
+            sandbox: self.sandbox,
+            alone: self.alone,
+        }
+    }
+}

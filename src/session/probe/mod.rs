@@ -1,0 +1,120 @@
+//! The live probe: the real harness against a model of agp's own, one call that must be denied and
+//! one that must be allowed, and a look at the disk. Needs no account, and uses none.
+
+pub(crate) mod docker;
+pub(crate) mod trial;
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+
+use crate::jail::spec::Namespaces;
+use crate::sandbox::harness_host::Enclosure;
+use crate::sandbox::network::Network;
+
+use super::build::{new_answer_key, new_session};
+use super::claude_config_dir::ClaudeHome;
+use super::harness_sandbox;
+use super::kinds::{Harness, Mode};
+use super::sandbox;
+use crate::report::failure::Failure;
+use docker::InContainer;
+use trial::{PROBE_TIME, Probed, Trial};
+
+pub(crate) use trial::Asked;
+
+const MEND: &str = "do not run this harness under agp until `agp doctor --live` passes";
+
+/// A directory of the probe's own, removed with everything in it.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Made by this process under a random name; what stays behind is empty of secrets.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Probes a harness; says what held.
+///
+/// # Errors
+/// [`Failure`] with the cause when the gate does not fire, or could not be tried.
+pub(crate) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
+    let refused = |problem: String| Failure::refused(problem, MEND);
+    let session = new_session().map_err(refused)?;
+    let answers = new_answer_key().map_err(refused)?;
+    let answer_key = answers.public().to_spki_base64();
+    let root = std::env::temp_dir().join(format!("agp-{session}"));
+    let scratch = Scratch(root.clone());
+    for directory in [root.clone(), root.join("repo"), root.join("home")] {
+        let made = fs::DirBuilder::new().mode(0o700).create(&directory);
+        made.map_err(|error| refused(format!("{}: {error}", directory.display())))?;
+    }
+    let inside = match asked.container {
+        Some(ahead) => {
+            let named = (root.as_path(), &session, answer_key.as_str());
+            Some(InContainer::ready(ahead, named, PROBE_TIME)?)
+        }
+        None => None,
+    };
+    let probed = Probed::find(asked.harness, &asked.search, inside.as_ref())
+        .map_err(|error| Failure::refused(error.problem, error.mend))?;
+    let shown = probed.shown();
+    let trial = Trial::new(asked.mode, &scratch.0, &probed, inside.as_ref(), answers);
+    let trial = trial.map_err(refused)?;
+    let sandbox = match asked.mode {
+        Mode::Hook => None,
+        Mode::Mediated => Some(sandbox::bare(
+            asked.home,
+            &root.join("repo"),
+            &root.join("sandbox"),
+            &asked.spawner,
+        )?),
+    };
+    let here = asked.harness == Harness::ClaudeCode && inside.is_none();
+    let claude = here.then(|| ClaudeHome::empty(&root)).transpose();
+    let claude = claude.map_err(|error| refused(error.to_string()))?;
+    let enclosed = harness_sandbox::ready(&harness_sandbox::Wanted {
+        harness: asked.harness,
+        mode: asked.mode,
+        confine: asked.confine,
+        home: asked.home,
+        spawner: &asked.spawner,
+        directory: &root,
+        repository: &root.join("repo"),
+        writes: true,
+        user: Some(root.join("home")),
+        claude: claude.as_ref(),
+        // Its model is agp's own, on this host.
+        network: Network::Host,
+        changeable: &asked.search.changeable,
+        allow_read: asked.allowed[0],
+        allow_write: asked.allowed[1],
+    })?;
+    let is = match (&inside, &enclosed) {
+        (Some(_), _) => "in a container",
+        (None, Some(_)) => "confined",
+        (None, None) => "not confined",
+    };
+    let from_inside = enclosed.as_ref().map_or_else(String::new, of_inside);
+    let outcome = trial
+        .run(asked, session, probed, (sandbox, enclosed, claude))
+        .map_err(refused)?;
+    outcome.judge(asked, &scratch.0).map_err(refused)?;
+    Ok(format!(
+        "{shown}, {is}: a denied call left no trace, an allowed one ran{from_inside}"
+    ))
+}
+
+/// What was tried from inside, and came to nothing.
+fn of_inside(enclosed: &Enclosure) -> String {
+    let [parts, sockets] = enclosed.tried();
+    let sockets = match enclosed.namespaces() {
+        Namespaces::Off => "Unix sockets are open".to_owned(),
+        // The gateway's is one of them.
+        _ => format!("none of {} sockets was reached", sockets.saturating_sub(1)),
+    };
+    format!(
+        "; from inside, none of {parts} parts of the gate could be renamed or replaced, and {sockets}"
+    )
+}

@@ -1,0 +1,243 @@
+//! `agp run`: one governed session, and the table of its threads.
+//!
+//! | thread | entry | how it stops |
+//! | --- | --- | --- |
+//! | main | [`run`] | the others have |
+//! | journal, journal-sign | `journal::Journal::open` | every handle is dropped |
+//! | signals | [`super::preparation`] | its handle is closed |
+//! | harness, harness-stderr | [`drive`] | the harness ends, or its leash is cut |
+//! | gateway | `gateway::server::Server::start` | it is dropped |
+//! | slack-socket, slack-post | `channels::slack::Slack::start` | the channel is dropped |
+//! | slack-dial (while a connection is opened) | `channels::slack` | it is open, or is not |
+//! | docker (with `--sandbox docker`) | `sandbox::docker` | its container is gone |
+//! | call (64 at most, of which 8 may wait) | `gateway::server` | enough others wait; the gateway is dropped |
+//! | egress (one a proxy, two at most) | `egress::Proxy::start` | it is dropped |
+//! | egress-conn, egress-resolve (one a connection, 512 at most) | `egress` | it ends; the proxy is dropped |
+
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+
+use crate::channels::terminal::Terminal;
+use crate::confine::{self, Places, Profile};
+use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant, Observation};
+use crate::gateway::server::Server;
+use crate::governor::Governor;
+use crate::intendants::process::Stop;
+use crate::intendants::scripted::ScriptedCall;
+use crate::journal::key::SigningKey;
+use crate::policy::Policy;
+
+use super::build::{new_answer_key, new_session, open_journal, read_script, screen, secrets};
+use super::docker::container;
+use super::finish::{Event, finish, wait};
+use super::home::Home;
+use super::kinds::Stream;
+use super::lease::{self, Lease};
+use super::options::{Asked, Run};
+use super::panic_hook::Panics;
+use super::prepare::{Beginning, Means, Prepared};
+use super::{thread_confinement, transcript};
+use crate::cli::init::load_policy;
+use crate::report::failure::{Failure, Outcome};
+
+pub(crate) fn run(home: &Home, run: Run) -> Outcome {
+    let asked = Asked::resolve(home, run)?;
+    session(home, &asked, &Arc::new(Terminal::find()))
+}
+
+/// Runs a session whose questions go to `terminal`.
+pub(crate) fn session(home: &Home, asked: &Asked, terminal: &Arc<Terminal>) -> Outcome {
+    session_under(home, asked, terminal, &load_policy(home)?)
+}
+
+/// The same under a policy that is not the home's.
+pub(crate) fn session_under(
+    home: &Home,
+    asked: &Asked,
+    terminal: &Arc<Terminal>,
+    policy: &Policy,
+) -> Outcome {
+    let script = read_script(asked)?;
+    // Before the first thread is started.
+    let (standing, spawner) = thread_confinement::arm()?;
+    let secrets = secrets(home)?;
+    let screen = Arc::new(screen(asked, &secrets));
+    let journal = open_journal(home, &screen)?;
+    let panics = Panics::default();
+    let means = Means {
+        journal: journal.handle(),
+        secrets,
+        screen,
+        terminal: Arc::clone(terminal),
+        standing,
+        spawner,
+        panics: panics.clone(),
+    };
+    let ended = Panics::caught(|| governed(home, asked, script, policy, means));
+    let fault = journal.fault();
+    journal.close();
+    if let Some(failure) = panics.failure() {
+        return Err(failure);
+    }
+    match (ended, fault) {
+        (Ok(code), None) => Ok(code),
+        (Err(failure), None) => Err(failure),
+        (_, Some(why)) => Err(Failure::broken(
+            format!("the journal can no longer be written: {why}"),
+            "mend the disk, then: agp verify",
+        )),
+    }
+}
+
+fn governed(
+    home: &Home,
+    asked: &Asked,
+    script: Vec<ScriptedCall>,
+    policy: &Policy,
+    means: Means,
+) -> Outcome {
+    lease::reap(home, &means.journal).map_err(unrecorded)?;
+    let (events, happened) = channel();
+    let beginning = Beginning {
+        home,
+        asked,
+        policy,
+        session: new_session().map_err(unrecorded)?,
+        answers: new_answer_key().map_err(unrecorded)?,
+        means,
+        stop: Stop::default(),
+        events,
+    };
+    let mut prepared = beginning
+        .prepare(script)
+        .map_err(|failure| beginning.refused(failure))?;
+    prepared.lease.begins();
+    beginning.record(&prepared).map_err(unrecorded)?;
+    let Prepared {
+        mut lease,
+        quarters,
+        signals,
+        governor,
+        intendant,
+    } = prepared;
+    let Means { terminal, .. } = beginning.means;
+    let (stop, events) = (beginning.stop, beginning.events);
+
+    let user = asked.container.as_ref().map(|_| container::user().0);
+    let proxies = asked
+        .way_out
+        .open(
+            lease.directory(),
+            &governor,
+            &terminal,
+            (asked.choices(), user),
+        )
+        .map_err(|error| unrecorded(format!("the egress proxy: {error}")))?;
+    let gateway = gateway(asked, &lease, &governor, beginning.answers).map_err(unrecorded)?;
+    let raw = asked.stream == Stream::Raw;
+    let harness = drive(
+        intendant,
+        thread_confinement::harness_places(lease.directory()),
+        events,
+        Arc::clone(&governor),
+        terminal,
+        raw,
+    )
+    .map_err(|error| unrecorded(error.to_string()))?;
+    // What it had to read and to start is read and started.
+    confine::enter(
+        Profile::Main,
+        &thread_confinement::main_places(home, &lease),
+    )
+    .map_err(|error| unrecorded(error.to_string()))?;
+    let mut end = wait(&happened, &stop, &governor);
+    // No call is decided behind the session's record: whoever is still being asked is told no.
+    let _ = harness.join();
+    governor.hang_up();
+    drop(gateway);
+    drop(proxies);
+    signals.close();
+    end.hear(&happened);
+    if asked.harness.is_program() {
+        end.account(&governor);
+    }
+    let ended = finish(&governor, &end, raw, &mut lease);
+    // A container goes before the lease by which the next start would find it.
+    drop(quarters);
+    drop(lease);
+    ended
+}
+
+fn unrecorded(error: String) -> Failure {
+    Failure::broken(error, "agp doctor --check journal")
+}
+
+/// Where a harness asks, if there is one.
+fn gateway(
+    asked: &Asked,
+    lease: &Lease,
+    governor: &Arc<Governor>,
+    answers: Arc<SigningKey>,
+) -> Result<Option<Server>, String> {
+    if !asked.harness.is_program() {
+        return Ok(None);
+    }
+    let socket = asked.gate(lease.directory());
+    let peers = match asked.choices().in_container() {
+        true => container::user().0,
+        false => rustix::process::geteuid().as_raw(),
+    };
+    let server = Server::start_for(&socket, peers, governor.clone(), Some(answers));
+    server
+        .map(Some)
+        .map_err(|error| format!("{}: {error}", socket.display()))
+}
+
+fn drive(
+    mut intendant: Box<dyn Intendant>,
+    places: Places,
+    events: Sender<Event>,
+    governor: Arc<Governor>,
+    terminal: Arc<Terminal>,
+    raw: bool,
+) -> std::io::Result<thread::JoinHandle<()>> {
+    confine::start(Profile::Harness, places, move || {
+        let mut ended = Ended {
+            events,
+            outcome: None,
+        };
+        let outcome = intendant.run(&mut |observation| {
+            governor.witness(&observation);
+            match (&observation, raw) {
+                (Observation::Raw(line), true) => terminal.show(line),
+                (_, true) => {}
+                (_, false) => {
+                    if let Some(line) = transcript::observed(&observation) {
+                        terminal.show(&line);
+                    }
+                }
+            }
+        });
+        ended.outcome = Some(outcome);
+    })
+}
+
+/// Tells the main thread that the harness has ended, also when its thread panicked: the main
+/// thread waits for exactly this.
+struct Ended {
+    events: Sender<Event>,
+    outcome: Option<Result<HarnessExit, HarnessError>>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let outcome = self.outcome.take().unwrap_or_else(|| {
+            Err(HarnessError {
+                problem: "agp's own harness thread panicked".into(),
+                mend: "report it, with what was printed above".into(),
+            })
+        });
+        let _ = self.events.send(Event::Harness(outcome));
+    }
+}

@@ -1,0 +1,209 @@
+//! Slack on the command line: its settings, the channel of a session, the manifest, the check.
+
+use std::env;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::channels::escape;
+use crate::channels::slack::{
+    self, About, Around, Given, Rejection, Settings, SetupError, self_test,
+};
+use crate::channels::terminal::Terminal;
+use crate::contracts::channel::Channel;
+use crate::contracts::ids::SessionId;
+use crate::governor::Broken;
+use crate::journal::Handle;
+use crate::journal::redact;
+use argh::FromArgs;
+use serde_json::{Value, json};
+
+use super::config::{Config, first};
+use super::home::{Home, operator};
+use super::kinds::{Mode, Provider};
+use super::lease;
+use super::options::Asked;
+use crate::report::failure::{Failure, Outcome, complain, say};
+
+/// Characters of a warning.
+const WARNING_CHARS: usize = 400;
+
+/// What Slack's page "Create an app from a manifest" takes.
+const MANIFEST: &str = include_str!("slack_manifest.json");
+
+/// Set up approvals in Slack.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "slack")]
+pub(crate) struct Slack {
+    #[argh(subcommand)]
+    what: What,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum What {
+    Manifest(Manifest),
+}
+
+/// Print the manifest from which Slack creates the app.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "manifest")]
+struct Manifest {}
+
+pub(crate) fn slack(command: &Slack) -> Outcome {
+    match command.what {
+        What::Manifest(_) => say(MANIFEST.trim_end()),
+    }
+    Ok(0)
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        Self::refused(format!("slack: {}", error.problem), error.mend)
+    }
+}
+
+/// Environment beats `config.json`. Approvers are named in the file alone: who may approve is not
+/// for a shell's history to say.
+pub(crate) fn settings(config: &Config) -> Result<Settings, Failure> {
+    if env::var_os("AGP_AUTO_APPROVE").is_some_and(|value| value == "1") {
+        let problem = "AGP_AUTO_APPROVE is for the console: in Slack people approve";
+        return Err(Failure::usage(problem, "unset AGP_AUTO_APPROVE"));
+    }
+    let file = config.slack.clone().unwrap_or_default();
+    let given = Given {
+        bot_token: first(None, "AGP_SLACK_BOT_TOKEN", file.bot_token),
+        app_token: first(None, "AGP_SLACK_APP_TOKEN", file.app_token),
+        channel: first(None, "AGP_SLACK_CHANNEL", file.channel),
+        approvers: file.approvers,
+        required: file.approvals_required,
+        api: first(None, "AGP_SLACK_API_URL", None),
+    };
+    Ok(Settings::checked(given)?)
+}
+
+/// Whether anything of Slack's is set.
+pub(crate) fn is_set_up(config: &Config) -> bool {
+    config.slack.is_some() || env::var_os("AGP_SLACK_BOT_TOKEN").is_some()
+}
+
+/// Tries it all, for `agp doctor`.
+pub(crate) fn examine(config: &Config) -> Result<String, Failure> {
+    Ok(self_test::examine(&settings(config)?, roots().as_deref())?)
+}
+
+/// Says by whom else than Slack the approvals of a session could be given.
+pub(crate) fn announce(settings: &Settings) {
+    if !settings.is_at_slack() {
+        complain(format_args!(
+            "WARNING: AGP_SLACK_API_URL: approvals are taken from {}, not from Slack's own address",
+            escape::line(settings.api())
+        ));
+    }
+    if roots().is_some() {
+        complain(
+            "WARNING: SSL_CERT_FILE: Slack is whoever its certificates say it is, not the bundled ones",
+        );
+    }
+}
+
+/// What the journal says of it.
+pub(crate) fn described(settings: &Settings) -> [(&'static str, Value); 2] {
+    let roots = roots().map_or("bundled", |_| "SSL_CERT_FILE");
+    [
+        ("slackApi", json!(settings.api())),
+        ("slackRoots", json!(roots)),
+    ]
+}
+
+fn roots() -> Option<PathBuf> {
+    env::var_os("SSL_CERT_FILE")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+}
+
+/// The session that a channel is for.
+pub(crate) struct Within<'a> {
+    pub(crate) home: &'a Home,
+    pub(crate) asked: &'a Asked,
+    pub(crate) session: &'a SessionId,
+    pub(crate) journal: &'a Handle,
+    pub(crate) terminal: &'a Arc<Terminal>,
+    pub(crate) broken: Box<dyn Fn(Broken) + Send + Sync>,
+}
+
+/// Connects to Slack for a session.
+pub(crate) fn channel(
+    settings: &Settings,
+    within: Within<'_>,
+) -> Result<Box<dyn Channel>, Failure> {
+    let home = within.home.clone();
+    let terminal = Arc::clone(within.terminal);
+    let around = Around {
+        about: About {
+            session: within.session.to_string(),
+            // In hook mode the harness runs its tools where it stands.
+            sandbox: match (within.asked.mode, within.asked.sandbox) {
+                (Mode::Hook, Provider::Docker) => "docker",
+                (Mode::Hook, _) => "host",
+                (Mode::Mediated, Provider::Process) => "process",
+                (Mode::Mediated, Provider::Recording) => "recording",
+                (Mode::Mediated, Provider::Docker) => "docker",
+            }
+            .into(),
+            egress: within.asked.way_out.shown(within.asked.choices()),
+        },
+        who: operator(),
+        outbox: home.root().join("outbox.json"),
+        roots: roots(),
+        is_live: Box::new(move |session| {
+            SessionId::new(session).is_ok_and(|session| lease::is_live(&home, &session))
+        }),
+        redact: redact::redact_tokens,
+        rejected: recorder(
+            within.session.clone(),
+            within.journal.clone(),
+            within.broken,
+        ),
+        warn: Box::new(move |text| {
+            terminal.tell(&format!(
+                "agp: warning: {}",
+                escape::line_max(text, WARNING_CHARS)
+            ));
+        }),
+    };
+    Ok(Box::new(slack::Slack::start(settings, around)?))
+}
+
+/// Journals rejected clicks. What cannot be recorded ends the session, as with any event.
+fn recorder(
+    session: SessionId,
+    journal: Handle,
+    broken: Box<dyn Fn(Broken) + Send + Sync>,
+) -> Box<dyn Fn(&Rejection) + Send + Sync> {
+    Box::new(move |rejection| {
+        if let Err(error) = journal.append_one(rejection.draft(&session)) {
+            broken(Broken(error.to_string()));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn the_manifest_asks_for_what_the_check_looks_for() {
+        let manifest: Value = serde_json::from_str(MANIFEST).unwrap();
+        let scopes = &manifest["oauth_config"]["scopes"]["bot"];
+        for scope in ["chat:write", "channels:read", "groups:read", "users:read"] {
+            assert!(
+                scopes.as_array().unwrap().contains(&json!(scope)),
+                "{scope}"
+            );
+        }
+        assert_eq!(manifest["settings"]["socket_mode_enabled"], true);
+        assert_eq!(manifest["settings"]["interactivity"]["is_enabled"], true);
+    }
+}

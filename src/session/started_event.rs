@@ -1,0 +1,106 @@
+//! The `session.started` event: under what a session is governed.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::contracts::ids::SessionId;
+use crate::contracts::intendant::HarnessIdentity;
+use crate::intendants::environment;
+use crate::policy::Policy;
+
+use super::kinds::{Harness, Mode};
+use super::options::Asked;
+use super::slack;
+
+/// The payload of `session.started`, to which the confinement of agp's own threads is added.
+pub(crate) fn payload(
+    session: &SessionId,
+    asked: &Asked,
+    policy: &Policy,
+    identity: &HarnessIdentity,
+    particulars: Map<String, Value>,
+    mut sandbox: Value,
+    harness: Value,
+) -> Map<String, Value> {
+    let hooked = asked.harness.is_program() && asked.mode == Mode::Hook;
+    if hooked && !asked.harness_inside() {
+        sandbox = harness;
+    } else if asked.harness.is_program()
+        && !asked.harness_inside()
+        && let Some(sandbox) = sandbox.as_object_mut()
+    {
+        sandbox.insert("harness".into(), harness);
+    }
+    let mut payload = Map::new();
+    let mut put = |name: &str, value: Value| {
+        payload.insert(name.to_owned(), value);
+    };
+    put("sessionId", json!(session.as_str()));
+    put("agpVersion", json!(env!("CARGO_PKG_VERSION")));
+    put("policySha256", json!(policy.digest().to_hex()));
+    put("policyRules", json!(policy.len()));
+    put(
+        "harness",
+        json!({
+            "name": identity.name,
+            "version": identity.version,
+            "binarySha256": identity.binary_sha256,
+        }),
+    );
+    put("intendant", Value::Object(particulars));
+    put(
+        "witness",
+        json!(match (asked.harness, asked.witness) {
+            // agp runs a script's calls itself.
+            (Harness::Scripted, _) => "agp",
+            (Harness::ClaudeCode, true) => "stream",
+            (Harness::Codex, true) => "rollout",
+            (_, false) => "none",
+        }),
+    );
+    // Whose word the result of a call is.
+    put("results", json!(if hooked { "harness" } else { "agp" }));
+    put("probed", json!(asked.probe));
+    let named = named_variables(asked);
+    if !named.is_empty() {
+        put("harnessEnvironment", json!(named));
+    }
+    if !asked.harness_args.is_empty() {
+        put("harnessArguments", json!(asked.harness_args));
+    }
+    put("sandbox", sandbox);
+    asked.way_out.describe(asked.choices(), &mut put);
+    put(
+        "channel",
+        json!(asked.slack.as_ref().map_or("console", |_| "slack")),
+    );
+    if let Some(settings) = &asked.slack {
+        put("approvers", json!(settings.approvers));
+        put("approvalsRequired", json!(settings.required));
+        for (name, value) in slack::described(settings) {
+            put(name, value);
+        }
+    }
+    put("autoApprove", json!(asked.auto_approve));
+    put("approvalSeconds", json!(asked.approval_deadline.as_secs()));
+    put("repository", json!(shown(&asked.repository)));
+    put("task", json!(asked.task));
+    if asked.task_command {
+        put("taskCommand", json!(true));
+    }
+    payload
+}
+
+/// The variables that the harness has because they were named. Their names: a value may be a secret.
+fn named_variables(asked: &Asked) -> Vec<&str> {
+    let passed = environment::environment(&asked.harness_env, &asked.changeable());
+    let named = asked.harness_env.iter().map(String::as_str);
+    named
+        .filter(|name| passed.iter().any(|(passed, _)| passed == name))
+        .collect()
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

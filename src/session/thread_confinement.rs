@@ -1,0 +1,148 @@
+//! The confinement of agp's own threads, as the command line sees it: asked for, refused, given its
+//! places, told of.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::confine::enter::{self, Standing};
+use crate::confine::profile::Terms;
+use crate::confine::{self, Place, Places, Profile, Spawner};
+
+use super::home::Home;
+use super::kinds::{Harness, Mode, Provider};
+use super::lease::{HARNESS_HOME, Lease};
+use super::options::Asked;
+use crate::report::failure::{Failure, complain};
+
+/// What mends a kernel that cannot hold the profiles.
+pub(crate) const MEND: &str = "run agp on Linux 6.7 or later with Landlock among its security modules (lsm=...); or \
+                    --confine best-effort, which goes without";
+
+const SHOWN: &str = "agp doctor --check confinement";
+
+/// Takes from this process what no thread of it needs, and finds out what this kernel enforces; then
+/// starts the thread that starts processes, and takes from all others, this one first, what that alone has.
+/// Nothing that is not the operator's has been read by then.
+pub(crate) fn arm() -> Result<(Standing, Spawner), Failure> {
+    let standing = enter::arm().map_err(|error| {
+        let problem = format!("this process cannot be closed to others: {error}");
+        Failure::refused(problem, SHOWN)
+    })?;
+    if standing.whole() {
+        enter::insist();
+    }
+    // Before anything is confined: what starts processes must not be.
+    let spawner = Spawner::start().map_err(|error| Failure::refused(error, SHOWN))?;
+    confine::enter(Profile::Prepare, &Places::none())
+        .map_err(|error| Failure::refused(error, SHOWN))?;
+    Ok((standing, spawner))
+}
+
+/// Refuses a kernel that cannot hold the profiles, unless told otherwise.
+pub(crate) fn hold(standing: Standing, asked: &Asked) -> Result<(), Failure> {
+    if standing.whole() {
+        return Ok(());
+    }
+    let problem = format!(
+        "agp's own threads cannot be confined: this kernel lacks {}",
+        standing.lacks().join(" and ")
+    );
+    if asked.threads_strict {
+        return Err(Failure::refused(problem, MEND));
+    }
+    complain(format_args!("WARNING: {problem}"));
+    Ok(())
+}
+
+/// What the main thread is left with.
+pub(crate) fn main_places(home: &Home, lease: &Lease) -> Places {
+    let directory = lease.directory();
+    let above = directory.parent().unwrap_or(Path::new("/"));
+    Places::none()
+        .with(Place::Session, directory)
+        .with(Place::Runtime, above)
+        .with(Place::Leases, home.sessions())
+}
+
+/// What the harness's thread may read, by the session's directory.
+pub(crate) fn harness_places(directory: &Path) -> Places {
+    let rollouts = directory.join(HARNESS_HOME);
+    if rollouts.is_dir() {
+        Places::none().with(Place::Rollouts, rollouts)
+    } else {
+        Places::none()
+    }
+}
+
+/// What `session.started` says: what is enforced, thread by thread.
+pub(crate) fn described(standing: Standing, asked: &Asked) -> Value {
+    let all: Map<String, Value> = threads_of(asked)
+        .map(|profile| {
+            let terms = profile.terms();
+            (terms.thread.to_owned(), of(standing, &terms))
+        })
+        .collect();
+    json!({
+        "mode": if asked.threads_strict { "strict" } else { "best-effort" },
+        "lacks": standing.lacks(),
+        "noNewPrivs": true,
+        "dumpable": false,
+        "coreBytes": 0,
+        "threads": all,
+    })
+}
+
+fn of(standing: Standing, terms: &Terms) -> Value {
+    let landlock = if terms.all_files {
+        0
+    } else {
+        standing.landlock
+    };
+    let seccomp = match (standing.seccomp, terms.others) {
+        (false, _) => "none",
+        (true, true) => "refuses",
+        (true, false) => "kills",
+    };
+    let files: Vec<&str> = terms.files.iter().map(|ground| ground.may).collect();
+    json!({
+        "landlock": landlock,
+        "seccomp": seccomp,
+        "calls": terms.rules().count(),
+        "files": files,
+        "sockets": terms.sockets(),
+        "exec": terms.execs(),
+    })
+}
+
+/// The threads that a session has.
+fn threads_of(asked: &Asked) -> impl Iterator<Item = Profile> {
+    let program = asked.harness.is_program();
+    let codex = asked.harness == Harness::Codex;
+    let slack = asked.slack.is_some();
+    let egress = asked.way_out.is_listed();
+    let container = asked.container.is_some();
+    let looks = asked.sandbox != Provider::Recording
+        && (asked.mode == Mode::Mediated || !asked.harness.is_program());
+    Profile::ALL
+        .into_iter()
+        .filter(move |profile| match profile {
+            Profile::Prepare
+            | Profile::Main
+            | Profile::Journal
+            | Profile::JournalSign
+            | Profile::Signals
+            | Profile::Spawn
+            | Profile::Harness => true,
+            Profile::Gateway | Profile::Call | Profile::HarnessStderr => program,
+            Profile::HarnessOutput | Profile::Rollout => codex,
+            Profile::Look => looks,
+            Profile::SlackSocket
+            | Profile::SlackDial
+            | Profile::SlackPost
+            | Profile::SlackOutbox => slack,
+            Profile::ProbeModel => asked.probe,
+            Profile::Egress | Profile::EgressTrial => egress,
+            Profile::Docker => container,
+        })
+}
