@@ -1,7 +1,10 @@
 //! The table of fuzz targets: one for each parser of bytes that others wrote, with what must hold
 //! whatever they are. `fuzz/` runs them for hours, the test below replays every seed.
 
-use crate::{channels, cli, contracts, gateway, hook, intendants, journal, policy, sandbox, tools};
+use crate::{
+    channels, contracts, egress, gateway, hook, intendants, journal, policy, sandbox, session,
+    tools,
+};
 
 /// A target's name, which is also its program's and its seeds' directory's, and its properties. They
 /// panic where one does not hold.
@@ -46,13 +49,13 @@ pub const TARGETS: &[Target] = &[
     ("keeper_report", sandbox::fuzz::keeper_report),
     ("docker_reply", sandbox::docker::fuzz::reply),
     ("docker_streams", sandbox::docker::fuzz::streams),
-    ("egress_connect", crate::egress::fuzz::connect),
-    ("egress_hello", crate::egress::fuzz::hello),
-    ("egress_hosts", crate::egress::fuzz::hosts),
+    ("egress_connect", egress::fuzz::connect),
+    ("egress_hello", egress::fuzz::hello),
+    ("egress_hosts", egress::fuzz::hosts),
     ("secret_reference", sandbox::secrets::fuzz::reference),
     ("scrubbed_output", sandbox::secrets::fuzz::scrubbed),
-    ("config_file", crate::session::fuzz::config_file),
-    ("lease_file", crate::session::fuzz::lease_file),
+    ("config_file", session::fuzz::config_file),
+    ("lease_file", session::fuzz::lease_file),
 ];
 
 /// Runs one target on one input.

@@ -3,35 +3,42 @@
 //! Modules in reading order. `contracts` is what all agree on; `governor::mediate` is the main path.
 //! Without the feature `agp` only what a verifier needs is built.
 
-#[cfg(feature = "agp")]
-pub mod channels;
-pub mod cli;
-#[cfg(feature = "agp")]
-pub mod confine;
 pub mod contracts;
-pub mod egress;
-/// What must hold whatever bytes come: for `fuzz/`, and for the test that replays its seeds.
-#[cfg(all(feature = "agp", any(test, fuzzing)))]
-pub mod fuzz;
-#[cfg(feature = "agp")]
-pub mod gateway;
+
 #[cfg(feature = "agp")]
 pub mod governor;
+#[cfg(feature = "agp")]
+pub mod policy;
+
+pub mod journal;
+
+#[cfg(feature = "agp")]
+pub mod channels;
+#[cfg(feature = "agp")]
+pub mod confine;
+#[cfg(feature = "agp")]
+pub mod egress;
+#[cfg(feature = "agp")]
+pub mod gateway;
 #[cfg(feature = "agp")]
 pub mod hook;
 #[cfg(feature = "agp")]
 pub mod intendants;
 #[cfg(feature = "agp")]
 pub mod jail;
-pub mod journal;
-#[cfg(feature = "agp")]
-pub mod policy;
-pub mod report;
 #[cfg(feature = "agp")]
 pub mod sandbox;
-#[cfg(feature = "agp")]
-pub mod session;
 #[cfg(feature = "agp")]
 pub mod tools;
 #[cfg(feature = "agp")]
 pub mod tunnel;
+
+#[cfg(feature = "agp")]
+pub mod session;
+
+pub mod cli;
+pub mod report;
+
+/// What must hold whatever bytes come: for `fuzz/`, and for the test that replays its seeds.
+#[cfg(all(feature = "agp", any(test, fuzzing)))]
+pub mod fuzz;

@@ -5,11 +5,12 @@ use std::ffi::OsString;
 use argh::FromArgs;
 
 use super::{
-    doctor, doctor_confinement, init, internal, keygen, log, quickstart, sessions, verify,
+    doctor, doctor_confinement, init, internal, keygen, log, quickstart, run, sessions,
+    slack_manifest, verify,
 };
 use crate::report::failure::{self, Failure, Outcome};
 use crate::session::home::Home;
-use crate::session::{options, panic_hook, run, slack};
+use crate::session::{options, panic_hook};
 
 /// agp governs a coding agent: policy decides every tool call, a signed journal proves it.
 #[derive(FromArgs)]
@@ -28,7 +29,7 @@ enum Command {
     Run(options::Run),
     Verify(verify::Verify),
     Sessions(sessions::Sessions),
-    Slack(slack::Slack),
+    Slack(slack_manifest::Slack),
     Log(log::Log),
     Quickstart(quickstart::Quickstart),
     Version(Version),
@@ -121,7 +122,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Run(command) => run::run(&Home::find()?, command),
         Command::Verify(command) => verify::verify(command),
         Command::Sessions(command) => sessions::sessions(&Home::find()?, &command),
-        Command::Slack(command) => slack::slack(&command),
+        Command::Slack(command) => slack_manifest::slack(&command),
         Command::Log(command) => log::log(&Home::find()?, &command),
         Command::Quickstart(_) => quickstart::quickstart(&Home::find()?),
         Command::Version(_) => version(),

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use argh::FromArgs;
 use serde::Serialize;
 
-use super::init;
 use crate::intendants::confined_query::Search;
 use crate::intendants::{claude_code, codex};
-use crate::journal::Journal;
 use crate::journal::redact::Screen;
+use crate::journal::{Journal, last_event};
 use crate::report::failure::{Failure, Outcome, exit, say};
 use crate::session::config::{self, Config};
 use crate::session::harness_origin::changeable_here;
 use crate::session::home::Home;
+use crate::session::key_rotation::settle_rotation;
 use crate::session::kinds::Harness;
 use crate::session::lease;
+use crate::session::policy_file::load_policy;
 
 /// Check that a session would hold: exit 1 when anything needed is missing.
 #[derive(FromArgs)]
@@ -176,7 +177,7 @@ fn signing(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
 }
 
 fn policy(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
-    let policy = init::load_policy(home)?;
+    let policy = load_policy(home)?;
     ok(format!(
         "{} rules, sha256 {}",
         policy.len(),
@@ -190,7 +191,7 @@ fn journal(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
         return ok("none yet; the first session begins it");
     }
     if lease::live(home) == 0 {
-        super::keygen::settle_rotation(home)?;
+        settle_rotation(home)?;
         // Opening checks the tail against the head, and mends what a crash left.
         let (journal, _) = Journal::open(
             &paths,
@@ -201,7 +202,7 @@ fn journal(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
         .map_err(|error| Failure::refused(error, "agp verify"))?;
         journal.close();
     }
-    let last = super::log::last_event(&paths.log).map_or(0, |last| last.seq);
+    let last = last_event(&paths.log).map_or(0, |last| last.seq);
     ok(format!(
         "{} ({last} events; its end was looked at, agp verify proves all)",
         paths.log.display()

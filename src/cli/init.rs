@@ -5,7 +5,8 @@ use std::path::Path;
 use argh::FromArgs;
 
 use crate::journal::durable;
-use crate::policy::{Policy, PolicyError};
+#[cfg(test)]
+use crate::policy::Policy;
 use crate::report::failure::{Failure, Outcome, say};
 use crate::session::home::Home;
 
@@ -94,18 +95,6 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
     let problem = format!("{} cannot be written: {error}", path.display());
     Failure::refused(problem, "set AGP_HOME to a directory of yours")
-}
-
-/// Reads the policy of a home.
-pub(super) fn load_policy(home: &Home) -> Result<Policy, Failure> {
-    home.check_own()?;
-    Policy::load(&home.policy()).map_err(|error| match error {
-        PolicyError::Io { .. } => Failure::refused(error, "agp init"),
-        _ => {
-            let problem = format!("{}: {error}", home.policy().display());
-            Failure::refused(problem, "correct the file, or: agp init --force")
-        }
-    })
 }
 
 #[cfg(test)]

@@ -233,8 +233,3 @@ pub(super) fn first_event(journal: &Path) -> Option<Entry> {
         .ok()?;
     Entry::parse(line.strip_suffix(b"\n")?).ok()
 }
-
-/// The last event of a journal, unchecked.
-pub(super) fn last_event(journal: &Path) -> Option<Entry> {
-    crate::journal::last_line(&File::open(journal).ok()?).and_then(|line| Entry::parse(&line).ok())
-}

@@ -17,7 +17,11 @@ mod log;
 #[cfg(feature = "agp")]
 mod quickstart;
 #[cfg(feature = "agp")]
+mod run;
+#[cfg(feature = "agp")]
 mod sessions;
+#[cfg(feature = "agp")]
+mod slack_manifest;
 #[cfg(feature = "agp")]
 mod verify;
 

@@ -8,7 +8,7 @@ use std::thread;
 use argh::FromArgs;
 use serde_json::{Value, json};
 
-use super::{init, keygen, verify};
+use super::{init, verify};
 use crate::channels::terminal::Terminal;
 use crate::confine::enter::{self, Standing};
 use crate::policy::Policy;
@@ -16,7 +16,7 @@ use crate::report::failure::{Failure, Outcome, complain, say};
 use crate::report::verification;
 use crate::session::home::Home;
 use crate::session::options::{Asked, Run};
-use crate::session::{run, sandbox};
+use crate::session::{key_rotation, run, sandbox};
 
 /// Scaffold a home, run a scripted session in a sandbox, verify its journal.
 #[derive(FromArgs)]
@@ -30,7 +30,7 @@ const POLICY: &str = include_str!("policies/quickstart.json");
 pub(super) fn quickstart(home: &Home) -> Outcome {
     init::scaffold_missing(home)?;
     if !home.private_key().exists() {
-        let public = keygen::mint(home)?;
+        let public = key_rotation::mint(home)?;
         say(format_args!("minted signing key {}", public.id()));
     }
     let scratch = Scratch::new(home)?;

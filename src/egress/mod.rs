@@ -34,7 +34,6 @@ use crate::tunnel::{Bounds, Slot, Slots};
 use connection::Terms;
 use refusal::{Reason, Refusal};
 
-pub use crate::sandbox::egress_self_test::Trial;
 pub(crate) use address_classes::own as own_addresses;
 pub use allowlist::{Allowlist, Entry, Host, LOCALHOST, host_and_port};
 pub use connection_events::Record;

@@ -45,7 +45,7 @@ pub use receipt::{Permit, Receipt};
 #[cfg(feature = "agp")]
 pub use recover::OpenError;
 #[cfg(feature = "agp")]
-pub use tail::last_line;
+pub use tail::last_event;
 #[cfg(feature = "agp")]
 pub use writer::{Journal, Opened};
 

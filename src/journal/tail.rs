@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
+use super::Entry;
 use crate::contracts::limits;
 
 /// Where the complete lines of a log end.
@@ -83,13 +85,6 @@ impl Iterator for Backward<'_> {
     }
 }
 
-/// The last complete line of a log, newline excluded, if it has one and can be read.
-#[must_use]
-pub fn last_line(file: &File) -> Option<Vec<u8>> {
-    let end = extent(file).ok()?.complete;
-    Backward::new(file, end).next()?.ok().map(|(_, line)| line)
-}
-
 /// The complete lines from one offset to another, first first.
 pub(super) struct Forward<'a> {
     file: &'a File,
@@ -141,4 +136,13 @@ impl Iterator for Forward<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         self.step().transpose()
     }
+}
+
+/// The last event of a log, unchecked.
+#[must_use]
+pub fn last_event(log: &Path) -> Option<Entry> {
+    let file = File::open(log).ok()?;
+    let end = extent(&file).ok()?.complete;
+    let (_, line) = Backward::new(&file, end).next()?.ok()?;
+    Entry::parse(&line).ok()
 }

@@ -3,7 +3,7 @@
 pub mod attestation;
 mod call_command;
 pub mod docker;
-pub(crate) mod egress_self_test;
+pub mod egress_self_test;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod harness_attestation;

@@ -4,7 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::egress::{Allowlist, Trial};
+use super::egress_self_test::Trial;
+use crate::egress::Allowlist;
 use crate::jail::isolation_probe::{Ask, Seen, name_server};
 use crate::jail::spec::{RELAY_PORT, Relay, Spec};
 

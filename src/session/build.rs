@@ -3,45 +3,34 @@
 use std::sync::Arc;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use serde_json::{Map, json};
 
-use crate::channels::console::{AutoApprove, Console};
 use crate::channels::escape;
 use crate::channels::terminal::Terminal;
 use crate::confine::Spawner;
 use crate::contracts::call::{Actor, ToolCall};
-use crate::contracts::channel::Channel;
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::intendant::{HarnessError, Intendant};
 use crate::governor::Sandbox;
-use crate::governor::{Effect, Governor, Notice, Outcome as CallOutcome};
+use crate::governor::{Effect, Governor, Outcome as CallOutcome};
 use crate::intendants::claude_code::{self, ClaudeCode};
 use crate::intendants::codex::{self, Codex};
 use crate::intendants::executable::{self, Pinned};
 use crate::intendants::process::Stop;
 use crate::intendants::scripted::{self, Scripted, ScriptedCall};
 use crate::journal::key::SigningKey;
-use crate::journal::redact::{Screen, Secret};
-use crate::journal::{Journal, OpenError};
 use crate::sandbox::docker::container::Docker;
 use crate::sandbox::docker::harness_exec;
 use crate::sandbox::harness_host::Enclosure;
-use crate::sandbox::secrets::{Secrets, variable};
 
 use super::claude_config_dir::ClaudeHome;
 use super::docker::harness;
-use super::home::{Home, operator};
-use super::kinds::{Harness, Mode, Provider, Stream};
+use super::kinds::{Harness, Mode};
 use super::lease::{HARNESS_HOME, Lease};
 use super::options::Asked;
-use super::{sandbox, slack, transcript};
-use crate::cli::keygen::settle_rotation;
-use crate::report::failure::{Failure, complain};
+use crate::report::failure::Failure;
 
 /// Characters of a line of the harness's standard error.
 const COMPLAINT_CHARS: usize = 1000;
-/// Characters of a warning.
-const WARNING_CHARS: usize = 300;
 
 pub(crate) struct IntendantSetup<'a> {
     pub(crate) asked: &'a Asked,
@@ -185,61 +174,6 @@ fn submit(
     })
 }
 
-pub(crate) fn channel_of(asked: &Asked, terminal: &Arc<Terminal>) -> Box<dyn Channel> {
-    if asked.auto_approve {
-        return Box::new(AutoApprove::new(Arc::clone(terminal)));
-    }
-    Box::new(Console::new(Arc::clone(terminal), operator()))
-}
-
-pub(crate) fn notices(
-    asked: &Asked,
-    terminal: &Arc<Terminal>,
-) -> Box<dyn Fn(&Notice<'_>) + Send + Sync> {
-    let (terminal, raw) = (Arc::clone(terminal), asked.stream == Stream::Raw);
-    let elsewhere = asked.slack.is_some();
-    let repository = asked.repository.clone();
-    Box::new(move |notice| match notice {
-        // At the console the question itself says so.
-        Notice::Asked { call, verdict } if elsewhere => {
-            let line = transcript::decided(call, verdict, &repository);
-            if raw {
-                complain(line);
-            } else {
-                terminal.show(&line);
-            }
-        }
-        Notice::Asked { .. } => {}
-        Notice::Decided {
-            call,
-            verdict,
-            withheld,
-        } => {
-            let line = if *withheld {
-                transcript::withheld(verdict)
-            } else {
-                transcript::decided(call, verdict, &repository)
-            };
-            // In raw mode standard output is the harness's own, for a program to read.
-            if raw {
-                complain(line);
-            } else {
-                terminal.show(&line);
-            }
-        }
-        Notice::Executed(execution) => match sandbox::ended(execution) {
-            Some(line) if raw => terminal.tell(&line),
-            Some(line) => terminal.show(&line),
-            None => {}
-        },
-        // A peer's own bytes may stand in it, and a question may stand on the screen.
-        Notice::Warning(text) => terminal.tell(&format!(
-            "agp: warning: {}",
-            escape::line_max(text, WARNING_CHARS)
-        )),
-    })
-}
-
 /// Whether the hook's program is still the one that the session began with.
 pub(crate) fn gate_unchanged(
     asked: &Asked,
@@ -250,110 +184,6 @@ pub(crate) fn gate_unchanged(
     let pinned = executable::bridge_program().and_then(Pinned::of);
     let pinned = pinned.map_err(|error| format!("the hook's program: {error}"))?;
     Ok(Box::new(move || pinned.check()))
-}
-
-/// Says before the start what the harness would say much later, or try without end. In a container the login
-/// was looked for already.
-fn without_login(asked: &Asked) {
-    if asked.harness_inside() || asked.alone {
-        return;
-    }
-    match asked.harness {
-        Harness::ClaudeCode => {
-            if let Err(why) = claude_code::login() {
-                complain(format_args!(
-                    "note: there seems to be no login of Claude Code ({why}): log in with `claude`, or set \
-                     ANTHROPIC_API_KEY"
-                ));
-            }
-        }
-        Harness::Codex if !codex::login_present() => complain(
-            "note: there seems to be no login of Codex, which may try without end: log in with `codex login`, \
-             or set CODEX_API_KEY",
-        ),
-        _ => {}
-    }
-}
-
-/// Says why a command that works outside is not found inside. A container has a `PATH` of its own.
-fn without_tools(asked: &Asked) {
-    if !asked.harness.is_program() || asked.container.is_some() || asked.alone {
-        return;
-    }
-    let left_out = asked.left_out_of_path();
-    let Some(first) = left_out.first() else {
-        return;
-    };
-    let more = match left_out.len() {
-        1 => String::new(),
-        count => format!(" and {} more", count - 1),
-    };
-    complain(format_args!(
-        "note: commands have a PATH without {}{more} (--allow-read DIR keeps one)",
-        escape::line(&first.display().to_string())
-    ));
-}
-
-pub(crate) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
-    complain(format_args!(
-        "session {session} in {}",
-        asked.repository.display()
-    ));
-    let is = if confined { "is" } else { "is not" };
-    match asked.mode {
-        _ if !asked.harness.is_program() => {
-            if asked.sandbox == Provider::Recording {
-                complain(
-                    "sandbox: recording: what is allowed is recorded, and not run (--sandbox process runs it)",
-                );
-            }
-        }
-        Mode::Hook if asked.harness_inside() => complain(format_args!(
-            "mode: hook ({}): the harness runs in a container, with its own tools, and asks before each; \
-             results are as it tells them",
-            asked.mode_reason
-        )),
-        Mode::Hook => complain(format_args!(
-            "mode: hook ({}): the harness runs its own tools on this host and asks before each; \
-             results are as it tells them; it {is} confined",
-            asked.mode_reason
-        )),
-        Mode::Mediated if asked.alone => complain(format_args!(
-            "mode: mediated ({}): agp's tools are the harness's only ones, and run in a container; the \
-             harness runs in another",
-            asked.mode_reason
-        )),
-        Mode::Mediated => complain(format_args!(
-            "mode: mediated ({}): agp's tools are the harness's only ones, and run in the {} sandbox; \
-             the harness itself {is} confined",
-            asked.mode_reason,
-            if asked.container.is_some() {
-                "Docker"
-            } else {
-                "process"
-            }
-        )),
-    }
-    without_login(asked);
-    without_tools(asked);
-    if asked.harness.is_program() {
-        if !asked.probe {
-            complain(
-                "WARNING: --no-probe: nobody has tried whether this harness asks before a call",
-            );
-        }
-        if !asked.witness {
-            complain(
-                "WARNING: --witness off: a call that the harness runs without asking is not seen",
-            );
-        }
-    }
-    if let Some(settings) = &asked.slack {
-        slack::announce(settings);
-    }
-    if asked.auto_approve {
-        complain("WARNING: AGP_AUTO_APPROVE=1: every approval is given with nobody looking");
-    }
 }
 
 pub(crate) fn read_script(asked: &Asked) -> Result<Vec<ScriptedCall>, Failure> {
@@ -367,76 +197,6 @@ pub(crate) fn read_script(asked: &Asked) -> Result<Vec<ScriptedCall>, Failure> {
             Failure::usage(problem, mend)
         }),
     }
-}
-
-/// The secrets that calls may ask for by name.
-///
-/// # Errors
-/// [`Failure`] when one cannot be used as it is.
-pub(crate) fn secrets(home: &Home) -> Result<Secrets, Failure> {
-    Secrets::load(&home.secrets()).map_err(|problem| {
-        let mend = "correct the secret, or take it away";
-        Failure::refused(escape::line(&problem), mend)
-    })
-}
-
-/// The secrets that must never be journaled: agp's own, by the names that hold them.
-pub(crate) fn screen(asked: &Asked, given: &Secrets) -> Screen {
-    let configured = asked.slack.iter().flat_map(|slack| slack.secrets());
-    let configured = configured.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let secrets = std::env::vars()
-        .filter(|(name, _)| name.starts_with("AGP_SLACK_") && name.ends_with("_TOKEN"));
-    let given = given.all().iter();
-    let given = given.map(|secret| (variable(secret.name()), secret.value().to_owned()));
-    let secrets = secrets.chain(configured).chain(given);
-    let secrets: Vec<Secret> = secrets
-        .map(|(name, value)| Secret::new(name, value))
-        .collect();
-    let screen = Screen::new(&secrets);
-    for name in screen.ignored() {
-        complain(format_args!(
-            "agp: warning: {name} is too short to be screened for"
-        ));
-    }
-    screen
-}
-
-/// The name of a secret that stands in what the journal will have of the operator's own words.
-pub(crate) fn quoted_secret(asked: &Asked, screen: &Screen) -> Option<String> {
-    let words = Map::from_iter([
-        ("task".to_owned(), json!(asked.task)),
-        ("harnessArguments".to_owned(), json!(asked.harness_args)),
-    ]);
-    screen.secret_in(&words).map(str::to_owned)
-}
-
-pub(crate) fn open_journal(home: &Home, screen: &Arc<Screen>) -> Result<Journal, Failure> {
-    settle_rotation(home)?;
-    let key = home.signing_key()?;
-    let (journal, opened) = Journal::open(
-        &home.journal(),
-        key,
-        &home.retired()?,
-        Arc::clone(screen),
-    )
-    .map_err(|error| {
-        let mend = match error {
-            OpenError::Io { .. } => {
-                "make room on its disk, or have its directory be yours alone, and begin again"
-            }
-            OpenError::Damaged { .. } => {
-                "agp verify; then move journal and head aside for the auditor"
-            }
-        };
-        Failure::refused(error, mend)
-    })?;
-    if let Some(recovered) = opened.recovered {
-        let told = serde_json::to_string(&recovered).unwrap_or_default();
-        complain(format_args!(
-            "agp: the journal was mended after a crash: {told}"
-        ));
-    }
-    Ok(journal)
 }
 
 /// A key of a session's own.

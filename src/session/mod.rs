@@ -1,5 +1,7 @@
 //! One governed session: assembled, run, ended.
 
+pub(crate) mod announce;
+pub(crate) mod approval_channel;
 pub(crate) mod build;
 pub(crate) mod claude_config_dir;
 pub mod config;
@@ -13,10 +15,14 @@ pub(crate) mod harness_sandbox;
 pub(crate) mod home;
 pub(crate) mod home_guard;
 pub(crate) mod home_overlap;
+pub(crate) mod journal;
+pub(crate) mod key_rotation;
 pub(crate) mod kinds;
 pub(crate) mod lease;
 pub(crate) mod options;
+pub(crate) mod output_view;
 pub(crate) mod panic_hook;
+pub(crate) mod policy_file;
 pub(crate) mod prepare;
 pub(crate) mod private_paths;
 pub(crate) mod probe;

@@ -30,13 +30,16 @@ use crate::sandbox::docker::container::{Docker, HARNESS_BOX};
 use crate::sandbox::harness_host::Enclosure;
 use crate::sandbox::secrets::Secrets;
 
-use super::build::{IntendantSetup, announce, channel_of, gate_unchanged, notices, quoted_secret};
+use super::announce::announce;
+use super::approval_channel::{channel_of, notices};
+use super::build::{IntendantSetup, gate_unchanged};
 use super::claude_config_dir::ClaudeHome;
 use super::docker::{container, harness};
 use super::finish::Event;
 use super::home::Home;
 use super::home_guard::own_file;
 use super::home_overlap::refuse_overlap;
+use super::journal::quoted_secret;
 use super::kinds::{Harness, Mode};
 use super::lease::Lease;
 use super::options::Asked;

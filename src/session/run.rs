@@ -1,8 +1,8 @@
-//! `agp run`: one governed session, and the table of its threads.
+//! One governed session, and the table of its threads.
 //!
 //! | thread | entry | how it stops |
 //! | --- | --- | --- |
-//! | main | [`run`] | the others have |
+//! | main | [`session`] | the others have |
 //! | journal, journal-sign | `journal::Journal::open` | every handle is dropped |
 //! | signals | [`super::preparation`] | its handle is closed |
 //! | harness, harness-stderr | [`drive`] | the harness ends, or its leash is cut |
@@ -28,23 +28,19 @@ use crate::intendants::scripted::ScriptedCall;
 use crate::journal::key::SigningKey;
 use crate::policy::Policy;
 
-use super::build::{new_answer_key, new_session, open_journal, read_script, screen, secrets};
+use super::build::{new_answer_key, new_session, read_script};
 use super::docker::container;
 use super::finish::{Event, finish, wait};
 use super::home::Home;
+use super::journal::{open_journal, screen, secrets};
 use super::kinds::Stream;
 use super::lease::{self, Lease};
-use super::options::{Asked, Run};
+use super::options::Asked;
 use super::panic_hook::Panics;
+use super::policy_file::load_policy;
 use super::prepare::{Beginning, Means, Prepared};
 use super::{thread_confinement, transcript};
-use crate::cli::init::load_policy;
 use crate::report::failure::{Failure, Outcome};
-
-pub(crate) fn run(home: &Home, run: Run) -> Outcome {
-    let asked = Asked::resolve(home, run)?;
-    session(home, &asked, &Arc::new(Terminal::find()))
-}
 
 /// Runs a session whose questions go to `terminal`.
 pub(crate) fn session(home: &Home, asked: &Asked, terminal: &Arc<Terminal>) -> Outcome {

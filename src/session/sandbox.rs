@@ -1,10 +1,8 @@
 //! The sandbox of a session: made as it was asked for, looked into, and told of.
 
-use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, ThreadId};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -12,13 +10,12 @@ use crate::channels::escape;
 use crate::channels::terminal::Terminal;
 use crate::confine::Spawner;
 use crate::contracts::ids::SessionId;
-use crate::contracts::sandbox::Execution;
 use crate::governor::Sandbox;
 use crate::intendants::executable::bridge_program;
 use crate::intendants::process::Stop;
 use crate::sandbox::docker::container::Docker;
 use crate::sandbox::network::Network;
-use crate::sandbox::process::{Output, Process, Setup};
+use crate::sandbox::process::{Process, Setup};
 use crate::sandbox::recording::Recording;
 use crate::sandbox::secrets::Secrets;
 
@@ -26,14 +23,9 @@ use super::docker::calls;
 use super::home::Home;
 use super::kinds::{Provider, Stream};
 use super::options::Asked;
+use super::output_view::shown;
 use super::private_paths::{private_paths, sockets};
 use crate::report::failure::Failure;
-
-/// Characters of a line of a command's output on the terminal.
-const LINE_CHARS: usize = 400;
-
-/// Lines of one block of output that are shown: nobody reads more at once.
-const BURST_LINES: usize = 50;
 
 /// What a session's sandbox is made within.
 pub(crate) struct Within<'a> {
@@ -232,110 +224,4 @@ fn setup(
         output: Arc::new(|_| {}),
         stopped: Arc::new(|| false),
     })
-}
-
-/// Shows the output of commands line by line as it comes, escaped: it is the agent's. `raw` leaves
-/// standard output to the harness.
-fn shown(terminal: &Arc<Terminal>, raw: bool) -> Arc<Output> {
-    let terminal = Arc::clone(terminal);
-    let begun: Mutex<Begun> = Mutex::default();
-    Arc::new(move |block| {
-        let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
-        for line in begun.take(thread::current().id(), block) {
-            match raw {
-                true => terminal.tell(&line),
-                false => terminal.show(&line),
-            }
-        }
-    })
-}
-
-/// Lines that are not whole yet. Each call has a worker of its own: the lines of calls that run at
-/// once are kept apart.
-#[derive(Default)]
-struct Begun(HashMap<ThreadId, Vec<u8>>);
-
-impl Begun {
-    /// Takes a worker's block of output, an empty one for its end. Gives the lines to show.
-    fn take(&mut self, worker: ThreadId, block: &[u8]) -> Vec<String> {
-        let mut begun = self.0.remove(&worker).unwrap_or_default();
-        let mut shown = Vec::new();
-        let (whole, rest) = match block.iter().rposition(|byte| *byte == b'\n') {
-            Some(end) => block.split_at(end + 1),
-            None => (&[][..], block),
-        };
-        if !whole.is_empty() {
-            begun.extend_from_slice(whole);
-            let mut lines = begun.split_inclusive(|byte| *byte == b'\n');
-            let some = lines.by_ref().take(BURST_LINES);
-            shown.extend(some.map(|line| of_output(line.strip_suffix(b"\n").unwrap_or(line))));
-            let more = lines.count();
-            if more > 0 {
-                shown.push(format!("      | ({more} more lines)"));
-            }
-            begun.clear();
-        }
-        begun.extend_from_slice(rest);
-        let ended = block.is_empty() && !begun.is_empty();
-        if ended || begun.len() > LINE_CHARS * 4 {
-            shown.push(of_output(&begun));
-            begun.clear();
-        }
-        if !begun.is_empty() {
-            self.0.insert(worker, begun);
-        }
-        shown
-    }
-}
-
-fn of_output(line: &[u8]) -> String {
-    // A tab moves no more than the cursor, and stands between a line's number and its text.
-    let line = String::from_utf8_lossy(line).replace('\t', "  ");
-    let line = escape::line_max(&line, LINE_CHARS);
-    format!("      | {}", line.trim_end())
-}
-
-/// How a call ended, where that is worth a line.
-pub(crate) fn ended(execution: &Execution) -> Option<String> {
-    let mut said = Vec::new();
-    match (execution.exit_code, execution.signal) {
-        (Some(0), _) | (None, None) => {}
-        (Some(code), _) => said.push(format!("exit code {code}")),
-        (None, Some(signal)) => said.push(format!("ended by signal {signal}")),
-    }
-    said.extend(
-        execution
-            .notes
-            .iter()
-            .map(|note| escape::line_max(note, LINE_CHARS)),
-    );
-    (!said.is_empty()).then(|| format!("      {}", said.join("; ")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_of_calls_that_run_at_once_stay_whole() {
-        let other = thread::spawn(|| thread::current().id()).join().unwrap();
-        let own = thread::current().id();
-        let mut begun = Begun::default();
-        assert_eq!(begun.take(own, b"one\nbe"), ["      | one"]);
-        assert_eq!(begun.take(other, b"other"), [""; 0]);
-        assert_eq!(begun.take(own, b"gun\n"), ["      | begun"]);
-        assert_eq!(begun.take(other, b""), ["      | other"]);
-        assert_eq!(begun.take(own, b""), [""; 0]);
-        assert!(begun.0.is_empty());
-        let many = begun.take(own, &b"x\n".repeat(BURST_LINES + 2));
-        assert_eq!(many.last().unwrap(), "      | (2 more lines)");
-    }
-
-    #[test]
-    fn an_outputs_line_is_shown_escaped_and_cut() {
-        assert_eq!(of_output(b"one\ttwo  "), "      | one  two");
-        let escaped = of_output(b"\x1b[2J\xff");
-        assert!(!escaped.contains('\u{1b}'), "{escaped}");
-        assert!(of_output(&[b'x'; 10_000]).len() < 1_000);
-    }
 }

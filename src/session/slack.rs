@@ -14,7 +14,6 @@ use crate::contracts::ids::SessionId;
 use crate::governor::Broken;
 use crate::journal::Handle;
 use crate::journal::redact;
-use argh::FromArgs;
 use serde_json::{Value, json};
 
 use super::config::{Config, first};
@@ -22,39 +21,10 @@ use super::home::{Home, operator};
 use super::kinds::{Mode, Provider};
 use super::lease;
 use super::options::Asked;
-use crate::report::failure::{Failure, Outcome, complain, say};
+use crate::report::failure::{Failure, complain};
 
 /// Characters of a warning.
 const WARNING_CHARS: usize = 400;
-
-/// What Slack's page "Create an app from a manifest" takes.
-const MANIFEST: &str = include_str!("slack_manifest.json");
-
-/// Set up approvals in Slack.
-#[derive(FromArgs)]
-#[argh(subcommand, name = "slack")]
-pub(crate) struct Slack {
-    #[argh(subcommand)]
-    what: What,
-}
-
-#[derive(FromArgs)]
-#[argh(subcommand)]
-enum What {
-    Manifest(Manifest),
-}
-
-/// Print the manifest from which Slack creates the app.
-#[derive(FromArgs)]
-#[argh(subcommand, name = "manifest")]
-struct Manifest {}
-
-pub(crate) fn slack(command: &Slack) -> Outcome {
-    match command.what {
-        What::Manifest(_) => say(MANIFEST.trim_end()),
-    }
-    Ok(0)
-}
 
 impl From<SetupError> for Failure {
     fn from(error: SetupError) -> Self {
@@ -185,25 +155,4 @@ fn recorder(
             broken(Broken(error.to_string()));
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    #[test]
-    fn the_manifest_asks_for_what_the_check_looks_for() {
-        let manifest: Value = serde_json::from_str(MANIFEST).unwrap();
-        let scopes = &manifest["oauth_config"]["scopes"]["bot"];
-        for scope in ["chat:write", "channels:read", "groups:read", "users:read"] {
-            assert!(
-                scopes.as_array().unwrap().contains(&json!(scope)),
-                "{scope}"
-            );
-        }
-        assert_eq!(manifest["settings"]["socket_mode_enabled"], true);
-        assert_eq!(manifest["settings"]["interactivity"]["is_enabled"], true);
-    }
 }

@@ -41,7 +41,7 @@ pub struct Setup {
     pub repository: PathBuf,
     /// How long an approval may take.
     pub approval_deadline: Duration,
-    /// The operator's own arguments, already checked by [`check_arguments`](super::codex::check_arguments).
+    /// The operator's own arguments, already checked by [`check_arguments`](super::check_arguments).
     pub arguments: Vec<String>,
     /// Names of further variables to pass.
     pub environment: Vec<String>,

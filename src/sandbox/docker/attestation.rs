@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::contracts::sandbox::SandboxError;
-use crate::egress::Trial;
 use crate::jail::container_probe::Surroundings;
 use crate::jail::isolation_probe::{self, Ask, Seen};
 use crate::jail::spec::HELPER;
 use crate::jail::status::Told;
 use crate::jail::tamper_probe::Steady;
 use crate::sandbox::attestation::{Bait, PROBE, Planted};
+use crate::sandbox::egress_self_test::Trial;
 use crate::sandbox::network;
 
 use super::container::Docker;

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
+use crate::confine::Spawner;
 use crate::confine::spawner::{self, Started};
-use crate::confine::{self, Spawner};
 use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
 use crate::jail::spec::Spec;

@@ -1,0 +1,113 @@
+//! What a session says of itself before it begins.
+
+use super::kinds::{Harness, Mode, Provider};
+use super::options::Asked;
+use super::slack;
+use crate::channels::escape;
+use crate::contracts::ids::SessionId;
+use crate::intendants::{claude_code, codex};
+use crate::report::failure::complain;
+
+pub(crate) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
+    complain(format_args!(
+        "session {session} in {}",
+        asked.repository.display()
+    ));
+    let is = if confined { "is" } else { "is not" };
+    match asked.mode {
+        _ if !asked.harness.is_program() => {
+            if asked.sandbox == Provider::Recording {
+                complain(
+                    "sandbox: recording: what is allowed is recorded, and not run (--sandbox process runs it)",
+                );
+            }
+        }
+        Mode::Hook if asked.harness_inside() => complain(format_args!(
+            "mode: hook ({}): the harness runs in a container, with its own tools, and asks before each; \
+             results are as it tells them",
+            asked.mode_reason
+        )),
+        Mode::Hook => complain(format_args!(
+            "mode: hook ({}): the harness runs its own tools on this host and asks before each; \
+             results are as it tells them; it {is} confined",
+            asked.mode_reason
+        )),
+        Mode::Mediated if asked.alone => complain(format_args!(
+            "mode: mediated ({}): agp's tools are the harness's only ones, and run in a container; the \
+             harness runs in another",
+            asked.mode_reason
+        )),
+        Mode::Mediated => complain(format_args!(
+            "mode: mediated ({}): agp's tools are the harness's only ones, and run in the {} sandbox; \
+             the harness itself {is} confined",
+            asked.mode_reason,
+            if asked.container.is_some() {
+                "Docker"
+            } else {
+                "process"
+            }
+        )),
+    }
+    without_login(asked);
+    without_tools(asked);
+    if asked.harness.is_program() {
+        if !asked.probe {
+            complain(
+                "WARNING: --no-probe: nobody has tried whether this harness asks before a call",
+            );
+        }
+        if !asked.witness {
+            complain(
+                "WARNING: --witness off: a call that the harness runs without asking is not seen",
+            );
+        }
+    }
+    if let Some(settings) = &asked.slack {
+        slack::announce(settings);
+    }
+    if asked.auto_approve {
+        complain("WARNING: AGP_AUTO_APPROVE=1: every approval is given with nobody looking");
+    }
+}
+
+/// Says why a command that works outside is not found inside. A container has a `PATH` of its own.
+fn without_tools(asked: &Asked) {
+    if !asked.harness.is_program() || asked.container.is_some() || asked.alone {
+        return;
+    }
+    let left_out = asked.left_out_of_path();
+    let Some(first) = left_out.first() else {
+        return;
+    };
+    let more = match left_out.len() {
+        1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    complain(format_args!(
+        "note: commands have a PATH without {}{more} (--allow-read DIR keeps one)",
+        escape::line(&first.display().to_string())
+    ));
+}
+
+/// Says before the start what the harness would say much later, or try without end. In a container the login
+/// was looked for already.
+fn without_login(asked: &Asked) {
+    if asked.harness_inside() || asked.alone {
+        return;
+    }
+    match asked.harness {
+        Harness::ClaudeCode => {
+            if let Err(why) = claude_code::login() {
+                complain(format_args!(
+                    "note: there seems to be no login of Claude Code ({why}): log in with `claude`, or set \
+                     ANTHROPIC_API_KEY"
+                ));
+            }
+        }
+        Harness::Codex if !codex::login_present() => complain(
+            "note: there seems to be no login of Codex, which may try without end: log in with `codex login`, \
+             or set CODEX_API_KEY",
+        ),
+        _ => {}
+    }
+}

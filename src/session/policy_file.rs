@@ -1,0 +1,17 @@
+//! The policy of a home, as a session reads it.
+
+use super::home::Home;
+use crate::policy::{Policy, PolicyError};
+use crate::report::failure::Failure;
+
+/// Reads the policy of a home.
+pub(crate) fn load_policy(home: &Home) -> Result<Policy, Failure> {
+    home.check_own()?;
+    Policy::load(&home.policy()).map_err(|error| match error {
+        PolicyError::Io { .. } => Failure::refused(error, "agp init"),
+        _ => {
+            let problem = format!("{}: {error}", home.policy().display());
+            Failure::refused(problem, "correct the file, or: agp init --force")
+        }
+    })
+}
