@@ -16,7 +16,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use agp::confine::bpf::{Rule, Then};
+use agp::confine::bpf::{BpfRule, Then};
 use agp::confine::{self, Place, Places, Profile, inject};
 use agp_raw_call as raw;
 use nix::libc;
@@ -96,7 +96,7 @@ fn try_one(profile: Profile, number: i64, arguments: [u64; 6]) {
 }
 
 /// Arguments that fit each case of a rule, and their neighbours that do not.
-fn variations(rule: &Rule) -> Vec<[u64; 6]> {
+fn variations(rule: &BpfRule) -> Vec<[u64; 6]> {
     let mut all = Vec::new();
     for case in rule.cases {
         let mut fitting = JUNK;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use agp::gateway::server::Peer;
-use agp::governor::{Effect, Governor, Outcome, Terms};
+use agp::governor::{CallOutcome, Effect, Governor, GovernorConfig};
 use agp::journal::redact::{Screen, journaled_args};
 use agp::journal::{self, Journal, Paths};
 use agp::policy::Policy;
@@ -78,7 +78,7 @@ fn on_memory_disk(stock: &Stock, policy: Policy, screen: Arc<Screen>) -> Fallibl
     let paths = Paths::of(&directory.join("audit.log"));
     let (journal, _) = Journal::open(&paths, stock.key()?, &[], Arc::clone(&screen))
         .map_err(|error| error.to_string())?;
-    let governor = Governor::new(Terms {
+    let governor = Governor::new(GovernorConfig {
         policy,
         screen,
         ..gated::terms(&journal, SHELL)?
@@ -91,7 +91,7 @@ fn on_memory_disk(stock: &Stock, policy: Policy, screen: Arc<Screen>) -> Fallibl
     for number in 0..DECISIONS / 4 {
         let call = events::call(number)?;
         let outcome = times.time(|| governor.run_call(call, &Effect::Release(peer)))?;
-        if !matches!(outcome, Outcome::Released(..)) {
+        if !matches!(outcome, CallOutcome::Released(..)) {
             return Err("a call was not released".into());
         }
     }

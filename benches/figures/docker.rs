@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use agp::confine::Spawner;
 use agp::jail::status::Told;
-use agp::sandbox::docker::container::{BOX, Docker, Setup};
+use agp::sandbox::docker::container::{BOX, ContainerConfig, Docker};
 use agp::sandbox::docker::exec::Errand;
 use agp::sandbox::docker::host_config::Bounds;
 use agp::sandbox::network::Network;
@@ -221,12 +221,12 @@ fn setup(
     work: &Path,
     spawner: &Spawner,
     name: &str,
-) -> Fallible<Setup> {
+) -> Fallible<ContainerConfig> {
     let directory = daemon.root.join(name);
     fs::create_dir(&directory)?;
     let home = work.join("home");
     fs::create_dir_all(&home)?;
-    Ok(Setup {
+    Ok(ContainerConfig {
         daemon: daemon.socket(),
         image: IMAGE.into(),
         bridge: process::BRIDGE.into(),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use agp::egress::{Allowlist, Proxy, Setup};
+use agp::egress::{Allowlist, Proxy, ProxyConfig};
 use agp::jail::egress_relay;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -43,7 +43,7 @@ pub(crate) fn main(arguments: &[String]) -> Fallible<()> {
 
 fn proxy(socket: &Path, listed: &str) -> Fallible<Proxy> {
     let list = Allowlist::parse([listed])?;
-    let setup = Setup::new(socket.to_owned(), "figures", list, Arc::new(|_, _| Ok(())));
+    let setup = ProxyConfig::new(socket.to_owned(), "figures", list, Arc::new(|_, _| Ok(())));
     Ok(Proxy::start(setup)?)
 }
 

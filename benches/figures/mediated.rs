@@ -12,7 +12,7 @@ use agp::contracts::call::ToolCall;
 use agp::contracts::ids::Sha256;
 use agp::contracts::sandbox::{Execution, SandboxError};
 use agp::gateway::server::{Gate, Server};
-use agp::governor::{Governor, Sandbox, Terms};
+use agp::governor::{Governor, GovernorConfig, Sandbox};
 use agp::journal::{Journal, Paths, Permit};
 use agp::sandbox::process::Process;
 use serde_json::{Value, json};
@@ -83,7 +83,7 @@ fn call(stock: &Stock) -> Fallible<Figure> {
     let text: String = (1..=40)
         .map(|n| format!("{n}\tlet value = {n};\n"))
         .collect();
-    let governor = Arc::new(Governor::new(Terms {
+    let governor = Arc::new(Governor::new(GovernorConfig {
         sandbox: Some(Arc::new(AtOnce(text))),
         ..gated::terms(&journal, POLICY)?
     }));

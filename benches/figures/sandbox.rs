@@ -11,7 +11,7 @@ use agp::confine::Spawner;
 use agp::jail::spec::Namespaces;
 use agp::jail::status::Told;
 use agp::sandbox::network::Network;
-use agp::sandbox::process::{Process, Setup};
+use agp::sandbox::process::{Process, ProcessConfig};
 use agp::sandbox::secrets::Secrets;
 
 use crate::report::{Figure, Target};
@@ -119,10 +119,10 @@ pub(crate) fn short() -> PathBuf {
 }
 
 /// For a repository that is there.
-pub(crate) fn setup_of(repository: &Path, name: &str) -> Fallible<Setup> {
+pub(crate) fn setup_of(repository: &Path, name: &str) -> Fallible<ProcessConfig> {
     let home = short().join("home");
     std::fs::create_dir_all(&home)?;
-    Ok(Setup {
+    Ok(ProcessConfig {
         repository: repository.to_owned(),
         protected: vec![home],
         token: format!("figures-{}-{name}", std::process::id()),
@@ -130,14 +130,14 @@ pub(crate) fn setup_of(repository: &Path, name: &str) -> Fallible<Setup> {
     })
 }
 
-fn setup(work: &Path, namespaces: Option<Namespaces>, turn: u64) -> Fallible<Setup> {
+fn setup(work: &Path, namespaces: Option<Namespaces>, turn: u64) -> Fallible<ProcessConfig> {
     let made = |name: &str| -> Fallible<PathBuf> {
         let path = work.join(name);
         std::fs::create_dir_all(&path)?;
         Ok(path)
     };
     std::fs::create_dir_all(short())?;
-    Ok(Setup {
+    Ok(ProcessConfig {
         bridge: process::BRIDGE.into(),
         repository: made("repository")?,
         spawner: Spawner::start()?,

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use agp::channels::slack::{About, Around, Given, Settings, Slack};
+use agp::channels::slack::{About, Around, Settings, Slack, UncheckedConfig};
 use agp::contracts::limits::CALLS_IN_FLIGHT;
 use agp::contracts::message::Message;
 use agp::gateway::client::{self, Said};
 use agp::gateway::server::Server;
-use agp::governor::{Governor, Terms};
+use agp::governor::{Governor, GovernorConfig};
 use agp::journal::{Journal, Paths, redact};
 
 use crate::double::{APP_TOKEN, BOT_TOKEN, CHANNEL, Click, SlackDouble};
@@ -43,7 +43,7 @@ pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
     )
     .map_err(|error| error.to_string())?;
     let session = events::call(0)?.session;
-    let governor = Arc::new(Governor::new(Terms {
+    let governor = Arc::new(Governor::new(GovernorConfig {
         channel: Box::new(slack(&double, session.as_str(), &directory)?),
         approval_deadline: DEADLINE,
         ..gated::terms(&journal, POLICY)?
@@ -100,7 +100,7 @@ fn directory() -> Fallible<std::path::PathBuf> {
 }
 
 fn slack(double: &SlackDouble, session: &str, directory: &Path) -> Fallible<Slack> {
-    let given = Given {
+    let given = UncheckedConfig {
         bot_token: Some(BOT_TOKEN.into()),
         app_token: Some(APP_TOKEN.into()),
         channel: Some(CHANNEL.into()),

@@ -15,7 +15,7 @@ const HELD_LINES: usize = 1000;
 const ANSWER_BYTES: usize = 64;
 
 #[derive(Default)]
-struct State {
+struct TerminalState {
     asking: bool,
     held: Vec<(Output, String)>,
     dropped: usize,
@@ -30,7 +30,7 @@ enum Output {
 
 /// Where the operator reads and, if it is a terminal, answers.
 pub struct Terminal {
-    state: Mutex<State>,
+    state: Mutex<TerminalState>,
     /// One question at a time; those who wait here run against their own deadlines.
     turn: Mutex<()>,
     input: Option<Input>,

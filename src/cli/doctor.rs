@@ -89,7 +89,9 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
             "gate",
             configured(home)
                 .and_then(|harness| {
-                    crate::session::probe::probe(&crate::session::probe::Asked::of(home, harness)?)
+                    crate::session::probe::probe(&crate::session::probe::TrialOptions::of(
+                        home, harness,
+                    )?)
                 })
                 .map(|held| (Status::Ok, held)),
         ));

@@ -17,7 +17,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use rustix::mount::UnmountFlags;
 
 use crate::confine::enter::{self, Standing};
-use crate::confine::profile::Terms;
+use crate::confine::profile::ProfileSpec;
 use crate::confine::{self, Places, Profile};
 use crate::report::failure::{Failure, exit};
 
@@ -74,7 +74,7 @@ fn expected(profile: Profile, deed: &str) -> Option<Comes> {
     })
 }
 
-fn writes(terms: &Terms) -> bool {
+fn writes(terms: &ProfileSpec) -> bool {
     terms.may(libc::SYS_fdatasync)
 }
 
@@ -140,7 +140,7 @@ pub(super) fn show() -> Result<Shown, Failure> {
     })
 }
 
-fn line(terms: &Terms) -> String {
+fn line(terms: &ProfileSpec) -> String {
     let files: Vec<&str> = terms.files.iter().map(|ground| ground.may).collect();
     let files = match (terms.all_files, files.is_empty()) {
         (true, _) => "all".to_owned(),
@@ -273,7 +273,7 @@ fn done(profile: Profile, deed: &str, root: &Path, allowed: u16, other: u16) -> 
 }
 
 /// What a thread of this kind is for.
-fn work(terms: &Terms, own: &Path, port: u16) -> io::Result<()> {
+fn work(terms: &ProfileSpec, own: &Path, port: u16) -> io::Result<()> {
     let mut chance = [0; 32];
     let random = SystemRandom::new().fill(&mut chance);
     random.map_err(|_| io::Error::other("no random numbers"))?;

@@ -23,7 +23,7 @@ use crate::jail::{container_probe, isolation_probe};
 use crate::journal::key::PublicKey;
 use crate::report::failure::{complain, exit};
 use crate::tools;
-use crate::tools::read_state::Seen;
+use crate::tools::read_state::ReadState;
 
 /// Runs one of these commands; `None` when the arguments ask for another.
 #[must_use]
@@ -87,7 +87,7 @@ const USAGE: &str = "usage: agp bridge --socket PATH [--session ID] [--harness c
 fn bridge(arguments: &[OsString]) -> u8 {
     match parse(arguments) {
         Ok(Some(bridge)) => {
-            let link = pre_post_tool::Link {
+            let link = pre_post_tool::HookConfig {
                 governor: &bridge.governor,
                 session: &bridge.session,
                 directory: bridge.directory.as_deref(),
@@ -130,7 +130,7 @@ fn mcp(arguments: &[OsString]) -> u8 {
             return exit::USAGE;
         }
     };
-    let link = mcp_server::Link {
+    let link = mcp_server::McpConfig {
         governor: asked.governor,
         session: asked.session,
         within: asked.within,
@@ -163,7 +163,7 @@ fn tool(arguments: &[OsString]) -> u8 {
     };
     let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     // In a sandbox it is the session's own.
-    let seen = Seen::in_directory(&std::env::temp_dir());
+    let seen = ReadState::in_directory(&std::env::temp_dir());
     let answer = tools::run(&name.to_string_lossy(), args, &directory, &seen);
     let mut out = io::stdout().lock();
     let said = out
@@ -175,13 +175,13 @@ fn tool(arguments: &[OsString]) -> u8 {
 struct Bridge {
     governor: Governor,
     session: SessionId,
-    event: pre_post_tool::Event,
+    event: pre_post_tool::HookEvent,
     directory: Option<PathBuf>,
     within: Duration,
 }
 
 fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
-    let (mut socket, mut session, mut event) = (None, None, pre_post_tool::Event::Pre);
+    let (mut socket, mut session, mut event) = (None, None, pre_post_tool::HookEvent::Pre);
     let (mut key, mut outside) = (None, false);
     let mut directory = None;
     let mut within = limits::APPROVAL_DEADLINE + limits::BRIDGE_GRACE;
@@ -202,9 +202,9 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
             }
             // The one that has hooks.
             (Some("--harness"), Some("claude-code")) => {}
-            (Some("--event"), Some("start")) => event = pre_post_tool::Event::Start,
-            (Some("--event"), Some("pre")) => event = pre_post_tool::Event::Pre,
-            (Some("--event"), Some("post")) => event = pre_post_tool::Event::Post,
+            (Some("--event"), Some("start")) => event = pre_post_tool::HookEvent::Start,
+            (Some("--event"), Some("pre")) => event = pre_post_tool::HookEvent::Pre,
+            (Some("--event"), Some("post")) => event = pre_post_tool::HookEvent::Post,
             (Some("--answer-key"), Some(text)) => {
                 let read = PublicKey::from_spki_base64(text);
                 key = Some(read.map_err(|error| format!("--answer-key: {error}"))?);

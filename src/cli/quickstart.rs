@@ -15,7 +15,7 @@ use crate::policy::Policy;
 use crate::report::failure::{Failure, Outcome, complain, say};
 use crate::report::verification;
 use crate::session::home::Home;
-use crate::session::options::{Asked, Run};
+use crate::session::options::{Run, SessionOptions};
 use crate::session::{key_rotation, run, sandbox};
 
 /// Scaffold a home, run a scripted session in a sandbox, verify its journal.
@@ -51,7 +51,7 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
         // Nothing of an agent's runs here; what this kernel lacks is told, and recorded.
         run.confine = Some("best-effort".into());
     }
-    let asked = Asked::resolve(home, run)?;
+    let asked = SessionOptions::resolve(home, run)?;
     let policy = Policy::parse(POLICY.as_bytes())
         .map_err(|error| Failure::refused(error, "report it: this is agp's own"))?;
     let terminal = Arc::new(Terminal::unattended(

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::channels::terminal::Terminal;
 use crate::report::failure::Outcome;
 use crate::session::home::Home;
-use crate::session::options::{Asked, Run};
+use crate::session::options::{Run, SessionOptions};
 use crate::session::run::session;
 
 pub(super) fn run(home: &Home, run: Run) -> Outcome {
-    let asked = Asked::resolve(home, run)?;
+    let asked = SessionOptions::resolve(home, run)?;
     session(home, &asked, &Arc::new(Terminal::find()))
 }

@@ -36,7 +36,7 @@ pub struct Case {
 
 /// One system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rule {
+pub struct BpfRule {
     /// Its number.
     pub call: i64,
     /// Its constant's name.
@@ -48,7 +48,7 @@ pub struct Rule {
     pub why: &'static str,
 }
 
-impl Rule {
+impl BpfRule {
     /// The call's name.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -99,7 +99,7 @@ fn op(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
 /// What a filter that is added to another has to take away: from whoever is under `under`, all that
 /// `own` does not allow in the same way.
 #[must_use]
-pub(super) fn narrowing(under: &[&Rule], own: &[&Rule]) -> Vec<Rule> {
+pub(super) fn narrowing(under: &[&BpfRule], own: &[&BpfRule]) -> Vec<BpfRule> {
     // Nothing is one of no values.
     const DENIED: &[Case] = &[Case {
         when: &[When {
@@ -114,7 +114,7 @@ pub(super) fn narrowing(under: &[&Rule], own: &[&Rule]) -> Vec<Rule> {
         match own.iter().find(|own| own.call == rule.call) {
             Some(own) if own.cases == rule.cases => {}
             Some(own) => narrower.push(**own),
-            None => narrower.push(Rule {
+            None => narrower.push(BpfRule {
                 cases: DENIED,
                 ..**rule
             }),
@@ -126,9 +126,9 @@ pub(super) fn narrowing(under: &[&Rule], own: &[&Rule]) -> Vec<Rule> {
 /// The program for these rules, in which a call that none of them names comes to `unnamed`, and one
 /// all of whose cases fail to `otherwise`: `SECCOMP_RET_*`.
 #[must_use]
-pub(super) fn program(rules: &[&Rule], unnamed: u32, otherwise: u32) -> BpfProgram {
+pub(super) fn program(rules: &[&BpfRule], unnamed: u32, otherwise: u32) -> BpfProgram {
     let mut spans: Vec<Span> = Vec::new();
-    let mut sorted: Vec<(u32, &Rule)> = rules
+    let mut sorted: Vec<(u32, &BpfRule)> = rules
         .iter()
         .filter_map(|rule| Some((u32::try_from(rule.call).ok()?, *rule)))
         .collect();
@@ -199,7 +199,7 @@ fn jump(over: usize) -> sock_filter {
 }
 
 /// What is done about a call whose number fits.
-fn body(rule: &Rule, otherwise: u32) -> BpfProgram {
+fn body(rule: &BpfRule, otherwise: u32) -> BpfProgram {
     if rule.cases.is_empty() {
         return vec![op(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0)];
     }
@@ -274,8 +274,8 @@ mod tests {
         }
     }
 
-    const fn plain(call: i64) -> Rule {
-        Rule {
+    const fn plain(call: i64) -> BpfRule {
+        BpfRule {
             call,
             constant: "SYS_plain",
             cases: &[],
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_program_does_what_its_rules_say_for_every_number() {
-        let with_cases = Rule {
+        let with_cases = BpfRule {
             call: 41,
             constant: "SYS_cases",
             cases: &[
@@ -315,8 +315,8 @@ mod tests {
             ],
             why: "a test",
         };
-        let plain: Vec<Rule> = [0, 1, 2, 5, 7, 8, 100, 101, 103, 450].map(plain).into();
-        let mut rules: Vec<&Rule> = plain.iter().collect();
+        let plain: Vec<BpfRule> = [0, 1, 2, 5, 7, 8, 100, 101, 103, 450].map(plain).into();
+        let mut rules: Vec<&BpfRule> = plain.iter().collect();
         rules.push(&with_cases);
         for otherwise in [KILL, libc::SECCOMP_RET_ALLOW] {
             let program = program(&rules, otherwise, otherwise);
@@ -359,10 +359,10 @@ mod tests {
                 continue;
             };
             let (terms, starter) = (profile.terms(), starter.terms());
-            let own: Vec<&Rule> = terms.rules().collect();
-            let under: Vec<&Rule> = starter.rules().collect();
+            let own: Vec<&BpfRule> = terms.rules().collect();
+            let under: Vec<&BpfRule> = starter.rules().collect();
             let narrower = narrowing(&under, &own);
-            let narrower: Vec<&Rule> = narrower.iter().collect();
+            let narrower: Vec<&BpfRule> = narrower.iter().collect();
             let added = program(&narrower, allowed, KILL);
             let whole = program(&own, KILL, KILL);
             let under = program(&under, KILL, KILL);
@@ -393,7 +393,7 @@ mod tests {
             if terms.others {
                 continue;
             }
-            let own: Vec<&Rule> = terms.rules().collect();
+            let own: Vec<&BpfRule> = terms.rules().collect();
             let program = program(&own, KILL, KILL);
             let may = |call: i64, arguments: [u64; 3]| {
                 let [a, b, c] = arguments;

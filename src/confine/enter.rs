@@ -17,7 +17,7 @@ use nix::sys::signal::{SigSet, Signal};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use seccompiler::{apply_filter, sock_filter};
 
-use super::bpf::{Rule, narrowing, program};
+use super::bpf::{BpfRule, narrowing, program};
 use super::profile::{Place, Profile};
 
 /// The newest Landlock interface that the profiles were written for.
@@ -173,10 +173,10 @@ impl Entered {
         if profile.terms().within != Some(self.0) {
             return Err(io::Error::other("a thread's profile is not its starter's"));
         }
-        let under: Vec<&Rule> = self.0.terms().rules().collect();
-        let own: Vec<&Rule> = profile.terms().rules().collect();
+        let under: Vec<&BpfRule> = self.0.terms().rules().collect();
+        let own: Vec<&BpfRule> = profile.terms().rules().collect();
         let narrower = narrowing(&under, &own);
-        let narrower: Vec<&Rule> = narrower.iter().collect();
+        let narrower: Vec<&BpfRule> = narrower.iter().collect();
         Ok(Narrower {
             profile,
             filter: program(&narrower, SECCOMP_RET_ALLOW, deadly()).into(),
@@ -350,7 +350,7 @@ fn files(profile: Profile, places: &Places) -> io::Result<u32> {
 /// Enters the filter of system calls.
 fn calls(profile: Profile) -> io::Result<()> {
     let terms = profile.terms();
-    let own: Vec<&Rule> = terms.rules().collect();
+    let own: Vec<&BpfRule> = terms.rules().collect();
     let unnamed = if terms.others {
         SECCOMP_RET_ALLOW
     } else {

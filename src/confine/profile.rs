@@ -4,7 +4,7 @@
 use landlock::{AccessFs, BitFlags};
 use nix::libc;
 
-use super::bpf::Rule;
+use super::bpf::BpfRule;
 
 /// A thread of the governor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,7 +89,7 @@ pub struct Ground {
 
 /// What a profile consists of.
 #[derive(Debug, Clone, Copy)]
-pub struct Terms {
+pub struct ProfileSpec {
     /// The thread's name.
     pub thread: &'static str,
     /// What it does.
@@ -103,14 +103,14 @@ pub struct Terms {
     /// Whether Landlock is left out.
     pub all_files: bool,
     /// The calls that are named.
-    pub calls: &'static [&'static [Rule]],
+    pub calls: &'static [&'static [BpfRule]],
     /// Whether a call that is not named is allowed, instead of killing the process.
     pub others: bool,
 }
 
-impl Terms {
+impl ProfileSpec {
     /// The calls that are named, one by one.
-    pub fn rules(&self) -> impl Iterator<Item = &'static Rule> {
+    pub fn rules(&self) -> impl Iterator<Item = &'static BpfRule> {
         self.calls.iter().copied().flatten()
     }
 

@@ -2,8 +2,8 @@
 
 use landlock::{AccessFs, BitFlags, make_bitflags};
 
-use super::bpf::Rule;
-use super::profile::{Ground, Place, Profile, Terms};
+use super::bpf::BpfRule;
+use super::profile::{Ground, Place, Profile, ProfileSpec};
 use super::syscall_groups;
 
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
@@ -28,7 +28,7 @@ const NAMES: &[Ground] = &[Ground {
 }];
 
 /// What a call worker may; its gateway may the same, and take connections.
-const CALL: [&[Rule]; 10] = [
+const CALL: [&[BpfRule]; 10] = [
     syscall_groups::EVERY,
     syscall_groups::NO_FILES,
     syscall_groups::LOOKING,
@@ -40,7 +40,7 @@ const CALL: [&[Rule]; 10] = [
     syscall_groups::COMMANDS,
     syscall_groups::OWNER,
 ];
-const SLACK: [&[Rule]; 9] = [
+const SLACK: [&[BpfRule]; 9] = [
     syscall_groups::EVERY,
     syscall_groups::READING,
     syscall_groups::LOOKING,
@@ -54,7 +54,7 @@ const SLACK: [&[Rule]; 9] = [
 ];
 
 /// A thread that opens nothing.
-const BARE: Terms = Terms {
+const BARE: ProfileSpec = ProfileSpec {
     thread: "",
     does: "",
     within: None,
@@ -99,9 +99,9 @@ impl Profile {
 
     /// What it consists of.
     #[must_use]
-    pub fn terms(self) -> Terms {
+    pub fn terms(self) -> ProfileSpec {
         match self {
-            Self::Prepare => Terms {
+            Self::Prepare => ProfileSpec {
                 thread: "prepare",
                 does: "the main thread, until all that a session needs is read and started",
                 // It makes and opens what the others are left with.
@@ -112,7 +112,7 @@ impl Profile {
             },
             Self::Main => MAIN,
             Self::Journal => JOURNAL,
-            Self::JournalSign => Terms {
+            Self::JournalSign => ProfileSpec {
                 thread: "journal-sign",
                 does: "signs, beside the journal thread",
                 calls: &[
@@ -123,14 +123,14 @@ impl Profile {
                 ..BARE
             },
             Self::Gateway => GATEWAY,
-            Self::Call => Terms {
+            Self::Call => ProfileSpec {
                 thread: "call",
                 does: "sees calls through, one after the other: asks the other threads",
                 within: Some(Self::Gateway),
                 calls: &CALL,
                 ..BARE
             },
-            Self::Signals => Terms {
+            Self::Signals => ProfileSpec {
                 thread: "signals",
                 does: "hears signals",
                 calls: &[
@@ -141,7 +141,7 @@ impl Profile {
                 ..BARE
             },
             Self::Harness => HARNESS,
-            Self::HarnessStderr => Terms {
+            Self::HarnessStderr => ProfileSpec {
                 thread: "harness-stderr",
                 does: "passes the harness's standard error on",
                 within: Some(Self::HarnessOutput),
@@ -154,7 +154,7 @@ impl Profile {
                 ..BARE
             },
             Self::HarnessOutput => HARNESS_OUTPUT,
-            Self::Rollout => Terms {
+            Self::Rollout => ProfileSpec {
                 thread: "rollout",
                 does: "reads Codex's rollout as it grows",
                 within: Some(Self::Harness),
@@ -167,7 +167,7 @@ impl Profile {
                 ],
                 ..BARE
             },
-            Self::Spawn => Terms {
+            Self::Spawn => ProfileSpec {
                 thread: "spawn",
                 does: "starts programs; reads nothing that is foreign",
                 // Landlock would keep what it starts from making mounts of its own.
@@ -177,14 +177,14 @@ impl Profile {
                 ..BARE
             },
             Self::Look => LOOK,
-            Self::SlackSocket => Terms {
+            Self::SlackSocket => ProfileSpec {
                 thread: "slack-socket",
                 does: "hears Slack: acknowledges, judges clicks",
                 files: NAMES,
                 calls: &SLACK,
                 ..BARE
             },
-            Self::SlackDial => Terms {
+            Self::SlackDial => ProfileSpec {
                 thread: "slack-dial",
                 does: "opens one connection to Slack",
                 within: Some(Self::SlackSocket),
@@ -192,7 +192,7 @@ impl Profile {
                 calls: &SLACK,
                 ..BARE
             },
-            Self::SlackPost => Terms {
+            Self::SlackPost => ProfileSpec {
                 thread: "slack-post",
                 does: "speaks in Slack, at its pace",
                 files: NAMES,
@@ -200,7 +200,7 @@ impl Profile {
                 ..BARE
             },
             Self::SlackOutbox => OUTBOX,
-            Self::ProbeModel => Terms {
+            Self::ProbeModel => ProfileSpec {
                 thread: "probe-model",
                 does: "answers the probe's harness in a model's place",
                 calls: &[
@@ -214,7 +214,7 @@ impl Profile {
             },
             Self::Docker => DOCKER,
             Self::Egress => EGRESS,
-            Self::EgressTrial => Terms {
+            Self::EgressTrial => ProfileSpec {
                 thread: "egress-trial",
                 does: "is the host that the way out is tried on",
                 ..Self::ProbeModel.terms()
@@ -223,7 +223,7 @@ impl Profile {
     }
 }
 
-const MAIN: Terms = Terms {
+const MAIN: ProfileSpec = ProfileSpec {
     thread: "main",
     does: "waits for a signal, a broken promise or the harness's end; then clears up",
     files: &[
@@ -261,7 +261,7 @@ const MAIN: Terms = Terms {
     ..BARE
 };
 
-const JOURNAL: Terms = Terms {
+const JOURNAL: ProfileSpec = ProfileSpec {
     thread: "journal",
     does: "appends, syncs, replaces the head; has the signing key",
     files: &[Ground {
@@ -281,7 +281,7 @@ const JOURNAL: Terms = Terms {
     ..BARE
 };
 
-const OUTBOX: Terms = Terms {
+const OUTBOX: ProfileSpec = ProfileSpec {
     thread: "slack-outbox",
     does: "keeps what is still to be said in Slack",
     files: &[Ground {
@@ -294,7 +294,7 @@ const OUTBOX: Terms = Terms {
     ..BARE
 };
 
-const GATEWAY: Terms = Terms {
+const GATEWAY: ProfileSpec = ProfileSpec {
     thread: "gateway",
     does: "accepts connections, hands each to a call worker",
     calls: &[
@@ -314,7 +314,7 @@ const GATEWAY: Terms = Terms {
     ..BARE
 };
 
-const HARNESS: Terms = Terms {
+const HARNESS: ProfileSpec = ProfileSpec {
     thread: "harness",
     does: "follows the harness's output; plays a script as a call worker",
     files: ROLLOUTS,
@@ -332,7 +332,7 @@ const HARNESS: Terms = Terms {
     ..BARE
 };
 
-const HARNESS_OUTPUT: Terms = Terms {
+const HARNESS_OUTPUT: ProfileSpec = ProfileSpec {
     thread: "harness-output",
     does: "reads Codex's output",
     within: Some(Profile::Harness),
@@ -348,7 +348,7 @@ const HARNESS_OUTPUT: Terms = Terms {
     ..BARE
 };
 
-const LOOK: Terms = Terms {
+const LOOK: ProfileSpec = ProfileSpec {
     thread: "look",
     does: "looks for what a command has left in the repository for others to run",
     files: &[Ground {
@@ -366,7 +366,7 @@ const LOOK: Terms = Terms {
     ..BARE
 };
 
-const DOCKER: Terms = Terms {
+const DOCKER: ProfileSpec = ProfileSpec {
     thread: "docker",
     does: "speaks to the Docker daemon",
     calls: &[
@@ -382,7 +382,7 @@ const DOCKER: Terms = Terms {
     ..BARE
 };
 
-const EGRESS: Terms = Terms {
+const EGRESS: ProfileSpec = ProfileSpec {
     thread: "egress",
     does: "takes a sandbox's connections to the hosts that are allowed; a thread for each",
     files: NAMES,

@@ -48,9 +48,9 @@ pub struct Streams {
 }
 
 /// A process that was asked for.
-pub struct Asked(Receiver<io::Result<Started>>);
+pub struct PendingSpawn(Receiver<io::Result<Started>>);
 
-impl Asked {
+impl PendingSpawn {
     /// Waits until it was started.
     ///
     /// # Errors
@@ -115,11 +115,11 @@ impl Spawner {
     ///
     /// # Errors
     /// When the thread is gone.
-    pub fn ask(&self, command: Command) -> io::Result<Asked> {
+    pub fn ask(&self, command: Command) -> io::Result<PendingSpawn> {
         let (reply, answer) = sync_channel(1);
         let errand = Errand::Start(Box::new(command), reply);
         self.errands.send(errand).map_err(|_| gone())?;
-        Ok(Asked(answer))
+        Ok(PendingSpawn(answer))
     }
 
     /// Has a process started whose standard streams lead here.

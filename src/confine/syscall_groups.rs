@@ -2,11 +2,11 @@
 
 use nix::libc;
 
-use super::bpf::{Case, Rule, Then, When};
+use super::bpf::{BpfRule, Case, Then, When};
 
 macro_rules! rules {
     ($($constant:ident $(if $cases:ident)? : $why:literal),* $(,)?) => {
-        &[$(Rule {
+        &[$(BpfRule {
             call: libc::$constant,
             constant: stringify!($constant),
             cases: rules!(@cases $($cases)?),
@@ -82,7 +82,7 @@ const UNIX: &[Case] = &[allow(&[
 ])];
 
 /// What every thread needs.
-pub(super) const EVERY: &[Rule] = rules! {
+pub(super) const EVERY: &[BpfRule] = rules! {
     SYS_read: "from what it was handed",
     SYS_write: "to what it was handed; standard error",
     SYS_readv: "as read",
@@ -115,19 +115,19 @@ pub(super) const EVERY: &[Rule] = rules! {
 };
 
 /// For those that open nothing.
-pub(super) const NO_FILES: &[Rule] = rules! {
+pub(super) const NO_FILES: &[BpfRule] = rules! {
     SYS_openat if NO_OPEN: "glibc's heap asks for vm.overcommit_memory and does without",
 };
 
 /// For those that read files, within their Landlock rules.
-pub(super) const READING: &[Rule] = rules! {
+pub(super) const READING: &[BpfRule] = rules! {
     SYS_openat if OPEN_TO_READ: "files to read; which ones is Landlock's",
     SYS_lseek: "reads from a place",
     SYS_getdents64: "names in a directory",
 };
 
 /// For those that write files, within their Landlock rules.
-pub(super) const WRITING: &[Rule] = rules! {
+pub(super) const WRITING: &[BpfRule] = rules! {
     SYS_openat: "files to read and write; which ones is Landlock's",
     SYS_lseek: "reads from a place",
     SYS_pread64: "the journal's tail",
@@ -147,23 +147,23 @@ pub(super) const WRITING: &[Rule] = rules! {
 
 /// The same by their older names.
 #[cfg(target_arch = "x86_64")]
-pub(super) const WRITING_OLD: &[Rule] = rules! {
+pub(super) const WRITING_OLD: &[BpfRule] = rules! {
     SYS_rename: "a file is replaced whole",
     SYS_unlink: "what a crash has left",
 };
 /// The same by their older names: none here.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) const WRITING_OLD: &[Rule] = &[];
+pub(super) const WRITING_OLD: &[BpfRule] = &[];
 
 /// What a name stands for, and of what kind it is: nothing that stands in it.
-pub(super) const LOOKING: &[Rule] = rules! {
+pub(super) const LOOKING: &[BpfRule] = rules! {
     SYS_statx: "whether a file is still the one it was",
     SYS_newfstatat: "as statx",
     SYS_fstat: "as statx",
 };
 
 /// Where a name leads.
-pub(super) const NAMES: &[Rule] = rules! {
+pub(super) const NAMES: &[BpfRule] = rules! {
     SYS_faccessat2: "glibc: whether a name is a directory",
     SYS_faccessat: "as faccessat2",
     SYS_readlinkat: "whether an argument leads into agp's own files",
@@ -172,32 +172,32 @@ pub(super) const NAMES: &[Rule] = rules! {
 
 /// The same by their older names.
 #[cfg(target_arch = "x86_64")]
-pub(super) const NAMES_OLD: &[Rule] = rules! {
+pub(super) const NAMES_OLD: &[BpfRule] = rules! {
     SYS_readlink: "whether an argument leads into agp's own files",
     SYS_lstat: "as statx",
     SYS_stat: "as statx",
 };
 /// The same by their older names: none here.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) const NAMES_OLD: &[Rule] = &[];
+pub(super) const NAMES_OLD: &[BpfRule] = &[];
 
 /// Waiting on descriptors.
-pub(super) const WAITING: &[Rule] = rules! {
+pub(super) const WAITING: &[BpfRule] = rules! {
     SYS_ppoll: "waits for what comes first",
     SYS_ioctl if REQUESTS: "asks a terminal, sets a pipe not to block",
 };
 
 /// The same by their older names.
 #[cfg(target_arch = "x86_64")]
-pub(super) const WAITING_OLD: &[Rule] = rules! {
+pub(super) const WAITING_OLD: &[BpfRule] = rules! {
     SYS_poll: "waits for what comes first",
 };
 /// The same by their older names: none here.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) const WAITING_OLD: &[Rule] = &[];
+pub(super) const WAITING_OLD: &[BpfRule] = &[];
 
 /// Speaking on a connection that is there.
-pub(super) const CONNECTION: &[Rule] = rules! {
+pub(super) const CONNECTION: &[BpfRule] = rules! {
     SYS_recvfrom: "what the other side says",
     SYS_sendto: "what it is told",
     SYS_setsockopt: "time limits",
@@ -206,18 +206,18 @@ pub(super) const CONNECTION: &[Rule] = rules! {
 };
 
 /// Being told of signals.
-pub(super) const SIGNALLED: &[Rule] = rules! {
+pub(super) const SIGNALLED: &[BpfRule] = rules! {
     SYS_recvfrom: "which signal came",
     SYS_sendto: "a signal's handler wakes the thread that waits for one",
 };
 
 /// Waiting for one more connection.
-pub(super) const ACCEPTING: &[Rule] = rules! {
+pub(super) const ACCEPTING: &[BpfRule] = rules! {
     SYS_accept4: "the next connection",
 };
 
 /// Starting threads, which narrow themselves.
-pub(super) const THREADS: &[Rule] = rules! {
+pub(super) const THREADS: &[BpfRule] = rules! {
     SYS_clone if A_THREAD: "a thread of this process, never a process",
     SYS_clone3 if ABSENT: "cannot be looked into: clone is taken",
     SYS_prctl if NEW_THREAD: "a new thread's name, and that it gains no privileges",
@@ -225,19 +225,19 @@ pub(super) const THREADS: &[Rule] = rules! {
 };
 
 /// A command that runs in a sandbox, by what its starter has handed over.
-pub(super) const COMMANDS: &[Rule] = rules! {
+pub(super) const COMMANDS: &[BpfRule] = rules! {
     SYS_pipe2: "a command's output",
     SYS_pidfd_send_signal: "ends a command; only one that it was handed",
     SYS_wait4: "how a command ended",
 };
 
 /// Whose process this is.
-pub(super) const OWNER: &[Rule] = rules! {
+pub(super) const OWNER: &[BpfRule] = rules! {
     SYS_geteuid: "whether a peer is the same user",
 };
 
 /// Making connections to the network, names included.
-pub(super) const NETWORK: &[Rule] = rules! {
+pub(super) const NETWORK: &[BpfRule] = rules! {
     SYS_socket if INET: "TCP, and UDP for names; no Unix socket",
     SYS_connect: "Landlock says to which ports",
     SYS_bind: "the kernel's list of addresses, to sort those of a name by",
@@ -250,13 +250,13 @@ pub(super) const NETWORK: &[Rule] = rules! {
 };
 
 /// Making connections to one daemon.
-pub(super) const DAEMON: &[Rule] = rules! {
+pub(super) const DAEMON: &[BpfRule] = rules! {
     SYS_socket if UNIX: "a stream to the daemon's socket; no network",
     SYS_connect: "the daemon's socket",
 };
 
 /// Removing a session's directory, and ending the session.
-pub(super) const CLEARING: &[Rule] = rules! {
+pub(super) const CLEARING: &[BpfRule] = rules! {
     SYS_unlinkat: "the session's files",
     SYS_wait4: "children that came back",
     SYS_rt_sigaction: "signals are no longer taken",
@@ -264,16 +264,16 @@ pub(super) const CLEARING: &[Rule] = rules! {
 
 /// The same by their older names.
 #[cfg(target_arch = "x86_64")]
-pub(super) const CLEARING_OLD: &[Rule] = rules! {
+pub(super) const CLEARING_OLD: &[BpfRule] = rules! {
     SYS_unlink: "the session's files",
     SYS_rmdir: "the session's directory",
 };
 /// The same by their older names: none here.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) const CLEARING_OLD: &[Rule] = &[];
+pub(super) const CLEARING_OLD: &[BpfRule] = &[];
 
 /// The lowest priority for oneself.
-pub(super) const YIELDING: &[Rule] = rules! {
+pub(super) const YIELDING: &[BpfRule] = rules! {
     SYS_setpriority: "gives way to the journal thread",
 };
 
@@ -281,7 +281,7 @@ const NEVER: &[Case] = &[refuse(&[], libc::EPERM)];
 
 /// What neither the thread that starts programs nor any of them is to do. Refused instead of
 /// deadly: they inherit it, and harnesses try some of these to see whether they are there.
-pub(super) const FORBIDDEN: &[Rule] = rules! {
+pub(super) const FORBIDDEN: &[BpfRule] = rules! {
     SYS_ptrace if NEVER: "another process's memory and registers",
     SYS_process_vm_readv if NEVER: "another process's memory",
     SYS_process_vm_writev if NEVER: "another process's memory",
@@ -318,7 +318,7 @@ pub(super) const FORBIDDEN: &[Rule] = rules! {
 
 /// Mounts, namespaces and roots: for the thread that starts programs, and for those that make themselves a
 /// sandbox, but not for the main thread while it prepares a session.
-pub(super) const ISOLATING: &[Rule] = rules! {
+pub(super) const ISOLATING: &[BpfRule] = rules! {
     SYS_mount if NEVER: "mounts",
     SYS_umount2 if NEVER: "mounts",
     SYS_move_mount if NEVER: "mounts",

@@ -141,7 +141,7 @@ pub struct Placed {
 }
 
 /// Where a harness runs, if not on the host.
-pub trait Place: Send + Sync {
+pub trait HarnessHost: Send + Sync {
     /// Starts a command there, with this and no other environment.
     ///
     /// # Errors

@@ -118,12 +118,12 @@ enum Pattern {
 
 /// One entry of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct AllowedHost {
     pattern: Pattern,
     port: u16,
 }
 
-impl fmt::Display for Entry {
+impl fmt::Display for AllowedHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.pattern {
             Pattern::Exact(host) => write!(f, "{host}:{}", self.port),
@@ -132,7 +132,7 @@ impl fmt::Display for Entry {
     }
 }
 
-impl Entry {
+impl AllowedHost {
     /// Reads `HOST`, `*.SUFFIX` or an address, each with `:PORT` or for port 443.
     ///
     /// # Errors
@@ -185,7 +185,7 @@ impl Entry {
 
 /// The hosts that may be reached. An empty list reaches none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Allowlist(Vec<Entry>);
+pub struct Allowlist(Vec<AllowedHost>);
 
 impl Allowlist {
     /// Reads the entries of a list; one that stands there twice counts once.
@@ -195,7 +195,7 @@ impl Allowlist {
     pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let mut list = Self::default();
         for text in entries {
-            let entry = Entry::parse(text)?;
+            let entry = AllowedHost::parse(text)?;
             if !list.0.contains(&entry) {
                 list.0.push(entry);
             }
@@ -209,7 +209,7 @@ impl Allowlist {
     /// The entries, each in its one spelling.
     #[must_use]
     pub fn entries(&self) -> Vec<String> {
-        self.0.iter().map(Entry::to_string).collect()
+        self.0.iter().map(AllowedHost::to_string).collect()
     }
 
     /// The ports that are listed.
@@ -238,7 +238,7 @@ impl Allowlist {
     /// Listed hosts that mean this machine: programs must not take the short way to them.
     #[must_use]
     pub fn local(&self) -> Vec<String> {
-        let local = |entry: &Entry| match &entry.pattern {
+        let local = |entry: &AllowedHost| match &entry.pattern {
             Pattern::Exact(Host::Name(name)) => (name == LOCALHOST).then(|| name.clone()),
             Pattern::Exact(Host::Address(address)) => {
                 address.is_loopback().then(|| address.to_string())
@@ -329,7 +329,7 @@ mod tests {
             ("a.test,b.test", "one host"),
             ("user@a.test", "one host"),
         ] {
-            let why = Entry::parse(text).unwrap_err();
+            let why = AllowedHost::parse(text).unwrap_err();
             assert!(why.contains(said), "{text}: {why}");
         }
     }

@@ -21,7 +21,7 @@ const BLOCK_BYTES: usize = 4 << 10;
 
 /// What a CONNECT asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct ConnectRequest {
     pub(crate) host: Host,
     pub(crate) port: u16,
     /// What the client has sent behind it already.
@@ -33,7 +33,7 @@ pub(crate) fn request(
     client: &UnixStream,
     until: Instant,
     stop: BorrowedFd<'_>,
-) -> Result<Asked, Reason> {
+) -> Result<ConnectRequest, Reason> {
     let mut head = Vec::new();
     loop {
         let block = match read_within(client, BLOCK_BYTES, until, Some(stop)) {
@@ -56,7 +56,7 @@ pub(crate) fn request(
 }
 
 /// Reads a CONNECT, or `None` where it does not end yet.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Asked>, Reason> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<ConnectRequest>, Reason> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     let length = match request.parse(bytes) {
@@ -78,7 +78,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Asked>, Reason> {
         return Err(Reason::NotConnect);
     }
     match request.path.map(host_and_port) {
-        Some(Ok((host, Some(port)))) => Ok(Some(Asked {
+        Some(Ok((host, Some(port)))) => Ok(Some(ConnectRequest {
             host,
             port,
             rest: bytes.get(length..).unwrap_or_default().to_vec(),

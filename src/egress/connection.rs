@@ -9,9 +9,9 @@ use rustix::net::{SendFlags, Shutdown, send, shutdown};
 
 use crate::tunnel::{self, Bounds, End, read_within};
 
-use super::Setup;
+use super::ProxyConfig;
 use super::allowlist::{Allowlist, Host};
-use super::client_hello::{self, Asked};
+use super::client_hello::{self, ConnectRequest};
 use super::connect;
 use super::connection_events::Ledger;
 use super::refusal::{Reason, Refusal};
@@ -27,7 +27,7 @@ const LAST_BYTES: usize = 64 << 10;
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 /// By what a connection is judged.
-pub(crate) struct Terms {
+pub(crate) struct ConnectionRules {
     list: Allowlist,
     finder: Finder,
     handshake: Duration,
@@ -50,8 +50,8 @@ struct Refused {
     in_tls: bool,
 }
 
-impl Terms {
-    pub(crate) fn of(setup: Setup) -> Self {
+impl ConnectionRules {
+    pub(crate) fn of(setup: ProxyConfig) -> Self {
         Self {
             list: setup.list,
             finder: Finder::new(setup.resolver, setup.patience),
@@ -101,7 +101,7 @@ impl Terms {
             in_tls: false,
         };
         let asked = client_hello::request(client, Instant::now() + self.handshake, stop);
-        let Asked { host, port, rest } = asked.map_err(|why| http(Refusal::of(why)))?;
+        let ConnectRequest { host, port, rest } = asked.map_err(|why| http(Refusal::of(why)))?;
         let refusal = |reason, address: Option<IpAddr>| Refusal {
             host: Some(host.to_string()),
             port: Some(port),

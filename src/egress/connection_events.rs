@@ -31,7 +31,7 @@ pub(crate) struct Ledger {
 }
 
 /// One connection that is carried.
-pub(crate) struct Opened<'a> {
+pub(crate) struct OpenConnection<'a> {
     ledger: &'a Ledger,
     number: u64,
     host: &'a Host,
@@ -81,13 +81,13 @@ impl Ledger {
         host: &'a Host,
         port: u16,
         address: Option<IpAddr>,
-    ) -> Result<Option<Opened<'a>>, String> {
+    ) -> Result<Option<OpenConnection<'a>>, String> {
         let another = |had| (had < self.most).then_some(had + 1);
         let had = self
             .opened
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, another);
         let Ok(had) = had else { return Ok(None) };
-        let opened = Opened {
+        let opened = OpenConnection {
             ledger: self,
             number: had + 1,
             host,
@@ -125,7 +125,7 @@ impl Ledger {
     }
 }
 
-impl Opened<'_> {
+impl OpenConnection<'_> {
     /// Records what a connection came to: how it ended and, where one was reached, from which
     /// address on.
     pub(crate) fn closed(

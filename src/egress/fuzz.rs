@@ -9,7 +9,7 @@ use rustls::server::Acceptor;
 
 use crate::contracts::limits;
 
-use super::allowlist::{Allowlist, Entry, Host};
+use super::allowlist::{AllowedHost, Allowlist, Host};
 use super::client_hello::{feed, parse};
 
 /// A CONNECT is read to the same however it comes in pieces, names what stands in its first line,
@@ -149,11 +149,11 @@ pub(crate) fn hosts(data: &[u8]) {
     if let Ok(host) = &host {
         assert_eq!(Host::parse(&host.to_string()).as_ref(), Ok(host));
     }
-    let Ok(entry) = Entry::parse(entry) else {
+    let Ok(entry) = AllowedHost::parse(entry) else {
         return;
     };
     let shown = entry.to_string();
-    assert_eq!(Entry::parse(&shown).as_ref(), Ok(&entry));
+    assert_eq!(AllowedHost::parse(&shown).as_ref(), Ok(&entry));
     let list = Allowlist::parse([shown.as_str()]).expect("an entry is a list");
     let Ok(host) = host else { return };
     let (pattern, port) = shown.rsplit_once(':').expect("a port");

@@ -31,11 +31,11 @@ use crate::confine::{self, Places, Profile};
 use crate::contracts::limits;
 use crate::tunnel::{Bounds, Slot, Slots};
 
-use connection::Terms;
+use connection::ConnectionRules;
 use refusal::{Reason, Refusal};
 
 pub(crate) use address_classes::own as own_addresses;
-pub use allowlist::{Allowlist, Entry, Host, LOCALHOST, host_and_port};
+pub use allowlist::{AllowedHost, Allowlist, Host, LOCALHOST, host_and_port};
 pub use connection_events::Record;
 pub use refusal::explained;
 pub use resolver::{Resolver, System};
@@ -46,7 +46,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const STACK_BYTES: usize = 256 << 10;
 
 /// What a proxy is made from.
-pub struct Setup {
+pub struct ProxyConfig {
     /// Where it listens: in a directory of the session's, not there yet.
     pub socket: PathBuf,
     /// The one user that may connect, and owns the socket.
@@ -69,7 +69,7 @@ pub struct Setup {
     pub record: Arc<Record>,
 }
 
-impl Setup {
+impl ProxyConfig {
     /// A proxy for the user that runs agp, with the ordinary bounds and the system's resolver.
     #[must_use]
     pub fn new(socket: PathBuf, from: &'static str, list: Allowlist, record: Arc<Record>) -> Self {
@@ -105,7 +105,7 @@ pub struct Proxy {
 
 /// What the accepting thread and the connections have in common.
 struct Shared {
-    terms: Terms,
+    terms: ConnectionRules,
     user: u32,
     stopping: AtomicBool,
     open: Slots,
@@ -118,7 +118,7 @@ impl Proxy {
     ///
     /// # Errors
     /// What the file system or the socket gives.
-    pub fn start(setup: Setup) -> io::Result<Self> {
+    pub fn start(setup: ProxyConfig) -> io::Result<Self> {
         make_room()?;
         let socket = setup.socket.clone();
         let own = Places::none().names().port(DNS);
@@ -131,7 +131,7 @@ impl Proxy {
         let (stop, running) = pipe()?;
         let shared = Arc::new(Shared {
             user: setup.user,
-            terms: Terms::of(setup),
+            terms: ConnectionRules::of(setup),
             stopping: AtomicBool::new(false),
             open: Slots::new(limits::EGRESS_CONNECTIONS),
             stop,

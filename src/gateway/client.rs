@@ -215,7 +215,7 @@ fn unanswered(answer: Wire) -> AskError {
 
 /// What became of a call that agp was asked to run.
 #[derive(Debug)]
-pub enum Reply {
+pub enum CallReply {
     /// agp ran it.
     Done {
         /// Whether the tool succeeded.
@@ -231,14 +231,18 @@ pub enum Reply {
 ///
 /// # Errors
 /// [`AskError`]; whether the call ran is then for the journal to say.
-pub fn call(governor: &Governor, request: &Message, within: Duration) -> Result<Reply, AskError> {
+pub fn call(
+    governor: &Governor,
+    request: &Message,
+    within: Duration,
+) -> Result<CallReply, AskError> {
     asked(request)?;
     let (sent, heard) = exchange(governor, request, within)?;
     reply_in(&sent, heard)
 }
 
 /// What an answer says has become of a call.
-pub(super) fn reply_in(request: &Message, answer: Heard) -> Result<Reply, AskError> {
+pub(super) fn reply_in(request: &Message, answer: Heard) -> Result<CallReply, AskError> {
     let (id, session_id, readable) = asked(request)?;
     match answer.into_wire() {
         Wire::ToolCallResult {
@@ -247,14 +251,14 @@ pub(super) fn reply_in(request: &Message, answer: Heard) -> Result<Reply, AskErr
             ok,
             output,
         } if answered == *id && session == *session_id && readable => {
-            Ok(Reply::Done { ok, output })
+            Ok(CallReply::Done { ok, output })
         }
         Wire::PolicyVerdict {
             id: answered,
             session_id: session,
             verdict,
         } if answered == *id && session == *session_id && verdict.decision == Decision::Deny => {
-            Ok(Reply::Denied(verdict.reason))
+            Ok(CallReply::Denied(verdict.reason))
         }
         other => Err(unanswered(other)),
     }

@@ -78,10 +78,10 @@ pub(crate) fn answer(data: &[u8]) {
         assert!(ours && decided && is("/kind", json!("policy_verdict")));
     }
     match client::reply_in(&request, heard) {
-        Ok(client::Reply::Done { ok, .. }) => {
+        Ok(client::CallReply::Done { ok, .. }) => {
             assert!(ours && is("/kind", json!("tool_call_result")) && is("/ok", json!(ok)));
         }
-        Ok(client::Reply::Denied(_)) => {
+        Ok(client::CallReply::Denied(_)) => {
             assert!(ours && is("/verdict/decision", json!("deny")));
         }
         Err(_) => {}

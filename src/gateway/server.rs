@@ -24,7 +24,7 @@ use crate::journal::key::SigningKey;
 use super::answer::Answer;
 use super::frame;
 use super::token::{self, Token};
-use super::worker_pool::{Desk, Handed, Place};
+use super::worker_pool::{Desk, Handed, WorkerSlot};
 
 /// How long a gateway that stops waits for the calls under way: their harness is gone by then,
 /// and nobody is asked any more.
@@ -253,7 +253,7 @@ fn accept_all(
     clippy::needless_pass_by_value,
     reason = "the gate is let go with the worker"
 )]
-fn work(first: UnixStream, place: &Place, behind: Behind, narrower: &Narrower) {
+fn work(first: UnixStream, place: &WorkerSlot, behind: Behind, narrower: &Narrower) {
     let mut next = Some(first);
     // Before its link drops: whoever is at the other end learns of it second.
     let _end = End(behind.gate.as_ref());

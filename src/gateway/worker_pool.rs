@@ -11,12 +11,12 @@ use crate::contracts::limits;
 /// Where connections are handed to workers.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct PoolState {
     /// Workers that are there: no more than [`limits::CALLS_IN_FLIGHT`] that have a connection, and
     /// [`limits::IDLE_CALL_WORKERS`] that wait for one.
     workers: usize,
@@ -32,7 +32,7 @@ pub(super) enum Handed {
     /// A worker that was waiting has it.
     Over,
     /// A worker is to be started for it, at this place.
-    ToStart(UnixStream, Place),
+    ToStart(UnixStream, WorkerSlot),
     /// Too many are under way.
     Full(UnixStream),
 }
@@ -52,7 +52,7 @@ impl Desk {
             return Handed::Full(stream);
         }
         state.workers += 1;
-        Handed::ToStart(stream, Place(Arc::clone(self)))
+        Handed::ToStart(stream, WorkerSlot(Arc::clone(self)))
     }
 
     /// The next connection of a worker that is done with its last, once there is one; none when enough
@@ -81,11 +81,11 @@ impl Desk {
         let mut state = self.state();
         state.closed = true;
         self.changed.notify_all();
-        let some_left = |state: &mut State| state.workers > 0;
+        let some_left = |state: &mut PoolState| state.workers > 0;
         drop(self.changed.wait_timeout_while(state, within, some_left));
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PoolState> {
         wait(self.state.lock())
     }
 }
@@ -96,16 +96,16 @@ fn wait<T>(locked: Result<T, PoisonError<T>>) -> T {
 }
 
 /// A worker's place at the desk, given back also when it panics.
-pub(super) struct Place(Arc<Desk>);
+pub(super) struct WorkerSlot(Arc<Desk>);
 
-impl Place {
+impl WorkerSlot {
     /// The desk that it is at.
     pub(super) fn desk(&self) -> &Desk {
         &self.0
     }
 }
 
-impl Drop for Place {
+impl Drop for WorkerSlot {
     fn drop(&mut self) {
         self.0.state().workers -= 1;
         // Whoever closes the desk waits for the last.
@@ -126,7 +126,7 @@ mod tests {
         UnixStream::pair().unwrap().0
     }
 
-    fn place(desk: &Arc<Desk>) -> Place {
+    fn place(desk: &Arc<Desk>) -> WorkerSlot {
         match desk.hand(connection()) {
             Handed::ToStart(_, place) => place,
             _ => panic!("nobody waits, and there is room"),
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn workers_are_started_up_to_the_bound_and_few_stay_idle() {
         let desk = Arc::new(Desk::default());
-        let places: Vec<Place> = (0..limits::CALLS_IN_FLIGHT).map(|_| place(&desk)).collect();
+        let places: Vec<WorkerSlot> = (0..limits::CALLS_IN_FLIGHT).map(|_| place(&desk)).collect();
         assert!(matches!(desk.hand(connection()), Handed::Full(_)));
         let (ended, ends) = channel();
         for place in places {

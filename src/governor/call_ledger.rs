@@ -98,13 +98,13 @@ pub(super) struct Args {
 }
 
 /// A call that asked.
-struct Asked {
+struct CallRecord {
     stage: Stage,
     args: Args,
     outline: Outline,
     /// The stream has shown a call under its id.
     seen: bool,
-    /// The stream has shown it as it was decided about.
+    /// The stream has shown it was decided about.
     shown: bool,
     /// Its result has come back: each decision covers one.
     returned: bool,
@@ -114,8 +114,8 @@ struct Asked {
     told: Option<(Told, bool)>,
 }
 
-impl Asked {
-    /// Takes in how it ended without having run to its end. A replay under its id leaves it as it is.
+impl CallRecord {
+    /// Takes in how it ended without having run to its end. A replay under its id leaves it is.
     fn ended(&mut self, told: Option<Told>) -> Option<Account> {
         if self.refused > 0 {
             self.refused -= 1;
@@ -143,7 +143,7 @@ impl Asked {
 
 #[derive(Default)]
 struct Calls {
-    asked: HashMap<MessageId, Asked>,
+    asked: HashMap<MessageId, CallRecord>,
     /// What the stream has shown under each id, and not yet shown to come back. `None` where the arguments
     /// are not known.
     open: HashMap<MessageId, Vec<Option<Outline>>>,
@@ -239,7 +239,7 @@ impl Ledger {
                 limits::CALLS_PER_SESSION
             ));
         }
-        let asked = Asked {
+        let asked = CallRecord {
             stage: Stage::Asked,
             args,
             outline,

@@ -15,14 +15,14 @@ use super::call_ledger::{Args, Standing, Told};
 use super::call_outline::Outline;
 use super::events::{self, WITHHELD};
 use super::governed_session::{Governor, Notice};
-use super::mediate::{Effect, Outcome, mediate};
+use super::mediate::{CallOutcome, Effect, mediate};
 
 impl Governor {
     /// Sees one call through.
     ///
     /// # Errors
     /// Why there is no outcome; the call did not run, or its result is not recorded.
-    pub fn run_call(&self, call: ToolCall, effect: &Effect<'_>) -> Result<Outcome, String> {
+    pub fn run_call(&self, call: ToolCall, effect: &Effect<'_>) -> Result<CallOutcome, String> {
         let args_sha256 = journal::args_sha256(&call.args);
         self.see_through(&Arc::new(call), args_sha256, None, effect)
     }
@@ -34,7 +34,7 @@ impl Governor {
         args_sha256: Sha256,
         unread: Option<String>,
         effect: &Effect<'_>,
-    ) -> Result<Outcome, String> {
+    ) -> Result<CallOutcome, String> {
         let changed = (self.terms.gate_unchanged)().err();
         if let Some(why) = &changed {
             // Whoever asks may be another than the hook that agp set up.
@@ -58,7 +58,10 @@ impl Governor {
         let outcome = outcome.map_err(|broken| broken.0);
         match (replay, outcome) {
             (None, outcome) => {
-                let allowed = matches!(outcome, Ok(Outcome::Executed(_) | Outcome::Released(..)));
+                let allowed = matches!(
+                    outcome,
+                    Ok(CallOutcome::Executed(_) | CallOutcome::Released(..))
+                );
                 self.ledger.decide(&call.id, allowed);
                 // It was shown while it was being decided about.
                 if allowed
@@ -144,9 +147,9 @@ impl Gate for Governor {
 
     fn request(&self, call: ToolCall, peer: Peer) -> Result<Decided, String> {
         Ok(match self.run_call(call, &self.effect(peer))? {
-            Outcome::Denied(denial) => Decided::Denied(denial),
-            Outcome::Released(permit, verdict) => Decided::Released(permit, verdict),
-            Outcome::Executed(execution) => Decided::Executed {
+            CallOutcome::Denied(denial) => Decided::Denied(denial),
+            CallOutcome::Released(permit, verdict) => Decided::Released(permit, verdict),
+            CallOutcome::Executed(execution) => Decided::Executed {
                 ok: execution.exit_code == Some(0),
                 output: execution.answer,
             },
@@ -168,8 +171,8 @@ impl Gate for Governor {
         };
         let (why, digest) = (call.why.reason(), call.args_sha256);
         match self.see_through(&Arc::new(stand_in), digest, Some(why), &self.effect(peer))? {
-            Outcome::Denied(denial) => Ok(denial),
-            Outcome::Released(..) | Outcome::Executed(_) => {
+            CallOutcome::Denied(denial) => Ok(denial),
+            CallOutcome::Released(..) | CallOutcome::Executed(_) => {
                 Err("a call that nobody could read was decided".into())
             }
         }

@@ -60,7 +60,7 @@ pub enum Notice<'a> {
 }
 
 /// What a session is governed by.
-pub struct Terms {
+pub struct GovernorConfig {
     /// The session.
     pub session: SessionId,
     /// Its rules.
@@ -93,7 +93,7 @@ const WARNINGS: u32 = 20;
 
 /// A session's governor. Shared by its call workers.
 pub struct Governor {
-    pub(super) terms: Terms,
+    pub(super) terms: GovernorConfig,
     pub(super) ledger: Ledger,
     warnings: AtomicU32,
     /// Whether the harness's own output has been seen to begin.
@@ -109,7 +109,7 @@ pub struct Governor {
 impl Governor {
     /// Takes up a session under these terms.
     #[must_use]
-    pub fn new(terms: Terms) -> Self {
+    pub fn new(terms: GovernorConfig) -> Self {
         Self {
             terms,
             ledger: Ledger::default(),

@@ -25,7 +25,7 @@ pub enum Effect<'a> {
 /// What became of a call.
 #[must_use = "the harness waits for this"]
 #[derive(Debug, PartialEq)]
-pub enum Outcome {
+pub enum CallOutcome {
     /// It must not run; says why.
     Denied(Denial),
     /// The harness may run it, on these grounds. The permit is spent by telling it so.
@@ -46,7 +46,7 @@ pub fn mediate(
     args_sha256: Sha256,
     refused: Option<String>,
     effect: &Effect<'_>,
-) -> Result<Outcome, Broken> {
+) -> Result<CallOutcome, Broken> {
     let refusal = governor.refusal(call);
     let withheld = refusal.is_some();
     let (events, verdict) = match refusal {
@@ -83,15 +83,15 @@ pub fn mediate(
     });
     let permit = receipts.into_iter().next_back().and_then(Receipt::permit);
     match (permit, effect) {
-        (None, _) => Ok(Outcome::Denied(Denial::of(verdict).unwrap_or_else(|| {
-            Denial::refused("the journal has no decision to allow this very call")
-        }))),
-        (Some(permit), Effect::Release(_)) => Ok(Outcome::Released(permit, verdict)),
+        (None, _) => Ok(CallOutcome::Denied(Denial::of(verdict).unwrap_or_else(
+            || Denial::refused("the journal has no decision to allow this very call"),
+        ))),
+        (Some(permit), Effect::Release(_)) => Ok(CallOutcome::Released(permit, verdict)),
         (Some(permit), Effect::Execute(sandbox)) => {
             let execution = governor.executed(sandbox.exec(permit));
             governor.record(vec![events.executed(sandbox.kind(), &execution)])?;
             governor.notice(&Notice::Executed(&execution));
-            Ok(Outcome::Executed(execution))
+            Ok(CallOutcome::Executed(execution))
         }
     }
 }

@@ -10,6 +10,6 @@ mod sandbox;
 mod witness;
 
 pub use call_ledger::Census;
-pub use governed_session::{Broken, Governor, Notice, Terms};
-pub use mediate::{Effect, Outcome, mediate};
+pub use governed_session::{Broken, Governor, GovernorConfig, Notice};
+pub use mediate::{CallOutcome, Effect, mediate};
 pub use sandbox::Sandbox;

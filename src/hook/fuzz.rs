@@ -19,22 +19,22 @@ use crate::gateway::client::Governor;
 use crate::gateway::frame;
 use crate::journal;
 
-use super::mcp_server::{self, Arguments, Asked};
+use super::mcp_server::{self, Arguments, McpRequest};
 use super::mcp_tool_schemas;
-use super::pre_post_tool::{self, BLOCKED, Event, Link};
+use super::pre_post_tool::{self, BLOCKED, HookConfig, HookEvent};
 
 /// No input makes a hook that reaches no governor say anything but no, and what it asks is what the
 /// input says.
 pub(crate) fn hook_claude(data: &[u8]) {
     let session = SessionId::new("s1").expect("an id");
     let governor = Governor::at(Path::new("/nonexistent/gate.sock"));
-    let link = Link {
+    let link = HookConfig {
         governor: &governor,
         session: &session,
         directory: Some(Path::new("/repo")),
         within: Duration::from_secs(1),
     };
-    for event in [Event::Pre, Event::Post] {
+    for event in [HookEvent::Pre, HookEvent::Post] {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         assert_eq!(
             pre_post_tool::run(event, &link, data, &mut out, &mut err),
@@ -94,10 +94,10 @@ pub(crate) fn mcp_message(data: &[u8]) {
                 || data.trim_ascii_start().starts_with(b"{")
         );
         // An error, or a call that nobody can decide about.
-        match Asked::unreadable(data, 1) {
-            Asked::Nothing => panic!("it is answered"),
-            Asked::Answer(answer) => assert!(answer.get("error").is_some()),
-            Asked::Call(call) => {
+        match McpRequest::unreadable(data, 1) {
+            McpRequest::Nothing => panic!("it is answered"),
+            McpRequest::Answer(answer) => assert!(answer.get("error").is_some()),
+            McpRequest::Call(call) => {
                 assert!(mcp_tool_schemas::is_offered(&call.tool) && call.request == id);
                 assert!(matches!(call.args, Arguments::Unread(_)));
             }
@@ -105,19 +105,19 @@ pub(crate) fn mcp_message(data: &[u8]) {
         return;
     };
     let id = request.get("id").cloned();
-    match Asked::of(request.clone(), 1) {
-        Asked::Nothing => {
+    match McpRequest::of(request.clone(), 1) {
+        McpRequest::Nothing => {
             let answers = request.contains_key("result") || request.contains_key("error");
             assert!(id.is_none() || answers);
         }
-        Asked::Answer(answer) => {
+        McpRequest::Answer(answer) => {
             assert_eq!(answer.get("id"), id.as_ref());
             assert_eq!(answer.get("jsonrpc").and_then(Value::as_str), Some("2.0"));
             assert!(answer.get("result").is_some() != answer.get("error").is_some());
             // On one line, whatever it quotes.
             assert!(!answer.to_string().contains('\n'));
         }
-        Asked::Call(call) => {
+        McpRequest::Call(call) => {
             assert_eq!(Some(&call.request), id.as_ref());
             assert!(mcp_tool_schemas::is_offered(&call.tool));
             let args = request

@@ -19,12 +19,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::contracts::{bounded_file, limits, strict_json};
-use crate::jail::login_landlock::{self, Reach};
+use crate::jail::login_landlock::{self, LoginAccess};
 
 /// What is carried, and where to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Order {
+pub struct RenewalConfig {
     /// Where the operator has the login.
     pub store: PathBuf,
     /// Claude Code's own file of state there, which may hold a key instead.
@@ -53,7 +53,7 @@ pub const STORE: &str = "CLAUDE_SECURESTORAGE_CONFIG_DIR";
 /// Carries the login until standard input ends; gives the exit code.
 #[must_use]
 pub fn run(order: &str) -> u8 {
-    let done = strict_json::parse::<Order>(order.as_bytes())
+    let done = strict_json::parse::<RenewalConfig>(order.as_bytes())
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))
         .and_then(carry);
     match done {
@@ -65,7 +65,7 @@ pub fn run(order: &str) -> u8 {
     }
 }
 
-fn carry(order: Order) -> io::Result<()> {
+fn carry(order: RenewalConfig) -> io::Result<()> {
     // A Ctrl-C is agp's: a renewal that is cut off half-way would lose the login.
     let _ = setsid();
     restrict(&order)?;
@@ -97,13 +97,13 @@ fn carry(order: Order) -> io::Result<()> {
 }
 
 /// Keeps to what a renewal needs: nothing of agp's, and of the operator's only the login.
-fn restrict(order: &Order) -> io::Result<()> {
+fn restrict(order: &RenewalConfig) -> io::Result<()> {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let store = real(&order.store);
     let mut read = order.read.clone();
     // It may be a link to where the operator keeps it.
     read.extend([real(&store.join(FILE)), real(&order.state)]);
-    login_landlock::restrict(&Reach {
+    login_landlock::restrict(&LoginAccess {
         read,
         locks: store.parent().unwrap_or(&store).to_owned(),
         change: vec![
@@ -119,7 +119,7 @@ fn restrict(order: &Order) -> io::Result<()> {
 type Stamp = (u64, u64, u64, i64, i64);
 
 struct Carrier {
-    order: Order,
+    order: RenewalConfig,
     stamp: Option<Stamp>,
     /// When the login ends, where it can be renewed.
     ends: Option<u64>,
@@ -129,7 +129,7 @@ struct Carrier {
 }
 
 impl Carrier {
-    fn new(order: Order) -> Self {
+    fn new(order: RenewalConfig) -> Self {
         Self {
             order,
             stamp: None,

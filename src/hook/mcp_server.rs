@@ -16,7 +16,7 @@ use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::limits;
 use crate::contracts::message::Message;
 use crate::contracts::{strict_json, surrogates};
-use crate::gateway::client::{self, Governor, Reply};
+use crate::gateway::client::{self, CallReply, Governor};
 
 use super::{mcp_tool_schemas, unreadable_call};
 
@@ -36,7 +36,7 @@ const INTERNAL_ERROR: i64 = -32603;
 
 /// Which governor to speak to, and how.
 #[derive(Debug, Clone)]
-pub struct Link {
+pub struct McpConfig {
     /// Where the governor is, and how it is told from others.
     pub governor: Governor,
     /// The session the harness was started for.
@@ -49,7 +49,11 @@ pub struct Link {
 ///
 /// # Errors
 /// What reading the input gives.
-pub fn serve(link: &Link, input: impl Read, output: impl Write + Send + 'static) -> io::Result<()> {
+pub fn serve(
+    link: &McpConfig,
+    input: impl Read,
+    output: impl Write + Send + 'static,
+) -> io::Result<()> {
     let output: Output = Arc::new(Mutex::new(Box::new(output)));
     let in_flight = Arc::new(AtomicUsize::new(0));
     let mut input = BufReader::new(input);
@@ -72,13 +76,13 @@ pub fn serve(link: &Link, input: impl Read, output: impl Write + Send + 'static)
         }
         count += 1;
         let asked = match read(&line) {
-            Some(request) => Asked::of(request, count),
-            None => Asked::unreadable(&line, count),
+            Some(request) => McpRequest::of(request, count),
+            None => McpRequest::unreadable(&line, count),
         };
         match asked {
-            Asked::Nothing => {}
-            Asked::Answer(answer) => say(&output, &answer),
-            Asked::Call(call) => {
+            McpRequest::Nothing => {}
+            McpRequest::Answer(answer) => say(&output, &answer),
+            McpRequest::Call(call) => {
                 // The harness is not heard further before a call has ended.
                 while in_flight.load(Ordering::SeqCst) >= limits::CALLS_IN_FLIGHT {
                     thread::sleep(FULL);
@@ -137,14 +141,14 @@ fn say(output: &Output, answer: &Value) {
 }
 
 /// What a message asks for.
-pub(crate) enum Asked {
+pub(crate) enum McpRequest {
     /// A notification, or an answer to nothing we asked.
     Nothing,
     Answer(Value),
     Call(Call),
 }
 
-impl Asked {
+impl McpRequest {
     /// What a line asks for that no strict reader takes: a call that is on record all the same, if it
     /// is one.
     pub(crate) fn unreadable(line: &[u8], count: u64) -> Self {
@@ -256,7 +260,7 @@ impl Call {
         })
     }
 
-    fn make(self, link: &Link) -> Value {
+    fn make(self, link: &McpConfig) -> Value {
         let (id, session_id, tool) = (self.id, link.session.clone(), self.tool);
         let question = match self.args {
             Arguments::Unread(args) => unreadable_call::message(id, &session_id, tool, &args),
@@ -270,8 +274,8 @@ impl Call {
         };
         let answer = |ok: bool, text: &str| told(&self.request, ok, text);
         match client::call(&link.governor, &question, link.within) {
-            Ok(Reply::Done { ok, output }) => answer(ok, &output),
-            Ok(Reply::Denied(reason)) => answer(false, &format!("Denied by agp: {reason}")),
+            Ok(CallReply::Done { ok, output }) => answer(ok, &output),
+            Ok(CallReply::Denied(reason)) => answer(false, &format!("Denied by agp: {reason}")),
             Err(error) => answer(false, &format!("agp: {error}")),
         }
     }

@@ -21,7 +21,7 @@ use super::{call_context, unreadable_call};
 
 /// Before the session, or before or after a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub enum HookEvent {
     /// The harness starts: leave the mark that it calls its hooks.
     Start,
     /// The tool has not run: ask.
@@ -32,7 +32,7 @@ pub enum Event {
 
 /// Which governor to speak to, and how.
 #[derive(Debug, Clone)]
-pub struct Link<'a> {
+pub struct HookConfig<'a> {
     /// Where the governor is, and how it is told from others.
     pub governor: &'a Governor,
     /// The session the harness was started for.
@@ -52,16 +52,16 @@ pub const BLOCKED: u8 = 2;
 
 /// Runs one hook; gives its exit code.
 pub fn run(
-    event: Event,
-    link: &Link<'_>,
+    event: HookEvent,
+    link: &HookConfig<'_>,
     input: impl Read,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
     let said = match event {
-        Event::Start => mark(link).map(|()| Answer::silent()),
-        Event::Pre => decide(link, input).map(answer),
-        Event::Post => report(link, input).map(|()| Answer::silent()),
+        HookEvent::Start => mark(link).map(|()| Answer::silent()),
+        HookEvent::Pre => decide(link, input).map(answer),
+        HookEvent::Post => report(link, input).map(|()| Answer::silent()),
     };
     say(
         &said.unwrap_or_else(|problem| Answer::blocked(&problem)),
@@ -128,12 +128,12 @@ pub fn marked(mark: &Path) -> bool {
     std::fs::metadata(mark).is_ok_and(|meta| meta.len() > 0)
 }
 
-fn mark(link: &Link<'_>) -> Result<(), String> {
+fn mark(link: &HookConfig<'_>) -> Result<(), String> {
     let mark = link.governor.socket.with_file_name(MARK);
     std::fs::write(&mark, "hooked\n").map_err(|error| format!("{}: {error}", mark.display()))
 }
 
-fn decide(link: &Link<'_>, input: impl Read) -> Result<Said, String> {
+fn decide(link: &HookConfig<'_>, input: impl Read) -> Result<Said, String> {
     let request = question(link, input)?;
     let said = client::ask(link.governor, &request, link.within);
     let said = said.map_err(|error| error.to_string())?;
@@ -148,12 +148,12 @@ fn decide(link: &Link<'_>, input: impl Read) -> Result<Said, String> {
     }
 }
 
-fn seen(link: &Link<'_>) -> Seen {
+fn seen(link: &HookConfig<'_>) -> Seen {
     Seen::from_here(&link.governor.socket, link.directory)
 }
 
 /// What the hook's input asks.
-pub(crate) fn question(link: &Link<'_>, input: impl Read) -> Result<Message, String> {
+pub(crate) fn question(link: &HookConfig<'_>, input: impl Read) -> Result<Message, String> {
     let bytes = whole(input)?;
     let mut fields = match read(&bytes) {
         Ok(fields) => fields,
@@ -176,7 +176,7 @@ pub(crate) fn question(link: &Link<'_>, input: impl Read) -> Result<Message, Str
     })
 }
 
-fn report(link: &Link<'_>, input: impl Read) -> Result<(), String> {
+fn report(link: &HookConfig<'_>, input: impl Read) -> Result<(), String> {
     let mut fields = read(&whole(input)?)?;
     let id = tool_use_id(&fields)?;
     let tool = take_text(&mut fields, "tool_name")?;
@@ -208,7 +208,7 @@ fn report(link: &Link<'_>, input: impl Read) -> Result<(), String> {
 }
 
 /// What is said of a call whose input cannot be read: nothing where that does not say which call it is.
-fn unreadable(link: &Link<'_>, input: &[u8]) -> Option<Message> {
+fn unreadable(link: &HookConfig<'_>, input: &[u8]) -> Option<Message> {
     let members = unreadable_call::members(input)?;
     let text = |name: &str| unreadable_call::text(unreadable_call::member(&members, name)?);
     let id = MessageId::known_as(&text("tool_use_id")?)?;
@@ -274,14 +274,14 @@ mod tests {
 
     fn run_pre(input: &[u8]) -> (u8, String, String) {
         let session = SessionId::new("s1").unwrap();
-        let link = Link {
+        let link = HookConfig {
             governor: &Governor::at(Path::new("/nonexistent/gate.sock")),
             session: &session,
             directory: None,
             within: Duration::from_secs(1),
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = run(Event::Pre, &link, input, &mut out, &mut err);
+        let code = run(HookEvent::Pre, &link, input, &mut out, &mut err);
         (
             code,
             String::from_utf8(out).unwrap(),
@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn a_call_that_cannot_be_read_is_told_of_by_its_id() {
         let session = SessionId::new("s1").unwrap();
-        let link = Link {
+        let link = HookConfig {
             governor: &Governor::at(Path::new("/nonexistent/gate.sock")),
             session: &session,
             directory: None,
@@ -390,7 +390,7 @@ mod tests {
         let socket = root.join("run/gate.sock");
         let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         let session = SessionId::new("s1").unwrap();
-        let link = Link {
+        let link = HookConfig {
             governor: &Governor::at(&socket),
             session: &session,
             directory: Some(&root),
@@ -419,7 +419,7 @@ mod tests {
                 });
                 let (mut out, mut err) = (Vec::new(), Vec::new());
                 let text = input.to_string();
-                run(Event::Pre, &link, text.as_bytes(), &mut out, &mut err)
+                run(HookEvent::Pre, &link, text.as_bytes(), &mut out, &mut err)
             });
             assert_eq!(code, expected, "{target}");
             let _ = std::fs::remove_file(root.join("x"));

@@ -16,7 +16,7 @@ use rustix::process::geteuid;
 use crate::confine::Spawner;
 use crate::contracts::intendant::HarnessError;
 use crate::contracts::limits;
-use crate::jail::order::Order;
+use crate::jail::order::CommandOrder;
 use crate::jail::spec::{Limits, Namespaces, Sockets, Spec};
 use crate::jail::status::Told;
 use crate::jail::writable_paths::Changeable;
@@ -127,7 +127,7 @@ impl Search {
             .chain(question.words.iter().map(OsStr::new));
         let words: Option<Vec<String>> =
             words.map(|word| word.to_str().map(str::to_owned)).collect();
-        let order = Order {
+        let order = CommandOrder {
             command: words.ok_or_else(|| Unanswered::Itself("its path is not UTF-8".into()))?,
             environment: Vec::new(),
             deadline_millis: u64::try_from(limits::VERSION_PATIENCE.as_millis())

@@ -18,7 +18,7 @@ use super::claude_code::stream_json;
 use super::codex::config_toml::{self, CARRIED, CARRIED_OF_A_PROVIDER, Config, PROVIDERS, Server};
 use super::codex::exec_json;
 use super::codex::rollout::Rollout;
-use super::json_lines::{Bounds, Line, marker};
+use super::json_lines::{Bounds, JsonLine, marker};
 use super::{probe_model_server, scripted};
 
 /// No result hides: every one that a line holds is told of, and a line that cannot be read is told
@@ -59,7 +59,7 @@ const SHORT: Bounds = Bounds {
 /// long strings.
 pub(crate) fn stream_line(data: &[u8]) {
     let shortened = |block: usize| {
-        let mut line = Line::new(SHORT);
+        let mut line = JsonLine::new(SHORT);
         data.chunks(block).for_each(|part| line.push(part));
         line.whole().expect("it is short").to_vec()
     };

@@ -37,7 +37,7 @@ pub(super) fn each_line(output: impl Read, on_line: &mut dyn FnMut(Option<&[u8]>
 
 fn each_line_within(bounds: Bounds, output: impl Read, on_line: &mut dyn FnMut(Option<&[u8]>)) {
     let mut reader = BufReader::with_capacity(BLOCK, output);
-    let mut line = Line::new(bounds);
+    let mut line = JsonLine::new(bounds);
     loop {
         let block = match reader.fill_buf() {
             Ok(block) => block,
@@ -62,7 +62,7 @@ fn each_line_within(bounds: Bounds, output: impl Read, on_line: &mut dyn FnMut(O
             _ => {}
         }
         if end.is_some() {
-            line = Line::new(bounds);
+            line = JsonLine::new(bounds);
         }
     }
 }
@@ -81,7 +81,7 @@ enum At {
 }
 
 /// One line that is read block by block.
-pub(super) struct Line {
+pub(super) struct JsonLine {
     bounds: Bounds,
     kept: Vec<u8>,
     read: usize,
@@ -96,7 +96,7 @@ pub(super) struct Line {
     halved: bool,
 }
 
-impl Line {
+impl JsonLine {
     pub(super) fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
@@ -262,7 +262,7 @@ mod tests {
     }
 
     fn cut(text: &str, block: usize) -> String {
-        let mut line = Line::new(SMALL);
+        let mut line = JsonLine::new(SMALL);
         for part in text.as_bytes().chunks(block) {
             line.push(part);
         }

@@ -33,7 +33,7 @@ pub struct ProbeCall {
 
 /// A listening model. Dropping it ends it.
 pub struct ProbeModel {
-    place: Place,
+    place: ModelAddress,
     ending: Arc<AtomicBool>,
     offered: Arc<Mutex<BTreeSet<String>>>,
     thread: Option<JoinHandle<()>>,
@@ -41,12 +41,12 @@ pub struct ProbeModel {
 
 /// Where a model listens.
 #[derive(Clone)]
-enum Place {
+enum ModelAddress {
     Loopback(SocketAddr),
     Socket(PathBuf),
 }
 
-impl Place {
+impl ModelAddress {
     /// Has a thread that waits for a request look up.
     fn wake(&self) {
         match self {
@@ -64,7 +64,7 @@ impl ProbeModel {
     /// What the socket or the thread gives.
     pub fn start(calls: Vec<ProbeCall>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let place = Place::Loopback(listener.local_addr()?);
+        let place = ModelAddress::Loopback(listener.local_addr()?);
         Self::serve(place, calls, move || {
             let (stream, _) = listener.accept()?;
             stream.set_read_timeout(Some(REQUEST_TIME))?;
@@ -79,7 +79,7 @@ impl ProbeModel {
     /// What the socket or the thread gives.
     pub fn start_at(path: &Path, calls: Vec<ProbeCall>) -> io::Result<Self> {
         let listener = UnixListener::bind(path)?;
-        Self::serve(Place::Socket(path.to_owned()), calls, move || {
+        Self::serve(ModelAddress::Socket(path.to_owned()), calls, move || {
             let (stream, _) = listener.accept()?;
             stream.set_read_timeout(Some(REQUEST_TIME))?;
             stream.set_write_timeout(Some(REQUEST_TIME))?;
@@ -88,7 +88,7 @@ impl ProbeModel {
     }
 
     fn serve<Stream: Read + Write>(
-        place: Place,
+        place: ModelAddress,
         calls: Vec<ProbeCall>,
         accept: impl Fn() -> io::Result<Stream> + Send + 'static,
     ) -> io::Result<Self> {
@@ -130,8 +130,8 @@ impl ProbeModel {
     #[must_use]
     pub fn base_url(&self, port: u16) -> String {
         match self.place {
-            Place::Loopback(address) => format!("http://{address}"),
-            Place::Socket(_) => format!("http://127.0.0.1:{port}"),
+            ModelAddress::Loopback(address) => format!("http://{address}"),
+            ModelAddress::Socket(_) => format!("http://127.0.0.1:{port}"),
         }
     }
 }

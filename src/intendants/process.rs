@@ -14,7 +14,7 @@ use rustix::process::Pid;
 
 use crate::confine::spawner::Started;
 use crate::confine::{self, Places, Profile, Spawner};
-use crate::contracts::intendant::{HarnessError, HarnessExit, Place};
+use crate::contracts::intendant::{HarnessError, HarnessExit, HarnessHost};
 use crate::jail::process_tree;
 use crate::jail::spec::Spec;
 
@@ -68,7 +68,7 @@ pub struct Launch {
     /// Its working directory, on this host.
     pub directory: PathBuf,
     /// Where it runs, if not on this host. Then there is no leash.
-    pub place: Option<Arc<dyn Place>>,
+    pub place: Option<Arc<dyn HarnessHost>>,
     /// Takes each line that it, or what it starts, says on standard error.
     pub complain: Arc<dyn Fn(&str) + Send + Sync>,
     /// A process of agp's beside it, which does not end with it.
@@ -125,7 +125,7 @@ pub fn run(
 
 /// The same in another place.
 fn run_there(
-    place: &dyn Place,
+    place: &dyn HarnessHost,
     launch: &Launch,
     stop: &Stop,
     on_line: &mut dyn FnMut(Option<&[u8]>),

@@ -36,7 +36,7 @@ const SHELLS: [&str; 4] = [
 /// What a harness's commands run with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Terms {
+pub struct ShellTerms {
     /// Places that they reach, with everything below them.
     pub among: Vec<PathBuf>,
     /// Places that they do not reach.
@@ -50,7 +50,7 @@ pub struct Terms {
     pub without: Vec<String>,
 }
 
-impl Terms {
+impl ShellTerms {
     fn beside(name: &Path) -> io::Result<Self> {
         let file = name.with_file_name(TERMS);
         let text = bounded_file::read(&file, limits::SMALL_FILE_BYTES)?;
@@ -74,7 +74,7 @@ pub fn become_shell(name: &OsStr, arguments: &[OsString]) -> io::Error {
 }
 
 fn prepared(name: &Path, arguments: &[OsString]) -> io::Result<Command> {
-    let terms = Terms::beside(name)?;
+    let terms = ShellTerms::beside(name)?;
     let snapshots = terms.snapshots.as_deref();
     let mut read: Vec<PathBuf> = terms.snapshots.iter().cloned().collect();
     read.extend(terms.written.iter().flat_map(|written| saved(written)));
@@ -165,7 +165,7 @@ mod tests {
             assert!(!is_asked_for(OsStr::new(other)), "{other}");
         }
         assert!(prepared(&name, &[]).is_err(), "no terms");
-        let terms = Terms {
+        let terms = ShellTerms {
             among: vec!["/".into()],
             hidden: vec!["/run/agp".into()],
             snapshots: Some("/run/agp/own/shell-snapshots".into()),
@@ -173,7 +173,7 @@ mod tests {
             without: vec!["ANTHROPIC_API_KEY".into()],
         };
         fs::write(directory.join(TERMS), serde_json::to_vec(&terms).unwrap()).unwrap();
-        assert_eq!(Terms::beside(&name).unwrap(), terms);
+        assert_eq!(ShellTerms::beside(&name).unwrap(), terms);
         fs::write(directory.join(TERMS), "{}").unwrap();
         assert!(prepared(&name, &[]).is_err(), "terms of another shape");
         fs::remove_dir_all(&directory).unwrap();

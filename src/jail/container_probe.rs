@@ -10,14 +10,14 @@ use std::time::Duration;
 use rustix::process::{getgid, getgroups};
 use serde::{Deserialize, Serialize};
 
-use super::isolation_probe::{self, Ask, Seen};
+use super::isolation_probe::{self, Ask, Sighting};
 
 /// What was seen of the container itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Surroundings {
     /// What could be reached, read and written.
-    pub seen: Seen,
+    pub seen: Sighting,
     /// The group, and all further ones.
     pub groups: BTreeSet<u32>,
     /// `NoNewPrivs` and `Seccomp` of the container's first process, which has no filter of agp's.

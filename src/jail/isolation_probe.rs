@@ -70,7 +70,7 @@ pub struct WayOut {
 /// What was seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Seen {
+pub struct Sighting {
     /// Listeners that were reached, as `tcp 192.0.2.1:7`, `udp …`, `abstract …`, `unix …`; `dns`
     /// where a name server could be spoken to; `packet`, `netlink`, `vsock` where such a socket could be
     /// made.
@@ -111,14 +111,14 @@ const FAMILIES: [(&str, AddressFamily); 3] = [
 
 /// Tries everything.
 #[must_use]
-pub fn look(ask: &Ask) -> Seen {
-    let mut seen = Seen {
+pub fn look(ask: &Ask) -> Sighting {
+    let mut seen = Sighting {
         uid: getuid().as_raw(),
         status: status(),
         namespaces: namespaces(),
         writable_mounts: writable_mounts().ok(),
         overlays: overlays(),
-        ..Seen::default()
+        ..Sighting::default()
     };
     for address in &ask.tcp {
         if TcpStream::connect_timeout(address, ANSWER).is_ok() {
@@ -187,7 +187,7 @@ pub fn look(ask: &Ask) -> Seen {
 }
 
 /// Whether a process has the same number here. Where that cannot be seen it is tried.
-fn is_numbered_here(ask: &Ask, seen: &Seen) -> bool {
+fn is_numbered_here(ask: &Ask, seen: &Sighting) -> bool {
     let here = seen.namespaces.get(PID_NAMESPACE);
     here.is_none_or(|here| *here == ask.process_namespace)
 }

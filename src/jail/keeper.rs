@@ -16,7 +16,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::order::Order;
+use super::order::CommandOrder;
 use super::spec::Spec;
 use super::status::Told;
 use super::{landlock, mounts, namespaces, rlimits, seccomp};
@@ -159,7 +159,7 @@ impl Events {
                 return Ok(Err(Ended::Killed(Told::Stopped)));
             }
             come.extend_from_slice(block.get(..got).unwrap_or_default());
-            let deadline = Order::read(&come)?.map(|(order, _)| order.deadline_millis);
+            let deadline = CommandOrder::read(&come)?.map(|(order, _)| order.deadline_millis);
             if let Some(deadline) = deadline {
                 // One that cannot take it has ended, which is seen next.
                 let _ = child.stdin.take().map(|mut first| first.write_all(&come));
@@ -330,10 +330,10 @@ fn first(keeper: &str, spec: &str) -> io::Result<Told> {
 }
 
 /// Waits for the order that the keeper hands on. Gives it, and what its command reads.
-fn awaited() -> io::Result<(Order, Stdio)> {
+fn awaited() -> io::Result<(CommandOrder, Stdio)> {
     let mut come = Vec::new();
     io::stdin().lock().read_to_end(&mut come)?;
-    let (order, input) = Order::read(&come)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    let (order, input) = CommandOrder::read(&come)?.ok_or(io::ErrorKind::UnexpectedEof)?;
     if input.is_empty() {
         return Ok((order, Stdio::null()));
     }

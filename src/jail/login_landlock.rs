@@ -13,7 +13,7 @@ use super::spec::{DEVICES, SYSTEM, SYSTEM_FILES};
 
 /// What a renewal needs of this machine.
 #[derive(Debug, Clone, Default)]
-pub struct Reach {
+pub struct LoginAccess {
     /// What is read and executed besides the system: the harness's program, certificates.
     pub read: Vec<PathBuf>,
     /// What is changed: the store, and directories of the session's own.
@@ -26,7 +26,7 @@ pub struct Reach {
 ///
 /// # Errors
 /// What the kernel gives. One without Landlock restricts nothing and gives none.
-pub fn restrict(reach: &Reach) -> io::Result<()> {
+pub fn restrict(reach: &LoginAccess) -> io::Result<()> {
     let all = AccessFs::from_all(ABI::V6);
     let read = AccessFs::from_read(ABI::V6);
     let change = all & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev);

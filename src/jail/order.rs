@@ -13,7 +13,7 @@ const INPUT_BYTES: u64 = 64 << 20;
 /// A command to run, once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Order {
+pub struct CommandOrder {
     /// Program and arguments.
     pub command: Vec<String>,
     /// Variables that it has besides the keeper's own.
@@ -24,7 +24,7 @@ pub struct Order {
     pub input_bytes: u64,
 }
 
-impl Order {
+impl CommandOrder {
     /// The order and what its command reads, as they are sent.
     ///
     /// # Errors
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn an_order_is_read_when_all_of_it_is_there_and_no_sooner() {
-        let job = Order {
+        let job = CommandOrder {
             command: vec!["/bin/echo".into(), "a\nb".into()],
             environment: vec![("A".into(), "b".into())],
             deadline_millis: 7,
@@ -77,17 +77,17 @@ mod tests {
         };
         let sent = job.sent(b"x\ny").unwrap();
         for end in 0..sent.len() {
-            assert_eq!(Order::read(&sent[..end]).unwrap(), None, "{end}");
+            assert_eq!(CommandOrder::read(&sent[..end]).unwrap(), None, "{end}");
         }
-        let read = Order::read(&sent).unwrap().unwrap();
+        let read = CommandOrder::read(&sent).unwrap().unwrap();
         assert_eq!(read, (job.clone(), &b"x\ny"[..]));
-        assert!(Order::read(&[sent, b"z".to_vec()].concat()).is_err());
-        assert!(Order::read(b"{}\n").is_err());
-        assert!(Order::read(&vec![b' '; HEAD_BYTES + 1]).is_err());
-        let endless = Order {
+        assert!(CommandOrder::read(&[sent, b"z".to_vec()].concat()).is_err());
+        assert!(CommandOrder::read(b"{}\n").is_err());
+        assert!(CommandOrder::read(&vec![b' '; HEAD_BYTES + 1]).is_err());
+        let endless = CommandOrder {
             input_bytes: u64::MAX,
             ..job
         };
-        assert!(Order::read(&endless.sent(b"").unwrap()).is_err());
+        assert!(CommandOrder::read(&endless.sent(b"").unwrap()).is_err());
     }
 }

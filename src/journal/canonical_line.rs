@@ -13,7 +13,7 @@ use crate::contracts::limits;
 use super::canonical_json::{SAFE_INTEGER, is_bmp_ordered};
 
 /// What a canonical line says. No text has an escape in it; what they mean is not checked yet.
-pub(super) struct Line<'a> {
+pub(super) struct CanonicalLine<'a> {
     pub(super) actor: &'a str,
     pub(super) hash: &'a str,
     pub(super) kind: &'a str,
@@ -27,7 +27,7 @@ pub(super) struct Line<'a> {
 }
 
 /// Takes a line apart, or leaves it to the reader for any line.
-pub(super) fn scan(line: &[u8]) -> Option<Line<'_>> {
+pub(super) fn scan(line: &[u8]) -> Option<CanonicalLine<'_>> {
     let text = std::str::from_utf8(line).ok()?;
     let mut scan = Scan { text, at: 0 };
     scan.eat(r#"{"actor":"#)?;
@@ -69,7 +69,7 @@ pub(super) fn scan(line: &[u8]) -> Option<Line<'_>> {
         text.get(hash_end..signature_at)?,
         text.get(signature_end..)?,
     ];
-    (scan.at == text.len()).then_some(Line {
+    (scan.at == text.len()).then_some(CanonicalLine {
         actor,
         hash,
         kind,

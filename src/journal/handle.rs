@@ -37,19 +37,19 @@ impl fmt::Display for AppendError {
 impl std::error::Error for AppendError {}
 
 /// What became of a job.
-pub(super) type Outcome = Result<Vec<Receipt>, AppendError>;
+pub(super) type AppendOutcome = Result<Vec<Receipt>, AppendError>;
 
 /// Events to be recorded together and in order.
 pub(super) struct Job {
     pub(super) events: Vec<Sealed>,
-    pub(super) reply: SyncSender<Outcome>,
+    pub(super) reply: SyncSender<AppendOutcome>,
     /// The last job: nothing after it is taken.
     pub(super) last: bool,
 }
 
 impl Job {
     /// Tells whoever asked what became of it.
-    pub(super) fn answer(reply: &SyncSender<Outcome>, outcome: Outcome) {
+    pub(super) fn answer(reply: &SyncSender<AppendOutcome>, outcome: AppendOutcome) {
         // Whoever asked may be gone; the event stays recorded.
         let _ = reply.send(outcome);
     }
@@ -128,7 +128,11 @@ impl Handle {
         let _ = self.send(Vec::new(), true);
     }
 
-    fn send(&self, events: Vec<Sealed>, last: bool) -> Result<Receiver<Outcome>, AppendError> {
+    fn send(
+        &self,
+        events: Vec<Sealed>,
+        last: bool,
+    ) -> Result<Receiver<AppendOutcome>, AppendError> {
         let (reply, answer) = sync_channel(1);
         let job = Job {
             events,

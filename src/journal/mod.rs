@@ -47,7 +47,7 @@ pub use recover::OpenError;
 #[cfg(feature = "agp")]
 pub use tail::last_event;
 #[cfg(feature = "agp")]
-pub use writer::{Journal, Opened};
+pub use writer::{Journal, OpenedJournal};
 
 use std::path::{Path, PathBuf};
 

@@ -33,7 +33,7 @@ use super::wal_replay::{self, ReplayError};
 
 /// What opening found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opened {
+pub struct OpenedJournal {
     /// Sequence number of the last event; 0 in a new journal.
     pub seq: u64,
     /// What was mended, as the `journal.recovered` event says it.
@@ -58,7 +58,7 @@ impl Journal {
         key: SigningKey,
         retired: &[PublicKey],
         screen: Arc<Screen>,
-    ) -> Result<(Self, Opened), OpenError> {
+    ) -> Result<(Self, OpenedJournal), OpenError> {
         let io_error = |error| OpenError::Io {
             path: paths.log.clone(),
             error,
@@ -95,7 +95,7 @@ impl Journal {
         let own = Places::none().with(Place::Journal, durable::parent(&paths.log));
         let thread = confine::start(Profile::Journal, own, move || writer.run(&waiting))
             .map_err(io_error)?;
-        let opened = Opened {
+        let opened = OpenedJournal {
             seq: found.position.seq,
             recovered: found.recovered,
         };

@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use super::network;
 use crate::contracts::sandbox::SandboxError;
 use crate::egress;
-use crate::jail::isolation_probe::{Ask, Seen, name_server};
+use crate::jail::isolation_probe::{Ask, Sighting, name_server};
 use crate::jail::spec::{BIN, Namespaces, RUN, Spec, overlaps_own};
 
 /// Landlock's first interface that keeps signals inside.
@@ -272,9 +272,9 @@ fn host_addresses() -> Vec<IpAddr> {
 /// What the probe saw, outside and inside.
 pub struct Looks {
     /// From outside, and what then arrived at the listeners.
-    pub outside: (Seen, usize),
+    pub outside: (Sighting, usize),
     /// From inside, and what then arrived.
-    pub inside: (Seen, usize),
+    pub inside: (Sighting, usize),
     /// The Landlock interface in force inside.
     pub landlock: u32,
 }
@@ -346,7 +346,7 @@ pub fn judge(spec: &Spec, ask: &Ask, looks: &Looks) -> Result<Map<String, Value>
 }
 
 /// A proof that something cannot be reached is worth something only if it could be reached.
-fn worth(ask: &Ask, outside: &Seen, came: usize) -> Result<(), String> {
+fn worth(ask: &Ask, outside: &Sighting, came: usize) -> Result<(), String> {
     let wanted = ask
         .tcp
         .iter()
@@ -387,7 +387,7 @@ pub(super) fn all_arrived(ask: &Ask, came: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn attested(spec: &Spec, ask: &Ask, inside: &Seen, landlock: u32) -> Map<String, Value> {
+fn attested(spec: &Spec, ask: &Ask, inside: &Sighting, landlock: u32) -> Map<String, Value> {
     let payload = json!({
         "kind": "process",
         "namespaces": spec.namespaces.as_str(),

@@ -13,7 +13,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use crate::confine::{self, Places, Profile};
-use crate::egress::{Allowlist, Proxy, Resolver, Setup};
+use crate::egress::{Allowlist, Proxy, ProxyConfig, Resolver};
 use crate::jail::isolation_probe::WayOut;
 use crate::jail::spec::RELAY_PORT;
 
@@ -72,7 +72,7 @@ impl Trial {
         let own = format!("{}:{}", IpAddr::V4(Ipv4Addr::LOCALHOST), host.port());
         let list = Allowlist::parse([listed.as_str(), own.as_str()]).map_err(io::Error::other)?;
         let socket: PathBuf = directory.join("egress-try.sock");
-        let mut setup = Setup::new(socket, "attestation", list, Arc::new(|_, _| Ok(())));
+        let mut setup = ProxyConfig::new(socket, "attestation", list, Arc::new(|_, _| Ok(())));
         setup.resolver = Arc::new(Here);
         setup.user = user;
         let proxy = Proxy::start(setup)?;

@@ -9,20 +9,20 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::contracts::sandbox::SandboxError;
-use crate::jail::isolation_probe::{Ask, PID_NAMESPACE, Seen};
+use crate::jail::isolation_probe::{Ask, PID_NAMESPACE, Sighting};
 use crate::jail::spec::{HELPER, Placed, Spec};
 use crate::jail::status::Told;
 use crate::jail::tamper_probe::Steady;
 
 use super::attestation::{self, LANDLOCK_SIGNALS, PROBE, Planted, STATUS, Unfit, Wires};
-use super::harness_host::{Setup, empty_file, temporary};
+use super::harness_host::{HarnessHostConfig, empty_file, temporary};
 use super::network;
 use super::process::from_outside;
 use super::process::keeper_client::{Bridge, Job, Maker};
 use super::process::output::Watch;
 
 /// What must stay what it is inside: the gate's parts, and the harness's program.
-fn steady(setup: &Setup, spec: &Spec) -> Vec<Steady> {
+fn steady(setup: &HarnessHostConfig, spec: &Spec) -> Vec<Steady> {
     let of = |path: &Path, write| Steady {
         path: spec.inside(path),
         write,
@@ -58,7 +58,7 @@ const CLOSED: &str = "/run/agp/try";
 impl Bait {
     /// Listens in the session's directory, in one that is only read inside, and in the repository, where
     /// that can hold a socket.
-    pub(super) fn lay(setup: &Setup) -> io::Result<Self> {
+    pub(super) fn lay(setup: &HarnessHostConfig) -> io::Result<Self> {
         let [gate, part, closed, outside] =
             ["try.sock", "try", "try-read", BAIT].map(|name| setup.directory.join(name));
         empty_file(&part)?;
@@ -107,7 +107,7 @@ impl Drop for Bait {
 
 /// Looks around inside, where a socket that stands for the gateway's is open in the same way.
 pub(super) fn looked_into(
-    setup: &Setup,
+    setup: &HarnessHostConfig,
     spec: &Spec,
     bait: &Bait,
 ) -> Result<Map<String, Value>, Unfit> {
@@ -189,7 +189,7 @@ pub(super) fn looked_into(
 }
 
 /// The protected paths, without those that were allowed by name.
-fn barred(setup: &Setup) -> impl Iterator<Item = PathBuf> + '_ {
+fn barred(setup: &HarnessHostConfig) -> impl Iterator<Item = PathBuf> + '_ {
     let allowed = |path: &PathBuf| {
         let mut named = setup.read.iter().chain(&setup.write);
         named.any(|allowed| path.starts_with(allowed) || allowed.starts_with(path))
@@ -203,7 +203,7 @@ fn barred(setup: &Setup) -> impl Iterator<Item = PathBuf> + '_ {
         .cloned()
 }
 
-fn inside(setup: &Setup, spec: &Spec, ask: &Ask) -> Result<(Seen, u32), Unfit> {
+fn inside(setup: &HarnessHostConfig, spec: &Spec, ask: &Ask) -> Result<(Sighting, u32), Unfit> {
     let program = if spec.has_root() {
         Path::new(HELPER)
     } else {
@@ -242,13 +242,13 @@ fn inside(setup: &Setup, spec: &Spec, ask: &Ask) -> Result<(Seen, u32), Unfit> {
 struct Looked<'a> {
     spec: &'a Spec,
     ask: &'a Ask,
-    setup: &'a Setup,
+    setup: &'a HarnessHostConfig,
     bait: &'a Bait,
     /// Where what stands for the gateway's socket stands inside.
     gate: &'a Path,
     writable: &'a [PathBuf],
-    outside: &'a Seen,
-    inside: &'a Seen,
+    outside: &'a Sighting,
+    inside: &'a Sighting,
     landlock: u32,
 }
 

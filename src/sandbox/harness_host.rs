@@ -19,7 +19,7 @@ use super::network::Network;
 
 /// What a harness is to have, and what it must not reach.
 #[derive(Debug, Clone)]
-pub struct Setup {
+pub struct HarnessHostConfig {
     /// The program that confines: `agp-bridge`, or `agp` itself.
     pub bridge: PathBuf,
     /// What starts the look around.
@@ -76,7 +76,7 @@ pub struct Enclosure {
 ///
 /// # Errors
 /// [`SandboxError`] when there is none, or something that must not be reached is.
-pub fn prepare(setup: &Setup) -> Result<Enclosure, SandboxError> {
+pub fn prepare(setup: &HarnessHostConfig) -> Result<Enclosure, SandboxError> {
     let given = setup.write.iter().chain(&setup.read);
     for path in given {
         attestation::apart_from_own_places(path)?;
@@ -222,7 +222,12 @@ fn told(limits: &Limits) -> Value {
     told
 }
 
-fn spec(setup: &Setup, scratch: &Path, masked: &[PathBuf], namespaces: Namespaces) -> Spec {
+fn spec(
+    setup: &HarnessHostConfig,
+    scratch: &Path,
+    masked: &[PathBuf],
+    namespaces: Namespaces,
+) -> Spec {
     let mut spec = Spec {
         namespaces,
         read: setup.read.clone(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::egress_self_test::Trial;
 use crate::egress::Allowlist;
-use crate::jail::isolation_probe::{Ask, Seen, name_server};
+use crate::jail::isolation_probe::{Ask, Sighting, name_server};
 use crate::jail::spec::{RELAY_PORT, Relay, Spec};
 
 /// What network a sandbox has.
@@ -87,7 +87,7 @@ pub(super) fn tried(spec: &Spec, trial: Option<&Trial>, ask: &mut Ask) -> Spec {
 }
 
 /// Holds what was let out against what may be.
-pub(super) fn judge_way_out(ask: &Ask, inside: &Seen) -> Result<(), String> {
+pub(super) fn judge_way_out(ask: &Ask, inside: &Sighting) -> Result<(), String> {
     let Some(way_out) = &ask.way_out else {
         return Ok(());
     };

@@ -1,14 +1,14 @@
 //! What a session says of itself before it begins.
 
 use super::kinds::{Harness, Mode, Provider};
-use super::options::Asked;
+use super::options::SessionOptions;
 use super::slack;
 use crate::channels::escape;
 use crate::contracts::ids::SessionId;
 use crate::intendants::{claude_code, codex};
 use crate::report::failure::complain;
 
-pub(crate) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
+pub(crate) fn announce(asked: &SessionOptions, session: &SessionId, confined: bool) {
     complain(format_args!(
         "session {session} in {}",
         asked.repository.display()
@@ -71,7 +71,7 @@ pub(crate) fn announce(asked: &Asked, session: &SessionId, confined: bool) {
 }
 
 /// Says why a command that works outside is not found inside. A container has a `PATH` of its own.
-fn without_tools(asked: &Asked) {
+fn without_tools(asked: &SessionOptions) {
     if !asked.harness.is_program() || asked.container.is_some() || asked.alone {
         return;
     }
@@ -91,7 +91,7 @@ fn without_tools(asked: &Asked) {
 
 /// Says before the start what the harness would say much later, or try without end. In a container the login
 /// was looked for already.
-fn without_login(asked: &Asked) {
+fn without_login(asked: &SessionOptions) {
     if asked.harness_inside() || asked.alone {
         return;
     }

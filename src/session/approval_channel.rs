@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::home::operator;
 use super::kinds::Stream;
-use super::options::Asked;
+use super::options::SessionOptions;
 use super::{output_view, transcript};
 use crate::channels::console::{AutoApprove, Console};
 use crate::channels::escape;
@@ -16,7 +16,7 @@ use crate::report::failure::complain;
 /// Characters of a warning.
 const WARNING_CHARS: usize = 300;
 
-pub(crate) fn channel_of(asked: &Asked, terminal: &Arc<Terminal>) -> Box<dyn Channel> {
+pub(crate) fn channel_of(asked: &SessionOptions, terminal: &Arc<Terminal>) -> Box<dyn Channel> {
     if asked.auto_approve {
         return Box::new(AutoApprove::new(Arc::clone(terminal)));
     }
@@ -24,7 +24,7 @@ pub(crate) fn channel_of(asked: &Asked, terminal: &Arc<Terminal>) -> Box<dyn Cha
 }
 
 pub(crate) fn notices(
-    asked: &Asked,
+    asked: &SessionOptions,
     terminal: &Arc<Terminal>,
 ) -> Box<dyn Fn(&Notice<'_>) + Send + Sync> {
     let (terminal, raw) = (Arc::clone(terminal), asked.stream == Stream::Raw);

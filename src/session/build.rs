@@ -11,7 +11,7 @@ use crate::contracts::call::{Actor, ToolCall};
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::intendant::{HarnessError, Intendant};
 use crate::governor::Sandbox;
-use crate::governor::{Effect, Governor, Outcome as CallOutcome};
+use crate::governor::{CallOutcome, Effect, Governor};
 use crate::intendants::claude_code::{self, ClaudeCode};
 use crate::intendants::codex::{self, Codex};
 use crate::intendants::executable::{self, Pinned};
@@ -26,14 +26,14 @@ use super::claude_config_dir::ClaudeHome;
 use super::docker::harness;
 use super::kinds::{Harness, Mode};
 use super::lease::{HARNESS_HOME, Lease};
-use super::options::Asked;
+use super::options::SessionOptions;
 use crate::report::failure::Failure;
 
 /// Characters of a line of the harness's standard error.
 const COMPLAINT_CHARS: usize = 1000;
 
 pub(crate) struct IntendantSetup<'a> {
-    pub(crate) asked: &'a Asked,
+    pub(crate) asked: &'a SessionOptions,
     pub(crate) sandbox: &'a Arc<dyn Sandbox>,
     pub(crate) container: Option<&'a Arc<Docker>>,
     /// The harness's own container, where it has one.
@@ -83,7 +83,7 @@ impl IntendantSetup<'_> {
                 }
                 None => (codex::find(&search)?, None),
             };
-            let setup = codex::Setup {
+            let setup = codex::CodexSetup {
                 found,
                 inside,
                 session: self.session.clone(),
@@ -113,7 +113,7 @@ impl IntendantSetup<'_> {
             }
             None => (claude_code::find(&search)?, None),
         };
-        let setup = claude_code::Setup {
+        let setup = claude_code::ClaudeSetup {
             found,
             inside,
             session: self.session.clone(),
@@ -176,7 +176,7 @@ fn submit(
 
 /// Whether the hook's program is still the one that the session began with.
 pub(crate) fn gate_unchanged(
-    asked: &Asked,
+    asked: &SessionOptions,
 ) -> Result<Box<dyn Fn() -> Result<(), String> + Send + Sync>, String> {
     if asked.harness == Harness::Scripted {
         return Ok(Box::new(|| Ok(())));
@@ -186,7 +186,7 @@ pub(crate) fn gate_unchanged(
     Ok(Box::new(move || pinned.check()))
 }
 
-pub(crate) fn read_script(asked: &Asked) -> Result<Vec<ScriptedCall>, Failure> {
+pub(crate) fn read_script(asked: &SessionOptions) -> Result<Vec<ScriptedCall>, Failure> {
     match &asked.script {
         None => Ok(scripted::built_in()),
         Some(path) => scripted::read(path).map_err(|problem| {

@@ -10,7 +10,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use rustix::process::Pid;
 
 use crate::confine::Spawner;
-use crate::hook::login_renewal::{CONFIGURATION, Order, STORE};
+use crate::hook::login_renewal::{CONFIGURATION, RenewalConfig, STORE};
 use crate::intendants::claude_code;
 use crate::intendants::claude_code::login_process::Carrier;
 use crate::intendants::environment::variable;
@@ -112,7 +112,7 @@ impl ClaudeHome {
             .filter_map(|path| path.canonicalize().ok())
             .collect();
         read.extend([package(&program), bridge.clone()]);
-        let order = Order {
+        let order = RenewalConfig {
             store: store.directory.clone(),
             state: store.state.clone(),
             shown: self.login.clone(),

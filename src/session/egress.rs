@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::channels::escape;
 use crate::channels::terminal::Terminal;
 use crate::contracts::event::Kind;
-use crate::egress::{Allowlist, Proxy, Record, Setup, explained};
+use crate::egress::{Allowlist, Proxy, ProxyConfig, Record, explained};
 use crate::governor::Governor;
 use crate::intendants::model_hosts;
 use crate::sandbox::docker::container::{BOX, HARNESS_BOX};
@@ -30,7 +30,7 @@ const HOST_CHARS: usize = 260;
 
 /// How much may be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum EgressScope {
     /// Nothing.
     None,
     /// Everything that this machine reaches.
@@ -43,9 +43,9 @@ pub(crate) enum Reach {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WayOut {
     /// What agp runs itself.
-    pub(crate) calls: Reach,
+    pub(crate) calls: EgressScope,
     /// The harness, and what it runs itself.
-    pub(crate) harness: Reach,
+    pub(crate) harness: EgressScope,
 }
 
 /// What was said of it.
@@ -80,10 +80,10 @@ impl WayOut {
         }
         let reach = match asked.as_deref() {
             // It must reach its model, and is not given more for that.
-            None if of.harness_inside() => Reach::Listed(list(said.allow.clone(), file)?),
-            None | Some("none") => Reach::None,
-            Some("full") => Reach::Full,
-            Some("allowlist") => Reach::Listed(list(said.allow.clone(), file)?),
+            None if of.harness_inside() => EgressScope::Listed(list(said.allow.clone(), file)?),
+            None | Some("none") => EgressScope::None,
+            Some("full") => EgressScope::Full,
+            Some("allowlist") => EgressScope::Listed(list(said.allow.clone(), file)?),
             Some(other) => {
                 let problem = format!("--egress {other:?} is not known");
                 return Err(Failure::usage(
@@ -92,7 +92,7 @@ impl WayOut {
                 ));
             }
         };
-        if named && !matches!(reach, Reach::Listed(_)) {
+        if named && !matches!(reach, EgressScope::Listed(_)) {
             let problem = "--egress-allow names hosts for --egress allowlist";
             return Err(Failure::usage(problem, "--egress allowlist"));
         }
@@ -104,22 +104,24 @@ impl WayOut {
         }
         if of.harness_inside() {
             let calls = match reach {
-                Reach::Listed(listed) => Reach::Listed(with_its_model(&listed, of)?),
+                EgressScope::Listed(listed) => EgressScope::Listed(with_its_model(&listed, of)?),
                 reach => reach,
             };
-            let harness = Reach::None;
+            let harness = EgressScope::None;
             return Ok(Self { calls, harness });
         }
         let harness = match &reach {
-            _ if !program => Reach::None,
-            Reach::None if of.alone => Reach::Listed(with_its_model(&Allowlist::default(), of)?),
-            Reach::None | Reach::Full => Reach::Full,
-            Reach::Listed(listed) => Reach::Listed(with_its_model(listed, of)?),
+            _ if !program => EgressScope::None,
+            EgressScope::None if of.alone => {
+                EgressScope::Listed(with_its_model(&Allowlist::default(), of)?)
+            }
+            EgressScope::None | EgressScope::Full => EgressScope::Full,
+            EgressScope::Listed(listed) => EgressScope::Listed(with_its_model(listed, of)?),
         };
         let calls = match reach {
-            _ if !runs_calls => Reach::None,
+            _ if !runs_calls => EgressScope::None,
             // A list of nothing is no way out.
-            Reach::Listed(listed) if listed.is_empty() => Reach::None,
+            EgressScope::Listed(listed) if listed.is_empty() => EgressScope::None,
             reach => reach,
         };
         Ok(Self { calls, harness })
@@ -127,15 +129,15 @@ impl WayOut {
 
     pub(crate) fn nothing() -> Self {
         Self {
-            calls: Reach::None,
-            harness: Reach::None,
+            calls: EgressScope::None,
+            harness: EgressScope::None,
         }
     }
 
     /// Whether anything has a way out to listed hosts.
     pub(crate) fn is_listed(&self) -> bool {
         let mut both = [&self.calls, &self.harness].into_iter();
-        both.any(|reach| matches!(reach, Reach::Listed(_)))
+        both.any(|reach| matches!(reach, EgressScope::Listed(_)))
     }
 
     /// The network of what agp runs itself.
@@ -171,7 +173,7 @@ impl WayOut {
             (&self.harness, HARNESS_SOCKET, "harness"),
             (&self.calls, CALLS_SOCKET, calls_are),
         ] {
-            if let Reach::Listed(list) = reach {
+            if let EgressScope::Listed(list) = reach {
                 let own = rustix::process::geteuid().as_raw();
                 // What calls in a container find is in the directory that it has.
                 let (directory, user) = match container {
@@ -180,7 +182,7 @@ impl WayOut {
                     _ => (directory.to_owned(), own),
                 };
                 let socket = directory.join(name);
-                let mut setup = Setup::new(socket, from, list.clone(), Arc::clone(&record));
+                let mut setup = ProxyConfig::new(socket, from, list.clone(), Arc::clone(&record));
                 setup.user = user;
                 let proxy = Proxy::start(setup).map_err(|error| format!("{name}: {error}"))?;
                 proxies.push(proxy);
@@ -191,18 +193,18 @@ impl WayOut {
 
     /// Says it to whoever starts the session.
     pub(crate) fn announce(&self, of: Choices) {
-        let words = |reach: &Reach| match reach {
-            Reach::None => "nothing".to_owned(),
-            Reach::Full => "all that this host reaches".to_owned(),
-            Reach::Listed(list) => format!("{}, nothing else", list.entries().join(" ")),
+        let words = |reach: &EgressScope| match reach {
+            EgressScope::None => "nothing".to_owned(),
+            EgressScope::Full => "all that this host reaches".to_owned(),
+            EgressScope::Listed(list) => format!("{}, nothing else", list.entries().join(" ")),
         };
-        if of.harness.is_program() && matches!(self.harness, Reach::Listed(_)) {
+        if of.harness.is_program() && matches!(self.harness, EgressScope::Listed(_)) {
             complain(format_args!(
                 "egress: the harness reaches {}",
                 words(&self.harness)
             ));
         }
-        if self.calls == Reach::Full {
+        if self.calls == EgressScope::Full {
             let who = match (of.harness_inside(), of.alone) {
                 (true, _) => "the harness has",
                 (_, true) => "what agp runs, and the harness, have",
@@ -211,7 +213,7 @@ impl WayOut {
             complain(format_args!(
                 "WARNING: --egress full: {who} this host's whole network"
             ));
-        } else if matches!(self.calls, Reach::Listed(_)) {
+        } else if matches!(self.calls, EgressScope::Listed(_)) {
             let who = match of.harness_inside() {
                 true => "the harness",
                 false => "what agp runs",
@@ -221,7 +223,7 @@ impl WayOut {
     }
 
     /// What the session's tools may reach, whoever runs them.
-    fn main(&self, of: Choices) -> &Reach {
+    fn main(&self, of: Choices) -> &EgressScope {
         let on_host = of.harness.is_program() && of.mode == Mode::Hook && !of.harness_inside();
         if on_host { &self.harness } else { &self.calls }
     }
@@ -229,7 +231,7 @@ impl WayOut {
     /// What an approver is told of it.
     pub(crate) fn shown(&self, of: Choices) -> String {
         match self.main(of) {
-            Reach::Listed(list) => list.entries().join(" "),
+            EgressScope::Listed(list) => list.entries().join(" "),
             reach => reach.word().to_owned(),
         }
     }
@@ -239,7 +241,7 @@ impl WayOut {
         let harness = &self.harness;
         let main = self.main(of);
         put("egress", json!(main.word()));
-        if let Reach::Listed(list) = main {
+        if let EgressScope::Listed(list) = main {
             put("egressAllowed", json!(list.entries()));
         }
         // A harness that runs its own tools reaches what they do; a script has none.
@@ -249,7 +251,7 @@ impl WayOut {
         };
         let reached = of.harness.is_program().then(|| reached.word());
         put("harnessEgress", json!(reached));
-        if let Reach::Listed(list) = harness
+        if let EgressScope::Listed(list) = harness
             && of.harness.is_program()
             && of.mode == Mode::Mediated
         {
@@ -258,7 +260,7 @@ impl WayOut {
     }
 }
 
-impl Reach {
+impl EgressScope {
     fn word(&self) -> &'static str {
         match self {
             Self::None => "none",

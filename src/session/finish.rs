@@ -20,7 +20,7 @@ const REASON_CHARS: usize = 500;
 const KILLED: i32 = 128;
 
 /// What the main thread waits for.
-pub(crate) enum Event {
+pub(crate) enum SessionEvent {
     Signal(i32),
     Broken(Broken),
     Harness(Result<HarnessExit, HarnessError>),
@@ -36,9 +36,9 @@ pub(crate) struct End {
 impl End {
     /// Takes in what broke meanwhile: a call that was under way when the harness ended can tell of a
     /// bypass yet.
-    pub(crate) fn hear(&mut self, happened: &Receiver<Event>) {
+    pub(crate) fn hear(&mut self, happened: &Receiver<SessionEvent>) {
         while let Ok(event) = happened.try_recv() {
-            if let Event::Broken(broken) = event {
+            if let SessionEvent::Broken(broken) = event {
                 self.broken.get_or_insert(broken);
             }
         }
@@ -64,7 +64,7 @@ impl End {
 }
 
 /// Waits for the harness to end, and ends it when it must not go on.
-pub(crate) fn wait(happened: &Receiver<Event>, stop: &Stop, governor: &Governor) -> End {
+pub(crate) fn wait(happened: &Receiver<SessionEvent>, stop: &Stop, governor: &Governor) -> End {
     let mut end = End {
         broken: None,
         signal: None,
@@ -72,18 +72,18 @@ pub(crate) fn wait(happened: &Receiver<Event>, stop: &Stop, governor: &Governor)
     };
     while let Ok(event) = happened.recv() {
         match event {
-            Event::Signal(signal) => {
+            SessionEvent::Signal(signal) => {
                 end.signal = Some(signal);
                 stop.now();
                 // A script waits for the answer itself.
                 governor.hang_up();
             }
-            Event::Broken(broken) => {
+            SessionEvent::Broken(broken) => {
                 end.broken.get_or_insert(broken);
                 stop.now();
                 governor.hang_up();
             }
-            Event::Harness(ended) => {
+            SessionEvent::Harness(ended) => {
                 end.harness = ended;
                 break;
             }

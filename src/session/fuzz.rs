@@ -9,7 +9,7 @@
 use crate::contracts::strict_json;
 
 use super::config::Config;
-use super::lease::Terms;
+use super::lease::LeaseRecord;
 
 /// What is read is read again from what is written of it, and what is shown of it holds no token.
 pub(crate) fn config_file(data: &[u8]) {
@@ -31,12 +31,12 @@ pub(crate) fn config_file(data: &[u8]) {
 /// What is read is read again from what is written of it, and what would be removed is a directory of that
 /// session's own name.
 pub(crate) fn lease_file(data: &[u8]) {
-    let Some(terms) = Terms::read(data) else {
+    let Some(terms) = LeaseRecord::read(data) else {
         return;
     };
     let name = terms.directory.file_name().and_then(|name| name.to_str());
     assert_eq!(name, Some(format!("agp-{}", terms.session_id).as_str()));
     assert!(terms.directory.is_absolute());
     let written = serde_json::to_vec(&terms).expect("they can be written");
-    assert_eq!(Terms::read(&written), Some(terms));
+    assert_eq!(LeaseRecord::read(&written), Some(terms));
 }

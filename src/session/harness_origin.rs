@@ -9,7 +9,7 @@ use crate::jail::writable_paths::Changeable;
 
 use super::config;
 use super::kinds::Confine;
-use super::options::Asked;
+use super::options::SessionOptions;
 
 /// What an agent can change in a session for this repository.
 pub(crate) fn changeable(repository: &Path, write: &[PathBuf], read: &[PathBuf]) -> Changeable {
@@ -55,7 +55,7 @@ fn left_out(path: &OsStr, repository: &Path, write: &[PathBuf], read: &[PathBuf]
     left_out
 }
 
-impl Asked {
+impl SessionOptions {
     /// What the session's agent can change.
     pub(crate) fn changeable(&self) -> Changeable {
         changeable(&self.repository, &self.allow_write, &self.allow_read)

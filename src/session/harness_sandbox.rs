@@ -14,7 +14,7 @@ use crate::intendants::executable::{bridge_program, package};
 use crate::intendants::{codex, harness_git};
 use crate::jail::spec::{Namespaces, Placed, RUN};
 use crate::jail::writable_paths::Changeable;
-use crate::sandbox::harness_host::{self, Enclosure, Setup};
+use crate::sandbox::harness_host::{self, Enclosure, HarnessHostConfig};
 use crate::sandbox::network::Network;
 
 use super::claude_config_dir::ClaudeHome;
@@ -149,7 +149,11 @@ pub(crate) fn described(enclosed: Option<&Enclosure>) -> Value {
     )
 }
 
-fn setup(wanted: &Wanted<'_>, program: &Path, sockets: &Sockets) -> Result<Setup, String> {
+fn setup(
+    wanted: &Wanted<'_>,
+    program: &Path,
+    sockets: &Sockets,
+) -> Result<HarnessHostConfig, String> {
     let bridge = bridge_program().map_err(|error| error.to_string())?;
     let user = wanted.user.clone();
     let user = user.filter(|user| user.is_absolute() && user.is_dir() && user.parent().is_some());
@@ -199,7 +203,7 @@ fn setup(wanted: &Wanted<'_>, program: &Path, sockets: &Sockets) -> Result<Setup
     read.extend(wanted.allow_read.iter().cloned());
     write.extend(wanted.allow_write.iter().cloned());
     let token = directory.file_name().unwrap_or_default();
-    Ok(Setup {
+    Ok(HarnessHostConfig {
         bridge,
         spawner: wanted.spawner.clone(),
         directory: directory.to_owned(),

@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 use crate::jail::path_resolution::{self, End, kept_apart_inside};
 
 use super::home::Home;
-use super::options::Asked;
+use super::options::SessionOptions;
 
 /// Whether a text, taken for a path from the repository, leads into agp's home, by links too.
-pub(crate) fn own_file(home: &Home, asked: &Asked) -> Box<dyn Fn(&str) -> bool + Send + Sync> {
+pub(crate) fn own_file(
+    home: &Home,
+    asked: &SessionOptions,
+) -> Box<dyn Fn(&str) -> bool + Send + Sync> {
     let own = home.root().canonicalize();
     let own = own.unwrap_or_else(|_| home.root().to_owned());
     let repository = asked.repository.clone();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::home::Home;
 use super::kinds::{Confine, Provider};
-use super::options::Asked;
+use super::options::SessionOptions;
 use super::private_paths::private_paths;
 use crate::report::failure::Failure;
 
@@ -15,7 +15,7 @@ use crate::report::failure::Failure;
 ///
 /// # Errors
 /// [`Failure`], naming both.
-pub(crate) fn refuse_overlap(home: &Home, asked: &Asked) -> Result<(), Failure> {
+pub(crate) fn refuse_overlap(home: &Home, asked: &SessionOptions) -> Result<(), Failure> {
     if asked.sandbox == Provider::Recording && asked.confine == Confine::Off {
         return Ok(());
     }

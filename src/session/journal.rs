@@ -6,7 +6,7 @@ use serde_json::{Map, json};
 
 use super::home::Home;
 use super::key_rotation::settle_rotation;
-use super::options::Asked;
+use super::options::SessionOptions;
 use crate::channels::escape;
 use crate::journal::redact::{Screen, Secret};
 use crate::journal::{Journal, OpenError};
@@ -25,7 +25,7 @@ pub(crate) fn secrets(home: &Home) -> Result<Secrets, Failure> {
 }
 
 /// The secrets that must never be journaled: agp's own, by the names that hold them.
-pub(crate) fn screen(asked: &Asked, given: &Secrets) -> Screen {
+pub(crate) fn screen(asked: &SessionOptions, given: &Secrets) -> Screen {
     let configured = asked.slack.iter().flat_map(|slack| slack.secrets());
     let configured = configured.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let secrets = std::env::vars()
@@ -46,7 +46,7 @@ pub(crate) fn screen(asked: &Asked, given: &Secrets) -> Screen {
 }
 
 /// The name of a secret that stands in what the journal will have of the operator's own words.
-pub(crate) fn quoted_secret(asked: &Asked, screen: &Screen) -> Option<String> {
+pub(crate) fn quoted_secret(asked: &SessionOptions, screen: &Screen) -> Option<String> {
     let words = Map::from_iter([
         ("task".to_owned(), json!(asked.task)),
         ("harnessArguments".to_owned(), json!(asked.harness_args)),

@@ -30,13 +30,13 @@ pub(crate) const LOGIN_SCRATCH: &str = "login-tmp";
 /// What a lease's file says.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(crate) struct Terms {
+pub(crate) struct LeaseRecord {
     pub(crate) session_id: SessionId,
     pub(crate) pid: u32,
     pub(crate) directory: PathBuf,
 }
 
-impl Terms {
+impl LeaseRecord {
     /// Reads them, if they can be a session's: what stands at its directory is removed with it.
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
         let terms: Self = strict_json::parse(text).ok()?;
@@ -75,7 +75,7 @@ impl Lease {
             .mode(0o600)
             .open(&unnamed)?;
         file.lock()?;
-        let terms = Terms {
+        let terms = LeaseRecord {
             session_id: session.clone(),
             pid: std::process::id(),
             directory: directory.clone(),
@@ -218,7 +218,7 @@ pub(crate) fn live(home: &Home) -> usize {
 fn reap_one(path: &Path, journal: &Handle) -> Result<(), String> {
     let text = bounded_file::read(path, limits::SMALL_FILE_BYTES).unwrap_or_default();
     // A lease that was cut by a crash names nothing that could be cleaned up.
-    let terms = Terms::read(&text);
+    let terms = LeaseRecord::read(&text);
     let session = terms
         .as_ref()
         .map(|terms| terms.session_id.as_str())
@@ -248,7 +248,7 @@ mod tests {
     fn a_lease_names_its_sessions_own_directory_and_no_other() {
         let read = |directory: &str| {
             let text = json!({"sessionId": "s-1", "pid": 7, "directory": directory});
-            Terms::read(text.to_string().as_bytes())
+            LeaseRecord::read(text.to_string().as_bytes())
         };
         assert!(read("/tmp/agp-s-1").is_some());
         for other in [
@@ -260,6 +260,6 @@ mod tests {
         ] {
             assert_eq!(read(other), None, "{other}");
         }
-        assert_eq!(Terms::read(b"{}"), None);
+        assert_eq!(LeaseRecord::read(b"{}"), None);
     }
 }

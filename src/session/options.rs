@@ -114,7 +114,7 @@ impl Run {
 
 /// A session as it was asked for, checked.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct SessionOptions {
     pub harness: Harness,
     pub mode: Mode,
     /// Why this mode.
@@ -150,7 +150,7 @@ pub(crate) struct Asked {
     pub threads_strict: bool,
 }
 
-impl Asked {
+impl SessionOptions {
     /// Whether the harness itself runs in the session's container.
     pub(crate) fn harness_inside(&self) -> bool {
         self.choices().harness_inside()

@@ -11,7 +11,7 @@ use crate::governor::Broken;
 use crate::intendants::process::Stop;
 use crate::journal::Handle;
 
-use super::finish::Event;
+use super::finish::SessionEvent;
 use crate::report::failure::{Failure, Outcome, complain};
 
 /// Characters of what a panic says: foreign text may stand in it.
@@ -46,7 +46,7 @@ impl Panics {
     /// From here on a panic ends the harness and the session. Outside of a call worker, whose call
     /// nobody has answered and which is so denied, nothing is recorded any more either: what was
     /// handed to the journal before is written whole, and nothing follows it.
-    pub(crate) fn watch(&self, journal: &Handle, events: &Sender<Event>, stop: &Stop) {
+    pub(crate) fn watch(&self, journal: &Handle, events: &Sender<SessionEvent>, stop: &Stop) {
         let (said, journal) = (Arc::clone(&self.0), journal.clone());
         let (events, stop) = (events.clone(), stop.clone());
         panic::set_hook(Box::new(move |panic| {
@@ -58,7 +58,7 @@ impl Panics {
             // The harness first: the main thread may be busy.
             stop.now();
             complain(format_args!("agp: {what}"));
-            let _ = events.send(Event::Broken(Broken(what)));
+            let _ = events.send(SessionEvent::Broken(Broken(what)));
         }));
     }
 

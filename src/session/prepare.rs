@@ -17,7 +17,7 @@ use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::Intendant;
 use crate::governor::Sandbox;
-use crate::governor::{Broken, Governor, Terms};
+use crate::governor::{Broken, Governor, GovernorConfig};
 use crate::intendants::environment::variable;
 use crate::intendants::process::Stop;
 use crate::intendants::scripted::ScriptedCall;
@@ -35,16 +35,16 @@ use super::approval_channel::{channel_of, notices};
 use super::build::{IntendantSetup, gate_unchanged};
 use super::claude_config_dir::ClaudeHome;
 use super::docker::{container, harness};
-use super::finish::Event;
+use super::finish::SessionEvent;
 use super::home::Home;
 use super::home_guard::own_file;
 use super::home_overlap::refuse_overlap;
 use super::journal::quoted_secret;
 use super::kinds::{Harness, Mode};
 use super::lease::Lease;
-use super::options::Asked;
+use super::options::SessionOptions;
 use super::panic_hook::Panics;
-use super::probe::docker::Ahead;
+use super::probe::docker::ContainerTrial;
 use super::sandbox::{self, Ready};
 use super::{harness_sandbox, probe, slack, started_event, thread_confinement};
 use crate::report::failure::{Failure, complain, exit};
@@ -64,14 +64,14 @@ pub(crate) struct Means {
 /// A session that has a name, and nothing else yet.
 pub(crate) struct Beginning<'a> {
     pub(crate) home: &'a Home,
-    pub(crate) asked: &'a Asked,
+    pub(crate) asked: &'a SessionOptions,
     pub(crate) policy: &'a Policy,
     pub(crate) session: SessionId,
     /// The session's own key, with which its answers to the harness's hooks and servers are signed.
     pub(crate) answers: Arc<SigningKey>,
     pub(crate) means: Means,
     pub(crate) stop: Stop,
-    pub(crate) events: Sender<Event>,
+    pub(crate) events: Sender<SessionEvent>,
 }
 
 /// Where the session's calls run, and its harness.
@@ -179,7 +179,7 @@ impl Beginning<'_> {
         }
         let container = asked.container.as_ref();
         let inside = container.filter(|_| asked.choices().in_container());
-        let held = probe::probe(&probe::Asked {
+        let held = probe::probe(&probe::TrialOptions {
             harness: asked.harness,
             mode: asked.mode,
             home: self.home,
@@ -189,7 +189,7 @@ impl Beginning<'_> {
             allowed: [&asked.allow_read, &asked.allow_write],
             witness: asked.witness,
             environment: &asked.harness_env,
-            container: inside.map(|container| Ahead {
+            container: inside.map(|container| ContainerTrial {
                 container,
                 harness: asked.harness,
                 session: &self.session,
@@ -209,7 +209,7 @@ impl Beginning<'_> {
         let gone = self.broken_to();
         let lost: Arc<dyn Fn(String) + Send + Sync> =
             Arc::new(move |why| gone(Broken(format!("the sandbox is gone: {why}"))));
-        let ready = sandbox::ready(sandbox::Within {
+        let ready = sandbox::ready(sandbox::SandboxContext {
             home,
             asked,
             secrets: &self.means.secrets,
@@ -280,7 +280,7 @@ impl Beginning<'_> {
         let mediated = asked.harness.is_program() && asked.mode == Mode::Mediated;
         let unchanged = gate_unchanged(asked)
             .map_err(|error| Failure::refused(error, "agp doctor --check harness"))?;
-        Ok(Arc::new(Governor::new(Terms {
+        Ok(Arc::new(Governor::new(GovernorConfig {
             session: self.session.clone(),
             journal: journal.clone(),
             screen: Arc::clone(screen),
@@ -305,7 +305,7 @@ impl Beginning<'_> {
             None => Ok(channel_of(self.asked, terminal)),
             Some(settings) => slack::channel(
                 settings,
-                slack::Within {
+                slack::SlackContext {
                     home: self.home,
                     asked: self.asked,
                     session: &self.session,
@@ -363,7 +363,7 @@ impl Beginning<'_> {
         Box::new(move |broken| {
             // The harness first: the main thread may be busy.
             stop.now();
-            let _ = events.send(Event::Broken(broken));
+            let _ = events.send(SessionEvent::Broken(broken));
         })
     }
 }
@@ -391,12 +391,12 @@ impl Quarters {
     }
 }
 
-fn watch_signals(events: Sender<Event>) -> std::io::Result<signal_hook::iterator::Handle> {
+fn watch_signals(events: Sender<SessionEvent>) -> std::io::Result<signal_hook::iterator::Handle> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let handle = signals.handle();
     confine::start(Profile::Signals, Places::none(), move || {
         for signal in signals.forever() {
-            if events.send(Event::Signal(signal)).is_err() {
+            if events.send(SessionEvent::Signal(signal)).is_err() {
                 return;
             }
         }

@@ -13,11 +13,11 @@ use super::egress::{Said, WayOut};
 use super::harness_origin::changeable;
 use super::home::Home;
 use super::kinds::{Choices, Confine, Harness, Mode, Provider, Stream, absolute, unknown};
-use super::options::{Asked, Run};
+use super::options::{Run, SessionOptions};
 use super::slack;
 use crate::report::failure::Failure;
 
-impl Asked {
+impl SessionOptions {
     /// Flag beats environment beats `config.json` beats default; whatever is asked for and not
     /// there is refused, never replaced by something weaker.
     pub(crate) fn resolve(home: &Home, run: Run) -> Result<Self, Failure> {

@@ -30,12 +30,12 @@ use crate::policy::Policy;
 
 use super::build::{new_answer_key, new_session, read_script};
 use super::docker::container;
-use super::finish::{Event, finish, wait};
+use super::finish::{SessionEvent, finish, wait};
 use super::home::Home;
 use super::journal::{open_journal, screen, secrets};
 use super::kinds::Stream;
 use super::lease::{self, Lease};
-use super::options::Asked;
+use super::options::SessionOptions;
 use super::panic_hook::Panics;
 use super::policy_file::load_policy;
 use super::prepare::{Beginning, Means, Prepared};
@@ -43,14 +43,14 @@ use super::{thread_confinement, transcript};
 use crate::report::failure::{Failure, Outcome};
 
 /// Runs a session whose questions go to `terminal`.
-pub(crate) fn session(home: &Home, asked: &Asked, terminal: &Arc<Terminal>) -> Outcome {
+pub(crate) fn session(home: &Home, asked: &SessionOptions, terminal: &Arc<Terminal>) -> Outcome {
     session_under(home, asked, terminal, &load_policy(home)?)
 }
 
 /// The same under a policy that is not the home's.
 pub(crate) fn session_under(
     home: &Home,
-    asked: &Asked,
+    asked: &SessionOptions,
     terminal: &Arc<Terminal>,
     policy: &Policy,
 ) -> Outcome {
@@ -88,7 +88,7 @@ pub(crate) fn session_under(
 
 fn governed(
     home: &Home,
-    asked: &Asked,
+    asked: &SessionOptions,
     script: Vec<ScriptedCall>,
     policy: &Policy,
     means: Means,
@@ -171,7 +171,7 @@ fn unrecorded(error: String) -> Failure {
 
 /// Where a harness asks, if there is one.
 fn gateway(
-    asked: &Asked,
+    asked: &SessionOptions,
     lease: &Lease,
     governor: &Arc<Governor>,
     answers: Arc<SigningKey>,
@@ -193,7 +193,7 @@ fn gateway(
 fn drive(
     mut intendant: Box<dyn Intendant>,
     places: Places,
-    events: Sender<Event>,
+    events: Sender<SessionEvent>,
     governor: Arc<Governor>,
     terminal: Arc<Terminal>,
     raw: bool,
@@ -222,7 +222,7 @@ fn drive(
 /// Tells the main thread that the harness has ended, also when its thread panicked: the main
 /// thread waits for exactly this.
 struct Ended {
-    events: Sender<Event>,
+    events: Sender<SessionEvent>,
     outcome: Option<Result<HarnessExit, HarnessError>>,
 }
 
@@ -234,6 +234,6 @@ impl Drop for Ended {
                 mend: "report it, with what was printed above".into(),
             })
         });
-        let _ = self.events.send(Event::Harness(outcome));
+        let _ = self.events.send(SessionEvent::Harness(outcome));
     }
 }

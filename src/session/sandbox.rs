@@ -15,22 +15,22 @@ use crate::intendants::executable::bridge_program;
 use crate::intendants::process::Stop;
 use crate::sandbox::docker::container::Docker;
 use crate::sandbox::network::Network;
-use crate::sandbox::process::{Process, Setup};
+use crate::sandbox::process::{Process, ProcessConfig};
 use crate::sandbox::recording::Recording;
 use crate::sandbox::secrets::Secrets;
 
 use super::docker::calls;
 use super::home::Home;
 use super::kinds::{Provider, Stream};
-use super::options::Asked;
+use super::options::SessionOptions;
 use super::output_view::shown;
 use super::private_paths::{private_paths, sockets};
 use crate::report::failure::Failure;
 
 /// What a session's sandbox is made within.
-pub(crate) struct Within<'a> {
+pub(crate) struct SandboxContext<'a> {
     pub(crate) home: &'a Home,
-    pub(crate) asked: &'a Asked,
+    pub(crate) asked: &'a SessionOptions,
     pub(crate) secrets: &'a Secrets,
     pub(crate) session: &'a SessionId,
     /// The key that answers are signed with.
@@ -57,8 +57,8 @@ pub(crate) struct Ready {
 ///
 /// # Errors
 /// [`Failure`] when it cannot be had as it was asked for: nothing weaker is taken instead.
-pub(crate) fn ready(within: Within<'_>) -> Result<Ready, Failure> {
-    let Within {
+pub(crate) fn ready(within: SandboxContext<'_>) -> Result<Ready, Failure> {
+    let SandboxContext {
         home,
         asked,
         secrets,
@@ -74,7 +74,7 @@ pub(crate) fn ready(within: Within<'_>) -> Result<Ready, Failure> {
         let stop = stop.clone();
         let docker = calls::ready(
             container,
-            calls::Within {
+            calls::ContainerContext {
                 home,
                 asked,
                 secrets,
@@ -103,7 +103,7 @@ pub(crate) fn ready(within: Within<'_>) -> Result<Ready, Failure> {
         });
     }
     let stop = stop.clone();
-    let setup = Setup {
+    let setup = ProcessConfig {
         read: asked.allow_read.clone(),
         write: asked.allow_write.clone(),
         network: asked.way_out.calls_network(directory),
@@ -170,7 +170,7 @@ pub(crate) fn permitted(home: &Home) -> Result<String, Failure> {
 }
 
 /// Before `agp init` there is no home of agp's to keep anybody out of: a directory stands for it.
-fn with_a_home(mut setup: Setup, base: &Path) -> Result<Setup, Failure> {
+fn with_a_home(mut setup: ProcessConfig, base: &Path) -> Result<ProcessConfig, Failure> {
     if let Some(own) = setup.protected.first_mut().filter(|own| !own.exists()) {
         *own = base.join("home");
         let made = std::fs::create_dir(&*own);
@@ -202,13 +202,13 @@ fn setup(
     repository: &Path,
     directory: &Path,
     spawner: &Spawner,
-) -> Result<Setup, Failure> {
+) -> Result<ProcessConfig, Failure> {
     let bridge = bridge_program().map_err(|error| refused(&error.to_string()))?;
     let own = home.root().canonicalize();
     let own = own.unwrap_or_else(|_| home.root().to_owned());
     let protected = [own].into_iter().chain(private_paths()).collect();
     let token = directory.file_name().unwrap_or_default();
-    Ok(Setup {
+    Ok(ProcessConfig {
         bridge,
         repository: repository.to_owned(),
         spawner: spawner.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::channels::escape;
 use crate::channels::slack::{
-    self, About, Around, Given, Rejection, Settings, SetupError, self_test,
+    self, About, Around, Rejection, Settings, SetupError, UncheckedConfig, self_test,
 };
 use crate::channels::terminal::Terminal;
 use crate::contracts::channel::Channel;
@@ -20,7 +20,7 @@ use super::config::{Config, first};
 use super::home::{Home, operator};
 use super::kinds::{Mode, Provider};
 use super::lease;
-use super::options::Asked;
+use super::options::SessionOptions;
 use crate::report::failure::{Failure, complain};
 
 /// Characters of a warning.
@@ -40,7 +40,7 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, Failure> {
         return Err(Failure::usage(problem, "unset AGP_AUTO_APPROVE"));
     }
     let file = config.slack.clone().unwrap_or_default();
-    let given = Given {
+    let given = UncheckedConfig {
         bot_token: first(None, "AGP_SLACK_BOT_TOKEN", file.bot_token),
         app_token: first(None, "AGP_SLACK_APP_TOKEN", file.app_token),
         channel: first(None, "AGP_SLACK_CHANNEL", file.channel),
@@ -92,9 +92,9 @@ fn roots() -> Option<PathBuf> {
 }
 
 /// The session that a channel is for.
-pub(crate) struct Within<'a> {
+pub(crate) struct SlackContext<'a> {
     pub(crate) home: &'a Home,
-    pub(crate) asked: &'a Asked,
+    pub(crate) asked: &'a SessionOptions,
     pub(crate) session: &'a SessionId,
     pub(crate) journal: &'a Handle,
     pub(crate) terminal: &'a Arc<Terminal>,
@@ -104,7 +104,7 @@ pub(crate) struct Within<'a> {
 /// Connects to Slack for a session.
 pub(crate) fn channel(
     settings: &Settings,
-    within: Within<'_>,
+    within: SlackContext<'_>,
 ) -> Result<Box<dyn Channel>, Failure> {
     let home = within.home.clone();
     let terminal = Arc::clone(within.terminal);

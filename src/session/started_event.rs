@@ -10,13 +10,13 @@ use crate::intendants::environment;
 use crate::policy::Policy;
 
 use super::kinds::{Harness, Mode};
-use super::options::Asked;
+use super::options::SessionOptions;
 use super::slack;
 
 /// The payload of `session.started`, to which the confinement of agp's own threads is added.
 pub(crate) fn payload(
     session: &SessionId,
-    asked: &Asked,
+    asked: &SessionOptions,
     policy: &Policy,
     identity: &HarnessIdentity,
     particulars: Map<String, Value>,
@@ -93,7 +93,7 @@ pub(crate) fn payload(
 }
 
 /// The variables that the harness has because they were named. Their names: a value may be a secret.
-fn named_variables(asked: &Asked) -> Vec<&str> {
+fn named_variables(asked: &SessionOptions) -> Vec<&str> {
     let passed = environment::environment(&asked.harness_env, &asked.changeable());
     let named = asked.harness_env.iter().map(String::as_str);
     named

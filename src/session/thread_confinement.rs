@@ -6,13 +6,13 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::confine::enter::{self, Standing};
-use crate::confine::profile::Terms;
+use crate::confine::profile::ProfileSpec;
 use crate::confine::{self, Place, Places, Profile, Spawner};
 
 use super::home::Home;
 use super::kinds::{Harness, Mode, Provider};
 use super::lease::{HARNESS_HOME, Lease};
-use super::options::Asked;
+use super::options::SessionOptions;
 use crate::report::failure::{Failure, complain};
 
 /// What mends a kernel that cannot hold the profiles.
@@ -40,7 +40,7 @@ pub(crate) fn arm() -> Result<(Standing, Spawner), Failure> {
 }
 
 /// Refuses a kernel that cannot hold the profiles, unless told otherwise.
-pub(crate) fn hold(standing: Standing, asked: &Asked) -> Result<(), Failure> {
+pub(crate) fn hold(standing: Standing, asked: &SessionOptions) -> Result<(), Failure> {
     if standing.whole() {
         return Ok(());
     }
@@ -76,7 +76,7 @@ pub(crate) fn harness_places(directory: &Path) -> Places {
 }
 
 /// What `session.started` says: what is enforced, thread by thread.
-pub(crate) fn described(standing: Standing, asked: &Asked) -> Value {
+pub(crate) fn described(standing: Standing, asked: &SessionOptions) -> Value {
     let all: Map<String, Value> = threads_of(asked)
         .map(|profile| {
             let terms = profile.terms();
@@ -93,7 +93,7 @@ pub(crate) fn described(standing: Standing, asked: &Asked) -> Value {
     })
 }
 
-fn of(standing: Standing, terms: &Terms) -> Value {
+fn of(standing: Standing, terms: &ProfileSpec) -> Value {
     let landlock = if terms.all_files {
         0
     } else {
@@ -116,7 +116,7 @@ fn of(standing: Standing, terms: &Terms) -> Value {
 }
 
 /// The threads that a session has.
-fn threads_of(asked: &Asked) -> impl Iterator<Item = Profile> {
+fn threads_of(asked: &SessionOptions) -> impl Iterator<Item = Profile> {
     let program = asked.harness.is_program();
     let codex = asked.harness == Harness::Codex;
     let slack = asked.slack.is_some();

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::read_state::{Seen, State};
+use super::read_state::{Freshness, ReadState};
 use super::text::{self, CHANGED, CURRENT};
 use super::{Answer, write};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct EditArguments {
     file_path: String,
     old_string: String,
     new_string: String,
@@ -34,7 +34,7 @@ pub(super) struct Change {
     replace_all: bool,
 }
 
-pub(super) fn edit(asked: &Asked, directory: &Path, seen: &Seen) -> Answer {
+pub(super) fn edit(asked: &EditArguments, directory: &Path, seen: &ReadState) -> Answer {
     let change = Change {
         old_string: asked.old_string.clone(),
         new_string: asked.new_string.clone(),
@@ -49,7 +49,7 @@ pub(super) fn edit(asked: &Asked, directory: &Path, seen: &Seen) -> Answer {
     }))
 }
 
-pub(super) fn multi_edit(asked: &AskedMany, directory: &Path, seen: &Seen) -> Answer {
+pub(super) fn multi_edit(asked: &AskedMany, directory: &Path, seen: &ReadState) -> Answer {
     if asked.edits.is_empty() {
         return Answer::failed("No changes to make: there are no edits.");
     }
@@ -70,7 +70,7 @@ fn apply(
     file: &str,
     changes: &[Change],
     directory: &Path,
-    seen: &Seen,
+    seen: &ReadState,
 ) -> Result<(String, &'static str), String> {
     let path = text::at(directory, file);
     let creates = changes
@@ -86,11 +86,11 @@ fn apply(
     write::put(&path, &content).map_err(|error| text::failed(&path, directory, &error))?;
     let known = match state {
         _ if made => CURRENT,
-        State::Current { whole: true } => CURRENT,
-        State::Changed => CHANGED,
-        State::Current { whole: false } | State::Unknown => "",
+        Freshness::Current { whole: true } => CURRENT,
+        Freshness::Changed => CHANGED,
+        Freshness::Current { whole: false } | Freshness::Unknown => "",
     };
-    if made || state != State::Unknown {
+    if made || state != Freshness::Unknown {
         seen.put(&path, content.as_bytes(), known == CURRENT);
     }
     Ok((path.display().to_string(), known))

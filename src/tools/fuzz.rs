@@ -22,12 +22,12 @@ pub(crate) fn arguments(data: &[u8]) {
     let taken = |args: &Map<String, Value>| {
         let args = || args.clone();
         [
-            super::arguments::<read::Asked>(args()).is_ok(),
-            super::arguments::<write::Asked>(args()).is_ok(),
-            super::arguments::<edit::Asked>(args()).is_ok(),
+            super::arguments::<read::ReadArguments>(args()).is_ok(),
+            super::arguments::<write::WriteArguments>(args()).is_ok(),
+            super::arguments::<edit::EditArguments>(args()).is_ok(),
             super::arguments::<edit::AskedMany>(args()).is_ok(),
-            super::arguments::<glob::Asked>(args()).is_ok(),
-            super::arguments::<grep::Asked>(args()).is_ok(),
+            super::arguments::<glob::GlobArguments>(args()).is_ok(),
+            super::arguments::<grep::GrepArguments>(args()).is_ok(),
         ]
     };
     let text = |name: &str| args.get(name).is_some_and(Value::is_string);
@@ -38,7 +38,7 @@ pub(crate) fn arguments(data: &[u8]) {
     more.insert("of another name".into(), Value::Null);
     assert_eq!(taken(&more), [false; 6]);
     // An expression that is too large is refused; none is slow to refuse.
-    if let Ok(asked) = super::arguments::<grep::Asked>(args) {
+    if let Ok(asked) = super::arguments::<grep::GrepArguments>(args) {
         let _ = grep::expression(&asked);
     }
 }

@@ -15,12 +15,12 @@ const COLLECTED: usize = 100_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct GlobArguments {
     pattern: String,
     path: Option<String>,
 }
 
-pub(super) fn glob(asked: &Asked, directory: &Path) -> Answer {
+pub(super) fn glob(asked: &GlobArguments, directory: &Path) -> Answer {
     let root = text::at(directory, asked.path.as_deref().unwrap_or(""));
     if !root.is_dir() {
         return Answer::failed(format!("Directory does not exist: {}", root.display()));

@@ -21,7 +21,7 @@ const EXPRESSION_BYTES: usize = 10 << 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct GrepArguments {
     pattern: String,
     path: Option<String>,
     glob: Option<String>,
@@ -87,7 +87,7 @@ struct Search {
     root: PathBuf,
 }
 
-pub(super) fn grep(asked: &Asked, directory: &Path) -> Answer {
+pub(super) fn grep(asked: &GrepArguments, directory: &Path) -> Answer {
     let root = text::at(directory, asked.path.as_deref().unwrap_or(""));
     if !root.exists() {
         return Answer::failed(format!("Path does not exist: {}", root.display()));
@@ -99,7 +99,7 @@ pub(super) fn grep(asked: &Asked, directory: &Path) -> Answer {
 }
 
 /// The expression that is asked for, no larger than its bound.
-pub(super) fn expression(asked: &Asked) -> Result<Regex, String> {
+pub(super) fn expression(asked: &GrepArguments) -> Result<Regex, String> {
     RegexBuilder::new(&asked.pattern)
         .case_insensitive(asked.any_case)
         .multi_line(true)
@@ -110,7 +110,7 @@ pub(super) fn expression(asked: &Asked) -> Result<Regex, String> {
 }
 
 impl Search {
-    fn of(asked: &Asked, root: PathBuf) -> Result<Self, String> {
+    fn of(asked: &GrepArguments, root: PathBuf) -> Result<Self, String> {
         let expression = expression(asked)?;
         let glob = asked.glob.as_ref().map(|glob| {
             // As with `rg --glob`: a pattern without a slash is one for names.
@@ -167,7 +167,7 @@ impl Search {
         }
     }
 
-    fn run(&self, asked: &Asked) -> Answer {
+    fn run(&self, asked: &GrepArguments) -> Answer {
         let limit = match asked.head_limit {
             Some(0) => usize::MAX,
             given => given.unwrap_or(SHOWN),
@@ -198,7 +198,7 @@ impl Search {
         Answer::done(format!("Found {count} {word}\n{}", names.join("\n")))
     }
 
-    fn counts(&self, asked: &Asked, limit: usize) -> Answer {
+    fn counts(&self, asked: &GrepArguments, limit: usize) -> Answer {
         let mut lines = Vec::new();
         let (mut all, mut files) = (0, 0);
         self.each(&mut |path, content| {
@@ -220,7 +220,7 @@ impl Search {
         ))
     }
 
-    fn content(&self, asked: &Asked, limit: usize) -> Answer {
+    fn content(&self, asked: &GrepArguments, limit: usize) -> Answer {
         let around = asked.around.unwrap_or(0);
         let context = (
             asked.before.unwrap_or(around).min(1000),

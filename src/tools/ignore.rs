@@ -15,11 +15,11 @@ const RULES: usize = 10_000;
 /// The rules that hold in one directory, those of the directories above first.
 #[derive(Clone, Default)]
 pub(super) struct Ignored {
-    rules: Vec<Rule>,
+    rules: Vec<IgnoreRule>,
 }
 
 #[derive(Clone)]
-struct Rule {
+struct IgnoreRule {
     /// The directory of the file that says so.
     base: PathBuf,
     glob: GlobMatcher,
@@ -63,7 +63,7 @@ impl Ignored {
     }
 }
 
-fn rule(base: &Path, line: &str) -> Option<Rule> {
+fn rule(base: &Path, line: &str) -> Option<IgnoreRule> {
     let line = line.trim_end();
     if line.is_empty() || line.starts_with('#') {
         return None;
@@ -81,7 +81,7 @@ fn rule(base: &Path, line: &str) -> Option<Rule> {
         .backslash_escape(true)
         .build()
         .ok()?;
-    Some(Rule {
+    Some(IgnoreRule {
         base: base.to_owned(),
         glob: glob.compile_matcher(),
         anchored,

@@ -21,7 +21,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use read_state::Seen;
+use read_state::ReadState;
 
 /// What a tool answers its model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub const NAMES: [&str; 6] = ["Read", "Write", "Edit", "MultiEdit", "Glob", "Gre
 /// Runs a tool with its arguments, relative paths starting at `directory`. `seen` is the record of
 /// what the session's tools have shown and written.
 #[must_use]
-pub fn run(tool: &str, args: Map<String, Value>, directory: &Path, seen: &Seen) -> Answer {
+pub fn run(tool: &str, args: Map<String, Value>, directory: &Path, seen: &ReadState) -> Answer {
     let answer = match tool {
         "Read" => arguments(args).map(|asked| read::read(&asked, directory, seen)),
         "Write" => arguments(args).map(|asked| write::write(&asked, directory, seen)),
@@ -102,7 +102,7 @@ mod tests {
                 tool,
                 args,
                 &self.0,
-                &Seen::in_directory(&self.0.join(".git")),
+                &ReadState::in_directory(&self.0.join(".git")),
             )
         }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::read_state::Seen;
+use super::read_state::ReadState;
 use super::{Answer, text};
 
 /// Lines shown when no limit is given.
@@ -16,7 +16,7 @@ const ANSWER_BYTES: usize = 40_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct ReadArguments {
     file_path: String,
     /// Line to begin at, from 1.
     #[serde(default)]
@@ -24,7 +24,7 @@ pub(super) struct Asked {
     limit: Option<usize>,
 }
 
-pub(super) fn read(asked: &Asked, directory: &Path, seen: &Seen) -> Answer {
+pub(super) fn read(asked: &ReadArguments, directory: &Path, seen: &ReadState) -> Answer {
     let path = text::at(directory, &asked.file_path);
     let content = match text::read(&path, directory) {
         Ok(content) => content,

@@ -23,11 +23,11 @@ const RECORD_BYTES: u64 = 4 << 20;
 const NAME: &str = ".agp-tools-seen";
 
 /// The record of a session, in a file.
-pub struct Seen(PathBuf);
+pub struct ReadState(PathBuf);
 
 /// A file as the model knows it.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
-struct Known {
+struct FileVersion {
     path: PathBuf,
     mark: u64,
     /// Nothing of it is hidden from the model.
@@ -36,7 +36,7 @@ struct Known {
 
 /// What is known of a file that a tool is about to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum Freshness {
     /// No tool has shown or written it.
     Unknown,
     /// It is as the model knows it, or the part of it that was shown is.
@@ -45,7 +45,7 @@ pub(super) enum State {
     Changed,
 }
 
-impl Seen {
+impl ReadState {
     /// The record of the session whose private temporary directory this is.
     #[must_use]
     pub fn in_directory(directory: &Path) -> Self {
@@ -53,20 +53,20 @@ impl Seen {
     }
 
     /// What is known of a file that has this content now.
-    pub(super) fn state(&self, path: &Path, content: &[u8]) -> State {
+    pub(super) fn state(&self, path: &Path, content: &[u8]) -> Freshness {
         let path = plain(path);
         let all = self.open().map(|mut file| load(&mut file));
         let mut all = all.into_iter().flatten();
         match all.find(|known| known.path == path) {
-            None => State::Unknown,
-            Some(known) if known.mark == mark(content) => State::Current { whole: known.whole },
-            Some(_) => State::Changed,
+            None => Freshness::Unknown,
+            Some(known) if known.mark == mark(content) => Freshness::Current { whole: known.whole },
+            Some(_) => Freshness::Changed,
         }
     }
 
     /// Puts on record that the model knows a file to have this content, or a part of it.
     pub(super) fn put(&self, path: &Path, content: &[u8], whole: bool) {
-        let known = Known {
+        let known = FileVersion {
             path: plain(path),
             mark: mark(content),
             whole,
@@ -95,7 +95,7 @@ impl Seen {
     }
 }
 
-fn load(file: &mut File) -> VecDeque<Known> {
+fn load(file: &mut File) -> VecDeque<FileVersion> {
     let mut text = Vec::new();
     match file.take(RECORD_BYTES).read_to_end(&mut text) {
         Ok(_) => serde_json::from_slice(&text).unwrap_or_default(),
@@ -103,7 +103,7 @@ fn load(file: &mut File) -> VecDeque<Known> {
     }
 }
 
-fn store(file: &mut File, all: &VecDeque<Known>) -> std::io::Result<()> {
+fn store(file: &mut File, all: &VecDeque<FileVersion>) -> std::io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(&serde_json::to_vec(all)?)
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    fn record() -> (PathBuf, Seen) {
+    fn record() -> (PathBuf, ReadState) {
         let name = format!(
             "agp-seen-{}-{:?}",
             std::process::id(),
@@ -142,7 +142,7 @@ mod tests {
         );
         let directory = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&directory).unwrap();
-        let seen = Seen::in_directory(&directory);
+        let seen = ReadState::in_directory(&directory);
         (directory, seen)
     }
 
@@ -150,23 +150,27 @@ mod tests {
     fn what_is_known_lasts_from_call_to_call_and_is_bounded() {
         let (directory, seen) = record();
         let path = Path::new("/r/a");
-        assert_eq!(seen.state(path, b"x"), State::Unknown);
+        assert_eq!(seen.state(path, b"x"), Freshness::Unknown);
         seen.put(path, b"x", true);
         seen.put(Path::new("/r/b"), b"y", false);
-        let again = Seen::in_directory(&directory);
+        let again = ReadState::in_directory(&directory);
         assert_eq!(
             again.state(Path::new("/r/d/../a"), b"x"),
-            State::Current { whole: true }
+            Freshness::Current { whole: true }
         );
-        assert_eq!(again.state(path, b"X"), State::Changed);
+        assert_eq!(again.state(path, b"X"), Freshness::Changed);
         let part = again.state(Path::new("/r/b"), b"y");
-        assert_eq!(part, State::Current { whole: false });
+        assert_eq!(part, Freshness::Current { whole: false });
         for number in 0..FILES {
             seen.put(&PathBuf::from(format!("/r/n{number}")), b"", true);
         }
-        assert_eq!(seen.state(path, b"x"), State::Unknown, "the oldest is gone");
+        assert_eq!(
+            seen.state(path, b"x"),
+            Freshness::Unknown,
+            "the oldest is gone"
+        );
         let last = PathBuf::from(format!("/r/n{}", FILES - 1));
-        assert_eq!(seen.state(&last, b""), State::Current { whole: true });
+        assert_eq!(seen.state(&last, b""), Freshness::Current { whole: true });
         std::fs::remove_dir_all(directory).unwrap();
     }
 
@@ -176,17 +180,17 @@ mod tests {
         let path = Path::new("/r/a");
         for text in ["", "{", "[1]", "[{\"path\":\"/r/a\"}]"] {
             std::fs::write(&seen.0, text).unwrap();
-            assert_eq!(seen.state(path, b"x"), State::Unknown, "{text}");
+            assert_eq!(seen.state(path, b"x"), Freshness::Unknown, "{text}");
         }
         seen.put(path, b"x", true);
-        assert_eq!(seen.state(path, b"x"), State::Current { whole: true });
+        assert_eq!(seen.state(path, b"x"), Freshness::Current { whole: true });
         // A link is not followed: what it leads to stays as it is.
         let other = directory.join("other");
         std::fs::write(&other, "kept").unwrap();
         std::fs::remove_file(&seen.0).unwrap();
         symlink(&other, &seen.0).unwrap();
         seen.put(path, b"x", true);
-        assert_eq!(seen.state(path, b"x"), State::Unknown);
+        assert_eq!(seen.state(path, b"x"), Freshness::Unknown);
         assert_eq!(std::fs::read_to_string(other).unwrap(), "kept");
         std::fs::remove_dir_all(directory).unwrap();
     }

@@ -6,12 +6,12 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::Answer;
-use super::read_state::{Seen, State};
+use super::read_state::{Freshness, ReadState};
 use super::text::{self, CURRENT};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct WriteArguments {
     file_path: String,
     content: String,
 }
@@ -20,7 +20,7 @@ pub(super) struct Asked {
 const UNSEEN: &str = "File has been modified since read, either by the user or by a linter. Read it \
     again before attempting to write it.";
 
-pub(super) fn write(asked: &Asked, directory: &Path, seen: &Seen) -> Answer {
+pub(super) fn write(asked: &WriteArguments, directory: &Path, seen: &ReadState) -> Answer {
     let path = text::at(directory, &asked.file_path);
     let shown = path.display();
     if path.is_dir() {
@@ -31,7 +31,7 @@ pub(super) fn write(asked: &Asked, directory: &Path, seen: &Seen) -> Answer {
     }
     // What cannot be read is not known either.
     let there = text::bytes(&path).unwrap_or_default();
-    if !there.is_empty() && seen.state(&path, &there) == State::Changed {
+    if !there.is_empty() && seen.state(&path, &there) == Freshness::Changed {
         return Answer::failed(UNSEEN);
     }
     let updates = path.exists();

@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use agp::sandbox::docker::engine::Engine;
-use agp::sandbox::docker::http::{self, HttpError, Request};
+use agp::sandbox::docker::http::{self, HttpError, HttpRequest};
 use dockerd::{BUSYBOX, Dockerd};
 use serde_json::{Value, json};
 use session::{Ran, World};
@@ -500,8 +500,8 @@ fn saying(text: &'static str) -> (PathBuf, World) {
     answering(move |mut stream| drop(stream.write_all(text.as_bytes())))
 }
 
-fn ask(socket: &Path) -> Result<http::Reply, HttpError> {
-    let request = Request {
+fn ask(socket: &Path) -> Result<http::HttpReply, HttpError> {
+    let request = HttpRequest {
         method: "GET",
         target: "/_ping",
         body: None,

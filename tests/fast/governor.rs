@@ -22,7 +22,7 @@ use agp::contracts::ids::{MessageId, SessionId, Sha256};
 use agp::contracts::intendant::{Came, Observation, ToldResult};
 use agp::contracts::limits::ANOMALIES;
 use agp::gateway::server::{CallReport, Decided, Gate, Peer};
-use agp::governor::{Governor, Sandbox, Terms};
+use agp::governor::{Governor, GovernorConfig, Sandbox};
 use agp::journal::{Journal, args_sha256};
 use agp::policy::Policy;
 use agp::sandbox::recording::Recording;
@@ -86,7 +86,7 @@ impl Session {
         let broken: Arc<Mutex<Vec<String>>> = Arc::default();
         let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
         let (breaks, warns) = (Arc::clone(&broken), Arc::clone(&warnings));
-        let governor = Governor::new(Terms {
+        let governor = Governor::new(GovernorConfig {
             session: SessionId::new("s-1").unwrap(),
             policy: Policy::parse(rules.to_string().as_bytes()).unwrap(),
             journal: journal.handle(),
@@ -276,7 +276,7 @@ fn a_calls_id_is_on_record_whatever_it_is_made_of() {
         let known = MessageId::known_as(id).unwrap();
         let ran = session.governor.request(call(known.as_str(), "Bash"), PEER);
         assert!(matches!(ran, Ok(Decided::Executed { .. })), "{ran:?}");
-        // The harness's account has it as it is.
+        // The harness's account has it is.
         session.governor.witness(&returned(id));
         assert_eq!(
             session.kinds(known.as_str()),

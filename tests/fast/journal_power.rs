@@ -16,7 +16,7 @@ use crate::support::journal as support;
 use std::collections::BTreeMap;
 use std::fs;
 
-use agp::journal::{Journal, OpenError, Opened, Paths};
+use agp::journal::{Journal, OpenError, OpenedJournal, Paths};
 use serde_json::json;
 use support::{Key, Scratch, draft, events, head_text, numbered, open, record, verify};
 
@@ -47,7 +47,7 @@ impl Disk {
     }
 
     /// What a machine that went down finds: these files, nothing else.
-    fn opened(&self, key: &Key) -> (Scratch, Result<(Journal, Opened), OpenError>) {
+    fn opened(&self, key: &Key) -> (Scratch, Result<(Journal, OpenedJournal), OpenError>) {
         let scratch = Scratch::new("power");
         let paths = scratch.paths();
         fs::write(&paths.log, &self.log).unwrap();
@@ -58,7 +58,7 @@ impl Disk {
     }
 
     /// All of these events are in the journal after opening, and it is intact.
-    fn assert_holds(&self, key: &Key, hashes: &[String], why: &str) -> Opened {
+    fn assert_holds(&self, key: &Key, hashes: &[String], why: &str) -> OpenedJournal {
         let (scratch, opened) = self.opened(key);
         let (journal, opened) = opened.unwrap_or_else(|error| panic!("{why}: {error}"));
         journal.close();

@@ -21,7 +21,7 @@ use agp::contracts::ids::{MessageId, SessionId};
 use agp::contracts::intendant::Observation;
 use agp::contracts::secret::Secret;
 use agp::gateway::server::{Decided, Gate, Peer};
-use agp::governor::{Governor, Terms};
+use agp::governor::{Governor, GovernorConfig};
 use agp::journal::Journal;
 use agp::journal::redact::Screen;
 use agp::policy::Policy;
@@ -77,7 +77,7 @@ impl Session {
         let broken: Arc<Mutex<Vec<String>>> = Arc::default();
         let changed: Arc<Mutex<Option<String>>> = Arc::default();
         let (breaks, gate) = (Arc::clone(&broken), Arc::clone(&changed));
-        let governor = Governor::new(Terms {
+        let governor = Governor::new(GovernorConfig {
             session: SessionId::new("s-1").unwrap(),
             policy: Policy::parse(rules.to_string().as_bytes()).unwrap(),
             journal: journal.handle(),

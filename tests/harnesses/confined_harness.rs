@@ -414,7 +414,7 @@ fn what_cannot_be_confined_is_refused_unless_told_otherwise() {
 #[test]
 fn without_namespaces_a_socket_that_answers_refuses_the_start() {
     use agp::jail::spec::{Namespaces, Placed};
-    use agp::sandbox::harness_host::{Setup, prepare};
+    use agp::sandbox::harness_host::{HarnessHostConfig, prepare};
     let world = World::new();
     let docker = world.root().join("docker.sock");
     let listening = UnixListener::bind(&docker).unwrap();
@@ -422,7 +422,7 @@ fn without_namespaces_a_socket_that_answers_refuses_the_start() {
         let directory = world.root().join("session");
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir(&directory).unwrap();
-        prepare(&Setup {
+        prepare(&HarnessHostConfig {
             bridge: env!("CARGO_BIN_EXE_agp-bridge").into(),
             spawner: agp::confine::Spawner::start().unwrap(),
             directory,

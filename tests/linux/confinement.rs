@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use agp::confine::Profile;
-use agp::confine::profile::Terms;
+use agp::confine::profile::ProfileSpec;
 use serde_json::{Value, json};
 use session::{Start, World, skip, wait_for};
 
@@ -266,7 +266,7 @@ fn tables() -> String {
     let mut text = String::from(
         "| thread | does | started by | files | sockets | exec |\n| --- | --- | --- | --- | --- | --- |\n",
     );
-    let all: Vec<Terms> = Profile::ALL.map(Profile::terms).into();
+    let all: Vec<ProfileSpec> = Profile::ALL.map(Profile::terms).into();
     for terms in &all {
         let starter = terms
             .within

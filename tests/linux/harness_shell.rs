@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use agp::jail::command_shell::{NAME, TERMS, Terms};
+use agp::jail::command_shell::{NAME, ShellTerms, TERMS};
 
 /// A session's directory, and what commands have: gone with the test.
 struct Laid(PathBuf);
@@ -26,7 +26,7 @@ impl Laid {
         fs::write(root.join("gate/projects/p/s/tool-results/x"), "saved\n").unwrap();
         let bridge = env!("CARGO_BIN_EXE_agp-bridge");
         symlink(bridge, root.join("gate").join(NAME)).unwrap();
-        let terms = Terms {
+        let terms = ShellTerms {
             among: ["/usr", "/bin", "/lib", "/lib64", "/dev", "/proc"]
                 .map(PathBuf::from)
                 .into_iter()

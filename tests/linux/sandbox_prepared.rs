@@ -20,17 +20,17 @@ use agp::confine::Spawner;
 use agp::jail::spec::Namespaces;
 use agp::jail::status::Told;
 use agp::sandbox::network::Network;
-use agp::sandbox::process::{Process, Setup};
+use agp::sandbox::process::{Process, ProcessConfig};
 use agp::sandbox::secrets::Secrets;
 use namespaces::{is_root, permitted};
 use serde_json::json;
 use session::World;
 
-fn setup(world: &World, namespaces: Option<Namespaces>) -> Setup {
+fn setup(world: &World, namespaces: Option<Namespaces>) -> ProcessConfig {
     let directory = world.root().join("session");
     fs::create_dir_all(&directory).unwrap();
     fs::create_dir_all(world.agp_home()).unwrap();
-    Setup {
+    ProcessConfig {
         bridge: PathBuf::from(env!("CARGO_BIN_EXE_agp-bridge")),
         repository: world.repo(),
         spawner: Spawner::start().unwrap(),
@@ -100,7 +100,7 @@ fn a_call_in_a_confinement_that_stood_before_sees_what_is_there_now() {
     fs::write(&named, "before").unwrap();
     for (read, stands) in [(Vec::new(), true), (vec![named.clone()], false)] {
         let already = standing();
-        let process = Process::prepare(Setup {
+        let process = Process::prepare(ProcessConfig {
             read,
             ..setup(&world, None)
         });
@@ -190,12 +190,12 @@ fn what_would_open_agps_own_home_is_refused() {
         home.parent().unwrap().to_owned(),
         PathBuf::from("/"),
     ] {
-        let given = Setup {
+        let given = ProcessConfig {
             read: vec![path.clone()],
             ..setup(&world, None)
         };
         assert!(Process::prepare(given).is_err(), "{}", path.display());
-        let given = Setup {
+        let given = ProcessConfig {
             repository: path.clone(),
             ..setup(&world, None)
         };
@@ -217,7 +217,7 @@ fn a_named_directory_is_not_traded_for_a_link_between_two_calls() {
         let repository = named.join("deep/repo");
         fs::create_dir_all(&inner).unwrap();
         fs::create_dir_all(&repository).unwrap();
-        let process = Process::prepare(Setup {
+        let process = Process::prepare(ProcessConfig {
             repository: repository.clone(),
             write: vec![named.clone(), inner.clone()],
             read: vec![inner.clone()],
@@ -267,7 +267,7 @@ fn a_probe_that_proves_nothing_refuses_the_start() {
         path
     };
     let real = env!("CARGO_BIN_EXE_agp-bridge");
-    let nothing = serde_json::to_string(&agp::jail::isolation_probe::Seen::default()).unwrap();
+    let nothing = serde_json::to_string(&agp::jail::isolation_probe::Sighting::default()).unwrap();
     // One that says it reaches nothing, wherever it stands.
     let blind = format!("[ $1 = isolation ] && echo '{nothing}' && exit; exec {real} \"$@\"");
     // One that says it confines, and does not.
@@ -280,7 +280,7 @@ fn a_probe_that_proves_nothing_refuses_the_start() {
         ("blind", blind, "proves nothing"),
         ("idle", idle, "inside, this was reached"),
     ] {
-        let given = Setup {
+        let given = ProcessConfig {
             bridge: program(name, script),
             ..setup(&world, None)
         };
@@ -367,7 +367,7 @@ fn a_bridge_that_is_replaced_confines_nothing() {
         let world = World::new();
         let bridge = world.root().join("agp-bridge");
         session::copy_program(env!("CARGO_BIN_EXE_agp-bridge"), &bridge);
-        let process = Process::prepare(Setup {
+        let process = Process::prepare(ProcessConfig {
             bridge: bridge.clone(),
             ..setup(&world, Some(namespaces))
         })
@@ -407,7 +407,7 @@ fn a_bridge_that_is_written_into_confines_nothing() {
         session::copy_program(env!("CARGO_BIN_EXE_agp-bridge"), &bridge);
         let named = world.root().join("named");
         fs::write(&named, "").unwrap();
-        let process = Process::prepare(Setup {
+        let process = Process::prepare(ProcessConfig {
             bridge: bridge.clone(),
             // With a file that is named, no confinement stands between two calls.
             read: vec![named],

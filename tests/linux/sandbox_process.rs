@@ -21,7 +21,7 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use agp::jail::order::Order;
+use agp::jail::order::CommandOrder;
 use agp::jail::spec::{Limits, Namespaces, Sockets, Spec};
 use agp::jail::status::Told;
 use namespaces::{is_root, permitted};
@@ -169,7 +169,7 @@ impl Place {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut keeper = command.spawn().unwrap();
-        let order = Order {
+        let order = CommandOrder {
             command: ["/bin/sh", "-c", script].map(str::to_owned).into(),
             environment: Vec::new(),
             deadline_millis: millis,

@@ -11,7 +11,7 @@ use crate::support::{asking, slack};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use agp::channels::slack::{Given, Reason};
+use agp::channels::slack::{Reason, UncheckedConfig};
 use agp::contracts::channel::{Answer, Channel};
 use asking::{ALICE, BOB, LONG, allow, asking, given, granted_by, started};
 use serde_json::json;
@@ -198,7 +198,7 @@ fn a_failing_slack_denies_with_the_cause() {
 #[test]
 fn a_session_does_not_start_on_a_slack_that_would_not_hold() {
     let double = SlackDouble::start();
-    let refused = |given: Given| {
+    let refused = |given: UncheckedConfig| {
         let error = started(given).err().unwrap();
         format!("{} / {}", error.problem, error.mend)
     };

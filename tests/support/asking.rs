@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use agp::channels::slack::{About, Around, Given, Reason, Settings, SetupError, Slack};
+use agp::channels::slack::{About, Around, Reason, Settings, SetupError, Slack, UncheckedConfig};
 use agp::contracts::call::{Actor, ToolCall};
 use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
 use agp::contracts::event::{ApprovalBinding, Draft, Kind};
 use agp::contracts::ids::{MessageId, SessionId};
-use agp::governor::{Effect, Governor, Terms};
+use agp::governor::{Effect, Governor, GovernorConfig};
 use agp::journal::key::SigningKey;
 use agp::journal::redact::{self, Screen};
 use agp::journal::{Journal, Paths, args_sha256};
@@ -78,8 +78,8 @@ pub(crate) struct Asking {
 }
 
 /// The settings of a test's Slack.
-pub(crate) fn given(double: &SlackDouble, approvers: &[&str], required: u32) -> Given {
-    Given {
+pub(crate) fn given(double: &SlackDouble, approvers: &[&str], required: u32) -> UncheckedConfig {
+    UncheckedConfig {
         bot_token: Some(BOT_TOKEN.into()),
         app_token: Some(APP_TOKEN.into()),
         channel: Some(CHANNEL.into()),
@@ -93,7 +93,7 @@ pub(crate) fn asking(double: &SlackDouble) -> Asking {
     started(given(double, &[ALICE, BOB], 1)).unwrap()
 }
 
-pub(crate) fn started(given: Given) -> Result<Asking, SetupError> {
+pub(crate) fn started(given: UncheckedConfig) -> Result<Asking, SetupError> {
     let directory = directory();
     let asking = started_in(&directory, given);
     if asking.is_err() {
@@ -113,7 +113,7 @@ pub(crate) fn directory() -> PathBuf {
 }
 
 /// Starts the channel in a directory that the test removes, or the last one there does.
-pub(crate) fn started_in(directory: &Path, given: Given) -> Result<Asking, SetupError> {
+pub(crate) fn started_in(directory: &Path, given: UncheckedConfig) -> Result<Asking, SetupError> {
     let key_file = directory.join("key");
     if !key_file.is_file() {
         fs::write(&key_file, &*SigningKey::generate().unwrap().1).unwrap();
@@ -210,7 +210,7 @@ impl Asking {
             panic!("arguments are an object");
         };
         let session = SessionId::new(SESSION).unwrap();
-        let governor = Governor::new(Terms {
+        let governor = Governor::new(GovernorConfig {
             session: session.clone(),
             policy: Policy::parse(json!({ "rules": [asks] }).to_string().as_bytes()).unwrap(),
             journal: self.journal.as_ref().unwrap().handle(),
@@ -236,7 +236,7 @@ impl Asking {
             let outcome = governor
                 .run_call(call.clone(), &Effect::Execute(&Recording))
                 .unwrap();
-            let executed = matches!(outcome, agp::governor::Outcome::Executed(_));
+            let executed = matches!(outcome, agp::governor::CallOutcome::Executed(_));
             drop(governor);
             answer(&journal, &call, executed)
         })

@@ -13,7 +13,7 @@ use agp::contracts::ids::Sha256;
 use agp::journal::key::{PublicKey, SigningKey};
 use agp::journal::redact::Screen;
 use agp::journal::verify::{Problem, Report, verify_with};
-use agp::journal::{Head, Journal, OpenError, Opened, Paths, canonical};
+use agp::journal::{Head, Journal, OpenError, OpenedJournal, Paths, canonical};
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Map, Value, json};
 
@@ -75,7 +75,7 @@ pub(crate) fn screen() -> Arc<Screen> {
     Arc::new(Screen::new(&[]))
 }
 
-pub(crate) fn open(paths: &Paths, key: &Key) -> Result<(Journal, Opened), OpenError> {
+pub(crate) fn open(paths: &Paths, key: &Key) -> Result<(Journal, OpenedJournal), OpenError> {
     open_after(paths, key, &[])
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn open_after(
     paths: &Paths,
     key: &Key,
     retired: &[PublicKey],
-) -> Result<(Journal, Opened), OpenError> {
+) -> Result<(Journal, OpenedJournal), OpenError> {
     Journal::open(paths, key.signing(), retired, screen())
 }
 

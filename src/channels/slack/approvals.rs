@@ -17,7 +17,7 @@ use crate::contracts::limits;
 use super::authorization::Authority;
 use super::envelope::Click;
 use super::rejections::{Reason, Rejection};
-use super::request::{Action, Ended, GrantKey, Open, Request, Vote};
+use super::request::{Action, Ended, GrantKey, NewRequest, Open, Vote};
 use super::web_api::Posted;
 
 /// A request that is over. Its message is kept until the journal has its end.
@@ -135,7 +135,7 @@ impl Approvals {
     }
 
     /// Takes up a request, unless no answer could come.
-    pub(super) fn open(&self, request: Request) -> Result<Receiver<Ended>, Ended> {
+    pub(super) fn open(&self, request: NewRequest) -> Result<Receiver<Ended>, Ended> {
         let mut table = self.table();
         if let Some(why) = &table.down {
             return Err(why.clone());

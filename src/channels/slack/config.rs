@@ -62,7 +62,7 @@ impl fmt::Debug for Token {
 
 /// What the operator gave, unchecked.
 #[derive(Default)]
-pub struct Given {
+pub struct UncheckedConfig {
     /// `xoxb-…`.
     pub bot_token: Option<String>,
     /// `xapp-…`.
@@ -96,7 +96,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`SetupError`] for the first thing that is missing or wrong.
-    pub fn checked(given: Given) -> Result<Self, SetupError> {
+    pub fn checked(given: UncheckedConfig) -> Result<Self, SetupError> {
         let missing = |what: &str, mend: &str| SetupError::new(format!("{what} is not set"), mend);
         let bot = given.bot_token.ok_or_else(|| {
             missing(
@@ -258,8 +258,8 @@ pub(super) fn is_loopback(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn given() -> Given {
-        Given {
+    fn given() -> UncheckedConfig {
+        UncheckedConfig {
             bot_token: Some("xoxb-1".into()),
             app_token: Some("xapp-1".into()),
             channel: Some("C1".into()),
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn settings_are_refused_before_anything_is_sent() {
         assert!(Settings::checked(given()).is_ok());
-        let wrong: [fn(&mut Given); 10] = [
+        let wrong: [fn(&mut UncheckedConfig); 10] = [
             |given| given.approvers.clear(),
             |given| given.approvers = vec!["U1".into(), "U1".into()],
             |given| given.approvers = vec!["B1".into(), "U2".into()],

@@ -26,7 +26,7 @@ use super::blocks::{self, About, Drawing};
 use super::envelope::{self, Frame};
 use super::mrkdwn_escape;
 use super::outbox;
-use super::request::{Ended, Request};
+use super::request::{Ended, NewRequest};
 use super::web_api::{ApiError, Posted, RETRY_AFTER_MAX, is_code, read_with_scopes};
 
 /// Nothing of an agent's text is live in a message, whether it stands in a fence or beside one.
@@ -173,7 +173,7 @@ pub(crate) fn click(data: &[u8]) {
         approvers: BTreeSet::from(["U1".to_owned(), "W2".to_owned()]),
         required: 1,
     });
-    let request = Request {
+    let request = NewRequest {
         nonce: "n1".into(),
         block: "b1".into(),
         message_id: MessageId::new("t1").expect("an id"),

@@ -11,7 +11,7 @@ use super::config;
 use super::envelope::Click;
 use super::post_queue::{Job, Post};
 use super::rejections::{Reason, Rejection};
-use super::websocket::Link;
+use super::websocket::OpenSocket;
 
 /// What both threads share.
 pub(super) struct Hub {
@@ -60,7 +60,7 @@ impl Hub {
     }
 
     /// Another connection takes a share of the clicks, and nobody can say which.
-    pub(super) fn count_connections(&self, link: &Link, ours: usize) {
+    pub(super) fn count_connections(&self, link: &OpenSocket, ours: usize) {
         let others = link
             .connections
             .saturating_sub(u64::try_from(ours).unwrap_or(u64::MAX));

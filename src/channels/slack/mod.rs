@@ -45,18 +45,18 @@ use crate::contracts::{limits, timestamp};
 use approvals::Approvals;
 use authorization::Authority;
 pub use blocks::About;
-pub use config::{Given, Settings, SetupError, Token};
+pub use config::{Settings, SetupError, Token, UncheckedConfig};
 use hub::Hub;
 use outbox::Keeper;
-pub use outbox::{Entry, Outbox};
+pub use outbox::{Outbox, OutboxEntry};
 use post_queue::{Job, Post};
 use post_thread::Poster;
 pub use rejections::{Reason, Rejection};
-use request::{Ended, GrantKey, Request};
+use request::{Ended, GrantKey, NewRequest};
 use socket_mode::{Dial, DialError, Receiver};
 use tls::Tls;
 use web_api::WebApi;
-use websocket::Link;
+use websocket::OpenSocket;
 
 /// The port of `https` and `wss`.
 const HTTPS: u16 = 443;
@@ -297,7 +297,7 @@ impl Slack {
 
 /// What its threads may reach: the names of hosts, the ports that Slack was found on, and TCP's port
 /// for names.
-fn reach(settings: &Settings, first: &Link) -> Places {
+fn reach(settings: &Settings, first: &OpenSocket) -> Places {
     let mut reach = Places::none().names().port(HTTPS).port(DNS);
     for port in settings.api.port().into_iter().chain(first.port()) {
         reach = reach.port(port);
@@ -305,7 +305,7 @@ fn reach(settings: &Settings, first: &Link) -> Places {
     reach
 }
 
-fn open_first(dial: &Dial) -> Result<Link, SetupError> {
+fn open_first(dial: &Dial) -> Result<OpenSocket, SetupError> {
     let link = dial.open().map_err(|error| match error {
         DialError::Final(error) => SetupError::new(error.to_string(), error.mend()),
         DialError::Passing(why, _) => SetupError::new(
@@ -352,7 +352,7 @@ impl Channel for Slack {
             Ok(card) => card,
             Err(why) => return Answer::Unreachable(why),
         };
-        let opened = self.approvals.open(Request {
+        let opened = self.approvals.open(NewRequest {
             nonce: nonce.clone(),
             block,
             message_id: request.call.id.clone(),

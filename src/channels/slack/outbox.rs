@@ -19,7 +19,7 @@ use crate::contracts::{bounded_file, limits, strict_json};
 /// One thing to be said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Entry {
+pub struct OutboxEntry {
     /// Its own, for good.
     pub id: String,
     /// Whose it is.
@@ -37,7 +37,7 @@ pub struct Entry {
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Contents {
-    entries: Vec<Entry>,
+    entries: Vec<OutboxEntry>,
 }
 
 /// The file.
@@ -56,7 +56,7 @@ impl Outbox {
     ///
     /// # Errors
     /// When the file cannot be read or replaced, or is full.
-    pub fn put(&self, entry: Entry) -> io::Result<()> {
+    pub fn put(&self, entry: OutboxEntry) -> io::Result<()> {
         self.change(|entries| {
             if entries.len() >= limits::OUTBOX_ENTRIES {
                 return Err(io::Error::other("the outbox is full"));
@@ -81,14 +81,17 @@ impl Outbox {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn left_behind(&self, is_live: &dyn Fn(&str) -> bool) -> io::Result<Vec<Entry>> {
+    pub fn left_behind(&self, is_live: &dyn Fn(&str) -> bool) -> io::Result<Vec<OutboxEntry>> {
         let _lock = self.lock()?;
         let mut entries = self.read()?;
         entries.retain(|entry| !is_live(&entry.session));
         Ok(entries)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<Entry>) -> io::Result<()>) -> io::Result<()> {
+    fn change(
+        &self,
+        change: impl FnOnce(&mut Vec<OutboxEntry>) -> io::Result<()>,
+    ) -> io::Result<()> {
         let _lock = self.lock()?;
         let mut entries = self.read()?;
         change(&mut entries)?;
@@ -103,7 +106,7 @@ impl Outbox {
             .map_or(Ok(()), |directory| File::open(directory)?.sync_all())
     }
 
-    fn read(&self) -> io::Result<Vec<Entry>> {
+    fn read(&self) -> io::Result<Vec<OutboxEntry>> {
         match bounded_file::read(&self.path, limits::OUTBOX_BYTES) {
             Ok(text) => read(&text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -120,14 +123,14 @@ impl Outbox {
 }
 
 /// The entries that a file's text holds.
-pub(super) fn read(text: &[u8]) -> io::Result<Vec<Entry>> {
+pub(super) fn read(text: &[u8]) -> io::Result<Vec<OutboxEntry>> {
     strict_json::parse::<Contents>(text)
         .map(|contents| contents.entries)
         .map_err(io::Error::other)
 }
 
 /// The text that holds these entries.
-pub(super) fn written(entries: Vec<Entry>) -> io::Result<Vec<u8>> {
+pub(super) fn written(entries: Vec<OutboxEntry>) -> io::Result<Vec<u8>> {
     let text = serde_json::to_vec(&Contents { entries })?;
     // What is longer could not be read again.
     if text.len() as u64 > limits::OUTBOX_BYTES {
@@ -138,7 +141,7 @@ pub(super) fn written(entries: Vec<Entry>) -> io::Result<Vec<u8>> {
 
 /// What the outbox's thread is asked to do, and where its answer goes.
 enum Errand {
-    Put(Entry, SyncSender<io::Result<()>>),
+    Put(OutboxEntry, SyncSender<io::Result<()>>),
     Remove(String, SyncSender<io::Result<()>>),
 }
 
@@ -165,7 +168,7 @@ impl Keeper {
     }
 
     /// As [`Outbox::put`].
-    pub(super) fn put(&self, entry: Entry) -> io::Result<()> {
+    pub(super) fn put(&self, entry: OutboxEntry) -> io::Result<()> {
         self.ask(|reply| Errand::Put(entry, reply))
     }
 
@@ -197,7 +200,7 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("agp-outbox-f-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let outbox = Outbox::at(directory.join("outbox.json"));
-        let entry = |id: String, bytes: usize| Entry {
+        let entry = |id: String, bytes: usize| OutboxEntry {
             id,
             session: "s-1".into(),
             channel: "C1".into(),
@@ -234,7 +237,7 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("agp-outbox-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let outbox = Outbox::at(directory.join("outbox.json"));
-        let entry = |id: &str, session: &str| Entry {
+        let entry = |id: &str, session: &str| OutboxEntry {
             id: id.into(),
             session: session.into(),
             channel: "C1".into(),

@@ -12,7 +12,7 @@ use crate::contracts::limits;
 
 use super::approvals::Edit;
 use super::blocks;
-use super::outbox::Entry;
+use super::outbox::OutboxEntry;
 use super::web_api::Posted;
 
 pub(super) const POST: &str = "chat.postMessage";
@@ -58,7 +58,7 @@ pub(super) enum Job {
         blocks: Value,
     },
     /// Something that another session left behind.
-    LeftBehind(Entry),
+    LeftBehind(OutboxEntry),
     /// The session is over: what waits is said within this time, if it can be.
     Stop(Instant),
 }
@@ -168,7 +168,7 @@ pub(super) struct Waiting {
 
 /// What waits, by urgency, and what is known of Slack.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct QueueState {
     pub(super) queues: [VecDeque<Waiting>; 4],
     /// Before this a method is not called again.
     pub(super) not_before: HashMap<&'static str, Instant>,
@@ -182,7 +182,7 @@ pub(super) struct State {
     pub(super) complained: bool,
 }
 
-impl State {
+impl QueueState {
     pub(super) fn add(&mut self, job: Job) {
         if let Job::Stop(until) = job {
             self.stop = Some(until);

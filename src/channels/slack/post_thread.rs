@@ -12,8 +12,8 @@ use crate::contracts::limits;
 use super::approvals::Approvals;
 use super::blocks;
 use super::hub::Hub;
-use super::outbox::{Entry, Keeper};
-use super::post_queue::{EPHEMERAL, Job, MODAL, POST, State, UPDATE, Waiting};
+use super::outbox::{Keeper, OutboxEntry};
+use super::post_queue::{EPHEMERAL, Job, MODAL, POST, QueueState, UPDATE, Waiting};
 use super::random_id;
 use super::web_api::{ApiError, Posted, WebApi};
 
@@ -33,7 +33,7 @@ pub(super) struct Poster {
 impl Poster {
     /// Runs until it is told to stop, and what waits then is said.
     pub(super) fn run(self) {
-        let mut state = State::default();
+        let mut state = QueueState::default();
         loop {
             while let Ok(job) = self.jobs.try_recv() {
                 self.take(&mut state, job);
@@ -64,7 +64,7 @@ impl Poster {
     }
 
     /// What was not said is said to the operator.
-    fn account(&self, state: &State) {
+    fn account(&self, state: &QueueState) {
         let unsaid = self.hub.post.dropped() + state.waiting();
         if unsaid > 0 {
             self.hub.warn(&format!(
@@ -74,7 +74,7 @@ impl Poster {
     }
 
     /// A message is kept before it is sent: it is said at least once, also after a crash.
-    fn take(&self, state: &mut State, job: Job) {
+    fn take(&self, state: &mut QueueState, job: Job) {
         self.hub.post.taken(&job);
         if let Job::Say {
             id, weighty, whole, ..
@@ -85,7 +85,7 @@ impl Poster {
                 self.hub.post.count_dropped();
                 return;
             }
-            let kept = self.outbox.put(Entry {
+            let kept = self.outbox.put(OutboxEntry {
                 id: id.clone(),
                 session: self.session.clone(),
                 channel: self.channel.clone(),
@@ -100,7 +100,7 @@ impl Poster {
         state.add(job);
     }
 
-    fn attempt(&self, state: &mut State, mut waiting: Waiting) {
+    fn attempt(&self, state: &mut QueueState, mut waiting: Waiting) {
         let method = waiting.job.method();
         if self.is_stale(&waiting.job) {
             if let Job::Modal { nonce, user, .. } = waiting.job {
@@ -147,7 +147,7 @@ impl Poster {
         }
     }
 
-    fn limited(&self, state: &mut State, waiting: Waiting, asked: Duration) {
+    fn limited(&self, state: &mut QueueState, waiting: Waiting, asked: Duration) {
         if let Job::Card { nonce, until, .. } = &waiting.job
             && Instant::now() + asked >= *until
         {
@@ -164,14 +164,14 @@ impl Poster {
     }
 
     /// Whoever asked for the details must not take what the message shows for all of it.
-    fn not_shown(&self, state: &mut State, nonce: &str, user: String) {
+    fn not_shown(&self, state: &mut QueueState, nonce: &str, user: String) {
         let early = self.approvals.looked(nonce, &user, false);
         self.hub.judge_late(&self.approvals, &early);
         let text = "agp: Slack did not open the details in time. Click Details again.".into();
         state.add(Job::Ephemeral { user, text });
     }
 
-    fn give_up(&self, state: &mut State, job: &Job, error: &ApiError) {
+    fn give_up(&self, state: &mut QueueState, job: &Job, error: &ApiError) {
         match job {
             Job::Card { nonce, .. } => {
                 let why = format!("the request was not posted: {error}; {}", error.mend());
@@ -187,7 +187,7 @@ impl Poster {
         self.complain(state, error);
     }
 
-    fn complain(&self, state: &mut State, error: &ApiError) {
+    fn complain(&self, state: &mut QueueState, error: &ApiError) {
         // Once until something has worked again.
         if !state.complained {
             state.complained = true;
@@ -195,7 +195,7 @@ impl Poster {
         }
     }
 
-    fn perform(&self, state: &mut State, job: &Job) -> Result<(), ApiError> {
+    fn perform(&self, state: &mut QueueState, job: &Job) -> Result<(), ApiError> {
         match job {
             Job::Modal {
                 nonce,
@@ -257,9 +257,9 @@ impl Poster {
         Ok(())
     }
 
-    fn card_posted(&self, state: &mut State, nonce: &str, posted: Posted) {
+    fn card_posted(&self, state: &mut QueueState, nonce: &str, posted: Posted) {
         let id = random_id();
-        let kept = self.outbox.put(Entry {
+        let kept = self.outbox.put(OutboxEntry {
             id: id.clone(),
             session: self.session.clone(),
             channel: posted.channel.clone(),
@@ -283,7 +283,7 @@ impl Poster {
         }
     }
 
-    fn left_behind(&self, entry: &Entry) -> Result<(), ApiError> {
+    fn left_behind(&self, entry: &OutboxEntry) -> Result<(), ApiError> {
         match &entry.ts {
             Some(ts) => {
                 let word = "Expired: the session ended without taking this message back. The \
@@ -320,7 +320,12 @@ impl Poster {
         self.api.call(UPDATE, &message).map(drop)
     }
 
-    fn message(&self, state: &State, text: &str, blocks: Option<&Value>) -> Map<String, Value> {
+    fn message(
+        &self,
+        state: &QueueState,
+        text: &str,
+        blocks: Option<&Value>,
+    ) -> Map<String, Value> {
         let mut message = Map::new();
         let mut put = |name: &str, value: Value| drop(message.insert(name.to_owned(), value));
         put("channel", json!(self.channel));

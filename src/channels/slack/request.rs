@@ -101,7 +101,7 @@ impl Ended {
 }
 
 /// What a request is to begin with.
-pub(super) struct Request {
+pub(super) struct NewRequest {
     /// Random, and in this request's message alone.
     pub(super) nonce: String,
     /// The block that has the buttons.
@@ -133,7 +133,7 @@ pub(super) struct GrantKey {
 
 /// A request that waits for its answer.
 pub(super) struct Open {
-    pub(super) request: Request,
+    pub(super) request: NewRequest,
     pub(super) posted: Option<Posted>,
     pub(super) votes: Vec<Vote>,
     /// Whom Slack has shown the details.

@@ -23,7 +23,7 @@ use super::envelope::{Click, Frame, Leave};
 use super::hub::Hub;
 use super::request::Ended;
 use super::web_api::{ApiError, WebApi};
-use super::websocket::{Heard, Link};
+use super::websocket::{Heard, OpenSocket};
 
 /// How connections are opened.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ pub(super) enum DialError {
 }
 
 impl Dial {
-    pub(super) fn open(&self) -> Result<Link, DialError> {
+    pub(super) fn open(&self) -> Result<OpenSocket, DialError> {
         let url = self.api.open_connection().map_err(|error| match error {
             error if error.is_final() => DialError::Final(error),
             ApiError::RateLimited(pause) => {
@@ -50,7 +50,7 @@ impl Dial {
             error => DialError::Passing(error.to_string(), Duration::ZERO),
         })?;
         // An address is for one connection; after a failure another one is asked for.
-        Link::open(&url, &self.tls, self.api.is_plain())
+        OpenSocket::open(&url, &self.tls, self.api.is_plain())
             .map_err(|error| DialError::Passing(error.0, Duration::ZERO))
     }
 }
@@ -65,10 +65,10 @@ pub(super) struct Receiver {
     pub(super) waker: UnixStream,
 }
 
-struct State {
-    links: Vec<Link>,
-    dialled: Inbox<Result<Link, DialError>>,
-    dialler: Sender<Result<Link, DialError>>,
+struct SocketState {
+    links: Vec<OpenSocket>,
+    dialled: Inbox<Result<OpenSocket, DialError>>,
+    dialler: Sender<Result<OpenSocket, DialError>>,
     dialling: bool,
     /// When the next attempt is due.
     retry: Option<Instant>,
@@ -80,7 +80,7 @@ struct State {
     stopping: Option<Instant>,
 }
 
-impl State {
+impl SocketState {
     fn live(&self) -> usize {
         self.links
             .iter()
@@ -91,9 +91,9 @@ impl State {
 
 impl Receiver {
     /// Runs until the session is over and Slack has been told so.
-    pub(super) fn run(mut self, first: Link) {
+    pub(super) fn run(mut self, first: OpenSocket) {
         let (dialler, dialled) = channel();
-        let mut state = State {
+        let mut state = SocketState {
             links: vec![first],
             dialled,
             dialler,
@@ -108,7 +108,7 @@ impl Receiver {
             self.wait(&state);
             if self.hub.is_stopping() && state.stopping.is_none() {
                 state.stopping = Some(Instant::now() + limits::SLACK_FAREWELL);
-                state.links.iter_mut().for_each(Link::leave);
+                state.links.iter_mut().for_each(OpenSocket::leave);
             }
             while let Ok(opened) = state.dialled.try_recv() {
                 state.dialling = false;
@@ -126,7 +126,7 @@ impl Receiver {
     }
 
     /// Sleeps until something came, or is due.
-    fn wait(&mut self, state: &State) {
+    fn wait(&mut self, state: &SocketState) {
         let now = Instant::now();
         let pings = state
             .links
@@ -142,7 +142,7 @@ impl Receiver {
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut fds = vec![PollFd::new(&self.wake, PollFlags::IN)];
         let fd_of = |link| {
-            let flags = if Link::owes(link) {
+            let flags = if OpenSocket::owes(link) {
                 PollFlags::IN | PollFlags::OUT
             } else {
                 PollFlags::IN
@@ -156,7 +156,7 @@ impl Receiver {
         while matches!(self.wake.read(&mut block), Ok(1..)) {}
     }
 
-    fn pump(&self, state: &mut State) {
+    fn pump(&self, state: &mut SocketState) {
         state.behind = false;
         let mut at = 0;
         while at < state.links.len() {
@@ -175,7 +175,7 @@ impl Receiver {
 
     /// Reads what has come, and acknowledges all of it before a click is judged: a rejected one waits for
     /// the journal.
-    fn drain(&self, state: &mut State, link: &mut Link) -> Option<String> {
+    fn drain(&self, state: &mut SocketState, link: &mut OpenSocket) -> Option<String> {
         let mut clicks = Vec::new();
         let ended = self.hear(state, link, &mut clicks);
         for click in clicks {
@@ -187,7 +187,12 @@ impl Receiver {
 
     /// Reads up to a bound: whoever sends without end keeps neither the other connection nor the end of the
     /// session waiting. Says why when the connection is over.
-    fn hear(&self, state: &mut State, link: &mut Link, clicks: &mut Vec<Click>) -> Option<String> {
+    fn hear(
+        &self,
+        state: &mut SocketState,
+        link: &mut OpenSocket,
+        clicks: &mut Vec<Click>,
+    ) -> Option<String> {
         for _ in 0..limits::SLACK_FRAMES_AT_ONCE {
             match link.read() {
                 Heard::Quiet => return None,
@@ -205,7 +210,7 @@ impl Receiver {
         None
     }
 
-    fn told_to_leave(&self, state: &mut State, link: &mut Link, leave: Leave) {
+    fn told_to_leave(&self, state: &mut SocketState, link: &mut OpenSocket, leave: Leave) {
         match leave {
             // The old connection is read until the new one is there: no click falls in between.
             Leave::Refresh => self.redial(state),
@@ -225,7 +230,7 @@ impl Receiver {
         }
     }
 
-    fn dialled(&self, state: &mut State, opened: Result<Link, DialError>) {
+    fn dialled(&self, state: &mut SocketState, opened: Result<OpenSocket, DialError>) {
         match opened {
             Ok(mut link) => {
                 state.retry = None;
@@ -237,7 +242,7 @@ impl Receiver {
                 if state.stopping.is_some() || state.down {
                     link.leave();
                 } else {
-                    state.links.iter_mut().for_each(Link::leave);
+                    state.links.iter_mut().for_each(OpenSocket::leave);
                 }
                 state.links.push(link);
             }
@@ -254,7 +259,7 @@ impl Receiver {
         }
     }
 
-    fn lost(&self, state: &mut State, link: &Link, why: &str) {
+    fn lost(&self, state: &mut SocketState, link: &OpenSocket, why: &str) {
         if link.leaving.is_some() && (state.live() > 0 || state.down || state.stopping.is_some()) {
             return;
         }
@@ -269,9 +274,9 @@ impl Receiver {
     }
 
     /// Pings, looks for silence, and tries again when it is time.
-    fn tend(&self, state: &mut State) {
+    fn tend(&self, state: &mut SocketState) {
         let now = Instant::now();
-        let lasts = |link: &Link| link.opened.elapsed() >= limits::SLACK_SILENCE;
+        let lasts = |link: &OpenSocket| link.opened.elapsed() >= limits::SLACK_SILENCE;
         if state.links.iter().any(lasts) {
             state.failures = 0;
         }
@@ -297,7 +302,7 @@ impl Receiver {
         }
     }
 
-    fn redial(&self, state: &mut State) {
+    fn redial(&self, state: &mut SocketState) {
         if state.dialling || state.down || state.stopping.is_some() {
             return;
         }
@@ -321,7 +326,7 @@ impl Receiver {
     }
 
     /// Twice as long with each failure, and never all at once: half of it is by chance.
-    fn back_off(&self, state: &mut State, at_least: Duration) {
+    fn back_off(&self, state: &mut SocketState, at_least: Duration) {
         let doubled = limits::SLACK_BACKOFF_MIN * 2_u32.saturating_pow(state.failures.min(10));
         let longest = doubled.min(limits::SLACK_BACKOFF_MAX);
         let mut chance = [128_u8];
@@ -332,7 +337,7 @@ impl Receiver {
         state.retry = Some(Instant::now() + pause.max(at_least));
     }
 
-    fn give_up(&self, state: &mut State, why: &str) {
+    fn give_up(&self, state: &mut SocketState, why: &str) {
         state.down = true;
         state.retry = None;
         self.hub

@@ -121,7 +121,7 @@ pub(super) enum Heard {
 }
 
 /// A connection whose hello was heard.
-pub(super) struct Link {
+pub(super) struct OpenSocket {
     socket: WebSocket<Wire>,
     /// Whose connection it is, by its hello.
     pub(super) app: String,
@@ -141,7 +141,7 @@ pub(super) struct Link {
     clogged: bool,
 }
 
-impl Link {
+impl OpenSocket {
     /// Connects and waits for the hello. `plain` says whether `ws` on a loopback address will do.
     pub(super) fn open(url: &str, tls: &Arc<ClientConfig>, plain: bool) -> Result<Self, LinkError> {
         let until = Instant::now() + limits::SLACK_PATIENCE;

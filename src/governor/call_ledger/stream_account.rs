@@ -1,6 +1,6 @@
 //! What the harness's own account shows of the calls, held against what was decided.
 
-use super::{Account, Asked, Ledger, Stage, Told};
+use super::{Account, CallRecord, Ledger, Stage, Told};
 use crate::contracts::ids::MessageId;
 use crate::contracts::intendant::Came;
 use crate::contracts::limits;
@@ -123,7 +123,7 @@ pub(crate) const OTHER: &str = "is shown as another call than was decided";
 
 /// A call that asked and came back: how it got past the gate or what is odd about it, and its result.
 fn ran(
-    asked: &mut Asked,
+    asked: &mut CallRecord,
     covered: Option<bool>,
     others: bool,
     told: Option<Told>,
@@ -156,7 +156,7 @@ fn ran(
 }
 
 /// What is odd about a call that asked and did not run to its end.
-fn over(asked: &Asked, came: Came) -> Option<Finding> {
+fn over(asked: &CallRecord, came: Came) -> Option<Finding> {
     let odd = came == Came::Blocked
         && asked.stage == Stage::Allowed
         && !asked.returned

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::hook::login_renewal::STORE;
-use crate::jail::command_shell::{NAME, TERMS, Terms};
+use crate::jail::command_shell::{NAME, ShellTerms, TERMS};
 use crate::jail::path_resolution::WRITTEN_DOWN;
 use crate::jail::spec::{HELPER, RUN, Spec};
 
@@ -35,14 +35,14 @@ const WITHHELD: [&str; 10] = [
 
 /// What commands reach, and what of it they do not.
 #[derive(Debug, Clone)]
-pub struct Reach {
+pub struct CommandAccess {
     among: Vec<PathBuf>,
     hidden: Vec<PathBuf>,
     snapshots: Option<PathBuf>,
     written: Option<PathBuf>,
 }
 
-impl Reach {
+impl CommandAccess {
     /// In this confinement: all but what agp has put there for the harness. `own` is the harness's
     /// configuration, as it knows it.
     #[must_use]
@@ -87,11 +87,16 @@ impl Reach {
 ///
 /// # Errors
 /// What the file system gives.
-pub fn lay_out(directory: &Path, program: &Path, reach: Reach, named: &[String]) -> io::Result<()> {
+pub fn lay_out(
+    directory: &Path,
+    program: &Path,
+    reach: CommandAccess,
+    named: &[String],
+) -> io::Result<()> {
     let without = WITHHELD
         .into_iter()
         .filter(|name| !named.iter().any(|asked| asked == name));
-    let terms = Terms {
+    let terms = ShellTerms {
         among: reach.among,
         hidden: reach.hidden,
         snapshots: reach.snapshots,
@@ -114,9 +119,15 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("agp-laid-out-{}", std::process::id()));
         std::fs::create_dir(&directory).unwrap();
         let named = ["ANTHROPIC_API_KEY".to_owned()];
-        lay_out(&directory, Path::new(HELPER), Reach::there(), &named).unwrap();
+        lay_out(
+            &directory,
+            Path::new(HELPER),
+            CommandAccess::there(),
+            &named,
+        )
+        .unwrap();
         let text = std::fs::read(directory.join(TERMS)).unwrap();
-        let terms: Terms = serde_json::from_slice(&text).unwrap();
+        let terms: ShellTerms = serde_json::from_slice(&text).unwrap();
         let without = |name: &str| terms.without.iter().any(|withheld| withheld == name);
         assert!(!without("ANTHROPIC_API_KEY") && without("CLAUDE_CODE_OAUTH_TOKEN"));
         assert_eq!(terms.hidden, [RUN, HELPER].map(PathBuf::from));

@@ -65,7 +65,7 @@ pub fn check_arguments(arguments: &[String]) -> Result<(), String> {
 
 /// Where Claude Code is and which one it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct ClaudeInstall {
     /// Its program.
     pub program: PathBuf,
     /// Its version, as it says.
@@ -88,7 +88,7 @@ pub fn program(changeable: &Changeable) -> Result<PathBuf, HarnessError> {
 ///
 /// # Errors
 /// [`HarnessError`] when it is missing, does not answer, or is too old to be gated.
-pub fn find(search: &Search) -> Result<Found, HarnessError> {
+pub fn find(search: &Search) -> Result<ClaudeInstall, HarnessError> {
     let program = program(&search.changeable)?;
     let answer = executable::version(search, &program)?;
     found_elsewhere(program, &answer)
@@ -98,11 +98,11 @@ pub fn find(search: &Search) -> Result<Found, HarnessError> {
 ///
 /// # Errors
 /// [`HarnessError`] when it says no version, or one that is too old to be gated.
-pub fn found_elsewhere(program: PathBuf, answer: &str) -> Result<Found, HarnessError> {
+pub fn found_elsewhere(program: PathBuf, answer: &str) -> Result<ClaudeInstall, HarnessError> {
     let (version, numbers) =
         executable::version_in(&program, answer, |text| text.split_whitespace().next())?;
     executable::check_floor("Claude Code", (&version, numbers), VERSION_FLOOR, INSTALL)?;
-    Ok(Found {
+    Ok(ClaudeInstall {
         program,
         version,
         fails_closed: numbers >= HOOK_FLOOR,

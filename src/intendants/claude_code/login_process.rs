@@ -9,7 +9,7 @@ use rustix::process::Pid;
 
 use crate::confine::Spawner;
 use crate::contracts::limits;
-use crate::hook::login_renewal::{Order, READY};
+use crate::hook::login_renewal::{READY, RenewalConfig};
 use crate::jail::writable_paths::Changeable;
 
 use super::FIXED_ENVIRONMENT;
@@ -26,7 +26,11 @@ impl Carrier {
     ///
     /// # Errors
     /// When it cannot be started, or does not say that it has carried it.
-    pub fn start(order: &Order, spawner: &Spawner, changeable: &Changeable) -> io::Result<Self> {
+    pub fn start(
+        order: &RenewalConfig,
+        spawner: &Spawner,
+        changeable: &Changeable,
+    ) -> io::Result<Self> {
         let mut command = Command::new(executable::bridge_program()?);
         command
             .arg("login")

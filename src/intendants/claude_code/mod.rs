@@ -24,7 +24,7 @@ use serde_json::{Map, Value, json};
 use crate::confine::Spawner;
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{
-    HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation, Place,
+    HarnessError, HarnessExit, HarnessHost, HarnessIdentity, Intendant, Observation,
 };
 use crate::contracts::limits;
 use crate::hook::login_renewal::CONFIGURATION;
@@ -35,19 +35,20 @@ use crate::jail::writable_paths::Changeable;
 use super::gate_client::Asking;
 use discovery::HOOK_FLOOR;
 pub use discovery::{
-    Found, Store, check_arguments, find, found_elsewhere, login, login_by_name, program, store,
+    ClaudeInstall, Store, check_arguments, find, found_elsewhere, login, login_by_name, program,
+    store,
 };
 
 use super::process;
 use super::process::{Launch, Stop};
-use command_shell::Reach;
+use command_shell::CommandAccess;
 
 use super::{environment, executable, harness_git};
 
 /// What a session of Claude Code needs to know.
-pub struct Setup {
+pub struct ClaudeSetup {
     /// The harness.
-    pub found: Found,
+    pub found: ClaudeInstall,
     /// The session.
     pub session: SessionId,
     /// The gateway's socket.
@@ -91,7 +92,7 @@ pub struct Setup {
 /// A container for Claude Code, which has its settings already: [`managed`].
 pub struct Inside {
     /// Where it is started.
-    pub place: Arc<dyn Place>,
+    pub place: Arc<dyn HarnessHost>,
     /// Variables that have another value there than here.
     pub environment: Vec<(OsString, OsString)>,
     /// Names of variables that mean nothing there.
@@ -127,7 +128,7 @@ impl ClaudeCode {
     ///
     /// # Errors
     /// [`HarnessError`] when the private directory cannot be written or the program not read.
-    pub fn prepare(setup: Setup) -> Result<Self, HarnessError> {
+    pub fn prepare(setup: ClaudeSetup) -> Result<Self, HarnessError> {
         let failed = |error: io::Error| HarnessError {
             problem: format!("preparing Claude Code: {error}"),
             mend: "agp doctor --check harness".into(),
@@ -183,7 +184,7 @@ impl ClaudeCode {
             Some(spec) if !setup.mediated => {
                 let own = setup.set.iter().find(|(name, _)| *name == CONFIGURATION);
                 let own = own.and_then(|(_, path)| path.as_ref());
-                let reach = Reach::within(spec, own.map(Path::new));
+                let reach = CommandAccess::within(spec, own.map(Path::new));
                 command_shell::lay_out(&setup.directory, &bridge, reach, &setup.environment)
                     .map_err(failed)?;
                 Some(there(&setup.directory.join(command_shell::FILES[0])))

@@ -57,7 +57,7 @@ pub fn check_arguments(arguments: &[String]) -> Result<(), String> {
 
 /// Where Codex is and which one it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct CodexInstall {
     /// Its program.
     pub program: PathBuf,
     /// Its version, as it says.
@@ -83,7 +83,7 @@ pub fn login() -> Option<PathBuf> {
 ///
 /// # Errors
 /// [`HarnessError`] when it is missing, does not answer, or is too old to be gated.
-pub fn find(search: &Search) -> Result<Found, HarnessError> {
+pub fn find(search: &Search) -> Result<CodexInstall, HarnessError> {
     let program = program(&search.changeable)?;
     let answer = executable::version(search, &program)?;
     found_elsewhere(program, &answer)
@@ -93,11 +93,11 @@ pub fn find(search: &Search) -> Result<Found, HarnessError> {
 ///
 /// # Errors
 /// [`HarnessError`] when that is no version, or too old to be gated.
-pub fn found_elsewhere(program: PathBuf, answer: &str) -> Result<Found, HarnessError> {
+pub fn found_elsewhere(program: PathBuf, answer: &str) -> Result<CodexInstall, HarnessError> {
     let (version, numbers) =
         executable::version_in(&program, answer, |text| text.split_whitespace().last())?;
     executable::check_floor("Codex", (&version, numbers), VERSION_FLOOR, INSTALL)?;
-    Ok(Found { program, version })
+    Ok(CodexInstall { program, version })
 }
 
 /// The program behind npm's start script, where it is one: what runs is what is identified.

@@ -37,10 +37,11 @@ use rollout_tail::Growth;
 use setup::{ask, environment_of, server, unprepared};
 
 pub use rollout::HARMLESS;
-pub use setup::{Ask, Inside, Setup};
+pub use setup::{Ask, CodexSetup, Inside};
 
 pub use discovery::{
-    Found, check_arguments, find, found_elsewhere, login, login_by_name, login_present, program,
+    CodexInstall, check_arguments, find, found_elsewhere, login, login_by_name, login_present,
+    program,
 };
 
 /// What it says on standard error in every session.
@@ -62,7 +63,7 @@ impl Codex {
     ///
     /// # Errors
     /// [`HarnessError`] when the home cannot be written, or the harness would not be gated by it.
-    pub fn prepare(setup: Setup) -> Result<Self, HarnessError> {
+    pub fn prepare(setup: CodexSetup) -> Result<Self, HarnessError> {
         let bridge = programs::bridge_program().map_err(unprepared)?;
         if setup.inside.is_none() {
             let made = DirBuilder::new().mode(0o700).create(&setup.home);
@@ -161,7 +162,7 @@ fn without_chatter(complain: Arc<dyn Fn(&str) + Send + Sync>) -> Arc<dyn Fn(&str
     })
 }
 
-fn arguments(setup: &Setup) -> Vec<OsString> {
+fn arguments(setup: &CodexSetup) -> Vec<OsString> {
     let fixed = [
         "exec",
         "--json",

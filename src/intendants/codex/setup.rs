@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::config_toml::{GIT_DIR, Server};
-use super::discovery::{Found, companions};
+use super::discovery::{CodexInstall, companions};
 use crate::confine::Spawner;
 use crate::contracts::ids::SessionId;
-use crate::contracts::intendant::{HarnessError, Place};
+use crate::contracts::intendant::{HarnessError, HarnessHost};
 use crate::contracts::limits;
 use crate::intendants::confined_query::{Question, Search};
 use crate::intendants::environment;
@@ -22,9 +22,9 @@ use crate::intendants::process::{Stop, inside};
 use crate::jail::spec::Spec;
 
 /// What a session of Codex needs to know.
-pub struct Setup {
+pub struct CodexSetup {
     /// The harness.
-    pub found: Found,
+    pub found: CodexInstall,
     /// The session.
     pub session: SessionId,
     /// The gateway's socket.
@@ -64,7 +64,7 @@ pub struct Setup {
 /// A container for Codex, and what stands where in it.
 pub struct Inside {
     /// Where it is started.
-    pub place: Arc<dyn Place>,
+    pub place: Arc<dyn HarnessHost>,
     /// What it answers there to a question about itself.
     pub ask: Box<Ask>,
     /// Variables that have another value there than here.
@@ -86,7 +86,7 @@ pub struct Inside {
 /// Asks a program something about itself: its words, and its environment.
 pub type Ask = dyn Fn(&[&str], &[(OsString, OsString)]) -> Result<String, HarnessError>;
 
-impl Setup {
+impl CodexSetup {
     /// Its home, as it knows it.
     pub(crate) fn home_there(&self) -> &Path {
         let inside = self.inside.as_ref();
@@ -114,7 +114,10 @@ pub(crate) fn unprepared(error: io::Error) -> HarnessError {
     }
 }
 
-pub(crate) fn environment_of(setup: &Setup, variables: &[String]) -> Vec<(OsString, OsString)> {
+pub(crate) fn environment_of(
+    setup: &CodexSetup,
+    variables: &[String],
+) -> Vec<(OsString, OsString)> {
     let named = [setup.environment.as_slice(), variables].concat();
     let mut environment = environment::environment(&named, &setup.search.changeable);
     let home = setup.home_there().display().to_string();
@@ -147,7 +150,7 @@ pub(crate) fn environment_of(setup: &Setup, variables: &[String]) -> Vec<(OsStri
 
 /// What it answers to a question about itself, in the session's own home and environment.
 pub(crate) fn ask(
-    setup: &Setup,
+    setup: &CodexSetup,
     environment: &[(OsString, OsString)],
     words: &[&str],
 ) -> Result<String, HarnessError> {
@@ -174,7 +177,7 @@ fn write(path: &Path, text: &str) -> io::Result<File> {
 }
 
 /// agp's tools, as Codex starts them.
-pub(crate) fn server(bridge: &Path, setup: &Setup) -> Server {
+pub(crate) fn server(bridge: &Path, setup: &CodexSetup) -> Server {
     let within = setup.approval_deadline + limits::EXEC_DEADLINE_MAX + limits::BRIDGE_GRACE;
     let there = |path: &Path| inside(setup.confinement.as_ref(), path);
     let (program, socket) = match &setup.inside {

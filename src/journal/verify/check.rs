@@ -19,7 +19,7 @@ pub(super) struct Chunk {
 
 /// An end of a run of events: what the neighbouring run is held against.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Link {
+pub(super) struct ChainEnd {
     pub(super) seq: u64,
     pub(super) prev: Option<Sha256>,
     pub(super) hash: Sha256,
@@ -28,17 +28,17 @@ pub(super) struct Link {
 /// A chunk's result; lines are counted from the chunk's first, 0.
 pub(super) struct Checked {
     pub(super) chunk: Chunk,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: ChunkOutcome,
 }
 
-pub(super) struct Outcome {
+pub(super) struct ChunkOutcome {
     pub(super) lines: u64,
     pub(super) events: u64,
-    pub(super) first: Option<Link>,
+    pub(super) first: Option<ChainEnd>,
     /// The last line, if it is an event: what the next chunk follows.
-    pub(super) last: Option<Link>,
+    pub(super) last: Option<ChainEnd>,
     /// The last event of the chunk, whatever follows it.
-    pub(super) last_event: Option<Link>,
+    pub(super) last_event: Option<ChainEnd>,
     pub(super) problems: Problems,
     /// Keys that the chunk's rotations brought in force.
     pub(super) rotated: Vec<PublicKey>,
@@ -55,8 +55,8 @@ pub(super) fn check_all(work: &Receiver<Chunk>, results: &SyncSender<Checked>) {
     }
 }
 
-pub(super) fn check(lines: &[u8], key: &PublicKey, head_seq: Option<u64>) -> Outcome {
-    let mut outcome = Outcome {
+pub(super) fn check(lines: &[u8], key: &PublicKey, head_seq: Option<u64>) -> ChunkOutcome {
+    let mut outcome = ChunkOutcome {
         lines: 0,
         events: 0,
         first: None,
@@ -89,10 +89,10 @@ pub(super) fn check(lines: &[u8], key: &PublicKey, head_seq: Option<u64>) -> Out
     outcome
 }
 
-impl Outcome {
+impl ChunkOutcome {
     fn event(&mut self, line: u64, entry: &Entry, key: &mut PublicKey, head_seq: Option<u64>) {
         self.events += 1;
-        let link = Link {
+        let link = ChainEnd {
             seq: entry.seq,
             prev: entry.prev,
             hash: entry.hash,
@@ -131,7 +131,7 @@ impl Outcome {
     }
 }
 
-pub(super) fn chain_flaws(before: Link, after: Link) -> Vec<Flaw> {
+pub(super) fn chain_flaws(before: ChainEnd, after: ChainEnd) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     if after.seq != before.seq + 1 {
         let detail = format!("event {} follows event {}", after.seq, before.seq);

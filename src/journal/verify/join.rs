@@ -6,7 +6,7 @@ use crate::journal::head::Head;
 use crate::journal::key::PublicKey;
 use crate::journal::line::{Code, Flaw};
 
-use super::check::{Checked, Link, chain_flaws, check};
+use super::check::{ChainEnd, Checked, chain_flaws, check};
 use super::head_file::HeadText;
 use super::{Problems, Report};
 
@@ -18,8 +18,8 @@ pub(super) struct Joiner {
     lines: u64,
     events: u64,
     /// The last line, if it is an event.
-    last: Option<Link>,
-    last_event: Option<Link>,
+    last: Option<ChainEnd>,
+    last_event: Option<ChainEnd>,
     at_head: Option<(Sha256, PublicKey)>,
     problems: Problems,
 }
@@ -125,7 +125,7 @@ impl Joiner {
     }
 }
 
-fn genesis_flaws(first: Link) -> Vec<Flaw> {
+fn genesis_flaws(first: ChainEnd) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     if first.seq != 1 {
         let detail = format!("the journal begins at event {}", first.seq);

@@ -22,21 +22,21 @@ fn sound() -> (Spec, Ask, Looks) {
         let named = kinds.map(|kind| (kind.to_owned(), format!("{kind}:[{id}]")));
         named.into()
     };
-    let outside = Seen {
+    let outside = Sighting {
         reached: ["tcp 127.0.0.1:7", "abstract name", GATE]
             .map(str::to_owned)
             .into(),
         opened: [PathBuf::from("/home/u/.agp/key")].into(),
         namespaces: namespaces(1),
-        ..Seen::default()
+        ..Sighting::default()
     };
-    let inside = Seen {
+    let inside = Sighting {
         written: [PathBuf::from("/repo")].into(),
         status: STATUS
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
         namespaces: namespaces(2),
-        ..Seen::default()
+        ..Sighting::default()
     };
     let looks = Looks {
         outside: (outside, 1),

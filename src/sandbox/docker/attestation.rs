@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::contracts::sandbox::SandboxError;
 use crate::jail::container_probe::Surroundings;
-use crate::jail::isolation_probe::{self, Ask, Seen};
+use crate::jail::isolation_probe::{self, Ask, Sighting};
 use crate::jail::spec::HELPER;
 use crate::jail::status::Told;
 use crate::jail::tamper_probe::Steady;
@@ -173,7 +173,7 @@ struct Looks<'a> {
     wanted: &'a Wanted,
     ask: &'a Ask,
     writable: &'a BTreeSet<PathBuf>,
-    outside: (&'a Seen, usize),
+    outside: (&'a Sighting, usize),
     inside: &'a Surroundings,
     arrived: usize,
     netcheck: bool,
@@ -454,7 +454,7 @@ impl Looks<'_> {
 }
 
 /// A proof that something cannot be reached is worth something only if it could be reached.
-fn worth(ask: &Ask, outside: &Seen, came: usize) -> Result<(), String> {
+fn worth(ask: &Ask, outside: &Sighting, came: usize) -> Result<(), String> {
     let tcp = ask.tcp.iter().map(|address| format!("tcp {address}"));
     let udp = ask.udp.iter().map(|address| format!("udp {address}"));
     let named = [format!("abstract {}", ask.abstract_name)];

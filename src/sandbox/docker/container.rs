@@ -11,7 +11,7 @@ use crate::sandbox::process::Output;
 use crate::sandbox::repo_triggers::Look;
 use crate::sandbox::secrets::Secrets;
 
-use super::control_socket::Link;
+use super::control_socket::ControlSocket;
 use super::engine::Engine;
 use super::host_config::{Bounds, Mount};
 use super::watcher::Life;
@@ -33,7 +33,7 @@ pub fn user_for(uid: u32, gid: u32) -> (u32, u32) {
 }
 
 /// What a container is made from.
-pub struct Setup {
+pub struct ContainerConfig {
     /// Where the daemon listens.
     pub daemon: PathBuf,
     /// The image, pinned.
@@ -89,7 +89,7 @@ pub struct Setup {
     pub left: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
-impl Setup {
+impl ContainerConfig {
     /// What stands at `/run/agp`.
     pub(super) fn run(&self) -> PathBuf {
         self.directory.join(self.shown)
@@ -98,8 +98,8 @@ impl Setup {
 
 /// A container that was attested.
 pub struct Docker {
-    pub(super) setup: Setup,
-    pub(super) link: Link,
+    pub(super) setup: ContainerConfig,
+    pub(super) link: ControlSocket,
     pub(super) life: Life,
     pub(super) shell: Option<&'static str>,
     pub(super) environment: Vec<(String, String)>,

@@ -45,12 +45,12 @@ impl Awaited {
         within: Duration,
         gone: &dyn Fn() -> Option<String>,
         spawner: Spawner,
-    ) -> Result<Link, String> {
+    ) -> Result<ControlSocket, String> {
         let until = Instant::now() + within;
         loop {
             match self.listener.accept() {
                 Ok((stream, _)) => {
-                    return Link::of(stream, spawner).map_err(|error| error.to_string());
+                    return ControlSocket::of(stream, spawner).map_err(|error| error.to_string());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error.to_string()),
@@ -81,7 +81,7 @@ impl Drop for Awaited {
 ///
 /// A thread that sees a call through may neither make sockets nor hand descriptors over: the thread
 /// that starts processes does that, for these are processes too.
-pub(super) struct Link {
+pub(super) struct ControlSocket {
     /// One message is sent at a time.
     stream: Arc<Mutex<File>>,
     pub(super) spawner: Spawner,
@@ -102,7 +102,7 @@ const TOLD_BYTES: usize = 64 << 10;
 /// How long the first process and a keeper may take to hear of a job.
 const HEARING: Duration = Duration::from_secs(10);
 
-impl Link {
+impl ControlSocket {
     fn of(stream: UnixStream, spawner: Spawner) -> io::Result<Self> {
         stream.set_nonblocking(false)?;
         stream.set_write_timeout(Some(HEARING))?;

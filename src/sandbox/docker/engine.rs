@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::contracts::limits;
 
-use super::error::{EngineError, Fault, refused};
-use super::http::{self, Reply, Request};
+use super::error::{EngineError, EngineFault, refused};
+use super::http::{self, HttpReply, HttpRequest};
 
 /// Oldest version of the API that is spoken: that of Docker 20.10.
 const OLDEST: (u32, u32) = (1, 41);
@@ -75,9 +75,9 @@ impl Engine {
         let unfit = |why: String| EngineError {
             call: CALL,
             socket: socket.to_owned(),
-            fault: Fault::Unfit(why),
+            fault: EngineFault::Unfit(why),
         };
-        let request = Request {
+        let request = HttpRequest {
             method: "GET",
             target: "/_ping",
             body: None,
@@ -86,7 +86,7 @@ impl Engine {
         let reply = http::ask(socket, &request).map_err(|error| EngineError {
             call: CALL,
             socket: socket.to_owned(),
-            fault: Fault::Http(error),
+            fault: EngineFault::Http(error),
         })?;
         let head = reply.head;
         let server = head.server.unwrap_or_default();
@@ -137,7 +137,7 @@ impl Engine {
         &self.socket
     }
 
-    fn failed(&self, call: &'static str, fault: Fault) -> EngineError {
+    fn failed(&self, call: &'static str, fault: EngineFault) -> EngineError {
         EngineError {
             call,
             socket: self.socket.clone(),
@@ -146,7 +146,7 @@ impl Engine {
     }
 
     fn unfit(&self, call: &'static str, why: impl Into<String>) -> EngineError {
-        self.failed(call, Fault::Unfit(why.into()))
+        self.failed(call, EngineFault::Unfit(why.into()))
     }
 
     /// Asks, and gives a reply that is no refusal.
@@ -155,16 +155,16 @@ impl Engine {
         call: &'static str,
         (method, target): (&str, &str),
         body: Option<&Value>,
-    ) -> Result<Reply, EngineError> {
+    ) -> Result<HttpReply, EngineError> {
         let text = body.map(Value::to_string);
-        let request = Request {
+        let request = HttpRequest {
             method,
             target: &format!("/v{}{target}", self.api),
             body: text.as_deref(),
             within: limits::DOCKER_PATIENCE,
         };
         let reply = http::ask(&self.socket, &request)
-            .map_err(|error| self.failed(call, Fault::Http(error)))?;
+            .map_err(|error| self.failed(call, EngineFault::Http(error)))?;
         if (200..300).contains(&reply.head.status) || reply.head.status == 304 {
             return Ok(reply);
         }
@@ -174,7 +174,7 @@ impl Engine {
     fn json<T: for<'de> Deserialize<'de>>(
         &self,
         call: &'static str,
-        reply: &Reply,
+        reply: &HttpReply,
     ) -> Result<T, EngineError> {
         serde_json::from_slice(&reply.body)
             .map_err(|error| self.unfit(call, format!("the daemon's answer: {error}")))
@@ -284,7 +284,7 @@ impl Engine {
     /// [`EngineError`] when there is no stream.
     pub fn attach(&self, id: &str) -> Result<Attached, EngineError> {
         const CALL: &str = "attach to the container";
-        let request = Request {
+        let request = HttpRequest {
             method: "POST",
             target: &format!(
                 "/v{}/containers/{id}/attach?stream=1&stdout=1&stderr=1",
@@ -294,7 +294,7 @@ impl Engine {
             within: limits::DOCKER_PATIENCE,
         };
         let answered = http::hijack(&self.socket, &request)
-            .map_err(|error| self.failed(CALL, Fault::Http(error)))?;
+            .map_err(|error| self.failed(CALL, EngineFault::Http(error)))?;
         match answered {
             Ok(hijacked) => Ok(Attached {
                 begun: io::Cursor::new(hijacked.begun),

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::http::{HttpError, Reply};
+use super::http::{HttpError, HttpReply};
 
 /// Why a call came to nothing.
 #[derive(Debug)]
-pub enum Fault {
+pub enum EngineFault {
     /// There is no reply, or it is none.
     Http(HttpError),
     /// The daemon refused; its status and its words.
@@ -26,7 +26,7 @@ pub struct EngineError {
     /// Where the daemon is.
     pub socket: PathBuf,
     /// Why.
-    pub fault: Fault,
+    pub fault: EngineFault,
 }
 
 impl EngineError {
@@ -34,7 +34,7 @@ impl EngineError {
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self.fault {
-            Fault::Refused(status, _) => Some(status),
+            EngineFault::Refused(status, _) => Some(status),
             _ => None,
         }
     }
@@ -49,11 +49,13 @@ impl fmt::Display for EngineError {
         } = self;
         let socket = socket.display();
         match fault {
-            Fault::Http(error) => write!(f, "cannot {call}: the Docker daemon at {socket} {error}"),
-            Fault::Refused(status, why) => {
+            EngineFault::Http(error) => {
+                write!(f, "cannot {call}: the Docker daemon at {socket} {error}")
+            }
+            EngineFault::Refused(status, why) => {
                 write!(f, "cannot {call}: the Docker daemon says ({status}): {why}")
             }
-            Fault::Unfit(why) => write!(f, "cannot {call}: {why}"),
+            EngineFault::Unfit(why) => write!(f, "cannot {call}: {why}"),
         }
     }
 }
@@ -64,7 +66,7 @@ impl std::error::Error for EngineError {}
 const WORDS_CHARS: usize = 400;
 
 /// What the daemon says of a refusal: JSON with a message, or, from old ones, plain text.
-pub(super) fn refused(reply: &Reply) -> Fault {
+pub(super) fn refused(reply: &HttpReply) -> EngineFault {
     #[derive(Deserialize)]
     struct Message {
         message: String,
@@ -73,5 +75,5 @@ pub(super) fn refused(reply: &Reply) -> Fault {
         .map(|Message { message }| message)
         .unwrap_or_else(|_| String::from_utf8_lossy(&reply.body).into_owned());
     let words = words.trim().chars().take(WORDS_CHARS).collect();
-    Fault::Refused(reply.head.status, words)
+    EngineFault::Refused(reply.head.status, words)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::contracts::intendant::{HarnessExit, Place, Placed};
+use crate::contracts::intendant::{HarnessExit, HarnessHost, Placed};
 use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
 use crate::jail::container_protocol::{Job, REPOSITORY};
@@ -34,7 +34,7 @@ pub struct Tried {
     pub port: u16,
 }
 
-impl Place for Inside {
+impl HarnessHost for Inside {
     fn start(
         &self,
         command: &[OsString],
@@ -50,7 +50,7 @@ impl Place for Inside {
     }
 }
 
-impl Place for Tried {
+impl HarnessHost for Tried {
     fn start(
         &self,
         command: &[OsString],

@@ -38,7 +38,7 @@ impl fmt::Display for HttpError {
 
 /// A request.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub struct HttpRequest<'a> {
     /// `GET`, `POST`, `DELETE`.
     pub method: &'a str,
     /// Path and query.
@@ -66,7 +66,7 @@ pub struct Head {
 
 /// A whole reply.
 #[derive(Debug)]
-pub struct Reply {
+pub struct HttpReply {
     /// Its head.
     pub head: Head,
     /// Its body.
@@ -77,11 +77,11 @@ pub struct Reply {
 ///
 /// # Errors
 /// [`HttpError`] when there is none.
-pub fn ask(socket: &Path, request: &Request<'_>) -> Result<Reply, HttpError> {
+pub fn ask(socket: &Path, request: &HttpRequest<'_>) -> Result<HttpReply, HttpError> {
     let mut reader = begin(socket, request, "Connection: close\r\n")?;
     let head = read_head(&mut reader)?;
     let body = read_body(&mut reader, &head)?;
-    Ok(Reply { head, body })
+    Ok(HttpReply { head, body })
 }
 
 /// A connection that has become a stream of bytes.
@@ -97,7 +97,10 @@ pub struct Hijacked {
 ///
 /// # Errors
 /// [`HttpError`] when there is no reply.
-pub fn hijack(socket: &Path, request: &Request<'_>) -> Result<Result<Hijacked, Reply>, HttpError> {
+pub fn hijack(
+    socket: &Path,
+    request: &HttpRequest<'_>,
+) -> Result<Result<Hijacked, HttpReply>, HttpError> {
     let mut reader = begin(socket, request, "Connection: Upgrade\r\nUpgrade: tcp\r\n")?;
     let head = read_head(&mut reader)?;
     // Daemons that do not know the upgrade answer 200 with the same stream and no length.
@@ -105,7 +108,7 @@ pub fn hijack(socket: &Path, request: &Request<'_>) -> Result<Result<Hijacked, R
         head.status == 101 || (head.status == 200 && head.length.is_none() && !head.chunked);
     if !streams {
         let body = read_body(&mut reader, &head)?;
-        return Ok(Err(Reply { head, body }));
+        return Ok(Err(HttpReply { head, body }));
     }
     let begun = reader.buffer().to_vec();
     let stream = reader.into_inner().stream;
@@ -162,7 +165,7 @@ impl Write for Timed {
 /// Sends a request.
 fn begin(
     socket: &Path,
-    request: &Request<'_>,
+    request: &HttpRequest<'_>,
     connection: &str,
 ) -> Result<BufReader<Timed>, HttpError> {
     let stream = UnixStream::connect(socket).map_err(HttpError::Connect)?;
@@ -170,7 +173,7 @@ fn begin(
         stream,
         until: Instant::now() + request.within,
     };
-    let Request { method, target, .. } = request;
+    let HttpRequest { method, target, .. } = request;
     let mut text = format!("{method} {target} HTTP/1.1\r\nHost: docker\r\n{connection}");
     let body = request.body.unwrap_or_default();
     if request.body.is_some() {

@@ -18,7 +18,7 @@ use crate::sandbox::network;
 use crate::sandbox::repo_triggers::Look;
 
 use super::attestation;
-use super::container::{Docker, Setup};
+use super::container::{ContainerConfig, Docker};
 use super::control_socket::Awaited;
 use super::engine::{Engine, Image};
 use super::host_config::{Mount, Network, Wanted, check_mounts, check_target, told};
@@ -35,7 +35,7 @@ impl Docker {
     /// # Errors
     /// [`SandboxError`] when it cannot be had as it was asked for, or does not hold what it
     /// promises. Nothing of it is left then.
-    pub fn prepare(setup: Setup) -> Result<Self, SandboxError> {
+    pub fn prepare(setup: ContainerConfig) -> Result<Self, SandboxError> {
         let engine = Engine::connect(&setup.daemon).map_err(failed)?;
         fit(&engine)?;
         let image = find(&engine, &setup.image)?;
@@ -154,7 +154,7 @@ fn fit(engine: &Engine) -> Result<(), SandboxError> {
     Ok(())
 }
 
-fn wanted(setup: &Setup, image: &Image, run: &Path) -> Result<Wanted, SandboxError> {
+fn wanted(setup: &ContainerConfig, image: &Image, run: &Path) -> Result<Wanted, SandboxError> {
     let mount = |source: &Path, target: &str, writable| Mount {
         source: source.to_owned(),
         target: PathBuf::from(target),
@@ -237,7 +237,7 @@ fn searched(path: &str) -> String {
 }
 
 /// The environment of a command: built, never inherited.
-fn environment(setup: &Setup, image: &Image, directory: &Path) -> Vec<(String, String)> {
+fn environment(setup: &ContainerConfig, image: &Image, directory: &Path) -> Vec<(String, String)> {
     let passed = std::env::vars_os().filter_map(|(name, value)| {
         let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
         let passes = matches!(name.as_str(), "LANG" | "TERM" | "TZ") || name.starts_with("LC_");

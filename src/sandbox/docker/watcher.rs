@@ -22,7 +22,7 @@ pub(super) type Lost = dyn Fn(String) + Send + Sync;
 pub(super) type Left = dyn Fn(&str) + Send + Sync;
 
 #[derive(Default)]
-struct State {
+struct WatcherState {
     words: Vec<u8>,
     gone: Option<String>,
     leaving: bool,
@@ -52,7 +52,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// A container's life, listened to on a thread of its own.
 pub(super) struct Life {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<WatcherState>>,
     connection: UnixStream,
     removed: Mutex<Receiver<()>>,
     left: Arc<Left>,
@@ -63,7 +63,7 @@ impl Life {
     pub(super) fn listen(attached: Attached, held: Held, left: Arc<Left>) -> io::Result<Self> {
         let connection = attached.connection()?;
         let (tell, removed) = sync_channel(1);
-        let state: Arc<Mutex<State>> = Arc::default();
+        let state: Arc<Mutex<WatcherState>> = Arc::default();
         let told = Arc::clone(&state);
         confine::start(Profile::Docker, Places::none(), move || {
             let mut keep = |_, block: &[u8]| {

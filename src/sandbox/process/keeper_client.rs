@@ -121,8 +121,8 @@ pub struct Maker<'a> {
 }
 
 /// A confinement that was asked for.
-pub struct Asked {
-    keeper: spawner::Asked,
+pub struct PendingKeeper {
+    keeper: spawner::PendingSpawn,
     output: PipeReader,
 }
 
@@ -140,7 +140,7 @@ impl Maker<'_> {
     ///
     /// # Errors
     /// [`SandboxError`] when its program cannot be started.
-    pub fn ask(&self) -> Result<Asked, SandboxError> {
+    pub fn ask(&self) -> Result<PendingKeeper, SandboxError> {
         let failed =
             |error: io::Error| SandboxError(format!("{}: {error}", self.bridge.path().display()));
         let spec = serde_json::to_string(self.spec).map_err(|error| failed(error.into()))?;
@@ -155,7 +155,7 @@ impl Maker<'_> {
             .stdin(Stdio::piped())
             .stdout(writer)
             .stderr(Stdio::piped());
-        Ok(Asked {
+        Ok(PendingKeeper {
             keeper: self.spawner.ask(command).map_err(failed)?,
             output,
         })
@@ -173,7 +173,7 @@ impl Maker<'_> {
     }
 }
 
-impl Asked {
+impl PendingKeeper {
     /// Waits until its keeper was started. That it does not stand shows when it is used.
     ///
     /// # Errors
@@ -210,7 +210,7 @@ impl Standing {
             .iter()
             .map(|word| word.to_str().map(str::to_owned));
         let words = words.collect::<Option<Vec<String>>>();
-        let sent = crate::jail::order::Order {
+        let sent = crate::jail::order::CommandOrder {
             command: words.ok_or_else(|| SandboxError("a command is not UTF-8".into()))?,
             environment: job.variables,
             deadline_millis: u64::try_from(job.deadline.as_millis()).unwrap_or(u64::MAX),

@@ -14,7 +14,7 @@ use crate::confine::Spawner;
 use crate::contracts::limits;
 use crate::contracts::sandbox::{Execution, SandboxError};
 use crate::governor::Sandbox;
-use crate::jail::isolation_probe::Seen;
+use crate::jail::isolation_probe::Sighting;
 use crate::jail::spec::{HELPER, Limits, Namespaces, Sockets, Spec};
 use crate::jail::status::Told;
 use crate::jail::writable_paths::Changeable;
@@ -25,7 +25,7 @@ use super::call_command::{self, Work, execution, not_run};
 use super::network::{self, Network};
 use super::repo_triggers::Look;
 use super::secrets::Secrets;
-use keeper_client::{Asked, Bridge, Held, Job, Maker, Standing};
+use keeper_client::{Bridge, Held, Job, Maker, PendingKeeper, Standing};
 use output::{Ran, Watch};
 
 /// Takes a block of a command's output; an empty one is its end.
@@ -33,7 +33,7 @@ pub type Output = dyn Fn(&[u8]) + Send + Sync;
 
 /// What a process sandbox is made from.
 #[derive(Clone)]
-pub struct Setup {
+pub struct ProcessConfig {
     /// The program that confines: `agp-bridge`, or `agp` itself.
     pub bridge: PathBuf,
     /// The repository: read, written, and the working directory.
@@ -66,7 +66,7 @@ pub struct Setup {
 
 /// A process sandbox that was attested.
 pub struct Process {
-    setup: Setup,
+    setup: ProcessConfig,
     /// The program that confines, as it was when this was prepared: a call can be confined ahead, before
     /// the gate looks whether the file at its path is still the same.
     bridge: Held,
@@ -78,7 +78,7 @@ pub struct Process {
     /// Whether the next call's confinement can be made ahead.
     ahead: bool,
     /// It: made while nobody waits for it.
-    next: Mutex<Option<Asked>>,
+    next: Mutex<Option<PendingKeeper>>,
 }
 
 /// Names of the operator's environment that a command gets.
@@ -91,7 +91,7 @@ impl Process {
     ///
     /// # Errors
     /// [`SandboxError`] when there is none, or it does not hold what it promises.
-    pub fn prepare(setup: Setup) -> Result<Self, SandboxError> {
+    pub fn prepare(setup: ProcessConfig) -> Result<Self, SandboxError> {
         let bridge = Held::open(&setup.bridge);
         let bridge =
             bridge.map_err(|error| SandboxError(format!("{}: {error}", setup.bridge.display())))?;
@@ -217,12 +217,12 @@ impl Process {
         }
     }
 
-    fn next(&self) -> MutexGuard<'_, Option<Asked>> {
+    fn next(&self) -> MutexGuard<'_, Option<PendingKeeper>> {
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
+fn spec(setup: &ProcessConfig, scratch: &Path, namespaces: Namespaces) -> Spec {
     let write: Vec<&PathBuf> = [&setup.repository]
         .into_iter()
         .chain(&setup.write)
@@ -265,7 +265,7 @@ fn spec(setup: &Setup, scratch: &Path, namespaces: Namespaces) -> Spec {
 }
 
 /// The environment of a command: built, never inherited.
-fn environment(spec: &Spec, setup: &Setup) -> Vec<(OsString, OsString)> {
+fn environment(spec: &Spec, setup: &ProcessConfig) -> Vec<(OsString, OsString)> {
     let scratch = if spec.has_root() {
         Path::new("/tmp")
     } else {
@@ -298,7 +298,7 @@ fn environment(spec: &Spec, setup: &Setup) -> Vec<(OsString, OsString)> {
 
 /// Looks around from outside and from inside.
 fn attested(
-    setup: &Setup,
+    setup: &ProcessConfig,
     spec: &Spec,
     environment: &[(OsString, OsString)],
 ) -> Result<Map<String, Value>, Unfit> {
@@ -348,7 +348,7 @@ fn attested(
     let ran = maker
         .run(job, &mut watch)
         .map_err(|SandboxError(why)| Unfit::Unavailable(why))?;
-    let inside: Seen = match &ran.ended {
+    let inside: Sighting = match &ran.ended {
         Told::Exited(0) => serde_json::from_slice(&ran.output)
             .map_err(|error| failed("the probe inside", &error))?,
         other => {
@@ -366,7 +366,7 @@ fn attested(
 }
 
 /// The protected paths, without those that were allowed by name.
-fn reachable_paths(setup: &Setup) -> Vec<PathBuf> {
+fn reachable_paths(setup: &ProcessConfig) -> Vec<PathBuf> {
     let allowed = |path: &Path| {
         let mut named = setup
             .read
@@ -379,7 +379,7 @@ fn reachable_paths(setup: &Setup) -> Vec<PathBuf> {
     named.filter(|path| !allowed(path)).cloned().collect()
 }
 
-pub(super) fn from_outside(command: &[OsString]) -> std::io::Result<Seen> {
+pub(super) fn from_outside(command: &[OsString]) -> std::io::Result<Sighting> {
     let output = keeper_client::plain(command)?;
     serde_json::from_slice(&output).map_err(std::io::Error::other)
 }

@@ -14,7 +14,7 @@ pub fn variable(name: &str) -> String {
 
 /// How the shell takes what stands at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ShellContext {
     /// As words and operators, also within parentheses.
     Words,
     /// Between double quotes.
@@ -59,7 +59,7 @@ pub fn referring(command: &str) -> Result<String, String> {
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
-    places: Vec<Place>,
+    places: Vec<ShellContext>,
     /// Whether the byte before took its meaning from the next one.
     escaping: bool,
     /// A text that follows up to a word of its own choosing, which is not read here.
@@ -74,20 +74,20 @@ impl<'a> Reader<'a> {
         Self {
             text: text.as_bytes(),
             at: 0,
-            places: vec![Place::Words],
+            places: vec![ShellContext::Words],
             escaping: false,
             here_document: false,
             has_case: words.any(|word| word == "case"),
         }
     }
 
-    fn place(&self) -> Place {
-        self.places.last().copied().unwrap_or(Place::Words)
+    fn place(&self) -> ShellContext {
+        self.places.last().copied().unwrap_or(ShellContext::Words)
     }
 
     fn reference(&self, placeholder: &Placeholder<'_>) -> Result<String, String> {
         let variable = variable(placeholder.name);
-        if self.place() == Place::Comment {
+        if self.place() == ShellContext::Comment {
             // Nothing comes of it, but that the variable is there.
             return Ok(String::new());
         }
@@ -110,12 +110,12 @@ impl<'a> Reader<'a> {
             );
         }
         Ok(match self.place() {
-            Place::Words => format!("\"${{{variable}}}\""),
-            Place::Double => format!("${{{variable}}}"),
-            Place::Single => format!("'\"${{{variable}}}\"'"),
-            Place::Escaped => format!("'\"${{{variable}}}\"$'"),
-            Place::Comment => String::new(),
-            Place::Other(_) => {
+            ShellContext::Words => format!("\"${{{variable}}}\""),
+            ShellContext::Double => format!("${{{variable}}}"),
+            ShellContext::Single => format!("'\"${{{variable}}}\"'"),
+            ShellContext::Escaped => format!("'\"${{{variable}}}\"$'"),
+            ShellContext::Comment => String::new(),
+            ShellContext::Other(_) => {
                 return refused("a secret within backticks, ${...} or arithmetic is not given");
             }
         })
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
         rest.starts_with(ahead)
     }
 
-    fn push(&mut self, place: Place, length: usize) {
+    fn push(&mut self, place: ShellContext, length: usize) {
         self.places.push(place);
         self.at += length;
     }
@@ -162,14 +162,14 @@ impl<'a> Reader<'a> {
             return;
         }
         match self.place() {
-            Place::Words => self.in_words(),
-            Place::Double => self.in_double(),
-            Place::Single if self.is(b"'") => self.pop(1),
-            Place::Escaped if self.is(b"'") => self.pop(1),
-            Place::Escaped if self.is(b"\\") => self.escape(),
-            Place::Comment if self.is(b"\n") => self.pop(1),
-            Place::Other(other) => self.in_other(other),
-            Place::Single | Place::Escaped | Place::Comment => self.at += 1,
+            ShellContext::Words => self.in_words(),
+            ShellContext::Double => self.in_double(),
+            ShellContext::Single if self.is(b"'") => self.pop(1),
+            ShellContext::Escaped if self.is(b"'") => self.pop(1),
+            ShellContext::Escaped if self.is(b"\\") => self.escape(),
+            ShellContext::Comment if self.is(b"\n") => self.pop(1),
+            ShellContext::Other(other) => self.in_other(other),
+            ShellContext::Single | ShellContext::Escaped | ShellContext::Comment => self.at += 1,
         }
     }
 
@@ -183,13 +183,13 @@ impl<'a> Reader<'a> {
         if self.is(b"\\") {
             self.escape();
         } else if self.is(b"`") {
-            self.push(Place::Other(Other::Backticks), 1);
+            self.push(ShellContext::Other(Other::Backticks), 1);
         } else if self.is(b"$((") || self.is(b"$[") {
-            self.push(Place::Other(Other::Arithmetic), 2);
+            self.push(ShellContext::Other(Other::Arithmetic), 2);
         } else if self.is(b"$(") {
-            self.push(Place::Words, 2);
+            self.push(ShellContext::Words, 2);
         } else if self.is(b"${") {
-            self.push(Place::Other(Other::Parameter), 2);
+            self.push(ShellContext::Other(Other::Parameter), 2);
         } else {
             return false;
         }
@@ -206,19 +206,19 @@ impl<'a> Reader<'a> {
             self.here_document = true;
             self.at += 2;
         } else if self.is(b"$'") {
-            self.push(Place::Escaped, 2);
+            self.push(ShellContext::Escaped, 2);
         } else if self.is(b"'") {
-            self.push(Place::Single, 1);
+            self.push(ShellContext::Single, 1);
         } else if self.is(b"\"") {
-            self.push(Place::Double, 1);
+            self.push(ShellContext::Double, 1);
         } else if self.is(b"((") {
-            self.push(Place::Other(Other::Arithmetic), 1);
+            self.push(ShellContext::Other(Other::Arithmetic), 1);
         } else if self.is(b"(") {
-            self.push(Place::Words, 1);
+            self.push(ShellContext::Words, 1);
         } else if self.is(b")") {
             self.pop(1);
         } else if self.is(b"#") && self.at_word() {
-            self.push(Place::Comment, 1);
+            self.push(ShellContext::Comment, 1);
         } else {
             self.at += 1;
         }
@@ -249,8 +249,12 @@ impl<'a> Reader<'a> {
             match other {
                 Other::Backticks if self.is(b"`") => self.pop(1),
                 Other::Parameter if self.is(b"}") => self.pop(1),
-                Other::Parameter if self.is(b"${") => self.push(Place::Other(Other::Parameter), 2),
-                Other::Arithmetic if self.is(b"(") => self.push(Place::Other(Other::Arithmetic), 1),
+                Other::Parameter if self.is(b"${") => {
+                    self.push(ShellContext::Other(Other::Parameter), 2)
+                }
+                Other::Arithmetic if self.is(b"(") => {
+                    self.push(ShellContext::Other(Other::Arithmetic), 1)
+                }
                 Other::Arithmetic if self.is(b")") || self.is(b"]") => self.pop(1),
                 _ => self.at += 1,
             }

@@ -8,17 +8,17 @@ use super::harness::{hooked, named_files};
 use crate::confine::Spawner;
 use crate::contracts::ids::SessionId;
 use crate::report::failure::{Failure, complain};
-use crate::sandbox::docker::container::{BOX, Docker, Setup};
+use crate::sandbox::docker::container::{BOX, ContainerConfig, Docker};
 use crate::sandbox::docker::host_config::{Mount, check_target};
 use crate::sandbox::process::Output;
 use crate::sandbox::secrets::Secrets;
 use crate::session::home::Home;
-use crate::session::options::Asked;
+use crate::session::options::SessionOptions;
 
 /// What a session's container is made within.
-pub(crate) struct Within<'a> {
+pub(crate) struct ContainerContext<'a> {
     pub(crate) home: &'a Home,
-    pub(crate) asked: &'a Asked,
+    pub(crate) asked: &'a SessionOptions,
     pub(crate) secrets: &'a Secrets,
     pub(crate) spawner: &'a Spawner,
     pub(crate) session: &'a SessionId,
@@ -31,7 +31,10 @@ pub(crate) struct Within<'a> {
 }
 
 /// Makes a session's container, and looks into it.
-pub(crate) fn ready(container: &Container, within: Within<'_>) -> Result<Docker, Failure> {
+pub(crate) fn ready(
+    container: &Container,
+    within: ContainerContext<'_>,
+) -> Result<Docker, Failure> {
     if !container.netcheck {
         complain(
             "WARNING: AGP_SANDBOX_SKIP_NETCHECK=1: nobody looked whether the container has a network",
@@ -46,7 +49,7 @@ pub(crate) fn ready(container: &Container, within: Within<'_>) -> Result<Docker,
         mounts.extend(hooked(&shown, named, deadline)?);
         mounts.extend(named_files()?);
     }
-    let setup = Setup {
+    let setup = ContainerConfig {
         repository: asked.repository.clone(),
         at_own_path: asked.harness.is_program() && !asked.choices().in_container(),
         network: asked.way_out.calls_network(&within.directory.join(BOX)),
@@ -68,7 +71,7 @@ pub(crate) fn ready(container: &Container, within: Within<'_>) -> Result<Docker,
 }
 
 /// `--allow-read` and `--allow-write`, under their own names.
-fn named_mounts(asked: &Asked) -> Result<Vec<Mount>, Failure> {
+fn named_mounts(asked: &SessionOptions) -> Result<Vec<Mount>, Failure> {
     // A harness on the host has these for itself.
     if asked.harness.is_program() && !asked.choices().in_container() {
         return Ok(Vec::new());

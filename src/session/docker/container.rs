@@ -16,7 +16,7 @@ use crate::intendants::environment::variable;
 use crate::intendants::executable::bridge_program;
 use crate::journal::Handle;
 use crate::report::failure::{Failure, complain};
-use crate::sandbox::docker::container::{BOX, Setup, user_for};
+use crate::sandbox::docker::container::{BOX, ContainerConfig, user_for};
 use crate::sandbox::docker::engine::Engine;
 use crate::sandbox::docker::host_config::Bounds;
 use crate::sandbox::docker::image::{find, pinned};
@@ -102,10 +102,10 @@ pub(crate) fn setup(
     spawner: &Spawner,
     session: &SessionId,
     directory: &Path,
-) -> Result<Setup, Failure> {
+) -> Result<ContainerConfig, Failure> {
     let bridge = bridge_program().map_err(|error| refused(&error.to_string()))?;
     let own = home_path(home);
-    Ok(Setup {
+    Ok(ContainerConfig {
         daemon: daemon()?,
         image: container.image.clone(),
         bridge: bridge.canonicalize().unwrap_or(bridge),

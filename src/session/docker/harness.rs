@@ -11,10 +11,10 @@ use std::time::Duration;
 use super::container::{Container, GATE, refused, setup, user};
 use crate::confine::Spawner;
 use crate::contracts::ids::SessionId;
-use crate::contracts::intendant::{HarnessError, Place};
+use crate::contracts::intendant::{HarnessError, HarnessHost};
 use crate::contracts::limits;
 use crate::hook::pre_post_tool;
-use crate::intendants::claude_code::command_shell::{self, Reach};
+use crate::intendants::claude_code::command_shell::{self, CommandAccess};
 use crate::intendants::environment::variable;
 use crate::intendants::gate_client::Asking;
 use crate::intendants::harness_git;
@@ -22,13 +22,13 @@ use crate::intendants::{claude_code, codex};
 use crate::jail::container_protocol::{REPOSITORY, RUN};
 use crate::jail::spec::HELPER;
 use crate::report::failure::{Failure, complain};
-use crate::sandbox::docker::container::{BOX, Docker, HARNESS_BOX, Setup};
+use crate::sandbox::docker::container::{BOX, ContainerConfig, Docker, HARNESS_BOX};
 use crate::sandbox::docker::host_config::Mount;
 use crate::sandbox::network::Network;
 use crate::session::home::Home;
 use crate::session::kinds::{Harness, absolute};
 use crate::session::lease::HARNESS_HOME;
-use crate::session::options::Asked;
+use crate::session::options::SessionOptions;
 
 /// Where Claude Code looks for what an organisation sets: above all other settings.
 const MANAGED: &str = "/etc/claude-code";
@@ -67,7 +67,7 @@ const REQUIREMENTS: &str = "allowed_approval_policies = [\"never\"]\n\
                             allowed_sandbox_modes = [\"read-only\"]\n";
 
 /// Whether a harness in a container has a login, before anything is made for it.
-pub(crate) fn login_given(asked: &Asked) -> Result<(), Failure> {
+pub(crate) fn login_given(asked: &SessionOptions) -> Result<(), Failure> {
     if !asked.choices().in_container() {
         return Ok(());
     }
@@ -121,7 +121,8 @@ pub(crate) fn hooked(
         &settings.to_string(),
     )
     .map_err(failed)?;
-    command_shell::lay_out(shown, Path::new(HELPER), Reach::there(), &[]).map_err(failed)?;
+    command_shell::lay_out(shown, Path::new(HELPER), CommandAccess::there(), &[])
+        .map_err(failed)?;
     harness_git::put(shown, Path::new(HELPER)).map_err(failed)?;
     let mark = shown.join(pre_post_tool::MARK);
     put(&mark, 0o600, "").map_err(failed)?;
@@ -194,8 +195,8 @@ fn put(path: &Path, mode: u32, text: &str) -> std::io::Result<()> {
 /// The Codex of a container, and how it is started there.
 pub(crate) fn codex_inside(
     docker: &Arc<Docker>,
-    place: Arc<dyn Place>,
-) -> Result<(codex::Found, codex::Inside), HarnessError> {
+    place: Arc<dyn HarnessHost>,
+) -> Result<(codex::CodexInstall, codex::Inside), HarnessError> {
     let answer = docker.version_of("codex").map_err(|error| HarnessError {
         problem: error.0,
         mend: "build the image with Codex in its PATH: docs/images.md".into(),
@@ -233,8 +234,8 @@ pub(crate) fn codex_inside(
 /// The Claude Code of a container, and how it is started there.
 pub(crate) fn claude_inside(
     docker: &Arc<Docker>,
-    place: Arc<dyn Place>,
-) -> Result<(claude_code::Found, claude_code::Inside), HarnessError> {
+    place: Arc<dyn HarnessHost>,
+) -> Result<(claude_code::ClaudeInstall, claude_code::Inside), HarnessError> {
     let answer = docker.version_of("claude").map_err(|error| HarnessError {
         problem: error.0,
         mend: "build the image with Claude Code in its PATH: docs/images.md".into(),
@@ -377,7 +378,7 @@ impl Alone<'_> {
             self.session,
             self.directory,
         )?;
-        let setup = Setup {
+        let setup = ContainerConfig {
             name: format!("{}-{}", own.name, self.suffix),
             shown,
             repository: self.repository.to_owned(),

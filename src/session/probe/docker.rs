@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::confine::Spawner;
 use crate::contracts::ids::SessionId;
-use crate::contracts::intendant::{HarnessError, Place};
+use crate::contracts::intendant::{HarnessError, HarnessHost};
 use crate::intendants::probe_model_server::{ProbeCall, ProbeModel};
 use crate::intendants::{claude_code, codex};
 use crate::report::failure::Failure;
@@ -28,7 +28,7 @@ pub(crate) const MODEL_PORT: u16 = 3129;
 
 /// A session's container, to be tried before it is made.
 #[derive(Clone, Copy)]
-pub(crate) struct Ahead<'a> {
+pub(crate) struct ContainerTrial<'a> {
     pub(crate) container: &'a Container,
     pub(crate) harness: Harness,
     /// The session, which vouches for what is left behind.
@@ -46,15 +46,15 @@ pub(crate) struct InContainer {
 }
 
 /// What of a harness the container gives.
-pub(crate) enum Found {
-    ClaudeCode(claude_code::Found, claude_code::Inside),
-    Codex(codex::Found, codex::Inside),
+pub(crate) enum ContainerHarness {
+    ClaudeCode(claude_code::ClaudeInstall, claude_code::Inside),
+    Codex(codex::CodexInstall, codex::Inside),
 }
 
 impl InContainer {
     /// Makes it, around a repository of the probe's.
     pub(crate) fn ready(
-        ahead: Ahead<'_>,
+        ahead: ContainerTrial<'_>,
         (root, session, answer_key): (&Path, &SessionId, &str),
         deadline: Duration,
     ) -> Result<Self, Failure> {
@@ -102,17 +102,17 @@ impl InContainer {
     }
 
     /// The harness that the image has.
-    pub(crate) fn find(&self) -> Result<Found, HarnessError> {
-        let place: Arc<dyn Place> = Arc::new(Tried {
+    pub(crate) fn find(&self) -> Result<ContainerHarness, HarnessError> {
+        let place: Arc<dyn HarnessHost> = Arc::new(Tried {
             docker: Arc::clone(&self.docker),
             socket: PathBuf::from(MODEL),
             port: MODEL_PORT,
         });
         match self.harness {
             Harness::Codex => harness::codex_inside(&self.docker, place)
-                .map(|(found, inside)| Found::Codex(found, inside)),
+                .map(|(found, inside)| ContainerHarness::Codex(found, inside)),
             _ => harness::claude_inside(&self.docker, place)
-                .map(|(found, inside)| Found::ClaudeCode(found, inside)),
+                .map(|(found, inside)| ContainerHarness::ClaudeCode(found, inside)),
         }
     }
 

@@ -21,7 +21,7 @@ use crate::report::failure::Failure;
 use docker::InContainer;
 use trial::{PROBE_TIME, Probed, Trial};
 
-pub(crate) use trial::Asked;
+pub(crate) use trial::TrialOptions;
 
 const MEND: &str = "do not run this harness under agp until `agp doctor --live` passes";
 
@@ -39,7 +39,7 @@ impl Drop for Scratch {
 ///
 /// # Errors
 /// [`Failure`] with the cause when the gate does not fire, or could not be tried.
-pub(crate) fn probe(asked: &Asked<'_>) -> Result<String, Failure> {
+pub(crate) fn probe(asked: &TrialOptions<'_>) -> Result<String, Failure> {
     let refused = |problem: String| Failure::refused(problem, MEND);
     let session = new_session().map_err(refused)?;
     let answers = new_answer_key().map_err(refused)?;

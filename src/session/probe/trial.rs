@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::docker::{Ahead, Found, InContainer, MODEL_PORT};
+use super::docker::{ContainerHarness, ContainerTrial, InContainer, MODEL_PORT};
 use crate::channels::console::Console;
 use crate::channels::terminal::Terminal;
 use crate::confine::{self, Profile, Spawner};
@@ -16,7 +16,7 @@ use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant};
 use crate::gateway::server::Server;
 use crate::governor::Sandbox;
-use crate::governor::{Broken, Census, Governor, Terms};
+use crate::governor::{Broken, Census, Governor, GovernorConfig};
 use crate::intendants::claude_code::{self, ClaudeCode};
 use crate::intendants::codex::{self, Codex};
 use crate::intendants::confined_query::Search;
@@ -54,7 +54,7 @@ const OWN_TOOLS: &str = "mcp__agp__";
 const PLACEHOLDER: &str = "DeferredToolPlaceholder";
 
 /// How a probe is made: as the session behind it is.
-pub(crate) struct Asked<'a> {
+pub(crate) struct TrialOptions<'a> {
     /// The harness.
     pub(crate) harness: Harness,
     /// Who runs its tools.
@@ -74,10 +74,10 @@ pub(crate) struct Asked<'a> {
     /// Names of further variables that the harness gets.
     pub(crate) environment: &'a [String],
     /// The session's container, where the harness is to run in one.
-    pub(crate) container: Option<Ahead<'a>>,
+    pub(crate) container: Option<ContainerTrial<'a>>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> TrialOptions<'a> {
     /// A probe of a harness as a session has it by default.
     pub(crate) fn of(home: &'a Home, harness: Harness) -> Result<Self, Failure> {
         let spawner = sandbox::spawner()?;
@@ -104,8 +104,8 @@ impl<'a> Asked<'a> {
 
 /// The harness that is probed.
 pub(crate) enum Probed {
-    ClaudeCode(claude_code::Found, Option<claude_code::Inside>),
-    Codex(codex::Found, Option<codex::Inside>),
+    ClaudeCode(claude_code::ClaudeInstall, Option<claude_code::Inside>),
+    Codex(codex::CodexInstall, Option<codex::Inside>),
 }
 
 impl Probed {
@@ -116,8 +116,10 @@ impl Probed {
     ) -> Result<Self, HarnessError> {
         match (inside, harness) {
             (Some(inside), _) => inside.find().map(|found| match found {
-                Found::ClaudeCode(found, inside) => Self::ClaudeCode(found, Some(inside)),
-                Found::Codex(found, inside) => Self::Codex(found, Some(inside)),
+                ContainerHarness::ClaudeCode(found, inside) => {
+                    Self::ClaudeCode(found, Some(inside))
+                }
+                ContainerHarness::Codex(found, inside) => Self::Codex(found, Some(inside)),
             }),
             (None, Harness::Codex) => codex::find(search).map(|found| Self::Codex(found, None)),
             (None, Harness::ClaudeCode | Harness::Scripted) => {
@@ -197,7 +199,7 @@ impl<'a> Trial<'a> {
 
     pub(crate) fn run(
         &self,
-        asked: &Asked<'_>,
+        asked: &TrialOptions<'_>,
         session: SessionId,
         probed: Probed,
         (sandbox, enclosed, claude): (
@@ -213,7 +215,7 @@ impl<'a> Trial<'a> {
             .map_err(|error| error.to_string())?;
         let stop = Stop::default();
         let broken = Arc::new(Mutex::new(None));
-        let governor = Arc::new(Governor::new(Terms {
+        let governor = Arc::new(Governor::new(GovernorConfig {
             session: session.clone(),
             policy: Policy::parse(POLICY).map_err(|error| error.to_string())?,
             journal: journal.handle(),
@@ -285,7 +287,7 @@ impl<'a> Trial<'a> {
 
     fn harness(
         &self,
-        asked: &Asked<'_>,
+        asked: &TrialOptions<'_>,
         probed: Probed,
         (enclosed, claude): (Option<&Enclosure>, Option<&ClaudeHome>),
         session: SessionId,
@@ -301,7 +303,7 @@ impl<'a> Trial<'a> {
         let repository = self.root.join("repo");
         let complain: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(|_| {});
         match probed {
-            Probed::ClaudeCode(found, inside) => ClaudeCode::prepare(claude_code::Setup {
+            Probed::ClaudeCode(found, inside) => ClaudeCode::prepare(claude_code::ClaudeSetup {
                 inside,
                 found,
                 session,
@@ -324,7 +326,7 @@ impl<'a> Trial<'a> {
                 complain,
             })
             .map(|harness| Box::new(harness) as Box<dyn Intendant>),
-            Probed::Codex(found, inside) => Codex::prepare(codex::Setup {
+            Probed::Codex(found, inside) => Codex::prepare(codex::CodexSetup {
                 inside,
                 found,
                 session,
@@ -410,7 +412,7 @@ fn within<T: Send>(
 
 impl TrialOutcome {
     /// What the disk, the gate and the witness say, and whether they say the same.
-    pub(crate) fn judge(&self, asked: &Asked<'_>, root: &Path) -> Result<(), String> {
+    pub(crate) fn judge(&self, asked: &TrialOptions<'_>, root: &Path) -> Result<(), String> {
         if root.join("repo/denied").exists() {
             return Err("THE GATE DOES NOT FIRE: a call that must be denied ran".into());
         }

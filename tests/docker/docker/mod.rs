@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use agp::confine::Spawner;
 use agp::jail::status::Told;
-use agp::sandbox::docker::container::{BOX, Docker, Setup};
+use agp::sandbox::docker::container::{BOX, ContainerConfig, Docker};
 use agp::sandbox::docker::exec::Errand;
 use agp::sandbox::docker::host_config::Bounds;
 use agp::sandbox::network::Network;

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use agp::contracts::event::Kind;
 use agp::contracts::limits;
-use agp::egress::{Allowlist, Proxy, Resolver, Setup};
+use agp::egress::{Allowlist, Proxy, ProxyConfig, Resolver};
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use rustls::{ClientConnection, Stream};
 use serde_json::{Map, Value, json};
@@ -76,7 +76,7 @@ impl World {
         Self::with(list, |_| {})
     }
 
-    fn with(list: &[&str], change: impl FnOnce(&mut Setup)) -> Self {
+    fn with(list: &[&str], change: impl FnOnce(&mut ProxyConfig)) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("agp-egress-{}-{number}", std::process::id());
@@ -94,7 +94,7 @@ impl World {
         };
         let list = Allowlist::parse(list.iter().copied()).unwrap();
         let socket = directory.join("egress.sock");
-        let mut setup = Setup::new(socket, "harness", list, Arc::new(record));
+        let mut setup = ProxyConfig::new(socket, "harness", list, Arc::new(record));
         setup.resolver = Arc::clone(&names) as Arc<dyn Resolver>;
         change(&mut setup);
         Self {
@@ -107,7 +107,7 @@ impl World {
     }
 
     /// A world that reaches a TLS server under `name`, whose loopback address is listed, too.
-    fn reaching(name: &str, change: impl FnOnce(&mut Setup)) -> (Self, Echo) {
+    fn reaching(name: &str, change: impl FnOnce(&mut ProxyConfig)) -> (Self, Echo) {
         let echo = Echo::new(&[name]);
         let port = echo.address.port();
         let list = [format!("{name}:{port}"), format!("127.0.0.1:{port}")];

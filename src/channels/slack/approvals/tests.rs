@@ -17,8 +17,8 @@ fn approvals() -> Approvals {
     })
 }
 
-fn request(nonce: &str) -> Request {
-    Request {
+fn request(nonce: &str) -> NewRequest {
+    NewRequest {
         nonce: nonce.into(),
         block: format!("block-{nonce}"),
         message_id: MessageId::new("t1").unwrap(),
@@ -42,7 +42,7 @@ fn key() -> GrantKey {
 }
 
 /// Opens it, and has it stand in Slack.
-fn open(approvals: &Approvals, request: Request) -> Receiver<Ended> {
+fn open(approvals: &Approvals, request: NewRequest) -> Receiver<Ended> {
     let nonce = request.nonce.clone();
     let ended = approvals.open(request).unwrap();
     let posted = Posted {
@@ -128,7 +128,7 @@ fn an_allow_is_an_approvers_own_on_this_very_request() {
 #[test]
 fn a_click_at_the_deadline_is_too_late_though_nobody_has_closed_the_request() {
     let approvals = approvals();
-    let over = Request {
+    let over = NewRequest {
         expires: Instant::now(),
         ..request("n1")
     };
@@ -161,7 +161,7 @@ fn a_request_is_decided_once() {
 
 #[test]
 fn as_many_different_people_as_are_required_and_one_refusal_is_enough() {
-    let of_two = |nonce: &str| Request {
+    let of_two = |nonce: &str| NewRequest {
         required: 2,
         ..request(nonce)
     };
@@ -198,7 +198,7 @@ fn as_many_different_people_as_are_required_and_one_refusal_is_enough() {
 #[test]
 fn what_is_shown_in_part_is_allowed_by_those_who_have_opened_the_rest() {
     let approvals = approvals();
-    let part = Request {
+    let part = NewRequest {
         partial: true,
         ..request("n1")
     };
@@ -212,7 +212,7 @@ fn what_is_shown_in_part_is_allowed_by_those_who_have_opened_the_rest() {
 
 #[test]
 fn an_approval_for_the_session_is_all_of_theirs_and_ends_with_it() {
-    let with_grant = |nonce: &str| Request {
+    let with_grant = |nonce: &str| NewRequest {
         grant: Some(key()),
         required: 2,
         ..request(nonce)

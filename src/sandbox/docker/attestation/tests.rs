@@ -52,7 +52,7 @@ fn sound(wanted: &Wanted) -> Surroundings {
     limits.extend(map(&["cpuPeriod"], &100_000));
     limits.extend(map(&["cpu"], &wanted.processor_time(100_000)));
     Surroundings {
-        seen: Seen {
+        seen: Sighting {
             uid: USER.0,
             opened: set(&["/bin/sh", "/etc/shadow"]),
             written: set(&["/tmp", WORK]),
@@ -60,7 +60,7 @@ fn sound(wanted: &Wanted) -> Surroundings {
             status: status.clone(),
             namespaces: map(&NAMESPACES, &"[2]".to_owned()),
             writable_mounts: Some(set(&["/dev", "/proc", "/proc/keys", "/tmp", WORK])),
-            ..Seen::default()
+            ..Sighting::default()
         },
         groups: BTreeSet::from([USER.1]),
         first: status,
@@ -82,13 +82,13 @@ fn sound(wanted: &Wanted) -> Surroundings {
 }
 
 /// What comes of a look around with this difference.
-fn judged(change: impl FnOnce(&mut Surroundings, &mut Seen, &mut usize)) -> Result<(), String> {
+fn judged(change: impl FnOnce(&mut Surroundings, &mut Sighting, &mut usize)) -> Result<(), String> {
     let wanted = wanted();
     let mut inside = sound(&wanted);
-    let mut outside = Seen {
+    let mut outside = Sighting {
         opened: set(&[PRIVATE]),
         namespaces: map(&NAMESPACES, &"[1]".to_owned()),
-        ..Seen::default()
+        ..Sighting::default()
     };
     let mut arrived = 0;
     change(&mut inside, &mut outside, &mut arrived);
@@ -108,7 +108,7 @@ fn judged(change: impl FnOnce(&mut Surroundings, &mut Seen, &mut usize)) -> Resu
     looks.judge()
 }
 
-fn refused(words: &str, change: impl FnOnce(&mut Surroundings, &mut Seen, &mut usize)) {
+fn refused(words: &str, change: impl FnOnce(&mut Surroundings, &mut Sighting, &mut usize)) {
     let Err(why) = judged(change) else {
         panic!("taken: {words}");
     };
@@ -266,9 +266,9 @@ fn a_probe_that_reaches_nothing_outside_proves_nothing() {
     let seen = |without: &str| {
         let mut reached: BTreeSet<String> = set(&reached);
         reached.remove(without);
-        Seen {
+        Sighting {
             reached,
-            ..Seen::default()
+            ..Sighting::default()
         }
     };
     assert_eq!(worth(&ask, &seen(""), 2), Ok(()));
