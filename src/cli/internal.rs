@@ -119,8 +119,8 @@ const MCP_USAGE: &str = "usage: agp mcp --socket PATH [--session ID] [--deadline
 
 /// The MCP server of mediated mode, with a hook's arguments.
 fn mcp(arguments: &[OsString]) -> u8 {
-    let asked = match parse(arguments) {
-        Ok(Some(asked)) => asked,
+    let options = match parse(arguments) {
+        Ok(Some(options)) => options,
         Ok(None) => {
             crate::report::failure::say(MCP_USAGE);
             return 0;
@@ -131,9 +131,9 @@ fn mcp(arguments: &[OsString]) -> u8 {
         }
     };
     let link = mcp_server::McpConfig {
-        governor: asked.governor,
-        session: asked.session,
-        within: asked.within,
+        governor: options.governor,
+        session: options.session,
+        within: options.within,
     };
     alone();
     match mcp_server::serve(&link, io::stdin().lock(), io::stdout()) {

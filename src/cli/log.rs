@@ -131,8 +131,8 @@ fn show(command: &Log, line: &[u8], seen: &mut Seen) -> bool {
         .is_none_or(|wanted| is_of(entry.kind(), wanted));
     seen.session |= of_session;
     seen.kind |= of_kind;
-    let asked = of_session && of_kind;
-    if !asked {
+    let options = of_session && of_kind;
+    if !options {
         true
     } else if command.json {
         try_say(String::from_utf8_lossy(line))

@@ -51,13 +51,13 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
         // Nothing of an agent's runs here; what this kernel lacks is told, and recorded.
         run.confine = Some("best-effort".into());
     }
-    let asked = SessionOptions::resolve(home, run)?;
+    let options = SessionOptions::resolve(home, run)?;
     let policy = Policy::parse(POLICY.as_bytes())
         .map_err(|error| Failure::refused(error, "report it: this is agp's own"))?;
     let terminal = Arc::new(Terminal::unattended(
         "quickstart asks nobody; agp run asks at the terminal",
     ));
-    let code = in_a_thread(|| run::session_under(home, &asked, &terminal, &policy))?;
+    let code = in_a_thread(|| run::session_under(home, &options, &terminal, &policy))?;
     drop(scratch);
     if sandbox == "process" {
         say("the policy let the last command run; in the sandbox there is no such file: only the");

@@ -9,6 +9,6 @@ use crate::session::options::{Run, SessionOptions};
 use crate::session::run::session;
 
 pub(super) fn run(home: &Home, run: Run) -> Outcome {
-    let asked = SessionOptions::resolve(home, run)?;
-    session(home, &asked, &Arc::new(Terminal::find()))
+    let options = SessionOptions::resolve(home, run)?;
+    session(home, &options, &Arc::new(Terminal::find()))
 }

@@ -8,74 +8,74 @@ use crate::contracts::ids::SessionId;
 use crate::intendants::{claude_code, codex};
 use crate::report::failure::complain;
 
-pub(crate) fn announce(asked: &SessionOptions, session: &SessionId, confined: bool) {
+pub(crate) fn announce(options: &SessionOptions, session: &SessionId, confined: bool) {
     complain(format_args!(
         "session {session} in {}",
-        asked.repository.display()
+        options.repository.display()
     ));
     let is = if confined { "is" } else { "is not" };
-    match asked.mode {
-        _ if !asked.harness.is_program() => {
-            if asked.sandbox == Provider::Recording {
+    match options.mode {
+        _ if !options.harness.is_program() => {
+            if options.sandbox == Provider::Recording {
                 complain(
                     "sandbox: recording: what is allowed is recorded, and not run (--sandbox process runs it)",
                 );
             }
         }
-        Mode::Hook if asked.harness_inside() => complain(format_args!(
+        Mode::Hook if options.harness_inside() => complain(format_args!(
             "mode: hook ({}): the harness runs in a container, with its own tools, and asks before each; \
              results are as it tells them",
-            asked.mode_reason
+            options.mode_reason
         )),
         Mode::Hook => complain(format_args!(
             "mode: hook ({}): the harness runs its own tools on this host and asks before each; \
              results are as it tells them; it {is} confined",
-            asked.mode_reason
+            options.mode_reason
         )),
-        Mode::Mediated if asked.alone => complain(format_args!(
+        Mode::Mediated if options.alone => complain(format_args!(
             "mode: mediated ({}): agp's tools are the harness's only ones, and run in a container; the \
              harness runs in another",
-            asked.mode_reason
+            options.mode_reason
         )),
         Mode::Mediated => complain(format_args!(
             "mode: mediated ({}): agp's tools are the harness's only ones, and run in the {} sandbox; \
              the harness itself {is} confined",
-            asked.mode_reason,
-            if asked.container.is_some() {
+            options.mode_reason,
+            if options.container.is_some() {
                 "Docker"
             } else {
                 "process"
             }
         )),
     }
-    without_login(asked);
-    without_tools(asked);
-    if asked.harness.is_program() {
-        if !asked.probe {
+    without_login(options);
+    without_tools(options);
+    if options.harness.is_program() {
+        if !options.probe {
             complain(
                 "WARNING: --no-probe: nobody has tried whether this harness asks before a call",
             );
         }
-        if !asked.witness {
+        if !options.witness {
             complain(
                 "WARNING: --witness off: a call that the harness runs without asking is not seen",
             );
         }
     }
-    if let Some(settings) = &asked.slack {
+    if let Some(settings) = &options.slack {
         slack::announce(settings);
     }
-    if asked.auto_approve {
+    if options.auto_approve {
         complain("WARNING: AGP_AUTO_APPROVE=1: every approval is given with nobody looking");
     }
 }
 
 /// Says why a command that works outside is not found inside. A container has a `PATH` of its own.
-fn without_tools(asked: &SessionOptions) {
-    if !asked.harness.is_program() || asked.container.is_some() || asked.alone {
+fn without_tools(options: &SessionOptions) {
+    if !options.harness.is_program() || options.container.is_some() || options.alone {
         return;
     }
-    let left_out = asked.left_out_of_path();
+    let left_out = options.left_out_of_path();
     let Some(first) = left_out.first() else {
         return;
     };
@@ -91,11 +91,11 @@ fn without_tools(asked: &SessionOptions) {
 
 /// Says before the start what the harness would say much later, or try without end. In a container the login
 /// was looked for already.
-fn without_login(asked: &SessionOptions) {
-    if asked.harness_inside() || asked.alone {
+fn without_login(options: &SessionOptions) {
+    if options.harness_inside() || options.alone {
         return;
     }
-    match asked.harness {
+    match options.harness {
         Harness::ClaudeCode => {
             if let Err(why) = claude_code::login() {
                 complain(format_args!(

@@ -16,20 +16,20 @@ use crate::report::failure::complain;
 /// Characters of a warning.
 const WARNING_CHARS: usize = 300;
 
-pub(crate) fn channel_of(asked: &SessionOptions, terminal: &Arc<Terminal>) -> Box<dyn Channel> {
-    if asked.auto_approve {
+pub(crate) fn channel_of(options: &SessionOptions, terminal: &Arc<Terminal>) -> Box<dyn Channel> {
+    if options.auto_approve {
         return Box::new(AutoApprove::new(Arc::clone(terminal)));
     }
     Box::new(Console::new(Arc::clone(terminal), operator()))
 }
 
 pub(crate) fn notices(
-    asked: &SessionOptions,
+    options: &SessionOptions,
     terminal: &Arc<Terminal>,
 ) -> Box<dyn Fn(&Notice<'_>) + Send + Sync> {
-    let (terminal, raw) = (Arc::clone(terminal), asked.stream == Stream::Raw);
-    let elsewhere = asked.slack.is_some();
-    let repository = asked.repository.clone();
+    let (terminal, raw) = (Arc::clone(terminal), options.stream == Stream::Raw);
+    let elsewhere = options.slack.is_some();
+    let repository = options.repository.clone();
     Box::new(move |notice| match notice {
         // At the console the question itself says so.
         Notice::Asked { call, verdict } if elsewhere => {

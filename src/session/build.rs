@@ -33,7 +33,7 @@ use crate::report::failure::Failure;
 const COMPLAINT_CHARS: usize = 1000;
 
 pub(crate) struct IntendantSetup<'a> {
-    pub(crate) asked: &'a SessionOptions,
+    pub(crate) options: &'a SessionOptions,
     pub(crate) sandbox: &'a Arc<dyn Sandbox>,
     pub(crate) container: Option<&'a Arc<Docker>>,
     /// The harness's own container, where it has one.
@@ -56,7 +56,7 @@ impl IntendantSetup<'_> {
         script: Vec<ScriptedCall>,
         governor: &Arc<Governor>,
     ) -> Result<Box<dyn Intendant>, HarnessError> {
-        let asked = self.asked;
+        let options = self.options;
         let confinement = self.enclosed.map(Enclosure::spec);
         let mut set = self
             .enclosed
@@ -64,7 +64,7 @@ impl IntendantSetup<'_> {
             .unwrap_or_default();
         let own = self.claude.map(|own| own.variables(self.enclosed));
         set.extend(own.unwrap_or_default());
-        if asked.harness == Harness::Scripted {
+        if options.harness == Harness::Scripted {
             let submit = submit(
                 self.session.clone(),
                 Arc::clone(governor),
@@ -73,8 +73,8 @@ impl IntendantSetup<'_> {
             );
             return Ok(Box::new(Scripted::new(script, submit)));
         }
-        let search = asked.search(self.spawner);
-        if asked.harness == Harness::Codex {
+        let search = options.search(self.spawner);
+        if options.harness == Harness::Codex {
             let (found, inside) = match self.alone {
                 Some(docker) => {
                     let place = Arc::new(harness_exec::Inside(Arc::clone(docker)));
@@ -91,11 +91,11 @@ impl IntendantSetup<'_> {
                 answer_key: self.answer_key.clone(),
                 home: self.lease.directory().join(HARNESS_HOME),
                 model: None,
-                task: asked.task.clone().unwrap_or_default(),
-                repository: asked.repository.clone(),
-                approval_deadline: asked.approval_deadline,
-                arguments: asked.harness_args.clone(),
-                environment: asked.harness_env.clone(),
+                task: options.task.clone().unwrap_or_default(),
+                repository: options.repository.clone(),
+                approval_deadline: options.approval_deadline,
+                arguments: options.harness_args.clone(),
+                environment: options.harness_env.clone(),
                 set,
                 confinement,
                 search,
@@ -105,7 +105,7 @@ impl IntendantSetup<'_> {
             };
             return Ok(Box::new(Codex::prepare(setup)?));
         }
-        let (found, inside) = match self.container.filter(|_| asked.harness_inside()) {
+        let (found, inside) = match self.container.filter(|_| options.harness_inside()) {
             Some(docker) => {
                 let place = Arc::new(harness_exec::Inside(Arc::clone(docker)));
                 let (found, inside) = harness::claude_inside(docker, place)?;
@@ -117,18 +117,18 @@ impl IntendantSetup<'_> {
             found,
             inside,
             session: self.session.clone(),
-            socket: asked.gate(self.lease.directory()),
+            socket: options.gate(self.lease.directory()),
             answer_key: self.answer_key.clone(),
             directory: self.lease.directory().to_owned(),
-            task: asked.task.clone().unwrap_or_default(),
-            task_command: asked.task_command,
-            repository: asked.repository.clone(),
-            approval_deadline: asked.approval_deadline,
-            arguments: asked.harness_args.clone(),
-            environment: asked.harness_env.clone(),
+            task: options.task.clone().unwrap_or_default(),
+            task_command: options.task_command,
+            repository: options.repository.clone(),
+            approval_deadline: options.approval_deadline,
+            arguments: options.harness_args.clone(),
+            environment: options.harness_env.clone(),
             set,
             confinement,
-            mediated: asked.mode == Mode::Mediated,
+            mediated: options.mode == Mode::Mediated,
             changeable: search.changeable,
             spawner: self.spawner.clone(),
             spared: self.claude.and_then(ClaudeHome::carrier),
@@ -176,9 +176,9 @@ fn submit(
 
 /// Whether the hook's program is still the one that the session began with.
 pub(crate) fn gate_unchanged(
-    asked: &SessionOptions,
+    options: &SessionOptions,
 ) -> Result<Box<dyn Fn() -> Result<(), String> + Send + Sync>, String> {
-    if asked.harness == Harness::Scripted {
+    if options.harness == Harness::Scripted {
         return Ok(Box::new(|| Ok(())));
     }
     let pinned = executable::bridge_program().and_then(Pinned::of);
@@ -186,8 +186,8 @@ pub(crate) fn gate_unchanged(
     Ok(Box::new(move || pinned.check()))
 }
 
-pub(crate) fn read_script(asked: &SessionOptions) -> Result<Vec<ScriptedCall>, Failure> {
-    match &asked.script {
+pub(crate) fn read_script(options: &SessionOptions) -> Result<Vec<ScriptedCall>, Failure> {
+    match &options.script {
         None => Ok(scripted::built_in()),
         Some(path) => scripted::read(path).map_err(|problem| {
             let mend = match path.is_file() {

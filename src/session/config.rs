@@ -160,9 +160,9 @@ pub fn approval_deadline(flag: Option<u64>, config: &Config) -> Result<Duration,
         return Ok(limits::APPROVAL_DEADLINE);
     };
     let (least, most) = (limits::APPROVAL_DEADLINE_MIN, limits::APPROVAL_DEADLINE_MAX);
-    let asked = Duration::from_secs(seconds);
-    if (least..=most).contains(&asked) {
-        return Ok(asked);
+    let options = Duration::from_secs(seconds);
+    if (least..=most).contains(&options) {
+        return Ok(options);
     }
     let range = format!("{} to {} seconds", least.as_secs(), most.as_secs());
     Err(Failure::usage(

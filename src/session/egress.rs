@@ -60,7 +60,7 @@ impl WayOut {
     pub(crate) fn resolve(said: Said, config: &Config, of: Choices) -> Result<Self, Failure> {
         let file = config.sandbox.as_ref();
         let named = !said.allow.is_empty();
-        let asked = match (said.egress, named) {
+        let options = match (said.egress, named) {
             (None, true) => Some("allowlist".to_owned()),
             (flag, _) => {
                 let file = file.and_then(|sandbox| sandbox.egress.clone());
@@ -70,7 +70,7 @@ impl WayOut {
         let runs_calls = of.sandbox != Provider::Recording;
         let program = of.harness.is_program();
         if !runs_calls && !program {
-            return match asked.as_deref() {
+            return match options.as_deref() {
                 None | Some("none") => Ok(Self::nothing()),
                 Some(_) => Err(Failure::usage(
                     "--egress is for what runs: the recording sandbox runs nothing",
@@ -78,7 +78,7 @@ impl WayOut {
                 )),
             };
         }
-        let reach = match asked.as_deref() {
+        let reach = match options.as_deref() {
             // It must reach its model, and is not given more for that.
             None if of.harness_inside() => EgressScope::Listed(list(said.allow.clone(), file)?),
             None | Some("none") => EgressScope::None,
@@ -96,7 +96,7 @@ impl WayOut {
             let problem = "--egress-allow names hosts for --egress allowlist";
             return Err(Failure::usage(problem, "--egress allowlist"));
         }
-        if asked.as_deref() == Some("none") && program && of.mode == Mode::Hook {
+        if options.as_deref() == Some("none") && program && of.mode == Mode::Hook {
             return Err(Failure::usage(
                 "a harness that runs its own tools must reach its model",
                 "--egress allowlist, which lets it reach its model alone",

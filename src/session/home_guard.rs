@@ -12,11 +12,11 @@ use super::options::SessionOptions;
 /// Whether a text, taken for a path from the repository, leads into agp's home, by links too.
 pub(crate) fn own_file(
     home: &Home,
-    asked: &SessionOptions,
+    options: &SessionOptions,
 ) -> Box<dyn Fn(&str) -> bool + Send + Sync> {
     let own = home.root().canonicalize();
     let own = own.unwrap_or_else(|_| home.root().to_owned());
-    let repository = asked.repository.clone();
+    let repository = options.repository.clone();
     let user = std::env::var_os("HOME");
     Box::new(move |text| {
         let paths = path_resolution::readings(text, &repository, user.as_deref());

@@ -15,8 +15,8 @@ use crate::report::failure::Failure;
 ///
 /// # Errors
 /// [`Failure`], naming both.
-pub(crate) fn refuse_overlap(home: &Home, asked: &SessionOptions) -> Result<(), Failure> {
-    if asked.sandbox == Provider::Recording && asked.confine == Confine::Off {
+pub(crate) fn refuse_overlap(home: &Home, options: &SessionOptions) -> Result<(), Failure> {
+    if options.sandbox == Provider::Recording && options.confine == Confine::Off {
         return Ok(());
     }
     let own = home.root().canonicalize();
@@ -31,10 +31,10 @@ pub(crate) fn refuse_overlap(home: &Home, asked: &SessionOptions) -> Result<(), 
             mend,
         ))
     };
-    if overlaps(&asked.repository) {
+    if overlaps(&options.repository) {
         let mend =
             "--repo a directory that is not around agp's home, or AGP_HOME a directory elsewhere";
-        return refused("the repository", &asked.repository, mend);
+        return refused("the repository", &options.repository, mend);
     }
     // A home can be reached by another name; what lies in it and leads elsewhere is meant as it is named.
     let named = std::env::var_os("HOME").map(PathBuf::from);
@@ -47,10 +47,10 @@ pub(crate) fn refuse_overlap(home: &Home, asked: &SessionOptions) -> Result<(), 
     };
     let held = private_paths().into_iter().map(truly);
     let held = held.filter(|path| path.exists()).chain(user.clone());
-    let mut held = held.filter(|path| path.starts_with(&asked.repository));
+    let mut held = held.filter(|path| path.starts_with(&options.repository));
     if let Some(private) = held.next() {
-        let itself = user.as_ref() == Some(&asked.repository);
-        let (repository, private) = (asked.repository.display(), private.display());
+        let itself = user.as_ref() == Some(&options.repository);
+        let (repository, private) = (options.repository.display(), private.display());
         return Err(Failure::refused(
             match itself {
                 true => format!(
@@ -63,7 +63,7 @@ pub(crate) fn refuse_overlap(home: &Home, asked: &SessionOptions) -> Result<(), 
             "--repo a directory that holds the work alone",
         ));
     }
-    for path in asked.allow_read.iter().chain(&asked.allow_write) {
+    for path in options.allow_read.iter().chain(&options.allow_write) {
         let found = path.canonicalize().unwrap_or_else(|_| path.clone());
         if overlaps(&found) {
             return refused("what is allowed besides,", path, "name less than that");

@@ -25,8 +25,8 @@ pub(crate) fn secrets(home: &Home) -> Result<Secrets, Failure> {
 }
 
 /// The secrets that must never be journaled: agp's own, by the names that hold them.
-pub(crate) fn screen(asked: &SessionOptions, given: &Secrets) -> Screen {
-    let configured = asked.slack.iter().flat_map(|slack| slack.secrets());
+pub(crate) fn screen(options: &SessionOptions, given: &Secrets) -> Screen {
+    let configured = options.slack.iter().flat_map(|slack| slack.secrets());
     let configured = configured.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let secrets = std::env::vars()
         .filter(|(name, _)| name.starts_with("AGP_SLACK_") && name.ends_with("_TOKEN"));
@@ -46,10 +46,10 @@ pub(crate) fn screen(asked: &SessionOptions, given: &Secrets) -> Screen {
 }
 
 /// The name of a secret that stands in what the journal will have of the operator's own words.
-pub(crate) fn quoted_secret(asked: &SessionOptions, screen: &Screen) -> Option<String> {
+pub(crate) fn quoted_secret(options: &SessionOptions, screen: &Screen) -> Option<String> {
     let words = Map::from_iter([
-        ("task".to_owned(), json!(asked.task)),
-        ("harnessArguments".to_owned(), json!(asked.harness_args)),
+        ("task".to_owned(), json!(options.task)),
+        ("harnessArguments".to_owned(), json!(options.harness_args)),
     ]);
     screen.secret_in(&words).map(str::to_owned)
 }

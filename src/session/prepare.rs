@@ -64,7 +64,7 @@ pub(crate) struct Means {
 /// A session that has a name, and nothing else yet.
 pub(crate) struct Beginning<'a> {
     pub(crate) home: &'a Home,
-    pub(crate) asked: &'a SessionOptions,
+    pub(crate) options: &'a SessionOptions,
     pub(crate) policy: &'a Policy,
     pub(crate) session: SessionId,
     /// The session's own key, with which its answers to the harness's hooks and servers are signed.
@@ -113,8 +113,8 @@ impl Beginning<'_> {
     /// # Errors
     /// [`Failure`] for what is missing or does not hold: the session is refused.
     pub(crate) fn prepare(&self, script: Vec<ScriptedCall>) -> Result<Prepared, Failure> {
-        thread_confinement::hold(self.means.standing, self.asked)?;
-        if let Some(name) = quoted_secret(self.asked, &self.means.screen) {
+        thread_confinement::hold(self.means.standing, self.options)?;
+        if let Some(name) = quoted_secret(self.options, &self.means.screen) {
             return Err(Failure::refused(
                 format!(
                     "the task or a --harness-arg quotes the value of {name}, which must not be journaled"
@@ -122,16 +122,16 @@ impl Beginning<'_> {
                 "ask for the work without the secret",
             ));
         }
-        refuse_overlap(self.home, self.asked)?;
+        refuse_overlap(self.home, self.options)?;
         let lease = Lease::take(self.home, &self.session);
         let lease =
             lease.map_err(|error| Failure::refused(error, "make room in the runtime directory"))?;
         process_tree::adopt_orphans()
             .map_err(|error| Failure::refused(error, "run agp on Linux 3.4 or later"))?;
-        if self.asked.container.is_some() {
+        if self.options.container.is_some() {
             container::reap(self.home, &self.means.journal)?;
         }
-        harness::login_given(self.asked)?;
+        harness::login_given(self.options)?;
         self.try_the_gate()?;
         let Means {
             journal, panics, ..
@@ -142,7 +142,7 @@ impl Beginning<'_> {
         let quarters = self.quarters(&lease)?;
         let governor = self.governor(&quarters)?;
         let setup = IntendantSetup {
-            asked: self.asked,
+            options: self.options,
             sandbox: &quarters.ready.sandbox,
             container: quarters.ready.container.as_ref(),
             alone: quarters.alone.as_ref(),
@@ -173,25 +173,25 @@ impl Beginning<'_> {
 
     /// Sees the gate fire on the harness, before the task is sent.
     fn try_the_gate(&self) -> Result<(), Failure> {
-        let asked = self.asked;
-        if !asked.probe {
+        let options = self.options;
+        if !options.probe {
             return Ok(());
         }
-        let container = asked.container.as_ref();
-        let inside = container.filter(|_| asked.choices().in_container());
+        let container = options.container.as_ref();
+        let inside = container.filter(|_| options.choices().in_container());
         let held = probe::probe(&probe::TrialOptions {
-            harness: asked.harness,
-            mode: asked.mode,
+            harness: options.harness,
+            mode: options.mode,
             home: self.home,
             spawner: self.means.spawner.clone(),
-            confine: asked.confine,
-            search: asked.search(&self.means.spawner),
-            allowed: [&asked.allow_read, &asked.allow_write],
-            witness: asked.witness,
-            environment: &asked.harness_env,
+            confine: options.confine,
+            search: options.search(&self.means.spawner),
+            allowed: [&options.allow_read, &options.allow_write],
+            witness: options.witness,
+            environment: &options.harness_env,
             container: inside.map(|container| ContainerTrial {
                 container,
-                harness: asked.harness,
+                harness: options.harness,
                 session: &self.session,
                 home: self.home,
                 spawner: &self.means.spawner,
@@ -202,7 +202,7 @@ impl Beginning<'_> {
     }
 
     fn quarters(&self, lease: &Lease) -> Result<Quarters, Failure> {
-        let (home, asked, session) = (self.home, self.asked, &self.session);
+        let (home, options, session) = (self.home, self.options, &self.session);
         let answer_key = self.answers.public().to_spki_base64();
         let spawner = &self.means.spawner;
         let directory = lease.directory();
@@ -211,7 +211,7 @@ impl Beginning<'_> {
             Arc::new(move |why| gone(Broken(format!("the sandbox is gone: {why}"))));
         let ready = sandbox::ready(sandbox::SandboxContext {
             home,
-            asked,
+            options,
             secrets: &self.means.secrets,
             session,
             answer_key: &answer_key,
@@ -221,7 +221,7 @@ impl Beginning<'_> {
             spawner,
             lost: Arc::clone(&lost),
         })?;
-        let own = asked.container.as_ref().filter(|_| asked.alone);
+        let own = options.container.as_ref().filter(|_| options.alone);
         let alone = own.map(|container| {
             harness::codex_alone(harness::Alone {
                 container,
@@ -230,36 +230,38 @@ impl Beginning<'_> {
                 session,
                 suffix: "harness",
                 directory,
-                repository: &asked.repository,
-                network: asked.way_out.harness_network(&directory.join(HARNESS_BOX)),
-                login: asked.harness_login.as_deref(),
+                repository: &options.repository,
+                network: options
+                    .way_out
+                    .harness_network(&directory.join(HARNESS_BOX)),
+                login: options.harness_login.as_deref(),
                 lost,
             })
         });
         let alone = alone.transpose()?;
-        let here = asked.harness == Harness::ClaudeCode && !asked.harness_inside();
+        let here = options.harness == Harness::ClaudeCode && !options.harness_inside();
         let claude = here
-            .then(|| ClaudeHome::with_login(directory, spawner, &asked.changeable()))
+            .then(|| ClaudeHome::with_login(directory, spawner, &options.changeable()))
             .transpose();
         let claude = claude.map_err(|error| {
             let problem = format!("Claude Code's configuration: {error}");
             Failure::refused(problem, "make room in the runtime directory")
         })?;
         let enclosed = harness_sandbox::ready(&harness_sandbox::Wanted {
-            harness: asked.harness,
-            mode: asked.mode,
-            confine: asked.confine,
+            harness: options.harness,
+            mode: options.mode,
+            confine: options.confine,
             home,
             spawner,
             directory,
-            repository: &asked.repository,
-            writes: asked.container.is_none(),
+            repository: &options.repository,
+            writes: options.container.is_none(),
             user: variable("HOME").map(PathBuf::from),
             claude: claude.as_ref(),
-            network: asked.way_out.harness_network(directory),
-            changeable: &asked.changeable(),
-            allow_read: &asked.allow_read,
-            allow_write: &asked.allow_write,
+            network: options.way_out.harness_network(directory),
+            changeable: &options.changeable(),
+            allow_read: &options.allow_read,
+            allow_write: &options.allow_write,
         })?;
         Ok(Quarters {
             ready,
@@ -270,27 +272,27 @@ impl Beginning<'_> {
     }
 
     fn governor(&self, quarters: &Quarters) -> Result<Arc<Governor>, Failure> {
-        let asked = self.asked;
+        let options = self.options;
         let Means {
             journal,
             screen,
             terminal,
             ..
         } = &self.means;
-        let mediated = asked.harness.is_program() && asked.mode == Mode::Mediated;
-        let unchanged = gate_unchanged(asked)
+        let mediated = options.harness.is_program() && options.mode == Mode::Mediated;
+        let unchanged = gate_unchanged(options)
             .map_err(|error| Failure::refused(error, "agp doctor --check harness"))?;
         Ok(Arc::new(Governor::new(GovernorConfig {
             session: self.session.clone(),
             journal: journal.clone(),
             screen: Arc::clone(screen),
             channel: self.channel()?,
-            approval_deadline: asked.approval_deadline,
-            own_file: own_file(self.home, asked),
+            approval_deadline: options.approval_deadline,
+            own_file: own_file(self.home, options),
             gate_unchanged: unchanged,
-            watched: asked.witness,
+            watched: options.witness,
             sandbox: mediated.then(|| Arc::clone(&quarters.ready.sandbox)),
-            notices: notices(asked, terminal),
+            notices: notices(options, terminal),
             broken: self.broken_to(),
             policy: self.policy.clone(),
         })))
@@ -301,13 +303,13 @@ impl Beginning<'_> {
         let Means {
             journal, terminal, ..
         } = &self.means;
-        match &self.asked.slack {
-            None => Ok(channel_of(self.asked, terminal)),
+        match &self.options.slack {
+            None => Ok(channel_of(self.options, terminal)),
             Some(settings) => slack::channel(
                 settings,
                 slack::SlackContext {
                     home: self.home,
-                    asked: self.asked,
+                    options: self.options,
                     session: &self.session,
                     journal,
                     terminal,
@@ -328,12 +330,12 @@ impl Beginning<'_> {
             quarters,
             ..
         } = prepared;
-        let asked = self.asked;
-        announce(asked, &self.session, quarters.enclosed.is_some());
-        asked.way_out.announce(asked.choices());
+        let options = self.options;
+        announce(options, &self.session, quarters.enclosed.is_some());
+        options.way_out.announce(options.choices());
         let mut payload = started_event::payload(
             &self.session,
-            asked,
+            options,
             self.policy,
             intendant.identity(),
             intendant.describe(),
@@ -342,7 +344,7 @@ impl Beginning<'_> {
         );
         // Their names: a value is in no event.
         payload.insert("secrets".into(), json!(self.means.secrets.names()));
-        let confinement = thread_confinement::described(self.means.standing, asked);
+        let confinement = thread_confinement::described(self.means.standing, options);
         payload.insert("confinement".into(), confinement);
         let record = |kind, payload| {
             governor

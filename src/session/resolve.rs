@@ -151,8 +151,8 @@ fn not_here(what: &str, instead: &str) -> Failure {
 
 /// Whoever asks for a harness's identity to be checked must not believe that it is.
 fn identity(config: &Config) -> Result<(), Failure> {
-    let asked = config.identity.as_ref();
-    match asked.and_then(|identity| identity.mode.as_deref()) {
+    let options = config.identity.as_ref();
+    match options.and_then(|identity| identity.mode.as_deref()) {
         None | Some("off") => Ok(()),
         Some("strict") => Err(not_here(
             "the check of a harness's identity (identity.mode strict)",
@@ -249,8 +249,8 @@ fn provider(
     Ok(config::first(flag, "AGP_SANDBOX", file))
 }
 
-fn sandbox(asked: Option<&str>, harness: Harness, mode: Mode) -> Result<Provider, Failure> {
-    match (asked, harness, mode) {
+fn sandbox(options: Option<&str>, harness: Harness, mode: Mode) -> Result<Provider, Failure> {
+    match (options, harness, mode) {
         (None, Harness::Scripted, _) | (Some("recording"), Harness::Scripted, _) => {
             Ok(Provider::Recording)
         }
@@ -272,8 +272,8 @@ fn sandbox(asked: Option<&str>, harness: Harness, mode: Mode) -> Result<Provider
     }
 }
 
-fn repository(asked: Option<String>) -> Result<PathBuf, Failure> {
-    let path = asked.map_or_else(|| PathBuf::from("."), PathBuf::from);
+fn repository(options: Option<String>) -> Result<PathBuf, Failure> {
+    let path = options.map_or_else(|| PathBuf::from("."), PathBuf::from);
     let found = path.canonicalize().ok().filter(|path| path.is_dir());
     found.ok_or_else(|| {
         let problem = format!("{} is not a directory that can be entered", path.display());

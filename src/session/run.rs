@@ -43,22 +43,22 @@ use super::{thread_confinement, transcript};
 use crate::report::failure::{Failure, Outcome};
 
 /// Runs a session whose questions go to `terminal`.
-pub(crate) fn session(home: &Home, asked: &SessionOptions, terminal: &Arc<Terminal>) -> Outcome {
-    session_under(home, asked, terminal, &load_policy(home)?)
+pub(crate) fn session(home: &Home, options: &SessionOptions, terminal: &Arc<Terminal>) -> Outcome {
+    session_under(home, options, terminal, &load_policy(home)?)
 }
 
 /// The same under a policy that is not the home's.
 pub(crate) fn session_under(
     home: &Home,
-    asked: &SessionOptions,
+    options: &SessionOptions,
     terminal: &Arc<Terminal>,
     policy: &Policy,
 ) -> Outcome {
-    let script = read_script(asked)?;
+    let script = read_script(options)?;
     // Before the first thread is started.
     let (standing, spawner) = thread_confinement::arm()?;
     let secrets = secrets(home)?;
-    let screen = Arc::new(screen(asked, &secrets));
+    let screen = Arc::new(screen(options, &secrets));
     let journal = open_journal(home, &screen)?;
     let panics = Panics::default();
     let means = Means {
@@ -70,7 +70,7 @@ pub(crate) fn session_under(
         spawner,
         panics: panics.clone(),
     };
-    let ended = Panics::caught(|| governed(home, asked, script, policy, means));
+    let ended = Panics::caught(|| governed(home, options, script, policy, means));
     let fault = journal.fault();
     journal.close();
     if let Some(failure) = panics.failure() {
@@ -88,7 +88,7 @@ pub(crate) fn session_under(
 
 fn governed(
     home: &Home,
-    asked: &SessionOptions,
+    options: &SessionOptions,
     script: Vec<ScriptedCall>,
     policy: &Policy,
     means: Means,
@@ -97,7 +97,7 @@ fn governed(
     let (events, happened) = channel();
     let beginning = Beginning {
         home,
-        asked,
+        options,
         policy,
         session: new_session().map_err(unrecorded)?,
         answers: new_answer_key().map_err(unrecorded)?,
@@ -120,18 +120,18 @@ fn governed(
     let Means { terminal, .. } = beginning.means;
     let (stop, events) = (beginning.stop, beginning.events);
 
-    let user = asked.container.as_ref().map(|_| container::user().0);
-    let proxies = asked
+    let user = options.container.as_ref().map(|_| container::user().0);
+    let proxies = options
         .way_out
         .open(
             lease.directory(),
             &governor,
             &terminal,
-            (asked.choices(), user),
+            (options.choices(), user),
         )
         .map_err(|error| unrecorded(format!("the egress proxy: {error}")))?;
-    let gateway = gateway(asked, &lease, &governor, beginning.answers).map_err(unrecorded)?;
-    let raw = asked.stream == Stream::Raw;
+    let gateway = gateway(options, &lease, &governor, beginning.answers).map_err(unrecorded)?;
+    let raw = options.stream == Stream::Raw;
     let harness = drive(
         intendant,
         thread_confinement::harness_places(lease.directory()),
@@ -155,7 +155,7 @@ fn governed(
     drop(proxies);
     signals.close();
     end.hear(&happened);
-    if asked.harness.is_program() {
+    if options.harness.is_program() {
         end.account(&governor);
     }
     let ended = finish(&governor, &end, raw, &mut lease);
@@ -171,16 +171,16 @@ fn unrecorded(error: String) -> Failure {
 
 /// Where a harness asks, if there is one.
 fn gateway(
-    asked: &SessionOptions,
+    options: &SessionOptions,
     lease: &Lease,
     governor: &Arc<Governor>,
     answers: Arc<SigningKey>,
 ) -> Result<Option<Server>, String> {
-    if !asked.harness.is_program() {
+    if !options.harness.is_program() {
         return Ok(None);
     }
-    let socket = asked.gate(lease.directory());
-    let peers = match asked.choices().in_container() {
+    let socket = options.gate(lease.directory());
+    let peers = match options.choices().in_container() {
         true => container::user().0,
         false => rustix::process::geteuid().as_raw(),
     };

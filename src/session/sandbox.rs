@@ -30,7 +30,7 @@ use crate::report::failure::Failure;
 /// What a session's sandbox is made within.
 pub(crate) struct SandboxContext<'a> {
     pub(crate) home: &'a Home,
-    pub(crate) asked: &'a SessionOptions,
+    pub(crate) options: &'a SessionOptions,
     pub(crate) secrets: &'a Secrets,
     pub(crate) session: &'a SessionId,
     /// The key that answers are signed with.
@@ -60,7 +60,7 @@ pub(crate) struct Ready {
 pub(crate) fn ready(within: SandboxContext<'_>) -> Result<Ready, Failure> {
     let SandboxContext {
         home,
-        asked,
+        options,
         secrets,
         session,
         answer_key,
@@ -70,19 +70,19 @@ pub(crate) fn ready(within: SandboxContext<'_>) -> Result<Ready, Failure> {
         spawner,
         lost,
     } = within;
-    if let Some(container) = &asked.container {
+    if let Some(container) = &options.container {
         let stop = stop.clone();
         let docker = calls::ready(
             container,
             calls::ContainerContext {
                 home,
-                asked,
+                options,
                 secrets,
                 session,
                 answer_key,
                 directory,
                 spawner,
-                output: shown(terminal, asked.stream == Stream::Raw),
+                output: shown(terminal, options.stream == Stream::Raw),
                 stopped: Arc::new(move || stop.asked()),
                 lost,
             },
@@ -94,7 +94,7 @@ pub(crate) fn ready(within: SandboxContext<'_>) -> Result<Ready, Failure> {
             container: Some(docker),
         });
     }
-    if asked.sandbox != Provider::Process {
+    if options.sandbox != Provider::Process {
         let sandbox = Arc::new(Recording);
         return Ok(Ready {
             sandbox,
@@ -104,13 +104,13 @@ pub(crate) fn ready(within: SandboxContext<'_>) -> Result<Ready, Failure> {
     }
     let stop = stop.clone();
     let setup = ProcessConfig {
-        read: asked.allow_read.clone(),
-        write: asked.allow_write.clone(),
-        network: asked.way_out.calls_network(directory),
+        read: options.allow_read.clone(),
+        write: options.allow_write.clone(),
+        network: options.way_out.calls_network(directory),
         secrets: secrets.clone(),
-        output: shown(terminal, asked.stream == Stream::Raw),
+        output: shown(terminal, options.stream == Stream::Raw),
         stopped: Arc::new(move || stop.asked()),
-        ..setup(home, &asked.repository, directory, spawner)?
+        ..setup(home, &options.repository, directory, spawner)?
     };
     let process = Process::prepare(setup).map_err(|error| refused(&error.0))?;
     process.stand_by();

@@ -94,7 +94,7 @@ fn roots() -> Option<PathBuf> {
 /// The session that a channel is for.
 pub(crate) struct SlackContext<'a> {
     pub(crate) home: &'a Home,
-    pub(crate) asked: &'a SessionOptions,
+    pub(crate) options: &'a SessionOptions,
     pub(crate) session: &'a SessionId,
     pub(crate) journal: &'a Handle,
     pub(crate) terminal: &'a Arc<Terminal>,
@@ -112,7 +112,7 @@ pub(crate) fn channel(
         about: About {
             session: within.session.to_string(),
             // In hook mode the harness runs its tools where it stands.
-            sandbox: match (within.asked.mode, within.asked.sandbox) {
+            sandbox: match (within.options.mode, within.options.sandbox) {
                 (Mode::Hook, Provider::Docker) => "docker",
                 (Mode::Hook, _) => "host",
                 (Mode::Mediated, Provider::Process) => "process",
@@ -120,7 +120,7 @@ pub(crate) fn channel(
                 (Mode::Mediated, Provider::Docker) => "docker",
             }
             .into(),
-            egress: within.asked.way_out.shown(within.asked.choices()),
+            egress: within.options.way_out.shown(within.options.choices()),
         },
         who: operator(),
         outbox: home.root().join("outbox.json"),

@@ -16,18 +16,18 @@ use super::slack;
 /// The payload of `session.started`, to which the confinement of agp's own threads is added.
 pub(crate) fn payload(
     session: &SessionId,
-    asked: &SessionOptions,
+    options: &SessionOptions,
     policy: &Policy,
     identity: &HarnessIdentity,
     particulars: Map<String, Value>,
     mut sandbox: Value,
     harness: Value,
 ) -> Map<String, Value> {
-    let hooked = asked.harness.is_program() && asked.mode == Mode::Hook;
-    if hooked && !asked.harness_inside() {
+    let hooked = options.harness.is_program() && options.mode == Mode::Hook;
+    if hooked && !options.harness_inside() {
         sandbox = harness;
-    } else if asked.harness.is_program()
-        && !asked.harness_inside()
+    } else if options.harness.is_program()
+        && !options.harness_inside()
         && let Some(sandbox) = sandbox.as_object_mut()
     {
         sandbox.insert("harness".into(), harness);
@@ -51,7 +51,7 @@ pub(crate) fn payload(
     put("intendant", Value::Object(particulars));
     put(
         "witness",
-        json!(match (asked.harness, asked.witness) {
+        json!(match (options.harness, options.witness) {
             // agp runs a script's calls itself.
             (Harness::Scripted, _) => "agp",
             (Harness::ClaudeCode, true) => "stream",
@@ -61,41 +61,44 @@ pub(crate) fn payload(
     );
     // Whose word the result of a call is.
     put("results", json!(if hooked { "harness" } else { "agp" }));
-    put("probed", json!(asked.probe));
-    let named = named_variables(asked);
+    put("probed", json!(options.probe));
+    let named = named_variables(options);
     if !named.is_empty() {
         put("harnessEnvironment", json!(named));
     }
-    if !asked.harness_args.is_empty() {
-        put("harnessArguments", json!(asked.harness_args));
+    if !options.harness_args.is_empty() {
+        put("harnessArguments", json!(options.harness_args));
     }
     put("sandbox", sandbox);
-    asked.way_out.describe(asked.choices(), &mut put);
+    options.way_out.describe(options.choices(), &mut put);
     put(
         "channel",
-        json!(asked.slack.as_ref().map_or("console", |_| "slack")),
+        json!(options.slack.as_ref().map_or("console", |_| "slack")),
     );
-    if let Some(settings) = &asked.slack {
+    if let Some(settings) = &options.slack {
         put("approvers", json!(settings.approvers));
         put("approvalsRequired", json!(settings.required));
         for (name, value) in slack::described(settings) {
             put(name, value);
         }
     }
-    put("autoApprove", json!(asked.auto_approve));
-    put("approvalSeconds", json!(asked.approval_deadline.as_secs()));
-    put("repository", json!(shown(&asked.repository)));
-    put("task", json!(asked.task));
-    if asked.task_command {
+    put("autoApprove", json!(options.auto_approve));
+    put(
+        "approvalSeconds",
+        json!(options.approval_deadline.as_secs()),
+    );
+    put("repository", json!(shown(&options.repository)));
+    put("task", json!(options.task));
+    if options.task_command {
         put("taskCommand", json!(true));
     }
     payload
 }
 
 /// The variables that the harness has because they were named. Their names: a value may be a secret.
-fn named_variables(asked: &SessionOptions) -> Vec<&str> {
-    let passed = environment::environment(&asked.harness_env, &asked.changeable());
-    let named = asked.harness_env.iter().map(String::as_str);
+fn named_variables(options: &SessionOptions) -> Vec<&str> {
+    let passed = environment::environment(&options.harness_env, &options.changeable());
+    let named = options.harness_env.iter().map(String::as_str);
     named
         .filter(|name| passed.iter().any(|(passed, _)| passed == name))
         .collect()

@@ -40,7 +40,7 @@ pub(crate) fn arm() -> Result<(Standing, Spawner), Failure> {
 }
 
 /// Refuses a kernel that cannot hold the profiles, unless told otherwise.
-pub(crate) fn hold(standing: Standing, asked: &SessionOptions) -> Result<(), Failure> {
+pub(crate) fn hold(standing: Standing, options: &SessionOptions) -> Result<(), Failure> {
     if standing.whole() {
         return Ok(());
     }
@@ -48,7 +48,7 @@ pub(crate) fn hold(standing: Standing, asked: &SessionOptions) -> Result<(), Fai
         "agp's own threads cannot be confined: this kernel lacks {}",
         standing.lacks().join(" and ")
     );
-    if asked.threads_strict {
+    if options.threads_strict {
         return Err(Failure::refused(problem, MEND));
     }
     complain(format_args!("WARNING: {problem}"));
@@ -76,15 +76,15 @@ pub(crate) fn harness_places(directory: &Path) -> Places {
 }
 
 /// What `session.started` says: what is enforced, thread by thread.
-pub(crate) fn described(standing: Standing, asked: &SessionOptions) -> Value {
-    let all: Map<String, Value> = threads_of(asked)
+pub(crate) fn described(standing: Standing, options: &SessionOptions) -> Value {
+    let all: Map<String, Value> = threads_of(options)
         .map(|profile| {
             let terms = profile.terms();
             (terms.thread.to_owned(), of(standing, &terms))
         })
         .collect();
     json!({
-        "mode": if asked.threads_strict { "strict" } else { "best-effort" },
+        "mode": if options.threads_strict { "strict" } else { "best-effort" },
         "lacks": standing.lacks(),
         "noNewPrivs": true,
         "dumpable": false,
@@ -116,14 +116,14 @@ fn of(standing: Standing, terms: &ProfileSpec) -> Value {
 }
 
 /// The threads that a session has.
-fn threads_of(asked: &SessionOptions) -> impl Iterator<Item = Profile> {
-    let program = asked.harness.is_program();
-    let codex = asked.harness == Harness::Codex;
-    let slack = asked.slack.is_some();
-    let egress = asked.way_out.is_listed();
-    let container = asked.container.is_some();
-    let looks = asked.sandbox != Provider::Recording
-        && (asked.mode == Mode::Mediated || !asked.harness.is_program());
+fn threads_of(options: &SessionOptions) -> impl Iterator<Item = Profile> {
+    let program = options.harness.is_program();
+    let codex = options.harness == Harness::Codex;
+    let slack = options.slack.is_some();
+    let egress = options.way_out.is_listed();
+    let container = options.container.is_some();
+    let looks = options.sandbox != Provider::Recording
+        && (options.mode == Mode::Mediated || !options.harness.is_program());
     Profile::ALL
         .into_iter()
         .filter(move |profile| match profile {
@@ -141,7 +141,7 @@ fn threads_of(asked: &SessionOptions) -> impl Iterator<Item = Profile> {
             | Profile::SlackDial
             | Profile::SlackPost
             | Profile::SlackOutbox => slack,
-            Profile::ProbeModel => asked.probe,
+            Profile::ProbeModel => options.probe,
             Profile::Egress | Profile::EgressTrial => egress,
             Profile::Docker => container,
         })

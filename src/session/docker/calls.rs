@@ -18,7 +18,7 @@ use crate::session::options::SessionOptions;
 /// What a session's container is made within.
 pub(crate) struct ContainerContext<'a> {
     pub(crate) home: &'a Home,
-    pub(crate) asked: &'a SessionOptions,
+    pub(crate) options: &'a SessionOptions,
     pub(crate) secrets: &'a Secrets,
     pub(crate) spawner: &'a Spawner,
     pub(crate) session: &'a SessionId,
@@ -40,19 +40,19 @@ pub(crate) fn ready(
             "WARNING: AGP_SANDBOX_SKIP_NETCHECK=1: nobody looked whether the container has a network",
         );
     }
-    let asked = within.asked;
-    let mut mounts = named_mounts(asked)?;
-    if asked.harness_inside() {
-        let deadline = asked.approval_deadline;
+    let options = within.options;
+    let mut mounts = named_mounts(options)?;
+    if options.harness_inside() {
+        let deadline = options.approval_deadline;
         let shown = within.directory.join(BOX);
         let named = (within.session, within.answer_key);
         mounts.extend(hooked(&shown, named, deadline)?);
         mounts.extend(named_files()?);
     }
     let setup = ContainerConfig {
-        repository: asked.repository.clone(),
-        at_own_path: asked.harness.is_program() && !asked.choices().in_container(),
-        network: asked.way_out.calls_network(&within.directory.join(BOX)),
+        repository: options.repository.clone(),
+        at_own_path: options.harness.is_program() && !options.choices().in_container(),
+        network: options.way_out.calls_network(&within.directory.join(BOX)),
         secrets: within.secrets.clone(),
         mounts,
         output: within.output,
@@ -71,13 +71,13 @@ pub(crate) fn ready(
 }
 
 /// `--allow-read` and `--allow-write`, under their own names.
-fn named_mounts(asked: &SessionOptions) -> Result<Vec<Mount>, Failure> {
+fn named_mounts(options: &SessionOptions) -> Result<Vec<Mount>, Failure> {
     // A harness on the host has these for itself.
-    if asked.harness.is_program() && !asked.choices().in_container() {
+    if options.harness.is_program() && !options.choices().in_container() {
         return Ok(Vec::new());
     }
-    let read = asked.allow_read.iter().map(|path| (path, false));
-    let write = asked.allow_write.iter().map(|path| (path, true));
+    let read = options.allow_read.iter().map(|path| (path, false));
+    let write = options.allow_write.iter().map(|path| (path, true));
     let mounts = read.chain(write).map(|(path, writable)| {
         check_target(path)
             .map_err(|why| Failure::usage(why, "name another path"))

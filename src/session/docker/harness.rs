@@ -67,14 +67,14 @@ const REQUIREMENTS: &str = "allowed_approval_policies = [\"never\"]\n\
                             allowed_sandbox_modes = [\"read-only\"]\n";
 
 /// Whether a harness in a container has a login, before anything is made for it.
-pub(crate) fn login_given(asked: &SessionOptions) -> Result<(), Failure> {
-    if !asked.choices().in_container() {
+pub(crate) fn login_given(options: &SessionOptions) -> Result<(), Failure> {
+    if !options.choices().in_container() {
         return Ok(());
     }
-    if let Some(login) = &asked.harness_login {
+    if let Some(login) = &options.harness_login {
         return login_mount(login).map(drop);
     }
-    let (there, mend) = match asked.harness {
+    let (there, mend) = match options.harness {
         Harness::Codex => (
             codex::login_by_name(),
             "set CODEX_API_KEY, or the variable that your provider's env_key names; or --harness-login \
@@ -202,7 +202,7 @@ pub(crate) fn codex_inside(
         mend: "build the image with Codex in its PATH: docs/images.md".into(),
     })?;
     let found = codex::found_elsewhere(PathBuf::from("codex"), &answer)?;
-    let asked = Arc::clone(docker);
+    let options = Arc::clone(docker);
     let ask = move |words: &[&str], environment: &[(OsString, OsString)]| {
         let text = |text: &OsString| text.to_string_lossy().into_owned();
         let given = environment.iter();
@@ -210,7 +210,7 @@ pub(crate) fn codex_inside(
             .map(|(name, value)| (text(name), text(value)))
             .collect();
         let words = ["codex"].iter().chain(words).map(|word| (*word).to_owned());
-        asked
+        options
             .answer_of(words.collect(), &given, limits::CATALOGUE_BYTES)
             .map_err(|error| HarnessError {
                 problem: error.0,
@@ -318,11 +318,11 @@ pub(crate) fn claude_alone(
 
 /// The login that is asked to be mounted, where that can be.
 pub(crate) fn login(
-    asked: Option<PathBuf>,
+    options: Option<PathBuf>,
     alone: bool,
     inside: bool,
 ) -> Result<Option<PathBuf>, Failure> {
-    match asked {
+    match options {
         None => Ok(None),
         Some(path) if alone => absolute(&[path]).map(|mut found| found.pop()),
         // Read-only it could not be renewed, and a renewal that is not kept ends the operator's own

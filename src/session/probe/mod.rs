@@ -39,7 +39,7 @@ impl Drop for Scratch {
 ///
 /// # Errors
 /// [`Failure`] with the cause when the gate does not fire, or could not be tried.
-pub(crate) fn probe(asked: &TrialOptions<'_>) -> Result<String, Failure> {
+pub(crate) fn probe(options: &TrialOptions<'_>) -> Result<String, Failure> {
     let refused = |problem: String| Failure::refused(problem, MEND);
     let session = new_session().map_err(refused)?;
     let answers = new_answer_key().map_err(refused)?;
@@ -50,36 +50,36 @@ pub(crate) fn probe(asked: &TrialOptions<'_>) -> Result<String, Failure> {
         let made = fs::DirBuilder::new().mode(0o700).create(&directory);
         made.map_err(|error| refused(format!("{}: {error}", directory.display())))?;
     }
-    let inside = match asked.container {
+    let inside = match options.container {
         Some(ahead) => {
             let named = (root.as_path(), &session, answer_key.as_str());
             Some(InContainer::ready(ahead, named, PROBE_TIME)?)
         }
         None => None,
     };
-    let probed = Probed::find(asked.harness, &asked.search, inside.as_ref())
+    let probed = Probed::find(options.harness, &options.search, inside.as_ref())
         .map_err(|error| Failure::refused(error.problem, error.mend))?;
     let shown = probed.shown();
-    let trial = Trial::new(asked.mode, &scratch.0, &probed, inside.as_ref(), answers);
+    let trial = Trial::new(options.mode, &scratch.0, &probed, inside.as_ref(), answers);
     let trial = trial.map_err(refused)?;
-    let sandbox = match asked.mode {
+    let sandbox = match options.mode {
         Mode::Hook => None,
         Mode::Mediated => Some(sandbox::bare(
-            asked.home,
+            options.home,
             &root.join("repo"),
             &root.join("sandbox"),
-            &asked.spawner,
+            &options.spawner,
         )?),
     };
-    let here = asked.harness == Harness::ClaudeCode && inside.is_none();
+    let here = options.harness == Harness::ClaudeCode && inside.is_none();
     let claude = here.then(|| ClaudeHome::empty(&root)).transpose();
     let claude = claude.map_err(|error| refused(error.to_string()))?;
     let enclosed = harness_sandbox::ready(&harness_sandbox::Wanted {
-        harness: asked.harness,
-        mode: asked.mode,
-        confine: asked.confine,
-        home: asked.home,
-        spawner: &asked.spawner,
+        harness: options.harness,
+        mode: options.mode,
+        confine: options.confine,
+        home: options.home,
+        spawner: &options.spawner,
         directory: &root,
         repository: &root.join("repo"),
         writes: true,
@@ -87,9 +87,9 @@ pub(crate) fn probe(asked: &TrialOptions<'_>) -> Result<String, Failure> {
         claude: claude.as_ref(),
         // Its model is agp's own, on this host.
         network: Network::Host,
-        changeable: &asked.search.changeable,
-        allow_read: asked.allowed[0],
-        allow_write: asked.allowed[1],
+        changeable: &options.search.changeable,
+        allow_read: options.allowed[0],
+        allow_write: options.allowed[1],
     })?;
     let is = match (&inside, &enclosed) {
         (Some(_), _) => "in a container",
@@ -98,9 +98,9 @@ pub(crate) fn probe(asked: &TrialOptions<'_>) -> Result<String, Failure> {
     };
     let from_inside = enclosed.as_ref().map_or_else(String::new, of_inside);
     let outcome = trial
-        .run(asked, session, probed, (sandbox, enclosed, claude))
+        .run(options, session, probed, (sandbox, enclosed, claude))
         .map_err(refused)?;
-    outcome.judge(asked, &scratch.0).map_err(refused)?;
+    outcome.judge(options, &scratch.0).map_err(refused)?;
     Ok(format!(
         "{shown}, {is}: a denied call left no trace, an allowed one ran{from_inside}"
     ))
