@@ -16,8 +16,8 @@ use nix::sched::CloneFlags;
 use ring::rand::{SecureRandom, SystemRandom};
 use rustix::mount::UnmountFlags;
 
-use crate::confine::enter::{self, Standing};
 use crate::confine::profile::ProfileSpec;
+use crate::confine::threads::{self, Standing};
 use crate::confine::{self, Places, Profile};
 use crate::report::failure::{Failure, exit};
 
@@ -96,7 +96,7 @@ pub(super) fn show() -> Result<Shown, Failure> {
     const MEND: &str = "report it: a thread of agp may more, or less, than it must";
     let failed =
         |error: io::Error| Failure::refused(format!("no trial can be made: {error}"), MEND);
-    let standing = enter::try_out().map_err(failed)?;
+    let standing = threads::try_out().map_err(failed)?;
     if !standing.whole() {
         let problem = format!("this kernel lacks {}", standing.lacks().join(" and "));
         return Err(Failure::refused(
@@ -232,8 +232,8 @@ pub(super) fn main(arguments: &[OsString]) -> Option<u8> {
 /// As the thread does, behind those that started it.
 fn enter(profile: Profile, root: &Path, port: u16) -> io::Result<()> {
     // A killed one leaves no core.
-    enter::arm()?;
-    enter::insist();
+    threads::arm()?;
+    threads::insist();
     let mut chain = vec![profile];
     while let Some(starter) = chain.first().and_then(|first| first.terms().within) {
         chain.insert(0, starter);

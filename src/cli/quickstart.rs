@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{init, verify};
 use crate::channels::terminal::Terminal;
-use crate::confine::enter::{self, Standing};
+use crate::confine::threads::{self, Standing};
 use crate::policy::Policy;
 use crate::report::failure::{Failure, Outcome, complain, say};
 use crate::report::verification;
@@ -47,7 +47,7 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
     ));
     say("");
     let mut run = scratch.run(sandbox);
-    if !enter::try_out().is_ok_and(Standing::whole) {
+    if !threads::try_out().is_ok_and(Standing::whole) {
         // Nothing of an agent's runs here; what this kernel lacks is told, and recorded.
         run.confine = Some("best-effort".into());
     }

@@ -4,14 +4,14 @@
 //! whether it did.
 
 pub mod bpf;
-pub mod enter;
 #[cfg(feature = "inject")]
 pub mod inject;
 pub mod profile;
 mod profile_table;
 pub mod spawner;
 mod syscall_groups;
+pub mod threads;
 
-pub use enter::{Entered, Narrower, Places, enter, start, start_first};
 pub use profile::{Place, Profile};
 pub use spawner::Spawner;
+pub use threads::{Entered, Narrower, Places, enter, start, start_first};

@@ -10,8 +10,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::enter::{self, Places};
 use super::profile::Profile;
+use super::threads::{self, Places};
 
 /// Commands that wait to be started: no more than threads that wait for one.
 const WAITING: usize = 16;
@@ -85,7 +85,7 @@ impl Spawner {
     /// When there is no thread, or it cannot enter its profile.
     pub fn start() -> io::Result<Self> {
         let (errands, waiting) = sync_channel::<Errand>(WAITING);
-        enter::start(Profile::Spawn, Places::none(), move || {
+        threads::start(Profile::Spawn, Places::none(), move || {
             while let Ok(errand) = waiting.recv() {
                 match errand {
                     Errand::Start(command, reply) => {

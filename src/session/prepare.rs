@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::channels::terminal::Terminal;
-use crate::confine::enter::Standing;
+use crate::confine::threads::Standing;
 use crate::confine::{self, Places, Profile, Spawner};
 use crate::contracts::channel::Channel;
 use crate::contracts::event::{Draft, Kind};

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::confine::enter::{self, Standing};
 use crate::confine::profile::ProfileSpec;
+use crate::confine::threads::{self, Standing};
 use crate::confine::{self, Place, Places, Profile, Spawner};
 
 use super::home::Home;
@@ -25,12 +25,12 @@ const SHOWN: &str = "agp doctor --check confinement";
 /// starts the thread that starts processes, and takes from all others, this one first, what that alone has.
 /// Nothing that is not the operator's has been read by then.
 pub(crate) fn arm() -> Result<(Standing, Spawner), Failure> {
-    let standing = enter::arm().map_err(|error| {
+    let standing = threads::arm().map_err(|error| {
         let problem = format!("this process cannot be closed to others: {error}");
         Failure::refused(problem, SHOWN)
     })?;
     if standing.whole() {
-        enter::insist();
+        threads::insist();
     }
     // Before anything is confined: what starts processes must not be.
     let spawner = Spawner::start().map_err(|error| Failure::refused(error, SHOWN))?;

@@ -251,11 +251,11 @@ fn every_variable_and_every_warning_is_on_the_page_of_switches() {
     }
     // Of the flags, each is on some page; those that weaken something, on this one.
     let asked = fs::read_to_string(root("src/session/options.rs")).unwrap();
-    let flags = asked.split("pub(super) struct Run {").nth(1).unwrap();
+    let flags = asked.split("pub(crate) struct Run {").nth(1).unwrap();
     let flags = flags.split("\n}").next().unwrap();
     for line in flags
         .lines()
-        .filter_map(|line| line.trim().strip_prefix("pub(super) "))
+        .filter_map(|line| line.trim().strip_prefix("pub(crate) "))
     {
         let name = line.split(':').next().unwrap().replace('_', "-");
         let flag = format!("--{name}");

@@ -208,7 +208,7 @@ fn only_the_places_that_must_start_processes() {
 fn a_thread_is_confined_where_it_is_started() {
     let unconfined = [
         // Tries the confinement; a session on a thread of its own, which enters the main thread's.
-        ("confine/enter.rs", ""),
+        ("confine/threads.rs", ""),
         ("cli/quickstart.rs", ""),
         ("cli/doctor_confinement.rs", ""),
         // Under the profile of the thread that takes connections.

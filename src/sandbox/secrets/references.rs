@@ -250,10 +250,10 @@ impl<'a> Reader<'a> {
                 Other::Backticks if self.is(b"`") => self.pop(1),
                 Other::Parameter if self.is(b"}") => self.pop(1),
                 Other::Parameter if self.is(b"${") => {
-                    self.push(ShellContext::Other(Other::Parameter), 2)
+                    self.push(ShellContext::Other(Other::Parameter), 2);
                 }
                 Other::Arithmetic if self.is(b"(") => {
-                    self.push(ShellContext::Other(Other::Arithmetic), 1)
+                    self.push(ShellContext::Other(Other::Arithmetic), 1);
                 }
                 Other::Arithmetic if self.is(b")") || self.is(b"]") => self.pop(1),
                 _ => self.at += 1,

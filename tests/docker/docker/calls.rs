@@ -17,7 +17,7 @@ fn container_with(daemon: &Dockerd, world: &World, secrets: Secrets) -> Docker {
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let directory = world.root().join(format!("run{number}"));
     fs::create_dir(&directory).unwrap();
-    let setup = Setup {
+    let setup = ContainerConfig {
         daemon: daemon.socket(),
         image: BUSYBOX.into(),
         bridge: env!("CARGO_BIN_EXE_agp-bridge").into(),
