@@ -1,6 +1,6 @@
 //! The contracts: data and traits every part agrees on. Imports nothing of this crate.
 //!
-//! A change to a wire format here is an entry in `docs/decisions.md` and a new test vector.
+//! A change to a wire format here is an entry in `docs/design.md` and a new test vector.
 
 pub mod bounded_file;
 pub mod call;

@@ -93,7 +93,7 @@ fn signed(nonce: Nonce, answer: &Value) -> Vec<u8> {
     [PURPOSE, nonce.to_hex().as_bytes(), b"\n", &answer].concat()
 }
 
-/// The key and the number of the test vector in `docs/decisions.md`.
+/// The key and the number of the test vector in `docs/design.md`.
 #[cfg(any(test, fuzzing))]
 #[allow(clippy::expect_used, reason = "they are constants")]
 pub(super) fn documented() -> (SigningKey, Nonce) {
@@ -147,7 +147,7 @@ mod tests {
         }
     }
 
-    /// The test vector of `docs/decisions.md`.
+    /// The test vector of `docs/design.md`.
     #[test]
     fn what_is_signed_is_what_is_documented() {
         let (key, nonce) = documented();

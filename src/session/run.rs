@@ -1,18 +1,25 @@
 //! One governed session, and the table of its threads.
 //!
-//! | thread | entry | how it stops |
+//! | thread | started by | how it stops |
 //! | --- | --- | --- |
-//! | main | [`session`] | the others have |
+//! | main, prepare (main before the first call) | [`session`] | the others have |
+//! | session (of `agp quickstart`, in main's place) | `cli::quickstart` | as main |
+//! | confine-try (before all others) | `confine::threads` | it has tried |
 //! | journal, journal-sign | `journal::Journal::open` | every handle is dropped |
-//! | signals | [`super::preparation`] | its handle is closed |
+//! | spawn | `confine::Spawner::start` | every handle is dropped |
+//! | signals | [`super::prepare`] | its handle is closed |
 //! | harness, harness-stderr | [`drive`] | the harness ends, or its leash is cut |
+//! | harness-output, rollout (Codex) | `intendants::codex` | its output ends; the harness has ended |
 //! | gateway | `gateway::server::Server::start` | it is dropped |
+//! | call (64 at most, of which 8 may wait) | `gateway::server` | enough others wait; the gateway is dropped |
+//! | look (with the process sandbox) | `sandbox::repo_triggers` | it is dropped |
 //! | slack-socket, slack-post | `channels::slack::Slack::start` | the channel is dropped |
 //! | slack-dial (while a connection is opened) | `channels::slack` | it is open, or is not |
+//! | slack-outbox | `channels::slack` | the channel is dropped |
 //! | docker (with `--sandbox docker`) | `sandbox::docker` | its container is gone |
-//! | call (64 at most, of which 8 may wait) | `gateway::server` | enough others wait; the gateway is dropped |
 //! | egress (one a proxy, two at most) | `egress::Proxy::start` | it is dropped |
 //! | egress-conn, egress-resolve (one a connection, 512 at most) | `egress` | it ends; the proxy is dropped |
+//! | probe-model, egress-trial (while the start is tried) | `session::probe`, `sandbox::egress_self_test` | it is dropped |
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};

@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod architecture;
 mod claims;
 mod cli;
 mod cli_told;
