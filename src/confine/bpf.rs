@@ -48,7 +48,45 @@ pub struct BpfRule {
     pub why: &'static str,
 }
 
+/// Every bit of an argument's low half.
+pub(crate) const ALL_BITS: u32 = u32::MAX;
+
+/// The bits of an argument that are in `mask` are one of these values.
+pub(crate) const fn only(argument: u8, mask: u32, values: &'static [u32]) -> When {
+    When {
+        argument,
+        mask,
+        values,
+    }
+}
+
+/// The call is made when all of this holds.
+pub(crate) const fn allow(when: &'static [When]) -> Case {
+    Case {
+        when,
+        then: Then::Allow,
+    }
+}
+
+/// The call fails with this error when all of this holds.
+pub(crate) const fn refuse(when: &'static [When], error: i32) -> Case {
+    Case {
+        when,
+        then: Then::Refuse(error),
+    }
+}
+
 impl BpfRule {
+    /// A rule of a list that is shown to nobody.
+    pub(crate) const fn of(call: i64, cases: &'static [Case]) -> Self {
+        Self {
+            call,
+            constant: "",
+            cases,
+            why: "",
+        }
+    }
+
     /// The call's name.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -74,7 +112,7 @@ impl BpfRule {
 }
 
 /// `AUDIT_ARCH_*` of linux/audit.h.
-const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") {
+pub(crate) const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") {
     0xc000_003e
 } else {
     0xc000_00b7
@@ -101,14 +139,7 @@ fn op(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
 #[must_use]
 pub(super) fn narrowing(under: &[&BpfRule], own: &[&BpfRule]) -> Vec<BpfRule> {
     // Nothing is one of no values.
-    const DENIED: &[Case] = &[Case {
-        when: &[When {
-            argument: 0,
-            mask: u32::MAX,
-            values: &[],
-        }],
-        then: Then::Allow,
-    }];
+    const DENIED: &[Case] = &[allow(&[only(0, ALL_BITS, &[])])];
     let mut narrower = Vec::new();
     for rule in under {
         match own.iter().find(|own| own.call == rule.call) {
@@ -126,7 +157,7 @@ pub(super) fn narrowing(under: &[&BpfRule], own: &[&BpfRule]) -> Vec<BpfRule> {
 /// The program for these rules, in which a call that none of them names comes to `unnamed`, and one
 /// all of whose cases fail to `otherwise`: `SECCOMP_RET_*`.
 #[must_use]
-pub(super) fn program(rules: &[&BpfRule], unnamed: u32, otherwise: u32) -> BpfProgram {
+pub(crate) fn program(rules: &[&BpfRule], unnamed: u32, otherwise: u32) -> BpfProgram {
     let mut spans: Vec<Span> = Vec::new();
     let mut sorted: Vec<(u32, &BpfRule)> = rules
         .iter()
@@ -217,7 +248,7 @@ fn of_case(case: &Case) -> BpfProgram {
     for when in case.when {
         // Little-endian on both architectures: the low half comes first.
         code.push(op(LOAD, 16 + 8 * u32::from(when.argument), 0, 0));
-        if when.mask != u32::MAX {
+        if when.mask != ALL_BITS {
             code.push(op(AND, when.mask, 0, 0));
         }
         for (at, value) in when.values.iter().enumerate() {
@@ -243,13 +274,18 @@ fn of_case(case: &Case) -> BpfProgram {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
 
     /// What the kernel's interpreter does.
-    fn verdict(program: &[sock_filter], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
+    pub(crate) fn verdict(
+        program: &[sock_filter],
+        arch: u32,
+        number: u32,
+        arguments: [u64; 6],
+    ) -> u32 {
         let (mut at, mut held) = (0_usize, 0_u32);
         loop {
             let op = &program[at];
@@ -274,48 +310,16 @@ mod tests {
         }
     }
 
-    const fn plain(call: i64) -> BpfRule {
-        BpfRule {
-            call,
-            constant: "SYS_plain",
-            cases: &[],
-            why: "a test",
-        }
-    }
-
     #[test]
     fn a_program_does_what_its_rules_say_for_every_number() {
-        let with_cases = BpfRule {
-            call: 41,
-            constant: "SYS_cases",
-            cases: &[
-                Case {
-                    when: &[
-                        When {
-                            argument: 0,
-                            mask: u32::MAX,
-                            values: &[2, 10],
-                        },
-                        When {
-                            argument: 1,
-                            mask: 0xf,
-                            values: &[1, 2],
-                        },
-                    ],
-                    then: Then::Allow,
-                },
-                Case {
-                    when: &[When {
-                        argument: 0,
-                        mask: u32::MAX,
-                        values: &[1],
-                    }],
-                    then: Then::Refuse(13),
-                },
-            ],
-            why: "a test",
-        };
-        let plain: Vec<BpfRule> = [0, 1, 2, 5, 7, 8, 100, 101, 103, 450].map(plain).into();
+        const CASES: &[Case] = &[
+            allow(&[only(0, ALL_BITS, &[2, 10]), only(1, 0xf, &[1, 2])]),
+            refuse(&[only(0, ALL_BITS, &[1])], 13),
+        ];
+        let with_cases = BpfRule::of(41, CASES);
+        let plain: Vec<BpfRule> = [0, 1, 2, 5, 7, 8, 100, 101, 103, 450]
+            .map(|call| BpfRule::of(call, &[]))
+            .into();
         let mut rules: Vec<&BpfRule> = plain.iter().collect();
         rules.push(&with_cases);
         for otherwise in [KILL, libc::SECCOMP_RET_ALLOW] {

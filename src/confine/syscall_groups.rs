@@ -2,7 +2,7 @@
 
 use nix::libc;
 
-use super::bpf::{BpfRule, Case, Then, When};
+use super::bpf::{ALL_BITS, BpfRule, Case, allow, only, refuse};
 
 macro_rules! rules {
     ($($constant:ident $(if $cases:ident)? : $why:literal),* $(,)?) => {
@@ -17,34 +17,10 @@ macro_rules! rules {
     (@cases $cases:ident) => { $cases };
 }
 
-const ALL: u32 = u32::MAX;
-
-const fn only(argument: u8, mask: u32, values: &'static [u32]) -> When {
-    When {
-        argument,
-        mask,
-        values,
-    }
-}
-
-const fn allow(when: &'static [When]) -> Case {
-    Case {
-        when,
-        then: Then::Allow,
-    }
-}
-
-const fn refuse(when: &'static [When], error: i32) -> Case {
-    Case {
-        when,
-        then: Then::Refuse(error),
-    }
-}
-
 /// `PROT_EXEC` is not among the protections.
 const NOT_EXECUTABLE: &[Case] = &[allow(&[only(2, 4, &[0])])];
 /// The flags with which glibc starts a thread of the same process, and no others.
-const A_THREAD: &[Case] = &[allow(&[only(0, ALL, &[0x003d_0f00])])];
+const A_THREAD: &[Case] = &[allow(&[only(0, ALL_BITS, &[0x003d_0f00])])];
 /// It cannot be looked into; without it glibc takes `clone`.
 const ABSENT: &[Case] = &[refuse(&[], libc::ENOSYS)];
 /// `O_ACCMODE`, `O_CREAT`, `O_TRUNC`, `O_APPEND`, and what makes `O_TMPFILE` of `O_DIRECTORY`.
@@ -54,30 +30,33 @@ const NO_OPEN: &[Case] = &[refuse(&[only(2, CHANGES, &[0])], libc::EACCES)];
 /// Opening to read is for Landlock to decide.
 const OPEN_TO_READ: &[Case] = &[allow(&[only(2, CHANGES, &[0])])];
 /// `F_DUPFD_CLOEXEC`, `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL`.
-const DESCRIPTORS: &[Case] = &[allow(&[only(1, ALL, &[1030, 1, 2, 3, 4])])];
+const DESCRIPTORS: &[Case] = &[allow(&[only(1, ALL_BITS, &[1030, 1, 2, 3, 4])])];
 /// `TCGETS` and `TCFLSH` of the terminal, `FIONBIO`, `FIONREAD` and `FIOCLEX`; never `TIOCSTI`.
 const REQUESTS: &[Case] = &[allow(&[only(
     1,
-    ALL,
+    ALL_BITS,
     &[0x5401, 0x540b, 0x5421, 0x541b, 0x5451],
 )])];
 /// `PR_SET_NAME` and `PR_SET_NO_NEW_PRIVS`.
-const NEW_THREAD: &[Case] = &[allow(&[only(0, ALL, &[15, 38])])];
+const NEW_THREAD: &[Case] = &[allow(&[only(0, ALL_BITS, &[15, 38])])];
 /// `SECCOMP_SET_MODE_FILTER` without flags: for the calling thread, and only narrower.
-const NARROWER: &[Case] = &[allow(&[only(0, ALL, &[1]), only(1, ALL, &[0])])];
+const NARROWER: &[Case] = &[allow(&[only(0, ALL_BITS, &[1]), only(1, ALL_BITS, &[0])])];
 /// `SOCK_STREAM` and `SOCK_DGRAM` of IPv4 and IPv6; the kernel's own list of addresses; and no
 /// Unix socket, which glibc tries for a name cache before it does without.
 const INET: &[Case] = &[
     allow(&[
-        only(0, ALL, &[libc::AF_INET as u32, libc::AF_INET6 as u32]),
+        only(0, ALL_BITS, &[libc::AF_INET as u32, libc::AF_INET6 as u32]),
         only(1, 0xf, &[1, 2]),
     ]),
-    allow(&[only(0, ALL, &[libc::AF_NETLINK as u32]), only(2, ALL, &[0])]),
-    refuse(&[only(0, ALL, &[libc::AF_UNIX as u32])], libc::EACCES),
+    allow(&[
+        only(0, ALL_BITS, &[libc::AF_NETLINK as u32]),
+        only(2, ALL_BITS, &[0]),
+    ]),
+    refuse(&[only(0, ALL_BITS, &[libc::AF_UNIX as u32])], libc::EACCES),
 ];
 /// A stream of the family `AF_UNIX`.
 const UNIX: &[Case] = &[allow(&[
-    only(0, ALL, &[libc::AF_UNIX as u32]),
+    only(0, ALL_BITS, &[libc::AF_UNIX as u32]),
     only(1, 0xf, &[1]),
 ])];
 

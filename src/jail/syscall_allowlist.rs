@@ -1,5 +1,5 @@
 //! The system calls that are allowed, by name. `clone`, `unshare`, `ioctl`, `personality`, `socket`
-//! and `socketpair` hang on their arguments and stand in `syscalls.rs`; `clone3` stands nowhere,
+//! and `socketpair` hang on their arguments and stand in `seccomp.rs`; `clone3` stands nowhere,
 //! because a filter cannot see its flags.
 
 use nix::libc;

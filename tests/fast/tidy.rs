@@ -15,7 +15,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("confine", &[]),
     ("tunnel", &[]),
     ("tools", &[]),
-    ("jail", &["contracts", "tunnel"]),
+    ("jail", &["confine", "contracts", "tunnel"]),
     ("egress", &["confine", "contracts", "tunnel"]),
     ("journal", &["confine", "contracts"]),
     ("policy", &["contracts"]),
