@@ -6,7 +6,6 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::channels::escape;
 use crate::channels::terminal::Terminal;
-use crate::confine::Spawner;
 use crate::contracts::call::{Actor, ToolCall};
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::intendant::{HarnessError, Intendant};
@@ -18,125 +17,108 @@ use crate::intendants::executable::{self, Pinned};
 use crate::intendants::process::Stop;
 use crate::intendants::scripted::{self, Scripted, ScriptedCall};
 use crate::journal::key::SigningKey;
-use crate::sandbox::docker::container::Docker;
 use crate::sandbox::docker::harness_exec;
 use crate::sandbox::harness_host::Enclosure;
 
 use super::claude_config_dir::ClaudeHome;
+use super::context::SessionContext;
 use super::docker::harness;
 use super::kinds::{Harness, Mode};
-use super::lease::{HARNESS_HOME, Lease};
+use super::lease::HARNESS_HOME;
 use super::options::SessionOptions;
+use super::prepare::SessionSandboxes;
 use crate::report::failure::Failure;
 
 /// Characters of a line of the harness's standard error.
 const COMPLAINT_CHARS: usize = 1000;
 
-pub(crate) struct IntendantSetup<'a> {
-    pub(crate) options: &'a SessionOptions,
-    pub(crate) sandbox: &'a Arc<dyn Sandbox>,
-    pub(crate) container: Option<&'a Arc<Docker>>,
-    /// The harness's own container, where it has one.
-    pub(crate) alone: Option<&'a Arc<Docker>>,
-    pub(crate) enclosed: Option<&'a Enclosure>,
-    /// Claude Code's own configuration, where it is this host's.
-    pub(crate) claude: Option<&'a ClaudeHome>,
-    pub(crate) spawner: &'a Spawner,
-    pub(crate) session: &'a SessionId,
-    /// The key that answers are signed with.
-    pub(crate) answer_key: String,
-    pub(crate) lease: &'a Lease,
-    pub(crate) stop: &'a Stop,
-    pub(crate) terminal: &'a Arc<Terminal>,
-}
-
-impl IntendantSetup<'_> {
-    pub(crate) fn intendant(
-        &self,
-        script: Vec<ScriptedCall>,
-        governor: &Arc<Governor>,
-    ) -> Result<Box<dyn Intendant>, HarnessError> {
-        let options = self.options;
-        let confinement = self.enclosed.map(Enclosure::spec);
-        let mut set = self
-            .enclosed
-            .map(Enclosure::environment)
-            .unwrap_or_default();
-        let own = self.claude.map(|own| own.variables(self.enclosed));
-        set.extend(own.unwrap_or_default());
-        if options.harness == Harness::Scripted {
-            let submit = submit(
-                self.session.clone(),
-                Arc::clone(governor),
-                self.stop.clone(),
-                Arc::clone(self.sandbox),
-            );
-            return Ok(Box::new(Scripted::new(script, submit)));
-        }
-        let search = options.search(self.spawner);
-        if options.harness == Harness::Codex {
-            let (found, inside) = match self.alone {
-                Some(docker) => {
-                    let place = Arc::new(harness_exec::Inside(Arc::clone(docker)));
-                    let (found, inside) = harness::codex_inside(docker, place)?;
-                    (found, Some(inside))
-                }
-                None => (codex::find(&search)?, None),
-            };
-            let setup = codex::CodexSetup {
-                found,
-                inside,
-                session: self.session.clone(),
-                socket: self.lease.directory().join("gate.sock"),
-                answer_key: self.answer_key.clone(),
-                home: self.lease.directory().join(HARNESS_HOME),
-                model: None,
-                task: options.task.clone().unwrap_or_default(),
-                repository: options.repository.clone(),
-                approval_deadline: options.approval_deadline,
-                arguments: options.harness_args.clone(),
-                environment: options.harness_env.clone(),
-                set,
-                confinement,
-                search,
-                spawner: self.spawner.clone(),
-                stop: self.stop.clone(),
-                complain: complaints(self.terminal),
-            };
-            return Ok(Box::new(Codex::prepare(setup)?));
-        }
-        let (found, inside) = match self.container.filter(|_| options.harness_inside()) {
+/// The harness of a session, ready to be driven.
+pub(crate) fn intendant(
+    context: &SessionContext<'_>,
+    sandboxes: &SessionSandboxes,
+    script: Vec<ScriptedCall>,
+    governor: &Arc<Governor>,
+) -> Result<Box<dyn Intendant>, HarnessError> {
+    let options = context.options;
+    let enclosure = sandboxes.enclosure.as_ref();
+    let claude_home = sandboxes.claude_home.as_ref();
+    let confinement = enclosure.map(Enclosure::spec);
+    let mut set = enclosure.map(Enclosure::environment).unwrap_or_default();
+    let variables = claude_home.map(|home| home.variables(enclosure));
+    set.extend(variables.unwrap_or_default());
+    if options.harness == Harness::Scripted {
+        let submit = submit(
+            context.session.clone(),
+            Arc::clone(governor),
+            context.stop.clone(),
+            Arc::clone(&sandboxes.calls.sandbox),
+        );
+        return Ok(Box::new(Scripted::new(script, submit)));
+    }
+    let search = context.search();
+    if options.harness == Harness::Codex {
+        let (found, inside) = match &sandboxes.own_container {
             Some(docker) => {
                 let place = Arc::new(harness_exec::Inside(Arc::clone(docker)));
-                let (found, inside) = harness::claude_inside(docker, place)?;
+                let (found, inside) = harness::codex_inside(docker, place)?;
                 (found, Some(inside))
             }
-            None => (claude_code::find(&search)?, None),
+            None => (codex::find(&search)?, None),
         };
-        let setup = claude_code::ClaudeSetup {
+        let setup = codex::CodexSetup {
             found,
             inside,
-            session: self.session.clone(),
-            socket: options.gate(self.lease.directory()),
-            answer_key: self.answer_key.clone(),
-            directory: self.lease.directory().to_owned(),
+            session: context.session.clone(),
+            socket: context.directory.join("gate.sock"),
+            answer_key: context.answer_key(),
+            home: context.directory.join(HARNESS_HOME),
+            model: None,
             task: options.task.clone().unwrap_or_default(),
-            task_command: options.task_command,
             repository: options.repository.clone(),
             approval_deadline: options.approval_deadline,
             arguments: options.harness_args.clone(),
             environment: options.harness_env.clone(),
             set,
             confinement,
-            mediated: options.mode == Mode::Mediated,
-            changeable: search.changeable,
-            spawner: self.spawner.clone(),
-            spared: self.claude.and_then(ClaudeHome::carrier),
-            stop: self.stop.clone(),
-            complain: complaints(self.terminal),
+            search,
+            spawner: context.spawner.clone(),
+            stop: context.stop.clone(),
+            complain: complaints(&context.terminal),
         };
-        Ok(Box::new(ClaudeCode::prepare(setup)?))
+        return Ok(Box::new(Codex::prepare(setup)?));
     }
+    let container = sandboxes.calls.container.as_ref();
+    let (found, inside) = match container.filter(|_| options.harness_inside()) {
+        Some(docker) => {
+            let place = Arc::new(harness_exec::Inside(Arc::clone(docker)));
+            let (found, inside) = harness::claude_inside(docker, place)?;
+            (found, Some(inside))
+        }
+        None => (claude_code::find(&search)?, None),
+    };
+    let setup = claude_code::ClaudeSetup {
+        found,
+        inside,
+        session: context.session.clone(),
+        socket: context.gate(),
+        answer_key: context.answer_key(),
+        directory: context.directory.clone(),
+        task: options.task.clone().unwrap_or_default(),
+        task_command: options.task_command,
+        repository: options.repository.clone(),
+        approval_deadline: options.approval_deadline,
+        arguments: options.harness_args.clone(),
+        environment: options.harness_env.clone(),
+        set,
+        confinement,
+        mediated: options.mode == Mode::Mediated,
+        changeable: search.changeable,
+        spawner: context.spawner.clone(),
+        spared: claude_home.and_then(ClaudeHome::carrier),
+        stop: context.stop.clone(),
+        complain: complaints(&context.terminal),
+    };
+    Ok(Box::new(ClaudeCode::prepare(setup)?))
 }
 
 /// Shows the harness's standard error escaped, and never across a question: an agent can have a say

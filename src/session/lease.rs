@@ -51,6 +51,11 @@ fn directory_name(session: &SessionId) -> String {
     format!("agp-{session}")
 }
 
+/// Where a session has its private directory, once its lease is taken.
+pub(crate) fn directory(session: &SessionId) -> PathBuf {
+    runtime_base().join(directory_name(session))
+}
+
 /// A live session's claim: held as long as this value lives, and lost with the process.
 pub(crate) struct Lease {
     path: PathBuf,
@@ -61,10 +66,9 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Claims a session and makes its private directory (0700) for the socket and settings.
-    pub(crate) fn take(home: &Home, session: &SessionId) -> io::Result<Self> {
+    /// Claims a session and makes its private [`directory`] (0700) for the socket and settings.
+    pub(crate) fn take(home: &Home, session: &SessionId, directory: &Path) -> io::Result<Self> {
         durable::private_dir(&home.sessions())?;
-        let directory = runtime_base().join(directory_name(session));
         let path = home.sessions().join(format!("{session}.lease"));
         // It gets its name once it is locked and whole: another start must not take it for one
         // that its process has lost.
@@ -78,15 +82,15 @@ impl Lease {
         let terms = LeaseRecord {
             session_id: session.clone(),
             pid: std::process::id(),
-            directory: directory.clone(),
+            directory: directory.to_owned(),
         };
         file.write_all(&serde_json::to_vec(&terms)?)?;
         file.sync_data()?;
         fs::rename(&unnamed, &path)?;
-        fs::DirBuilder::new().mode(0o700).create(&directory)?;
+        fs::DirBuilder::new().mode(0o700).create(directory)?;
         Ok(Self {
             path,
-            directory,
+            directory: directory.to_owned(),
             open: false,
             _locked: file,
         })
@@ -101,11 +105,6 @@ impl Lease {
     /// The session's end is on record.
     pub(crate) fn ended(&mut self) {
         self.open = false;
-    }
-
-    /// The session's private directory.
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
     }
 }
 

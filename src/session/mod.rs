@@ -5,6 +5,7 @@ pub(crate) mod approval_channel;
 pub(crate) mod build;
 pub(crate) mod claude_config_dir;
 pub mod config;
+pub(crate) mod context;
 pub(crate) mod docker;
 pub(crate) mod egress;
 pub(crate) mod finish;

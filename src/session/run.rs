@@ -22,30 +22,29 @@
 //! | probe-model, egress-trial (while the start is tried) | `session::probe`, `sandbox::egress_self_test` | it is dropped |
 
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use crate::channels::terminal::Terminal;
-use crate::confine::{self, Places, Profile};
+use crate::confine::{self, Profile};
 use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant, Observation};
 use crate::gateway::server::Server;
 use crate::governor::Governor;
 use crate::intendants::process::Stop;
 use crate::intendants::scripted::ScriptedCall;
-use crate::journal::key::SigningKey;
 use crate::policy::Policy;
 
 use super::build::{new_answer_key, new_session, read_script};
+use super::context::SessionContext;
 use super::docker::container;
 use super::finish::{SessionEvent, finish, wait};
 use super::home::Home;
 use super::journal::{open_journal, screen, secrets};
-use super::kinds::Stream;
-use super::lease::{self, Lease};
+use super::lease;
 use super::options::SessionOptions;
 use super::panic_hook::Panics;
 use super::policy_file::load_policy;
-use super::prepare::{Beginning, Means, Prepared};
+use super::prepare::Prepared;
 use super::{thread_confinement, transcript};
 use crate::report::failure::{Failure, Outcome};
 
@@ -68,16 +67,30 @@ pub(crate) fn session_under(
     let screen = Arc::new(screen(options, &secrets));
     let journal = open_journal(home, &screen)?;
     let panics = Panics::default();
-    let means = Means {
-        journal: journal.handle(),
-        secrets,
-        screen,
-        terminal: Arc::clone(terminal),
-        standing,
-        spawner,
-        panics: panics.clone(),
-    };
-    let ended = Panics::caught(|| governed(home, options, script, policy, means));
+    let ended = Panics::caught(|| {
+        let handle = journal.handle();
+        lease::reap(home, &handle).map_err(unrecorded)?;
+        let (events, happened) = channel();
+        let session = new_session().map_err(unrecorded)?;
+        let context = SessionContext {
+            home,
+            options,
+            policy,
+            directory: lease::directory(&session),
+            session,
+            answers: new_answer_key().map_err(unrecorded)?,
+            journal: handle,
+            secrets,
+            screen,
+            terminal: Arc::clone(terminal),
+            standing,
+            spawner,
+            panics: panics.clone(),
+            stop: Stop::default(),
+            events,
+        };
+        governed(&context, script, &happened)
+    });
     let fault = journal.fault();
     journal.close();
     if let Some(failure) = panics.failure() {
@@ -94,80 +107,57 @@ pub(crate) fn session_under(
 }
 
 fn governed(
-    home: &Home,
-    options: &SessionOptions,
+    context: &SessionContext<'_>,
     script: Vec<ScriptedCall>,
-    policy: &Policy,
-    means: Means,
+    happened: &Receiver<SessionEvent>,
 ) -> Outcome {
-    lease::reap(home, &means.journal).map_err(unrecorded)?;
-    let (events, happened) = channel();
-    let beginning = Beginning {
-        home,
-        options,
-        policy,
-        session: new_session().map_err(unrecorded)?,
-        answers: new_answer_key().map_err(unrecorded)?,
-        means,
-        stop: Stop::default(),
-        events,
-    };
-    let mut prepared = beginning
+    let options = context.options;
+    let mut prepared = context
         .prepare(script)
-        .map_err(|failure| beginning.refused(failure))?;
+        .map_err(|failure| context.refused(failure))?;
     prepared.lease.begins();
-    beginning.record(&prepared).map_err(unrecorded)?;
+    context.record(&prepared).map_err(unrecorded)?;
     let Prepared {
         mut lease,
-        quarters,
+        sandboxes,
         signals,
         governor,
         intendant,
     } = prepared;
-    let Means { terminal, .. } = beginning.means;
-    let (stop, events) = (beginning.stop, beginning.events);
 
     let user = options.container.as_ref().map(|_| container::user().0);
     let proxies = options
         .way_out
         .open(
-            lease.directory(),
+            &context.directory,
             &governor,
-            &terminal,
+            &context.terminal,
             (options.choices(), user),
         )
         .map_err(|error| unrecorded(format!("the egress proxy: {error}")))?;
-    let gateway = gateway(options, &lease, &governor, beginning.answers).map_err(unrecorded)?;
-    let raw = options.stream == Stream::Raw;
-    let harness = drive(
-        intendant,
-        thread_confinement::harness_places(lease.directory()),
-        events,
-        Arc::clone(&governor),
-        terminal,
-        raw,
-    )
-    .map_err(|error| unrecorded(error.to_string()))?;
+    let gateway = gateway(context, &governor).map_err(unrecorded)?;
+    let harness = drive(context, intendant, Arc::clone(&governor))
+        .map_err(|error| unrecorded(error.to_string()))?;
     // What it had to read and to start is read and started.
     confine::enter(
         Profile::Main,
-        &thread_confinement::main_places(home, &lease),
+        &thread_confinement::main_places(context.home, &context.directory),
     )
     .map_err(|error| unrecorded(error.to_string()))?;
-    let mut end = wait(&happened, &stop, &governor);
+    let mut end = wait(happened, &context.stop, &governor);
     // No call is decided behind the session's record: whoever is still being asked is told no.
     let _ = harness.join();
     governor.hang_up();
     drop(gateway);
     drop(proxies);
     signals.close();
-    end.hear(&happened);
+    end.hear(happened);
     if options.harness.is_program() {
         end.account(&governor);
     }
-    let ended = finish(&governor, &end, raw, &mut lease);
+    let ended = finish(&governor, &end, context.raw(), &mut lease);
     // A container goes before the lease by which the next start would find it.
-    drop(quarters);
+    drop(sandboxes);
     drop(lease);
     ended
 }
@@ -178,19 +168,18 @@ fn unrecorded(error: String) -> Failure {
 
 /// Where a harness asks, if there is one.
 fn gateway(
-    options: &SessionOptions,
-    lease: &Lease,
+    context: &SessionContext<'_>,
     governor: &Arc<Governor>,
-    answers: Arc<SigningKey>,
 ) -> Result<Option<Server>, String> {
-    if !options.harness.is_program() {
+    if !context.options.harness.is_program() {
         return Ok(None);
     }
-    let socket = options.gate(lease.directory());
-    let peers = match options.choices().in_container() {
+    let socket = context.gate();
+    let peers = match context.options.choices().in_container() {
         true => container::user().0,
         false => rustix::process::geteuid().as_raw(),
     };
+    let answers = Arc::clone(&context.answers);
     let server = Server::start_for(&socket, peers, governor.clone(), Some(answers));
     server
         .map(Some)
@@ -198,13 +187,13 @@ fn gateway(
 }
 
 fn drive(
+    context: &SessionContext<'_>,
     mut intendant: Box<dyn Intendant>,
-    places: Places,
-    events: Sender<SessionEvent>,
     governor: Arc<Governor>,
-    terminal: Arc<Terminal>,
-    raw: bool,
 ) -> std::io::Result<thread::JoinHandle<()>> {
+    let places = thread_confinement::harness_places(&context.directory);
+    let (events, raw) = (context.events.clone(), context.raw());
+    let terminal = Arc::clone(&context.terminal);
     confine::start(Profile::Harness, places, move || {
         let mut ended = Ended {
             events,

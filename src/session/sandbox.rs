@@ -7,45 +7,24 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::channels::escape;
-use crate::channels::terminal::Terminal;
 use crate::confine::Spawner;
-use crate::contracts::ids::SessionId;
 use crate::governor::Sandbox;
 use crate::intendants::executable::bridge_program;
-use crate::intendants::process::Stop;
 use crate::sandbox::docker::container::Docker;
 use crate::sandbox::network::Network;
 use crate::sandbox::process::{Process, ProcessConfig};
 use crate::sandbox::recording::Recording;
 use crate::sandbox::secrets::Secrets;
 
+use super::context::SessionContext;
 use super::docker::calls;
 use super::home::Home;
-use super::kinds::{Provider, Stream};
-use super::options::SessionOptions;
-use super::output_view::shown;
+use super::kinds::Provider;
 use super::private_paths::{private_paths, sockets};
 use crate::report::failure::Failure;
 
-/// What a session's sandbox is made within.
-pub(crate) struct SandboxContext<'a> {
-    pub(crate) home: &'a Home,
-    pub(crate) options: &'a SessionOptions,
-    pub(crate) secrets: &'a Secrets,
-    pub(crate) session: &'a SessionId,
-    /// The key that answers are signed with.
-    pub(crate) answer_key: &'a str,
-    /// The session's private directory.
-    pub(crate) directory: &'a Path,
-    pub(crate) stop: &'a Stop,
-    pub(crate) terminal: &'a Arc<Terminal>,
-    pub(crate) spawner: &'a Spawner,
-    /// Told when the sandbox is gone in the middle of the session.
-    pub(crate) lost: Arc<dyn Fn(String) + Send + Sync>,
-}
-
-/// A sandbox that may be used.
-pub(crate) struct Ready {
+/// The sandbox of the session's calls, which may be used.
+pub(crate) struct CallsSandbox {
     pub(crate) sandbox: Arc<dyn Sandbox>,
     /// The same, where it is a container.
     pub(crate) container: Option<Arc<Docker>>,
@@ -57,38 +36,11 @@ pub(crate) struct Ready {
 ///
 /// # Errors
 /// [`Failure`] when it cannot be had as it was asked for: nothing weaker is taken instead.
-pub(crate) fn ready(within: SandboxContext<'_>) -> Result<Ready, Failure> {
-    let SandboxContext {
-        home,
-        options,
-        secrets,
-        session,
-        answer_key,
-        directory,
-        stop,
-        terminal,
-        spawner,
-        lost,
-    } = within;
+pub(crate) fn ready(context: &SessionContext<'_>) -> Result<CallsSandbox, Failure> {
+    let options = context.options;
     if let Some(container) = &options.container {
-        let stop = stop.clone();
-        let docker = calls::ready(
-            container,
-            calls::ContainerContext {
-                home,
-                options,
-                secrets,
-                session,
-                answer_key,
-                directory,
-                spawner,
-                output: shown(terminal, options.stream == Stream::Raw),
-                stopped: Arc::new(move || stop.asked()),
-                lost,
-            },
-        )?;
-        let docker = Arc::new(docker);
-        return Ok(Ready {
+        let docker = Arc::new(calls::ready(context, container)?);
+        return Ok(CallsSandbox {
             attested: Some(docker.attestation()),
             sandbox: Arc::clone(&docker) as _,
             container: Some(docker),
@@ -96,25 +48,30 @@ pub(crate) fn ready(within: SandboxContext<'_>) -> Result<Ready, Failure> {
     }
     if options.sandbox != Provider::Process {
         let sandbox = Arc::new(Recording);
-        return Ok(Ready {
+        return Ok(CallsSandbox {
             sandbox,
             container: None,
             attested: None,
         });
     }
-    let stop = stop.clone();
-    let setup = ProcessConfig {
+    let directory = &context.directory;
+    let config = ProcessConfig {
         read: options.allow_read.clone(),
         write: options.allow_write.clone(),
         network: options.way_out.calls_network(directory),
-        secrets: secrets.clone(),
-        output: shown(terminal, options.stream == Stream::Raw),
-        stopped: Arc::new(move || stop.asked()),
-        ..setup(home, &options.repository, directory, spawner)?
+        secrets: context.secrets.clone(),
+        output: context.output(),
+        stopped: context.stopped(),
+        ..setup(
+            context.home,
+            &options.repository,
+            directory,
+            &context.spawner,
+        )?
     };
-    let process = Process::prepare(setup).map_err(|error| refused(&error.0))?;
+    let process = Process::prepare(config).map_err(|error| refused(&error.0))?;
     process.stand_by();
-    Ok(Ready {
+    Ok(CallsSandbox {
         attested: Some(process.attestation()),
         sandbox: Arc::new(process),
         container: None,

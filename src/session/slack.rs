@@ -8,7 +8,6 @@ use crate::channels::escape;
 use crate::channels::slack::{
     self, About, Around, Rejection, Settings, SetupError, UncheckedConfig, self_test,
 };
-use crate::channels::terminal::Terminal;
 use crate::contracts::channel::Channel;
 use crate::contracts::ids::SessionId;
 use crate::governor::Broken;
@@ -17,10 +16,10 @@ use crate::journal::redact;
 use serde_json::{Value, json};
 
 use super::config::{Config, first};
-use super::home::{Home, operator};
+use super::context::SessionContext;
+use super::home::operator;
 use super::kinds::{Mode, Provider};
 use super::lease;
-use super::options::SessionOptions;
 use crate::report::failure::{Failure, complain};
 
 /// Characters of a warning.
@@ -91,28 +90,18 @@ fn roots() -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
-/// The session that a channel is for.
-pub(crate) struct SlackContext<'a> {
-    pub(crate) home: &'a Home,
-    pub(crate) options: &'a SessionOptions,
-    pub(crate) session: &'a SessionId,
-    pub(crate) journal: &'a Handle,
-    pub(crate) terminal: &'a Arc<Terminal>,
-    pub(crate) broken: Box<dyn Fn(Broken) + Send + Sync>,
-}
-
 /// Connects to Slack for a session.
 pub(crate) fn channel(
     settings: &Settings,
-    within: SlackContext<'_>,
+    context: &SessionContext<'_>,
 ) -> Result<Box<dyn Channel>, Failure> {
-    let home = within.home.clone();
-    let terminal = Arc::clone(within.terminal);
+    let (home, terminal) = (context.home.clone(), Arc::clone(&context.terminal));
+    let options = context.options;
     let around = Around {
         about: About {
-            session: within.session.to_string(),
+            session: context.session.to_string(),
             // In hook mode the harness runs its tools where it stands.
-            sandbox: match (within.options.mode, within.options.sandbox) {
+            sandbox: match (options.mode, options.sandbox) {
                 (Mode::Hook, Provider::Docker) => "docker",
                 (Mode::Hook, _) => "host",
                 (Mode::Mediated, Provider::Process) => "process",
@@ -120,7 +109,7 @@ pub(crate) fn channel(
                 (Mode::Mediated, Provider::Docker) => "docker",
             }
             .into(),
-            egress: within.options.way_out.shown(within.options.choices()),
+            egress: options.way_out.shown(options.choices()),
         },
         who: operator(),
         outbox: home.root().join("outbox.json"),
@@ -130,9 +119,9 @@ pub(crate) fn channel(
         }),
         redact: redact::redact_tokens,
         rejected: recorder(
-            within.session.clone(),
-            within.journal.clone(),
-            within.broken,
+            context.session.clone(),
+            context.journal.clone(),
+            context.broken(),
         ),
         warn: Box::new(move |text| {
             terminal.tell(&format!(

@@ -11,7 +11,7 @@ use crate::confine::{self, Place, Places, Profile, Spawner};
 
 use super::home::Home;
 use super::kinds::{Harness, Mode, Provider};
-use super::lease::{HARNESS_HOME, Lease};
+use super::lease::HARNESS_HOME;
 use super::options::SessionOptions;
 use crate::report::failure::{Failure, complain};
 
@@ -56,8 +56,7 @@ pub(crate) fn hold(standing: Standing, options: &SessionOptions) -> Result<(), F
 }
 
 /// What the main thread is left with.
-pub(crate) fn main_places(home: &Home, lease: &Lease) -> Places {
-    let directory = lease.directory();
+pub(crate) fn main_places(home: &Home, directory: &Path) -> Places {
     let above = directory.parent().unwrap_or(Path::new("/"));
     Places::none()
         .with(Place::Session, directory)

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use serde_json::{Map, json};
 
 use crate::channels::escape;
-use crate::confine::Spawner;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::SessionId;
 use crate::contracts::limits;
@@ -24,6 +23,7 @@ use crate::sandbox::docker::reap::{Leftover, leftovers};
 use crate::sandbox::network::Network;
 use crate::sandbox::secrets::Secrets;
 use crate::session::config::{self, Config};
+use crate::session::context::SessionContext;
 use crate::session::home::Home;
 use crate::session::kinds::Provider;
 use crate::session::lease;
@@ -97,22 +97,20 @@ fn bounds(memory: Option<u64>, cpus: Option<f64>, pids: Option<u32>) -> Result<B
 
 /// What all containers of a session have in common.
 pub(crate) fn setup(
+    context: &SessionContext<'_>,
     container: &Container,
-    home: &Home,
-    spawner: &Spawner,
-    session: &SessionId,
     directory: &Path,
 ) -> Result<ContainerConfig, Failure> {
     let bridge = bridge_program().map_err(|error| refused(&error.to_string()))?;
-    let own = home_path(home);
+    let home = home_path(context.home);
     Ok(ContainerConfig {
         daemon: daemon()?,
         image: container.image.clone(),
         bridge: bridge.canonicalize().unwrap_or(bridge),
-        session: session.as_str().to_owned(),
-        name: format!("agp-{session}"),
-        protected: [own.clone()].into_iter().chain(private_paths()).collect(),
-        home: own,
+        session: context.session.as_str().to_owned(),
+        name: format!("agp-{}", context.session),
+        protected: [home.clone()].into_iter().chain(private_paths()).collect(),
+        home,
         directory: directory.to_owned(),
         shown: BOX,
         repository: PathBuf::new(),
@@ -121,7 +119,7 @@ pub(crate) fn setup(
         user: user(),
         network: Network::Off,
         bounds: container.bounds,
-        spawner: spawner.clone(),
+        spawner: context.spawner.clone(),
         secrets: Secrets::default(),
         mounts: Vec::new(),
         login: None,

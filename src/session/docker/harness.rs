@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::container::{Container, GATE, refused, setup, user};
-use crate::confine::Spawner;
+use super::container::{self, Container, GATE, refused, user};
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, HarnessHost};
 use crate::contracts::limits;
@@ -25,7 +24,7 @@ use crate::report::failure::{Failure, complain};
 use crate::sandbox::docker::container::{BOX, ContainerConfig, Docker, HARNESS_BOX};
 use crate::sandbox::docker::host_config::Mount;
 use crate::sandbox::network::Network;
-use crate::session::home::Home;
+use crate::session::context::SessionContext;
 use crate::session::kinds::{Harness, absolute};
 use crate::session::lease::HARNESS_HOME;
 use crate::session::options::SessionOptions;
@@ -98,7 +97,7 @@ pub(crate) fn login_given(options: &SessionOptions) -> Result<(), Failure> {
 /// the mark that its first hook leaves. `shown` stands at `/run/agp`.
 pub(crate) fn hooked(
     shown: &Path,
-    (session, answer_key): (&SessionId, &str),
+    (session, answer_key): (&SessionId, String),
     deadline: Duration,
 ) -> Result<Vec<Mount>, Failure> {
     let failed = |error: std::io::Error| refused(&format!("its settings: {error}"));
@@ -109,7 +108,7 @@ pub(crate) fn hooked(
     let asking = Asking {
         socket: &socket,
         session,
-        answer_key,
+        answer_key: &answer_key,
         // A container has a PID namespace of its own.
         outside: true,
         within: claude_code::hook_patience(deadline),
@@ -258,13 +257,11 @@ pub(crate) fn claude_inside(
     Ok((found, inside))
 }
 
-/// A harness's own container, and what it is made within.
-pub(crate) struct Alone<'a> {
-    pub(crate) container: &'a Container,
-    pub(crate) home: &'a Home,
-    pub(crate) spawner: &'a Spawner,
+/// A container of a harness's own: that of a session's harness, or of the probe's before it.
+pub(crate) struct OwnContainer<'a> {
     /// The session whose container it is.
-    pub(crate) session: &'a SessionId,
+    pub(crate) context: &'a SessionContext<'a>,
+    pub(crate) container: &'a Container,
     /// What tells it from the session's other containers.
     pub(crate) suffix: &'static str,
     /// The session's private directory, or a probe's.
@@ -277,14 +274,14 @@ pub(crate) struct Alone<'a> {
 }
 
 /// Makes a container for a Codex whose tools are agp's and run elsewhere, and looks into it.
-pub(crate) fn codex_alone(alone: Alone<'_>) -> Result<Arc<Docker>, Failure> {
+pub(crate) fn codex_container(own: OwnContainer<'_>) -> Result<Arc<Docker>, Failure> {
     let failed = |error: std::io::Error| refused(&format!("its home: {error}"));
-    let home = alone.directory.join(HARNESS_HOME);
+    let home = own.directory.join(HARNESS_HOME);
     let made = std::fs::DirBuilder::new().mode(0o700).create(&home);
     made.map_err(failed)?;
     let (uid, gid) = user();
     std::os::unix::fs::chown(&home, Some(uid), Some(gid)).map_err(failed)?;
-    let shown = alone.directory.join(HARNESS_BOX);
+    let shown = own.directory.join(HARNESS_BOX);
     let managed = shown.join("managed");
     std::fs::create_dir_all(&managed).map_err(failed)?;
     put(&managed.join("requirements.toml"), 0o644, REQUIREMENTS).map_err(failed)?;
@@ -302,18 +299,18 @@ pub(crate) fn codex_alone(alone: Alone<'_>) -> Result<Arc<Docker>, Failure> {
         },
     ];
     mounts.extend(named_files()?);
-    alone.made(HARNESS_BOX, false, mounts)
+    own.made(HARNESS_BOX, false, mounts)
 }
 
 /// Makes a container for a Claude Code that is to be tried, and looks into it.
-pub(crate) fn claude_alone(
-    alone: Alone<'_>,
-    named: (&SessionId, &str),
+pub(crate) fn claude_container(
+    own: OwnContainer<'_>,
+    session: (&SessionId, String),
     deadline: Duration,
 ) -> Result<Arc<Docker>, Failure> {
-    let mut mounts = hooked(&alone.directory.join(BOX), named, deadline)?;
+    let mut mounts = hooked(&own.directory.join(BOX), session, deadline)?;
     mounts.extend(named_files()?);
-    alone.made(BOX, true, mounts)
+    own.made(BOX, true, mounts)
 }
 
 /// The login that is asked to be mounted, where that can be.
@@ -364,22 +361,16 @@ fn login_mount(login: &Path) -> Result<Mount, Failure> {
     }
 }
 
-impl Alone<'_> {
+impl OwnContainer<'_> {
     fn made(
         self,
         shown: &'static str,
         repository_writable: bool,
         mounts: Vec<Mount>,
     ) -> Result<Arc<Docker>, Failure> {
-        let own = setup(
-            self.container,
-            self.home,
-            self.spawner,
-            self.session,
-            self.directory,
-        )?;
-        let setup = ContainerConfig {
-            name: format!("{}-{}", own.name, self.suffix),
+        let config = container::setup(self.context, self.container, self.directory)?;
+        let config = ContainerConfig {
+            name: format!("{}-{}", config.name, self.suffix),
             shown,
             repository: self.repository.to_owned(),
             repository_writable,
@@ -388,9 +379,9 @@ impl Alone<'_> {
             mounts,
             lost: self.lost,
             left: Arc::new(|text| complain(text)),
-            ..own
+            ..config
         };
-        let docker = Docker::prepare(setup).map_err(|error| refused(&error.0))?;
+        let docker = Docker::prepare(config).map_err(|error| refused(&error.0))?;
         Ok(Arc::new(docker))
     }
 }

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::confine::Spawner;
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, HarnessHost};
 use crate::intendants::probe_model_server::{ProbeCall, ProbeModel};
@@ -16,26 +15,15 @@ use crate::report::failure::Failure;
 use crate::sandbox::docker::container::{BOX, Docker, HARNESS_BOX};
 use crate::sandbox::docker::harness_exec::Tried;
 use crate::sandbox::network::Network;
+use crate::session::context::SessionContext;
 use crate::session::docker::container::{self, Container};
-use crate::session::docker::harness::{self, Alone};
-use crate::session::home::Home;
+use crate::session::docker::harness::{self, OwnContainer};
 use crate::session::kinds::Harness;
 
 /// The socket of the probe's model.
 const MODEL: &str = "model.sock";
 /// The port of the container's loopback that leads to it: not the relay's own of a session.
 pub(crate) const MODEL_PORT: u16 = 3129;
-
-/// A session's container, to be tried before it is made.
-#[derive(Clone, Copy)]
-pub(crate) struct ContainerTrial<'a> {
-    pub(crate) container: &'a Container,
-    pub(crate) harness: Harness,
-    /// The session, which vouches for what is left behind.
-    pub(crate) session: &'a SessionId,
-    pub(crate) home: &'a Home,
-    pub(crate) spawner: &'a Spawner,
-}
 
 /// A probe's container.
 pub(crate) struct InContainer {
@@ -52,18 +40,17 @@ pub(crate) enum ContainerHarness {
 }
 
 impl InContainer {
-    /// Makes it, around a repository of the probe's.
+    /// Makes it as the session will, around a repository of the probe's.
     pub(crate) fn ready(
-        ahead: ContainerTrial<'_>,
-        (root, session, answer_key): (&Path, &SessionId, &str),
+        context: &SessionContext<'_>,
+        container: &Container,
+        (root, session, answer_key): (&Path, &SessionId, String),
         deadline: Duration,
     ) -> Result<Self, Failure> {
         let repository = root.join("repo");
-        let alone = Alone {
-            container: ahead.container,
-            home: ahead.home,
-            spawner: ahead.spawner,
-            session: ahead.session,
+        let own = OwnContainer {
+            context,
+            container,
             suffix: "probe",
             directory: root,
             repository: &repository,
@@ -78,18 +65,18 @@ impl InContainer {
                 Failure::refused(problem, "make room in the temporary directory")
             })
         };
-        let (docker, shown) = match ahead.harness {
+        let (docker, shown) = match context.options.harness {
             Harness::Codex => {
                 // It only looks into it: what writes there is agp's, elsewhere.
                 let seen = Permissions::from_mode(0o755);
                 readied(std::fs::set_permissions(&repository, seen))?;
-                (harness::codex_alone(alone)?, HARNESS_BOX)
+                (harness::codex_container(own)?, HARNESS_BOX)
             }
             _ => {
                 let (uid, gid) = container::user();
                 readied(chown(&repository, Some(uid), Some(gid)))?;
                 (
-                    harness::claude_alone(alone, (session, answer_key), deadline)?,
+                    harness::claude_container(own, (session, answer_key), deadline)?,
                     BOX,
                 )
             }
@@ -97,7 +84,7 @@ impl InContainer {
         Ok(Self {
             docker,
             shown: root.join(shown),
-            harness: ahead.harness,
+            harness: context.options.harness,
         })
     }
 

@@ -43,7 +43,6 @@ pub(crate) fn probe(options: &TrialOptions<'_>) -> Result<String, Failure> {
     let refused = |problem: String| Failure::refused(problem, MEND);
     let session = new_session().map_err(refused)?;
     let answers = new_answer_key().map_err(refused)?;
-    let answer_key = answers.public().to_spki_base64();
     let root = std::env::temp_dir().join(format!("agp-{session}"));
     let scratch = Scratch(root.clone());
     for directory in [root.clone(), root.join("repo"), root.join("home")] {
@@ -51,9 +50,9 @@ pub(crate) fn probe(options: &TrialOptions<'_>) -> Result<String, Failure> {
         made.map_err(|error| refused(format!("{}: {error}", directory.display())))?;
     }
     let inside = match options.container {
-        Some(ahead) => {
-            let named = (root.as_path(), &session, answer_key.as_str());
-            Some(InContainer::ready(ahead, named, PROBE_TIME)?)
+        Some((context, container)) => {
+            let probe = (root.as_path(), &session, answers.public().to_spki_base64());
+            Some(InContainer::ready(context, container, probe, PROBE_TIME)?)
         }
         None => None,
     };

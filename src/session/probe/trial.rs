@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::docker::{ContainerHarness, ContainerTrial, InContainer, MODEL_PORT};
+use super::docker::{ContainerHarness, InContainer, MODEL_PORT};
 use crate::channels::console::Console;
 use crate::channels::terminal::Terminal;
 use crate::confine::{self, Profile, Spawner};
@@ -30,7 +30,8 @@ use crate::policy::Policy;
 use crate::report::failure::Failure;
 use crate::sandbox::harness_host::Enclosure;
 use crate::session::claude_config_dir::ClaudeHome;
-use crate::session::docker::container;
+use crate::session::context::SessionContext;
+use crate::session::docker::container::{self, Container};
 use crate::session::harness_origin::changeable_here;
 use crate::session::home::Home;
 use crate::session::kinds::{Confine, Harness, Mode};
@@ -73,8 +74,8 @@ pub(crate) struct TrialOptions<'a> {
     pub(crate) witness: bool,
     /// Names of further variables that the harness gets.
     pub(crate) environment: &'a [String],
-    /// The session's container, where the harness is to run in one.
-    pub(crate) container: Option<ContainerTrial<'a>>,
+    /// The session and its container, where the harness is to run in one.
+    pub(crate) container: Option<(&'a SessionContext<'a>, &'a Container)>,
 }
 
 impl<'a> TrialOptions<'a> {
