@@ -261,6 +261,24 @@ fn a_kernel_that_cannot_is_refused_unless_told_otherwise_loudly_and_on_record() 
     world.verifies();
 }
 
+/// A table with a row for each set of threads: what its calls are for, and which they are.
+fn by_threads<'a>(what: &str, calls: impl Iterator<Item = (String, &'a str, &'a str)>) -> String {
+    let mut rows: BTreeMap<String, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
+    for (threads, why, call) in calls {
+        let row = rows.entry(threads).or_default();
+        row.entry(why).or_default().push(call);
+    }
+    let mut text = format!("\n| threads | {what} |\n| --- | --- |\n");
+    for (threads, reasons) in rows {
+        let reasons: Vec<String> = reasons
+            .into_iter()
+            .map(|(why, calls)| format!("{} ({why})", calls.join(", ")))
+            .collect();
+        let _ = writeln!(text, "| {threads} | {} |", reasons.join("; "));
+    }
+    text
+}
+
 /// The tables of docs/confinement.md, as the code has them.
 fn tables() -> String {
     let mut text = String::from(
@@ -293,33 +311,34 @@ fn tables() -> String {
             if terms.execs() { "yes" } else { "no" }
         );
     }
-    text.push_str("\n| call | why | threads |\n| --- | --- | --- |\n");
-    let mut calls: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    let mut callers: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for terms in all.iter().filter(|terms| !terms.others) {
         for rule in terms.rules() {
-            calls
-                .entry((rule.name(), rule.why))
+            callers
+                .entry((rule.why, rule.name()))
                 .or_default()
                 .push(terms.thread);
         }
     }
     let killing = all.iter().filter(|terms| !terms.others).count();
-    for ((name, why), threads) in calls {
+    let calls = callers.into_iter().map(|((why, call), threads)| {
         let threads = if threads.len() == killing {
             "all but prepare and spawn".to_owned()
         } else {
             threads.join(", ")
         };
-        let _ = writeln!(text, "| {name} | {why} | {threads} |");
-    }
-    text.push_str("\n| refused | why | to |\n| --- | --- | --- |\n");
-    for rule in Profile::Prepare.terms().rules() {
+        (threads, why, call)
+    });
+    text.push_str(&by_threads("may make", calls));
+    let prepare = Profile::Prepare.terms();
+    let refused = prepare.rules().map(|rule| {
         let others = match Profile::Spawn.terms().may(rule.call) {
             true => "prepare",
             false => "prepare, spawn, and all that they start",
         };
-        let _ = writeln!(text, "| {} | {} | {others} |", rule.name(), rule.why);
-    }
+        (others.to_owned(), rule.why, rule.name())
+    });
+    text.push_str(&by_threads("are refused", refused));
     text
 }
 
