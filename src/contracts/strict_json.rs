@@ -3,17 +3,53 @@
 //! Refused, beyond what RFC 8259 refuses: duplicate names at any depth, lone surrogates, numbers
 //! outside an IEEE 754 double, trailing bytes, a byte-order mark, nesting beyond 127 levels.
 
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+
+/// Why a text is not strict JSON: the parser's error, with line and column.
+#[derive(Debug)]
+pub enum StrictError {
+    /// An object has a name twice; lenient readers differ on which value it means.
+    DuplicateName(serde_json::Error),
+    /// Anything else that is refused.
+    Syntax(serde_json::Error),
+}
+
+impl fmt::Display for StrictError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::DuplicateName(error) | Self::Syntax(error)) = self;
+        error.fmt(f)
+    }
+}
+
+impl std::error::Error for StrictError {}
+
+impl From<StrictError> for serde_json::Error {
+    fn from(error: StrictError) -> Self {
+        let (StrictError::DuplicateName(error) | StrictError::Syntax(error)) = error;
+        error
+    }
+}
 
 /// Reads one JSON text.
 ///
 /// # Errors
-/// The parser's error, with line and column, for anything that is not strict JSON.
-pub fn from_slice(bytes: &[u8]) -> Result<Value, serde_json::Error> {
-    serde_json::from_slice::<Strict>(bytes).map(|strict| strict.0)
+/// [`StrictError`] for anything that is not strict JSON.
+pub fn from_slice(bytes: &[u8]) -> Result<Value, StrictError> {
+    let duplicate = Cell::new(false);
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let read = Strict(&duplicate).deserialize(&mut reader);
+    let whole = read.and_then(|value| reader.end().map(|()| value));
+    whole.map_err(|error| {
+        if duplicate.get() {
+            StrictError::DuplicateName(error)
+        } else {
+            StrictError::Syntax(error)
+        }
+    })
 }
 
 /// Reads one JSON object into a type. Duplicate names are found at every depth, also inside parts
@@ -88,27 +124,18 @@ pub fn pruned(text: &[u8], levels: usize) -> Vec<u8> {
     kept
 }
 
-/// A [`Value`] whose objects were seen to have no duplicate names.
-struct Strict(Value);
+/// Reads a value, and notes whether it ended at a name that an object has twice.
+#[derive(Clone, Copy)]
+struct Strict<'a>(&'a Cell<bool>);
 
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Strict)
-    }
-}
-
-struct StrictSeed;
-
-impl<'de> DeserializeSeed<'de> for StrictSeed {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(StrictVisitor)
+        deserializer.deserialize_any(self)
     }
 }
 
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,7 +174,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(StrictSeed)? {
+        while let Some(item) = seq.next_element_seed(self)? {
             items.push(item);
         }
         Ok(Value::Array(items))
@@ -158,9 +185,10 @@ impl<'de> Visitor<'de> for StrictVisitor {
         while let Some(name) = access.next_key::<String>()? {
             // Before the value is read, so that the error points at the name.
             if map.contains_key(&name) {
+                self.0.set(true);
                 return Err(de::Error::custom(format_args!("duplicate name {name:?}")));
             }
-            map.insert(name, access.next_value_seed(StrictSeed)?);
+            map.insert(name, access.next_value_seed(self)?);
         }
         Ok(Value::Object(map))
     }
@@ -168,7 +196,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
 #[cfg(test)]
 mod tests {
-    use super::{from_slice, nests_within, pruned, values};
+    use super::{StrictError, from_slice, nests_within, pruned, values};
     use crate::contracts::limits;
 
     #[test]
@@ -198,6 +226,18 @@ mod tests {
         let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert!(from_slice(nested(limits::JSON_DEPTH).as_bytes()).is_ok());
         assert!(from_slice(nested(limits::JSON_DEPTH + 1).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_duplicate_name_is_told_from_a_text_that_speaks_of_one() {
+        for text in [r#"{"a":1,"a":1}"#, r#"[{"b":{"\u0063":2,"c":1}}]"#] {
+            let error = from_slice(text.as_bytes()).unwrap_err();
+            assert!(matches!(error, StrictError::DuplicateName(_)), "{text}");
+        }
+        for text in ["{\"a\":1,\"a", "duplicate name", r#"{"duplicate name":}"#] {
+            let error = from_slice(text.as_bytes()).unwrap_err();
+            assert!(matches!(error, StrictError::Syntax(_)), "{text}");
+        }
     }
 
     #[test]

@@ -143,8 +143,7 @@ fn object(line: &[u8]) -> Result<Map<String, Value>, FrameError> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
-fn malformed(error: serde_json::Error) -> FrameError {
+fn malformed(error: impl fmt::Display) -> FrameError {
     FrameError::Malformed(error.to_string())
 }
 

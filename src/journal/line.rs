@@ -7,8 +7,9 @@ use data_encoding::BASE64;
 use serde_json::{Map, Value};
 
 use crate::contracts::ids::Sha256;
+use crate::contracts::limits;
+use crate::contracts::strict_json::{self, StrictError};
 use crate::contracts::timestamp;
-use crate::contracts::{limits, strict_json};
 
 use super::canonical_json;
 use super::canonical_line;
@@ -189,13 +190,11 @@ impl Entry {
     /// Reads any line, or tells what is wrong with it.
     pub(super) fn from_any(line: &[u8]) -> Result<Self, Flaw> {
         let value = strict_json::from_slice(line).map_err(|error| {
-            let text = error.to_string();
-            let code = if text.starts_with("duplicate name") {
-                Code::DuplicateName
-            } else {
-                Code::LineNotJson
+            let code = match error {
+                StrictError::DuplicateName(_) => Code::DuplicateName,
+                StrictError::Syntax(_) => Code::LineNotJson,
             };
-            Flaw::new(code, text)
+            Flaw::new(code, error.to_string())
         })?;
         let Value::Object(fields) = value else {
             return Err(Flaw::new(Code::LineNotJson, "not a JSON object"));

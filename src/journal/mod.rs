@@ -33,6 +33,8 @@ mod wal;
 #[cfg(feature = "agp")]
 mod wal_replay;
 #[cfg(feature = "agp")]
+mod write_error;
+#[cfg(feature = "agp")]
 mod writer;
 
 pub use canonical_json::{args_sha256, canonical, sha256};

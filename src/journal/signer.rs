@@ -14,6 +14,7 @@ use crate::confine::{self, Places, Profile};
 
 use super::envelope::Chained;
 use super::key::SigningKey;
+use super::write_error::WriteError;
 
 /// What was signed.
 pub(super) struct Signatures {
@@ -65,7 +66,7 @@ impl Helper {
         key: &SigningKey,
         chained: &[Chained],
         head: Vec<u8>,
-    ) -> Result<Signatures, String> {
+    ) -> Result<Signatures, WriteError> {
         let (own, others) = chained.split_at(chained.len().div_ceil(2));
         let (signed, theirs) = sync_channel(1);
         let (head_signed, head_signature) = sync_channel(1);
@@ -75,7 +76,7 @@ impl Helper {
             head,
             head_signed,
         };
-        self.work.send(task).map_err(|_| "signing thread is gone")?;
+        self.work.send(task).map_err(|_| WriteError::NoSigner)?;
         let by_us = |events: &[Chained]| -> Vec<[u8; 64]> {
             events.iter().map(|event| key.sign(&event.signed)).collect()
         };

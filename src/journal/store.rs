@@ -21,6 +21,7 @@ use super::key::PublicKey;
 use super::recover::{self, Position};
 use super::tail::{self, Forward};
 use super::wal::Wal;
+use super::write_error::WriteError;
 
 /// The write-ahead log, as far as there is one.
 enum Ahead {
@@ -93,9 +94,9 @@ impl Store {
     }
 
     /// Keeps other processes out.
-    pub(super) fn lock(&self) -> Result<(), String> {
+    pub(super) fn lock(&self) -> Result<(), WriteError> {
         let locked = self.file.lock();
-        locked.map_err(|error| format!("locking failed: {error}"))
+        locked.map_err(|error| WriteError::Log("locking", error))
     }
 
     /// Lets other processes write.
@@ -111,26 +112,26 @@ impl Store {
         head: &Head,
         durable: Durable,
         signature: impl FnOnce() -> [u8; 64],
-    ) -> Result<(), String> {
+    ) -> Result<(), WriteError> {
         self.file
             .write_all(lines)
-            .map_err(|error| format!("write failed: {error}"))?;
+            .map_err(|error| WriteError::Log("write", error))?;
         #[cfg(feature = "inject")]
         crate::confine::inject::amid("written", "");
         let base = self.room_ahead(lines, durable)?;
         match (&self.wal, base) {
             (Ahead::Open(wal), Some(base)) => {
                 wal.write(base, self.position.bytes, lines)
-                    .map_err(|error| format!("write failed: {error}"))?;
+                    .map_err(|error| WriteError::Log("write", error))?;
                 wal.sync()
-                    .map_err(|error| format!("fdatasync failed: {error}"))?;
+                    .map_err(|error| WriteError::Log("fdatasync", error))?;
                 self.unsynced = true;
             }
             _ => self.settle(self.position.bytes + lines.len() as u64)?,
         }
         self.head
             .write(&head.to_text(&signature()))
-            .map_err(|error| format!("{}: {error}", self.paths.head.display()))?;
+            .map_err(WriteError::file(&self.paths.head))?;
         self.position = Position {
             bytes: self.position.bytes + lines.len() as u64,
             seq: head.seq,
@@ -140,7 +141,7 @@ impl Store {
     }
 
     /// The base of the write-ahead log, if it takes these lines.
-    fn room_ahead(&mut self, lines: &[u8], durable: Durable) -> Result<Option<u64>, String> {
+    fn room_ahead(&mut self, lines: &[u8], durable: Durable) -> Result<Option<u64>, WriteError> {
         if let Ahead::Open(wal) = &self.wal
             && !wal.stands()
         {
@@ -150,16 +151,16 @@ impl Store {
         let Ahead::Open(wal) = &self.wal else {
             return Ok(None);
         };
-        let base = wal.base().map_err(|error| self.of_wal(&error))?;
+        let base = wal.base().map_err(WriteError::file(&self.paths.wal))?;
         let fits = |base: &u64| Wal::fits(*base, self.position.bytes, lines);
         Ok(base.filter(|base| durable == Durable::Anywhere && fits(base)))
     }
 
     /// Syncs the log, which ends at byte `end`, and lets the write-ahead log begin anew there.
-    fn settle(&mut self, end: u64) -> Result<(), String> {
+    fn settle(&mut self, end: u64) -> Result<(), WriteError> {
         self.sync()?;
         match &self.wal {
-            Ahead::Open(wal) => wal.rebase(end).map_err(|error| self.of_wal(&error)),
+            Ahead::Open(wal) => wal.rebase(end).map_err(WriteError::file(&self.paths.wal)),
             // The first event needs none, and a journal of one event no second file.
             Ahead::Absent if self.position.seq > 0 => {
                 let path = &self.paths.wal;
@@ -177,10 +178,10 @@ impl Store {
     }
 
     /// Syncs what the log has and only the write-ahead log made durable.
-    pub(super) fn sync(&mut self) -> Result<(), String> {
+    pub(super) fn sync(&mut self) -> Result<(), WriteError> {
         self.unsynced = false;
         let synced = self.file.sync_data();
-        synced.map_err(|error| format!("fdatasync failed: {error}"))
+        synced.map_err(|error| WriteError::Log("fdatasync", error))
     }
 
     /// Whether [`Store::sync`] has something to do.
@@ -189,7 +190,7 @@ impl Store {
     }
 
     /// Leaves a log that needs no other file, unless somebody else is writing it.
-    pub(super) fn close(&mut self) -> Result<(), String> {
+    pub(super) fn close(&mut self) -> Result<(), WriteError> {
         if self.poison.is_some() {
             return Ok(());
         }
@@ -206,36 +207,36 @@ impl Store {
         settled
     }
 
-    fn of_wal(&self, error: &io::Error) -> String {
-        format!("{}: {error}", self.paths.wal.display())
-    }
-
     /// Takes in what other processes have appended since, under the lock. Gives the payload of the
     /// `journal.recovered` event when one of them died in the middle of its write.
     pub(super) fn catch_up(
         &mut self,
         key: &PublicKey,
-    ) -> Result<Option<Map<String, Value>>, String> {
+    ) -> Result<Option<Map<String, Value>>, WriteError> {
         let log = self.paths.log.clone();
-        let log = log.display();
-        let stat = |error: io::Error| format!("{log}: {error}");
+        let stat = WriteError::file(&log);
         let named = Named::at(&self.paths.log).map_err(stat)?;
         if named.identity != self.identity {
-            return Err(format!("{log} was replaced by another file"));
+            return Err(WriteError::Replaced(log));
         }
         let length = named.length;
         if length == self.position.bytes {
             return Ok(None);
         }
         if length < self.position.bytes {
-            return Err(format!("{log} was cut"));
+            return Err(WriteError::Cut(log));
         }
         let extent = tail::extent(&self.file).map_err(stat)?;
         let (known, mut position) = (self.position.bytes, self.position);
         for text in Forward::new(&self.file, position.bytes, extent.complete) {
             let text = text.map_err(stat)?;
-            recover::follow(&mut position, &text, key)
-                .map_err(|flaw| format!("{log}: after event {}: {}", position.seq, flaw.detail))?;
+            if let Err(flaw) = recover::follow(&mut position, &text, key) {
+                return Err(WriteError::Continued {
+                    path: log,
+                    after: position.seq,
+                    flaw,
+                });
+            }
         }
         self.position = position;
         if !self.has_ahead(known..position.bytes) {

@@ -30,6 +30,7 @@ use super::signer::Helper;
 use super::store::{Durable, Store};
 use super::wal::Wal;
 use super::wal_replay::{self, ReplayError};
+use super::write_error::WriteError;
 
 /// What opening found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,7 +233,7 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if let Err(why) = self.store.sync() {
-                self.store.poison(&why);
+                self.store.poison(&why.to_string());
             }
         }
         jobs.recv().ok()
@@ -263,7 +264,7 @@ impl Writer {
         let written = match self.store.poisoned() {
             Some(why) => Err(why.clone()),
             None => {
-                let written = self.write_all_of(events);
+                let written = self.write_all_of(events).map_err(|why| why.to_string());
                 if let Err(why) = &written {
                     self.store.poison(why);
                 }
@@ -291,14 +292,14 @@ impl Writer {
         }
     }
 
-    fn write_all_of(&mut self, events: Vec<Sealed>) -> Result<Vec<Receipt>, String> {
+    fn write_all_of(&mut self, events: Vec<Sealed>) -> Result<Vec<Receipt>, WriteError> {
         self.store.lock()?;
         let written = self.write_locked(events);
         self.store.unlock();
         written
     }
 
-    fn write_locked(&mut self, events: Vec<Sealed>) -> Result<Vec<Receipt>, String> {
+    fn write_locked(&mut self, events: Vec<Sealed>) -> Result<Vec<Receipt>, WriteError> {
         if let Some(mended) = self.store.catch_up(self.key.public())? {
             let event = Sealed::new(Draft::new(Kind::JournalRecovered, mended));
             self.write_batch(event.into_iter().collect())?;
@@ -313,7 +314,7 @@ impl Writer {
         self.write_batch(events)
     }
 
-    fn write_batch(&mut self, events: Vec<Sealed>) -> Result<Vec<Receipt>, String> {
+    fn write_batch(&mut self, events: Vec<Sealed>) -> Result<Vec<Receipt>, WriteError> {
         let chained = self.chain(events);
         let Some(last) = chained.last() else {
             return Ok(Vec::new());
