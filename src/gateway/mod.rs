@@ -9,6 +9,9 @@ pub mod client;
 pub mod frame;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod gate_error;
 pub mod server;
 pub mod token;
 mod worker_pool;
+
+pub use gate_error::GateError;

@@ -23,6 +23,7 @@ use crate::journal::key::SigningKey;
 
 use super::answer::Answer;
 use super::frame;
+use super::gate_error::GateError;
 use super::token::{self, Token};
 use super::worker_pool::{Desk, Handed, WorkerSlot};
 
@@ -82,19 +83,19 @@ pub trait Gate: Send + Sync {
     ///
     /// # Errors
     /// Why there is no answer; the call is refused.
-    fn request(&self, call: ToolCall, peer: Peer) -> Result<Decided, String>;
+    fn request(&self, call: ToolCall, peer: Peer) -> Result<Decided, GateError>;
 
     /// Records a call that nobody can decide about.
     ///
     /// # Errors
     /// Why it is not recorded; the call is refused all the same.
-    fn unreadable(&self, call: UnreadableCall, peer: Peer) -> Result<Denial, String>;
+    fn unreadable(&self, call: UnreadableCall, peer: Peer) -> Result<Denial, GateError>;
 
     /// Records how a call has ended.
     ///
     /// # Errors
     /// Why it is not recorded.
-    fn report(&self, report: CallReport, peer: Peer) -> Result<(), String>;
+    fn report(&self, report: CallReport, peer: Peer) -> Result<(), GateError>;
 
     /// Says that a call worker failed at its own work; its call is refused, and the session must end.
     fn failed(&self, problem: &str);
@@ -363,7 +364,7 @@ fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Answer, Refus
                 Ok(Decided::Executed { ok, output }) => {
                     Ok(Answer::result(id, session_id, ok, cut(output)))
                 }
-                Err(problem) => Err((Some(id), Some(session_id), problem)),
+                Err(error) => Err((Some(id), Some(session_id), error.to_string())),
             }
         }
         Message::ToolCallUnreadable {
@@ -385,7 +386,7 @@ fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Answer, Refus
             };
             match gate.unreadable(call, peer) {
                 Ok(denial) => Ok(Answer::deny(id, session_id, denial)),
-                Err(problem) => Err((Some(id), Some(session_id), problem)),
+                Err(error) => Err((Some(id), Some(session_id), error.to_string())),
             }
         }
         Message::ToolCallReport {
@@ -408,7 +409,7 @@ fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Answer, Refus
             };
             match gate.report(report, peer) {
                 Ok(()) => Ok(Answer::recorded(id, session_id)),
-                Err(problem) => Err((Some(id), Some(session_id), problem)),
+                Err(error) => Err((Some(id), Some(session_id), error.to_string())),
             }
         }
     }

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::contracts::ids::{MessageId, Sha256};
 use crate::contracts::limits;
+use crate::gateway::GateError;
 
 use super::call_outline::Outline;
 
@@ -228,16 +229,18 @@ impl Ledger {
     }
 
     /// Remembers an id; an id that was seen before is a replay.
-    pub(super) fn ask(&self, id: &MessageId, args: Args, outline: Outline) -> Result<(), String> {
+    pub(super) fn ask(
+        &self,
+        id: &MessageId,
+        args: Args,
+        outline: Outline,
+    ) -> Result<(), GateError> {
         let mut calls = self.calls();
         if calls.asked.contains_key(id) {
-            return Err("this call's id was used before".into());
+            return Err(GateError::Replayed);
         }
         if calls.asked.len() >= limits::CALLS_PER_SESSION {
-            return Err(format!(
-                "a session makes at most {} calls",
-                limits::CALLS_PER_SESSION
-            ));
+            return Err(GateError::TooManyCalls);
         }
         let asked = CallRecord {
             stage: Stage::Asked,

@@ -8,6 +8,7 @@ use crate::contracts::call::{self, Actor, LEADS_TO, ToolCall, UnreadableCall, WI
 use crate::contracts::ids::{SessionId, Sha256};
 use crate::contracts::limits;
 use crate::contracts::verdict::Denial;
+use crate::gateway::GateError;
 use crate::gateway::server::{CallReport, Decided, Gate, Peer};
 use crate::journal;
 
@@ -22,7 +23,7 @@ impl Governor {
     ///
     /// # Errors
     /// Why there is no outcome; the call did not run, or its result is not recorded.
-    pub fn run_call(&self, call: ToolCall, effect: &Effect<'_>) -> Result<CallOutcome, String> {
+    pub fn run_call(&self, call: ToolCall, effect: &Effect<'_>) -> Result<CallOutcome, GateError> {
         let args_sha256 = journal::args_sha256(&call.args);
         self.see_through(&Arc::new(call), args_sha256, None, effect)
     }
@@ -34,7 +35,7 @@ impl Governor {
         args_sha256: Sha256,
         unread: Option<String>,
         effect: &Effect<'_>,
-    ) -> Result<CallOutcome, String> {
+    ) -> Result<CallOutcome, GateError> {
         let changed = (self.terms.gate_unchanged)().err();
         if let Some(why) = &changed {
             // Whoever asks may be another than the hook that agp set up.
@@ -47,7 +48,8 @@ impl Governor {
         };
         let outline = Outline::of(&call.tool, &call.args);
         let replay = self.ledger.ask(&call.id, args, outline).err();
-        let refused = changed.or_else(|| self.over()).or(replay.clone());
+        let refused = changed.or_else(|| self.over());
+        let refused = refused.or_else(|| replay.as_ref().map(GateError::to_string));
         let refused = refused.or(unread).or_else(|| not_by_itself(call, effect));
         let released = matches!(effect, Effect::Release(_));
         let refused = refused.or_else(|| {
@@ -55,7 +57,7 @@ impl Governor {
             differs.then(|| "the harness shows another call under this id".to_owned())
         });
         let outcome = mediate(self, call, args_sha256, refused, effect);
-        let outcome = outcome.map_err(|broken| broken.0);
+        let outcome = outcome.map_err(|broken| GateError::Unrecorded(broken.0));
         match (replay, outcome) {
             (None, outcome) => {
                 let allowed = matches!(
@@ -71,7 +73,7 @@ impl Governor {
                 {
                     let how = unlike.0;
                     self.end_for(call.id.as_str(), unlike);
-                    return Err(format!("this call {how}"));
+                    return Err(GateError::NotLetThrough(how));
                 }
                 outcome
             }
@@ -95,7 +97,7 @@ impl Governor {
     }
 
     /// Records a bypass whatever its report says: what the journal would refuse is left out.
-    fn bypassed(&self, mut report: CallReport, how: &str) -> Result<(), String> {
+    fn bypassed(&self, mut report: CallReport, how: &'static str) -> Result<(), GateError> {
         if self.unwritable(&report.id, &report.tool).is_some() {
             report.tool = WITHHELD.into();
         }
@@ -104,8 +106,8 @@ impl Governor {
         self.break_off(format!("a call of {} {how}", report.tool));
         let draft = events::bypassed(self.session().as_str(), id, &report, how);
         self.record(vec![draft])
-            .map_err(|error| error.to_string())?;
-        Err(format!("this call {how}"))
+            .map_err(|broken| GateError::Unrecorded(broken.0))?;
+        Err(GateError::NotLetThrough(how))
     }
 }
 
@@ -145,7 +147,7 @@ impl Gate for Governor {
         self.session_id()
     }
 
-    fn request(&self, call: ToolCall, peer: Peer) -> Result<Decided, String> {
+    fn request(&self, call: ToolCall, peer: Peer) -> Result<Decided, GateError> {
         Ok(match self.run_call(call, &self.effect(peer))? {
             CallOutcome::Denied(denial) => Decided::Denied(denial),
             CallOutcome::Released(permit, verdict) => Decided::Released(permit, verdict),
@@ -156,7 +158,7 @@ impl Gate for Governor {
         })
     }
 
-    fn unreadable(&self, call: UnreadableCall, peer: Peer) -> Result<Denial, String> {
+    fn unreadable(&self, call: UnreadableCall, peer: Peer) -> Result<Denial, GateError> {
         // What is recorded instead of the arguments. Their digest is not of this: no permit fits it.
         let stands_for = [
             ("unreadable".to_owned(), json!(call.why.as_str())),
@@ -173,12 +175,12 @@ impl Gate for Governor {
         match self.see_through(&Arc::new(stand_in), digest, Some(why), &self.effect(peer))? {
             CallOutcome::Denied(denial) => Ok(denial),
             CallOutcome::Released(..) | CallOutcome::Executed(_) => {
-                Err("a call that nobody could read was decided".into())
+                Err(GateError::UnreadableDecided)
             }
         }
     }
 
-    fn report(&self, mut report: CallReport, peer: Peer) -> Result<(), String> {
+    fn report(&self, mut report: CallReport, peer: Peer) -> Result<(), GateError> {
         let digest = journal::sha256(report.output.as_bytes());
         let told = Told {
             ok: report.ok,
@@ -197,26 +199,26 @@ impl Gate for Governor {
                 let draft = events::result(self.session().as_str(), &report, digest);
                 self.record(vec![draft])
                     .map(drop)
-                    .map_err(|error| error.to_string())
+                    .map_err(|broken| GateError::Unrecorded(broken.0))
             }
             Standing::Confirmed => Ok(()),
             // One of the two is not the harness's, and the journal has the first.
             Standing::Repeated => {
                 self.intruded(Some(peer), &format!("call {id} was reported twice"));
-                Err("this call was reported before".into())
+                Err(GateError::ReportedTwice)
             }
             Standing::Contradicted => {
                 self.intruded(Some(peer), &format!("call {id} was reported twice"));
                 let how = "was reported twice, with different results";
                 self.anomaly(Some(report.id.as_str()), Some(&report.tool), how, "report");
-                Err("this call was reported before, with another result".into())
+                Err(GateError::ReportedOtherwise)
             }
             Standing::DeniedAndFailed => Ok(()),
             // Whoever reaches the gateway can say so. Had it run, the harness's own account would show it.
             Standing::Claimed(how) => {
                 self.intruded(Some(peer), &format!("call {id} {how}"));
                 self.anomaly(Some(report.id.as_str()), Some(&report.tool), how, "report");
-                Err(format!("this call {how}"))
+                Err(GateError::NotLetThrough(how))
             }
             Standing::Bypassed(how) => self.bypassed(report, how),
         }

@@ -13,3 +13,4 @@ pub use call_ledger::Census;
 pub use governed_session::{Broken, Governor, GovernorConfig, Notice};
 pub use mediate::{CallOutcome, Effect, mediate};
 pub use sandbox::Sandbox;
+pub use witness::AccountError;

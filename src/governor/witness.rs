@@ -3,6 +3,7 @@
 //! It stands beside the path of a call and adds nothing to it. A call that came back without a
 //! decision that let it run ends the session at once.
 
+use std::fmt;
 use std::sync::atomic::Ordering;
 
 use serde_json::json;
@@ -17,6 +18,50 @@ use super::call_ledger::{Account, Finding, Told, Unlike};
 use super::call_outline::Outline;
 use super::events;
 use super::governed_session::{Governor, Notice};
+
+/// Why a harness's own account is not whole: what was decided and what it showed do not fit. Whether it hid
+/// calls, or died over them, nobody can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountError {
+    /// It gave no account.
+    Unwatched {
+        /// Calls that agp decided.
+        decided: u64,
+    },
+    /// Some calls stand on one side alone.
+    Differs {
+        /// Calls that it showed.
+        seen: u64,
+        /// Calls that agp decided.
+        decided: u64,
+    },
+    /// Others than agp killed it, and it showed calls that agp did not decide.
+    Killed {
+        /// Calls that it showed.
+        seen: u64,
+        /// Calls that agp decided.
+        decided: u64,
+    },
+}
+
+impl fmt::Display for AccountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unwatched { decided } => {
+                write!(f, "{decided} calls were decided, and none could be watched")
+            }
+            Self::Differs { seen, decided } => {
+                write!(f, "{seen} calls were seen, {decided} were decided")
+            }
+            Self::Killed { seen, decided } => write!(
+                f,
+                "the harness was killed; {seen} calls were seen, {decided} were decided, and the others may have run"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for AccountError {}
 
 impl Governor {
     /// Takes in what the harness was seen to do.
@@ -177,7 +222,7 @@ impl Governor {
     ///
     /// # Errors
     /// What does not add up.
-    pub fn account(&self) -> Result<(), String> {
+    pub fn account(&self) -> Result<(), AccountError> {
         let census = self.census();
         if !self.terms.watched {
             return Ok(());
@@ -185,9 +230,7 @@ impl Governor {
         if !self.witnessing.load(Ordering::SeqCst) {
             return match census.decided {
                 0 => Ok(()),
-                decided => Err(format!(
-                    "{decided} calls were decided, and none could be watched"
-                )),
+                decided => Err(AccountError::Unwatched { decided }),
             };
         }
         let (open, unseen) = self.ledger.unaccounted();
@@ -201,7 +244,7 @@ impl Governor {
             return Ok(());
         }
         if !open.is_empty() || (seen == 0 && decided > 0) {
-            return Err(format!("{seen} calls were seen, {decided} were decided"));
+            return Err(AccountError::Differs { seen, decided });
         }
         for id in &unseen {
             let how = "was decided, and the harness never showed it";
@@ -215,16 +258,14 @@ impl Governor {
     ///
     /// # Errors
     /// How many calls were seen and never decided.
-    pub fn account_killed(&self) -> Result<(), String> {
+    pub fn account_killed(&self) -> Result<(), AccountError> {
         let census = self.census();
         let (open, _) = self.ledger.unaccounted();
         if !self.terms.watched || open.is_empty() || self.by_agp() {
             return Ok(());
         }
-        Err(format!(
-            "the harness was killed; {} calls were seen, {} were decided, and the others may have run",
-            census.seen, census.decided
-        ))
+        let (seen, decided) = (census.seen, census.decided);
+        Err(AccountError::Killed { seen, decided })
     }
 }
 

@@ -149,7 +149,10 @@ fn submit(
             args: scripted.args,
             actor: Actor::ClaudeProcess,
         };
-        match governor.run_call(call, &Effect::Execute(sandbox.as_ref()))? {
+        match governor
+            .run_call(call, &Effect::Execute(sandbox.as_ref()))
+            .map_err(|error| error.to_string())?
+        {
             CallOutcome::Denied(_) | CallOutcome::Executed(_) => Ok(()),
             CallOutcome::Released(..) => Err("a scripted call has no harness to run it".into()),
         }

@@ -58,7 +58,7 @@ impl End {
         if self.broken.is_none()
             && let Err(difference) = difference
         {
-            self.broken = Some(Broken(difference));
+            self.broken = Some(Broken(difference.to_string()));
         }
     }
 }

@@ -27,6 +27,7 @@ use agp::contracts::limits::{
 };
 use agp::contracts::message::Message;
 use agp::contracts::verdict::{Denial, Verdict};
+use agp::gateway::GateError;
 use agp::gateway::client::{self, AskError, Governor, Said};
 use agp::gateway::frame::{self, FrameError};
 use agp::gateway::server::{CallReport, Decided, Gate, Peer, Server};
@@ -84,7 +85,7 @@ impl Gate for AllowAll {
         &self.session
     }
 
-    fn request(&self, call: ToolCall, peer: Peer) -> Result<Decided, String> {
+    fn request(&self, call: ToolCall, peer: Peer) -> Result<Decided, GateError> {
         assert_eq!(peer.pid, i32::try_from(std::process::id()).unwrap());
         self.workers.lock().unwrap().insert(thread::current().id());
         let holds = call.tool == "Hold";
@@ -92,7 +93,7 @@ impl Gate for AllowAll {
         {
             let mut calls = self.calls.lock().unwrap();
             if calls.iter().any(|seen| seen.id == call.id) {
-                return Err("this call's id was used before".into());
+                return Err(GateError::Replayed);
             }
             calls.push(call.clone());
         }
@@ -107,12 +108,12 @@ impl Gate for AllowAll {
         ))
     }
 
-    fn unreadable(&self, call: UnreadableCall, _peer: Peer) -> Result<Denial, String> {
+    fn unreadable(&self, call: UnreadableCall, _peer: Peer) -> Result<Denial, GateError> {
         self.unread.lock().unwrap().push(call);
         Ok(Denial::refused("nobody can read it"))
     }
 
-    fn report(&self, report: CallReport, _peer: Peer) -> Result<(), String> {
+    fn report(&self, report: CallReport, _peer: Peer) -> Result<(), GateError> {
         self.reports.lock().unwrap().push(report);
         Ok(())
     }

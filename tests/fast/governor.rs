@@ -21,6 +21,7 @@ use agp::contracts::event::ApprovalBinding;
 use agp::contracts::ids::{MessageId, SessionId, Sha256};
 use agp::contracts::intendant::{Came, Observation, ToldResult};
 use agp::contracts::limits::ANOMALIES;
+use agp::gateway::GateError;
 use agp::gateway::server::{CallReport, Decided, Gate, Peer};
 use agp::governor::{Governor, GovernorConfig, Sandbox};
 use agp::journal::{Journal, args_sha256};
@@ -177,7 +178,7 @@ fn returned(id: &str) -> Observation {
     }
 }
 
-fn denied(decided: &Result<Decided, String>) -> &str {
+fn denied(decided: &Result<Decided, GateError>) -> &str {
     match decided {
         Ok(Decided::Denied(denial)) => denial.reason(),
         other => panic!("{other:?}"),
@@ -472,7 +473,7 @@ fn what_the_stream_shows_outweighs_a_forged_report() {
         .report(report("m1", "forged"), PEER)
         .unwrap();
     let second = session.governor.report(report("m1", "as it was"), PEER);
-    assert!(second.unwrap_err().contains("another result"));
+    assert_eq!(second, Err(GateError::ReportedOtherwise));
     session
         .governor
         .witness(&shown_result("m1", Came::Ran, "as it was"));
@@ -543,7 +544,8 @@ fn a_report_alone_accuses_nobody_where_the_harness_is_followed() {
         tools: Vec::new(),
         directory: None,
     });
-    assert!(reported("m1").unwrap_err().contains("has not asked"));
+    let refused = reported("m1").unwrap_err();
+    assert!(matches!(refused, GateError::NotLetThrough(how) if how.contains("has not asked")));
     assert_eq!(session.kinds("m1"), ["gate.anomaly"]);
     assert!(session.broken.lock().unwrap().is_empty());
     // What the harness itself shows is another matter.

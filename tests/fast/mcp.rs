@@ -23,6 +23,7 @@ use agp::contracts::call::{Actor, ToolCall, Unreadable, UnreadableCall};
 use agp::contracts::ids::{MessageId, SessionId};
 use agp::contracts::limits::{CALLS_IN_FLIGHT, FRAME_BYTES, HOOK_INPUT_BYTES, RESULT_OUTPUT_BYTES};
 use agp::contracts::verdict::{Denial, Verdict};
+use agp::gateway::GateError;
 use agp::gateway::server::{CallReport, Decided, Gate, Peer, Server};
 use agp::journal::sha256;
 use permit::Permits;
@@ -49,7 +50,7 @@ impl Gate for Told {
         &self.session
     }
 
-    fn request(&self, call: ToolCall, _peer: Peer) -> Result<Decided, String> {
+    fn request(&self, call: ToolCall, _peer: Peer) -> Result<Decided, GateError> {
         let command = call.args.get("command").and_then(Value::as_str);
         let command = command.unwrap_or_default().to_owned();
         self.calls.lock().unwrap().push(call.clone());
@@ -68,18 +69,18 @@ impl Gate for Told {
             )),
             "fail" => done(false, "Exit code 1".into()),
             "long" => done(true, "é".repeat(RESULT_OUTPUT_BYTES)),
-            "refuse" => Err("no".into()),
+            "refuse" => Err(GateError::Unrecorded("no".into())),
             _ => done(true, format!("ran {command}")),
         }
     }
 
-    fn unreadable(&self, call: UnreadableCall, _peer: Peer) -> Result<Denial, String> {
+    fn unreadable(&self, call: UnreadableCall, _peer: Peer) -> Result<Denial, GateError> {
         self.unread.lock().unwrap().push(call);
         Ok(Denial::refused("nobody can read it"))
     }
 
-    fn report(&self, _report: CallReport, _peer: Peer) -> Result<(), String> {
-        Err("nothing is reported here".into())
+    fn report(&self, _report: CallReport, _peer: Peer) -> Result<(), GateError> {
+        Err(GateError::Unrecorded("nothing is reported here".into()))
     }
 
     fn unproven(&self, peer: Peer) {

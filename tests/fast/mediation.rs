@@ -20,6 +20,7 @@ use agp::contracts::event::ApprovalBinding;
 use agp::contracts::ids::{MessageId, SessionId};
 use agp::contracts::intendant::Observation;
 use agp::contracts::secret::Secret;
+use agp::gateway::GateError;
 use agp::gateway::server::{Decided, Gate, Peer};
 use agp::governor::{Governor, GovernorConfig};
 use agp::journal::Journal;
@@ -100,7 +101,7 @@ impl Session {
         }
     }
 
-    fn ask(&self, id: &str, tool: &str, args: Value) -> Result<Decided, String> {
+    fn ask(&self, id: &str, tool: &str, args: Value) -> Result<Decided, GateError> {
         let Value::Object(args) = args else {
             panic!("{args}")
         };
