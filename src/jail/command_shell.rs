@@ -15,6 +15,7 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use super::hidden_paths::{self, Hidden};
+use super::signal_filter;
 use crate::contracts::{bounded_file, limits};
 
 /// The name that it goes by.
@@ -91,6 +92,7 @@ fn prepared(name: &Path, arguments: &[OsString]) -> io::Result<Command> {
             "the kernel has no Landlock to keep commands from the gate",
         ));
     }
+    signal_filter::enter()?;
     let mut shell = Command::new(shell);
     let own = name.with_file_name(OWN);
     if takes_snapshot(arguments) {

@@ -22,6 +22,7 @@ pub mod path_resolution;
 pub mod process_tree;
 pub mod rlimits;
 pub mod seccomp;
+pub mod signal_filter;
 pub mod single_exec;
 pub mod spec;
 pub mod status;

@@ -106,6 +106,53 @@ fn what_its_start_up_files_do_reaches_no_more() {
     assert_eq!(said(&ran), "started\n", "{ran:?}");
 }
 
+/// Sends what may not be sent in each way that there is, then what may, and says what came of it.
+const SENDER: &str = r#"
+import ctypes, fcntl, os, signal, sys
+other = int(sys.argv[1])
+libc = ctypes.CDLL(None, use_errno=True)
+def call(*words):
+    return None if libc.syscall(*words) == 0 else ctypes.get_errno()
+info = ctypes.create_string_buffer(128)
+numbers = {"x86_64": (62, 200, 234, 129, 297, 424), "aarch64": (129, 130, 131, 138, 240, 424)}[os.uname().machine]
+kill, tkill, tgkill, queue, tqueue, pidfd = numbers
+fd = os.pidfd_open(other)
+tried = []
+for number in range(33, 65):
+    ctypes.memmove(info, number.to_bytes(4, "little") + bytes(4) + (-1).to_bytes(4, "little", signed=True), 12)
+    tried += [call(kill, other, number), call(tkill, other, number), call(tgkill, other, other, number),
+              call(queue, other, number, info), call(tqueue, other, other, number, info), call(pidfd, fd, number, None, 0)]
+    read, write = os.pipe()
+    try:
+        fcntl.fcntl(read, 10, number)
+        tried.append(None)
+    except OSError as error:
+        tried.append(error.errno)
+    os.close(read)
+    os.close(write)
+print(sorted(set(map(str, tried))), len(tried))
+fcntl.fcntl(0, 10, 29)
+os.kill(other, 0)
+os.kill(other, signal.SIGCONT)
+"#;
+
+#[test]
+fn a_command_sends_no_real_time_signal_and_every_other() {
+    let laid = Laid::out("signals");
+    fs::write(laid.path("repo/send.py"), SENDER).unwrap();
+    let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+    let script = format!("/usr/bin/python3 send.py {} </dev/null", other.id());
+    let ran = laid.run(&["-c", &script]);
+    let ended = other.try_wait();
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(said(&ran), "['1'] 224\n", "EPERM, each time: {ran:?}");
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    assert_eq!(ended.unwrap(), None, "it runs on");
+    let ran = laid.run(&["-c", "sleep 60 & kill $!; wait $!; echo $?"]);
+    assert_eq!(said(&ran), "143\n", "{ran:?}");
+}
+
 #[test]
 fn where_its_terms_are_missing_or_are_none_nothing_runs() {
     let laid = Laid::out("no-shell");
