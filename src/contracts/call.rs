@@ -27,6 +27,15 @@ impl Actor {
     }
 }
 
+/// Arguments that are text to every tool that a harness or agp has, and a path to none, whatever they say.
+pub const TEXTS: [&str; 6] = [
+    "content",
+    "description",
+    "new_source",
+    "new_string",
+    "old_string",
+    "prompt",
+];
 /// The argument of a command that says where it runs, when that is not where the session's commands do.
 pub const WORKDIR: &str = "workdir";
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::contracts::call::{self, Actor, ToolCall, WORKDIR};
+use crate::contracts::call::{self, Actor, TEXTS, ToolCall, WORKDIR};
 use crate::contracts::channel::{Answer, ApprovalRequest, ApprovalTerms, Channel};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::{MessageId, SessionId};
@@ -198,8 +198,7 @@ impl Governor {
     pub(super) fn policy_verdict(&self, call: &ToolCall, runs_here: bool) -> Verdict {
         // No rule can mean this: whoever reads the key can write another journal.
         let there = call.args.get(WORKDIR).and_then(Value::as_str);
-        let named = |value| self.names_own_file(value, there.unwrap_or_default());
-        if call.args.values().any(named) {
+        if self.name_own_files(&call.args, there.unwrap_or_default()) {
             return Verdict::refused(
                 "agp's own files are not the agent's (nor is a path that agp cannot follow)",
             );
@@ -225,11 +224,18 @@ impl Governor {
             Value::Array(items) => items
                 .iter()
                 .any(|item| self.names_own_file(item, directory)),
-            Value::Object(map) => map
-                .values()
-                .any(|value| self.names_own_file(value, directory)),
+            Value::Object(map) => self.name_own_files(map, directory),
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
         }
+    }
+
+    fn name_own_files(&self, args: &Map<String, Value>, directory: &str) -> bool {
+        let paths = args
+            .iter()
+            .filter(|(name, _)| !TEXTS.contains(&name.as_str()));
+        paths
+            .into_iter()
+            .any(|(_, value)| self.names_own_file(value, directory))
     }
 
     pub(super) fn channel_name(&self) -> &'static str {

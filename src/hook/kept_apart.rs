@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::contracts::call::WORKDIR;
+use crate::contracts::call::{TEXTS, WORKDIR};
 use crate::jail::path_resolution::{self, End, kept_apart};
 
 /// The argument that names where a search begins.
@@ -49,7 +49,7 @@ impl Seen {
             .chain(&self.directories)
             .map(|d| &**d)
             .collect();
-        let found = args.values().find_map(|value| self.found(value, &from));
+        let found = self.found_in(args, &from);
         let found = found.or_else(|| self.searched(tool, args, &from));
         found.map(|path| path.to_string_lossy().into_owned())
     }
@@ -65,9 +65,16 @@ impl Seen {
                 End::Hidden => None,
             }),
             Value::Array(items) => items.iter().find_map(|item| self.found(item, from)),
-            Value::Object(map) => map.values().find_map(|value| self.found(value, from)),
+            Value::Object(map) => self.found_in(map, from),
             Value::Null | Value::Bool(_) | Value::Number(_) => None,
         }
+    }
+
+    fn found_in(&self, args: &Map<String, Value>, from: &[&Path]) -> Option<PathBuf> {
+        let mut paths = args
+            .iter()
+            .filter(|(name, _)| !TEXTS.contains(&name.as_str()));
+        paths.find_map(|(_, value)| self.found(value, from))
     }
 
     /// A search of a directory around the place would read it.
@@ -211,6 +218,9 @@ mod tests {
         let deep = json!({"edits": [{"a": 1}, {"path": ["x", "login"]}]});
         let token = at("up/run/harness-login/token");
         assert_eq!(laid.led("Any", &deep), Some(token));
+        // Text is no path, whatever it says.
+        let text = json!({"old_string": "/dev/stdout", "new_string": "login", "prompt": "run"});
+        assert_eq!(laid.led("Edit", &text), None);
         // From where the call runs, which can be another directory.
         let there = json!({"x": "way/token", WORKDIR: at("repo/deep")});
         assert!(laid.led("Any", &there).is_some());

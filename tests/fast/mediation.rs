@@ -205,6 +205,10 @@ fn what_quotes_a_secret_or_names_agps_own_files_is_refused_whatever_the_rules_sa
         assert_eq!(session.kinds(id), ["tool_call.deny"], "{args}");
     }
     assert!(session.allows("m6", "Read", json!({"file_path": "README.md"})));
+    // What is written into a file, or told to another agent, is no path.
+    let text = json!({"file_path": "x", "edits": [{"old_string": "a", "new_string": OWN}]});
+    assert!(session.allows("m7", "Write", text));
+    assert!(session.allows("m8", "Read", json!({"file_path": "x", "prompt": OWN})));
     let text = std::fs::read_to_string(session.scratch.paths().log).unwrap();
     assert!(!text.contains(SECRET));
 }

@@ -284,6 +284,47 @@ fn a_command_that_reaches_for_the_gate_or_the_harness() {
     column.each_decided(&["call_b", "call_m", "call_c", "call_w"]);
 }
 
+/// Sends each of agp's programs that asks before a call a signal that Claude Code does not take for a failure.
+const ENDS_HOOKS: &str = r#"
+import os, time
+open("watching", "w").close()
+ends, done = time.time() + 60, set()
+while time.time() < ends:
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/" + pid + "/cmdline") as file:
+                words = file.read().split("\0")
+            if pid not in done and words[0].endswith("agp-bridge") and "pre" in words:
+                done.add(pid)
+                open("seen", "a").write(pid + "\n")
+                os.kill(int(pid), 40)
+        except OSError:
+            pass
+"#;
+
+#[test]
+fn a_command_that_ends_the_hook_by_a_real_time_signal() {
+    let Some(column) = Hook::by(&[("allow", "Bash")]) else {
+        return;
+    };
+    let world = column.world();
+    world.put("watch.py", ENDS_HOOKS);
+    world.put("kept.txt", "what nobody let it read");
+    let start = "python3 watch.py >/dev/null 2>&1 & until [ -e watching ]; do sleep 0.05; done";
+    // Of its own accord the harness reads a file of the repository without a question.
+    let read = |id| call(id, "Read", json!({"file_path": world.path("kept.txt")}));
+    let ids = ["call_1", "call_2", "call_3", "call_4"];
+    let mut turns = vec![vec![Hook::bash("call_b", start)]];
+    turns.extend(ids.map(|id| vec![read(id)]));
+    let model = Hook::model(turns);
+    column.run(&model).run().succeeded();
+    assert!(world.get("seen").is_some(), "it saw hooks to end");
+    for id in ids {
+        assert!(!Hook::told(&model, id).contains("what nobody let"), "{id}");
+        assert_eq!(world.kinds_of(id), ["tool_call.deny", "gate.deny"], "{id}");
+    }
+}
+
 #[test]
 fn an_honest_command_has_all_that_it_had() {
     let Some(column) = Hook::by(&[("allow", "Bash")]) else {
