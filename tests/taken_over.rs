@@ -441,7 +441,7 @@ fn broken_amid(world: &World, ran: Ran, order: &str) {
     assert!(world.events("session.ended").is_empty(), "{order}");
     let started = &world.event("session.started")["payload"]["sessionId"];
     let listed = world.agp(&["sessions"]).run().succeeded();
-    assert!(listed.out.contains("no end on record"), "{}", listed.out);
+    assert!(listed.out.contains("no end recorded"), "{}", listed.out);
     scripted(world).run().succeeded();
     world.verifies();
     assert_eq!(

@@ -12,7 +12,7 @@ use crate::report::failure::{self, Failure, Outcome};
 use crate::session::home::Home;
 use crate::session::{options, panic_hook};
 
-/// agp governs a coding agent: policy decides every tool call, a signed journal proves it.
+/// agp governs a coding agent: a policy decides every tool call, a signed journal records it.
 #[derive(FromArgs)]
 struct Arguments {
     #[argh(subcommand)]
@@ -43,6 +43,7 @@ struct Version {}
 /// Runs the command that the arguments ask for; gives the exit code.
 #[must_use]
 pub fn main(arguments: &[OsString]) -> u8 {
+    failure::fold_on_a_terminal();
     panic_hook::plainly();
     // The commands that a harness's hook or agp itself starts come first: they must be quick.
     if let Some(code) = internal::main(arguments) {
@@ -53,7 +54,7 @@ pub fn main(arguments: &[OsString]) -> u8 {
     }
     let words: Option<Vec<&str>> = arguments.iter().map(|word| word.to_str()).collect();
     let Some(words) = words else {
-        failure::complain("agp: an argument is not UTF-8");
+        failure::complain("agp: an argument is not valid UTF-8");
         return failure::exit::USAGE;
     };
     if matches!(words.first(), Some(&("--version" | "-V"))) {
@@ -68,7 +69,7 @@ pub fn main(arguments: &[OsString]) -> u8 {
         }
         Err(early) => {
             failure::complain(format_args!("agp: {}", early.output.trim()));
-            failure::complain("  to mend it: agp --help, or agp COMMAND --help");
+            failure::complain("  help: run `agp --help` or `agp COMMAND --help`");
             failure::exit::USAGE
         }
     }

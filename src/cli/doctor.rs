@@ -6,11 +6,12 @@ use std::sync::Arc;
 use argh::FromArgs;
 use serde::Serialize;
 
+use crate::contracts::plural::count;
 use crate::intendants::confined_query::Search;
 use crate::intendants::{claude_code, codex};
 use crate::journal::redact::Screen;
 use crate::journal::{Journal, last_event};
-use crate::report::failure::{Failure, Outcome, exit, say};
+use crate::report::failure::{Failure, Outcome, exit, say, say_folded};
 use crate::session::config::{self, Config};
 use crate::session::harness_origin::changeable_here;
 use crate::session::home::Home;
@@ -19,14 +20,14 @@ use crate::session::kinds::Harness;
 use crate::session::lease;
 use crate::session::policy_file::load_policy;
 
-/// Check that a session would hold: exit 1 when anything needed is missing.
+/// Check the installation before a session; exit 1 if anything needed is missing or broken.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "doctor")]
 pub(super) struct Doctor {
-    /// only this check: signing, policy, journal, harness, docker, slack, sandbox, confinement
+    /// run one check: signing, policy, journal, harness, docker, slack, sandbox, confinement
     #[argh(option)]
     check: Option<String>,
-    /// also start the harness against a model of agp's own, and see the gate fire; needs no account
+    /// also test the gate: run the harness against a built-in model (no account needed)
     #[argh(switch)]
     live: bool,
     /// print JSON
@@ -38,7 +39,10 @@ pub(super) struct Doctor {
 #[serde(rename_all = "kebab-case")]
 enum Status {
     Ok,
+    /// What it reads is not there.
     Missing,
+    /// It is there, and is not what it must be.
+    Failed,
     NotNeeded,
 }
 
@@ -47,6 +51,7 @@ impl Status {
         match self {
             Self::Ok => "ok",
             Self::Missing => "MISSING",
+            Self::Failed => "FAILED",
             Self::NotNeeded => "not needed",
         }
     }
@@ -62,6 +67,9 @@ struct Finding {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     more: Vec<String>,
 }
+
+/// Where the text of a finding starts.
+const DETAIL_COLUMN: usize = 25;
 
 /// `named` says that this check was asked for, and not all of them.
 type Check = fn(&Home, named: bool) -> Result<(Status, String), Failure>;
@@ -82,10 +90,11 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
     let mut findings: Vec<Finding> = CHECKS
         .iter()
         .filter(|(name, _)| asked(name))
-        .map(|(name, check)| finding(name, check(home, command.check.is_some())))
+        .map(|(name, check)| finding(home, name, check(home, command.check.is_some())))
         .collect();
     if command.live {
         findings.push(finding(
+            home,
             "gate",
             configured(home)
                 .and_then(|harness| {
@@ -99,37 +108,48 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
     if findings.is_empty() {
         let known: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
         return Err(Failure::usage(
-            "there is no such check",
+            format!(
+                "unknown check {:?}",
+                command.check.as_deref().unwrap_or_default()
+            ),
             format!("--check {}", known.join("|")),
         ));
     }
     let sound = findings
         .iter()
-        .all(|finding| finding.status != Status::Missing);
+        .all(|finding| !matches!(finding.status, Status::Missing | Status::Failed));
     if command.json {
         say(serde_json::json!({"ok": sound, "checks": findings}));
     } else {
         for finding in &findings {
-            say(format_args!(
-                "{:<12} {:<11} {}",
-                finding.check,
-                finding.status.word(),
-                finding.detail
-            ));
+            say_folded(
+                &format!(
+                    "{:<12} {:<11} {}",
+                    finding.check,
+                    finding.status.word(),
+                    finding.detail
+                ),
+                DETAIL_COLUMN,
+            );
             // Asked for by its name a check tells all that it found.
             let all = command.check.is_some();
             for line in finding.more.iter().filter(|_| all) {
-                say(format_args!("{:24} {line}", ""));
+                say_folded(&format!("{:24} {line}", ""), DETAIL_COLUMN);
             }
             if let Some(mend) = &finding.mend {
-                say(format_args!("{:24} to mend it: {mend}", ""));
+                say_folded(&format!("{:24} help: {mend}", ""), DETAIL_COLUMN);
             }
         }
     }
     Ok(if sound { 0 } else { exit::REFUSED })
 }
 
-fn finding(check: &'static str, found: Result<(Status, String), Failure>) -> Finding {
+fn finding(home: &Home, check: &'static str, found: Result<(Status, String), Failure>) -> Finding {
+    let absent = match check {
+        "signing" => !home.private_key().exists(),
+        "policy" => !home.policy().exists(),
+        _ => false,
+    };
     match found {
         Ok((status, detail)) => {
             let mut lines = detail.lines().map(str::to_owned);
@@ -143,7 +163,11 @@ fn finding(check: &'static str, found: Result<(Status, String), Failure>) -> Fin
         }
         Err(failure) => Finding {
             check,
-            status: Status::Missing,
+            status: if absent {
+                Status::Missing
+            } else {
+                Status::Failed
+            },
             detail: failure.problem,
             mend: Some(failure.mend),
             more: Vec::new(),
@@ -165,14 +189,14 @@ fn signing(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     let public = crate::report::verification::read_key(&path).map_err(|problem| {
         Failure::refused(
             format!("{}: {problem}", path.display()),
-            "agp keygen --force",
+            "run `agp keygen --force`",
         )
     })?;
     if public != *key.public() {
-        let problem = format!("{} is not the private key's", path.display());
+        let problem = format!("{} does not match the private key", path.display());
         return Err(Failure::refused(
             problem,
-            "restore the pair, or: agp keygen --force",
+            "restore both key files, or run `agp keygen --force`",
         ));
     }
     ok(format!("key {}", public.id()))
@@ -181,8 +205,8 @@ fn signing(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
 fn policy(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     let policy = load_policy(home)?;
     ok(format!(
-        "{} rules, sha256 {}",
-        policy.len(),
+        "{}, sha256 {}",
+        count(policy.len(), "rule"),
         policy.digest()
     ))
 }
@@ -190,7 +214,7 @@ fn policy(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
 fn journal(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     let paths = home.journal();
     if fs::metadata(&paths.log).map_or(true, |meta| meta.len() == 0) {
-        return ok("none yet; the first session begins it");
+        return ok("no journal yet; the first session creates it");
     }
     if lease::live(home) == 0 {
         settle_rotation(home)?;
@@ -201,12 +225,13 @@ fn journal(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
             &home.retired()?,
             Arc::new(Screen::new(&[])),
         )
-        .map_err(|error| Failure::refused(error, "agp verify"))?;
+        .map_err(|error| Failure::refused(error, "run `agp verify`"))?;
         journal.close();
     }
     let last = last_event(&paths.log).map_or(0, |last| last.seq);
+    let last_events = count(last, "event");
     ok(format!(
-        "{} ({last} events; its end was looked at, agp verify proves all)",
+        "{} ({last_events}; end verified, `agp verify` checks all)",
         paths.log.display()
     ))
 }
@@ -237,7 +262,7 @@ fn harness(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
                 true => Ok("login present".to_owned()),
                 false => Err("no login".to_owned()),
             },
-            "log in with `codex login`, or set CODEX_API_KEY",
+            "run `codex login`, or set CODEX_API_KEY",
         ),
         Harness::ClaudeCode | Harness::Scripted => (
             claude_code::find(&search).map(|found| (found.version, found.program)),
@@ -294,10 +319,10 @@ fn slack(home: &Home, named: bool) -> Result<(Status, String), Failure> {
                 Err(failure) => not_needed(format!("{} ({})", failure.problem, failure.mend)),
             }
         }
-        None | Some("console") => not_needed("approvals are asked at the console"),
+        None | Some("console") => not_needed("approvals go to the console"),
         Some(other) => Err(Failure::refused(
-            format!("the channel {other:?} is not known"),
-            "channel console or slack",
+            format!("unknown approval channel {other:?}"),
+            "set channel to console or slack",
         )),
     }
 }
@@ -306,16 +331,16 @@ fn sandbox(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     let config = Config::load(home)?;
     let provider = config.sandbox.and_then(|sandbox| sandbox.provider);
     match config::first(None, "AGP_SANDBOX", provider).as_deref() {
-        Some("recording") => ok("recording for scripts; a harness runs on this host"),
+        Some("recording") => ok("recording (scripts only); a harness runs on this host"),
         None => match crate::session::sandbox::permitted(home) {
             Ok(told) => ok(format!("{told}; a harness runs on this host")),
-            Err(failure) => not_needed(format!("recording for scripts; {}", failure.problem)),
+            Err(failure) => not_needed(format!("recording (scripts only); {}", failure.problem)),
         },
         Some("process") => ok(crate::session::sandbox::permitted(home)?),
-        Some("docker") => ok("docker; --check docker looks for the daemon"),
+        Some("docker") => ok("docker; `agp doctor --check docker` checks the daemon"),
         Some(other) => Err(Failure::refused(
-            format!("the sandbox {other:?} is not in this version of agp"),
-            "leave the sandbox out",
+            format!("unknown sandbox {other:?}"),
+            "set the sandbox to recording, process or docker",
         )),
     }
 }
@@ -324,9 +349,10 @@ fn confinement(_home: &Home, _named: bool) -> Result<(Status, String), Failure> 
     let shown = super::doctor_confinement::show()?;
     let [made, refused, killed] = shown.counts;
     let mut told = format!(
-        "Landlock ABI {}, seccomp; {made} attempts were made, {refused} refused and {killed} killed, as \
-         they must be",
-        shown.standing.landlock
+        "Landlock ABI {}, seccomp; {} tried as expected ({made} allowed, {refused} denied, \
+        {killed} killed)",
+        shown.standing.landlock,
+        count(made + refused + killed, "operation")
     );
     for line in shown.threads {
         told.push('\n');

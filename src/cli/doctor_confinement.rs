@@ -51,10 +51,10 @@ enum Comes {
 impl Comes {
     fn word(self) -> &'static str {
         match self {
-            Self::Made => "is made",
-            Self::Refused => "is refused",
+            Self::Made => "succeeded",
+            Self::Refused => "was denied",
             Self::Killed => "kills",
-            Self::Otherwise => "comes to something else",
+            Self::Otherwise => "had another outcome",
         }
     }
 }
@@ -93,9 +93,13 @@ pub(super) struct Shown {
 /// # Errors
 /// [`Failure`] with the first attempt that came to something else, or when none could be made.
 pub(super) fn show() -> Result<Shown, Failure> {
-    const MEND: &str = "report it: a thread of agp may more, or less, than it must";
-    let failed =
-        |error: io::Error| Failure::refused(format!("no trial can be made: {error}"), MEND);
+    const MEND: &str = "please report this: an agp thread has more or fewer rights than it should";
+    let failed = |error: io::Error| {
+        Failure::refused(
+            format!("the confinement self-test cannot run: {error}"),
+            MEND,
+        )
+    };
     let standing = threads::try_out().map_err(failed)?;
     if !standing.whole() {
         let problem = format!("this kernel lacks {}", standing.lacks().join(" and "));
@@ -116,7 +120,7 @@ pub(super) fn show() -> Result<Shown, Failure> {
             let thread = profile.terms().thread;
             if came != expected {
                 let problem = format!(
-                    "on the thread {thread} {deed:?} {}, and must be what {}",
+                    "thread {thread}: {deed:?} {} (expected: {})",
                     came.word(),
                     expected.word()
                 );

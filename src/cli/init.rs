@@ -10,14 +10,14 @@ use crate::policy::Policy;
 use crate::report::failure::{Failure, Outcome, say};
 use crate::session::home::Home;
 
-/// Write a policy and a configuration to start from.
+/// Write a starter policy and configuration.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "init")]
 pub(super) struct Init {
-    /// replace a policy and configuration that are there
+    /// replace an existing policy and configuration
     #[argh(switch)]
     force: bool,
-    /// starter (reads allowed, changes asked), readonly, or ask (everything asked)
+    /// starter (allows reads, asks for changes; the default), readonly, or ask (asks for everything)
     #[argh(option, default = "String::from(\"starter\")")]
     policy: String,
 }
@@ -35,8 +35,11 @@ pub(super) fn init(home: &Home, command: &Init) -> Outcome {
     let text = policy_text(&command.policy)?;
     for path in [home.policy(), home.config()] {
         if !command.force && path.exists() {
-            let problem = format!("{} is there already", path.display());
-            return Err(Failure::refused(problem, "keep it, or: agp init --force"));
+            let problem = format!("{} already exists", path.display());
+            return Err(Failure::refused(
+                problem,
+                "keep it, or run `agp init --force` to replace it",
+            ));
         }
     }
     scaffold(home, text)?;
@@ -57,8 +60,8 @@ fn policy_text(name: &str) -> Result<&'static str, Failure> {
     found.map(|(_, text)| *text).ok_or_else(|| {
         let known: Vec<&str> = POLICIES.iter().map(|(name, _)| *name).collect();
         Failure::usage(
-            format!("there is no policy named {name:?}"),
-            format!("agp init --policy {}", known.join("|")),
+            format!("unknown policy {name:?}"),
+            format!("use agp init --policy {}", known.join("|")),
         )
     })
 }
@@ -93,8 +96,8 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
-    let problem = format!("{} cannot be written: {error}", path.display());
-    Failure::refused(problem, "set AGP_HOME to a directory of yours")
+    let problem = format!("cannot write {}: {error}", path.display());
+    Failure::refused(problem, "set AGP_HOME to a directory that you own")
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ fn mcp(arguments: &[OsString]) -> u8 {
     match mcp_server::serve(&link, io::stdin().lock(), io::stdout()) {
         Ok(()) => 0,
         Err(error) => {
-            complain(format_args!("agp: the tools' server: {error}"));
+            complain(format_args!("agp: the MCP server failed: {error}"));
             exit::REFUSED
         }
     }
@@ -157,7 +157,7 @@ fn tool(arguments: &[OsString]) -> u8 {
     let args = match read.map(|_| strict_json::from_slice(&text)) {
         Ok(Ok(Value::Object(args))) if text.len() as u64 <= bound => args,
         _ => {
-            complain("agp: the tool's arguments are no JSON object");
+            complain("agp: the tool's arguments are not a JSON object");
             return exit::USAGE;
         }
     };
@@ -192,7 +192,7 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
         }
         let value = rest
             .next()
-            .ok_or_else(|| format!("{} has no value", name.display()))?;
+            .ok_or_else(|| format!("{} needs a value", name.display()))?;
         let text = value.to_str();
         match (name.to_str(), text) {
             (Some("--socket"), _) => socket = Some(PathBuf::from(value)),
@@ -215,12 +215,12 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
             (Some("--deadline"), Some(text)) => {
                 let seconds = text
                     .parse()
-                    .map_err(|_| "--deadline takes seconds".to_owned())?;
+                    .map_err(|_| "--deadline takes a number of seconds".to_owned())?;
                 within = Duration::from_secs(seconds);
             }
             _ => {
                 return Err(format!(
-                    "{} {} is not taken",
+                    "{} does not accept {}",
                     name.display(),
                     value.display()
                 ));
@@ -230,10 +230,11 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
     match (socket, session) {
         (Some(socket), session) => {
             let session = session.or_else(|| session_of(&socket));
-            let session =
-                session.ok_or("--session is missing, and the socket's directory names none")?;
+            let session = session
+                .ok_or("--session is missing, and the socket's directory does not name one")?;
             let token = Token::beside(&socket);
-            let token = token.map_err(|error| format!("the session's token: {error}"))?;
+            let token =
+                token.map_err(|error| format!("cannot read the session's token: {error}"))?;
             let governor = Governor {
                 socket,
                 key,
@@ -272,7 +273,7 @@ fn leash_command(arguments: &[OsString]) -> u8 {
         }
     };
     leash::hold(spec.as_deref(), command).unwrap_or_else(|error| {
-        complain(format_args!("agp: the leash: {error}"));
+        complain(format_args!("agp: the process-tree guard failed: {error}"));
         exit::USAGE
     })
 }
@@ -282,7 +283,7 @@ fn leashed(arguments: &[OsString]) -> u8 {
         Some((parent, command)) => leash::become_leashed(&parent.to_string_lossy(), command),
         None => io::Error::new(io::ErrorKind::InvalidInput, "no command"),
     };
-    complain(format_args!("agp: the leash: {error}"));
+    complain(format_args!("agp: the process-tree guard failed: {error}"));
     127
 }
 
@@ -319,7 +320,7 @@ fn relay_command(arguments: &[OsString]) -> u8 {
         return exit::USAGE;
     }
     let error = egress_relay::Alone { socket, port }.run(command);
-    complain(format_args!("agp: the relay: {error}"));
+    complain(format_args!("agp: the egress relay failed: {error}"));
     127
 }
 
@@ -353,7 +354,7 @@ fn enclosed(arguments: &[OsString]) -> u8 {
         _ => return exit::USAGE,
     };
     done.unwrap_or_else(|error| {
-        complain(format_args!("agp: the harness's confinement: {error}"));
+        complain(format_args!("agp: cannot confine the harness: {error}"));
         127
     })
 }

@@ -6,11 +6,11 @@ use crate::report::failure::{Failure, Outcome, say};
 use crate::session::home::Home;
 use crate::session::key_rotation::{alone, journal_has_events, mint_alone, rotate, settle_alone};
 
-/// Mint the journal's signing key; with --force, rotate it.
+/// Create the key that signs the journal; with --force, rotate it.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "keygen")]
 pub(super) struct Keygen {
-    /// rotate: the old key signs the new one into the journal and is destroyed
+    /// rotate: the old key signs the new one, then agp destroys it
     #[argh(switch)]
     force: bool,
 }
@@ -19,10 +19,10 @@ pub(super) fn keygen(home: &Home, command: &Keygen) -> Outcome {
     let _alone = alone(home)?;
     let exists = home.private_key().exists() || home.public_key().exists();
     if exists && !command.force {
-        let problem = format!("{} is there already", home.private_key().display());
+        let problem = format!("{} already exists", home.private_key().display());
         return Err(Failure::refused(
             problem,
-            "keep it, or rotate it: agp keygen --force",
+            "keep it, or run `agp keygen --force` to rotate it",
         ));
     }
     settle_alone(home)?;

@@ -16,20 +16,20 @@ use crate::report::failure::{Failure, Outcome, complain, try_say};
 use crate::session::home::Home;
 use crate::session::transcript;
 
-/// Show the journal's events, one line each (agp verify proves them).
+/// Show the journal's events, one per line (`agp verify` checks them).
 #[derive(FromArgs)]
 #[argh(subcommand, name = "log")]
 pub(super) struct Log {
-    /// only this session's events
+    /// show only the events of this session
     #[argh(option)]
     session: Option<String>,
-    /// only events of this kind; tool_call shows every tool_call.* event
+    /// show only this kind of event; tool_call means every tool_call.* event
     #[argh(option)]
     kind: Option<String>,
-    /// go on with events as they come
+    /// keep running and show new events
     #[argh(switch)]
     follow: bool,
-    /// print the journal's own lines
+    /// print the raw journal lines
     #[argh(switch)]
     json: bool,
 }
@@ -40,8 +40,8 @@ pub(super) fn log(home: &Home, command: &Log) -> Outcome {
     let path = home.journal().log;
     let failed = |error: io::Error| {
         let mend = match error.kind() {
-            io::ErrorKind::NotFound => "there is none before the first session: agp quickstart",
-            _ => "agp doctor --check journal",
+            io::ErrorKind::NotFound => "the first session creates it: run `agp quickstart`",
+            _ => "run `agp doctor --check journal`",
         };
         Failure {
             code: crate::report::failure::exit::USAGE,
@@ -66,10 +66,8 @@ pub(super) fn log(home: &Home, command: &Log) -> Outcome {
             }
             line.clear();
         } else if line.len() > limits::LINE_BYTES {
-            return Err(Failure::refused(
-                "a line is longer than 1 MiB",
-                "agp verify",
-            ));
+            let problem = format!("{}: a line is longer than 1 MiB", path.display());
+            return Err(Failure::refused(problem, "run `agp verify`"));
         } else if got == 0 && !command.follow {
             return seen.of(command);
         } else if got == 0 {
@@ -89,7 +87,10 @@ impl Seen {
     fn of(&self, command: &Log) -> Outcome {
         if let Some(session) = command.session.as_ref().filter(|_| !self.session) {
             let problem = format!("the journal has no session {session:?}");
-            return Err(Failure::usage(problem, "agp sessions lists them"));
+            return Err(Failure::usage(
+                problem,
+                "run `agp sessions` to list the sessions",
+            ));
         }
         let known = |kind: &String| Kind::ALL.iter().any(|known| is_of(known.as_str(), kind));
         if let Some(kind) = command
@@ -98,7 +99,7 @@ impl Seen {
             .filter(|kind| !self.kind && !known(kind))
         {
             let all: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
-            let problem = format!("there is no kind {kind:?}");
+            let problem = format!("unknown event kind {kind:?}");
             return Err(Failure::usage(problem, format!("--kind {}", all.join("|"))));
         }
         Ok(0)
@@ -116,7 +117,10 @@ fn show(command: &Log, line: &[u8], seen: &mut Seen) -> bool {
     let entry = match Entry::parse(line) {
         Ok(entry) => entry,
         Err(flaw) => {
-            complain(format_args!("not an event: {}", escape::line(&flaw.detail)));
+            complain(format_args!(
+                "agp: not an event: {}",
+                escape::line(&flaw.detail)
+            ));
             return true;
         }
     };

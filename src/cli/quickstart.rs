@@ -18,7 +18,7 @@ use crate::session::home::Home;
 use crate::session::options::{Run, SessionOptions};
 use crate::session::{key_rotation, run, sandbox};
 
-/// Scaffold a home, run a scripted session in a sandbox, verify its journal.
+/// Set up AGP_HOME, run a scripted session in a sandbox, verify its journal.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "quickstart")]
 pub(super) struct Quickstart {}
@@ -31,19 +31,19 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
     init::scaffold_missing(home)?;
     if !home.private_key().exists() {
         let public = key_rotation::mint(home)?;
-        say(format_args!("minted signing key {}", public.id()));
+        say(format_args!("created signing key {}", public.id()));
     }
     let scratch = Scratch::new(home)?;
     let sandbox = match sandbox::permitted(home) {
         Ok(_) => "process",
         Err(failure) => {
             complain(format_args!("agp: {}", failure.problem));
-            complain("WARNING: so nothing is run: the recording sandbox only says what would be");
+            complain("WARNING: nothing will run: the recording sandbox only records the calls");
             "recording"
         }
     };
     say(format_args!(
-        "a scripted session in the {sandbox} sandbox, under a policy of its own (nobody is asked):"
+        "Scripted session in the {sandbox} sandbox, with its own policy (no approvals):"
     ));
     say("");
     let mut run = scratch.run(sandbox);
@@ -52,16 +52,16 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
         run.confine = Some("best-effort".into());
     }
     let options = SessionOptions::resolve(home, run)?;
-    let policy = Policy::parse(POLICY.as_bytes())
-        .map_err(|error| Failure::refused(error, "report it: this is agp's own"))?;
+    let policy = Policy::parse(POLICY.as_bytes()).map_err(|error| {
+        Failure::refused(error, "please report this: the policy is built into agp")
+    })?;
     let terminal = Arc::new(Terminal::unattended(
-        "quickstart asks nobody; agp run asks at the terminal",
+        "quickstart asks for no approval; `agp run` asks at the terminal",
     ));
     let code = in_a_thread(|| run::session_under(home, &options, &terminal, &policy))?;
     drop(scratch);
     if sandbox == "process" {
-        say("the policy let the last command run; in the sandbox there is no such file: only the");
-        say("repository and the system are there");
+        say("Policy allowed the last command, but the sandbox hides the key.");
     }
     say("");
     let journal = home.journal().log;
@@ -77,7 +77,7 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
     say("");
     say(format_args!("policy   {}", home.policy().display()));
     say(format_args!(
-        "journal  {} (agp log shows it)",
+        "journal  {} (read it: agp log)",
         journal.display()
     ));
     say(format_args!("key      {}", home.public_key().display()));
@@ -97,10 +97,10 @@ fn in_a_thread(session: impl FnOnce() -> Outcome + Send) -> Outcome {
         let session = named.spawn_scoped(scope, session);
         let session = session.map_err(|error| Failure::refused(error, "try again"))?;
         session.join().unwrap_or_else(|_| {
-            let problem = "the session's thread panicked";
+            let problem = "the session thread panicked";
             Err(Failure::broken(
                 problem,
-                "report it, with what was printed above",
+                "please report this, with the output above",
             ))
         })
     })
@@ -115,7 +115,7 @@ impl Scratch {
         let scratch = Self(base);
         let failed = |error: io::Error| {
             let problem = format!("{}: {error}", scratch.0.display());
-            Failure::refused(problem, "make room in the temporary directory")
+            Failure::refused(problem, "free space in the temporary directory")
         };
         std::fs::create_dir_all(scratch.repository()).map_err(failed)?;
         let readme = scratch.repository().join("README.md");

@@ -44,14 +44,14 @@ pub(super) fn sessions(home: &Home, command: &Sessions) -> Outcome {
         code: exit::USAGE,
         ..Failure::refused(
             format!("{}: {error}", path.display()),
-            "agp doctor --check journal",
+            "run `agp doctor --check journal`",
         )
     };
     let file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if !command.json {
-                say("no sessions yet: agp quickstart");
+                say("no sessions yet; run `agp quickstart`");
             }
             return Ok(0);
         }
@@ -140,7 +140,7 @@ fn for_people(id: &str, summary: &Summary) -> String {
     let unended = if summary.live {
         "running"
     } else {
-        "no end on record"
+        "no end recorded"
     };
     format!(
         "{:<20} {} {:<12} {} allowed, {} denied, {}{}",

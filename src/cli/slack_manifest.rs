@@ -21,7 +21,7 @@ enum What {
     Manifest(Manifest),
 }
 
-/// Print the manifest from which Slack creates the app.
+/// Print the app manifest to paste into Slack.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "manifest")]
 struct Manifest {}

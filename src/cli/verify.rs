@@ -10,14 +10,14 @@ use crate::report::failure::{Failure, Outcome};
 use crate::report::verification;
 use crate::session::home::Home;
 
-/// Verify a journal: exit 0 intact, 1 not intact, 2 could not check.
+/// Verify a journal; exit 0: intact, 1: not intact, 2: could not check.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "verify")]
 pub(super) struct Verify {
-    /// the journal (default: the one in AGP_HOME)
+    /// the journal file (default: audit.log in AGP_HOME)
     #[argh(positional)]
     journal: Option<PathBuf>,
-    /// the public key that you trust for the first event (default: the one in AGP_HOME)
+    /// the public key you trust (default: the key in AGP_HOME that signed the first event)
     #[argh(option)]
     key: Option<PathBuf>,
     /// print the report as JSON

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod intendant;
 pub mod limits;
 pub mod message;
+pub mod plural;
 pub mod sandbox;
 #[cfg(feature = "agp")]
 pub mod secret;

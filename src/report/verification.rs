@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::contracts::limits;
+use crate::contracts::plural::count;
 use crate::journal::key::PublicKey;
 use crate::journal::verify::{self, Report};
 
@@ -34,7 +35,7 @@ pub fn run(
             writeln!(err, "agp: {}: {problem}", key.display())?;
             writeln!(
                 err,
-                "  give the journal's public key: --key signing/journal-ed25519.pub"
+                "  help: pass the journal's public key: --key signing/journal-ed25519.pub"
             )?;
             return Ok(NOT_CHECKED);
         }
@@ -45,7 +46,7 @@ pub fn run(
             writeln!(err, "agp: {}: {error}", journal.display())?;
             writeln!(
                 err,
-                "  give a journal that can be read, with its .head beside it"
+                "  help: pass a readable journal file, with its .head file beside it"
             )?;
             return Ok(NOT_CHECKED);
         }
@@ -68,7 +69,7 @@ pub fn read_key(path: &Path) -> Result<PublicKey, String> {
         .map_err(|error| error.to_string())?
         .len();
     if size > limits::SMALL_FILE_BYTES {
-        return Err("too large for a key".into());
+        return Err("too large for a public key".into());
     }
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     PublicKey::from_pem(&text).map_err(|error| error.to_string())
@@ -76,7 +77,7 @@ pub fn read_key(path: &Path) -> Result<PublicKey, String> {
 
 fn text(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     if report.intact {
-        write!(out, "OK: {} events", report.events)?;
+        write!(out, "OK: {}", count(report.events, "event"))?;
         if let (Some(seq), Some(hash)) = (report.last_seq, &report.last_hash) {
             write!(out, ", last {seq} {hash}")?;
         }
@@ -84,22 +85,14 @@ fn text(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         if report.beyond_head > 0 {
             writeln!(
                 out,
-                "note: {} signed events beyond the head",
-                report.beyond_head
+                "note: {} beyond the head",
+                count(report.beyond_head, "signed event")
             )?;
         }
         return Ok(());
     }
-    let plural = if report.problem_count == 1 {
-        "problem"
-    } else {
-        "problems"
-    };
-    writeln!(
-        out,
-        "FAIL: {} {plural} in {} events",
-        report.problem_count, report.events
-    )?;
+    let problems = count(report.problem_count, "problem");
+    writeln!(out, "FAIL: {problems} in {}", count(report.events, "event"))?;
     for problem in &report.problems {
         match (problem.line, problem.seq) {
             (0, _) => write!(out, "head")?,

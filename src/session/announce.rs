@@ -18,28 +18,29 @@ pub(crate) fn announce(options: &SessionOptions, session: &SessionId, confined: 
         _ if !options.harness.is_program() => {
             if options.sandbox == Provider::Recording {
                 complain(
-                    "sandbox: recording: what is allowed is recorded, and not run (--sandbox process runs it)",
+                    "sandbox: recording: allowed calls are recorded, not run (--sandbox process \
+                    runs them)",
                 );
             }
         }
         Mode::Hook if options.harness_inside() => complain(format_args!(
-            "mode: hook ({}): the harness runs in a container, with its own tools, and asks before each; \
-             results are as it tells them",
+            "mode: hook ({}): the harness and its tools run in a container. It asks before each \
+            call and reports results itself.",
             options.mode_reason
         )),
         Mode::Hook => complain(format_args!(
-            "mode: hook ({}): the harness runs its own tools on this host and asks before each; \
-             results are as it tells them; it {is} confined",
+            "mode: hook ({}): the harness runs its own tools on this host and {is} confined. It \
+            asks before each call and reports results itself.",
             options.mode_reason
         )),
         Mode::Mediated if options.alone => complain(format_args!(
-            "mode: mediated ({}): agp's tools are the harness's only ones, and run in a container; the \
-             harness runs in another",
+            "mode: mediated ({}): the harness has only agp's tools. They run in one container, the \
+            harness in another.",
             options.mode_reason
         )),
         Mode::Mediated => complain(format_args!(
-            "mode: mediated ({}): agp's tools are the harness's only ones, and run in the {} sandbox; \
-             the harness itself {is} confined",
+            "mode: mediated ({}): the harness has only agp's tools. They run in the {} sandbox; \
+            the harness itself {is} confined.",
             options.mode_reason,
             if options.container.is_some() {
                 "Docker"
@@ -52,13 +53,12 @@ pub(crate) fn announce(options: &SessionOptions, session: &SessionId, confined: 
     without_tools(options);
     if options.harness.is_program() {
         if !options.probe {
-            complain(
-                "WARNING: --no-probe: nobody has tried whether this harness asks before a call",
-            );
+            complain("WARNING: --no-probe: the gate was not tested with this harness");
         }
         if !options.witness {
             complain(
-                "WARNING: --witness off: a call that the harness runs without asking is not seen",
+                "WARNING: --witness off: agp cannot detect a call that the harness runs without \
+                asking",
             );
         }
     }
@@ -66,7 +66,7 @@ pub(crate) fn announce(options: &SessionOptions, session: &SessionId, confined: 
         slack::announce(settings);
     }
     if options.auto_approve {
-        complain("WARNING: AGP_AUTO_APPROVE=1: every approval is given with nobody looking");
+        complain("WARNING: AGP_AUTO_APPROVE=1: all approvals are automatic");
     }
 }
 
@@ -84,7 +84,7 @@ fn without_tools(options: &SessionOptions) {
         count => format!(" and {} more", count - 1),
     };
     complain(format_args!(
-        "note: commands have a PATH without {}{more} (--allow-read DIR keeps one)",
+        "note: PATH inside the sandbox omits {}{more} (--allow-read DIR keeps a directory)",
         escape::line(&first.display().to_string())
     ));
 }
@@ -99,14 +99,14 @@ fn without_login(options: &SessionOptions) {
         Harness::ClaudeCode => {
             if let Err(why) = claude_code::login() {
                 complain(format_args!(
-                    "note: there seems to be no login of Claude Code ({why}): log in with `claude`, or set \
-                     ANTHROPIC_API_KEY"
+                    "note: Claude Code is not logged in ({why}). Log in with `claude`, or set \
+                    ANTHROPIC_API_KEY."
                 ));
             }
         }
         Harness::Codex if !codex::login_present() => complain(
-            "note: there seems to be no login of Codex, which may try without end: log in with `codex login`, \
-             or set CODEX_API_KEY",
+            "note: Codex is not logged in and may retry forever. Run `codex login`, or set \
+            CODEX_API_KEY.",
         ),
         _ => {}
     }

@@ -154,7 +154,7 @@ fn submit(
             .map_err(|error| error.to_string())?
         {
             CallOutcome::Denied(_) | CallOutcome::Executed(_) => Ok(()),
-            CallOutcome::Released(..) => Err("a scripted call has no harness to run it".into()),
+            CallOutcome::Released(..) => Err("no harness can run a scripted call".into()),
         }
     })
 }
@@ -167,7 +167,7 @@ pub(crate) fn gate_unchanged(
         return Ok(Box::new(|| Ok(())));
     }
     let pinned = executable::bridge_program().and_then(Pinned::of);
-    let pinned = pinned.map_err(|error| format!("the hook's program: {error}"))?;
+    let pinned = pinned.map_err(|error| format!("cannot find the hook program: {error}"))?;
     Ok(Box::new(move || pinned.check()))
 }
 
@@ -176,8 +176,10 @@ pub(crate) fn read_script(options: &SessionOptions) -> Result<Vec<ScriptedCall>,
         None => Ok(scripted::built_in()),
         Some(path) => scripted::read(path).map_err(|problem| {
             let mend = match path.is_file() {
-                true => r#"each line: {"tool":"Bash","args":{"command":"..."}}"#,
-                false => "--script FILE, a file of calls; without it the built-in script is played",
+                true => r#"write one call per line: {"tool":"Bash","args":{"command":"..."}}"#,
+                false => {
+                    "pass a file of calls with --script FILE, or omit it for the built-in script"
+                }
             };
             Failure::usage(problem, mend)
         }),
@@ -188,14 +190,14 @@ pub(crate) fn read_script(options: &SessionOptions) -> Result<Vec<ScriptedCall>,
 pub(crate) fn new_answer_key() -> Result<Arc<SigningKey>, String> {
     SigningKey::generate()
         .map(|(key, _)| Arc::new(key))
-        .map_err(|_| "the system gives no random numbers".into())
+        .map_err(|_| "the system provides no random numbers".into())
 }
 
 pub(crate) fn new_session() -> Result<SessionId, String> {
     let mut bytes = [0_u8; 6];
     SystemRandom::new()
         .fill(&mut bytes)
-        .map_err(|_| "the system gives no random numbers")?;
+        .map_err(|_| "the system provides no random numbers")?;
     let id = format!("s-{}", data_encoding::HEXLOWER.encode(&bytes));
     SessionId::new(id).map_err(|error| error.to_string())
 }

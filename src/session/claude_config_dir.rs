@@ -52,7 +52,7 @@ impl ClaudeHome {
         }
         let mut unknown = [0_u8; 16];
         let random = SystemRandom::new().fill(&mut unknown);
-        random.map_err(|_| io::Error::other("no random numbers"))?;
+        random.map_err(|_| io::Error::other("the system provides no random numbers"))?;
         let login = directory.join(HARNESS_LOGIN);
         let login = login.join(format!("{:032x}", u128::from_ne_bytes(unknown)));
         DirBuilder::new().mode(0o700).create(&login)?;
@@ -79,7 +79,7 @@ impl ClaudeHome {
             match home.carry(&store, spawner, changeable) {
                 Ok(carrier) => home.carrier = Some(carrier),
                 Err(error) => complain(format_args!(
-                    "WARNING: Claude Code's login was not carried into the session: {error}"
+                    "WARNING: cannot pass Claude Code's login to the session: {error}"
                 )),
             }
         }

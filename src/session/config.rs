@@ -108,7 +108,7 @@ impl Config {
         let path = home.config();
         let wrong = |problem: String| {
             let problem = format!("{}: {problem}", path.display());
-            Failure::refused(problem, "correct the file, or: agp init --force")
+            Failure::refused(problem, "fix the file, or run `agp init --force`")
         };
         match bounded_file::read(&path, limits::SMALL_FILE_BYTES) {
             Ok(bytes) => {
@@ -133,7 +133,7 @@ impl Config {
         let open = fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0);
         if open {
             let shown = path.display();
-            let problem = format!("{shown} holds Slack tokens and can be read by others");
+            let problem = format!("{shown} contains Slack tokens, and other users can read it");
             return Err(Failure::refused(problem, format!("chmod 600 {shown}")));
         }
         Ok(())
@@ -166,7 +166,7 @@ pub fn approval_deadline(flag: Option<u64>, config: &Config) -> Result<Duration,
     }
     let range = format!("{} to {} seconds", least.as_secs(), most.as_secs());
     Err(Failure::usage(
-        format!("an approval timeout of {seconds} seconds is not within {range}"),
+        format!("the approval timeout ({seconds} s) must be {range}"),
         "--approval-timeout 300",
     ))
 }

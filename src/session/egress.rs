@@ -73,8 +73,8 @@ impl WayOut {
             return match options.as_deref() {
                 None | Some("none") => Ok(Self::nothing()),
                 Some(_) => Err(Failure::usage(
-                    "--egress is for what runs: the recording sandbox runs nothing",
-                    "--sandbox process",
+                    "--egress has no effect: the recording sandbox runs nothing",
+                    "add --sandbox process",
                 )),
             };
         }
@@ -85,21 +85,18 @@ impl WayOut {
             Some("full") => EgressScope::Full,
             Some("allowlist") => EgressScope::Listed(list(said.allow.clone(), file)?),
             Some(other) => {
-                let problem = format!("--egress {other:?} is not known");
-                return Err(Failure::usage(
-                    problem,
-                    "--egress takes none, full or allowlist",
-                ));
+                let problem = format!("unknown --egress {other:?}");
+                return Err(Failure::usage(problem, "use none, full or allowlist"));
             }
         };
         if named && !matches!(reach, EgressScope::Listed(_)) {
-            let problem = "--egress-allow names hosts for --egress allowlist";
-            return Err(Failure::usage(problem, "--egress allowlist"));
+            let problem = "--egress-allow needs --egress allowlist";
+            return Err(Failure::usage(problem, "add --egress allowlist"));
         }
         if options.as_deref() == Some("none") && program && of.mode == Mode::Hook {
             return Err(Failure::usage(
-                "a harness that runs its own tools must reach its model",
-                "--egress allowlist, which lets it reach its model alone",
+                "--egress none would cut the harness off from its model",
+                "use --egress allowlist: it allows the model's API only",
             ));
         }
         if of.harness_inside() {
@@ -195,30 +192,33 @@ impl WayOut {
     pub(crate) fn announce(&self, of: Choices) {
         let words = |reach: &EgressScope| match reach {
             EgressScope::None => "nothing".to_owned(),
-            EgressScope::Full => "all that this host reaches".to_owned(),
-            EgressScope::Listed(list) => format!("{}, nothing else", list.entries().join(" ")),
+            EgressScope::Full => "everything that this host can reach".to_owned(),
+            EgressScope::Listed(list) => format!("only {}", list.entries().join(" ")),
         };
         if of.harness.is_program() && matches!(self.harness, EgressScope::Listed(_)) {
             complain(format_args!(
-                "egress: the harness reaches {}",
+                "egress: the harness can reach {}",
                 words(&self.harness)
             ));
         }
         if self.calls == EgressScope::Full {
             let who = match (of.harness_inside(), of.alone) {
                 (true, _) => "the harness has",
-                (_, true) => "what agp runs, and the harness, have",
-                _ => "what agp runs has",
+                (_, true) => "commands and the harness have",
+                _ => "commands have",
             };
             complain(format_args!(
-                "WARNING: --egress full: {who} this host's whole network"
+                "WARNING: --egress full: {who} unrestricted network access"
             ));
         } else if matches!(self.calls, EgressScope::Listed(_)) {
             let who = match of.harness_inside() {
                 true => "the harness",
-                false => "what agp runs",
+                false => "commands",
             };
-            complain(format_args!("egress: {who} reaches {}", words(&self.calls)));
+            complain(format_args!(
+                "egress: {who} can reach {}",
+                words(&self.calls)
+            ));
         }
     }
 
@@ -300,7 +300,7 @@ fn list(flags: Vec<String>, file: Option<&config::SandboxConfig>) -> Result<Allo
     Allowlist::parse(entries.iter().map(String::as_str)).map_err(|problem| {
         Failure::usage(
             format!("{whose}: {}", escape::line(&problem)),
-            "--egress-allow HOST[:PORT], or *.SUFFIX[:PORT] for every name below",
+            "use --egress-allow HOST[:PORT], or *.SUFFIX[:PORT] for all subdomains",
         )
     })
 }
@@ -311,11 +311,11 @@ fn with_its_model(listed: &Allowlist, of: Choices) -> Result<Allowlist, Failure>
         Harness::Codex => model_hosts::of_codex(),
         _ => model_hosts::of_claude_code(),
     };
-    let hosts = hosts.map_err(|problem| Failure::refused(problem, "--egress full"))?;
+    let hosts = hosts.map_err(|problem| Failure::refused(problem, "add --egress full"))?;
     if hosts.is_empty() && listed.is_empty() {
         return Err(Failure::usage(
-            "where this harness finds its model is for you to say",
-            "--egress-allow HOST for each host of its model's",
+            "agp does not know the model's hosts for this harness",
+            "add --egress-allow HOST for each host of the model's API",
         ));
     }
     let own = listed.entries();
@@ -334,7 +334,9 @@ fn recorder(governor: &Arc<Governor>, terminal: &Arc<Terminal>) -> Arc<Record> {
         if kind == Kind::EgressDeny {
             match shown.fetch_add(1, Ordering::Relaxed) {
                 ..SHOWN => terminal.tell(&denied(&recorded)),
-                SHOWN => terminal.tell("egress denied: more, see agp log --kind egress.deny"),
+                SHOWN => terminal.tell(
+                    "egress denied: further denials not shown (see `agp log --kind egress.deny`)",
+                ),
                 _ => {}
             }
         }
@@ -365,7 +367,7 @@ fn denied(payload: &Map<String, Value>) -> String {
     };
     line.push_str(&format!(": {}", explained(&reason).unwrap_or(&reason)));
     if payload.contains_key("serverName") {
-        line.push_str(&format!(" (it names {})", shown("serverName")));
+        line.push_str(&format!(" (server name: {})", shown("serverName")));
     }
     line
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::channels::escape;
 use crate::contracts::event::Kind;
 use crate::contracts::intendant::{HarnessError, HarnessExit};
+use crate::contracts::plural::count;
 use crate::governor::{Broken, Governor};
 use crate::intendants::process::Stop;
 
@@ -107,9 +108,9 @@ pub(crate) fn finish(governor: &Governor, end: &End, raw: bool, lease: &mut Leas
                 // Whatever it was: what led to it stands there.
                 match payload.get("sessionId") {
                     Some(Value::String(session)) => {
-                        format!("agp log --session {session}, then agp verify")
+                        format!("run `agp log --session {session}`, then `agp verify`")
                     }
-                    _ => "agp log, then agp verify".to_owned(),
+                    _ => "run `agp log`, then `agp verify`".to_owned(),
                 },
             )),
         ),
@@ -120,7 +121,7 @@ pub(crate) fn finish(governor: &Governor, end: &End, raw: bool, lease: &mut Leas
             format!("stopped by signal {signal}"),
             Some(Failure::harness(
                 format!("stopped by signal {signal}"),
-                "agp run starts anew",
+                "run `agp run` again to start a new session",
             )),
         ),
         End {
@@ -138,15 +139,15 @@ pub(crate) fn finish(governor: &Governor, end: &End, raw: bool, lease: &mut Leas
             harness: Ok(other), ..
         } => {
             let problem = match other {
-                HarnessExit::Code(code) => format!("the harness ended with code {code}"),
-                HarnessExit::Signal(signal) => format!("the harness was ended by signal {signal}"),
+                HarnessExit::Code(code) => format!("the harness exited with code {code}"),
+                HarnessExit::Signal(signal) => format!("signal {signal} ended the harness"),
                 _ => "the harness was stopped".to_owned(),
             };
             (
                 problem.clone(),
                 Some(Failure::harness(
                     problem,
-                    "see its own output above; agp doctor --check harness says whether it is logged in",
+                    "see the harness's output above; check its login with `agp doctor --check harness`",
                 )),
             )
         }
@@ -157,16 +158,21 @@ pub(crate) fn finish(governor: &Governor, end: &End, raw: bool, lease: &mut Leas
     }
     governor
         .record_session(Kind::SessionEnded, payload)
-        .map_err(|broken| Failure::broken(broken, "mend the disk, then: agp verify"))?;
+        .map_err(|broken| Failure::broken(broken, "fix the disk, then run `agp verify`"))?;
     lease.ended();
     let census = governor.census();
     let odd = match census.anomalies {
         0 => String::new(),
-        count => format!(", {count} anomalies (agp log --kind gate.anomaly)"),
+        anomalies => format!(
+            ", {} (agp log --kind gate.anomaly)",
+            count(anomalies, "anomaly")
+        ),
     };
     let told = format!(
-        "{} calls: {} allowed, {} denied{odd}; prove it: agp verify",
-        census.decided, census.allowed, census.denied
+        "{}: {} allowed, {} denied{odd}; check the journal: agp verify",
+        count(census.decided, "call"),
+        census.allowed,
+        census.denied
     );
     // In raw mode standard output is the harness's own.
     if raw {

@@ -73,14 +73,15 @@ pub(crate) fn ready(wanted: &Wanted<'_>) -> Result<Option<Enclosure>, Failure> {
     let refused = |problem: String| {
         let mend = match wanted.mode {
             Mode::Hook => {
-                "agp doctor --check sandbox; or --mode mediated, in which agp runs the tools; or \
-                --confine best-effort, which runs them with what this kernel permits"
+                "run `agp doctor --check sandbox`; or use --mode mediated; or use --confine \
+                best-effort to run with weaker confinement"
             }
             Mode::Mediated => {
-                "agp doctor --check sandbox; or --confine best-effort, which then runs it unconfined"
+                "run `agp doctor --check sandbox`, or use --confine best-effort to run it \
+                unconfined"
             }
         };
-        let problem = format!("the harness cannot be confined: {}", escape::line(&problem));
+        let problem = format!("cannot confine the harness: {}", escape::line(&problem));
         Failure::refused(problem, mend)
     };
     let program = match wanted.harness {
@@ -96,8 +97,8 @@ pub(crate) fn ready(wanted: &Wanted<'_>) -> Result<Option<Enclosure>, Failure> {
         Ok(enclosed) => {
             if enclosed.namespaces() == Namespaces::Off {
                 complain(format_args!(
-                    "WARNING: namespaces are off: what runs inside can connect to every Unix socket that has a \
-                     path{}",
+                    "WARNING: no namespaces: commands can connect to every Unix socket that has a \
+                    path{}",
                     of_those(&enclosed.open_sockets())
                 ));
             }
@@ -106,10 +107,10 @@ pub(crate) fn ready(wanted: &Wanted<'_>) -> Result<Option<Enclosure>, Failure> {
         // Unconfined it would reach everything, where a list was asked for.
         Err(problem) if matches!(wanted.network, Network::Listed { .. }) => Err(Failure::refused(
             format!(
-                "the harness cannot be kept to a list of hosts: {}",
+                "cannot enforce the host allowlist for the harness: {}",
                 escape::line(&problem)
             ),
-            "agp doctor --check sandbox; or --egress full",
+            "run `agp doctor --check sandbox`, or use --egress full",
         )),
         Err(problem) if wanted.confine == Confine::BestEffort => {
             complain(format_args!(
@@ -117,7 +118,7 @@ pub(crate) fn ready(wanted: &Wanted<'_>) -> Result<Option<Enclosure>, Failure> {
                 escape::line(&problem)
             ));
             complain(format_args!(
-                "WARNING: it can connect to every Unix socket that you can{}",
+                "WARNING: the harness can connect to every Unix socket that you can{}",
                 of_those(&sockets.open())
             ));
             Ok(None)
@@ -129,7 +130,7 @@ pub(crate) fn ready(wanted: &Wanted<'_>) -> Result<Option<Enclosure>, Failure> {
 /// Those of all sockets that were found, as a sentence ends with them.
 fn of_those(sockets: &[String]) -> String {
     match sockets {
-        [] => "; none was found that answers".to_owned(),
+        [] => "; no listening socket was found".to_owned(),
         some => format!(", such as {}", listed(some)),
     }
 }
@@ -141,7 +142,7 @@ pub(crate) fn described(enclosed: Option<&Enclosure>) -> Value {
             serde_json::json!({
                 "kind": "host",
                 "isolated": [],
-                "notIsolated": ["files", "processes", "network", "credentials of the operator"],
+                "notIsolated": ["files", "processes", "network", "operator credentials"],
                 "vmGrade": false,
             })
         },

@@ -116,14 +116,14 @@ impl Home {
             };
             let shown = path.display();
             if meta.uid() != rustix::process::geteuid().as_raw() {
-                let problem = format!("{shown} belongs to another user");
+                let problem = format!("{shown} belongs to another user (uid {})", meta.uid());
                 return Err(Failure::refused(
                     problem,
-                    "set AGP_HOME to a directory of yours",
+                    "set AGP_HOME to a directory that you own",
                 ));
             }
             if meta.permissions().mode() & 0o022 != 0 {
-                let problem = format!("{shown} can be written by others");
+                let problem = format!("other users can write {shown}");
                 return Err(Failure::refused(problem, format!("chmod go-w {shown}")));
             }
         }
@@ -139,26 +139,26 @@ impl Home {
         let shown = path.display();
         let meta = fs::metadata(&path).map_err(|error| {
             let mend = match error.kind() {
-                io::ErrorKind::NotFound => "agp keygen".to_owned(),
+                io::ErrorKind::NotFound => "run `agp keygen`".to_owned(),
                 _ => format!("ls -l {shown}"),
             };
             Failure::refused(format!("{shown}: {error}"), mend)
         })?;
         if meta.permissions().mode() & 0o077 != 0 {
-            let problem = format!("{shown} can be read by others");
+            let problem = format!("other users can read {shown}");
             return Err(Failure::refused(
                 problem,
-                format!("chmod 600 {shown}; agp keygen --force"),
+                format!("chmod 600 {shown}, then run `agp keygen --force`"),
             ));
         }
         if meta.uid() != rustix::process::geteuid().as_raw() {
-            let problem = format!("{shown} belongs to another user");
-            return Err(Failure::refused(problem, "agp keygen --force"));
+            let problem = format!("{shown} belongs to another user (uid {})", meta.uid());
+            return Err(Failure::refused(problem, "run `agp keygen --force`"));
         }
         let wrong = |problem: String| {
             Failure::refused(
                 format!("{shown}: {problem}"),
-                "restore the key, or: agp keygen --force",
+                "restore the key, or run `agp keygen --force`",
             )
         };
         let bytes = bounded_file::read(&path, limits::SMALL_FILE_BYTES)

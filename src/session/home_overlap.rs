@@ -25,15 +25,12 @@ pub(crate) fn refuse_overlap(home: &Home, options: &SessionOptions) -> Result<()
     let refused = |what: &str, path: &Path, mend: &str| {
         let (own, path) = (own.display(), path.display());
         Err(Failure::refused(
-            format!(
-                "{what} {path} and agp's own home {own} overlap: what is confined to the one would have the other"
-            ),
+            format!("{what} {path} overlaps agp's home {own}: the agent could read agp's keys"),
             mend,
         ))
     };
     if overlaps(&options.repository) {
-        let mend =
-            "--repo a directory that is not around agp's home, or AGP_HOME a directory elsewhere";
+        let mend = "choose another --repo, or set AGP_HOME to a directory elsewhere";
         return refused("the repository", &options.repository, mend);
     }
     // A home can be reached by another name; what lies in it and leads elsewhere is meant as it is named.
@@ -54,19 +51,17 @@ pub(crate) fn refuse_overlap(home: &Home, options: &SessionOptions) -> Result<()
         return Err(Failure::refused(
             match itself {
                 true => format!(
-                    "the repository {repository} is the home directory, which nothing that runs for an agent may have"
+                    "the repository {repository} is your home directory, which an agent must not see"
                 ),
-                false => format!(
-                    "the repository {repository} holds {private}, which nothing that runs for an agent may have"
-                ),
+                false => format!("the repository {repository} contains private files ({private})"),
             },
-            "--repo a directory that holds the work alone",
+            "pass --repo with a directory that contains only the project",
         ));
     }
     for path in options.allow_read.iter().chain(&options.allow_write) {
         let found = path.canonicalize().unwrap_or_else(|_| path.clone());
         if overlaps(&found) {
-            return refused("what is allowed besides,", path, "name less than that");
+            return refused("the allowed path", path, "allow a narrower path");
         }
     }
     Ok(())

@@ -19,7 +19,7 @@ use crate::sandbox::secrets::{Secrets, variable};
 /// [`Failure`] when one cannot be used as it is.
 pub(crate) fn secrets(home: &Home) -> Result<Secrets, Failure> {
     Secrets::load(&home.secrets()).map_err(|problem| {
-        let mend = "correct the secret, or take it away";
+        let mend = "fix the secret, or remove it";
         Failure::refused(escape::line(&problem), mend)
     })
 }
@@ -39,7 +39,7 @@ pub(crate) fn screen(options: &SessionOptions, given: &Secrets) -> Screen {
     let screen = Screen::new(&secrets);
     for name in screen.ignored() {
         complain(format_args!(
-            "agp: warning: {name} is too short to be screened for"
+            "agp: warning: {name} is too short to be redacted from the journal"
         ));
     }
     screen
@@ -66,10 +66,10 @@ pub(crate) fn open_journal(home: &Home, screen: &Arc<Screen>) -> Result<Journal,
     .map_err(|error| {
         let mend = match error {
             OpenError::Io { .. } => {
-                "make room on its disk, or have its directory be yours alone, and begin again"
+                "free space on its disk, and make its directory yours (chmod 700), then retry"
             }
             OpenError::Damaged { .. } => {
-                "agp verify; then move journal and head aside for the auditor"
+                "run `agp verify`, then move the journal and its head aside for the auditor"
             }
         };
         Failure::refused(error, mend)
@@ -77,7 +77,7 @@ pub(crate) fn open_journal(home: &Home, screen: &Arc<Screen>) -> Result<Journal,
     if let Some(recovered) = opened.recovered {
         let told = serde_json::to_string(&recovered).unwrap_or_default();
         complain(format_args!(
-            "agp: the journal was mended after a crash: {told}"
+            "agp: recovered the journal after a crash: {told}"
         ));
     }
     Ok(journal)

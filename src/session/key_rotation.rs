@@ -18,7 +18,7 @@ use crate::report::failure::Failure;
 fn failed(path: &Path) -> impl Fn(io::Error) -> Failure + '_ {
     move |error| {
         let problem = format!("{}: {error}", path.display());
-        Failure::refused(problem, "make the directory yours: chmod u+rwx")
+        Failure::refused(problem, "make the directory writable: chmod u+rwx")
     }
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn mint_alone(home: &Home) -> Result<PublicKey, Failure> {
 
 fn generate() -> Result<(SigningKey, zeroize::Zeroizing<String>), Failure> {
     SigningKey::generate()
-        .map_err(|_| Failure::refused("the system gives no random numbers", "try again"))
+        .map_err(|_| Failure::refused("the system provides no random numbers", "try again"))
 }
 
 fn put(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Failure> {
@@ -72,12 +72,13 @@ pub(crate) fn rotate(home: &Home) -> Result<PublicKey, Failure> {
     if !home.private_key().exists() {
         let log = home.journal().log;
         let problem = format!(
-            "{} has events, and the key that could hand it over is gone",
+            "{} has events, but the key that signed them is gone",
             log.display()
         );
         return Err(Failure::refused(
             problem,
-            "move the journal, its head and the public key aside for the auditor, then: agp keygen",
+            "move the journal, its head and the public key aside for the auditor, then run `agp \
+            keygen`",
         ));
     }
     let old = home.signing_key()?;
@@ -89,7 +90,7 @@ pub(crate) fn rotate(home: &Home) -> Result<PublicKey, Failure> {
     let (new, pem) = generate()?;
     put(&next_key(home), 0o600, pem.as_bytes())?;
 
-    let damaged = |error: String| Failure::refused(error, "agp verify shows what is wrong");
+    let damaged = |error: String| Failure::refused(error, "run `agp verify` to see the problem");
     let (journal, _) = Journal::open(
         &home.journal(),
         old,

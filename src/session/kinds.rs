@@ -78,10 +78,7 @@ impl Choices {
 }
 
 pub(crate) fn unknown(flag: &str, value: &str, known: &str) -> Failure {
-    Failure::usage(
-        format!("{flag} {value:?} is not known"),
-        format!("{flag} takes {known}"),
-    )
+    Failure::usage(format!("unknown {flag} {value:?}"), format!("use {known}"))
 }
 
 /// Paths as they are, links followed: what is allowed is what is there now.
@@ -89,7 +86,7 @@ pub(crate) fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let found = paths.iter().map(|path| {
         path.canonicalize().map_err(|error| {
             let problem = format!("{}: {error}", path.display());
-            Failure::usage(problem, "name a path that is there")
+            Failure::usage(problem, "use an existing path")
         })
     });
     found.collect()

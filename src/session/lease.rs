@@ -68,7 +68,13 @@ pub(crate) struct Lease {
 impl Lease {
     /// Claims a session and makes its private [`directory`] (0700) for the socket and settings.
     pub(crate) fn take(home: &Home, session: &SessionId, directory: &Path) -> io::Result<Self> {
-        durable::private_dir(&home.sessions())?;
+        let named = |path: &Path, error: io::Error| {
+            io::Error::new(
+                error.kind(),
+                format!("cannot write {}: {error}", path.display()),
+            )
+        };
+        durable::private_dir(&home.sessions()).map_err(|error| named(&home.sessions(), error))?;
         let path = home.sessions().join(format!("{session}.lease"));
         // It gets its name once it is locked and whole: another start must not take it for one
         // that its process has lost.
@@ -77,17 +83,20 @@ impl Lease {
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(&unnamed)?;
+            .open(&unnamed)
+            .map_err(|error| named(&unnamed, error))?;
         file.lock()?;
         let terms = LeaseRecord {
             session_id: session.clone(),
             pid: std::process::id(),
             directory: directory.to_owned(),
         };
-        file.write_all(&serde_json::to_vec(&terms)?)?;
-        file.sync_data()?;
-        fs::rename(&unnamed, &path)?;
-        fs::DirBuilder::new().mode(0o700).create(directory)?;
+        file.write_all(&serde_json::to_vec(&terms)?)
+            .and_then(|()| file.sync_data())
+            .and_then(|()| fs::rename(&unnamed, &path))
+            .map_err(|error| named(&unnamed, error))?;
+        let made = fs::DirBuilder::new().mode(0o700).create(directory);
+        made.map_err(|error| named(directory, error))?;
         Ok(Self {
             path,
             directory: directory.to_owned(),
@@ -118,12 +127,14 @@ impl Drop for Lease {
     }
 }
 
-/// A user's own runtime directory where there is one. Not in `AGP_HOME`: the harness must reach
+/// A user's own runtime directory where there is one, then `TMPDIR`. Not in `AGP_HOME`: the harness must reach
 /// the socket, and nothing else of agp's. Socket paths are bounded at 108 bytes, too.
 fn runtime_base() -> PathBuf {
-    std::env::var_os("XDG_RUNTIME_DIR")
+    let named = ["XDG_RUNTIME_DIR", "TMPDIR"].into_iter();
+    named
+        .filter_map(std::env::var_os)
         .map(PathBuf::from)
-        .filter(|dir| dir.is_absolute() && dir.is_dir() && dir.as_os_str().len() < 60)
+        .find(|dir| dir.is_absolute() && dir.is_dir() && dir.as_os_str().len() < 60)
         .unwrap_or_else(|| PathBuf::from("/tmp"))
 }
 

@@ -16,69 +16,69 @@ use super::kinds::{Choices, Confine, Harness, Mode, Provider, Stream};
 #[derive(FromArgs)]
 #[argh(subcommand, name = "run")]
 pub(crate) struct Run {
-    /// scripted (default), claude-code or codex
+    /// the harness: claude-code, codex, or scripted (default)
     #[argh(option)]
     pub(crate) intendant: Option<String>,
-    /// what the agent is asked to do
+    /// the task for the agent
     #[argh(option)]
     pub(crate) task: Option<String>,
-    /// the task may be a command of Claude Code's own, such as /init; without this it is text
+    /// let Claude Code read the task as one of its own commands, such as /init
     #[argh(switch)]
     pub(crate) task_command: bool,
-    /// the repository it works in (default: this directory)
+    /// the repository to work in (default: the current directory)
     #[argh(option)]
     pub(crate) repo: Option<String>,
-    /// a script for --intendant scripted: JSON lines of {"tool":..,"args":{..}}
+    /// calls for --intendant scripted, as JSON lines: {"tool":..,"args":{..}}
     #[argh(option)]
     pub(crate) script: Option<PathBuf>,
-    /// recording (default for a script), process (default for a harness's tools) or docker
+    /// process (default for a harness), recording (default for a script; runs nothing), or docker
     #[argh(option)]
     pub(crate) sandbox: Option<String>,
-    /// the image of --sandbox docker, pinned: NAME@sha256:.., NAME:VERSION or sha256:..
+    /// the image for --sandbox docker: NAME@sha256:.., NAME:VERSION or sha256:.. (never latest)
     #[argh(option)]
     pub(crate) image: Option<String>,
-    /// hook: the harness runs its own tools and asks before each; mediated: agp's are the only ones
+    /// hook: the harness runs its own tools and asks first; mediated: agp runs every tool in a sandbox
     #[argh(option)]
     pub(crate) mode: Option<String>,
-    /// a path that commands in the process sandbox may read too; repeatable
+    /// an extra path that sandboxed commands may read; repeatable
     #[argh(option)]
     pub(crate) allow_read: Vec<PathBuf>,
-    /// a path that they may change too; repeatable
+    /// an extra path that sandboxed commands may change; repeatable
     #[argh(option)]
     pub(crate) allow_write: Vec<PathBuf>,
-    /// strict or best-effort: agp's own threads and the harness itself run confined, or are refused;
-    /// or run unconfined where they cannot be
+    /// strict (default): refuse to start what the kernel cannot confine; best-effort: run it
+    /// with what the kernel offers
     #[argh(option)]
     pub(crate) confine: Option<String>,
-    /// none, full or allowlist: what may be reached by the sandbox (default: none), and by
-    /// a harness (default: full)
+    /// network access: none, full or allowlist (default: none for the sandbox, full for
+    /// the harness)
     #[argh(option)]
     pub(crate) egress: Option<String>,
-    /// a host that may be reached, HOST[:PORT] or *.SUFFIX[:PORT]; repeatable
+    /// a host for --egress allowlist, as HOST[:PORT] or *.SUFFIX[:PORT]; repeatable
     #[argh(option)]
     pub(crate) egress_allow: Vec<String>,
-    /// console (default) or slack
+    /// where approvals are asked: console (default) or slack
     #[argh(option)]
     pub(crate) channel: Option<String>,
-    /// seconds an approver has, 1 to 86400 (default: 300)
+    /// seconds before an unanswered approval is denied, 1 to 86400 (default: 300)
     #[argh(option)]
     pub(crate) approval_timeout: Option<u64>,
-    /// an argument for the harness; repeatable
+    /// an extra argument for the harness; repeatable
     #[argh(option)]
     pub(crate) harness_arg: Vec<String>,
-    /// a variable that the harness gets too; repeatable
+    /// the name of an environment variable to pass to the harness; repeatable
     #[argh(option)]
     pub(crate) harness_env: Vec<String>,
-    /// the login of a Codex in a container, which is mounted there: ~/.codex/auth.json
+    /// a Codex login file to mount in the container, such as ~/.codex/auth.json
     #[argh(option)]
     pub(crate) harness_login: Option<PathBuf>,
-    /// lines (default) or raw: how the harness's output is shown
+    /// how to show the harness's output: lines (default) or raw
     #[argh(option)]
     pub(crate) stream: Option<String>,
-    /// start without having tried the gate on the harness first
+    /// skip the gate self-test before the session
     #[argh(switch)]
     pub(crate) no_probe: bool,
-    /// on (default) or off: whether the harness's own account is held against the decisions
+    /// on (default) or off: compare the harness's own output with agp's decisions
     #[argh(option)]
     pub(crate) witness: Option<String>,
 }

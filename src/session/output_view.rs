@@ -6,6 +6,7 @@ use std::thread::{self, ThreadId};
 
 use crate::channels::escape;
 use crate::channels::terminal::Terminal;
+use crate::contracts::plural::count;
 use crate::contracts::sandbox::Execution;
 use crate::sandbox::process::Output;
 
@@ -51,7 +52,7 @@ impl Begun {
             shown.extend(some.map(|line| of_output(line.strip_suffix(b"\n").unwrap_or(line))));
             let more = lines.count();
             if more > 0 {
-                shown.push(format!("      | ({more} more lines)"));
+                shown.push(format!("      | ({})", count(more, "more line")));
             }
             begun.clear();
         }

@@ -28,7 +28,7 @@ pub(crate) fn plainly() {
 /// Which thread panicked, where, and what it said.
 fn told(panic: &PanicHookInfo<'_>) -> String {
     let thread = thread::current();
-    let name = thread.name().unwrap_or("without a name");
+    let name = thread.name().unwrap_or("(unnamed)");
     let place = panic.location().map(ToString::to_string);
     let text = panic.payload_as_str().unwrap_or_default();
     format!(
@@ -67,7 +67,7 @@ impl Panics {
         panic::catch_unwind(panic::AssertUnwindSafe(session)).unwrap_or_else(|_| {
             Err(Failure::broken(
                 "agp panicked",
-                "report it, with what was printed above",
+                "please report this, with the output above",
             ))
         })
     }
@@ -75,7 +75,7 @@ impl Panics {
     /// How a session ends in which a thread panicked.
     pub(crate) fn failure(&self) -> Option<Failure> {
         let said = self.0.get()?;
-        let mend = "report it, with what was printed above; the journal is whole: agp verify";
+        let mend = "please report this, with the output above; check the journal with `agp verify`";
         Some(Failure::broken(said, mend))
     }
 }

@@ -8,10 +8,10 @@ use crate::report::failure::Failure;
 pub(crate) fn load_policy(home: &Home) -> Result<Policy, Failure> {
     home.check_own()?;
     Policy::load(&home.policy()).map_err(|error| match error {
-        PolicyError::Io { .. } => Failure::refused(error, "agp init"),
+        PolicyError::Io { .. } => Failure::refused(error, "run `agp init`"),
         _ => {
             let problem = format!("{}: {error}", home.policy().display());
-            Failure::refused(problem, "correct the file, or: agp init --force")
+            Failure::refused(problem, "fix the file, or run `agp init --force`")
         }
     })
 }

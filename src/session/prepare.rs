@@ -67,7 +67,7 @@ impl SessionContext<'_> {
         let refused = Draft::new(Kind::SessionRefused, payload);
         match self.journal.append_one(refused) {
             Ok(_) => failure,
-            Err(error) => Failure::broken(error.to_string(), "agp doctor --check journal"),
+            Err(error) => Failure::broken(error.to_string(), "run `agp doctor --check journal`"),
         }
     }
 
@@ -79,18 +79,20 @@ impl SessionContext<'_> {
         thread_confinement::hold(self.standing, self.options)?;
         if let Some(name) = quoted_secret(self.options, &self.screen) {
             return Err(Failure::refused(
-                format!(
-                    "the task or a --harness-arg quotes the value of {name}, which must not be journaled"
-                ),
-                "ask for the work without the secret",
+                format!("the task or a --harness-arg contains the value of secret {name}"),
+                "remove the secret from the task",
             ));
         }
         refuse_overlap(self.home, self.options)?;
         let lease = Lease::take(self.home, &self.session, &self.directory);
-        let lease =
-            lease.map_err(|error| Failure::refused(error, "make room in the runtime directory"))?;
+        let lease = lease.map_err(|error| {
+            Failure::refused(
+                error,
+                "free space there, or set TMPDIR to another directory",
+            )
+        })?;
         process_tree::adopt_orphans()
-            .map_err(|error| Failure::refused(error, "run agp on Linux 3.4 or later"))?;
+            .map_err(|error| Failure::refused(error, "use Linux 3.4 or later"))?;
         if self.options.container.is_some() {
             container::reap(self.home, &self.journal)?;
         }
@@ -136,7 +138,7 @@ impl SessionContext<'_> {
             environment: &options.harness_env,
             container: container.map(|container| (self, container)),
         })?;
-        complain(format_args!("the gate was tried first: {held}"));
+        complain(format_args!("Gate self-test passed: {held}"));
         Ok(())
     }
 
@@ -165,8 +167,11 @@ impl SessionContext<'_> {
             .then(|| ClaudeHome::with_login(directory, &self.spawner, &changeable))
             .transpose();
         let claude_home = claude_home.map_err(|error| {
-            let problem = format!("Claude Code's configuration: {error}");
-            Failure::refused(problem, "make room in the runtime directory")
+            let problem = format!(
+                "{}: cannot prepare Claude Code's configuration: {error}",
+                self.directory.display()
+            );
+            Failure::refused(problem, "free space in that directory")
         })?;
         let enclosure = harness_sandbox::ready(&harness_sandbox::Wanted {
             harness: options.harness,
@@ -196,7 +201,7 @@ impl SessionContext<'_> {
         let options = self.options;
         let mediated = options.harness.is_program() && options.mode == Mode::Mediated;
         let unchanged = gate_unchanged(options)
-            .map_err(|error| Failure::refused(error, "agp doctor --check harness"))?;
+            .map_err(|error| Failure::refused(error, "run `agp doctor --check harness`"))?;
         Ok(Arc::new(Governor::new(GovernorConfig {
             session: self.session.clone(),
             journal: self.journal.clone(),

@@ -53,14 +53,14 @@ impl SessionOptions {
             _ if !inside && !alone => confine(run.confine.as_deref(), harness)?,
             None => Confine::Off,
             Some(_) => {
-                let problem = "--confine is for a harness on this host";
-                return Err(Failure::usage(problem, "leave --confine out"));
+                let problem = "--confine applies only to a harness on this host";
+                return Err(Failure::usage(problem, "omit --confine"));
             }
         };
         let confined = sandbox != Provider::Recording || confine != Confine::Off;
         if !confined && named.iter().any(|paths| !paths.is_empty()) {
-            let problem = "--allow-read and --allow-write are for what is confined";
-            return Err(Failure::usage(problem, "--sandbox process"));
+            let problem = "--allow-read and --allow-write need a sandbox";
+            return Err(Failure::usage(problem, "add --sandbox process"));
         }
         let choices = Choices {
             harness,
@@ -74,27 +74,29 @@ impl SessionOptions {
         };
         let way_out = WayOut::resolve(said, &config, choices)?;
         if !harness.is_program() && run.task.is_some() {
-            let problem = "--task is for a harness: a script has its calls, and no task";
-            return Err(Failure::usage(problem, "--intendant claude-code, or codex"));
+            let problem = "--task needs a harness; a script has no task";
+            return Err(Failure::usage(
+                problem,
+                "add --intendant claude-code or codex",
+            ));
         }
         let task = config::first(run.task, "AGP_TASK", None);
         if run.task_command && harness != Harness::ClaudeCode {
-            let problem =
-                "--task-command is for Claude Code: nothing else takes commands in a task";
-            return Err(Failure::usage(problem, "leave --task-command out"));
+            let problem = "--task-command works only with Claude Code";
+            return Err(Failure::usage(problem, "omit --task-command"));
         }
         if harness.is_program() {
             // Claude Code would end at once, and for a cause that has nothing to do with its login.
             if task.as_deref().is_none_or(|task| task.trim().is_empty()) {
                 return Err(Failure::usage(
-                    "a harness needs a task",
-                    "--task \"what to do\"",
+                    "the harness needs a task",
+                    "add --task \"what to do\"",
                 ));
             }
             if run.script.is_some() {
                 return Err(Failure::usage(
-                    "--script is for --intendant scripted",
-                    "leave it out",
+                    "--script needs --intendant scripted",
+                    "omit --script",
                 ));
             }
             let check_arguments = match harness {
@@ -103,10 +105,10 @@ impl SessionOptions {
             };
             check_arguments(&run.harness_arg)
                 .and_then(|()| crate::intendants::environment::check_names(&run.harness_env))
-                .map_err(|problem| Failure::usage(problem, "leave the argument out"))?;
+                .map_err(|problem| Failure::usage(problem, "omit this argument"))?;
         } else if !run.harness_arg.is_empty() || !run.harness_env.is_empty() {
-            let problem = "--harness-arg and --harness-env are for a harness, not for a script";
-            return Err(Failure::usage(problem, "--intendant claude-code"));
+            let problem = "--harness-arg and --harness-env need a harness; a script has none";
+            return Err(Failure::usage(problem, "add --intendant claude-code"));
         }
         Ok(Self {
             harness,
@@ -146,7 +148,7 @@ impl SessionOptions {
 }
 
 fn not_here(what: &str, instead: &str) -> Failure {
-    Failure::refused(format!("{what} is not in this version of agp"), instead)
+    Failure::refused(format!("not supported: {what}"), instead)
 }
 
 /// Whoever asks for a harness's identity to be checked must not believe that it is.
@@ -155,8 +157,9 @@ fn identity(config: &Config) -> Result<(), Failure> {
     match options.and_then(|identity| identity.mode.as_deref()) {
         None | Some("off") => Ok(()),
         Some("strict") => Err(not_here(
-            "the check of a harness's identity (identity.mode strict)",
-            "identity.mode off in config.json; its program's digest is in the journal either way",
+            "checking the harness's identity (identity.mode strict)",
+            "set identity.mode to off in config.json; the journal records the program's digest \
+            either way",
         )),
         Some(other) => Err(unknown("identity.mode", other, "off or strict")),
     }
@@ -192,23 +195,23 @@ pub(crate) fn mode(
     match (flag, harness) {
         (None | Some("mediated"), Harness::Scripted) => Ok((Mode::Mediated, "a script")),
         (Some("hook"), Harness::Scripted) => Err(Failure::usage(
-            "a script has no hooks: agp runs its calls itself",
-            "leave --mode out",
+            "--mode does not apply to a script: it has no hooks",
+            "omit --mode",
         )),
         (Some("hook"), Harness::Codex) => Err(Failure::usage(
-            "Codex has no hook mode: it runs a call whose hook was killed or hangs",
-            "leave --mode out: mediated mode is the one that it has",
+            "Codex does not support hook mode: it runs a call whose hook was killed or hangs",
+            "omit --mode: Codex uses mediated mode",
         )),
-        (Some("hook"), _) => Ok((Mode::Hook, "as asked")),
-        (Some("mediated"), _) => Ok((Mode::Mediated, "as asked")),
-        (None, Harness::Codex) => Ok((Mode::Mediated, "the one that Codex has")),
+        (Some("hook"), _) => Ok((Mode::Hook, "requested")),
+        (Some("mediated"), _) => Ok((Mode::Mediated, "requested")),
+        (None, Harness::Codex) => Ok((Mode::Mediated, "Codex supports no other")),
         // One that is not found is told of where it is needed.
         (None, Harness::ClaudeCode) => match claude_code::find(search) {
             Ok(found) if !found.fails_closed => Ok((
                 Mode::Mediated,
-                "this Claude Code runs a call whose hook fails",
+                "this Claude Code runs a call when its hook fails",
             )),
-            _ => Ok((Mode::Hook, "Claude Code blocks a call whose hook fails")),
+            _ => Ok((Mode::Hook, "Claude Code blocks a call when its hook fails")),
         },
         (Some(other), _) => Err(unknown("--mode", other, "hook or mediated")),
     }
@@ -260,12 +263,12 @@ fn sandbox(options: Option<&str>, harness: Harness, mode: Mode) -> Result<Provid
         // Nothing of agp's runs there.
         (None, _, Mode::Hook) => Ok(Provider::Recording),
         (Some("recording"), _, _) => Err(Failure::usage(
-            "the recording sandbox runs nothing, and a harness's calls must run",
-            "leave --sandbox out, or use --intendant scripted",
+            "the recording sandbox runs nothing, so a harness cannot use it",
+            "omit --sandbox, or use --intendant scripted",
         )),
         (Some("process"), _, Mode::Hook) => Err(not_here(
-            "a harness in the process sandbox",
-            "--mode mediated, whose tools run there",
+            "a harness in hook mode with the process sandbox",
+            "use --mode mediated",
         )),
         (Some("docker"), _, _) => Ok(Provider::Docker),
         (Some(other), _, _) => Err(unknown("--sandbox", other, "recording, process or docker")),
@@ -276,7 +279,7 @@ fn repository(options: Option<String>) -> Result<PathBuf, Failure> {
     let path = options.map_or_else(|| PathBuf::from("."), PathBuf::from);
     let found = path.canonicalize().ok().filter(|path| path.is_dir());
     found.ok_or_else(|| {
-        let problem = format!("{} is not a directory that can be entered", path.display());
+        let problem = format!("cannot enter the repository directory {}", path.display());
         Failure::usage(problem, "--repo DIR")
     })
 }

@@ -100,8 +100,8 @@ pub(crate) fn session_under(
         (Ok(code), None) => Ok(code),
         (Err(failure), None) => Err(failure),
         (_, Some(why)) => Err(Failure::broken(
-            format!("the journal can no longer be written: {why}"),
-            "mend the disk, then: agp verify",
+            format!("cannot write the journal: {why}"),
+            "fix the disk, then run `agp verify`",
         )),
     }
 }
@@ -134,7 +134,7 @@ fn governed(
             &context.terminal,
             (options.choices(), user),
         )
-        .map_err(|error| unrecorded(format!("the egress proxy: {error}")))?;
+        .map_err(|error| unrecorded(format!("cannot start the egress proxy: {error}")))?;
     let gateway = gateway(context, &governor).map_err(unrecorded)?;
     let harness = drive(context, intendant, Arc::clone(&governor))
         .map_err(|error| unrecorded(error.to_string()))?;
@@ -163,7 +163,7 @@ fn governed(
 }
 
 fn unrecorded(error: String) -> Failure {
-    Failure::broken(error, "agp doctor --check journal")
+    Failure::broken(error, "run `agp doctor --check journal`")
 }
 
 /// Where a harness asks, if there is one.
@@ -227,7 +227,7 @@ impl Drop for Ended {
         let outcome = self.outcome.take().unwrap_or_else(|| {
             Err(HarnessError {
                 problem: "agp's own harness thread panicked".into(),
-                mend: "report it, with what was printed above".into(),
+                mend: "please report this, with the output above".into(),
             })
         });
         let _ = self.events.send(SessionEvent::Harness(outcome));

@@ -114,12 +114,12 @@ pub(crate) fn permitted(home: &Home) -> Result<String, Failure> {
     let attested = process.attestation();
     let landlock = attested.get("landlock").cloned().unwrap_or_default();
     let mut told = format!(
-        "process: attested; namespaces {}, Landlock {landlock}, seccomp",
+        "process: isolation verified (namespaces {}, Landlock {landlock}, seccomp)",
         process.namespaces().as_str()
     );
     for (namespaces, why) in process.refused() {
         told.push_str(&format!(
-            "; namespaces {} not had: {why}",
+            "; namespaces {} not available: {why}",
             namespaces.as_str()
         ));
     }
@@ -141,16 +141,17 @@ fn with_a_home(mut setup: ProcessConfig, base: &Path) -> Result<ProcessConfig, F
 /// # Errors
 /// [`Failure`] when it cannot be had.
 pub(crate) fn spawner() -> Result<Spawner, Failure> {
-    Spawner::start().map_err(|error| Failure::refused(error, "agp doctor --check confinement"))
+    Spawner::start()
+        .map_err(|error| Failure::refused(error, "run `agp doctor --check confinement`"))
 }
 
 fn refused(problem: &str) -> Failure {
     Failure::refused(
         format!(
-            "the process sandbox cannot be had: {}",
+            "the process sandbox is not available: {}",
             escape::line(problem)
         ),
-        "agp doctor --check sandbox; or --sandbox recording, which runs nothing",
+        "run `agp doctor --check sandbox`, or use --sandbox recording (runs nothing)",
     )
 }
 

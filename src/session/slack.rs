@@ -35,7 +35,7 @@ impl From<SetupError> for Failure {
 /// for a shell's history to say.
 pub(crate) fn settings(config: &Config) -> Result<Settings, Failure> {
     if env::var_os("AGP_AUTO_APPROVE").is_some_and(|value| value == "1") {
-        let problem = "AGP_AUTO_APPROVE is for the console: in Slack people approve";
+        let problem = "AGP_AUTO_APPROVE works only with the console, not with Slack";
         return Err(Failure::usage(problem, "unset AGP_AUTO_APPROVE"));
     }
     let file = config.slack.clone().unwrap_or_default();
@@ -64,13 +64,14 @@ pub(crate) fn examine(config: &Config) -> Result<String, Failure> {
 pub(crate) fn announce(settings: &Settings) {
     if !settings.is_at_slack() {
         complain(format_args!(
-            "WARNING: AGP_SLACK_API_URL: approvals are taken from {}, not from Slack's own address",
+            "WARNING: AGP_SLACK_API_URL: approvals come from {}, not from Slack",
             escape::line(settings.api())
         ));
     }
     if roots().is_some() {
         complain(
-            "WARNING: SSL_CERT_FILE: Slack is whoever its certificates say it is, not the bundled ones",
+            "WARNING: SSL_CERT_FILE: it replaces the built-in roots that verify Slack's TLS \
+            certificate",
         );
     }
 }

@@ -16,17 +16,17 @@ use super::options::SessionOptions;
 use crate::report::failure::{Failure, complain};
 
 /// What mends a kernel that cannot hold the profiles.
-pub(crate) const MEND: &str = "run agp on Linux 6.7 or later with Landlock among its security modules (lsm=...); or \
-                    --confine best-effort, which goes without";
+pub(crate) const MEND: &str = "use Linux 6.7 or later with Landlock enabled (lsm=...), or \
+--confine best-effort to run without it";
 
-const SHOWN: &str = "agp doctor --check confinement";
+const SHOWN: &str = "run `agp doctor --check confinement`";
 
 /// Takes from this process what no thread of it needs, and finds out what this kernel enforces; then
 /// starts the thread that starts processes, and takes from all others, this one first, what that alone has.
 /// Nothing that is not the operator's has been read by then.
 pub(crate) fn arm() -> Result<(Standing, Spawner), Failure> {
     let standing = threads::arm().map_err(|error| {
-        let problem = format!("this process cannot be closed to others: {error}");
+        let problem = format!("cannot protect agp from other processes: {error}");
         Failure::refused(problem, SHOWN)
     })?;
     if standing.whole() {
@@ -45,7 +45,7 @@ pub(crate) fn hold(standing: Standing, options: &SessionOptions) -> Result<(), F
         return Ok(());
     }
     let problem = format!(
-        "agp's own threads cannot be confined: this kernel lacks {}",
+        "cannot confine agp's threads: this kernel lacks {}",
         standing.lacks().join(" and ")
     );
     if options.threads_strict {

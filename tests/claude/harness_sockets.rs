@@ -160,7 +160,7 @@ fn without_namespaces_hook_mode_is_refused_and_best_effort_says_what_is_open() {
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
     };
     start().run().exited(1).complained(&[
-        "the harness cannot be confined",
+        "cannot confine the harness",
         "every Unix socket",
         "namespaces user: ",
         "--mode mediated",
@@ -170,7 +170,7 @@ fn without_namespaces_hook_mode_is_refused_and_best_effort_says_what_is_open() {
         .arguments(&["--confine", "best-effort"])
         .run()
         .succeeded()
-        .complained(&["WARNING: namespaces are off", &tmux]);
+        .complained(&["WARNING: no namespaces", &tmux]);
     let said = model.result_of("t1").unwrap().text;
     assert!(said.contains("default reached"), "{said}");
     let said = model.result_of("t2").unwrap().text;

@@ -82,11 +82,11 @@ impl Small {
         live.finish().exited(3).complained(&[
             "the journal can no longer be written",
             "No space left on device",
-            "mend the disk",
+            "fix the disk",
         ]);
         // The next start finds the disk as full, and says that, not that somebody changed the journal.
         let again = fs::read_to_string(world.root().join("agp.again")).unwrap();
-        for part in ["No space left on device", "make room", "exit 1"] {
+        for part in ["No space left on device", "free space", "exit 1"] {
             assert!(again.contains(part), "{part}: {again}");
         }
         assert!(!again.contains("auditor"), "{again}");

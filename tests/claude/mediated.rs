@@ -564,7 +564,7 @@ fn the_probe_tries_the_mode_that_is_asked_for() {
         .env("AGP_CLAUDE_BIN", claude.to_str().unwrap())
         .run()
         .succeeded()
-        .complained(&["the gate was tried first", "mode: mediated"]);
+        .complained(&["Gate self-test passed", "mode: mediated"]);
     assert!(world.get("ran").is_some());
     assert_eq!(world.event("session.started")["payload"]["probed"], true);
     world.verifies();

@@ -146,9 +146,9 @@ fn the_live_probe_sees_the_gate_fire_and_sees_it_when_it_does_not() {
     let before = world.journal_text();
     doctor(claude.to_str().unwrap()).run().succeeded().said(&[
         "gate",
-        "left no trace",
-        "parts of the gate could be renamed or replaced",
-        "sockets was reached",
+        "the denied call was blocked",
+        "gate paths protected",
+        "sockets reachable",
     ]);
     assert_eq!(
         world.journal_text(),
@@ -157,8 +157,7 @@ fn the_live_probe_sees_the_gate_fire_and_sees_it_when_it_does_not() {
     );
 
     let told = doctor(&silenced_on_the_way(&world, &claude)).run();
-    told.exited(1)
-        .said(&["gate", "MISSING", "the gate does not hold"]);
+    told.exited(1).said(&["gate", "FAILED", "the gate failed"]);
 }
 
 /// A harness whose hooks are called and have no opinion: nothing that asks is denied by them.
@@ -184,7 +183,7 @@ fn a_task_starts_only_behind_a_gate_that_was_seen_to_fire() {
             .env("AGP_CLAUDE_BIN", claude)
     };
     let held = probed(&model(), claude.to_str().unwrap()).run().succeeded();
-    held.complained(&["the gate was tried first", "left no trace"]);
+    held.complained(&["Gate self-test passed", "the denied call was blocked"]);
     assert!(world.get("ran").is_some());
     let started = world.event("session.started");
     assert_eq!(started["payload"]["probed"], true);
@@ -194,7 +193,7 @@ fn a_task_starts_only_behind_a_gate_that_was_seen_to_fire() {
     let unused = model();
     let silenced = silenced_on_the_way(&world, &claude);
     let refused = probed(&unused, &silenced).run().exited(1);
-    refused.complained(&["the gate does not hold", "agp doctor --live"]);
+    refused.complained(&["the gate failed", "agp doctor --live"]);
     assert_eq!(world.get("ran"), None);
     assert!(unused.result_of("toolu_b").is_none());
     assert!(world.event("session.refused")["payload"]["reason"].is_string());
@@ -235,7 +234,7 @@ fn a_harness_that_shows_no_calls_is_refused_unless_told_to_go_unwitnessed() {
     };
     go(&[])
         .exited(1)
-        .complained(&["no usable account of its calls", "--witness off"]);
+        .complained(&["does not show its calls", "--witness off"]);
     assert_eq!(world.get("ran"), None);
 
     // Without the probe, the count at the end tells.

@@ -46,7 +46,7 @@ fn mediated_mode_is_its_only_mode() {
             "hook",
         ];
         let ran = world.agp(&run).arguments(more).run().exited(2);
-        ran.complained(&["Codex has no hook mode", "mediated mode"]);
+        ran.complained(&["Codex does not support hook mode", "mediated mode"]);
     }
     assert_eq!(world.events("session.started").len(), 0);
     let bridge = [
@@ -197,7 +197,7 @@ fn the_live_probe_sees_the_gate_fire_and_sees_it_when_it_does_not() {
     };
     let before = world.journal_text();
     let told = doctor().run().succeeded();
-    told.said(&["gate", "Codex 0.", "left no trace"]);
+    told.said(&["gate", "Codex 0.", "the denied call was blocked"]);
     assert_eq!(world.journal_text(), before, "it has a journal of its own");
 
     // A server that is started and offers nothing: nothing is asked.
@@ -209,5 +209,5 @@ fn the_live_probe_sees_the_gate_fire_and_sees_it_when_it_does_not() {
     );
     session::put_program(&bridge, &silent);
     let told = doctor().run();
-    told.exited(1).said(&["gate", "MISSING"]);
+    told.exited(1).said(&["gate", "FAILED"]);
 }

@@ -346,6 +346,6 @@ fn the_probe_tries_mediated_mode() {
         .env("DOUBLE_KEY", "x")
         .env("AGP_CODEX_BIN", governed.codex.to_str().unwrap())
         .run();
-    probed.succeeded().complained(&["the gate was tried first"]);
+    probed.succeeded().complained(&["Gate self-test passed"]);
     assert!(governed.world.get("ran").is_some());
 }

@@ -20,15 +20,15 @@ fn quickstart_takes_an_empty_home_to_a_proven_journal() {
     let world = World::empty();
     let ran = world.agp(&["quickstart"]).run().succeeded();
     ran.said(&[
-        "minted signing key ",
+        "created signing key ",
         "allow Read README.md (read)",
-        "deny  Write notes.md (write): nobody could be asked: quickstart asks nobody",
+        "deny  Write notes.md (write): nobody could be asked: quickstart asks for no approval",
         "deny  WebFetch https://example.com/ (web)",
         "in the process sandbox",
         "      | 1 README.md",
         "      exit code 1\n",
         "5 calls: 3 allowed, 2 denied",
-        "the policy let the last command run; in the sandbox there is no such file",
+        "Policy allowed the last command, but the sandbox hides the key.",
         "OK: 12 events",
         "next: agp run --intendant claude-code",
     ])
@@ -62,7 +62,7 @@ fn init_writes_what_loads_and_replaces_it_only_when_told() {
     let policy = world.agp_home().join("policy.json");
     fs::write(&policy, "{\"rules\":[]}").unwrap();
     let again = world.agp(&["init"]).run().exited(1);
-    again.complained(&["is there already", "agp init --force"]);
+    again.complained(&["already exists", "agp init --force"]);
     assert_eq!(fs::read_to_string(&policy).unwrap(), "{\"rules\":[]}");
     for name in ["readonly", "ask", "starter"] {
         let init = world.agp(&["init", "--force", "--policy", name]).run();
@@ -86,7 +86,7 @@ fn keygen_keeps_a_key_and_rotates_it_only_when_told() {
     let first_private = fs::read(&private).unwrap();
     let first_public = fs::read(&public).unwrap();
     let again = world.agp(&["keygen"]).run().exited(1);
-    again.complained(&["is there already", "agp keygen --force"]);
+    again.complained(&["already exists", "agp keygen --force"]);
     assert_eq!(fs::read(&private).unwrap(), first_private);
 
     world.agp(&["run"]).run().succeeded();
@@ -122,8 +122,8 @@ fn keygen_keeps_a_key_and_rotates_it_only_when_told() {
 fn doctor_says_what_is_missing_and_what_mends_it() {
     let world = World::empty();
     let bare = world.agp(&["doctor"]).run().exited(1);
-    let bare = bare.said(&["signing      MISSING", "to mend it: agp keygen"]);
-    let bare = bare.said(&["policy       MISSING", "to mend it: agp init"]);
+    let bare = bare.said(&["signing      MISSING", "help: run `agp keygen`"]);
+    let bare = bare.said(&["policy       MISSING", "help: run `agp init`"]);
     // That there is no home yet says nothing of the sandbox.
     assert!(!bare.out.contains("proves nothing"), "{}", bare.out);
     let json = world.agp(&["doctor", "--json"]).run().exited(1);
@@ -131,7 +131,7 @@ fn doctor_says_what_is_missing_and_what_mends_it() {
     assert_eq!(report["ok"], false);
     assert_eq!(report["checks"][0]["check"], "signing");
     assert_eq!(report["checks"][0]["status"], "missing");
-    assert_eq!(report["checks"][0]["mend"], "agp keygen");
+    assert_eq!(report["checks"][0]["mend"], "run `agp keygen`");
 
     world.agp(&["init"]).run().succeeded();
     world.agp(&["keygen"]).run().succeeded();
@@ -148,22 +148,22 @@ fn doctor_says_what_is_missing_and_what_mends_it() {
     }
     let none = world.agp(&["doctor", "--check", "weather"]).run();
     none.exited(2)
-        .complained(&["no such check", "--check signing|policy|"]);
+        .complained(&["unknown check", "--check signing|policy|"]);
 
     // A harness that is asked for must be there.
     let asked = world.agp(&["doctor", "--check", "harness"]);
     let asked = asked
         .env("AGP_INTENDANT", "claude-code")
         .env("AGP_CLAUDE_BIN", "/nonexistent/claude");
-    asked.run().exited(1).said(&["MISSING", "AGP_CLAUDE_BIN"]);
+    asked.run().exited(1).said(&["FAILED", "AGP_CLAUDE_BIN"]);
 
     // A key that others can read is no key.
     let key = world.agp_home().join("signing/journal-ed25519.key");
     fs::set_permissions(&key, PermissionsExt::from_mode(0o640)).unwrap();
     let open = world.agp(&["doctor", "--check", "signing"]).run().exited(1);
-    open.said(&["can be read by others", "chmod 600"]);
+    open.said(&["other users can read", "chmod 600"]);
     let run = world.agp(&["run"]).run().exited(1);
-    run.complained(&["can be read by others", "to mend it: chmod 600"]);
+    run.complained(&["other users can read", "help: chmod 600"]);
     fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
 
     // A journal that was cut behind its head is no journal.
@@ -173,7 +173,7 @@ fn doctor_says_what_is_missing_and_what_mends_it() {
     let (cut, _) = text.trim_end().rsplit_once('\n').unwrap();
     fs::write(&log, format!("{cut}\n")).unwrap();
     let damaged = world.agp(&["doctor", "--check", "journal"]).run().exited(1);
-    damaged.said(&["MISSING", "to mend it: agp verify"]);
+    damaged.said(&["FAILED", "help: run `agp verify`"]);
     world
         .agp(&["run"])
         .run()
@@ -256,7 +256,7 @@ fn a_bad_script_is_refused_with_its_line_and_nothing_is_journaled() {
     ] {
         world.put("bad.jsonl", &format!("{good}{bad}"));
         let ran = world.agp(&["run", "--script", "bad.jsonl"]).run().exited(2);
-        ran.complained(&["bad.jsonl", line, "each line: {\"tool\""]);
+        ran.complained(&["bad.jsonl", line, "write one call per line: {\"tool\""]);
     }
     let missing = world.agp(&["run", "--script", "none.jsonl"]).run();
     missing.exited(2).complained(&["none.jsonl"]);
@@ -281,11 +281,7 @@ fn what_is_not_there_is_refused_and_never_replaced_by_something_weaker() {
         (&["run", "--harness-arg", "--model=x"], 2),
     ] {
         let ran = world.agp(arguments).run().exited(code);
-        assert!(
-            ran.err.contains("to mend it: "),
-            "{arguments:?}: {}",
-            ran.err
-        );
+        assert!(ran.err.contains("help: "), "{arguments:?}: {}", ran.err);
         assert_eq!(ran.out, "", "{arguments:?}");
     }
     let config = world.agp_home().join("config.json");
@@ -293,7 +289,7 @@ fn what_is_not_there_is_refused_and_never_replaced_by_something_weaker() {
         let text = json!({"identity": {"mode": mode}}).to_string();
         fs::write(&config, text).unwrap();
         let ran = world.agp(&["run"]).run().exited(code);
-        ran.complained(&["identity", "to mend it: "]);
+        ran.complained(&["identity", "help: "]);
     }
     fs::write(&config, r#"{"identity":{"mode":"off"}}"#).unwrap();
     assert_eq!(world.journal().len(), 0);
@@ -368,7 +364,7 @@ fn verify_tells_intact_from_damaged_from_unchecked() {
 fn sessions_and_log_show_what_happened() {
     let world = World::new();
     let none = world.agp(&["sessions"]).run().succeeded();
-    none.said(&["no sessions yet: agp quickstart"]);
+    none.said(&["no sessions yet; run `agp quickstart`"]);
     let none = world.agp(&["log"]).run().exited(2);
     none.complained(&["agp quickstart"]);
     world.agp(&["run"]).run().succeeded();
@@ -486,7 +482,7 @@ fn a_file_that_cannot_be_understood_is_named_with_line_and_column() {
     ] {
         fs::write(&policy, text).unwrap();
         let ran = world.agp(&["run"]).run().exited(1);
-        ran.complained(&["policy.json", place, "to mend it: "]);
+        ran.complained(&["policy.json", place, "help: "]);
         let doctor = world.agp(&["doctor", "--check", "policy"]).run();
         doctor.exited(1).said(&[place]);
     }
@@ -500,7 +496,7 @@ fn a_file_that_cannot_be_understood_is_named_with_line_and_column() {
     ] {
         fs::write(&config, text).unwrap();
         let ran = world.agp(&["run"]).run().exited(1);
-        ran.complained(&["config.json", place, "to mend it: "]);
+        ran.complained(&["config.json", place, "help: "]);
     }
     assert_eq!(world.journal().len(), 0);
 }
@@ -624,17 +620,17 @@ fn the_mode_is_one_that_holds_with_this_version_and_is_said_with_its_reason() {
         (
             "2.1.295",
             "hook",
-            "Claude Code blocks a call whose hook fails",
+            "Claude Code blocks a call when its hook fails",
         ),
         (
             "2.1.294",
             "mediated",
-            "this Claude Code runs a call whose hook fails",
+            "this Claude Code runs a call when its hook fails",
         ),
         (
             "2.1.197",
             "mediated",
-            "this Claude Code runs a call whose hook fails",
+            "this Claude Code runs a call when its hook fails",
         ),
     ] {
         // It ends without a word, which is no session: the mode was said before.
@@ -709,7 +705,10 @@ fn a_session_whose_own_words_quote_a_secret_is_refused_and_the_journal_does_not_
             .run()
             .exited(1);
         assert!(!ran.err.contains(secret), "{}", ran.err);
-        ran.complained(&["quotes the value of AGP_SECRET_X", "without the secret"]);
+        ran.complained(&[
+            "contains the value of secret AGP_SECRET_X",
+            "remove the secret",
+        ]);
     }
     assert_eq!(world.events("session.refused").len(), 2);
     assert!(!world.journal_text().contains(secret));
@@ -766,7 +765,7 @@ fn rules_that_others_could_write_are_no_rules() {
         let before = std::fs::metadata(&path).unwrap().permissions();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         let ran = world.agp(&["run"]).run().exited(1);
-        ran.complained(&["can be written by others", "chmod go-w"]);
+        ran.complained(&["other users can write", "chmod go-w"]);
         world.agp(&["doctor", "--check", "policy"]).run().exited(1);
         std::fs::set_permissions(&path, before).unwrap();
     }

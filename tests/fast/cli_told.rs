@@ -24,17 +24,17 @@ fn a_task_for_nobody_is_refused() {
     let world = World::new();
     let ran = world.agp(&["run", "--task", "mend the build"]).run();
     ran.exited(2)
-        .complained(&["--task is for a harness", "--intendant claude-code"]);
+        .complained(&["--task needs a harness", "--intendant claude-code"]);
     assert_eq!(world.journal().len(), 0);
     // One for any harness may stand in the environment.
     let run = world.agp(&["run"]).env("AGP_TASK", "mend the build").run();
     run.succeeded()
-        .complained(&["what is allowed is recorded, and not run"]);
+        .complained(&["allowed calls are recorded, not run"]);
     let real = world
         .agp(&["run", "--sandbox", "process"])
         .run()
         .succeeded();
-    assert!(!real.err.contains("and not run"), "{}", real.err);
+    assert!(!real.err.contains(", not run"), "{}", real.err);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_script_that_is_not_there_is_not_told_how_its_lines_look() {
         .agp(&["run", "--script", "none.jsonl"])
         .run()
         .exited(2);
-    assert!(!ran.err.contains("each line"), "{}", ran.err);
+    assert!(!ran.err.contains("one call per line"), "{}", ran.err);
     ran.complained(&["none.jsonl: No such file", "--script FILE"]);
 }
 
@@ -99,7 +99,7 @@ fn a_log_of_what_is_not_there_says_so() {
     let world = World::new();
     world.agp(&["run"]).run().succeeded();
     let kind = world.agp(&["log", "--kind", "gate.bypas"]).run().exited(2);
-    kind.complained(&["no kind \"gate.bypas\"", "gate.bypassed"]);
+    kind.complained(&["unknown event kind \"gate.bypas\"", "gate.bypassed"]);
     let session = world.agp(&["log", "--session", "s-nobody"]).run();
     session
         .exited(2)
@@ -142,7 +142,7 @@ fn doctor_tells_one_line_a_check_and_all_of_the_one_that_is_named() {
 fn a_harness_without_a_login_is_told_of_at_the_start() {
     let world = World::new();
     let script = "[ \"$1\" = --version ] && exec echo 2.1.330\n";
-    let told = "note: there seems to be no login of Claude Code (";
+    let told = "note: Claude Code is not logged in (";
     let missing = format!("{told}there is no ");
     world.stand_in(script).run().complained(&[&missing]);
     let homeless = world.stand_in(script).without("HOME").run();
@@ -181,8 +181,8 @@ fn a_repository_around_agps_home_is_told_to_be_another() {
         let ran = run
             .run()
             .exited(1)
-            .complained(&["agp's own home", " overlap"]);
-        for wrong in ["doctor", "recording", "best-effort", "the gate was tried"] {
+            .complained(&["overlaps agp's home", " overlap"]);
+        for wrong in ["doctor", "recording", "best-effort", "Gate self-test"] {
             assert!(!ran.err.contains(wrong), "{arguments:?}: {}", ran.err);
         }
     }
@@ -206,23 +206,26 @@ fn a_repository_that_is_a_home_is_told_to_be_another() {
     for arguments in [&["--sandbox", "process"][..], &claude] {
         let bridge = stand_in(&world);
         let run = |path: &Path| at(path, arguments).env("AGP_CLAUDE_BIN", bridge.to_str().unwrap());
-        run(&home)
-            .run()
-            .exited(1)
-            .complained(&["is the home directory, which nothing", "--repo a directory"]);
+        run(&home).run().exited(1).complained(&[
+            "is your home directory, which an agent must not see",
+            "pass --repo with a directory",
+        ]);
         // Wherever it is, and whatever of it is there.
         let elsewhere = run(&world.repo()).env("HOME", world.repo().to_str().unwrap());
         elsewhere
             .run()
             .exited(1)
-            .complained(&["is the home directory, which nothing"]);
+            .complained(&["is your home directory, which an agent must not see"]);
     }
     // By another name it is the same.
     let link = world.root().join("link");
     std::os::unix::fs::symlink(world.repo(), &link).unwrap();
     for (within, told) in [
-        (world.repo(), "is the home directory, which nothing"),
-        (world.repo().join(".ssh"), "/.ssh, which nothing"),
+        (
+            world.repo(),
+            "is your home directory, which an agent must not see",
+        ),
+        (world.repo().join(".ssh"), "contains private files ("),
     ] {
         let run = at(&within, &["--sandbox", "process"]).env("HOME", link.to_str().unwrap());
         run.run().exited(1).complained(&[told]);
@@ -243,7 +246,9 @@ fn a_task_of_nothing_is_no_task() {
     let world = World::new();
     for task in ["", " \n"] {
         let run = world.agp(&["run", "--intendant", "claude-code", "--task", task]);
-        run.run().exited(2).complained(&["a harness needs a task"]);
+        run.run()
+            .exited(2)
+            .complained(&["the harness needs a task"]);
     }
 }
 

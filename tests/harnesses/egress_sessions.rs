@@ -201,7 +201,7 @@ fn a_script_in_the_process_sandbox_reaches_its_listed_host_and_nothing_else() {
     let ran = ran.succeeded();
     assert_tried(&ran.out);
     ran.complained(&[
-        "egress: what agp runs reaches localhost:",
+        "egress: commands can reach localhost:",
         "egress denied: example.com:443 to a call: this host is not on the list (--egress-allow)",
         "names another server than the one asked for (it names ",
     ]);
@@ -287,11 +287,11 @@ fn what_is_asked_for_in_other_words_is_refused_before_anything_starts() {
                 "--egress",
                 "none",
             ],
-            "reach its model",
+            "cut the harness off from its model",
         ),
         (
             &["--intendant", "codex", "--mode", "hook", "--task", "t"],
-            "Codex has no hook mode",
+            "Codex does not support hook mode",
         ),
     ] {
         let sandbox: &[&str] = match more.first() {
@@ -356,7 +356,7 @@ fn claude_code_on_this_host_reaches_its_model_and_nothing_else() {
         .env("NODE_EXTRA_CA_CERTS", &pem)
         .run()
         .succeeded();
-    ran.complained(&["egress: the harness reaches localhost:"]);
+    ran.complained(&["egress: the harness can reach localhost:"]);
     assert_tried(&(model.result_of("t1").unwrap().text + "\n"));
     assert_eq!(laid.web.came.load(Ordering::SeqCst), 1);
     let started = &world.event("session.started")["payload"];

@@ -177,7 +177,10 @@ fn where_user_namespaces_are_switched_off_doctor_says_so() {
             said.contains("attested") && said.contains(had),
             "{map}: {output:?}"
         );
-        assert!(said.contains("namespaces user not had: "), "{map}: {said}");
+        assert!(
+            said.contains("namespaces user not available: "),
+            "{map}: {said}"
+        );
     }
 }
 

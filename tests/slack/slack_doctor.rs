@@ -244,7 +244,7 @@ fn tokens_in_a_file_that_others_can_read_are_refused() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     from_file()
         .exited(1)
-        .said(&["can be read by others", "chmod 600"]);
+        .said(&["other users can read", "chmod 600"]);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     from_file().succeeded().said(&["socket opened"]);
 }
@@ -256,7 +256,7 @@ fn slack_takes_no_automatic_yes() {
         .play(&["x"], &[])
         .env("AGP_AUTO_APPROVE", "1")
         .run();
-    auto.exited(2).complained(&["in Slack people approve"]);
+    auto.exited(2).complained(&["works only with the console"]);
 }
 
 /// The names and bounds that Slack documents for a manifest, of what agp uses.
@@ -364,7 +364,7 @@ fn a_slack_that_is_not_asked_stands_in_nobodys_way() {
     all()
         .run()
         .exited(1)
-        .said(&["slack        MISSING", "token_revoked"]);
+        .said(&["slack        FAILED", "token_revoked"]);
     let named = doctor(&governed).env("AGP_CHANNEL", "console").run();
-    named.exited(1).said(&["MISSING", "token_revoked"]);
+    named.exited(1).said(&["FAILED", "token_revoked"]);
 }

@@ -266,7 +266,7 @@ fn over_tls_with_a_root_of_ones_own_and_with_no_other() {
     let ran = live.finish().succeeded().said(&["1 allowed, 0 denied"]);
     // Another Slack is told of, loudly and on record.
     let url = governed.double.url();
-    let from = format!("WARNING: AGP_SLACK_API_URL: approvals are taken from {url}");
+    let from = format!("WARNING: AGP_SLACK_API_URL: approvals come from {url}");
     ran.complained(&[&from, "WARNING: SSL_CERT_FILE"]);
     let started = &governed.world.event("session.started")["payload"];
     assert_eq!(started["slackApi"], json!(url));

@@ -32,7 +32,7 @@ const AGP_VERIFY: &str = env!("CARGO_BIN_EXE_agp-verify");
 pub(crate) fn skip(missing: &str, mend: &str) {
     assert!(
         std::env::var("AGP_CI").as_deref() != Ok("1"),
-        "{missing}; to mend it: {mend}"
+        "{missing}; help: {mend}"
     );
     say_skipped(missing, mend);
 }

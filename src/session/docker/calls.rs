@@ -17,7 +17,8 @@ pub(crate) fn ready(
 ) -> Result<Docker, Failure> {
     if !container.netcheck {
         complain(
-            "WARNING: AGP_SANDBOX_SKIP_NETCHECK=1: nobody looked whether the container has a network",
+            "WARNING: AGP_SANDBOX_SKIP_NETCHECK=1: the container's network isolation was not \
+            tested",
         );
     }
     let options = context.options;
@@ -53,7 +54,7 @@ fn named_mounts(options: &SessionOptions) -> Result<Vec<Mount>, Failure> {
     let write = options.allow_write.iter().map(|path| (path, true));
     let mounts = read.chain(write).map(|(path, writable)| {
         check_target(path)
-            .map_err(|why| Failure::usage(why, "name another path"))
+            .map_err(|why| Failure::usage(why, "use another path"))
             .map(|()| Mount {
                 source: path.clone(),
                 target: path.clone(),

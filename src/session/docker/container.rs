@@ -50,22 +50,23 @@ pub(crate) fn asked(
     let file = config.sandbox.clone().unwrap_or_default();
     if provider != Provider::Docker {
         if image.is_some() {
-            let problem = "--image is for --sandbox docker";
-            return Err(Failure::usage(
-                problem,
-                "--sandbox docker --image NAME:VERSION",
-            ));
+            let problem = "--image needs --sandbox docker";
+            return Err(Failure::usage(problem, "add --sandbox docker"));
         }
         return Ok(None);
     }
     let Some(image) = config::first(image, "AGP_SANDBOX_IMAGE", file.image) else {
         return Err(Failure::usage(
             "the Docker sandbox needs an image",
-            "--image NAME:VERSION, AGP_SANDBOX_IMAGE, or sandbox.image in config.json",
+            "pass --image NAME:VERSION, or set AGP_SANDBOX_IMAGE or sandbox.image in config.json",
         ));
     };
-    pinned(&image)
-        .map_err(|why| Failure::usage(why, "--image NAME@sha256:.., NAME:VERSION, or sha256:.."))?;
+    pinned(&image).map_err(|why| {
+        Failure::usage(
+            why,
+            "pass --image NAME@sha256:.., NAME:VERSION, or sha256:..",
+        )
+    })?;
     Ok(Some(Container {
         image,
         bounds: bounds(file.memory, file.cpus, file.pids)?,
@@ -87,9 +88,9 @@ fn bounds(memory: Option<u64>, cpus: Option<f64>, pids: Option<u32>) -> Result<B
         && bounds.pids >= 16;
     if !sound {
         return Err(Failure::refused(
-            "config.json: sandbox.memory is bytes, 32 MiB at least; cpus is 0.01 to 1024; pids is 16 at \
-             least",
-            "correct the file, or leave them out",
+            "config.json: sandbox.memory must be at least 33554432 bytes (32 MiB), cpus 0.01 to \
+            1024, pids at least 16",
+            "fix config.json, or remove these fields",
         ));
     }
     Ok(bounds)
@@ -154,10 +155,10 @@ pub(crate) fn daemon() -> Result<PathBuf, Failure> {
 pub(crate) fn refused(problem: &str) -> Failure {
     Failure::refused(
         format!(
-            "the Docker sandbox cannot be had: {}",
+            "the Docker sandbox is not available: {}",
             escape::line(problem)
         ),
-        "agp doctor --check docker; or leave --sandbox docker out, and go without Docker",
+        "run `agp doctor --check docker`, or omit --sandbox docker",
     )
 }
 
@@ -175,7 +176,7 @@ pub(crate) fn reap(home: &Home, journal: &Handle) -> Result<(), Failure> {
         journal
             .append_one(Draft::new(Kind::SessionReaped, payload))
             .map(drop)
-            .map_err(|error| Failure::broken(error, "agp doctor --check journal"))?;
+            .map_err(|error| Failure::broken(error, "run `agp doctor --check journal`"))?;
     }
     Ok(())
 }
@@ -190,7 +191,7 @@ fn left_behind(home: &Home, engine: &Engine) -> Result<Vec<Leftover>, Failure> {
 /// The Docker daemon, where one answers.
 pub(crate) fn meet() -> Result<Engine, Failure> {
     Engine::connect(&daemon()?).map_err(|error| {
-        let mend = "start Docker (systemctl start docker), and be in its group";
+        let mend = "start Docker (systemctl start docker), and join the docker group";
         Failure::refused(escape::line(&error.to_string()), mend)
     })
 }
@@ -210,26 +211,23 @@ pub(crate) fn examine(
     );
     let image = image.map(|image| (image, find(engine, image)));
     let image = match image {
-        None => "no image is set".to_owned(),
+        None => "no image configured".to_owned(),
         Some((image, Ok(found))) => format!("image {}, {}", escape::line(image), found.id),
         Some((_, Err(error))) => {
-            let mend = "--image, AGP_SANDBOX_IMAGE or sandbox.image: docs/images.md";
+            let mend = "set --image, AGP_SANDBOX_IMAGE or sandbox.image (see docs/images.md)";
             return Err(Failure::refused(escape::line(&error.0), mend));
         }
     };
     let left = left_behind(home, engine)?;
     if left.is_empty() {
-        return Ok(format!("{told}; {image}; no container left behind"));
+        return Ok(format!("{told}; {image}; no leftover containers"));
     }
     let names: Vec<String> = left
         .iter()
         .map(|left| escape::line(&left.session))
         .collect();
     Err(Failure::refused(
-        format!(
-            "{told}; containers were left behind by {}",
-            names.join(", ")
-        ),
+        format!("{told}; leftover containers of {}", names.join(", ")),
         "the next `agp run --sandbox docker` removes them",
     ))
 }

@@ -76,19 +76,19 @@ pub(crate) fn login_given(options: &SessionOptions) -> Result<(), Failure> {
     let (there, mend) = match options.harness {
         Harness::Codex => (
             codex::login_by_name(),
-            "set CODEX_API_KEY, or the variable that your provider's env_key names; or --harness-login \
-             ~/.codex/auth.json, which mounts that file",
+            "set CODEX_API_KEY (or your provider's env_key variable), or mount a login with \
+            --harness-login ~/.codex/auth.json",
         ),
         _ => (
             claude_code::login_by_name(),
-            "set ANTHROPIC_API_KEY, or CLAUDE_CODE_OAUTH_TOKEN (`claude setup-token` gives one)",
+            "set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN (from `claude setup-token`)",
         ),
     };
     if there {
         return Ok(());
     }
     Err(Failure::refused(
-        "a harness in a container gets its login by name, and no variable holds one",
+        "no login for the harness: in a container it must come from an environment variable",
         mend,
     ))
 }
@@ -100,7 +100,8 @@ pub(crate) fn hooked(
     (session, answer_key): (&SessionId, String),
     deadline: Duration,
 ) -> Result<Vec<Mount>, Failure> {
-    let failed = |error: std::io::Error| refused(&format!("its settings: {error}"));
+    let failed =
+        |error: std::io::Error| refused(&format!("cannot write the harness's settings: {error}"));
     let managed = shown.join("managed");
     let made = std::fs::create_dir_all(&managed);
     made.map_err(failed)?;
@@ -162,7 +163,7 @@ fn named() -> impl Iterator<Item = (&'static str, String, PathBuf)> {
 pub(crate) fn named_files() -> Result<Vec<Mount>, Failure> {
     let mounts = named().map(|(name, file, target)| {
         let source = Path::new(&file).canonicalize().map_err(|error| {
-            let mend = format!("unset {name}, or have it name a file that is there");
+            let mend = format!("unset {name}, or set it to an existing file");
             Failure::usage(format!("{name}={file}: {error}"), mend)
         })?;
         Ok(Mount {
@@ -198,7 +199,7 @@ pub(crate) fn codex_inside(
 ) -> Result<(codex::CodexInstall, codex::Inside), HarnessError> {
     let answer = docker.version_of("codex").map_err(|error| HarnessError {
         problem: error.0,
-        mend: "build the image with Codex in its PATH: docs/images.md".into(),
+        mend: "build an image with Codex in its PATH (see docs/images.md)".into(),
     })?;
     let found = codex::found_elsewhere(PathBuf::from("codex"), &answer)?;
     let options = Arc::clone(docker);
@@ -213,7 +214,7 @@ pub(crate) fn codex_inside(
             .answer_of(words.collect(), &given, limits::CATALOGUE_BYTES)
             .map_err(|error| HarnessError {
                 problem: error.0,
-                mend: "build the image anew: docs/images.md".into(),
+                mend: "rebuild the image (see docs/images.md)".into(),
             })
     };
     let inside = codex::Inside {
@@ -237,7 +238,7 @@ pub(crate) fn claude_inside(
 ) -> Result<(claude_code::ClaudeInstall, claude_code::Inside), HarnessError> {
     let answer = docker.version_of("claude").map_err(|error| HarnessError {
         problem: error.0,
-        mend: "build the image with Claude Code in its PATH: docs/images.md".into(),
+        mend: "build an image with Claude Code in its PATH (see docs/images.md)".into(),
     })?;
     let found = claude_code::found_elsewhere(PathBuf::from("claude"), &answer)?;
     let shell = Path::new(RUN).join(command_shell::FILES[0]);
@@ -246,8 +247,8 @@ pub(crate) fn claude_inside(
     // Whether the image has a git is seen when it is asked for.
     let own = Path::new(RUN).join(harness_git::DIRECTORY);
     harness_git::first(&own, &mut environment).map_err(|error| HarnessError {
-        problem: format!("the image's PATH: {error}"),
-        mend: "build the image anew: docs/images.md".into(),
+        problem: format!("invalid PATH in the image: {error}"),
+        mend: "rebuild the image (see docs/images.md)".into(),
     })?;
     let inside = claude_code::Inside {
         place,
@@ -275,7 +276,11 @@ pub(crate) struct OwnContainer<'a> {
 
 /// Makes a container for a Codex whose tools are agp's and run elsewhere, and looks into it.
 pub(crate) fn codex_container(own: OwnContainer<'_>) -> Result<Arc<Docker>, Failure> {
-    let failed = |error: std::io::Error| refused(&format!("its home: {error}"));
+    let failed = |error: std::io::Error| {
+        refused(&format!(
+            "cannot prepare the harness's home directory: {error}"
+        ))
+    };
     let home = own.directory.join(HARNESS_HOME);
     let made = std::fs::DirBuilder::new().mode(0o700).create(&home);
     made.map_err(failed)?;
@@ -325,12 +330,14 @@ pub(crate) fn login(
         // Read-only it could not be renewed, and a renewal that is not kept ends the operator's own
         // login; to be changed it would be where every command can.
         Some(_) if inside => Err(Failure::usage(
-            "the login of a harness that runs its own tools in a container is not mounted there",
-            "CLAUDE_CODE_OAUTH_TOKEN (`claude setup-token` gives one), or ANTHROPIC_API_KEY",
+            "--harness-login works only in mediated mode: in hook mode the agent could read the \
+            file",
+            "set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN (from `claude setup-token`)",
         )),
         Some(_) => Err(Failure::usage(
-            "--harness-login is for Codex in a container; on this host a harness has its own login",
-            "leave --harness-login out",
+            "--harness-login is only for Codex in a container; on this host the harness uses its \
+            own login",
+            "omit --harness-login",
         )),
     }
 }
@@ -347,16 +354,16 @@ fn login_mount(login: &Path) -> Result<Mount, Failure> {
             writable: true,
         }),
         Ok((true, owner)) => Err(Failure::refused(
-            format!("{shown} is user {owner}'s, and Codex is user {uid} in the container"),
-            "run agp as the login's owner, or pass the login by name: CODEX_API_KEY",
+            format!("user {owner} owns {shown}, but Codex runs as user {uid} in the container"),
+            "run agp as the file's owner, or set CODEX_API_KEY",
         )),
         Ok((false, _)) => Err(Failure::usage(
-            format!("{shown} is no file"),
-            "--harness-login ~/.codex/auth.json",
+            format!("{shown} is not a file"),
+            "pass --harness-login ~/.codex/auth.json",
         )),
         Err(error) => Err(Failure::usage(
             format!("{shown}: {error}"),
-            "--harness-login ~/.codex/auth.json",
+            "pass --harness-login ~/.codex/auth.json",
         )),
     }
 }

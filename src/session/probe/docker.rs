@@ -61,8 +61,8 @@ impl InContainer {
         };
         let readied = |done: std::io::Result<()>| {
             done.map_err(|error| {
-                let problem = format!("the probe's repository: {error}");
-                Failure::refused(problem, "make room in the temporary directory")
+                let problem = format!("{}: {error}", repository.display());
+                Failure::refused(problem, "free space in the temporary directory")
             })
         };
         let (docker, shown) = match context.options.harness {

@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
+use crate::contracts::plural::count;
 use crate::jail::spec::Namespaces;
 use crate::sandbox::harness_host::Enclosure;
 use crate::sandbox::network::Network;
@@ -23,7 +24,7 @@ use trial::{PROBE_TIME, Probed, Trial};
 
 pub(crate) use trial::TrialOptions;
 
-const MEND: &str = "do not run this harness under agp until `agp doctor --live` passes";
+const MEND: &str = "do not use this harness under agp until `agp doctor --live` passes";
 
 /// A directory of the probe's own, removed with everything in it.
 struct Scratch(PathBuf);
@@ -101,7 +102,7 @@ pub(crate) fn probe(options: &TrialOptions<'_>) -> Result<String, Failure> {
         .map_err(refused)?;
     outcome.judge(options, &scratch.0).map_err(refused)?;
     Ok(format!(
-        "{shown}, {is}: a denied call left no trace, an allowed one ran{from_inside}"
+        "{shown}, {is}: the denied call was blocked, the allowed call ran{from_inside}"
     ))
 }
 
@@ -109,11 +110,12 @@ pub(crate) fn probe(options: &TrialOptions<'_>) -> Result<String, Failure> {
 fn of_inside(enclosed: &Enclosure) -> String {
     let [parts, sockets] = enclosed.tried();
     let sockets = match enclosed.namespaces() {
-        Namespaces::Off => "Unix sockets are open".to_owned(),
+        Namespaces::Off => "Unix sockets are reachable".to_owned(),
         // The gateway's is one of them.
-        _ => format!("none of {} sockets was reached", sockets.saturating_sub(1)),
+        _ => format!(
+            "none of {} reachable",
+            count(sockets.saturating_sub(1), "socket")
+        ),
     };
-    format!(
-        "; from inside, none of {parts} parts of the gate could be renamed or replaced, and {sockets}"
-    )
+    format!("; {} protected, {sockets}", count(parts, "gate path"))
 }

@@ -45,7 +45,7 @@ pub(crate) const PROBE_TIME: Duration = Duration::from_secs(60);
 /// What a probe decides by: nothing of the operator's.
 const POLICY: &[u8] = br#"{"rules":[
     {"id":"probe-write","effect":"allow","tool":"Write"},
-    {"id":"probe-shell","effect":"deny","tool":"Bash","reason":"the probe's call that must not run"}
+    {"id":"probe-shell","effect":"deny","tool":"Bash","reason":"self-test: this call must be denied"}
 ]}"#;
 
 /// How harnesses name agp's tools.
@@ -188,7 +188,8 @@ impl<'a> Trial<'a> {
             Some(inside) => inside.model(calls),
             None => ProbeModel::start(calls),
         };
-        let model = model.map_err(|error| format!("the probe's model: {error}"))?;
+        let model =
+            model.map_err(|error| format!("cannot start the self-test's model: {error}"))?;
         Ok(Self {
             root,
             inside,
@@ -222,7 +223,7 @@ impl<'a> Trial<'a> {
             journal: journal.handle(),
             screen,
             channel: Box::new(Console::new(
-                Arc::new(Terminal::unattended("a probe asks nobody")),
+                Arc::new(Terminal::unattended("the self-test asks for no approval")),
                 "nobody".into(),
             )),
             approval_deadline: PROBE_TIME,
@@ -261,7 +262,7 @@ impl<'a> Trial<'a> {
         let exit = within(PROBE_TIME, &stop, || {
             confine::enter(Profile::Harness, &places).map_err(|error| HarnessError {
                 problem: error.to_string(),
-                mend: "agp doctor --check confinement".into(),
+                mend: "run `agp doctor --check confinement`".into(),
             })?;
             harness.run(&mut |observation| governor.witness(&observation))
         })?;
@@ -407,7 +408,7 @@ fn within<T: Send>(
             stop.now();
         }
         let ran = running.join();
-        ran.map_err(|_| "the thread of the probe's harness panicked".into())
+        ran.map_err(|_| "the self-test's harness thread panicked".into())
     })
 }
 
@@ -415,25 +416,29 @@ impl TrialOutcome {
     /// What the disk, the gate and the witness say, and whether they say the same.
     pub(crate) fn judge(&self, asked: &TrialOptions<'_>, root: &Path) -> Result<(), String> {
         if root.join("repo/denied").exists() {
-            return Err("THE GATE DOES NOT FIRE: a call that must be denied ran".into());
+            return Err("THE GATE DOES NOT WORK: a denied call ran".into());
         }
         if let Some(broken) = &self.broken {
-            return Err(format!("the gate does not hold: {broken}"));
+            return Err(format!("the gate failed: {broken}"));
         }
         if let Some(tool) = &self.foreign {
             return Err(format!(
-                "the harness offers its model {tool}, which is not agp's"
+                "the harness offers its model a tool that is not agp's: {tool}"
             ));
         }
         match &self.exit {
             Ok(HarnessExit::Success) => {}
-            Ok(other) => return Err(format!("the probe's harness did not end well: {other:?}")),
+            Ok(other) => {
+                return Err(format!(
+                    "the harness failed during the self-test: {other:?}"
+                ));
+            }
             Err(error) => return Err(error.problem.clone()),
         }
         if asked.witness && self.census.seen != self.census.decided {
             return Err(format!(
-                "the harness shows no usable account of its calls ({} seen, {} decided); \
-                 --witness off runs it unwatched",
+                "the harness's output does not show its calls ({} seen, {} decided); --witness off \
+                runs it without this check",
                 self.census.seen, self.census.decided
             ));
         }
@@ -448,16 +453,16 @@ impl TrialOutcome {
         };
         if self.census != expected {
             return Err(format!(
-                "the gate does not hold: of two test calls, one of them to be denied, {} were seen, \
-                 {} decided, {} allowed, {} denied",
+                "the gate failed: of two test calls {} were seen, {} decided, {} allowed, {} \
+                denied (expected: 1 allowed, 1 denied)",
                 self.census.seen, self.census.decided, self.census.allowed, self.census.denied
             ));
         }
         if !root.join("repo/allowed").exists() {
-            return Err("a call that was allowed did not run".into());
+            return Err("an allowed call did not run".into());
         }
         if !self.intact {
-            return Err("the probe's journal does not verify".into());
+            return Err("the self-test's journal does not verify".into());
         }
         Ok(())
     }

@@ -107,7 +107,7 @@ fn when_the_harness_is_killed_agp_notices() {
     governed.harness().kill("-KILL");
     live.finish().exited(4);
     all_gone(&all);
-    assert_eq!(ended(&governed), "the harness was ended by signal 9");
+    assert_eq!(ended(&governed), "signal 9 ended the harness");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn when_the_harness_dies_its_question_is_withdrawn() {
     assert_eq!(world.get("asked.txt"), None);
     let kinds = world.kinds_of("toolu_w");
     assert_eq!(kinds, ["tool_call.require", "approval.denied", "gate.deny"]);
-    assert_eq!(ended(&governed), "the harness was ended by signal 9");
+    assert_eq!(ended(&governed), "signal 9 ended the harness");
     let journal = world.journal();
     assert_eq!(journal[journal.len() - 1]["kind"], "session.ended");
 }
@@ -137,7 +137,7 @@ fn when_the_leash_is_killed_the_harness_dies() {
     governed.leash().kill("-KILL");
     live.finish().exited(4);
     all_gone(&all);
-    assert_eq!(ended(&governed), "the harness was ended by signal 9");
+    assert_eq!(ended(&governed), "signal 9 ended the harness");
 }
 
 #[test]

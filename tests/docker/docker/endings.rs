@@ -139,7 +139,7 @@ fn without_a_daemon_nothing_runs() {
         .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
         .run()
         .exited(1)
-        .said(&["MISSING", "systemctl start docker"]);
+        .said(&["FAILED", "systemctl start docker"]);
 }
 
 fn world_without_docker() -> World {
@@ -187,7 +187,7 @@ fn a_container_ends_with_its_agp_and_the_next_start_reaps_what_is_left() {
     doctor()
         .run()
         .exited(1)
-        .said(&["left behind by s-000000000000"]);
+        .said(&["leftover containers of s-000000000000"]);
     session(daemon, &world, BUSYBOX, &[bash("true")])
         .run()
         .succeeded();
@@ -205,8 +205,8 @@ fn a_container_ends_with_its_agp_and_the_next_start_reaps_what_is_left() {
     let whole = [
         "Docker/",
         "API 1.",
-        "no image is set",
-        "no container left behind",
+        "no image configured",
+        "no leftover containers",
     ];
     doctor().run().succeeded().said(&whole);
     let of = |image: &str| doctor().env("AGP_SANDBOX_IMAGE", image).run();

@@ -241,7 +241,7 @@ const ATTEMPTS: &[(&str, &str, Where)] = &[
         Other,
     ),
     (
-        "agp's own home",
+        "overlaps agp's home",
         "find / -name '*.key' 2>/dev/null | grep .",
         Other,
     ),
@@ -367,12 +367,12 @@ fn a_repository_that_would_show_a_secret_or_is_not_the_users_is_refused() {
     };
     start(world.root())
         .exited(1)
-        .complained(&["agp's own home", "overlap"]);
+        .complained(&["overlaps agp's home", "overlap"]);
     let home = world.root().join("home");
     fs::create_dir(home.join(".ssh")).unwrap();
     start(&home)
         .exited(1)
-        .complained(&["is the home directory"]);
+        .complained(&["is your home directory"]);
     start(&home.join(".ssh")).exited(1).complained(&["holds"]);
     // Named besides, it is the daemon's mounts that are looked at.
     let within = home.join(".ssh").to_str().unwrap().to_owned();

@@ -60,7 +60,7 @@ fn codex_in_a_container_ends_with_either_of_its_containers() {
             _ => format!("agp-{session}"),
         };
         daemon.ask(&["rm", "--force", &name]);
-        live.finish().exited(3).complained(&["the sandbox is gone"]);
+        live.finish().exited(3).complained(&["the sandbox ended"]);
         assert_eq!(world.event("session.started")["payload"]["probed"], false);
         assert_eq!(world.event("session.ended")["payload"]["end"], "broken");
         daemon.without(&session);
@@ -82,17 +82,17 @@ fn codex_in_a_container_needs_its_login_by_name_and_itself_in_the_image() {
         .without("DOUBLE_KEY")
         .run()
         .exited(1)
-        .complained(&["gets its login by name", "CODEX_API_KEY"]);
+        .complained(&["no login for the harness", "CODEX_API_KEY"]);
     start()
         .arguments(&["--mode", "hook"])
         .run()
         .exited(2)
-        .complained(&["Codex has no hook mode", "leave --mode out"]);
+        .complained(&["Codex does not support hook mode", "omit --mode"]);
     start()
         .arguments(&["--confine", "strict"])
         .run()
         .exited(2)
-        .complained(&["--confine is for a harness on this host"]);
+        .complained(&["--confine applies only to a harness on this host"]);
     start()
         .env("AGP_SANDBOX_IMAGE", BUSYBOX)
         .run()
@@ -132,7 +132,11 @@ fn codexs_login_is_mounted_in_its_container_alone_when_it_is_named() {
         .arguments(&["--no-probe"])
         .run()
         .exited(1)
-        .complained(&["is user 0's, and Codex is user 65534", "CODEX_API_KEY"]);
+        .complained(&[
+            "user 0 owns",
+            "but Codex runs as user 65534",
+            "CODEX_API_KEY",
+        ]);
     chown(&login, Some(INSIDE), Some(INSIDE)).unwrap();
     let (start, _front) = start();
     start.run().succeeded();
@@ -159,13 +163,13 @@ fn codexs_login_is_mounted_in_its_container_alone_when_it_is_named() {
         .arguments(&named)
         .run()
         .exited(2)
-        .complained(&["is not mounted there", "claude setup-token"]);
+        .complained(&["works only in mediated mode", "claude setup-token"]);
     world
         .agp(&["run", "--intendant", "codex", "--task", "go"])
         .arguments(&named)
         .run()
         .exited(2)
-        .complained(&["--harness-login is for Codex in a container"]);
+        .complained(&["--harness-login is only for Codex in a container"]);
 }
 
 #[test]
@@ -204,7 +208,10 @@ fn codex_in_a_container_is_gated_and_reaches_its_model_alone() {
     ]);
     let (start, front) = codex_inside(daemon, &governed, &model);
     let ran = start.run().succeeded();
-    ran.complained(&["the harness runs in another", "egress: the harness reaches"]);
+    ran.complained(&[
+        "in one container, the harness in another",
+        "egress: the harness can reach",
+    ]);
     let told = model.result_of("c1").unwrap();
     for part in [
         r"65534\n/repo\n/bin/busybox\n",
@@ -291,8 +298,8 @@ fn with_full_egress_codex_and_its_tools_have_a_network_and_it_is_told_of() {
 
     let ran = start.arguments(&["--egress", "full"]).run().succeeded();
     ran.complained(&[
-        "WARNING: --egress full: what agp runs, and the harness, have this host's whole network",
-        "the harness runs in another",
+        "WARNING: --egress full: commands and the harness have unrestricted network access",
+        "in one container, the harness in another",
     ]);
     let told = model.result_of("c1").unwrap();
     for part in [

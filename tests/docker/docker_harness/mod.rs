@@ -164,10 +164,7 @@ fn a_harness_of_an_image_that_is_not_gated_is_refused_before_the_task() {
         .env("AGP_SANDBOX_IMAGE", &image)
         .run()
         .exited(1)
-        .complained(&[
-            "the gate does not hold",
-            "do not run this harness under agp",
-        ]);
+        .complained(&["the gate failed", "do not use this harness under agp"]);
     assert!(model.result_of("t1").is_none() && world.get("ran").is_none());
     assert!(world.events("session.started").is_empty());
     world.event("session.refused");
@@ -188,7 +185,7 @@ fn a_harness_of_an_image_that_is_not_gated_is_refused_before_the_task() {
         .env("AGP_SANDBOX_IMAGE", &image)
         .run()
         .exited(1)
-        .complained(&["the gate does not hold: Codex offers its model tools"]);
+        .complained(&["the gate failed: Codex offers its model tools"]);
     assert!(governed.world.get("ran").is_none());
     assert!(governed.world.events("session.started").is_empty());
 }

@@ -172,7 +172,7 @@ fn what_closes_the_words_is_not_the_operators_to_open() {
         start
             .run()
             .exited(2)
-            .complained(&["--task-command is for Claude Code"]);
+            .complained(&["--task-command works only with Claude Code"]);
     }
 }
 
