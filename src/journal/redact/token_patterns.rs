@@ -1,36 +1,27 @@
 //! The shapes of credentials, as data.
 
-/// What can follow a token's prefix.
-#[derive(Clone, Copy)]
-pub(super) enum Body {
-    Alphanumeric,
-    Uppercase,
-    /// The digits of URL-safe base64.
-    Base64Url,
-    /// Those, and `/`.
-    Path,
-}
-
-impl Body {
-    pub(super) fn holds(self, byte: u8) -> bool {
-        match self {
-            Self::Alphanumeric => byte.is_ascii_alphanumeric(),
-            Self::Uppercase => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
-            Self::Base64Url => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'),
-            Self::Path => Self::Base64Url.holds(byte) || byte == b'/',
-        }
-    }
-}
+/// What can follow a token's prefix, as a class of a regular expression.
+const ALPHANUMERIC: &str = "[0-9A-Za-z]";
+const UPPERCASE: &str = "[0-9A-Z]";
+/// The digits of URL-safe base64.
+const BASE64_URL: &str = "[0-9A-Za-z_-]";
+/// Those, and `/`.
+const PATH: &str = "[0-9A-Za-z_/-]";
 
 /// One shape: a prefix, then at least `min` bytes of the body, and all that follow.
 pub(super) struct Pattern {
     pub(super) prefix: &'static str,
-    pub(super) body: Body,
-    pub(super) min: usize,
+    body: &'static str,
+    min: usize,
     pub(super) kind: &'static str,
 }
 
-const fn pattern(prefix: &'static str, body: Body, min: usize, kind: &'static str) -> Pattern {
+const fn pattern(
+    prefix: &'static str,
+    body: &'static str,
+    min: usize,
+    kind: &'static str,
+) -> Pattern {
     Pattern {
         prefix,
         body,
@@ -48,94 +39,76 @@ pub(super) const OPENAI_BARE: &str = "sk-";
 #[rustfmt::skip]
 pub(super) const PATTERNS: &[Pattern] = &[
     // Slack: bot, user, legacy, refresh, rotated, configuration, client and app-level tokens.
-    pattern("xoxa-",       Body::Base64Url, 6, "slack-token"),
-    pattern("xoxb-",       Body::Base64Url, 6, "slack-token"),
-    pattern("xoxc-",       Body::Base64Url, 6, "slack-token"),
-    pattern("xoxd-",       Body::Base64Url, 6, "slack-token"),
-    pattern("xoxe-",       Body::Base64Url, 6, "slack-token"),
-    pattern("xoxe.xoxb-",  Body::Base64Url, 6, "slack-token"),
-    pattern("xoxe.xoxp-",  Body::Base64Url, 6, "slack-token"),
-    pattern("xoxo-",       Body::Base64Url, 6, "slack-token"),
-    pattern("xoxp-",       Body::Base64Url, 6, "slack-token"),
-    pattern("xoxr-",       Body::Base64Url, 6, "slack-token"),
-    pattern("xoxs-",       Body::Base64Url, 6, "slack-token"),
-    pattern("xapp-",       Body::Base64Url, 6, "slack-token"),
+    pattern("xoxa-",       BASE64_URL, 6, "slack-token"),
+    pattern("xoxb-",       BASE64_URL, 6, "slack-token"),
+    pattern("xoxc-",       BASE64_URL, 6, "slack-token"),
+    pattern("xoxd-",       BASE64_URL, 6, "slack-token"),
+    pattern("xoxe-",       BASE64_URL, 6, "slack-token"),
+    pattern("xoxe.xoxb-",  BASE64_URL, 6, "slack-token"),
+    pattern("xoxe.xoxp-",  BASE64_URL, 6, "slack-token"),
+    pattern("xoxo-",       BASE64_URL, 6, "slack-token"),
+    pattern("xoxp-",       BASE64_URL, 6, "slack-token"),
+    pattern("xoxr-",       BASE64_URL, 6, "slack-token"),
+    pattern("xoxs-",       BASE64_URL, 6, "slack-token"),
+    pattern("xapp-",       BASE64_URL, 6, "slack-token"),
     // Whoever has the address of an incoming webhook can post.
-    pattern("hooks.slack.com/services/",  Body::Path, 6, "slack-webhook"),
-    pattern("hooks.slack.com/workflows/", Body::Path, 6, "slack-webhook"),
-    pattern("hooks.slack.com/triggers/",  Body::Path, 6, "slack-webhook"),
+    pattern("hooks.slack.com/services/",  PATH, 6, "slack-webhook"),
+    pattern("hooks.slack.com/workflows/", PATH, 6, "slack-webhook"),
+    pattern("hooks.slack.com/triggers/",  PATH, 6, "slack-webhook"),
     // GitHub: personal, OAuth, user-to-server, server-to-server, refresh, fine-grained.
-    pattern("ghp_",        Body::Alphanumeric, 36, "github-token"),
-    pattern("gho_",        Body::Alphanumeric, 36, "github-token"),
-    pattern("ghu_",        Body::Alphanumeric, 36, "github-token"),
-    pattern("ghs_",        Body::Alphanumeric, 36, "github-token"),
-    pattern("ghr_",        Body::Alphanumeric, 36, "github-token"),
-    pattern("github_pat_", Body::Base64Url,    20, "github-token"),
+    pattern("ghp_",        ALPHANUMERIC, 36, "github-token"),
+    pattern("gho_",        ALPHANUMERIC, 36, "github-token"),
+    pattern("ghu_",        ALPHANUMERIC, 36, "github-token"),
+    pattern("ghs_",        ALPHANUMERIC, 36, "github-token"),
+    pattern("ghr_",        ALPHANUMERIC, 36, "github-token"),
+    pattern("github_pat_", BASE64_URL,    20, "github-token"),
     // AWS access key ids, long-lived and temporary: names of a key, but they point at one.
-    pattern("AKIA",        Body::Uppercase,    16, "aws-access-key-id"),
-    pattern("ASIA",        Body::Uppercase,    16, "aws-access-key-id"),
-    pattern("sk-ant-",     Body::Base64Url,    16, "anthropic-key"),
-    pattern("sk-proj-",    Body::Base64Url,    16, "openai-key"),
-    pattern("sk-svcacct-", Body::Base64Url,    16, "openai-key"),
-    pattern("sk-admin-",   Body::Base64Url,    16, "openai-key"),
-    pattern(OPENAI_BARE,   Body::Alphanumeric, 20, "openai-key"),
+    pattern("AKIA",        UPPERCASE,    16, "aws-access-key-id"),
+    pattern("ASIA",        UPPERCASE,    16, "aws-access-key-id"),
+    pattern("sk-ant-",     BASE64_URL,    16, "anthropic-key"),
+    pattern("sk-proj-",    BASE64_URL,    16, "openai-key"),
+    pattern("sk-svcacct-", BASE64_URL,    16, "openai-key"),
+    pattern("sk-admin-",   BASE64_URL,    16, "openai-key"),
+    pattern(OPENAI_BARE,   ALPHANUMERIC, 20, "openai-key"),
 ];
 
-/// The first three bytes of everything looked for (the patterns, a JWT, a PEM header): one line
-/// for each first byte, with the second and third bytes that can come after it.
-const BEGINNINGS: [[&[u8]; 3]; 7] = [
-    [b"x", b"oa", b"xp"],
-    [b"h", b"o", b"o"],
-    [b"g", b"hi", b"pousrt"],
-    [b"A", b"KS", b"I"],
-    [b"s", b"k", b"-"],
-    [b"e", b"y", b"J"],
-    [b"-", b"-", b"-"],
-];
+/// Bytes of the shortest text that any of them fits.
+pub(super) const SHORTEST: usize = "eyJ.eyJ.x".len();
 
-static FIRST: [u8; 256] = lines_with(0);
-static SECOND: [u8; 256] = lines_with(1);
-static THIRD: [u8; 256] = lines_with(2);
-
-/// For each byte, one bit for each line of [`BEGINNINGS`] that has it in this column.
-#[allow(
-    clippy::indexing_slicing,
-    reason = "runs in the compiler, where a bad index is an error"
-)]
-const fn lines_with(column: usize) -> [u8; 256] {
-    let mut table = [0; 256];
-    let mut line = 0;
-    while line < BEGINNINGS.len() {
-        let bytes = BEGINNINGS[line][column];
-        let mut at = 0;
-        while at < bytes.len() {
-            table[bytes[at] as usize] |= 1 << line;
-            at += 1;
-        }
-        line += 1;
-    }
-    table
+/// The regular expression that any of [`PATTERNS`] is, the first that fits.
+pub(super) fn any_pattern() -> String {
+    let each = PATTERNS.iter().map(|pattern| {
+        let Pattern {
+            prefix, body, min, ..
+        } = pattern;
+        format!("{}{body}{{{min},}}", regex::escape(prefix))
+    });
+    each.collect::<Vec<_>>().join("|")
 }
 
-/// Whether anything looked for can begin with these three bytes. Asked at every byte, and almost
-/// always answered no: three loads, no branch.
-pub(super) fn may_begin(three: &[u8]) -> bool {
-    let &[a, b, c] = three else { return false };
-    let lines = |table: &[u8; 256], byte| table.get(usize::from(byte)).copied().unwrap_or(0);
-    lines(&FIRST, a) & lines(&SECOND, b) & lines(&THIRD, c) != 0
-}
+/// A JSON Web Token: header and claims, each the base64 of an object, and a signature.
+pub(super) const WEB_TOKEN: &str = r"eyJ[0-9A-Za-z_-]*\.eyJ[0-9A-Za-z_-]*\.[0-9A-Za-z_-]+";
+
+/// What a PEM private key is made of: its header, its footer, and runs of base64. What is shorter than 24
+/// characters is shown: a header alone must not hide a command that follows it, and the last line of a real
+/// key gives nothing away.
+pub(super) const KEY_PARTS: &str = r"-----BEGIN (?<header>[0-9A-Z ]{0,64}PRIVATE KEY(?: BLOCK)?)-----|-----END (?<footer>[0-9A-Z ]{0,64}PRIVATE KEY(?: BLOCK)?)-----|(?<run>[0-9A-Za-z+/=]{24,})";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_pattern_passes_the_first_filter() {
-        for pattern in PATTERNS {
-            let three = &pattern.prefix.as_bytes()[..3];
-            assert!(may_begin(three), "{}", pattern.prefix);
+    fn every_expression_is_one_and_no_pattern_is_shorter_than_the_shortest() {
+        for expression in [any_pattern().as_str(), WEB_TOKEN, KEY_PARTS] {
+            regex::Regex::new(expression).unwrap();
         }
-        assert!(may_begin(b"eyJ") && may_begin(b"---"));
-        assert!(!may_begin(b"the") && !may_begin(b"sko") && !may_begin(b"xoJ"));
+        for pattern in PATTERNS {
+            assert!(
+                pattern.prefix.len() + pattern.min >= SHORTEST,
+                "{}",
+                pattern.prefix
+            );
+        }
     }
 }

@@ -1,226 +1,124 @@
-//! Finds text that has the shape of a credential, in one pass over a string.
+//! Finds text that has the shape of a credential: each search is linear in the text, and what two of them
+//! find in the same place is one part.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
-use super::token_patterns::{Body, OPENAI_BARE, PATTERNS, may_begin};
+use regex::Regex;
 
-/// Longest label looked for between the dashes of a PEM header.
-const PEM_LABEL_BYTES: usize = 64;
-/// Base64 of this many characters is taken for a part of a key where one is announced. What is shorter
-/// is shown: a header alone must not hide a command that follows it, and the last line of a real key
-/// gives nothing away.
-const KEY_RUN_BYTES: usize = 24;
+use super::token_patterns::{KEY_PARTS, OPENAI_BARE, PATTERNS, SHORTEST, WEB_TOKEN, any_pattern};
+
+static TOKENS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&any_pattern()).ok());
+static WEB_TOKENS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(WEB_TOKEN).ok());
+static KEYS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(KEY_PARTS).ok());
+
+type Found = (Range<usize>, &'static str);
 
 /// The text with each token replaced, or `None` when it holds none.
 pub(super) fn redacted(text: &str) -> Option<String> {
-    let mut scan = Scan {
-        text,
-        at: 0,
-        after_token: 0,
-        no_jwt_before: 0,
-        key: None,
-        key_run: None,
-        no_key_before: 0,
-    };
+    let once = replaced(text)?;
+    // Where a token was, a word can begin now.
+    Some(replaced(&once).unwrap_or(once))
+}
+
+fn replaced(text: &str) -> Option<String> {
+    if text.len() < SHORTEST {
+        return None;
+    }
+    let mut found = tokens(text);
+    if found.is_empty() {
+        return None;
+    }
+    found.sort_by_key(|(range, _)| range.start);
     let mut out = String::new();
     let mut copied = 0;
-    while let Some((range, kind)) = scan.next_token() {
-        out.push_str(text.get(copied..range.start).unwrap_or_default());
-        out.push_str("[redacted:");
-        out.push_str(kind);
-        out.push(']');
-        copied = range.end;
-    }
-    if copied == 0 {
-        return None;
+    for (range, kind) in found {
+        if range.start >= copied {
+            out.push_str(text.get(copied..range.start).unwrap_or_default());
+            out.push_str("[redacted:");
+            out.push_str(kind);
+            out.push(']');
+        }
+        copied = copied.max(range.end);
     }
     out.push_str(text.get(copied..).unwrap_or_default());
     Some(out)
 }
 
-struct Scan<'a> {
-    text: &'a str,
-    at: usize,
-    /// End of the last token found: its placeholder is no part of a word.
-    after_token: usize,
-    /// No JWT begins before here. What a failed attempt has read is not read again for each
-    /// `eyJ` inside it.
-    no_jwt_before: usize,
-    /// The private key that a PEM header announced.
-    key: Option<Announced>,
-    /// The next part of it, not before `at`.
-    key_run: Option<Range<usize>>,
-    /// No part of a key begins before here. What was looked through is not looked through again for each
-    /// header in it.
-    no_key_before: usize,
-}
-
-/// Where the key of a PEM header ends.
-enum Announced {
-    /// At the footer with this label, or else with the text.
-    To(String),
-    /// With the text: another header stood within a key.
-    TheEnd,
-}
-
-impl Scan<'_> {
-    fn next_token(&mut self) -> Option<(Range<usize>, &'static str)> {
-        loop {
-            self.find_key_run();
-            let rest = self.text.as_bytes().get(self.at..)?;
-            let begins = rest.windows(3).position(may_begin);
-            let begins = begins.map(|after| self.at + after);
-            if let Some(run) = self
-                .key_run
-                .take_if(|run| begins.is_none_or(|at| run.start <= at))
-            {
-                return Some((self.taken(run), "private-key"));
-            }
-            self.at = begins?;
-            match self.token_here() {
-                // Tokens begin and end with ASCII, or end with the text: on character boundaries.
-                Some((len, kind)) => return Some((self.taken(self.at..self.at + len), kind)),
-                None => self.at += self.pem_header().unwrap_or(1),
+fn tokens(text: &str) -> Vec<Found> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(token) = TOKENS.as_ref().and_then(|tokens| tokens.find_at(text, at)) {
+        let pattern = PATTERNS
+            .iter()
+            .find(|p| token.as_str().starts_with(p.prefix));
+        at = token.end();
+        if let Some(pattern) = pattern {
+            if pattern.prefix == OPENAI_BARE && !begins_word(text, token.start()) {
+                at = token.start() + 1;
+            } else {
+                found.push((token.range(), pattern.kind));
             }
         }
     }
-
-    fn taken(&mut self, range: Range<usize>) -> Range<usize> {
-        self.at = range.end;
-        self.after_token = range.end;
-        range
+    if text.contains("eyJ")
+        && let Some(tokens) = &*WEB_TOKENS
+    {
+        found.extend(tokens.find_iter(text).map(|token| (token.range(), "jwt")));
     }
-
-    /// Looks for the next part of a key, unless it is known.
-    fn find_key_run(&mut self) {
-        let known = self.key_run.as_ref();
-        if known.is_some_and(|run| run.start >= self.at) {
-            return;
-        }
-        self.key_run = None;
-        let Some(key) = &self.key else {
-            return;
-        };
-        let footer = match key {
-            Announced::To(label) => Some(format!("-----END {label}-----")),
-            Announced::TheEnd => None,
-        };
-        let from = self.at.max(self.no_key_before);
-        match key_run(self.text.as_bytes(), from, footer.as_deref()) {
-            Ok(run) => self.key_run = Some(run),
-            Err(end) => (self.key, self.no_key_before) = (None, end),
-        }
+    if text.contains("-----BEGIN ") {
+        keys(text, &mut found);
     }
+    found
+}
 
-    /// Length of the header of a PEM private key that stands here; what follows is looked at as a key.
-    fn pem_header(&mut self) -> Option<usize> {
-        let label = pem_private_key(self.text.get(self.at..)?)?;
-        let header = "-----BEGIN -----".len() + label.len();
-        self.key = Some(match self.key.take() {
-            None => Announced::To(label.to_owned()),
-            Some(Announced::To(of)) if of == label => Announced::To(of),
-            Some(_) => Announced::TheEnd,
-        });
-        Some(header)
-    }
-
-    fn token_here(&mut self) -> Option<(usize, &'static str)> {
-        let rest = self.text.get(self.at..)?;
-        match rest.as_bytes().first()? {
-            b'-' => return None,
-            b'e' => return self.jwt(rest.as_bytes()).map(|len| (len, "jwt")),
-            _ => {}
-        }
-        PATTERNS.iter().find_map(|pattern| {
-            let body = rest.strip_prefix(pattern.prefix)?;
-            let len = run(body.as_bytes(), pattern.body);
-            let fits = len >= pattern.min && (pattern.prefix != OPENAI_BARE || self.begins_word());
-            fits.then_some((pattern.prefix.len() + len, pattern.kind))
-        })
-    }
-
-    /// Whether what stands here is not the rest of a word. An escape (`\n`, `%3D`) is none.
-    fn begins_word(&self) -> bool {
-        let before = self.text.as_bytes().get(self.after_token..self.at);
-        match before.unwrap_or_default() {
-            [.., b'\\', _] => true,
-            [.., b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => true,
-            [.., last] => !last.is_ascii_alphanumeric(),
-            [] => true,
-        }
-    }
-
-    /// Length of a JSON Web Token: header and claims, each the base64 of an object, a signature.
-    fn jwt(&mut self, rest: &[u8]) -> Option<usize> {
-        if self.at < self.no_jwt_before || !rest.starts_with(b"eyJ") {
-            return None;
-        }
-        let header = run(rest, Body::Base64Url);
-        self.no_jwt_before = self.at + header;
-        let claims = rest.get(header..)?.strip_prefix(b".")?;
-        let signature = claims
-            .starts_with(b"eyJ")
-            .then(|| claims.get(run(claims, Body::Base64Url)..))??
-            .strip_prefix(b".")?;
-        let tail = run(signature, Body::Base64Url);
-        (tail > 0).then_some(rest.len() - signature.len() + tail)
+/// Whether what stands at `at` is not the rest of a word. An escape (`\n`, `%3D`) is none.
+fn begins_word(text: &str, at: usize) -> bool {
+    match text.as_bytes().get(..at).unwrap_or_default() {
+        [.., b'\\', _] => true,
+        [.., b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => true,
+        [.., last] => !last.is_ascii_alphanumeric(),
+        [] => true,
     }
 }
 
-fn run(bytes: &[u8], body: Body) -> usize {
-    run_of(bytes, |byte| body.holds(byte))
-}
-
-fn run_of(bytes: &[u8], holds: impl Fn(u8) -> bool) -> usize {
-    let end = bytes.iter().position(|byte| !holds(*byte));
-    end.unwrap_or(bytes.len())
-}
-
-/// The next run of base64 that is long enough and has letters of both cases, as a key's lines have and few
-/// words do; with those that follow behind nothing but white space, written or escaped. Without one, where
-/// the footer stands or the text ends.
-fn key_run(bytes: &[u8], from: usize, footer: Option<&str>) -> Result<Range<usize>, usize> {
-    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
-    let is_key = |run: &[u8]| {
-        run.len() >= KEY_RUN_BYTES
-            && run.iter().any(u8::is_ascii_uppercase)
-            && run.iter().any(u8::is_ascii_lowercase)
-    };
-    let mut found: Option<Range<usize>> = None;
-    let mut at = from;
-    while let Some(byte) = bytes.get(at) {
-        let rest = bytes.get(at..).unwrap_or_default();
-        if !is_base64(*byte) {
-            let joins = byte.is_ascii_whitespace() || *byte == b'\\';
-            let ends = footer.is_some_and(|footer| rest.starts_with(footer.as_bytes()));
-            if ends || (!joins && found.is_some()) {
-                break;
+/// The parts of private keys that headers announce: what is between a header and the footer of the same
+/// label, or the text's end where another header comes first.
+fn keys(text: &str, found: &mut Vec<Found>) {
+    let mut announced: Option<Option<&str>> = None;
+    let mut last: Option<Range<usize>> = None;
+    for parts in KEYS.iter().flat_map(|keys| keys.captures_iter(text)) {
+        if let Some(header) = parts.name("header") {
+            announced = Some(match announced {
+                None => Some(header.as_str()),
+                Some(of) => of.filter(|of| *of == header.as_str()),
+            });
+        } else if let Some(footer) = parts.name("footer") {
+            if announced == Some(Some(footer.as_str())) {
+                announced = None;
             }
-            at += 1;
-            continue;
+        } else if let Some(run) = parts.name("run").filter(|_| announced.is_some()) {
+            // A key's lines have letters of both cases, few words do.
+            let mut letters = run.as_str().bytes();
+            let upper = letters.clone().any(|byte| byte.is_ascii_uppercase());
+            if !upper || !letters.any(|byte| byte.is_ascii_lowercase()) {
+                continue;
+            }
+            let joins = |between: &str| {
+                let mut bytes = between.bytes();
+                bytes.all(|byte| byte.is_ascii_whitespace() || byte == b'\\')
+            };
+            let joined = last
+                .take()
+                .filter(|last| text.get(last.end..run.start()).is_some_and(joins));
+            if joined.is_some() {
+                found.pop();
+            }
+            let range = joined.map_or(run.start(), |last| last.start)..run.end();
+            found.push((range.clone(), "private-key"));
+            last = Some(range);
         }
-        let run = run_of(rest, is_base64);
-        if is_key(rest.get(..run).unwrap_or_default()) {
-            found = Some(found.map_or(at, |found| found.start)..at + run);
-        } else if found.is_some() {
-            break;
-        }
-        at += run;
     }
-    found.ok_or(at)
-}
-
-/// The label of a PEM private key whose header stands here.
-fn pem_private_key(rest: &str) -> Option<&str> {
-    let after = rest.strip_prefix("-----BEGIN ")?;
-    let near = after.get(..after.floor_char_boundary(PEM_LABEL_BYTES))?;
-    let (label, _) = near.split_once("-----")?;
-    let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ';
-    if !label.bytes().all(plain) {
-        return None;
-    }
-    let is_key = label.ends_with("PRIVATE KEY") || label.ends_with("PRIVATE KEY BLOCK");
-    is_key.then_some(label)
 }
 
 #[cfg(test)]
