@@ -4,9 +4,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::read_state::{Freshness, ReadState};
-use super::text::{self, CHANGED, CURRENT};
-use super::{Answer, write};
+use super::read_state::ReadState;
+use super::{Answer, text, write};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,13 +39,8 @@ pub(super) fn edit(asked: &EditArguments, directory: &Path, seen: &ReadState) ->
         new_string: asked.new_string.clone(),
         replace_all: asked.replace_all,
     };
-    answer(apply(&asked.file_path, &[change], directory, seen).map(|(path, known)| {
-        if asked.replace_all {
-            format!("The file {path} has been updated. All occurrences were successfully replaced.{known}")
-        } else {
-            format!("The file {path} has been updated successfully.{known}")
-        }
-    }))
+    let applied = apply(&asked.file_path, &[change], directory, seen);
+    answer(applied.map(|path| format!("The file {path} has been updated successfully.")))
 }
 
 pub(super) fn multi_edit(asked: &AskedMany, directory: &Path, seen: &ReadState) -> Answer {
@@ -55,7 +49,7 @@ pub(super) fn multi_edit(asked: &AskedMany, directory: &Path, seen: &ReadState) 
     }
     let applied = apply(&asked.file_path, &asked.edits, directory, seen);
     let count = asked.edits.len();
-    answer(applied.map(|(path, known)| format!("Applied {count} edits to {path}{known}")))
+    answer(applied.map(|path| format!("Applied {count} edits to {path}")))
 }
 
 fn answer(outcome: Result<String, String>) -> Answer {
@@ -65,13 +59,13 @@ fn answer(outcome: Result<String, String>) -> Answer {
     }
 }
 
-/// Applies all changes or none. Gives the path, and what the model knows of the file now.
+/// Applies all changes or none, and gives the path.
 fn apply(
     file: &str,
     changes: &[Change],
     directory: &Path,
     seen: &ReadState,
-) -> Result<(String, &'static str), String> {
+) -> Result<String, String> {
     let path = text::at(directory, file);
     let creates = changes
         .first()
@@ -81,19 +75,14 @@ fn apply(
         true => String::new(),
         false => text::read_exactly(&path, directory)?,
     };
-    let state = seen.state(&path, before.as_bytes());
+    let known = made || seen.is_current(&path, before.as_bytes()) == Some(true);
     let content = all_changed(before, changes)?;
     write::put(&path, &content).map_err(|error| text::failed(&path, directory, &error))?;
-    let known = match state {
-        _ if made => CURRENT,
-        Freshness::Current { whole: true } => CURRENT,
-        Freshness::Changed => CHANGED,
-        Freshness::Current { whole: false } | Freshness::Unknown => "",
-    };
-    if made || state != Freshness::Unknown {
-        seen.put(&path, content.as_bytes(), known == CURRENT);
+    // What somebody else has changed besides, the model does not know.
+    if known {
+        seen.put(&path, content.as_bytes());
     }
-    Ok((path.display().to_string(), known))
+    Ok(path.display().to_string())
 }
 
 /// The content with all changes made. A model gives line ends of one character; where the file's

@@ -30,10 +30,9 @@ pub(super) fn read(asked: &ReadArguments, directory: &Path, seen: &ReadState) ->
         Ok(content) => content,
         Err(problem) => return Answer::failed(problem),
     };
-    let known = |whole| seen.put(&path, content.as_bytes(), whole);
+    seen.put(&path, content.as_bytes());
     if content.is_empty() {
-        known(true);
-        return reminder("the file exists but the contents are empty.");
+        return Answer::done("The file exists, but its contents are empty.");
     }
     let end = if text::ends_in_two(&content) {
         "\r\n"
@@ -43,19 +42,16 @@ pub(super) fn read(asked: &ReadArguments, directory: &Path, seen: &ReadState) ->
     let lines: Vec<&str> = content.split(end).collect();
     let from = asked.offset.max(1);
     if from > lines.len() {
-        known(false);
-        return reminder(&format!(
-            "the file exists but is shorter than the provided offset ({from}). The file has {} lines.",
+        return Answer::done(format!(
+            "The file is shorter than the provided offset ({from}). The file has {} lines.",
             lines.len()
         ));
     }
     let mut answer = String::new();
     let shown = lines.iter().enumerate().skip(from - 1);
     let mut left = asked.limit.unwrap_or(LINES);
-    let mut whole = from == 1;
     for (number, line) in shown {
         if left == 0 || answer.len() > ANSWER_BYTES {
-            whole = false;
             if asked.limit.is_none() || left > 0 {
                 answer += &format!(
                     "\n[Lines {from} to {number} of {} are shown; go on with offset {}.]",
@@ -69,17 +65,8 @@ pub(super) fn read(asked: &ReadArguments, directory: &Path, seen: &ReadState) ->
             answer.push('\n');
         }
         answer += &format!("{}\t", number + 1);
-        let mut characters = line.chars();
-        answer.extend(characters.by_ref().take(LINE_CHARS));
-        whole &= characters.next().is_none();
+        answer.extend(line.chars().take(LINE_CHARS));
         left -= 1;
     }
-    known(whole);
     Answer::done(answer)
-}
-
-fn reminder(what: &str) -> Answer {
-    Answer::done(format!(
-        "<system-reminder>Warning: {what}</system-reminder>"
-    ))
 }

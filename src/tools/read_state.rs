@@ -1,5 +1,5 @@
 //! What a session's tools have shown and written: so that a whole file is not written over what the
-//! model has not seen of it, as its harness's own tools have it (measured on Claude Code 2.1.330).
+//! model has not seen of it.
 //!
 //! Each call is a process of its own, so the record is a file in the session's private temporary
 //! directory. It helps a model and promises nothing: what runs in the sandbox can change it, and
@@ -10,7 +10,7 @@ use std::fs::{File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use serde::{Deserialize, Serialize};
@@ -30,19 +30,6 @@ pub struct ReadState(PathBuf);
 struct FileVersion {
     path: PathBuf,
     mark: u64,
-    /// Nothing of it is hidden from the model.
-    whole: bool,
-}
-
-/// What is known of a file that a tool is about to change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Freshness {
-    /// No tool has shown or written it.
-    Unknown,
-    /// It is as the model knows it, or the part of it that was shown is.
-    Current { whole: bool },
-    /// It was changed since by somebody else.
-    Changed,
 }
 
 impl ReadState {
@@ -52,24 +39,20 @@ impl ReadState {
         Self(directory.join(NAME))
     }
 
-    /// What is known of a file that has this content now.
-    pub(super) fn state(&self, path: &Path, content: &[u8]) -> Freshness {
-        let path = plain(path);
-        let all = self.open().map(|mut file| load(&mut file));
-        let mut all = all.into_iter().flatten();
-        match all.find(|known| known.path == path) {
-            None => Freshness::Unknown,
-            Some(known) if known.mark == mark(content) => Freshness::Current { whole: known.whole },
-            Some(_) => Freshness::Changed,
-        }
+    /// Whether a file that has this content now is as the model knows it; `None` where no tool has shown or
+    /// written it.
+    pub(super) fn is_current(&self, path: &Path, content: &[u8]) -> Option<bool> {
+        let path = resolved(path);
+        let all = load(&mut self.open()?);
+        let known = all.into_iter().find(|known| known.path == path)?;
+        Some(known.mark == mark(content))
     }
 
-    /// Puts on record that the model knows a file to have this content, or a part of it.
-    pub(super) fn put(&self, path: &Path, content: &[u8], whole: bool) {
+    /// Puts on record that the model knows a file to have this content.
+    pub(super) fn put(&self, path: &Path, content: &[u8]) {
         let known = FileVersion {
-            path: plain(path),
+            path: resolved(path),
             mark: mark(content),
-            whole,
         };
         let Some(mut file) = self.open() else {
             return;
@@ -116,17 +99,9 @@ fn mark(content: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// A path by its names alone.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(plain.pop()),
-            part => plain.push(part),
-        }
-    }
-    plain
+/// One name for a file, however it is named.
+fn resolved(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]
@@ -149,28 +124,21 @@ mod tests {
     #[test]
     fn what_is_known_lasts_from_call_to_call_and_is_bounded() {
         let (directory, seen) = record();
-        let path = Path::new("/r/a");
-        assert_eq!(seen.state(path, b"x"), Freshness::Unknown);
-        seen.put(path, b"x", true);
-        seen.put(Path::new("/r/b"), b"y", false);
+        let path = &directory.join("a");
+        std::fs::write(path, "x").unwrap();
+        std::fs::create_dir_all(directory.join("d")).unwrap();
+        assert_eq!(seen.is_current(path, b"x"), None);
+        seen.put(path, b"x");
         let again = ReadState::in_directory(&directory);
-        assert_eq!(
-            again.state(Path::new("/r/d/../a"), b"x"),
-            Freshness::Current { whole: true }
-        );
-        assert_eq!(again.state(path, b"X"), Freshness::Changed);
-        let part = again.state(Path::new("/r/b"), b"y");
-        assert_eq!(part, Freshness::Current { whole: false });
+        let otherwise = directory.join("d/../a");
+        assert_eq!(again.is_current(&otherwise, b"x"), Some(true));
+        assert_eq!(again.is_current(path, b"X"), Some(false));
         for number in 0..FILES {
-            seen.put(&PathBuf::from(format!("/r/n{number}")), b"", true);
+            seen.put(&PathBuf::from(format!("/r/n{number}")), b"");
         }
-        assert_eq!(
-            seen.state(path, b"x"),
-            Freshness::Unknown,
-            "the oldest is gone"
-        );
+        assert_eq!(seen.is_current(path, b"x"), None, "the oldest is gone");
         let last = PathBuf::from(format!("/r/n{}", FILES - 1));
-        assert_eq!(seen.state(&last, b""), Freshness::Current { whole: true });
+        assert_eq!(seen.is_current(&last, b""), Some(true));
         std::fs::remove_dir_all(directory).unwrap();
     }
 
@@ -180,17 +148,17 @@ mod tests {
         let path = Path::new("/r/a");
         for text in ["", "{", "[1]", "[{\"path\":\"/r/a\"}]"] {
             std::fs::write(&seen.0, text).unwrap();
-            assert_eq!(seen.state(path, b"x"), Freshness::Unknown, "{text}");
+            assert_eq!(seen.is_current(path, b"x"), None, "{text}");
         }
-        seen.put(path, b"x", true);
-        assert_eq!(seen.state(path, b"x"), Freshness::Current { whole: true });
+        seen.put(path, b"x");
+        assert_eq!(seen.is_current(path, b"x"), Some(true));
         // A link is not followed: what it leads to stays as it is.
         let other = directory.join("other");
         std::fs::write(&other, "kept").unwrap();
         std::fs::remove_file(&seen.0).unwrap();
         symlink(&other, &seen.0).unwrap();
-        seen.put(path, b"x", true);
-        assert_eq!(seen.state(path, b"x"), Freshness::Unknown);
+        seen.put(path, b"x");
+        assert_eq!(seen.is_current(path, b"x"), None);
         assert_eq!(std::fs::read_to_string(other).unwrap(), "kept");
         std::fs::remove_dir_all(directory).unwrap();
     }

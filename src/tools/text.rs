@@ -12,14 +12,6 @@ pub(super) const FILE_BYTES: u64 = 32 << 20;
 /// Bytes at a file's beginning among which a NUL tells that it is no text.
 const LOOKED_AT: usize = 8192;
 
-/// What is added for a model that knows all of a file.
-pub(super) const CURRENT: &str =
-    " (file state is current in your context \u{2014} no need to Read it back)";
-/// What is added where it does not, because somebody else has changed it.
-pub(super) const CHANGED: &str = " (note: the file had been modified on disk since you last read it \
-    \u{2014} the edit applied cleanly, but the file contains other changes not in your context. Read \
-    it before edits that depend on surrounding content.)";
-
 /// Whether every line ends in two characters, which a model need not know of.
 pub(super) fn ends_in_two(content: &str) -> bool {
     let two = content.matches("\r\n").count();

@@ -5,9 +5,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::Answer;
-use super::read_state::{Freshness, ReadState};
-use super::text::{self, CURRENT};
+use super::read_state::ReadState;
+use super::{Answer, text};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,7 +15,7 @@ pub(super) struct WriteArguments {
     content: String,
 }
 
-/// The refusal of a harness's own tool, word for word: a model knows it.
+/// The refusal of a file that somebody else has changed.
 const UNSEEN: &str = "File has been modified since read, either by the user or by a linter. Read it \
     again before attempting to write it.";
 
@@ -31,17 +30,17 @@ pub(super) fn write(asked: &WriteArguments, directory: &Path, seen: &ReadState) 
     }
     // What cannot be read is not known either.
     let there = text::bytes(&path).unwrap_or_default();
-    if !there.is_empty() && seen.state(&path, &there) == Freshness::Changed {
+    if !there.is_empty() && seen.is_current(&path, &there) == Some(false) {
         return Answer::failed(UNSEEN);
     }
     let updates = path.exists();
     if let Err(error) = put(&path, &asked.content) {
         return Answer::failed(text::failed(&path, directory, &error));
     }
-    seen.put(&path, asked.content.as_bytes(), true);
+    seen.put(&path, asked.content.as_bytes());
     Answer::done(match updates {
-        true => format!("The file {shown} has been updated successfully.{CURRENT}"),
-        false => format!("File created successfully at: {shown}{CURRENT}"),
+        true => format!("The file {shown} has been updated successfully."),
+        false => format!("File created successfully at: {shown}"),
     })
 }
 
