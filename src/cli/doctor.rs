@@ -242,7 +242,7 @@ fn configured(home: &Home) -> Result<Harness, Failure> {
     let named = config::first(None, "AGP_INTENDANT", config.intendant);
     Ok(match named.as_deref() {
         Some("codex") => Harness::Codex,
-        _ => Harness::ClaudeCode,
+        None | Some(_) => Harness::ClaudeCode,
     })
 }
 
@@ -264,7 +264,7 @@ fn harness(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
             },
             "run `codex login`, or set CODEX_API_KEY",
         ),
-        Harness::ClaudeCode | Harness::Scripted => (
+        Harness::ClaudeCode => (
             claude_code::find(&search).map(|found| (found.version, found.program)),
             "Claude Code",
             claude_code::login()

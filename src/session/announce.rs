@@ -1,6 +1,7 @@
 //! What a session says of itself before it begins.
 
-use super::kinds::{Harness, Mode, Provider};
+use super::kinds::{Harness, Provider};
+use super::layout::Layout;
 use super::options::SessionOptions;
 use super::slack;
 use crate::channels::escape;
@@ -14,44 +15,36 @@ pub(crate) fn announce(options: &SessionOptions, session: &SessionId, confined: 
         options.repository.display()
     ));
     let is = if confined { "is" } else { "is not" };
-    match options.mode {
-        _ if !options.harness.is_program() => {
-            if options.sandbox == Provider::Recording {
-                complain(
-                    "sandbox: recording: allowed calls are recorded, not run (--sandbox process \
-                    runs them)",
-                );
-            }
-        }
-        Mode::Hook if options.harness_inside() => complain(format_args!(
-            "mode: hook ({}): the harness and its tools run in a container. It asks before each \
-            call and reports results itself.",
-            options.mode_reason
+    let mode_reason = options.mode_reason;
+    let mediated = |sandbox| {
+        complain(format_args!(
+            "mode: mediated ({mode_reason}): the harness has only agp's tools. They run in the \
+            {sandbox} sandbox; the harness itself {is} confined."
+        ));
+    };
+    match options.layout {
+        Layout::ScriptRecorded => complain(
+            "sandbox: recording: allowed calls are recorded, not run (--sandbox process runs them)",
+        ),
+        Layout::ScriptInProcess | Layout::ScriptInDocker => {}
+        Layout::ClaudeHookInContainer => complain(format_args!(
+            "mode: hook ({mode_reason}): the harness and its tools run in a container. It asks before \
+            each call and reports results itself."
         )),
-        Mode::Hook => complain(format_args!(
-            "mode: hook ({}): the harness runs its own tools on this host and {is} confined. It \
-            asks before each call and reports results itself.",
-            options.mode_reason
+        Layout::ClaudeHookOnHost(_) => complain(format_args!(
+            "mode: hook ({mode_reason}): the harness runs its own tools on this host and {is} \
+            confined. It asks before each call and reports results itself."
         )),
-        Mode::Mediated if options.alone => complain(format_args!(
-            "mode: mediated ({}): the harness has only agp's tools. They run in one container, the \
-            harness in another.",
-            options.mode_reason
+        Layout::CodexInOwnContainer => complain(format_args!(
+            "mode: mediated ({mode_reason}): the harness has only agp's tools. They run in one \
+            container, the harness in another."
         )),
-        Mode::Mediated => complain(format_args!(
-            "mode: mediated ({}): the harness has only agp's tools. They run in the {} sandbox; \
-            the harness itself {is} confined.",
-            options.mode_reason,
-            if options.container.is_some() {
-                "Docker"
-            } else {
-                "process"
-            }
-        )),
+        Layout::ClaudeMediatedInProcess(_) | Layout::CodexInProcess(_) => mediated("process"),
+        Layout::ClaudeMediatedInDocker(_) | Layout::CodexInDocker(_) => mediated("Docker"),
     }
     without_login(options);
     without_tools(options);
-    if options.harness.is_program() {
+    if options.layout.harness().is_some() {
         if !options.probe {
             complain("WARNING: --no-probe: the gate was not tested with this harness");
         }
@@ -72,7 +65,7 @@ pub(crate) fn announce(options: &SessionOptions, session: &SessionId, confined: 
 
 /// Says why a command that works outside is not found inside. A container has a `PATH` of its own.
 fn without_tools(options: &SessionOptions) {
-    if !options.harness.is_program() || options.container.is_some() || options.alone {
+    if !options.layout.on_host() || options.layout.provider() == Provider::Docker {
         return;
     }
     let left_out = options.left_out_of_path();
@@ -92,11 +85,11 @@ fn without_tools(options: &SessionOptions) {
 /// Says before the start what the harness would say much later, or try without end. In a container the login
 /// was looked for already.
 fn without_login(options: &SessionOptions) {
-    if options.harness_inside() || options.alone {
+    if !options.layout.on_host() {
         return;
     }
-    match options.harness {
-        Harness::ClaudeCode => {
+    match options.layout.harness() {
+        Some(Harness::ClaudeCode) => {
             if let Err(why) = claude_code::login() {
                 complain(format_args!(
                     "note: Claude Code is not logged in ({why}). Log in with `claude`, or set \
@@ -104,10 +97,10 @@ fn without_login(options: &SessionOptions) {
                 ));
             }
         }
-        Harness::Codex if !codex::login_present() => complain(
+        Some(Harness::Codex) if !codex::login_present() => complain(
             "note: Codex is not logged in and may retry forever. Run `codex login`, or set \
             CODEX_API_KEY.",
         ),
-        _ => {}
+        None | Some(Harness::Codex) => {}
     }
 }

@@ -46,79 +46,83 @@ pub(crate) fn intendant(
     let mut set = enclosure.map(Enclosure::environment).unwrap_or_default();
     let variables = claude_home.map(|home| home.variables(enclosure));
     set.extend(variables.unwrap_or_default());
-    if options.harness == Harness::Scripted {
-        let submit = submit(
-            context.session.clone(),
-            Arc::clone(governor),
-            context.stop.clone(),
-            Arc::clone(&sandboxes.calls.sandbox),
-        );
-        return Ok(Box::new(Scripted::new(script, submit)));
-    }
-    let search = context.search();
-    if options.harness == Harness::Codex {
-        let (found, inside) = match &sandboxes.own_container {
-            Some(docker) => {
-                let place = Arc::new(harness_exec::Inside(Arc::clone(docker)));
-                let (found, inside) = harness::codex_inside(docker, place)?;
-                (found, Some(inside))
-            }
-            None => (codex::find(&search)?, None),
-        };
-        let setup = codex::CodexSetup {
-            found,
-            inside,
-            session: context.session.clone(),
-            socket: context.directory.join("gate.sock"),
-            answer_key: context.answer_key(),
-            home: context.directory.join(HARNESS_HOME),
-            model: None,
-            task: options.task.clone().unwrap_or_default(),
-            repository: options.repository.clone(),
-            approval_deadline: options.approval_deadline,
-            arguments: options.harness_args.clone(),
-            environment: options.harness_env.clone(),
-            set,
-            confinement,
-            search,
-            spawner: context.spawner.clone(),
-            stop: context.stop.clone(),
-            complain: complaints(&context.terminal),
-        };
-        return Ok(Box::new(Codex::prepare(setup)?));
-    }
-    let container = sandboxes.calls.container.as_ref();
-    let (found, inside) = match container.filter(|_| options.harness_inside()) {
-        Some(docker) => {
-            let place = Arc::new(harness_exec::Inside(Arc::clone(docker)));
-            let (found, inside) = harness::claude_inside(docker, place)?;
-            (found, Some(inside))
+    let (layout, search) = (options.layout, context.search());
+    match layout.harness() {
+        None => {
+            let submit = submit(
+                context.session.clone(),
+                Arc::clone(governor),
+                context.stop.clone(),
+                Arc::clone(&sandboxes.calls.sandbox),
+            );
+            Ok(Box::new(Scripted::new(script, submit)))
         }
-        None => (claude_code::find(&search)?, None),
-    };
-    let setup = claude_code::ClaudeSetup {
-        found,
-        inside,
-        session: context.session.clone(),
-        socket: context.gate(),
-        answer_key: context.answer_key(),
-        directory: context.directory.clone(),
-        task: options.task.clone().unwrap_or_default(),
-        task_command: options.task_command,
-        repository: options.repository.clone(),
-        approval_deadline: options.approval_deadline,
-        arguments: options.harness_args.clone(),
-        environment: options.harness_env.clone(),
-        set,
-        confinement,
-        mediated: options.mode == Mode::Mediated,
-        changeable: search.changeable,
-        spawner: context.spawner.clone(),
-        spared: claude_home.and_then(ClaudeHome::carrier),
-        stop: context.stop.clone(),
-        complain: complaints(&context.terminal),
-    };
-    Ok(Box::new(ClaudeCode::prepare(setup)?))
+        Some(Harness::Codex) => {
+            let (found, inside) = match &sandboxes.own_container {
+                Some(docker) => {
+                    let place = Arc::new(harness_exec::Inside(Arc::clone(docker)));
+                    let (found, inside) = harness::codex_inside(docker, place)?;
+                    (found, Some(inside))
+                }
+                None => (codex::find(&search)?, None),
+            };
+            let setup = codex::CodexSetup {
+                found,
+                inside,
+                session: context.session.clone(),
+                socket: context.directory.join("gate.sock"),
+                answer_key: context.answer_key(),
+                home: context.directory.join(HARNESS_HOME),
+                model: None,
+                task: options.task.clone().unwrap_or_default(),
+                repository: options.repository.clone(),
+                approval_deadline: options.approval_deadline,
+                arguments: options.harness_args.clone(),
+                environment: options.harness_env.clone(),
+                set,
+                confinement,
+                search,
+                spawner: context.spawner.clone(),
+                stop: context.stop.clone(),
+                complain: complaints(&context.terminal),
+            };
+            Ok(Box::new(Codex::prepare(setup)?))
+        }
+        Some(Harness::ClaudeCode) => {
+            let container = sandboxes.calls.container.as_ref();
+            let (found, inside) = match container.filter(|_| layout.in_container()) {
+                Some(docker) => {
+                    let place = Arc::new(harness_exec::Inside(Arc::clone(docker)));
+                    let (found, inside) = harness::claude_inside(docker, place)?;
+                    (found, Some(inside))
+                }
+                None => (claude_code::find(&search)?, None),
+            };
+            let setup = claude_code::ClaudeSetup {
+                found,
+                inside,
+                session: context.session.clone(),
+                socket: context.gate(),
+                answer_key: context.answer_key(),
+                directory: context.directory.clone(),
+                task: options.task.clone().unwrap_or_default(),
+                task_command: options.task_command,
+                repository: options.repository.clone(),
+                approval_deadline: options.approval_deadline,
+                arguments: options.harness_args.clone(),
+                environment: options.harness_env.clone(),
+                set,
+                confinement,
+                mediated: layout.mode() == Some(Mode::Mediated),
+                changeable: search.changeable,
+                spawner: context.spawner.clone(),
+                spared: claude_home.and_then(ClaudeHome::carrier),
+                stop: context.stop.clone(),
+                complain: complaints(&context.terminal),
+            };
+            Ok(Box::new(ClaudeCode::prepare(setup)?))
+        }
+    }
 }
 
 /// Shows the harness's standard error escaped, and never across a question: an agent can have a say
@@ -163,7 +167,7 @@ fn submit(
 pub(crate) fn gate_unchanged(
     options: &SessionOptions,
 ) -> Result<Box<dyn Fn() -> Result<(), String> + Send + Sync>, String> {
-    if options.harness == Harness::Scripted {
+    if options.layout.harness().is_none() {
         return Ok(Box::new(|| Ok(())));
     }
     let pinned = executable::bridge_program().and_then(Pinned::of);

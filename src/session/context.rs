@@ -57,7 +57,7 @@ impl SessionContext<'_> {
 
     /// Where the gateway listens.
     pub(crate) fn gate(&self) -> PathBuf {
-        self.options.gate(&self.directory)
+        self.options.layout.gate(&self.directory)
     }
 
     /// How its harness is found.

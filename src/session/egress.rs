@@ -17,7 +17,10 @@ use crate::sandbox::docker::container::{BOX, HARNESS_BOX};
 use crate::sandbox::network::Network;
 
 use super::config::{self, Config};
-use super::kinds::{Choices, Harness, Mode, Provider};
+use super::context::SessionContext;
+use super::docker::container;
+use super::kinds::{Harness, Mode, Provider};
+use super::layout::{HarnessPlace, Layout, LayoutError};
 use crate::report::failure::{Failure, complain};
 
 /// Names of the proxies' sockets in the session's directory.
@@ -48,8 +51,8 @@ pub(crate) struct WayOut {
     pub(crate) harness: EgressScope,
 }
 
-/// What was said of it.
-pub(crate) struct Said {
+/// What the flags say of it.
+pub(crate) struct EgressFlags {
     pub(crate) egress: Option<String>,
     pub(crate) allow: Vec<String>,
 }
@@ -57,69 +60,90 @@ pub(crate) struct Said {
 impl WayOut {
     /// Flag beats environment beats `config.json` beats the default: nothing for what agp runs
     /// itself, the host's network for a harness.
-    pub(crate) fn resolve(said: Said, config: &Config, of: Choices) -> Result<Self, Failure> {
+    pub(crate) fn resolve(
+        flags: EgressFlags,
+        config: &Config,
+        layout: Layout,
+    ) -> Result<Self, Failure> {
         let file = config.sandbox.as_ref();
-        let named = !said.allow.is_empty();
-        let options = match (said.egress, named) {
+        let named = !flags.allow.is_empty();
+        let asked = match (flags.egress, named) {
             (None, true) => Some("allowlist".to_owned()),
             (flag, _) => {
                 let file = file.and_then(|sandbox| sandbox.egress.clone());
                 config::first(flag, "AGP_SANDBOX_EGRESS", file)
             }
         };
-        let runs_calls = of.sandbox != Provider::Recording;
-        let program = of.harness.is_program();
-        if !runs_calls && !program {
-            return match options.as_deref() {
+        let list = || list(flags.allow.clone(), file);
+        Self::of(layout, asked.as_deref(), named, &list, &hosts_of_model)
+    }
+
+    /// What a layout may reach for what was asked; `named` says that hosts are named with it, `list` gives the
+    /// operator's own, `model_hosts` those that a harness cannot do without.
+    pub(crate) fn of(
+        layout: Layout,
+        asked: Option<&str>,
+        named: bool,
+        list: &dyn Fn() -> Result<Allowlist, Failure>,
+        model_hosts: &dyn Fn(Harness) -> Result<Vec<String>, Failure>,
+    ) -> Result<Self, Failure> {
+        if !layout.runs_anything() {
+            return match asked {
                 None | Some("none") => Ok(Self::nothing()),
-                Some(_) => Err(Failure::usage(
-                    "--egress has no effect: the recording sandbox runs nothing",
-                    "add --sandbox process",
-                )),
+                Some(_) => Err(LayoutError::EgressOfRecording.into()),
             };
         }
-        let reach = match options.as_deref() {
+        let in_session_container = layout.place() == HarnessPlace::SessionContainer;
+        let scope = match asked {
             // It must reach its model, and is not given more for that.
-            None if of.harness_inside() => EgressScope::Listed(list(said.allow.clone(), file)?),
+            None if in_session_container => EgressScope::Listed(list()?),
             None | Some("none") => EgressScope::None,
             Some("full") => EgressScope::Full,
-            Some("allowlist") => EgressScope::Listed(list(said.allow.clone(), file)?),
+            Some("allowlist") => EgressScope::Listed(list()?),
             Some(other) => {
                 let problem = format!("unknown --egress {other:?}");
                 return Err(Failure::usage(problem, "use none, full or allowlist"));
             }
         };
-        if named && !matches!(reach, EgressScope::Listed(_)) {
+        if named && !matches!(scope, EgressScope::Listed(_)) {
             let problem = "--egress-allow needs --egress allowlist";
             return Err(Failure::usage(problem, "add --egress allowlist"));
         }
-        if options.as_deref() == Some("none") && program && of.mode == Mode::Hook {
-            return Err(Failure::usage(
-                "--egress none would cut the harness off from its model",
-                "use --egress allowlist: it allows the model's API only",
-            ));
+        if asked == Some("none") && layout.mode() == Some(Mode::Hook) {
+            return Err(LayoutError::EgressNoneInHookMode.into());
         }
-        if of.harness_inside() {
-            let calls = match reach {
-                EgressScope::Listed(listed) => EgressScope::Listed(with_its_model(&listed, of)?),
-                reach => reach,
-            };
-            let harness = EgressScope::None;
-            return Ok(Self { calls, harness });
-        }
-        let harness = match &reach {
-            _ if !program => EgressScope::None,
-            EgressScope::None if of.alone => {
-                EgressScope::Listed(with_its_model(&Allowlist::default(), of)?)
-            }
-            EgressScope::None | EgressScope::Full => EgressScope::Full,
-            EgressScope::Listed(listed) => EgressScope::Listed(with_its_model(listed, of)?),
+        let with_its_model = |list: &Allowlist| match layout.harness() {
+            Some(harness) => with_hosts(list, &model_hosts(harness)?),
+            None => Ok(list.clone()),
         };
-        let calls = match reach {
-            _ if !runs_calls => EgressScope::None,
+        let harness = match (layout.place(), &scope) {
+            (HarnessPlace::Nowhere, _) => EgressScope::None,
+            // What it runs itself reaches what it does.
+            (HarnessPlace::SessionContainer, _) => {
+                let calls = match scope {
+                    EgressScope::Listed(list) => EgressScope::Listed(with_its_model(&list)?),
+                    EgressScope::None | EgressScope::Full => scope,
+                };
+                let harness = EgressScope::None;
+                return Ok(Self { calls, harness });
+            }
+            (HarnessPlace::Host(_) | HarnessPlace::OwnContainer, EgressScope::Listed(list)) => {
+                EgressScope::Listed(with_its_model(list)?)
+            }
+            (HarnessPlace::OwnContainer, EgressScope::None) => {
+                EgressScope::Listed(with_its_model(&Allowlist::default())?)
+            }
+            (HarnessPlace::Host(_), EgressScope::None)
+            | (HarnessPlace::Host(_) | HarnessPlace::OwnContainer, EgressScope::Full) => {
+                EgressScope::Full
+            }
+        };
+        let calls = match scope {
+            EgressScope::None => EgressScope::None,
+            EgressScope::Full | EgressScope::Listed(_) if !layout.runs_calls() => EgressScope::None,
             // A list of nothing is no way out.
-            EgressScope::Listed(listed) if listed.is_empty() => EgressScope::None,
-            reach => reach,
+            EgressScope::Listed(list) if list.is_empty() => EgressScope::None,
+            EgressScope::Full | EgressScope::Listed(_) => scope,
         };
         Ok(Self { calls, harness })
     }
@@ -147,37 +171,40 @@ impl WayOut {
         self.harness.network(&directory.join(HARNESS_SOCKET))
     }
 
-    /// Starts the proxies that this needs; `container` is the user that calls have in a container.
-    /// They end when they are dropped.
+    /// Starts the proxies that this needs. They end when they are dropped.
     ///
     /// # Errors
     /// When one cannot listen.
     pub(crate) fn open(
         &self,
-        directory: &Path,
+        context: &SessionContext<'_>,
         governor: &Arc<Governor>,
-        terminal: &Arc<Terminal>,
-        (of, container): (Choices, Option<u32>),
     ) -> Result<Vec<Proxy>, String> {
-        let record = recorder(governor, terminal);
+        let layout = context.options.layout;
+        let record = recorder(governor, &context.terminal);
         let mut proxies = Vec::new();
-        let calls_are = if of.harness_inside() {
-            "harness"
-        } else {
-            "call"
+        let calls_are = match layout.mode() {
+            Some(Mode::Hook) => "harness",
+            None | Some(Mode::Mediated) => "call",
         };
-        for (reach, name, from) in [
-            (&self.harness, HARNESS_SOCKET, "harness"),
-            (&self.calls, CALLS_SOCKET, calls_are),
+        let directory = &context.directory;
+        let (agp, inside) = (rustix::process::geteuid().as_raw(), container::user().0);
+        // What a container finds is in the directory that it has, for the user that it has.
+        let of_calls = match layout.provider() {
+            Provider::Docker => (directory.join(BOX), inside),
+            Provider::Recording | Provider::Process => (directory.clone(), agp),
+        };
+        let of_harness = match layout.place() {
+            HarnessPlace::OwnContainer => (directory.join(HARNESS_BOX), inside),
+            HarnessPlace::Nowhere | HarnessPlace::Host(_) | HarnessPlace::SessionContainer => {
+                (directory.clone(), agp)
+            }
+        };
+        for (scope, name, from, (directory, user)) in [
+            (&self.harness, HARNESS_SOCKET, "harness", of_harness),
+            (&self.calls, CALLS_SOCKET, calls_are, of_calls),
         ] {
-            if let EgressScope::Listed(list) = reach {
-                let own = rustix::process::geteuid().as_raw();
-                // What calls in a container find is in the directory that it has.
-                let (directory, user) = match container {
-                    Some(user) if name == CALLS_SOCKET => (directory.join(BOX), user),
-                    Some(user) if of.alone => (directory.join(HARNESS_BOX), user),
-                    _ => (directory.to_owned(), own),
-                };
+            if let EgressScope::Listed(list) = scope {
                 let socket = directory.join(name);
                 let mut setup = ProxyConfig::new(socket, from, list.clone(), Arc::clone(&record));
                 setup.user = user;
@@ -189,31 +216,31 @@ impl WayOut {
     }
 
     /// Says it to whoever starts the session.
-    pub(crate) fn announce(&self, of: Choices) {
+    pub(crate) fn announce(&self, layout: Layout) {
         let words = |reach: &EgressScope| match reach {
             EgressScope::None => "nothing".to_owned(),
             EgressScope::Full => "everything that this host can reach".to_owned(),
             EgressScope::Listed(list) => format!("only {}", list.entries().join(" ")),
         };
-        if of.harness.is_program() && matches!(self.harness, EgressScope::Listed(_)) {
+        if matches!(self.harness, EgressScope::Listed(_)) {
             complain(format_args!(
                 "egress: the harness can reach {}",
                 words(&self.harness)
             ));
         }
         if self.calls == EgressScope::Full {
-            let who = match (of.harness_inside(), of.alone) {
-                (true, _) => "the harness has",
-                (_, true) => "commands and the harness have",
-                _ => "commands have",
+            let who = match layout.place() {
+                HarnessPlace::SessionContainer => "the harness has",
+                HarnessPlace::OwnContainer => "commands and the harness have",
+                HarnessPlace::Nowhere | HarnessPlace::Host(_) => "commands have",
             };
             complain(format_args!(
                 "WARNING: --egress full: {who} unrestricted network access"
             ));
         } else if matches!(self.calls, EgressScope::Listed(_)) {
-            let who = match of.harness_inside() {
-                true => "the harness",
-                false => "commands",
+            let who = match layout.mode() {
+                Some(Mode::Hook) => "the harness",
+                None | Some(Mode::Mediated) => "commands",
             };
             complain(format_args!(
                 "egress: {who} can reach {}",
@@ -223,37 +250,46 @@ impl WayOut {
     }
 
     /// What the session's tools may reach, whoever runs them.
-    fn main(&self, of: Choices) -> &EgressScope {
-        let on_host = of.harness.is_program() && of.mode == Mode::Hook && !of.harness_inside();
-        if on_host { &self.harness } else { &self.calls }
+    fn main(&self, layout: Layout) -> &EgressScope {
+        match layout {
+            Layout::ClaudeHookOnHost(_) => &self.harness,
+            Layout::ScriptRecorded
+            | Layout::ScriptInProcess
+            | Layout::ScriptInDocker
+            | Layout::ClaudeHookInContainer
+            | Layout::ClaudeMediatedInProcess(_)
+            | Layout::ClaudeMediatedInDocker(_)
+            | Layout::CodexInProcess(_)
+            | Layout::CodexInDocker(_)
+            | Layout::CodexInOwnContainer => &self.calls,
+        }
     }
 
     /// What an approver is told of it.
-    pub(crate) fn shown(&self, of: Choices) -> String {
-        match self.main(of) {
+    pub(crate) fn shown(&self, layout: Layout) -> String {
+        match self.main(layout) {
             EgressScope::Listed(list) => list.entries().join(" "),
             reach => reach.word().to_owned(),
         }
     }
 
     /// What `session.started` says of it.
-    pub(crate) fn describe(&self, of: Choices, put: &mut dyn FnMut(&str, Value)) {
+    pub(crate) fn describe(&self, layout: Layout, put: &mut dyn FnMut(&str, Value)) {
         let harness = &self.harness;
-        let main = self.main(of);
+        let main = self.main(layout);
         put("egress", json!(main.word()));
         if let EgressScope::Listed(list) = main {
             put("egressAllowed", json!(list.entries()));
         }
-        // A harness that runs its own tools reaches what they do; a script has none.
-        let reached = match of.mode {
-            Mode::Hook => main,
-            Mode::Mediated => harness,
+        let reached = match layout.mode() {
+            None => None,
+            // It reaches what its tools do.
+            Some(Mode::Hook) => Some(main.word()),
+            Some(Mode::Mediated) => Some(harness.word()),
         };
-        let reached = of.harness.is_program().then(|| reached.word());
         put("harnessEgress", json!(reached));
         if let EgressScope::Listed(list) = harness
-            && of.harness.is_program()
-            && of.mode == Mode::Mediated
+            && layout.mode() == Some(Mode::Mediated)
         {
             put("harnessEgressAllowed", json!(list.entries()));
         }
@@ -305,21 +341,25 @@ fn list(flags: Vec<String>, file: Option<&config::SandboxConfig>) -> Result<Allo
     })
 }
 
-/// The same with the hosts that this harness cannot do without.
-fn with_its_model(listed: &Allowlist, of: Choices) -> Result<Allowlist, Failure> {
-    let hosts = match of.harness {
+/// The hosts that a harness cannot do without.
+fn hosts_of_model(harness: Harness) -> Result<Vec<String>, Failure> {
+    let hosts = match harness {
         Harness::Codex => model_hosts::of_codex(),
-        _ => model_hosts::of_claude_code(),
+        Harness::ClaudeCode => model_hosts::of_claude_code(),
     };
-    let hosts = hosts.map_err(|problem| Failure::refused(problem, "add --egress full"))?;
+    hosts.map_err(|problem| Failure::refused(problem, "add --egress full"))
+}
+
+/// A list with the hosts of the harness's model.
+fn with_hosts(listed: &Allowlist, hosts: &[String]) -> Result<Allowlist, Failure> {
     if hosts.is_empty() && listed.is_empty() {
         return Err(Failure::usage(
             "agp does not know the model's hosts for this harness",
             "add --egress-allow HOST for each host of the model's API",
         ));
     }
-    let own = listed.entries();
-    let all = hosts.iter().chain(&own).map(String::as_str);
+    let entries = listed.entries();
+    let all = hosts.iter().chain(&entries).map(String::as_str);
     Allowlist::parse(all)
         .map_err(|problem| Failure::refused(escape::line(&problem), "--egress-allow HOST"))
 }
@@ -327,12 +367,12 @@ fn with_its_model(listed: &Allowlist, of: Choices) -> Result<Allowlist, Failure>
 /// Records what the proxies do, and shows what they refuse.
 fn recorder(governor: &Arc<Governor>, terminal: &Arc<Terminal>) -> Arc<Record> {
     let (governor, terminal) = (Arc::clone(governor), Arc::clone(terminal));
-    let shown = AtomicU32::new(0);
+    let refusals = AtomicU32::new(0);
     Arc::new(move |kind, payload: Map<String, Value>| {
         let recorded = governor.record_egress(kind, payload);
         let recorded = recorded.map_err(|broken| broken.to_string())?;
         if kind == Kind::EgressDeny {
-            match shown.fetch_add(1, Ordering::Relaxed) {
+            match refusals.fetch_add(1, Ordering::Relaxed) {
                 ..SHOWN => terminal.tell(&denied(&recorded)),
                 SHOWN => terminal.tell(
                     "egress denied: further denials not shown (see `agp log --kind egress.deny`)",

@@ -168,7 +168,7 @@ pub(crate) fn finish(governor: &Governor, end: &End, raw: bool, lease: &mut Leas
             count(anomalies, "anomaly")
         ),
     };
-    let told = format!(
+    let summary = format!(
         "{}: {} allowed, {} denied{odd}; check the journal: agp verify",
         count(census.decided, "call"),
         census.allowed,
@@ -176,9 +176,9 @@ pub(crate) fn finish(governor: &Governor, end: &End, raw: bool, lease: &mut Leas
     );
     // In raw mode standard output is the harness's own.
     if raw {
-        complain(told);
+        complain(summary);
     } else {
-        say(told);
+        say(summary);
     }
     failure.map_or(Ok(0), Err)
 }

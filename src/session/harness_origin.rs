@@ -9,6 +9,7 @@ use crate::jail::writable_paths::Changeable;
 
 use super::config;
 use super::kinds::Confine;
+use super::layout::HarnessPlace;
 use super::options::SessionOptions;
 
 /// What an agent can change in a session for this repository.
@@ -72,7 +73,7 @@ impl SessionOptions {
         Search {
             changeable: self.changeable(),
             spawner: Some(spawner.clone()),
-            unconfined: self.confine == Confine::BestEffort,
+            unconfined: self.layout.place() == HarnessPlace::Host(Confine::BestEffort),
         }
     }
 }

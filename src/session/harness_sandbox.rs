@@ -20,7 +20,8 @@ use crate::sandbox::network::Network;
 use super::claude_config_dir::ClaudeHome;
 use super::docker::container::GATE;
 use super::home::Home;
-use super::kinds::{Confine, Harness, Mode};
+use super::kinds::{Confine, Harness};
+use super::layout::{HarnessPlace, Layout};
 use super::lease::{HARNESS_HOME, HARNESS_LOGIN};
 use super::private_paths::{Sockets, listed, private_paths};
 use crate::report::failure::{Failure, complain};
@@ -38,11 +39,9 @@ const FILES: [&str; 6] = [
     "CLAUDE_CODE_CLIENT_KEY",
 ];
 
-/// A harness to be confined.
-pub(crate) struct Wanted<'a> {
-    pub(crate) harness: Harness,
-    pub(crate) mode: Mode,
-    pub(crate) confine: Confine,
+/// What the harness of a session, or of a probe, needs that is to be confined.
+pub(crate) struct HarnessNeeds<'a> {
+    pub(crate) layout: Layout,
     /// agp's own home, which it must not reach.
     pub(crate) home: &'a Home,
     /// What starts it.
@@ -66,17 +65,19 @@ pub(crate) struct Wanted<'a> {
 }
 
 /// The harness's confinement, or none where none was asked for or, by `best-effort`, none is had.
-pub(crate) fn ready(wanted: &Wanted<'_>) -> Result<Option<Enclosure>, Failure> {
-    if !wanted.harness.is_program() || wanted.confine == Confine::Off {
+pub(crate) fn ready(needs: &HarnessNeeds<'_>) -> Result<Option<Enclosure>, Failure> {
+    let (Some(harness), HarnessPlace::Host(confine)) =
+        (needs.layout.harness(), needs.layout.place())
+    else {
         return Ok(None);
-    }
+    };
     let refused = |problem: String| {
-        let mend = match wanted.mode {
-            Mode::Hook => {
+        let mend = match needs.layout.runs_calls() {
+            false => {
                 "run `agp doctor --check sandbox`; or use --mode mediated; or use --confine \
                 best-effort to run with weaker confinement"
             }
-            Mode::Mediated => {
+            true => {
                 "run `agp doctor --check sandbox`, or use --confine best-effort to run it \
                 unconfined"
             }
@@ -84,14 +85,14 @@ pub(crate) fn ready(wanted: &Wanted<'_>) -> Result<Option<Enclosure>, Failure> {
         let problem = format!("cannot confine the harness: {}", escape::line(&problem));
         Failure::refused(problem, mend)
     };
-    let program = match wanted.harness {
-        Harness::Codex => codex::program(wanted.changeable),
-        _ => claude_code::program(wanted.changeable),
+    let program = match harness {
+        Harness::Codex => codex::program(needs.changeable),
+        Harness::ClaudeCode => claude_code::program(needs.changeable),
     };
     let program = program.map_err(|error| Failure::refused(error.problem, error.mend))?;
-    let sockets = Sockets::of_this_machine(wanted.directory);
+    let sockets = Sockets::of_this_machine(needs.directory);
     let sockets = sockets.map_err(|error| refused(error.to_string()))?;
-    let enclosed = setup(wanted, &program, &sockets)
+    let enclosed = setup(needs, (harness, confine), &program, &sockets)
         .and_then(|setup| harness_host::prepare(&setup).map_err(|error| error.0));
     match enclosed {
         Ok(enclosed) => {
@@ -105,14 +106,14 @@ pub(crate) fn ready(wanted: &Wanted<'_>) -> Result<Option<Enclosure>, Failure> {
             Ok(Some(enclosed))
         }
         // Unconfined it would reach everything, where a list was asked for.
-        Err(problem) if matches!(wanted.network, Network::Listed { .. }) => Err(Failure::refused(
+        Err(problem) if matches!(needs.network, Network::Listed { .. }) => Err(Failure::refused(
             format!(
                 "cannot enforce the host allowlist for the harness: {}",
                 escape::line(&problem)
             ),
             "run `agp doctor --check sandbox`, or use --egress full",
         )),
-        Err(problem) if wanted.confine == Confine::BestEffort => {
+        Err(problem) if confine == Confine::BestEffort => {
             complain(format_args!(
                 "WARNING: the harness is not confined: {}",
                 escape::line(&problem)
@@ -151,20 +152,22 @@ pub(crate) fn described(enclosed: Option<&Enclosure>) -> Value {
 }
 
 fn setup(
-    wanted: &Wanted<'_>,
+    needs: &HarnessNeeds<'_>,
+    (harness, confine): (Harness, Confine),
     program: &Path,
     sockets: &Sockets,
 ) -> Result<HarnessHostConfig, String> {
     let bridge = bridge_program().map_err(|error| error.to_string())?;
-    let user = wanted.user.clone();
+    let user = needs.user.clone();
     let user = user.filter(|user| user.is_absolute() && user.is_dir() && user.parent().is_some());
-    let (directory, repository) = (wanted.directory, wanted.repository.to_owned());
-    let own = wanted.home.root().canonicalize();
-    let own = own.unwrap_or_else(|_| wanted.home.root().to_owned());
+    let (directory, repository) = (needs.directory, needs.repository.to_owned());
     let mark = directory.join(pre_post_tool::MARK);
     harness_host::empty_file(&mark).map_err(|error| format!("{}: {error}", mark.display()))?;
 
-    let protected: Vec<PathBuf> = [own].into_iter().chain(private_paths()).collect();
+    let protected: Vec<PathBuf> = [needs.home.real_root()]
+        .into_iter()
+        .chain(private_paths())
+        .collect();
     let placed = |name: &str, write| Placed {
         from: directory.join(name),
         at: Path::new(RUN).join(name),
@@ -176,8 +179,8 @@ fn setup(
     let parts = parts.map(|name| placed(name, false));
     let parts = parts.chain([placed(pre_post_tool::MARK, true)]);
     // Nobody who could swap the directory decides where transcripts go, or whose login it is.
-    let own = [placed(HARNESS_HOME, true), placed(HARNESS_LOGIN, false)];
-    let parts = parts.chain(own.into_iter().filter(|_| wanted.claude.is_some()));
+    let claude_home = [placed(HARNESS_HOME, true), placed(HARNESS_LOGIN, false)];
+    let parts = parts.chain(claude_home.into_iter().filter(|_| needs.claude.is_some()));
     let mut read = Vec::new();
     let named = SYSTEM.iter().map(PathBuf::from);
     let files = FILES.iter().filter_map(variable).map(PathBuf::from);
@@ -188,25 +191,25 @@ fn setup(
             .filter_map(|path| path.canonicalize().ok()),
     );
     let mut write = Vec::new();
-    if wanted.writes {
+    if needs.writes {
         write.push(repository.clone());
     } else {
         read.push(repository.clone());
     }
     let mut write_later = Vec::new();
-    match wanted.harness {
+    match harness {
         Harness::Codex => {
             write_later.push(directory.join(HARNESS_HOME));
             write.extend(codex::login().and_then(|login| login.canonicalize().ok()));
         }
-        Harness::ClaudeCode | Harness::Scripted => {}
+        Harness::ClaudeCode => {}
     }
-    read.extend(wanted.allow_read.iter().cloned());
-    write.extend(wanted.allow_write.iter().cloned());
+    read.extend(needs.allow_read.iter().cloned());
+    write.extend(needs.allow_write.iter().cloned());
     let token = directory.file_name().unwrap_or_default();
     Ok(HarnessHostConfig {
         bridge,
-        spawner: wanted.spawner.clone(),
+        spawner: needs.spawner.clone(),
         directory: directory.to_owned(),
         repository,
         home: user,
@@ -221,10 +224,10 @@ fn setup(
         sockets: sockets.dangerous.clone(),
         listening: sockets.listening.clone(),
         untold: sockets.untold,
-        without_namespaces: wanted.mode == Mode::Mediated || wanted.confine == Confine::BestEffort,
-        weaker: wanted.confine == Confine::BestEffort,
+        without_namespaces: needs.layout.runs_calls() || confine == Confine::BestEffort,
+        weaker: confine == Confine::BestEffort,
         token: format!("{}-{}", token.to_string_lossy(), std::process::id()),
         namespaces: None,
-        network: wanted.network.clone(),
+        network: needs.network.clone(),
     })
 }

@@ -50,6 +50,12 @@ impl Home {
         &self.root
     }
 
+    /// The same, links followed.
+    pub(crate) fn real_root(&self) -> PathBuf {
+        let real = self.root.canonicalize();
+        real.unwrap_or_else(|_| self.root.clone())
+    }
+
     /// `policy.json`.
     #[must_use]
     pub fn policy(&self) -> PathBuf {

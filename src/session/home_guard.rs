@@ -14,13 +14,12 @@ pub(crate) fn own_file(
     home: &Home,
     options: &SessionOptions,
 ) -> Box<dyn Fn(&str) -> bool + Send + Sync> {
-    let own = home.root().canonicalize();
-    let own = own.unwrap_or_else(|_| home.root().to_owned());
+    let own_home = home.real_root();
     let repository = options.repository.clone();
     let user = std::env::var_os("HOME");
     Box::new(move |text| {
         let paths = path_resolution::readings(text, &repository, user.as_deref());
-        paths.iter().any(|path| leads_into(path, &own))
+        paths.iter().any(|path| leads_into(path, &own_home))
     })
 }
 

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::home::Home;
-use super::kinds::{Confine, Provider};
 use super::options::SessionOptions;
 use super::private_paths::private_paths;
 use crate::report::failure::Failure;
@@ -16,16 +15,17 @@ use crate::report::failure::Failure;
 /// # Errors
 /// [`Failure`], naming both.
 pub(crate) fn refuse_overlap(home: &Home, options: &SessionOptions) -> Result<(), Failure> {
-    if options.sandbox == Provider::Recording && options.confine == Confine::Off {
+    if !options.layout.runs_anything() {
         return Ok(());
     }
-    let own = home.root().canonicalize();
-    let own = own.unwrap_or_else(|_| home.root().to_owned());
-    let overlaps = |path: &Path| own.starts_with(path) || path.starts_with(&own);
+    let own_home = home.real_root();
+    let overlaps = |path: &Path| own_home.starts_with(path) || path.starts_with(&own_home);
     let refused = |what: &str, path: &Path, mend: &str| {
-        let (own, path) = (own.display(), path.display());
+        let (own_home, path) = (own_home.display(), path.display());
         Err(Failure::refused(
-            format!("{what} {path} overlaps agp's home {own}: the agent could read agp's keys"),
+            format!(
+                "{what} {path} overlaps agp's home {own_home}: the agent could read agp's keys"
+            ),
             mend,
         ))
     };

@@ -75,9 +75,9 @@ pub(crate) fn open_journal(home: &Home, screen: &Arc<Screen>) -> Result<Journal,
         Failure::refused(error, mend)
     })?;
     if let Some(recovered) = opened.recovered {
-        let told = serde_json::to_string(&recovered).unwrap_or_default();
+        let recovery = serde_json::to_string(&recovered).unwrap_or_default();
         complain(format_args!(
-            "agp: recovered the journal after a crash: {told}"
+            "agp: recovered the journal after a crash: {recovery}"
         ));
     }
     Ok(journal)

@@ -4,19 +4,11 @@ use std::path::PathBuf;
 
 use crate::report::failure::Failure;
 
-/// Which harness is driven.
+/// A harness: a program of its own, which speaks through the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Harness {
-    Scripted,
     ClaudeCode,
     Codex,
-}
-
-impl Harness {
-    /// Whether it is a program of its own, which speaks through the gateway.
-    pub(crate) fn is_program(self) -> bool {
-        self != Self::Scripted
-    }
 }
 
 /// Who runs the tools.
@@ -28,7 +20,7 @@ pub(crate) enum Mode {
     Mediated,
 }
 
-/// Where agp runs what it executes itself.
+/// A sandbox of agp's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Provider {
     Recording,
@@ -36,11 +28,9 @@ pub(crate) enum Provider {
     Docker,
 }
 
-/// Whether the harness itself is confined.
+/// How a harness on this host is confined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Confine {
-    /// It is not.
-    Off,
     /// It is, or the session is refused.
     Strict,
     /// It is where the kernel permits it.
@@ -52,29 +42,6 @@ pub(crate) enum Confine {
 pub(crate) enum Stream {
     Lines,
     Raw,
-}
-
-/// What decides how a session is laid out.
-#[derive(Clone, Copy)]
-pub(crate) struct Choices {
-    pub(crate) harness: Harness,
-    pub(crate) mode: Mode,
-    pub(crate) sandbox: Provider,
-    /// Whether the harness has a container of its own, beside that of its tools, which agp runs.
-    pub(crate) alone: bool,
-}
-
-impl Choices {
-    /// Whether the harness runs in a container, of its own or of the session's.
-    pub(crate) fn in_container(self) -> bool {
-        self.alone || self.harness_inside()
-    }
-
-    /// Whether the harness itself runs in the session's container, where agp runs nothing else.
-    pub(crate) fn harness_inside(self) -> bool {
-        let hooked = self.harness.is_program() && self.mode == Mode::Hook;
-        hooked && self.sandbox == Provider::Docker
-    }
 }
 
 pub(crate) fn unknown(flag: &str, value: &str, known: &str) -> Failure {

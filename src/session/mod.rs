@@ -19,6 +19,7 @@ pub(crate) mod home_overlap;
 pub(crate) mod journal;
 pub(crate) mod key_rotation;
 pub(crate) mod kinds;
+pub(crate) mod layout;
 pub(crate) mod lease;
 pub(crate) mod options;
 pub(crate) mod output_view;

@@ -1,16 +1,16 @@
 //! What a session is asked to be: its flags, and what they come to.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use argh::FromArgs;
 
 use crate::channels::slack::Settings as Slack;
-use crate::sandbox::docker::container::{BOX, HARNESS_BOX};
 
-use super::docker::container::{self, Container};
+use super::docker::container::Container;
 use super::egress::WayOut;
-use super::kinds::{Choices, Confine, Harness, Mode, Provider, Stream};
+use super::kinds::Stream;
+use super::layout::Layout;
 
 /// Run one governed session.
 #[derive(FromArgs)]
@@ -115,16 +115,11 @@ impl Run {
 /// A session as it was asked for, checked.
 #[derive(Debug)]
 pub(crate) struct SessionOptions {
-    pub harness: Harness,
-    pub mode: Mode,
+    pub layout: Layout,
     /// Why this mode.
     pub mode_reason: &'static str,
-    pub sandbox: Provider,
     /// The container, where that is the sandbox.
     pub container: Option<Container>,
-    pub confine: Confine,
-    /// Whether the harness has a container of its own, beside that of its tools, which agp runs.
-    pub alone: bool,
     pub way_out: WayOut,
     pub allow_read: Vec<PathBuf>,
     pub allow_write: Vec<PathBuf>,
@@ -148,30 +143,4 @@ pub(crate) struct SessionOptions {
     pub witness: bool,
     /// Whether agp's own threads are confined in full, or nothing starts.
     pub threads_strict: bool,
-}
-
-impl SessionOptions {
-    /// Whether the harness itself runs in the session's container.
-    pub(crate) fn harness_inside(&self) -> bool {
-        self.choices().harness_inside()
-    }
-
-    /// Where the gateway listens, within the session's directory.
-    pub(crate) fn gate(&self, directory: &Path) -> PathBuf {
-        match (self.harness_inside(), self.alone) {
-            (true, _) => directory.join(BOX).join(container::GATE),
-            (_, true) => directory.join(HARNESS_BOX).join(container::GATE),
-            _ => directory.join(container::GATE),
-        }
-    }
-
-    /// What decides how it is laid out.
-    pub(crate) fn choices(&self) -> Choices {
-        Choices {
-            harness: self.harness,
-            mode: self.mode,
-            sandbox: self.sandbox,
-            alone: self.alone,
-        }
-    }
 }

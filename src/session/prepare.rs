@@ -31,7 +31,8 @@ use super::finish::SessionEvent;
 use super::home_guard::own_file;
 use super::home_overlap::refuse_overlap;
 use super::journal::quoted_secret;
-use super::kinds::{Harness, Mode};
+use super::kinds::Mode;
+use super::layout::HarnessPlace;
 use super::lease::Lease;
 use super::sandbox::{self, CallsSandbox};
 use super::{harness_sandbox, probe, slack, started_event, thread_confinement};
@@ -121,17 +122,16 @@ impl SessionContext<'_> {
     /// Sees the gate fire on the harness, before the task is sent.
     fn try_the_gate(&self) -> Result<(), Failure> {
         let options = self.options;
-        if !options.probe {
+        let Some(harness) = options.layout.harness().filter(|_| options.probe) else {
             return Ok(());
-        }
+        };
         let container = options.container.as_ref();
-        let container = container.filter(|_| options.choices().in_container());
+        let container = container.filter(|_| options.layout.in_container());
         let held = probe::probe(&probe::TrialOptions {
-            harness: options.harness,
-            mode: options.mode,
+            harness,
+            layout: options.layout,
             home: self.home,
             spawner: self.spawner.clone(),
-            confine: options.confine,
             search: self.search(),
             allowed: [&options.allow_read, &options.allow_write],
             witness: options.witness,
@@ -144,8 +144,10 @@ impl SessionContext<'_> {
 
     fn sandboxes(&self) -> Result<SessionSandboxes, Failure> {
         let (options, directory) = (self.options, &self.directory);
+        let layout = options.layout;
         let calls = sandbox::ready(self)?;
-        let container = options.container.as_ref().filter(|_| options.alone);
+        let container = options.container.as_ref();
+        let container = container.filter(|_| layout.place() == HarnessPlace::OwnContainer);
         let own_container = container.map(|container| {
             harness::codex_container(harness::OwnContainer {
                 context: self,
@@ -162,8 +164,8 @@ impl SessionContext<'_> {
         });
         let own_container = own_container.transpose()?;
         let changeable = options.changeable();
-        let on_host = options.harness == Harness::ClaudeCode && !options.harness_inside();
-        let claude_home = on_host
+        let claude_home = layout
+            .has_claude_home()
             .then(|| ClaudeHome::with_login(directory, &self.spawner, &changeable))
             .transpose();
         let claude_home = claude_home.map_err(|error| {
@@ -173,10 +175,8 @@ impl SessionContext<'_> {
             );
             Failure::refused(problem, "free space in that directory")
         })?;
-        let enclosure = harness_sandbox::ready(&harness_sandbox::Wanted {
-            harness: options.harness,
-            mode: options.mode,
-            confine: options.confine,
+        let enclosure = harness_sandbox::ready(&harness_sandbox::HarnessNeeds {
+            layout,
             home: self.home,
             spawner: &self.spawner,
             directory,
@@ -199,7 +199,7 @@ impl SessionContext<'_> {
 
     fn governor(&self, sandboxes: &SessionSandboxes) -> Result<Arc<Governor>, Failure> {
         let options = self.options;
-        let mediated = options.harness.is_program() && options.mode == Mode::Mediated;
+        let mediated = options.layout.mode() == Some(Mode::Mediated);
         let unchanged = gate_unchanged(options)
             .map_err(|error| Failure::refused(error, "run `agp doctor --check harness`"))?;
         Ok(Arc::new(Governor::new(GovernorConfig {
@@ -239,7 +239,7 @@ impl SessionContext<'_> {
         } = prepared;
         let options = self.options;
         announce(options, &self.session, sandboxes.enclosure.is_some());
-        options.way_out.announce(options.choices());
+        options.way_out.announce(options.layout);
         let mut payload = started_event::payload(
             &self.session,
             options,

@@ -125,15 +125,9 @@ fn governed(
         intendant,
     } = prepared;
 
-    let user = options.container.as_ref().map(|_| container::user().0);
     let proxies = options
         .way_out
-        .open(
-            &context.directory,
-            &governor,
-            &context.terminal,
-            (options.choices(), user),
-        )
+        .open(context, &governor)
         .map_err(|error| unrecorded(format!("cannot start the egress proxy: {error}")))?;
     let gateway = gateway(context, &governor).map_err(unrecorded)?;
     let harness = drive(context, intendant, Arc::clone(&governor))
@@ -152,7 +146,7 @@ fn governed(
     drop(proxies);
     signals.close();
     end.hear(happened);
-    if options.harness.is_program() {
+    if options.layout.harness().is_some() {
         end.account(&governor);
     }
     let ended = finish(&governor, &end, context.raw(), &mut lease);
@@ -171,11 +165,11 @@ fn gateway(
     context: &SessionContext<'_>,
     governor: &Arc<Governor>,
 ) -> Result<Option<Server>, String> {
-    if !context.options.harness.is_program() {
+    if context.options.layout.harness().is_none() {
         return Ok(None);
     }
     let socket = context.gate();
-    let peers = match context.options.choices().in_container() {
+    let peers = match context.options.layout.in_container() {
         true => container::user().0,
         false => rustix::process::geteuid().as_raw(),
     };

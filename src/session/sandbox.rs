@@ -46,7 +46,7 @@ pub(crate) fn ready(context: &SessionContext<'_>) -> Result<CallsSandbox, Failur
             container: Some(docker),
         });
     }
-    if options.sandbox != Provider::Process {
+    if options.layout.provider() == Provider::Recording {
         let sandbox = Arc::new(Recording);
         return Ok(CallsSandbox {
             sandbox,
@@ -104,26 +104,26 @@ pub(crate) fn permitted(home: &Home) -> Result<String, Failure> {
     let repository = base.join("repository");
     let made = std::fs::create_dir_all(&repository);
     made.map_err(|error| refused(&format!("{}: {error}", base.display())))?;
-    let found = spawner()
+    let process = spawner()
         .and_then(|spawner| setup(home, &repository, &base, &spawner))
         .and_then(|setup| with_a_home(setup, &base))
         .and_then(|setup| Process::prepare(setup).map_err(|error| refused(&error.0)));
     // What stays behind is empty, and in the temporary directory.
     let _ = std::fs::remove_dir_all(&base);
-    let process = found?;
+    let process = process?;
     let attested = process.attestation();
     let landlock = attested.get("landlock").cloned().unwrap_or_default();
-    let mut told = format!(
+    let mut summary = format!(
         "process: isolation verified (namespaces {}, Landlock {landlock}, seccomp)",
         process.namespaces().as_str()
     );
     for (namespaces, why) in process.refused() {
-        told.push_str(&format!(
+        summary.push_str(&format!(
             "; namespaces {} not available: {why}",
             namespaces.as_str()
         ));
     }
-    Ok(told)
+    Ok(summary)
 }
 
 /// Before `agp init` there is no home of agp's to keep anybody out of: a directory stands for it.
@@ -162,9 +162,10 @@ fn setup(
     spawner: &Spawner,
 ) -> Result<ProcessConfig, Failure> {
     let bridge = bridge_program().map_err(|error| refused(&error.to_string()))?;
-    let own = home.root().canonicalize();
-    let own = own.unwrap_or_else(|_| home.root().to_owned());
-    let protected = [own].into_iter().chain(private_paths()).collect();
+    let protected = [home.real_root()]
+        .into_iter()
+        .chain(private_paths())
+        .collect();
     let token = directory.file_name().unwrap_or_default();
     Ok(ProcessConfig {
         bridge,

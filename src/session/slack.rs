@@ -18,7 +18,6 @@ use serde_json::{Value, json};
 use super::config::{Config, first};
 use super::context::SessionContext;
 use super::home::operator;
-use super::kinds::{Mode, Provider};
 use super::lease;
 use crate::report::failure::{Failure, complain};
 
@@ -101,16 +100,8 @@ pub(crate) fn channel(
     let around = Around {
         about: About {
             session: context.session.to_string(),
-            // In hook mode the harness runs its tools where it stands.
-            sandbox: match (options.mode, options.sandbox) {
-                (Mode::Hook, Provider::Docker) => "docker",
-                (Mode::Hook, _) => "host",
-                (Mode::Mediated, Provider::Process) => "process",
-                (Mode::Mediated, Provider::Recording) => "recording",
-                (Mode::Mediated, Provider::Docker) => "docker",
-            }
-            .into(),
-            egress: options.way_out.shown(options.choices()),
+            sandbox: options.layout.tools_at().into(),
+            egress: options.way_out.shown(options.layout),
         },
         who: operator(),
         outbox: home.root().join("outbox.json"),

@@ -10,6 +10,7 @@ use crate::intendants::environment;
 use crate::policy::Policy;
 
 use super::kinds::{Harness, Mode};
+use super::layout::Layout;
 use super::options::SessionOptions;
 use super::slack;
 
@@ -23,14 +24,21 @@ pub(crate) fn payload(
     mut sandbox: Value,
     harness: Value,
 ) -> Map<String, Value> {
-    let hooked = options.harness.is_program() && options.mode == Mode::Hook;
-    if hooked && !options.harness_inside() {
-        sandbox = harness;
-    } else if options.harness.is_program()
-        && !options.harness_inside()
-        && let Some(sandbox) = sandbox.as_object_mut()
-    {
-        sandbox.insert("harness".into(), harness);
+    match options.layout {
+        Layout::ScriptRecorded
+        | Layout::ScriptInProcess
+        | Layout::ScriptInDocker
+        | Layout::ClaudeHookInContainer => {}
+        Layout::ClaudeHookOnHost(_) => sandbox = harness,
+        Layout::ClaudeMediatedInProcess(_)
+        | Layout::ClaudeMediatedInDocker(_)
+        | Layout::CodexInProcess(_)
+        | Layout::CodexInDocker(_)
+        | Layout::CodexInOwnContainer => {
+            if let Some(sandbox) = sandbox.as_object_mut() {
+                sandbox.insert("harness".into(), harness);
+            }
+        }
     }
     let mut payload = Map::new();
     let mut put = |name: &str, value: Value| {
@@ -51,16 +59,20 @@ pub(crate) fn payload(
     put("intendant", Value::Object(particulars));
     put(
         "witness",
-        json!(match (options.harness, options.witness) {
+        json!(match (options.layout.harness(), options.witness) {
             // agp runs a script's calls itself.
-            (Harness::Scripted, _) => "agp",
-            (Harness::ClaudeCode, true) => "stream",
-            (Harness::Codex, true) => "rollout",
-            (_, false) => "none",
+            (None, _) => "agp",
+            (Some(Harness::ClaudeCode), true) => "stream",
+            (Some(Harness::Codex), true) => "rollout",
+            (Some(Harness::ClaudeCode | Harness::Codex), false) => "none",
         }),
     );
     // Whose word the result of a call is.
-    put("results", json!(if hooked { "harness" } else { "agp" }));
+    let results = match options.layout.mode() {
+        Some(Mode::Hook) => "harness",
+        None | Some(Mode::Mediated) => "agp",
+    };
+    put("results", json!(results));
     put("probed", json!(options.probe));
     let named = named_variables(options);
     if !named.is_empty() {
@@ -70,7 +82,7 @@ pub(crate) fn payload(
         put("harnessArguments", json!(options.harness_args));
     }
     put("sandbox", sandbox);
-    options.way_out.describe(options.choices(), &mut put);
+    options.way_out.describe(options.layout, &mut put);
     put(
         "channel",
         json!(options.slack.as_ref().map_or("console", |_| "slack")),

@@ -10,7 +10,7 @@ use crate::confine::threads::{self, Standing};
 use crate::confine::{self, Place, Places, Profile, Spawner};
 
 use super::home::Home;
-use super::kinds::{Harness, Mode, Provider};
+use super::kinds::{Harness, Provider};
 use super::lease::HARNESS_HOME;
 use super::options::SessionOptions;
 use crate::report::failure::{Failure, complain};
@@ -116,13 +116,13 @@ fn of(standing: Standing, terms: &ProfileSpec) -> Value {
 
 /// The threads that a session has.
 fn threads_of(options: &SessionOptions) -> impl Iterator<Item = Profile> {
-    let program = options.harness.is_program();
-    let codex = options.harness == Harness::Codex;
+    let layout = options.layout;
+    let program = layout.harness().is_some();
+    let codex = layout.harness() == Some(Harness::Codex);
     let slack = options.slack.is_some();
     let egress = options.way_out.is_listed();
-    let container = options.container.is_some();
-    let looks = options.sandbox != Provider::Recording
-        && (options.mode == Mode::Mediated || !options.harness.is_program());
+    let container = layout.provider() == Provider::Docker;
+    let looks = layout.runs_calls();
     Profile::ALL
         .into_iter()
         .filter(move |profile| match profile {

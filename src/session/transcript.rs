@@ -72,11 +72,11 @@ pub(crate) fn telling(tool: &str, args: &Map<String, Value>, repository: &Path) 
         .find_map(|name| args.get(*name).and_then(Value::as_str))
         .or_else(|| args.values().find_map(Value::as_str))
         .unwrap_or_default();
-    let within = Path::new(text)
+    let relative = Path::new(text)
         .strip_prefix(repository)
         .ok()
         .and_then(Path::to_str);
-    let text = within.filter(|path| !path.is_empty()).unwrap_or(text);
+    let text = relative.filter(|path| !path.is_empty()).unwrap_or(text);
     escape::line_max(&(there + text), SHOWN_CHARS)
 }
 

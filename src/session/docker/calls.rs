@@ -8,6 +8,7 @@ use crate::report::failure::{Failure, complain};
 use crate::sandbox::docker::container::{BOX, ContainerConfig, Docker};
 use crate::sandbox::docker::host_config::{Mount, check_target};
 use crate::session::context::SessionContext;
+use crate::session::layout::HarnessPlace;
 use crate::session::options::SessionOptions;
 
 /// Makes a session's container, and looks into it.
@@ -23,7 +24,7 @@ pub(crate) fn ready(
     }
     let options = context.options;
     let mut mounts = named_mounts(options)?;
-    if options.harness_inside() {
+    if options.layout.place() == HarnessPlace::SessionContainer {
         let session = (&context.session, context.answer_key());
         let deadline = options.approval_deadline;
         mounts.extend(hooked(&context.directory.join(BOX), session, deadline)?);
@@ -31,7 +32,7 @@ pub(crate) fn ready(
     }
     let setup = ContainerConfig {
         repository: options.repository.clone(),
-        at_own_path: options.harness.is_program() && !options.choices().in_container(),
+        at_own_path: options.layout.on_host(),
         network: options.way_out.calls_network(&context.directory.join(BOX)),
         secrets: context.secrets.clone(),
         mounts,
@@ -47,7 +48,7 @@ pub(crate) fn ready(
 /// `--allow-read` and `--allow-write`, under their own names.
 fn named_mounts(options: &SessionOptions) -> Result<Vec<Mount>, Failure> {
     // A harness on the host has these for itself.
-    if options.harness.is_program() && !options.choices().in_container() {
+    if options.layout.on_host() {
         return Ok(Vec::new());
     }
     let read = options.allow_read.iter().map(|path| (path, false));

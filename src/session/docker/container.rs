@@ -42,7 +42,7 @@ pub(crate) struct Container {
 }
 
 /// The container that flags, environment and configuration ask for, where there is to be one.
-pub(crate) fn asked(
+pub(crate) fn requested(
     image: Option<String>,
     config: &Config,
     provider: Provider,
@@ -103,7 +103,7 @@ pub(crate) fn setup(
     directory: &Path,
 ) -> Result<ContainerConfig, Failure> {
     let bridge = bridge_program().map_err(|error| refused(&error.to_string()))?;
-    let home = home_path(context.home);
+    let home = context.home.real_root();
     Ok(ContainerConfig {
         daemon: daemon()?,
         image: container.image.clone(),
@@ -138,11 +138,6 @@ pub(crate) fn setup(
 pub(crate) fn user() -> (u32, u32) {
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     user_for(uid.as_raw(), gid.as_raw())
-}
-
-fn home_path(home: &Home) -> PathBuf {
-    let own = home.root().canonicalize();
-    own.unwrap_or_else(|_| home.root().to_owned())
 }
 
 /// Where the Docker daemon listens.
@@ -182,10 +177,11 @@ pub(crate) fn reap(home: &Home, journal: &Handle) -> Result<(), Failure> {
 }
 
 fn left_behind(home: &Home, engine: &Engine) -> Result<Vec<Leftover>, Failure> {
-    let own = home_path(home);
+    let own_home = home.real_root();
     let live =
         |session: &str| SessionId::new(session).is_ok_and(|session| lease::is_live(home, &session));
-    leftovers(engine, &own.to_string_lossy(), &live).map_err(|error| refused(&error.to_string()))
+    leftovers(engine, &own_home.to_string_lossy(), &live)
+        .map_err(|error| refused(&error.to_string()))
 }
 
 /// The Docker daemon, where one answers.
@@ -203,7 +199,7 @@ pub(crate) fn examine(
     engine: &Engine,
     image: Option<&str>,
 ) -> Result<String, Failure> {
-    let told = format!(
+    let daemon = format!(
         "{} at {}, API {}",
         escape::line(engine.server()),
         engine.socket().display(),
@@ -220,14 +216,14 @@ pub(crate) fn examine(
     };
     let left = left_behind(home, engine)?;
     if left.is_empty() {
-        return Ok(format!("{told}; {image}; no leftover containers"));
+        return Ok(format!("{daemon}; {image}; no leftover containers"));
     }
     let names: Vec<String> = left
         .iter()
         .map(|left| escape::line(&left.session))
         .collect();
     Err(Failure::refused(
-        format!("{told}; leftover containers of {}", names.join(", ")),
+        format!("{daemon}; leftover containers of {}", names.join(", ")),
         "the next `agp run --sandbox docker` removes them",
     ))
 }

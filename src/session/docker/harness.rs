@@ -26,6 +26,7 @@ use crate::sandbox::docker::host_config::Mount;
 use crate::sandbox::network::Network;
 use crate::session::context::SessionContext;
 use crate::session::kinds::{Harness, absolute};
+use crate::session::layout::{HarnessPlace, Layout};
 use crate::session::lease::HARNESS_HOME;
 use crate::session::options::SessionOptions;
 
@@ -67,19 +68,20 @@ const REQUIREMENTS: &str = "allowed_approval_policies = [\"never\"]\n\
 
 /// Whether a harness in a container has a login, before anything is made for it.
 pub(crate) fn login_given(options: &SessionOptions) -> Result<(), Failure> {
-    if !options.choices().in_container() {
+    if !options.layout.in_container() {
         return Ok(());
     }
     if let Some(login) = &options.harness_login {
         return login_mount(login).map(drop);
     }
-    let (there, mend) = match options.harness {
-        Harness::Codex => (
+    let (there, mend) = match options.layout.harness() {
+        None => return Ok(()),
+        Some(Harness::Codex) => (
             codex::login_by_name(),
             "set CODEX_API_KEY (or your provider's env_key variable), or mount a login with \
             --harness-login ~/.codex/auth.json",
         ),
-        _ => (
+        Some(Harness::ClaudeCode) => (
             claude_code::login_by_name(),
             "set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN (from `claude setup-token`)",
         ),
@@ -286,11 +288,11 @@ pub(crate) fn codex_container(own: OwnContainer<'_>) -> Result<Arc<Docker>, Fail
     made.map_err(failed)?;
     let (uid, gid) = user();
     std::os::unix::fs::chown(&home, Some(uid), Some(gid)).map_err(failed)?;
-    let shown = own.directory.join(HARNESS_BOX);
-    let managed = shown.join("managed");
+    let run_directory = own.directory.join(HARNESS_BOX);
+    let managed = run_directory.join("managed");
     std::fs::create_dir_all(&managed).map_err(failed)?;
     put(&managed.join("requirements.toml"), 0o644, REQUIREMENTS).map_err(failed)?;
-    opened(&[&shown, &managed]).map_err(failed)?;
+    opened(&[&run_directory, &managed]).map_err(failed)?;
     let mut mounts = vec![
         Mount {
             source: home,
@@ -319,22 +321,20 @@ pub(crate) fn claude_container(
 }
 
 /// The login that is asked to be mounted, where that can be.
-pub(crate) fn login(
-    options: Option<PathBuf>,
-    alone: bool,
-    inside: bool,
-) -> Result<Option<PathBuf>, Failure> {
-    match options {
-        None => Ok(None),
-        Some(path) if alone => absolute(&[path]).map(|mut found| found.pop()),
+pub(crate) fn login(asked: Option<PathBuf>, layout: Layout) -> Result<Option<PathBuf>, Failure> {
+    let Some(path) = asked else {
+        return Ok(None);
+    };
+    match layout.place() {
+        HarnessPlace::OwnContainer => absolute(&[path]).map(|mut found| found.pop()),
         // Read-only it could not be renewed, and a renewal that is not kept ends the operator's own
         // login; to be changed it would be where every command can.
-        Some(_) if inside => Err(Failure::usage(
+        HarnessPlace::SessionContainer => Err(Failure::usage(
             "--harness-login works only in mediated mode: in hook mode the agent could read the \
             file",
             "set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN (from `claude setup-token`)",
         )),
-        Some(_) => Err(Failure::usage(
+        HarnessPlace::Nowhere | HarnessPlace::Host(_) => Err(Failure::usage(
             "--harness-login is only for Codex in a container; on this host the harness uses its \
             own login",
             "omit --harness-login",

@@ -42,8 +42,8 @@ pub(crate) enum ContainerHarness {
 impl InContainer {
     /// Makes it as the session will, around a repository of the probe's.
     pub(crate) fn ready(
-        context: &SessionContext<'_>,
-        container: &Container,
+        (context, container): (&SessionContext<'_>, &Container),
+        harness: Harness,
         (root, session, answer_key): (&Path, &SessionId, String),
         deadline: Duration,
     ) -> Result<Self, Failure> {
@@ -65,14 +65,14 @@ impl InContainer {
                 Failure::refused(problem, "free space in the temporary directory")
             })
         };
-        let (docker, shown) = match context.options.harness {
+        let (docker, shown) = match harness {
             Harness::Codex => {
                 // It only looks into it: what writes there is agp's, elsewhere.
                 let seen = Permissions::from_mode(0o755);
                 readied(std::fs::set_permissions(&repository, seen))?;
                 (harness::codex_container(own)?, HARNESS_BOX)
             }
-            _ => {
+            Harness::ClaudeCode => {
                 let (uid, gid) = container::user();
                 readied(chown(&repository, Some(uid), Some(gid)))?;
                 (
@@ -84,7 +84,7 @@ impl InContainer {
         Ok(Self {
             docker,
             shown: root.join(shown),
-            harness: context.options.harness,
+            harness,
         })
     }
 
@@ -98,7 +98,7 @@ impl InContainer {
         match self.harness {
             Harness::Codex => harness::codex_inside(&self.docker, place)
                 .map(|(found, inside)| ContainerHarness::Codex(found, inside)),
-            _ => harness::claude_inside(&self.docker, place)
+            Harness::ClaudeCode => harness::claude_inside(&self.docker, place)
                 .map(|(found, inside)| ContainerHarness::ClaudeCode(found, inside)),
         }
     }

@@ -16,7 +16,6 @@ use crate::sandbox::network::Network;
 use super::build::{new_answer_key, new_session};
 use super::claude_config_dir::ClaudeHome;
 use super::harness_sandbox;
-use super::kinds::{Harness, Mode};
 use super::sandbox;
 use crate::report::failure::Failure;
 use docker::InContainer;
@@ -51,33 +50,45 @@ pub(crate) fn probe(options: &TrialOptions<'_>) -> Result<String, Failure> {
         made.map_err(|error| refused(format!("{}: {error}", directory.display())))?;
     }
     let inside = match options.container {
-        Some((context, container)) => {
+        Some(container) => {
             let probe = (root.as_path(), &session, answers.public().to_spki_base64());
-            Some(InContainer::ready(context, container, probe, PROBE_TIME)?)
+            Some(InContainer::ready(
+                container,
+                options.harness,
+                probe,
+                PROBE_TIME,
+            )?)
         }
         None => None,
     };
     let probed = Probed::find(options.harness, &options.search, inside.as_ref())
         .map_err(|error| Failure::refused(error.problem, error.mend))?;
-    let shown = probed.shown();
-    let trial = Trial::new(options.mode, &scratch.0, &probed, inside.as_ref(), answers);
+    let name = probed.name_and_version();
+    let trial = Trial::new(
+        options.layout,
+        &scratch.0,
+        &probed,
+        inside.as_ref(),
+        answers,
+    );
     let trial = trial.map_err(refused)?;
-    let sandbox = match options.mode {
-        Mode::Hook => None,
-        Mode::Mediated => Some(sandbox::bare(
+    let sandbox = match options.layout.runs_calls() {
+        false => None,
+        true => Some(sandbox::bare(
             options.home,
             &root.join("repo"),
             &root.join("sandbox"),
             &options.spawner,
         )?),
     };
-    let here = options.harness == Harness::ClaudeCode && inside.is_none();
-    let claude = here.then(|| ClaudeHome::empty(&root)).transpose();
+    let claude = options
+        .layout
+        .has_claude_home()
+        .then(|| ClaudeHome::empty(&root))
+        .transpose();
     let claude = claude.map_err(|error| refused(error.to_string()))?;
-    let enclosed = harness_sandbox::ready(&harness_sandbox::Wanted {
-        harness: options.harness,
-        mode: options.mode,
-        confine: options.confine,
+    let enclosed = harness_sandbox::ready(&harness_sandbox::HarnessNeeds {
+        layout: options.layout,
         home: options.home,
         spawner: &options.spawner,
         directory: &root,
@@ -102,7 +113,7 @@ pub(crate) fn probe(options: &TrialOptions<'_>) -> Result<String, Failure> {
         .map_err(refused)?;
     outcome.judge(options, &scratch.0).map_err(refused)?;
     Ok(format!(
-        "{shown}, {is}: the denied call was blocked, the allowed call ran{from_inside}"
+        "{name}, {is}: the denied call was blocked, the allowed call ran{from_inside}"
     ))
 }
 

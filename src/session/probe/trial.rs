@@ -34,7 +34,8 @@ use crate::session::context::SessionContext;
 use crate::session::docker::container::{self, Container};
 use crate::session::harness_origin::changeable_here;
 use crate::session::home::Home;
-use crate::session::kinds::{Confine, Harness, Mode};
+use crate::session::kinds::Harness;
+use crate::session::layout::{Layout, LayoutRequest};
 use crate::session::resolve;
 use crate::session::sandbox;
 use crate::session::thread_confinement;
@@ -58,10 +59,8 @@ const PLACEHOLDER: &str = "DeferredToolPlaceholder";
 pub(crate) struct TrialOptions<'a> {
     /// The harness.
     pub(crate) harness: Harness,
-    /// Who runs its tools.
-    pub(crate) mode: Mode,
-    /// Whether the harness itself is confined.
-    pub(crate) confine: Confine,
+    /// How the session is laid out that has it.
+    pub(crate) layout: Layout,
     /// agp's own home, which neither the harness nor its tools must reach.
     pub(crate) home: &'a Home,
     /// What starts it, and the commands of its tools.
@@ -87,11 +86,15 @@ impl<'a> TrialOptions<'a> {
             spawner: Some(spawner.clone()),
             unconfined: false,
         };
-        let (mode, _) = resolve::mode(None, harness, &search)?;
+        let request = LayoutRequest {
+            harness: Some(harness),
+            mode: None,
+            sandbox: None,
+            confine: None,
+        };
         Ok(Self {
             harness,
-            mode,
-            confine: resolve::confine(None, harness)?,
+            layout: Layout::of(request, || resolve::hook_blocks(&search))?,
             home,
             spawner,
             search,
@@ -123,13 +126,13 @@ impl Probed {
                 ContainerHarness::Codex(found, inside) => Self::Codex(found, Some(inside)),
             }),
             (None, Harness::Codex) => codex::find(search).map(|found| Self::Codex(found, None)),
-            (None, Harness::ClaudeCode | Harness::Scripted) => {
+            (None, Harness::ClaudeCode) => {
                 claude_code::find(search).map(|found| Self::ClaudeCode(found, None))
             }
         }
     }
 
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn name_and_version(&self) -> String {
         match self {
             Self::ClaudeCode(found, _) => format!("Claude Code {}", found.version),
             Self::Codex(found, _) => format!("Codex {}", found.version),
@@ -137,18 +140,18 @@ impl Probed {
     }
 
     /// One call that must be denied, and one that must be allowed.
-    fn calls(&self, mode: Mode, root: &Path) -> Vec<ProbeCall> {
+    fn calls(&self, layout: Layout, root: &Path) -> Vec<ProbeCall> {
         let call = |id, tool, input| ProbeCall { id, tool, input };
         let denied = json!({"command": "touch denied", "description": "must not run"});
         let path = match self {
             // It knows the repository as the container does.
             Self::ClaudeCode(_, Some(_)) => Path::new(REPOSITORY).join("allowed"),
-            _ => root.join("repo/allowed"),
+            Self::ClaudeCode(_, None) | Self::Codex(..) => root.join("repo/allowed"),
         };
         let allowed = json!({"file_path": path, "content": "probe\n"});
-        let [bash, write] = match mode {
-            Mode::Mediated => ["mcp__agp__Bash", "mcp__agp__Write"],
-            Mode::Hook => ["Bash", "Write"],
+        let [bash, write] = match layout.runs_calls() {
+            true => ["mcp__agp__Bash", "mcp__agp__Write"],
+            false => ["Bash", "Write"],
         };
         vec![
             call("toolu_probe_denied", bash, denied),
@@ -177,13 +180,13 @@ pub(crate) struct TrialOutcome {
 
 impl<'a> Trial<'a> {
     pub(crate) fn new(
-        mode: Mode,
+        layout: Layout,
         root: &'a Path,
         probed: &Probed,
         inside: Option<&'a InContainer>,
         answers: Arc<SigningKey>,
     ) -> Result<Self, String> {
-        let calls = probed.calls(mode, root);
+        let calls = probed.calls(layout, root);
         let model = match inside {
             Some(inside) => inside.model(calls),
             None => ProbeModel::start(calls),
@@ -201,7 +204,7 @@ impl<'a> Trial<'a> {
 
     pub(crate) fn run(
         &self,
-        asked: &TrialOptions<'_>,
+        options: &TrialOptions<'_>,
         session: SessionId,
         probed: Probed,
         (sandbox, enclosed, claude): (
@@ -229,7 +232,7 @@ impl<'a> Trial<'a> {
             approval_deadline: PROBE_TIME,
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),
-            watched: asked.witness,
+            watched: options.witness,
             sandbox,
             notices: Box::new(|_| {}),
             broken: remember(&broken, &stop),
@@ -250,7 +253,7 @@ impl<'a> Trial<'a> {
         .map_err(|error| error.to_string())?;
         let mut harness = self
             .harness(
-                asked,
+                options,
                 probed,
                 (enclosed.as_ref(), claude.as_ref()),
                 session,
@@ -259,7 +262,7 @@ impl<'a> Trial<'a> {
             )
             .map_err(|error| error.problem)?;
         let places = thread_confinement::harness_places(self.root);
-        let exit = within(PROBE_TIME, &stop, || {
+        let exit = bounded(PROBE_TIME, &stop, || {
             confine::enter(Profile::Harness, &places).map_err(|error| HarnessError {
                 problem: error.to_string(),
                 mend: "run `agp doctor --check confinement`".into(),
@@ -271,7 +274,7 @@ impl<'a> Trial<'a> {
         drop(governor);
         journal.close();
         let foreign = self.model.offered().into_iter().find(|tool| {
-            asked.mode == Mode::Mediated
+            options.layout.runs_calls()
                 && !tool.starts_with(OWN_TOOLS)
                 && tool != PLACEHOLDER
                 && !codex::HARMLESS.contains(&tool.as_str())
@@ -289,7 +292,7 @@ impl<'a> Trial<'a> {
 
     fn harness(
         &self,
-        asked: &TrialOptions<'_>,
+        options: &TrialOptions<'_>,
         probed: Probed,
         (enclosed, claude): (Option<&Enclosure>, Option<&ClaudeHome>),
         session: SessionId,
@@ -299,8 +302,8 @@ impl<'a> Trial<'a> {
         let confinement = enclosed.map(Enclosure::spec);
         let mut set = self.environment();
         set.extend(enclosed.map(Enclosure::environment).unwrap_or_default());
-        let own = claude.map(|own| own.variables(enclosed));
-        set.extend(own.unwrap_or_default());
+        let variables = claude.map(|home| home.variables(enclosed));
+        set.extend(variables.unwrap_or_default());
         let (task, stop) = ("probe".to_owned(), stop.clone());
         let repository = self.root.join("repo");
         let complain: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(|_| {});
@@ -317,12 +320,12 @@ impl<'a> Trial<'a> {
                 repository,
                 approval_deadline: PROBE_TIME,
                 arguments: Vec::new(),
-                environment: asked.environment.to_vec(),
+                environment: options.environment.to_vec(),
                 set,
                 confinement,
-                mediated: asked.mode == Mode::Mediated,
-                changeable: asked.search.changeable.clone(),
-                spawner: asked.spawner.clone(),
+                mediated: options.layout.runs_calls(),
+                changeable: options.search.changeable.clone(),
+                spawner: options.spawner.clone(),
                 spared: None,
                 stop,
                 complain,
@@ -340,11 +343,11 @@ impl<'a> Trial<'a> {
                 repository,
                 approval_deadline: PROBE_TIME,
                 arguments: Vec::new(),
-                environment: asked.environment.to_vec(),
+                environment: options.environment.to_vec(),
                 set,
                 confinement,
-                search: asked.search.clone(),
-                spawner: asked.spawner.clone(),
+                search: options.search.clone(),
+                spawner: options.spawner.clone(),
                 stop,
                 complain,
             })
@@ -390,7 +393,7 @@ fn remember(broken: &Arc<Mutex<Option<Broken>>>, stop: &Stop) -> Box<dyn Fn(Brok
 }
 
 /// Runs something that `stop` ends, on the harness's thread, and stops it when it takes too long.
-fn within<T: Send>(
+fn bounded<T: Send>(
     time: Duration,
     stop: &Stop,
     run: impl FnOnce() -> T + Send,
@@ -414,7 +417,7 @@ fn within<T: Send>(
 
 impl TrialOutcome {
     /// What the disk, the gate and the witness say, and whether they say the same.
-    pub(crate) fn judge(&self, asked: &TrialOptions<'_>, root: &Path) -> Result<(), String> {
+    pub(crate) fn judge(&self, options: &TrialOptions<'_>, root: &Path) -> Result<(), String> {
         if root.join("repo/denied").exists() {
             return Err("THE GATE DOES NOT WORK: a denied call ran".into());
         }
@@ -435,7 +438,7 @@ impl TrialOutcome {
             }
             Err(error) => return Err(error.problem.clone()),
         }
-        if asked.witness && self.census.seen != self.census.decided {
+        if options.witness && self.census.seen != self.census.decided {
             return Err(format!(
                 "the harness's output does not show its calls ({} seen, {} decided); --witness off \
                 runs it without this check",
@@ -443,7 +446,7 @@ impl TrialOutcome {
             ));
         }
         let expected = Census {
-            seen: if asked.witness { 2 } else { 0 },
+            seen: if options.witness { 2 } else { 0 },
             decided: 2,
             allowed: 1,
             denied: 1,
