@@ -14,6 +14,7 @@ mod architecture;
 mod claims;
 mod cli;
 mod cli_told;
+mod demo;
 mod dependencies;
 mod egress;
 mod gateway;
