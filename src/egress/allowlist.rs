@@ -116,6 +116,31 @@ enum Pattern {
     Below(String),
 }
 
+/// Why a list of hosts is none; it is the operator's to correct.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowlistError {
+    /// An entry names no host.
+    Entry {
+        /// The entry.
+        text: String,
+        /// What is wrong with it, and how it is written instead.
+        wrong: &'static str,
+    },
+    /// There are more than [`limits::EGRESS_ENTRIES`].
+    TooMany,
+}
+
+impl fmt::Display for AllowlistError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entry { text, wrong } => write!(f, "{text:?}: {wrong}"),
+            Self::TooMany => write!(f, "more than {} hosts", limits::EGRESS_ENTRIES),
+        }
+    }
+}
+
+impl std::error::Error for AllowlistError {}
+
 /// One entry of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedHost {
@@ -137,8 +162,11 @@ impl AllowedHost {
     ///
     /// # Errors
     /// What is wrong with it, and how it is written instead.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| Err(format!("{text:?}: {why}"));
+    pub fn parse(text: &str) -> Result<Self, AllowlistError> {
+        let wrong = |wrong: &'static str| {
+            let text = text.to_owned();
+            Err(AllowlistError::Entry { text, wrong })
+        };
         if text.contains("://") || text.contains('/') {
             return wrong("name the host alone, as HOST or HOST:PORT, without scheme or path");
         }
@@ -192,7 +220,7 @@ impl Allowlist {
     ///
     /// # Errors
     /// The first entry that is none, or that there are more than [`limits::EGRESS_ENTRIES`].
-    pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+    pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, AllowlistError> {
         let mut list = Self::default();
         for text in entries {
             let entry = AllowedHost::parse(text)?;
@@ -200,7 +228,7 @@ impl Allowlist {
                 list.0.push(entry);
             }
             if list.0.len() > limits::EGRESS_ENTRIES {
-                return Err(format!("more than {} hosts", limits::EGRESS_ENTRIES));
+                return Err(AllowlistError::TooMany);
             }
         }
         Ok(list)
@@ -329,7 +357,7 @@ mod tests {
             ("a.test,b.test", "one host"),
             ("user@a.test", "one host"),
         ] {
-            let why = AllowedHost::parse(text).unwrap_err();
+            let why = AllowedHost::parse(text).unwrap_err().to_string();
             assert!(why.contains(said), "{text}: {why}");
         }
     }

@@ -17,8 +17,12 @@ use super::refusal::Refusal;
 /// Makes an event durable.
 ///
 /// # Errors
-/// Why it is not: the connection is then not carried.
-pub type Record = dyn Fn(Kind, Map<String, Value>) -> Result<(), String> + Send + Sync;
+/// [`Unrecorded`]: the connection is then not carried.
+pub type Record = dyn Fn(Kind, Map<String, Value>) -> Result<(), Unrecorded> + Send + Sync;
+
+/// An event is not durable. Why not is said where the journal is, and ends the session there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unrecorded;
 
 /// The journal's side of one proxy.
 pub(crate) struct Ledger {
@@ -50,7 +54,7 @@ impl Ledger {
     }
 
     /// Records a refusal, as long as there were not too many. Durable when this returns.
-    pub(crate) fn deny(&self, refusal: &Refusal) -> Result<(), String> {
+    pub(crate) fn deny(&self, refusal: &Refusal) -> Result<(), Unrecorded> {
         if self.denied.fetch_add(1, Ordering::SeqCst) >= limits::EGRESS_DENIALS {
             return Ok(());
         }
@@ -81,7 +85,7 @@ impl Ledger {
         host: &'a Host,
         port: u16,
         address: Option<IpAddr>,
-    ) -> Result<Option<OpenConnection<'a>>, String> {
+    ) -> Result<Option<OpenConnection<'a>>, Unrecorded> {
         let another = |had| (had < self.most).then_some(had + 1);
         let had = self
             .opened
@@ -117,10 +121,10 @@ impl Ledger {
         }
     }
 
-    fn write(&self, kind: Kind, payload: Value) -> Result<(), String> {
+    fn write(&self, kind: Kind, payload: Value) -> Result<(), Unrecorded> {
         match payload {
             Value::Object(payload) => (self.record)(kind, payload),
-            _ => Err("no payload".into()),
+            _ => Err(Unrecorded),
         }
     }
 }

@@ -35,8 +35,8 @@ use connection::ConnectionRules;
 use refusal::{Reason, Refusal};
 
 pub(crate) use address_classes::own as own_addresses;
-pub use allowlist::{AllowedHost, Allowlist, Host, LOCALHOST, host_and_port};
-pub use connection_events::Record;
+pub use allowlist::{AllowedHost, Allowlist, AllowlistError, Host, LOCALHOST, host_and_port};
+pub use connection_events::{Record, Unrecorded};
 pub use refusal::explained;
 pub use resolver::{Resolver, System};
 

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 
 use crate::jail::writable_paths::Changeable;
 
@@ -117,13 +118,41 @@ fn environment_from(
     .collect()
 }
 
+/// What the operator wants passed to a harness, and agp does not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotPassed {
+    /// An argument that could weaken the gate, or lacks its value.
+    Argument {
+        /// The argument.
+        argument: String,
+        /// Those that are passed.
+        passed: String,
+    },
+    /// A variable that would weaken the gate.
+    Variable(String),
+}
+
+impl fmt::Display for NotPassed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argument { argument, passed } => write!(
+                f,
+                "--harness-arg {argument} could weaken the gate or lacks its value; these are passed: {passed}"
+            ),
+            Self::Variable(name) => write!(f, "--harness-env {name} would weaken the gate"),
+        }
+    }
+}
+
+impl std::error::Error for NotPassed {}
+
 /// Checks the names of the operator's own variables for a harness.
 ///
 /// # Errors
 /// Which one is never passed.
-pub fn check_names(names: &[String]) -> Result<(), String> {
+pub fn check_names(names: &[String]) -> Result<(), NotPassed> {
     match names.iter().find(|name| UNGATED.contains(&name.as_str())) {
-        Some(name) => Err(format!("--harness-env {name} would weaken the gate")),
+        Some(name) => Err(NotPassed::Variable(name.clone())),
         None => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! A harness's program: found, asked its version, identified by its digest.
 
 use std::env;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -240,6 +241,46 @@ pub fn bridge_program() -> io::Result<PathBuf> {
     Ok(if is_program(&beside) { beside } else { own })
 }
 
+/// Why the program that answers the hooks is not taken for the one that a session began with.
+#[derive(Debug)]
+pub enum PinError {
+    /// Somebody changed or replaced it.
+    Changed(PathBuf),
+    /// It cannot be looked at: it was moved away, for one.
+    Io {
+        /// The program.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for PinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed(path) => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}, which answers the hooks, was changed or replaced"
+                )
+            }
+            Self::Io { path, error } => {
+                write!(f, "{}, which answers the hooks: {error}", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for PinError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Changed(_) => None,
+            Self::Io { error, .. } => Some(error),
+        }
+    }
+}
+
 /// A program's file as it was when the session began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pinned {
@@ -264,14 +305,12 @@ impl Pinned {
     ///
     /// # Errors
     /// What is thought to have happened to it.
-    pub fn check(&self) -> Result<(), String> {
-        let path = self.path.display();
+    pub fn check(&self) -> Result<(), PinError> {
+        let path = self.path.clone();
         match stamp(&self.path) {
             Ok(now) if now == self.stamp => Ok(()),
-            Ok(_) => Err(format!(
-                "{path}, which answers the hooks, was changed or replaced"
-            )),
-            Err(error) => Err(format!("{path}, which answers the hooks: {error}")),
+            Ok(_) => Err(PinError::Changed(path)),
+            Err(error) => Err(PinError::Io { path, error }),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Which hosts a harness must reach to do anything: its model's, and those that renew its login.
 
+use std::fmt;
 use std::path::Path;
 
 use toml::Table;
 
+use super::codex::config_error::ConfigError;
 use super::codex::config_toml;
 use super::codex::discovery::operators_home;
 use super::environment::variable;
@@ -23,15 +25,47 @@ const CODEX: [&str; 3] = [
     "auth.openai.com:443",
 ];
 
+/// Why it cannot be said which hosts a harness must reach. Both are the operator's to correct.
+#[derive(Debug)]
+pub enum ModelHostError {
+    /// The variable or key of this name is no https URL.
+    NotTls(String),
+    /// The configuration that names the model cannot be read.
+    Config(ConfigError),
+}
+
+impl fmt::Display for ModelHostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotTls(name) => write!(
+                f,
+                "{name} is no https URL, and only TLS is carried to listed hosts"
+            ),
+            Self::Config(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ModelHostError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NotTls(_) => None,
+            Self::Config(error) => Some(error),
+        }
+    }
+}
+
 /// Hosts that Claude Code must reach, as this environment has it; none where it cannot be said.
 ///
 /// # Errors
 /// When its model cannot be reached by TLS.
-pub fn of_claude_code() -> Result<Vec<String>, String> {
+pub fn of_claude_code() -> Result<Vec<String>, ModelHostError> {
     claude_code_by(&|name| variable(name))
 }
 
-fn claude_code_by(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<String>, String> {
+fn claude_code_by(
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<String>, ModelHostError> {
     if CLAUDE_ELSEWHERE.iter().any(|name| variable(name).is_some()) {
         return Ok(Vec::new());
     }
@@ -45,15 +79,18 @@ fn claude_code_by(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Strin
 ///
 /// # Errors
 /// When its model cannot be reached by TLS, or the configuration cannot be read.
-pub fn of_codex() -> Result<Vec<String>, String> {
+pub fn of_codex() -> Result<Vec<String>, ModelHostError> {
     let carried = match operators_home() {
-        Some(home) => config_toml::carried(Path::new(&home))?.table,
+        Some(home) => {
+            let carried = config_toml::carried(Path::new(&home));
+            carried.map_err(ModelHostError::Config)?.table
+        }
         None => Table::new(),
     };
     codex_by(&carried, variable("OPENAI_BASE_URL"))
 }
 
-fn codex_by(config: &Table, variable: Option<String>) -> Result<Vec<String>, String> {
+fn codex_by(config: &Table, variable: Option<String>) -> Result<Vec<String>, ModelHostError> {
     let text = |name: &str| config.get(name).and_then(toml::Value::as_str);
     let provider = text("model_provider").unwrap_or("openai");
     let own = config
@@ -92,11 +129,9 @@ fn codex_by(config: &Table, variable: Option<String>) -> Result<Vec<String>, Str
 }
 
 /// `HOST:PORT` of an https URL.
-fn host_of(name: &str, url: &str) -> Result<String, String> {
+fn host_of(name: &str, url: &str) -> Result<String, ModelHostError> {
     let Some(rest) = url.strip_prefix("https://") else {
-        return Err(format!(
-            "{name} is no https URL, and only TLS is carried to listed hosts"
-        ));
+        return Err(ModelHostError::NotTls(name.to_owned()));
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // What stands before an @ is a login, and not shown.
@@ -133,7 +168,7 @@ mod tests {
             assert_eq!(by(&[("ANTHROPIC_BASE_URL", url)]).unwrap(), [host]);
         }
         let plain = by(&[("ANTHROPIC_BASE_URL", "http://127.0.0.1:8080")]);
-        assert!(plain.unwrap_err().contains("only TLS"));
+        assert!(matches!(plain, Err(ModelHostError::NotTls(name)) if name == "ANTHROPIC_BASE_URL"));
         assert_eq!(by(&[("CLAUDE_CODE_USE_BEDROCK", "1")]).unwrap(), [""; 0]);
     }
 

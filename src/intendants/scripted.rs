@@ -1,10 +1,14 @@
 //! The scripted intendant: plays back tool calls, for rehearsing a policy without a harness.
 
-use std::path::Path;
+use std::fmt;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::contracts::bounded_file;
 use crate::contracts::intendant::{
     HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation,
 };
@@ -21,8 +25,8 @@ pub struct ScriptedCall {
     pub args: Map<String, Value>,
 }
 
-/// Has one scripted call decided and executed; gives the line to show, or why the session is over.
-pub type Submit = Box<dyn FnMut(ScriptedCall) -> Result<(), String> + Send>;
+/// Has one scripted call decided and executed; says whether the script goes on.
+pub type Submit = Box<dyn FnMut(ScriptedCall) -> ControlFlow<()> + Send>;
 
 /// A session of scripted calls.
 pub struct Scripted {
@@ -62,7 +66,7 @@ impl Intendant for Scripted {
 
     fn run(&mut self, _observe: &mut dyn FnMut(Observation)) -> Result<HarnessExit, HarnessError> {
         for call in self.calls.drain(..) {
-            if (self.submit)(call).is_err() {
+            if (self.submit)(call).is_break() {
                 return Ok(HarnessExit::Stopped);
             }
         }
@@ -70,28 +74,68 @@ impl Intendant for Scripted {
     }
 }
 
+/// Why the operator's script cannot be played.
+#[derive(Debug)]
+pub struct ScriptError {
+    /// The script.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub fault: ScriptFault,
+}
+
+/// What is wrong with a script.
+#[derive(Debug)]
+pub enum ScriptFault {
+    /// The file cannot be read.
+    Io(io::Error),
+    /// The line of this number, counted from 1, is no call.
+    Line(usize, serde_json::Error),
+}
+
+impl fmt::Display for ScriptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.fault {
+            ScriptFault::Io(error) => write!(f, "{path}: {error}"),
+            ScriptFault::Line(number, error) => write!(f, "{path}: line {number}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ScriptError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.fault {
+            ScriptFault::Io(error) => Some(error),
+            ScriptFault::Line(_, error) => Some(error),
+        }
+    }
+}
+
 /// Reads a script: JSON lines of `{"tool":"Bash","args":{"command":"..."}}`; blank lines are
 /// skipped.
 ///
 /// # Errors
-/// What is wrong with the file or a line, with the line's number.
-pub fn read(path: &Path) -> Result<Vec<ScriptedCall>, String> {
-    let bytes = crate::contracts::bounded_file::read(path, limits::SCRIPT_BYTES)
-        .map_err(|error| format!("{}: {error}", path.display()))?;
-    parse(&bytes).map_err(|problem| format!("{}: {problem}", path.display()))
+/// [`ScriptError`] when the file cannot be read, or a line is no call.
+pub fn read(path: &Path) -> Result<Vec<ScriptedCall>, ScriptError> {
+    let read = bounded_file::read(path, limits::SCRIPT_BYTES).map_err(ScriptFault::Io);
+    read.and_then(|bytes| parse(&bytes))
+        .map_err(|fault| ScriptError {
+            path: path.to_owned(),
+            fault,
+        })
 }
 
 /// [`read`] of a script's bytes.
 ///
 /// # Errors
-/// As [`read`].
-pub fn parse(bytes: &[u8]) -> Result<Vec<ScriptedCall>, String> {
+/// [`ScriptFault::Line`].
+pub fn parse(bytes: &[u8]) -> Result<Vec<ScriptedCall>, ScriptFault> {
     bytes
         .split(|byte| *byte == b'\n')
         .enumerate()
         .filter(|(_, line)| !line.trim_ascii().is_empty())
         .map(|(at, line)| {
-            strict_json::parse(line).map_err(|error| format!("line {}: {error}", at + 1))
+            strict_json::parse(line).map_err(|error| ScriptFault::Line(at + 1, error))
         })
         .collect()
 }

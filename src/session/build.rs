@@ -1,5 +1,6 @@
 //! The parts of a session, made from what was asked: harness, channel, journal, view.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -15,7 +16,7 @@ use crate::intendants::claude_code::{self, ClaudeCode};
 use crate::intendants::codex::{self, Codex};
 use crate::intendants::executable::{self, Pinned};
 use crate::intendants::process::Stop;
-use crate::intendants::scripted::{self, Scripted, ScriptedCall};
+use crate::intendants::scripted::{self, ScriptFault, Scripted, ScriptedCall};
 use crate::journal::key::SigningKey;
 use crate::sandbox::docker::harness_exec;
 use crate::sandbox::harness_host::Enclosure;
@@ -142,10 +143,12 @@ fn submit(
     let mut count = 0_u64;
     Box::new(move |scripted: ScriptedCall| {
         if stop.asked() {
-            return Err("stopped".into());
+            return ControlFlow::Break(());
         }
         count += 1;
-        let id = MessageId::new(format!("call-{count}")).map_err(|error| error.to_string())?;
+        let Ok(id) = MessageId::new(format!("call-{count}")) else {
+            return ControlFlow::Break(());
+        };
         let call = ToolCall {
             id,
             session: session.clone(),
@@ -153,12 +156,10 @@ fn submit(
             args: scripted.args,
             actor: Actor::ClaudeProcess,
         };
-        match governor
-            .run_call(call, &Effect::Execute(sandbox.as_ref()))
-            .map_err(|error| error.to_string())?
-        {
-            CallOutcome::Denied(_) | CallOutcome::Executed(_) => Ok(()),
-            CallOutcome::Released(..) => Err("no harness can run a scripted call".into()),
+        match governor.run_call(call, &Effect::Execute(sandbox.as_ref())) {
+            Ok(CallOutcome::Denied(_) | CallOutcome::Executed(_)) => ControlFlow::Continue(()),
+            // Why there is no outcome was said where it broke; and no harness could run a released call.
+            Ok(CallOutcome::Released(..)) | Err(_) => ControlFlow::Break(()),
         }
     })
 }
@@ -172,20 +173,24 @@ pub(crate) fn gate_unchanged(
     }
     let pinned = executable::bridge_program().and_then(Pinned::of);
     let pinned = pinned.map_err(|error| format!("cannot find the hook program: {error}"))?;
-    Ok(Box::new(move || pinned.check()))
+    Ok(Box::new(move || {
+        pinned.check().map_err(|error| error.to_string())
+    }))
 }
 
 pub(crate) fn read_script(options: &SessionOptions) -> Result<Vec<ScriptedCall>, Failure> {
     match &options.script {
         None => Ok(scripted::built_in()),
-        Some(path) => scripted::read(path).map_err(|problem| {
-            let mend = match path.is_file() {
-                true => r#"write one call per line: {"tool":"Bash","args":{"command":"..."}}"#,
-                false => {
+        Some(path) => scripted::read(path).map_err(|error| {
+            let mend = match error.fault {
+                ScriptFault::Line(..) => {
+                    r#"write one call per line: {"tool":"Bash","args":{"command":"..."}}"#
+                }
+                ScriptFault::Io(_) => {
                     "pass a file of calls with --script FILE, or omit it for the built-in script"
                 }
             };
-            Failure::usage(problem, mend)
+            Failure::usage(error, mend)
         }),
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::channels::escape;
 use crate::channels::terminal::Terminal;
 use crate::contracts::event::Kind;
-use crate::egress::{Allowlist, Proxy, ProxyConfig, Record, explained};
+use crate::egress::{Allowlist, Proxy, ProxyConfig, Record, Unrecorded, explained};
 use crate::governor::Governor;
 use crate::intendants::model_hosts;
 use crate::sandbox::docker::container::{BOX, HARNESS_BOX};
@@ -335,7 +335,7 @@ fn list(flags: Vec<String>, file: Option<&config::SandboxConfig>) -> Result<Allo
     };
     Allowlist::parse(entries.iter().map(String::as_str)).map_err(|problem| {
         Failure::usage(
-            format!("{whose}: {}", escape::line(&problem)),
+            format!("{whose}: {}", escape::line(&problem.to_string())),
             "use --egress-allow HOST[:PORT], or *.SUFFIX[:PORT] for all subdomains",
         )
     })
@@ -360,8 +360,9 @@ fn with_hosts(listed: &Allowlist, hosts: &[String]) -> Result<Allowlist, Failure
     }
     let entries = listed.entries();
     let all = hosts.iter().chain(&entries).map(String::as_str);
-    Allowlist::parse(all)
-        .map_err(|problem| Failure::refused(escape::line(&problem), "--egress-allow HOST"))
+    Allowlist::parse(all).map_err(|problem| {
+        Failure::refused(escape::line(&problem.to_string()), "--egress-allow HOST")
+    })
 }
 
 /// Records what the proxies do, and shows what they refuse.
@@ -370,7 +371,7 @@ fn recorder(governor: &Arc<Governor>, terminal: &Arc<Terminal>) -> Arc<Record> {
     let refusals = AtomicU32::new(0);
     Arc::new(move |kind, payload: Map<String, Value>| {
         let recorded = governor.record_egress(kind, payload);
-        let recorded = recorded.map_err(|broken| broken.to_string())?;
+        let recorded = recorded.map_err(|_broken| Unrecorded)?;
         if kind == Kind::EgressDeny {
             match refusals.fetch_add(1, Ordering::Relaxed) {
                 ..SHOWN => terminal.tell(&denied(&recorded)),

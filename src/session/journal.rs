@@ -20,7 +20,7 @@ use crate::sandbox::secrets::{Secrets, variable};
 pub(crate) fn secrets(home: &Home) -> Result<Secrets, Failure> {
     Secrets::load(&home.secrets()).map_err(|problem| {
         let mend = "fix the secret, or remove it";
-        Failure::refused(escape::line(&problem), mend)
+        Failure::refused(escape::line(&problem.to_string()), mend)
     })
 }
 

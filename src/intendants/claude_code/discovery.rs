@@ -1,5 +1,6 @@
 //! Claude Code's program: found, asked its version; the operator's arguments for it, and login.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -8,6 +9,7 @@ use crate::contracts::intendant::HarnessError;
 use crate::contracts::{bounded_file, limits};
 use crate::hook::login_renewal;
 use crate::intendants::confined_query::Search;
+use crate::intendants::environment::NotPassed;
 use crate::intendants::{environment, executable};
 use crate::jail::writable_paths::Changeable;
 
@@ -36,7 +38,7 @@ const PASSED_OPTIONS: &[(&str, bool)] = &[
 ///
 /// # Errors
 /// Which argument is refused, and which are taken.
-pub fn check_arguments(arguments: &[String]) -> Result<(), String> {
+pub fn check_arguments(arguments: &[String]) -> Result<(), NotPassed> {
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let (name, has_value) = match argument.split_once('=') {
@@ -53,11 +55,10 @@ pub fn check_arguments(arguments: &[String]) -> Result<(), String> {
         };
         if !complete {
             let known: Vec<&str> = PASSED_OPTIONS.iter().map(|(name, _)| *name).collect();
-            return Err(format!(
-                "--harness-arg {argument} could weaken the gate or lacks its value; these are \
-                 passed: {}",
-                known.join(" ")
-            ));
+            return Err(NotPassed::Argument {
+                argument: argument.clone(),
+                passed: known.join(" "),
+            });
         }
     }
     Ok(())
@@ -157,16 +158,42 @@ fn store_by(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<Store> {
     })
 }
 
+/// Why no login of Claude Code was found, as far as that was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoLogin {
+    /// No variable says where the home is.
+    NoHome,
+    /// These settings have the key made by a program, which agp does not let the harness start.
+    Helper(PathBuf),
+    /// The login's file is not there.
+    NoFile(PathBuf),
+}
+
+impl fmt::Display for NoLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoHome => f.write_str("HOME is not set"),
+            Self::Helper(settings) => {
+                let settings = settings.display();
+                write!(f, "the apiKeyHelper of {settings} is not used under agp")
+            }
+            Self::NoFile(file) => write!(f, "there is no {}", file.display()),
+        }
+    }
+}
+
+impl std::error::Error for NoLogin {}
+
 /// Where a login is that can be used, without reading it: a variable, or a file that exists.
 ///
 /// # Errors
 /// Why none was found, as far as that was seen.
-pub fn login() -> Result<String, String> {
+pub fn login() -> Result<String, NoLogin> {
     let mut names = LOGINS.iter();
     if let Some(name) = names.find(|name| environment::variable(name).is_some()) {
         return Ok((*name).to_owned());
     }
-    let store = store().ok_or("HOME is not set")?;
+    let store = store().ok_or(NoLogin::NoHome)?;
     let file = store.directory.join(login_renewal::FILE);
     if file.exists() {
         return Ok(file.display().to_string());
@@ -175,12 +202,9 @@ pub fn login() -> Result<String, String> {
     let text = bounded_file::read(&settings, limits::SMALL_FILE_BYTES).unwrap_or_default();
     let read: Value = serde_json::from_slice(&text).unwrap_or_default();
     if read.get("apiKeyHelper").is_some_and(Value::is_string) {
-        let settings = settings.display();
-        return Err(format!(
-            "the apiKeyHelper of {settings} is not used under agp"
-        ));
+        return Err(NoLogin::Helper(settings));
     }
-    Err(format!("there is no {}", file.display()))
+    Err(NoLogin::NoFile(file))
 }
 
 #[cfg(test)]

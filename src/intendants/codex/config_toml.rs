@@ -12,6 +12,8 @@ use toml::Table;
 use crate::contracts::intendant::HarnessError;
 use crate::contracts::{bounded_file, limits};
 
+use super::config_error::ConfigError;
+
 /// Keys of the operator's that are carried over.
 pub(crate) const CARRIED: [&str; 14] = [
     "model",
@@ -88,18 +90,26 @@ pub(crate) struct Carried {
 ///
 /// # Errors
 /// Why it cannot be read.
-pub(crate) fn carried(home: &Path) -> Result<Carried, String> {
+pub(crate) fn carried(home: &Path) -> Result<Carried, ConfigError> {
     let path = home.join("config.toml");
     if !path.exists() {
         return Ok(Carried::default());
     }
-    let bytes = bounded_file::read(&path, limits::HARNESS_CONFIG_BYTES)
-        .map_err(|error| format!("{}: {error}", path.display()))?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("{}: not UTF-8", path.display()))?;
-    // The parser's message quotes the line, which can hold a credential.
-    let whole: Table = toml::from_str(&text)
-        .map_err(|error| format!("{}: {}", path.display(), error.message()))?;
-    Ok(pick(whole))
+    let bytes = match bounded_file::read(&path, limits::HARNESS_CONFIG_BYTES) {
+        Ok(bytes) => bytes,
+        Err(error) => return Err(ConfigError::Io { path, error }),
+    };
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Err(ConfigError::NotUtf8(path));
+    };
+    match toml::from_str(&text) {
+        Ok(whole) => Ok(pick(whole)),
+        // The parser's whole text quotes the line, which can hold a credential.
+        Err(error) => Err(ConfigError::NotToml {
+            path,
+            problem: error.message().to_owned(),
+        }),
+    }
 }
 
 pub(crate) fn pick(whole: Table) -> Carried {
@@ -168,15 +178,12 @@ impl Config<'_> {
     ///
     /// # Errors
     /// What cannot be written as TOML.
-    pub(crate) fn text(&self, carried: Table) -> Result<String, String> {
+    pub(crate) fn text(&self, carried: Table) -> Result<String, ConfigError> {
         let features: serde_json::Map<String, Value> = OFF
             .iter()
             .map(|name| ((*name).to_owned(), json!(false)))
             .collect();
-        let repository = self
-            .repository
-            .to_str()
-            .ok_or("the repository's path is not UTF-8")?;
+        let repository = self.repository.to_str().ok_or(ConfigError::Repository)?;
         let mut own = json!({
             "approval_policy": "never",
             "check_for_update_on_startup": false,
@@ -202,10 +209,10 @@ impl Config<'_> {
         if let (Some(own), Some(catalogue)) = (own.as_object_mut(), &self.catalogue) {
             own.insert("model_catalog_json".into(), json!(catalogue));
         }
-        let own = Table::try_from(own).map_err(|error| error.to_string())?;
+        let own = Table::try_from(own).map_err(ConfigError::Unwritable)?;
         let mut all = carried;
         all.extend(own);
-        toml::to_string(&all).map_err(|error| error.to_string())
+        toml::to_string(&all).map_err(ConfigError::Unwritable)
     }
 }
 
@@ -235,13 +242,15 @@ pub(crate) fn overrides() -> Vec<String> {
 ///
 /// # Errors
 /// What is no catalogue.
-pub(crate) fn direct(catalogue: &str) -> Result<String, String> {
-    let mut whole: Value = serde_json::from_str(catalogue)
-        .map_err(|error| format!("Codex's catalogue of models: {error}"))?;
+pub(crate) fn direct(catalogue: &str) -> Result<String, ConfigError> {
+    let mut whole: Value =
+        serde_json::from_str(catalogue).map_err(ConfigError::CatalogueNotJson)?;
     let models = whole.get_mut("models").and_then(Value::as_array_mut);
-    for model in models.ok_or("Codex's catalogue lists no models")? {
+    let none = ConfigError::Catalogue("Codex's catalogue lists no models");
+    for model in models.ok_or(none)? {
         let model = model.as_object_mut();
-        let model = model.ok_or("a model of Codex's catalogue is no object")?;
+        let wrong = ConfigError::Catalogue("a model of Codex's catalogue is no object");
+        let model = model.ok_or(wrong)?;
         model.insert("tool_mode".into(), json!("direct"));
         model.insert("experimental_supported_tools".into(), json!([]));
         model.insert("apply_patch_tool_type".into(), Value::Null);
@@ -255,17 +264,19 @@ pub(crate) fn direct(catalogue: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// What is no catalogue.
-pub(crate) fn of_ones_own(base_url: &str, catalogue: &str) -> Result<Table, String> {
-    let catalogue: Value = serde_json::from_str(catalogue).map_err(|error| error.to_string())?;
+pub(crate) fn of_ones_own(base_url: &str, catalogue: &str) -> Result<Table, ConfigError> {
+    let catalogue: Value =
+        serde_json::from_str(catalogue).map_err(ConfigError::CatalogueNotJson)?;
     let model = catalogue.pointer("/models/0/slug").and_then(Value::as_str);
+    let none = ConfigError::Catalogue("Codex's catalogue names no model");
     let own = json!({
-        "model": model.ok_or("Codex's catalogue names no model")?,
+        "model": model.ok_or(none)?,
         "model_provider": "agp",
         PROVIDERS: {"agp": {
             "name": "agp", "base_url": base_url, "wire_api": "responses", "env_key": "OPENAI_API_KEY",
         }},
     });
-    Table::try_from(own).map_err(|error| error.to_string())
+    Table::try_from(own).map_err(ConfigError::Unwritable)
 }
 
 /// Holds what this version says of its features against what the gate needs.
@@ -362,6 +373,26 @@ mod tests {
         for other in ["", "{}", r#"{"models":[1]}"#] {
             assert!(direct(other).is_err(), "{other}");
         }
+    }
+
+    #[test]
+    fn the_way_out_is_for_whose_text_does_not_fit() {
+        let home = std::env::temp_dir().join(format!("agp-codex-config-{}", std::process::id()));
+        std::fs::create_dir(&home).unwrap();
+        std::fs::write(
+            home.join("config.toml"),
+            "model = \"a\"\nenv_key = s3cret\n",
+        )
+        .unwrap();
+        let operators = carried(&home).unwrap_err();
+        assert!(matches!(operators, ConfigError::NotToml { .. }));
+        let operators = HarnessError::from(operators);
+        assert!(operators.problem.contains("config.toml"), "{operators:?}");
+        assert!(!operators.problem.contains("s3cret"), "{operators:?}");
+        assert!(operators.mend.contains("config.toml"), "{operators:?}");
+        std::fs::remove_dir_all(&home).unwrap();
+        let of_codex = HarnessError::from(direct("{}").unwrap_err());
+        assert!(!of_codex.mend.contains("config.toml"), "{of_codex:?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::config_toml;
 use crate::contracts::intendant::HarnessError;
 use crate::intendants::confined_query::Search;
+use crate::intendants::environment::NotPassed;
 use crate::intendants::{environment, executable};
 use crate::jail::writable_paths::Changeable;
 
@@ -26,7 +27,7 @@ const PASSED_SETTINGS: [&str; 4] = [
 ///
 /// # Errors
 /// Which argument is refused, and which are taken.
-pub fn check_arguments(arguments: &[String]) -> Result<(), String> {
+pub fn check_arguments(arguments: &[String]) -> Result<(), NotPassed> {
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let (name, value) = match argument.split_once('=') {
@@ -44,12 +45,11 @@ pub fn check_arguments(arguments: &[String]) -> Result<(), String> {
             _ => false,
         };
         if !passed {
-            return Err(format!(
-                "--harness-arg {argument} could weaken the gate or lacks its value; these are \
-                 passed: {}, and -c with {}",
-                PASSED_OPTIONS.join(" "),
-                PASSED_SETTINGS.join(" ")
-            ));
+            let (options, settings) = (PASSED_OPTIONS.join(" "), PASSED_SETTINGS.join(" "));
+            return Err(NotPassed::Argument {
+                argument: argument.clone(),
+                passed: format!("{options}, and -c with {settings}"),
+            });
         }
     }
     Ok(())

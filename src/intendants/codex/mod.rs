@@ -1,6 +1,7 @@
 //! Codex: a home of its own for each session, in which the only tool server is agp's, and its rollout
 //! read while it grows. agp's tools are the only ones it has.
 
+pub(crate) mod config_error;
 pub(crate) mod config_toml;
 pub(crate) mod discovery;
 pub(crate) mod exec_json;
@@ -29,6 +30,7 @@ use crate::contracts::limits;
 use super::process;
 use super::process::{Launch, Stop};
 use super::{executable as programs, harness_git};
+use config_error::ConfigError;
 use config_toml as config;
 use config_toml::Config;
 use discovery::{AUTH, operators_home};
@@ -71,7 +73,7 @@ impl Codex {
         }
         let operators = operators_home().filter(|_| setup.model.is_none());
         let mut carried = match &operators {
-            Some(home) => config::carried(home).map_err(unfit)?,
+            Some(home) => config::carried(home)?,
             None => config::Carried::default(),
         };
         if !carried.left.is_empty() {
@@ -84,9 +86,9 @@ impl Codex {
         }
         let mut environment = environment_of(&setup, &carried.variables);
         let catalogue = ask(&setup, &environment, &["debug", "models", "--bundled"])?;
-        let catalogue = config::direct(&catalogue).map_err(unfit)?;
+        let catalogue = config::direct(&catalogue)?;
         if let Some(base_url) = &setup.model {
-            carried.table = config::of_ones_own(base_url, &catalogue).map_err(unfit)?;
+            carried.table = config::of_ones_own(base_url, &catalogue)?;
         }
         setup.put("models.json", &catalogue)?;
         let text = Config {
@@ -97,8 +99,7 @@ impl Codex {
             catalogue: Some(setup.home_there().join("models.json")),
             server: server(&bridge, &setup),
         }
-        .text(carried.table)
-        .map_err(unfit)?;
+        .text(carried.table)?;
         setup.put("config.toml", &text)?;
         config::check_features(&ask(&setup, &environment, &["features", "list"])?)?;
         if let (Some(spec), Some(directory)) = (&setup.confinement, setup.socket.parent()) {
@@ -139,10 +140,22 @@ impl Codex {
     }
 }
 
-fn unfit(problem: String) -> HarnessError {
-    HarnessError {
-        problem,
-        mend: "mend your own config.toml of Codex, or move it aside".into(),
+impl From<ConfigError> for HarnessError {
+    fn from(error: ConfigError) -> Self {
+        let mend = match error {
+            ConfigError::Io { .. } | ConfigError::NotUtf8(_) | ConfigError::NotToml { .. } => {
+                "mend your own config.toml of Codex, or move it aside"
+            }
+            ConfigError::Repository => "start agp in a directory whose path is UTF-8",
+            ConfigError::CatalogueNotJson(_) | ConfigError::Catalogue(_) => {
+                "install the version of Codex that agp was tried with"
+            }
+            ConfigError::Unwritable(_) => "agp doctor --check harness",
+        };
+        Self {
+            problem: error.to_string(),
+            mend: mend.into(),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! variables of their sandbox, and taken out of whatever comes back. The agent, its harness and the
 //! journal have their names alone. `docs/secrets.md` says what that keeps and what not.
 
+mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod references;
@@ -17,6 +18,7 @@ use crate::contracts::call::ToolCall;
 use crate::contracts::limits;
 use crate::contracts::secret::{self, SHELL, Secret};
 
+pub use error::{SecretError, SecretFault};
 pub use references::{referring, variable};
 pub use scrubber::{Needles, Scrubber};
 
@@ -57,17 +59,17 @@ impl Secrets {
     /// # Errors
     /// Which one cannot be used, and why. One that others can read, or that is too short to be found
     /// in an output, is not used.
-    pub fn load(directory: &Path) -> Result<Self, String> {
+    pub fn load(directory: &Path) -> Result<Self, SecretError> {
         let mut all = Vec::new();
         for (name, value) in std::env::vars_os() {
             let Some(name) = name.to_str().and_then(|name| name.strip_prefix(VARIABLE)) else {
                 continue;
             };
             let shown = format!("{VARIABLE}{name}");
-            let value = value
-                .into_string()
-                .map_err(|_| format!("{shown} is not UTF-8"))?;
-            all.push(checked(name, value, &shown)?);
+            let value = value.into_string();
+            let value = value.map_err(|_| SecretFault::NotUnicode);
+            let secret = value.and_then(|value| checked(name, value));
+            all.push(secret.map_err(|fault| fault.of(&shown))?);
         }
         all.extend(files_of(directory, true)?);
         if let Some(credentials) = std::env::var_os("CREDENTIALS_DIRECTORY") {
@@ -147,30 +149,25 @@ impl Secrets {
     }
 }
 
-fn checked(name: &str, value: String, shown: &str) -> Result<Secret, String> {
+fn checked(name: &str, value: String) -> Result<Secret, SecretFault> {
     if !secret::is_name(name) {
-        return Err(format!(
-            "{shown}: a secret's name is capitals, digits and _, as DEPLOY_TOKEN"
-        ));
+        return Err(SecretFault::Name);
     }
     if value.contains('\0') {
-        return Err(format!("{shown}: no variable can hold a zero byte"));
+        return Err(SecretFault::ZeroByte);
     }
     if value.trim().len() < limits::SECRET_BYTES_MIN {
-        return Err(format!(
-            "{shown} is shorter than {} bytes: it could not be told from ordinary output",
-            limits::SECRET_BYTES_MIN
-        ));
+        return Err(SecretFault::TooShort);
     }
     Ok(Secret::new(name, value))
 }
 
 /// The secrets that lie in a directory as files; `all` says that every file there is one.
-fn files_of(directory: &Path, all: bool) -> Result<Vec<Secret>, String> {
+fn files_of(directory: &Path, all: bool) -> Result<Vec<Secret>, SecretError> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(format!("{}: {error}", directory.display())),
+        Err(error) => return Err(SecretFault::Io(error).of(directory.display())),
     };
     let mut found = Vec::new();
     for entry in entries.flatten() {
@@ -180,16 +177,12 @@ fn files_of(directory: &Path, all: bool) -> Result<Vec<Secret>, String> {
             continue;
         }
         if found.len() >= limits::SECRETS {
-            return Err(format!(
-                "{}: more than {} secrets",
-                directory.display(),
-                limits::SECRETS
-            ));
+            return Err(SecretFault::TooMany.of(directory.display()));
         }
         // For a unit's own user systemd adds a right by name, whose mask shows as the group's.
         let others = if all { 0o077 } else { 0o037 };
-        let value = read(&path, others).map_err(|why| format!("{}: {why}", path.display()))?;
-        found.push(checked(&name, value, &path.display().to_string())?);
+        let secret = read(&path, others).and_then(|value| checked(&name, value));
+        found.push(secret.map_err(|fault| fault.of(path.display()))?);
     }
     found.sort_by(|one, other| one.name().cmp(other.name()));
     Ok(found)
@@ -197,32 +190,30 @@ fn files_of(directory: &Path, all: bool) -> Result<Vec<Secret>, String> {
 
 /// What a file holds, but for a newline at its end. It must be this user's alone: none of the bits
 /// `others` may be set.
-fn read(path: &Path, others: u32) -> Result<String, String> {
+fn read(path: &Path, others: u32) -> Result<String, SecretFault> {
     use io::Read;
     let no_link = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
     let file = fs::OpenOptions::new()
         .read(true)
         .custom_flags(no_link)
-        .open(path);
-    let file = file.map_err(|error| error.to_string())?;
-    let meta = file.metadata().map_err(|error| error.to_string())?;
+        .open(path)?;
+    let meta = file.metadata()?;
     if !meta.is_file() {
-        return Err("is no regular file".into());
+        return Err(SecretFault::NotAFile);
     }
     let mode = meta.permissions().mode() & 0o7777;
     if mode & others != 0 {
-        return Err(format!("others can read it (mode {mode:o}): chmod 600"));
+        return Err(SecretFault::OthersCanRead(mode));
     }
     let own = rustix::process::geteuid().as_raw();
     if meta.uid() != own && meta.uid() != 0 {
-        return Err("belongs to another user".into());
+        return Err(SecretFault::OtherOwner);
     }
     let mut value = String::new();
     let bound = limits::SECRET_BYTES_MAX;
-    let got = file.take(bound + 1).read_to_string(&mut value);
-    got.map_err(|error| error.to_string())?;
+    file.take(bound + 1).read_to_string(&mut value)?;
     if value.len() as u64 > bound {
-        return Err(format!("is longer than {bound} bytes"));
+        return Err(SecretFault::TooLong);
     }
     let end = value.strip_suffix('\n').map_or(value.len(), str::len);
     value.truncate(end);
@@ -294,7 +285,7 @@ mod tests {
             ("token", b"a long value", 0o600, "capitals"),
         ] {
             put(name, text, mode);
-            let why = files_of(&directory, true).unwrap_err();
+            let why = files_of(&directory, true).unwrap_err().to_string();
             assert!(why.contains(said), "{why}");
             fs::remove_file(directory.join(name)).unwrap();
         }
@@ -309,8 +300,8 @@ mod tests {
         assert!(files_of(&directory, true).is_err());
         put("other-name", b"a long value", 0o600);
         fs::remove_file(directory.join("LINK")).unwrap();
-        assert_eq!(files_of(&directory, false).unwrap(), []);
-        assert_eq!(files_of(&directory.join("none"), true).unwrap(), []);
+        assert!(files_of(&directory, false).unwrap().is_empty());
+        assert!(files_of(&directory.join("none"), true).unwrap().is_empty());
         fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use agp::contracts::event::Kind;
 use agp::contracts::limits;
-use agp::egress::{Allowlist, Proxy, ProxyConfig, Resolver};
+use agp::egress::{Allowlist, Proxy, ProxyConfig, Resolver, Unrecorded};
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use rustls::{ClientConnection, Stream};
 use serde_json::{Map, Value, json};
@@ -87,7 +87,7 @@ impl World {
         let (kept, fails) = (Arc::clone(&events), Arc::clone(&broken));
         let record = move |kind, payload| {
             if fails.load(Ordering::SeqCst) {
-                return Err("the disk is full".to_owned());
+                return Err(Unrecorded);
             }
             kept.lock().unwrap().push((kind, payload));
             Ok(())
