@@ -9,6 +9,8 @@ use crate::contracts::bounded_file;
 use crate::contracts::call::{ADDED, WITHIN_AGENT, WORKDIR};
 use crate::contracts::limits;
 
+use super::hook_error::InputError;
+
 /// The tool that starts an agent.
 const AGENT_TOOL: &str = "Agent";
 /// The type of the agents that a workflow starts.
@@ -25,11 +27,9 @@ pub(crate) fn add(
     fields: &Map<String, Value>,
     tool: &str,
     usual: Option<&Path>,
-) -> Result<(), String> {
+) -> Result<(), InputError> {
     if let Some(own) = ADDED.iter().find(|name| args.contains_key(**name)) {
-        return Err(format!(
-            "the call has an argument {own}, which is agp's to give"
-        ));
+        return Err(InputError::Reserved(own));
     }
     if let Some(agent) = within_agent(fields, tool) {
         args.insert(WITHIN_AGENT.into(), agent.into());
@@ -37,7 +37,7 @@ pub(crate) fn add(
     let Some(usual) = usual.filter(|_| !names_place(args)) else {
         return Ok(());
     };
-    let directory = text(fields, "cwd").ok_or("the hook input does not say where the call runs")?;
+    let directory = text(fields, "cwd").ok_or(InputError::NoDirectory)?;
     if Path::new(directory) != usual {
         args.insert(WORKDIR.into(), directory.into());
     }
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    fn added(tool: &str, args: Value, fields: Value) -> Result<Map<String, Value>, String> {
+    fn added(tool: &str, args: Value, fields: Value) -> Result<Map<String, Value>, InputError> {
         let map = |value: Value| value.as_object().cloned().unwrap_or_default();
         let mut args = map(args);
         let usual = Some(Path::new("/repo"));

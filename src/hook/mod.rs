@@ -5,6 +5,7 @@
 pub(crate) mod call_context;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod hook_error;
 pub(crate) mod kept_apart;
 pub mod login_renewal;
 pub mod mcp_server;

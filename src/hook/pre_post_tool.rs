@@ -16,6 +16,7 @@ use crate::contracts::{limits, strict_json};
 use crate::gateway::client::{self, Governor, Said};
 use crate::journal;
 
+use super::hook_error::{HookError, InputError};
 use super::kept_apart::Seen;
 use super::{call_context, unreadable_call};
 
@@ -64,7 +65,7 @@ pub fn run(
         HookEvent::Post => report(link, input).map(|()| Answer::silent()),
     };
     say(
-        &said.unwrap_or_else(|problem| Answer::blocked(&problem)),
+        &said.unwrap_or_else(|error| Answer::blocked(&error.to_string())),
         out,
         err,
     )
@@ -128,21 +129,21 @@ pub fn marked(mark: &Path) -> bool {
     std::fs::metadata(mark).is_ok_and(|meta| meta.len() > 0)
 }
 
-fn mark(link: &HookConfig<'_>) -> Result<(), String> {
-    let mark = link.governor.socket.with_file_name(MARK);
-    std::fs::write(&mark, "hooked\n").map_err(|error| format!("{}: {error}", mark.display()))
+fn mark(link: &HookConfig<'_>) -> Result<(), HookError> {
+    let path = link.governor.socket.with_file_name(MARK);
+    std::fs::write(&path, "hooked\n").map_err(|error| HookError::Mark { path, error })
 }
 
-fn decide(link: &HookConfig<'_>, input: impl Read) -> Result<Said, String> {
+fn decide(link: &HookConfig<'_>, input: impl Read) -> Result<Said, HookError> {
     let request = question(link, input)?;
     let said = client::ask(link.governor, &request, link.within);
-    let said = said.map_err(|error| error.to_string())?;
+    let said = said.map_err(HookError::Ask)?;
     match request {
         // Links may have changed while somebody thought about it.
         Message::ToolCallRequest { tool, args, .. }
             if matches!(said, Said::Allow(_)) && seen(link).kept_apart(&tool, &args).is_some() =>
         {
-            Err("a path of this call leads to what agp keeps apart, since it was decided".into())
+            Err(HookError::Turned)
         }
         _ => Ok(said),
     }
@@ -153,7 +154,7 @@ fn seen(link: &HookConfig<'_>) -> Seen {
 }
 
 /// What the hook's input asks.
-pub(crate) fn question(link: &HookConfig<'_>, input: impl Read) -> Result<Message, String> {
+pub(crate) fn question(link: &HookConfig<'_>, input: impl Read) -> Result<Message, InputError> {
     let bytes = whole(input)?;
     let mut fields = match read(&bytes) {
         Ok(fields) => fields,
@@ -176,7 +177,7 @@ pub(crate) fn question(link: &HookConfig<'_>, input: impl Read) -> Result<Messag
     })
 }
 
-fn report(link: &HookConfig<'_>, input: impl Read) -> Result<(), String> {
+fn report(link: &HookConfig<'_>, input: impl Read) -> Result<(), HookError> {
     let mut fields = read(&whole(input)?)?;
     let id = tool_use_id(&fields)?;
     let tool = take_text(&mut fields, "tool_name")?;
@@ -204,7 +205,7 @@ fn report(link: &HookConfig<'_>, input: impl Read) -> Result<(), String> {
         output,
         output_bytes,
     };
-    client::report(link.governor, &message, link.within).map_err(|error| error.to_string())
+    client::report(link.governor, &message, link.within).map_err(HookError::Ask)
 }
 
 /// What is said of a call whose input cannot be read: nothing where that does not say which call it is.
@@ -221,49 +222,46 @@ fn unreadable(link: &HookConfig<'_>, input: &[u8]) -> Option<Message> {
     ))
 }
 
-fn whole(input: impl Read) -> Result<Vec<u8>, String> {
+fn whole(input: impl Read) -> Result<Vec<u8>, InputError> {
     let mut bytes = Vec::new();
     input
         .take(limits::HOOK_INPUT_BYTES as u64 + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| format!("the hook input cannot be read: {error}"))?;
+        .map_err(InputError::Io)?;
     if bytes.len() > limits::HOOK_INPUT_BYTES {
-        return Err(format!(
-            "the hook input is longer than {} bytes",
-            limits::HOOK_INPUT_BYTES
-        ));
+        return Err(InputError::TooLong);
     }
     Ok(bytes)
 }
 
-fn read(bytes: &[u8]) -> Result<Map<String, Value>, String> {
+fn read(bytes: &[u8]) -> Result<Map<String, Value>, InputError> {
     match strict_json::from_slice(bytes) {
         Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err("the hook input is no JSON object".into()),
-        Err(error) => Err(format!("the hook input is not strict JSON: {error}")),
+        Ok(_) => Err(InputError::NotAnObject),
+        Err(error) => Err(InputError::Json(error)),
     }
 }
 
-fn tool_use_id(fields: &Map<String, Value>) -> Result<MessageId, String> {
+fn tool_use_id(fields: &Map<String, Value>) -> Result<MessageId, InputError> {
     let id = fields
         .get("tool_use_id")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    MessageId::known_as(id).ok_or_else(|| "the hook input has no tool_use_id".to_owned())
+    MessageId::known_as(id).ok_or(InputError::Lacks("tool_use_id"))
 }
 
 /// The call's arguments, the same before and after the tool has run: what stands beside them need not be.
-fn take_args(fields: &mut Map<String, Value>) -> Result<Map<String, Value>, String> {
+fn take_args(fields: &mut Map<String, Value>) -> Result<Map<String, Value>, InputError> {
     match fields.remove("tool_input") {
         Some(Value::Object(args)) => Ok(args),
-        _ => Err("the hook input has no tool_input object".into()),
+        _ => Err(InputError::Lacks("tool_input object")),
     }
 }
 
-fn take_text(fields: &mut Map<String, Value>, name: &str) -> Result<String, String> {
+fn take_text(fields: &mut Map<String, Value>, name: &'static str) -> Result<String, InputError> {
     match fields.remove(name) {
         Some(Value::String(text)) => Ok(text),
-        _ => Err(format!("the hook input has no {name}")),
+        _ => Err(InputError::Lacks(name)),
     }
 }
 

@@ -43,7 +43,9 @@ pub fn find(
             return Err(missing(format!("{} is not a program", named.display())));
         }
         // The file that will run, not the name that led to it: a link could be turned meanwhile.
-        return changeable.follow(&named).map_err(|why| refused(why, ""));
+        return changeable
+            .follow(&named)
+            .map_err(|error| refused(error.to_string(), ""));
     }
     let path = env::var_os("PATH").unwrap_or_default();
     let mut entries = env::split_paths(&path);
@@ -56,7 +58,7 @@ pub fn find(
     }
     let mend = "take that entry out of PATH, or set ";
     let followed = changeable.follow(&entry.join(program));
-    followed.map_err(|why| refused(why, mend))
+    followed.map_err(|error| refused(error.to_string(), mend))
 }
 
 fn is_program(path: &Path) -> bool {

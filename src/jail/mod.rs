@@ -7,6 +7,7 @@ pub mod container_keeper;
 pub mod container_probe;
 pub mod container_protocol;
 pub mod egress_relay;
+pub(crate) mod follow_error;
 pub mod harness_git;
 pub mod hidden_paths;
 pub mod isolation_probe;

@@ -11,6 +11,8 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::process::geteuid;
 
+use super::follow_error::{FollowError, FollowFault};
+
 /// Links on the way to one file: as many as Linux follows.
 const LINKS: usize = 40;
 /// Anybody may write.
@@ -67,15 +69,18 @@ impl Changeable {
     ///
     /// # Errors
     /// Which of them can be changed, or cannot be followed.
-    pub fn follow(&self, path: &Path) -> Result<PathBuf, String> {
+    pub fn follow(&self, path: &Path) -> Result<PathBuf, FollowError> {
         let outside = Self::shared(&self.shared);
         outside
             .walk(path)
             .and_then(|(end, there)| match there {
                 true => Ok(end),
-                false => Err(io::Error::from(io::ErrorKind::NotFound).to_string()),
+                false => Err(FollowFault::NotThere),
             })
-            .map_err(|why| format!("{}: {why}", path.display()))
+            .map_err(|fault| FollowError {
+                path: path.to_owned(),
+                fault,
+            })
     }
 
     /// A `PATH` without the entries in which an agent can put a program: those that are relative, as the
@@ -93,7 +98,7 @@ impl Changeable {
     }
 
     /// Where a path leads, and whether something is there. Where nothing is, nobody else can put it.
-    fn walk(&self, path: &Path) -> Result<(PathBuf, bool), String> {
+    fn walk(&self, path: &Path) -> Result<(PathBuf, bool), FollowFault> {
         let mut at = PathBuf::from("/");
         let mut rest: VecDeque<PathBuf> = parts(path).collect();
         let mut links = 0;
@@ -108,17 +113,14 @@ impl Changeable {
             }
             let next = at.join(&part);
             if let Some(place) = self.holding(&next) {
-                return Err(format!(
-                    "it lies in {}, which the agent can change",
-                    place.display()
-                ));
+                return Err(FollowFault::OfTheAgent(place.clone()));
             }
             let found = match fs::symlink_metadata(&next) {
                 Ok(found) => found,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return Ok((rest.iter().fold(next, |at, part| at.join(part)), false));
                 }
-                Err(error) => return Err(format!("{}: {error}", next.display())),
+                Err(error) => return Err(FollowFault::Io { path: next, error }),
             };
             open_to_all(&at, &next, &found)?;
             if !found.is_symlink() {
@@ -127,10 +129,12 @@ impl Changeable {
             }
             links += 1;
             if links > LINKS {
-                return Err("too many links".into());
+                return Err(FollowFault::TooManyLinks);
             }
-            let target = fs::read_link(&next);
-            let target = target.map_err(|error| format!("{}: {error}", next.display()))?;
+            let target = match fs::read_link(&next) {
+                Ok(target) => target,
+                Err(error) => return Err(FollowFault::Io { path: next, error }),
+            };
             for part in parts(&target).collect::<Vec<_>>().into_iter().rev() {
                 rest.push_front(part);
             }
@@ -179,13 +183,16 @@ fn parts(path: &Path) -> impl Iterator<Item = PathBuf> + '_ {
 }
 
 /// Whether anybody at all may change what stands in `directory` at `entry`.
-fn open_to_all(directory: &Path, entry: &Path, found: &fs::Metadata) -> Result<(), String> {
-    let anybody = |path: &Path| Err(format!("anybody can change {}", path.display()));
+fn open_to_all(directory: &Path, entry: &Path, found: &fs::Metadata) -> Result<(), FollowFault> {
+    let anybody = |path: &Path| Err(FollowFault::OfAnybody(path.to_owned()));
     if !found.is_symlink() && !found.is_dir() && found.mode() & OTHERS_WRITE != 0 {
         return anybody(entry);
     }
     let above = directory.metadata();
-    let above = above.map_err(|error| format!("{}: {error}", directory.display()))?;
+    let above = above.map_err(|error| FollowFault::Io {
+        path: directory.to_owned(),
+        error,
+    })?;
     if above.mode() & OTHERS_WRITE == 0 {
         return Ok(());
     }
@@ -232,7 +239,7 @@ mod tests {
         symlink("own", root.join("link")).unwrap();
         symlink(root.join("link/claude"), root.join("claude")).unwrap();
         let found = scratch.changeable().follow(&root.join("claude"));
-        assert_eq!(found, Ok(root.join("own/claude")));
+        assert_eq!(found.unwrap(), root.join("own/claude"));
     }
 
     #[test]
@@ -253,7 +260,8 @@ mod tests {
             "elsewhere/bin/claude",
         ] {
             let refused = changeable.follow(&root.join(way)).unwrap_err();
-            assert!(refused.contains("which the agent can change"), "{refused}");
+            let fault = &refused.fault;
+            assert!(matches!(fault, FollowFault::OfTheAgent(_)), "{refused}");
         }
     }
 

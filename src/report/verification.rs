@@ -1,11 +1,12 @@
 //! The verifier's answer, the same from `agp verify` and `agp-verify`.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 
 use crate::contracts::limits;
 use crate::contracts::plural::count;
-use crate::journal::key::PublicKey;
+use crate::journal::key::{InvalidKey, PublicKey};
 use crate::journal::verify::{self, Report};
 
 /// Exit code of a verification that found nothing wrong.
@@ -63,16 +64,45 @@ pub fn run(
 /// Reads a public key file.
 ///
 /// # Errors
-/// What is wrong with the file, for people.
-pub fn read_key(path: &Path) -> Result<PublicKey, String> {
-    let size = std::fs::metadata(path)
-        .map_err(|error| error.to_string())?
-        .len();
+/// [`KeyFileError`].
+pub fn read_key(path: &Path) -> Result<PublicKey, KeyFileError> {
+    let size = std::fs::metadata(path).map_err(KeyFileError::Io)?.len();
     if size > limits::SMALL_FILE_BYTES {
-        return Err("too large for a public key".into());
+        return Err(KeyFileError::TooLarge);
     }
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    PublicKey::from_pem(&text).map_err(|error| error.to_string())
+    let text = std::fs::read_to_string(path).map_err(KeyFileError::Io)?;
+    PublicKey::from_pem(&text).map_err(KeyFileError::NoKey)
+}
+
+/// What is wrong with the file of a public key. Whoever names the file says which.
+#[derive(Debug)]
+pub enum KeyFileError {
+    /// It cannot be read.
+    Io(io::Error),
+    /// It is longer than any key.
+    TooLarge,
+    /// It holds no public key.
+    NoKey(InvalidKey),
+}
+
+impl fmt::Display for KeyFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::TooLarge => f.write_str("too large for a public key"),
+            Self::NoKey(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for KeyFileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::TooLarge => None,
+            Self::NoKey(error) => Some(error),
+        }
+    }
 }
 
 fn text(report: &Report, out: &mut dyn Write) -> io::Result<()> {

@@ -198,7 +198,7 @@ impl Home {
                 .path();
             if path.extension().is_some_and(|extension| extension == "pub") {
                 let key = crate::report::verification::read_key(&path)
-                    .map_err(|problem| failed(&path, problem))?;
+                    .map_err(|error| failed(&path, error.to_string()))?;
                 keys.push(key);
             }
         }

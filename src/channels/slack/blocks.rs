@@ -1,6 +1,7 @@
 //! Messages as Slack's blocks. What agp computed stands in fields of its own; what the agent said
 //! stands behind bars in a code fence, under a heading that says whose words they are.
 
+use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
@@ -62,9 +63,21 @@ pub(super) struct Drawing<'a> {
     pub(super) until: SystemTime,
 }
 
+/// A call that Slack cannot show whole: nobody is asked about it there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooLong;
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the call is too long to be shown whole in Slack")
+    }
+}
+
+impl std::error::Error for TooLong {}
+
 impl Drawing<'_> {
-    /// Draws the request; the reason when it cannot be shown whole.
-    pub(super) fn card(&self, nonce: &str, block: &str) -> Result<Card, String> {
+    /// Draws the request; [`TooLong`] when it cannot be shown whole.
+    pub(super) fn card(&self, nonce: &str, block: &str) -> Result<Card, TooLong> {
         let said = said(self.args);
         let modal = modal(&said)?;
         let few = fences(&said, limits::SLACK_CARD_CHARS);
@@ -148,11 +161,10 @@ impl Drawing<'_> {
 }
 
 /// All of a call. What Slack would not take whole is not asked about: an approver could not see it.
-fn modal(said: &str) -> Result<Value, String> {
-    let too_long = || "the call is too long to be shown whole in Slack".to_owned();
+fn modal(said: &str) -> Result<Value, TooLong> {
     // What is drawn of a text is no shorter: nothing is drawn in vain.
     if said.len() > limits::SLACK_MODAL_BYTES {
-        return Err(too_long());
+        return Err(TooLong);
     }
     let all = fences(said, limits::SLACK_FENCE_CHARS);
     let mut blocks = vec![context(
@@ -165,7 +177,7 @@ fn modal(said: &str) -> Result<Value, String> {
     });
     if all.len() > limits::SLACK_MODAL_FENCES || modal.to_string().len() > limits::SLACK_MODAL_BYTES
     {
-        return Err(too_long());
+        return Err(TooLong);
     }
     Ok(modal)
 }
@@ -300,7 +312,7 @@ mod tests {
     fn a_call_of_a_whole_frame_cannot_be_approved_where_nobody_can_see_it() {
         for part in ["a", "&", "\n", "\u{202e}"] {
             let said = part.repeat(limits::FRAME_BYTES / part.len());
-            assert!(modal(&said).unwrap_err().contains("too long"));
+            assert_eq!(modal(&said), Err(TooLong));
         }
         assert!(modal(&"a".repeat(100_000)).is_ok());
     }

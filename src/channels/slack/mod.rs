@@ -350,7 +350,7 @@ impl Channel for Slack {
         };
         let card = match drawing.card(&nonce, &block) {
             Ok(card) => card,
-            Err(why) => return Answer::Unreachable(why),
+            Err(error) => return Answer::Unreachable(error.to_string()),
         };
         let opened = self.approvals.open(NewRequest {
             nonce: nonce.clone(),

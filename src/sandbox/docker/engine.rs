@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::contracts::limits;
 
-use super::error::{EngineError, EngineFault, refused};
+use super::error::{EngineError, EngineFault, NotLocal, refused};
 use super::http::{self, HttpReply, HttpRequest};
 
 /// Oldest version of the API that is spoken: that of Docker 20.10.
@@ -54,14 +54,12 @@ impl Engine {
     ///
     /// # Errors
     /// When `DOCKER_HOST` names no Unix socket.
-    pub fn place(docker_host: Option<&str>) -> Result<PathBuf, String> {
+    pub fn place(docker_host: Option<&str>) -> Result<PathBuf, NotLocal> {
         match docker_host.filter(|host| !host.is_empty()) {
             None => Ok(PathBuf::from("/var/run/docker.sock")),
             Some(host) => match host.strip_prefix("unix://") {
                 Some(path) if path.starts_with('/') => Ok(PathBuf::from(path)),
-                _ => Err(format!(
-                    "DOCKER_HOST={host}: the daemon must be on this machine, at unix:///PATH"
-                )),
+                _ => Err(NotLocal(host.to_owned())),
             },
         }
     }

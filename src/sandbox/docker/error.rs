@@ -7,6 +7,22 @@ use serde::Deserialize;
 
 use super::http::{HttpError, HttpReply};
 
+/// `DOCKER_HOST` is this, which is no Unix socket of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotLocal(pub String);
+
+impl fmt::Display for NotLocal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = &self.0;
+        write!(
+            f,
+            "DOCKER_HOST={host}: the daemon must be on this machine, at unix:///PATH"
+        )
+    }
+}
+
+impl std::error::Error for NotLocal {}
+
 /// Why a call came to nothing.
 #[derive(Debug)]
 pub enum EngineFault {

@@ -12,6 +12,8 @@ use crate::contracts::limits;
 use crate::jail::container_protocol::{HOME, REPOSITORY, RUN};
 use crate::jail::spec::HELPER;
 
+use super::mount_error::MountError;
+
 /// The label that names the session.
 pub const LABEL_SESSION: &str = "agp.session";
 /// The label that names agp's home, whose sessions are its own to reap.
@@ -359,36 +361,36 @@ const OWN: [&str; 8] = [
 ///
 /// # Errors
 /// The first that may not be.
-pub fn check_mounts(mounts: &[Mount], protected: &[PathBuf]) -> Result<(), String> {
+pub fn check_mounts(mounts: &[Mount], protected: &[PathBuf]) -> Result<(), MountError> {
     for mount in mounts {
-        let source = mount
-            .source
-            .canonicalize()
-            .map_err(|error| format!("{}: {error}", mount.source.display()))?;
-        let shown = mount.source.display();
-        if source != mount.source {
-            return Err(format!("{shown} leads to {}: name that", source.display()));
+        let path = mount.source.clone();
+        let source = match mount.source.canonicalize() {
+            Ok(source) => source,
+            Err(error) => return Err(MountError::Io { path, error }),
+        };
+        if source != path {
+            return Err(MountError::LeadsTo { path, end: source });
         }
         for system in [
             "/", "/proc", "/sys", "/dev", "/boot", "/run", "/var/run", "/etc", "/var",
         ] {
             if source == Path::new(system) {
-                return Err(format!("{shown} is the host's own"));
+                return Err(MountError::HostsOwn(path));
             }
         }
-        for path in protected {
-            let Ok(path) = path.canonicalize() else {
+        for protected in protected {
+            let Ok(protected) = protected.canonicalize() else {
                 continue;
             };
             // A whole home is in the list only as what must not be given away whole.
-            let within = path.parent() != Some(Path::new("/")) && source.starts_with(&path);
-            if path.starts_with(&source) || within {
-                let path = path.display();
-                return Err(format!("{shown} would show {path} to what runs inside"));
+            let whole = protected.parent() == Some(Path::new("/"));
+            let within = !whole && source.starts_with(&protected);
+            if protected.starts_with(&source) || within {
+                return Err(MountError::Shows { path, protected });
             }
         }
         if mount.source.to_str().is_none() || mount.target.to_str().is_none() {
-            return Err(format!("{shown} is not UTF-8"));
+            return Err(MountError::NotUtf8(path));
         }
     }
     Ok(())
@@ -398,17 +400,17 @@ pub fn check_mounts(mounts: &[Mount], protected: &[PathBuf]) -> Result<(), Strin
 ///
 /// # Errors
 /// Which of the container's own it would hide.
-pub fn check_target(target: &Path) -> Result<(), String> {
+pub fn check_target(target: &Path) -> Result<(), MountError> {
     let hides = |own: &&&str| {
         let own = Path::new(**own);
         own.starts_with(target)
             || (own != Path::new("/") && own != Path::new("/tmp") && target.starts_with(own))
     };
     match OWN.iter().chain(&[REPOSITORY]).find(hides) {
-        Some(own) => Err(format!(
-            "{} would hide {own} of the container",
-            target.display()
-        )),
+        Some(own) => Err(MountError::Hides {
+            path: target.to_owned(),
+            own,
+        }),
         None => Ok(()),
     }
 }

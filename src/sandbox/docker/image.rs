@@ -1,5 +1,7 @@
 //! Which image a session runs in: a reference that means the same tomorrow.
 
+use std::fmt;
+
 use crate::contracts::sandbox::SandboxError;
 
 use super::engine::{Engine, Image, is_digest};
@@ -21,17 +23,63 @@ fn moves(tag: &str) -> bool {
 /// Bytes of a reference.
 const REFERENCE_BYTES: usize = 512;
 
+/// A reference of the operator's that may mean another image tomorrow, or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpinned {
+    /// The reference.
+    pub reference: String,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a reference is not pinned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// It is no reference of an image.
+    NoReference,
+    /// What it names as a digest is none.
+    NoDigest,
+    /// It names neither tag nor digest.
+    NoTag,
+    /// Its tag is moved as a matter of course.
+    Moves(String),
+}
+
+impl fmt::Display for Unpinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reference = &self.reference;
+        match &self.why {
+            Why::NoReference => write!(f, "{reference:?} is no reference of an image"),
+            Why::NoDigest => write!(f, "{reference}: the digest is no sha256:…"),
+            Why::NoTag => write!(
+                f,
+                "{reference} names no tag and no digest, so it can mean another image tomorrow"
+            ),
+            Why::Moves(tag) => write!(
+                f,
+                "{reference}: the tag {tag} moves, so it can mean another image tomorrow"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Unpinned {}
+
 /// Checks that a reference is pinned: by its digest, or by a tag that is not a moving one.
 ///
 /// # Errors
 /// Why it is not, and what would be.
-pub fn pinned(reference: &str) -> Result<(), String> {
+pub fn pinned(reference: &str) -> Result<(), Unpinned> {
+    let unpinned = |why| {
+        let reference = reference.to_owned();
+        Err(Unpinned { reference, why })
+    };
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/:@".contains(&byte);
     if reference.is_empty() || reference.len() > REFERENCE_BYTES || !reference.bytes().all(plain) {
-        return Err(format!("{reference:?} is no reference of an image"));
+        return unpinned(Why::NoReference);
     }
     if reference.contains("..") || reference.starts_with(['/', '-', '.']) {
-        return Err(format!("{reference:?} is no reference of an image"));
+        return unpinned(Why::NoReference);
     }
     if is_digest(reference) {
         return Ok(());
@@ -40,20 +88,14 @@ pub fn pinned(reference: &str) -> Result<(), String> {
         return if is_digest(digest) {
             Ok(())
         } else {
-            Err(format!("{reference}: the digest is no sha256:…"))
+            unpinned(Why::NoDigest)
         };
     }
     let name = reference.rsplit('/').next().unwrap_or_default();
     match name.split_once(':') {
-        None => Err(format!(
-            "{reference} names no tag and no digest, so it can mean another image tomorrow"
-        )),
-        Some((_, tag)) if moves(tag) => Err(format!(
-            "{reference}: the tag {tag} moves, so it can mean another image tomorrow"
-        )),
-        Some((name, tag)) if name.is_empty() || tag.is_empty() => {
-            Err(format!("{reference:?} is no reference of an image"))
-        }
+        None => unpinned(Why::NoTag),
+        Some((_, tag)) if moves(tag) => unpinned(Why::Moves(tag.to_owned())),
+        Some((name, tag)) if name.is_empty() || tag.is_empty() => unpinned(Why::NoReference),
         Some(_) => Ok(()),
     }
 }

@@ -13,6 +13,7 @@ pub mod harness_exec;
 pub mod host_config;
 pub mod http;
 pub mod image;
+pub(crate) mod mount_error;
 pub mod prepare;
 pub mod reap;
 pub mod stdcopy;

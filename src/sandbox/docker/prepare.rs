@@ -166,7 +166,7 @@ fn wanted(setup: &ContainerConfig, image: &Image, run: &Path) -> Result<Wanted, 
         mount(&setup.bridge, HELPER, false),
     ];
     if setup.at_own_path {
-        check_target(&setup.repository).map_err(SandboxError)?;
+        check_target(&setup.repository)?;
         mounts.push(Mount {
             source: setup.repository.clone(),
             target: setup.repository.clone(),
@@ -177,11 +177,11 @@ fn wanted(setup: &ContainerConfig, image: &Image, run: &Path) -> Result<Wanted, 
     let daemons = setup.sockets.iter().chain([&setup.daemon]);
     let protected = setup.protected.iter().chain(daemons.clone());
     let protected: Vec<PathBuf> = protected.cloned().collect();
-    check_mounts(&mounts, &protected).map_err(SandboxError)?;
+    check_mounts(&mounts, &protected)?;
     if let Some(login) = &setup.login {
         // agp's own home and the daemons' sockets are no login, whoever says so.
         let never: Vec<PathBuf> = protected.iter().take(1).chain(daemons).cloned().collect();
-        check_mounts(std::slice::from_ref(login), &never).map_err(SandboxError)?;
+        check_mounts(std::slice::from_ref(login), &never)?;
         mounts.push(login.clone());
     }
     mounts.extend(masks(&mounts, run)?);
