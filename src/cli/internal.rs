@@ -13,7 +13,6 @@ use serde_json::Value;
 use crate::contracts::ids::SessionId;
 use crate::contracts::{limits, strict_json};
 use crate::gateway::client::Governor;
-use crate::gateway::token::Token;
 use crate::hook::{login_renewal, mcp_server, pre_post_tool};
 use crate::jail::spec::RELAY_PORT;
 use crate::jail::{
@@ -232,13 +231,9 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
             let session = session.or_else(|| session_of(&socket));
             let session = session
                 .ok_or("--session is missing, and the socket's directory does not name one")?;
-            let token = Token::beside(&socket);
-            let token =
-                token.map_err(|error| format!("cannot read the session's token: {error}"))?;
             let governor = Governor {
                 socket,
                 key,
-                token,
                 outside,
             };
             Ok(Some(Bridge {

@@ -28,7 +28,7 @@ const NAMES: &[Ground] = &[Ground {
 }];
 
 /// What a call worker may; its gateway may the same, and take connections.
-const CALL: [&[BpfRule]; 10] = [
+const CALL: [&[BpfRule]; 11] = [
     syscall_groups::EVERY,
     syscall_groups::NO_FILES,
     syscall_groups::LOOKING,
@@ -37,6 +37,7 @@ const CALL: [&[BpfRule]; 10] = [
     syscall_groups::WAITING,
     syscall_groups::WAITING_OLD,
     syscall_groups::CONNECTION,
+    syscall_groups::CLIENTS,
     syscall_groups::COMMANDS,
     syscall_groups::OWNER,
 ];
@@ -306,6 +307,7 @@ const GATEWAY: ProfileSpec = ProfileSpec {
         syscall_groups::WAITING,
         syscall_groups::WAITING_OLD,
         syscall_groups::CONNECTION,
+        syscall_groups::CLIENTS,
         syscall_groups::COMMANDS,
         syscall_groups::OWNER,
         syscall_groups::ACCEPTING,

@@ -60,6 +60,9 @@ const UNIX: &[Case] = &[allow(&[
     only(1, 0xf, &[1]),
 ])];
 
+/// `MSG_CMSG_CLOEXEC` and no other: what comes over is in no program that is started.
+const NOT_INHERITED: &[Case] = &[allow(&[only(2, ALL, &[0x4000_0000])])];
+
 /// What every thread needs.
 pub(super) const EVERY: &[BpfRule] = rules! {
     SYS_read: "from what it was handed",
@@ -182,6 +185,11 @@ pub(super) const CONNECTION: &[BpfRule] = rules! {
     SYS_setsockopt: "time limits",
     SYS_getsockopt: "who is at the other end",
     SYS_shutdown: "end of a connection",
+};
+
+/// Taking the descriptor that shows who speaks.
+pub(super) const CLIENTS: &[BpfRule] = rules! {
+    SYS_recvmsg if NOT_INHERITED: "whether whoever speaks could open the client file",
 };
 
 /// Being told of signals.

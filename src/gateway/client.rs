@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,8 +20,8 @@ use crate::journal::key::PublicKey;
 
 use super::answer::{Heard, Wire};
 use super::answer_signature::Nonce;
-use super::frame::{self, FrameError, Seal};
-use super::token::Token;
+use super::client_file;
+use super::frame::{self, FrameError};
 
 /// Where the governor is, and what tells it from whoever else may listen there.
 #[derive(Debug, Clone)]
@@ -30,8 +30,6 @@ pub struct Governor {
     pub socket: PathBuf,
     /// The key that its answers are signed with; without one, anybody is believed.
     pub key: Option<PublicKey>,
-    /// The session's token, which it asks for where it has one.
-    pub token: Option<Token>,
     /// Whether it is outside of this process's PID namespace: whoever listens within is not it.
     pub outside: bool,
 }
@@ -43,7 +41,6 @@ impl Governor {
         Self {
             socket: socket.to_owned(),
             key: None,
-            token: None,
             outside: false,
         }
     }
@@ -56,6 +53,8 @@ pub enum AskError {
     Unreachable(std::io::Error),
     /// The exchange broke.
     Link(FrameError),
+    /// The session's client file cannot be opened.
+    NoClient(std::io::Error),
     /// It was somebody else who listened, or answered.
     Impostor,
     /// The governor refused the question.
@@ -69,6 +68,9 @@ impl fmt::Display for AskError {
         match self {
             Self::Unreachable(error) => write!(f, "the governor cannot be reached: {error}"),
             Self::Link(error) => write!(f, "no answer from the governor: {error}"),
+            Self::NoClient(error) => {
+                write!(f, "the session's client file cannot be opened: {error}")
+            }
             Self::Impostor => f.write_str("the answer is not the governor's"),
             Self::Refused(why) => write!(f, "the governor refused the call: {why}"),
             Self::Mismatched => f.write_str("the governor's answer belongs to another question"),
@@ -92,11 +94,9 @@ fn exchange<'a>(
         None => None,
         Some(key) => Some((key, Nonce::fresh().ok_or(AskError::Impostor)?)),
     };
-    let seal = Seal {
-        nonce: proof.map(|(_, nonce)| nonce),
-        token: governor.token.clone(),
-    };
-    let sent = send(&stream, question, &seal)?;
+    let client = client_file::open_beside(&governor.socket).map_err(AskError::NoClient)?;
+    let nonce = proof.map(|(_, nonce)| nonce);
+    let sent = send(&stream, question, nonce, client.as_ref())?;
     let answer = frame::read_answer(&stream, within).map_err(AskError::Link)?;
     let heard = match proof {
         // That there is no answer is a deny, whoever says so.
@@ -111,9 +111,10 @@ fn exchange<'a>(
 fn send<'a>(
     stream: &UnixStream,
     question: &'a Message,
-    seal: &Seal,
+    nonce: Option<Nonce>,
+    client: Option<&OwnedFd>,
 ) -> Result<Cow<'a, Message>, AskError> {
-    let Err(error) = frame::write(stream, question, seal) else {
+    let Err(error) = frame::write(stream, question, nonce, client) else {
         return Ok(Cow::Borrowed(question));
     };
     // Then not a byte of it was sent.
@@ -124,7 +125,7 @@ fn send<'a>(
     };
     let short = why.and_then(|why| unreadable(question, why));
     let short = short.ok_or(AskError::Link(error))?;
-    frame::write(stream, &short, seal).map_err(AskError::Link)?;
+    frame::write(stream, &short, nonce, client).map_err(AskError::Link)?;
     Ok(Cow::Owned(short))
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use crate::journal::key::SigningKey;
 
 use super::answer::{Answer, Heard};
 use super::answer_signature::{self, Nonce, Proved};
-use super::token::Token;
+use super::client_file;
 
 /// Why no message could be had.
 #[derive(Debug)]
@@ -57,25 +58,20 @@ impl fmt::Display for FrameError {
 
 impl std::error::Error for FrameError {}
 
-/// What comes with a message, besides it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Seal {
-    /// The number that its answer is to be signed over, where whoever sent it can check that.
-    pub nonce: Option<Nonce>,
-    /// The session's token, where whoever sent it knows one.
-    pub token: Option<Token>,
-}
+/// A message, and the number that its answer is to be signed over, where whoever sent it can check that.
+pub type Question = (Message, Option<Nonce>);
 
-/// A message, and what came with it.
-pub type Question = (Message, Seal);
-
-/// Reads one message. Bytes behind its newline are an error: a peer that sends ahead is not one
-/// of ours.
+/// Reads one message, and the descriptor that came with its first bytes. Bytes behind its newline are an error: a
+/// peer that sends ahead is not one of ours.
 ///
 /// # Errors
 /// [`FrameError`]; the link is of no further use then.
-pub fn read(stream: &UnixStream, within: Duration) -> Result<Question, FrameError> {
-    parse(&read_line(stream, within)?)
+pub fn read(
+    stream: &UnixStream,
+    within: Duration,
+) -> Result<(Question, Option<OwnedFd>), FrameError> {
+    let (line, descriptor) = read_line(stream, within)?;
+    Ok((parse(&line)?, descriptor))
 }
 
 /// Reads one answer.
@@ -83,7 +79,7 @@ pub fn read(stream: &UnixStream, within: Duration) -> Result<Question, FrameErro
 /// # Errors
 /// As [`read`].
 pub fn read_answer(stream: &UnixStream, within: Duration) -> Result<Proved<Heard>, FrameError> {
-    parse_answer(&read_line(stream, within)?)
+    parse_answer(&read_line(stream, within)?.0)
 }
 
 /// Reads a message's bytes, newline excluded.
@@ -92,22 +88,10 @@ pub fn read_answer(stream: &UnixStream, within: Duration) -> Result<Proved<Heard
 /// [`FrameError::Malformed`] for whatever is not exactly a message as [`write()`] would send it.
 pub fn parse(line: &[u8]) -> Result<Question, FrameError> {
     let mut fields = object(line)?;
-    let seal = Seal {
-        nonce: take(&mut fields, NONCE, Nonce::from_hex)?,
-        token: take(&mut fields, TOKEN, Token::from_hex)?,
-    };
-    exactly(&Value::Object(fields)).map(|message| (message, seal))
-}
-
-/// Takes a field away that need not be there.
-fn take<T>(
-    fields: &mut Map<String, Value>,
-    name: &str,
-    read: impl Fn(&str) -> Option<T>,
-) -> Result<Option<T>, FrameError> {
-    let field = fields.remove(name);
-    let read = field.map(|field| field.as_str().and_then(read).ok_or_else(other));
-    read.transpose()
+    let nonce = fields.remove(NONCE);
+    let nonce = nonce.map(|nonce| nonce.as_str().and_then(Nonce::from_hex).ok_or_else(other));
+    let nonce = nonce.transpose()?;
+    exactly(&Value::Object(fields)).map(|message| (message, nonce))
 }
 
 /// Reads an answer's bytes, newline excluded.
@@ -128,8 +112,6 @@ pub fn parse_answer(line: &[u8]) -> Result<Proved<Heard>, FrameError> {
 
 /// The field of a question that its answer is signed over.
 const NONCE: &str = "nonce";
-/// The field of a question that shows that whoever asks knows the session's token.
-const TOKEN: &str = "token";
 /// The field of an answer that proves whose it is.
 const PROOF: &str = "proof";
 
@@ -162,10 +144,14 @@ fn exactly<T: Serialize + DeserializeOwned>(value: &Value) -> Result<T, FrameErr
     }
 }
 
-fn read_line(mut stream: &UnixStream, within: Duration) -> Result<Vec<u8>, FrameError> {
+fn read_line(
+    mut stream: &UnixStream,
+    within: Duration,
+) -> Result<(Vec<u8>, Option<OwnedFd>), FrameError> {
     let started = Instant::now();
     let mut line = Vec::with_capacity(4096);
     let mut block = [0_u8; 16 << 10];
+    let mut descriptor = None;
     loop {
         let left = within
             .checked_sub(started.elapsed())
@@ -174,7 +160,16 @@ fn read_line(mut stream: &UnixStream, within: Duration) -> Result<Vec<u8>, Frame
         stream
             .set_read_timeout(Some(left.max(Duration::from_millis(1))))
             .map_err(FrameError::Io)?;
-        let got = match stream.read(&mut block) {
+        // What comes with later bytes the kernel closes.
+        let got = if line.is_empty() {
+            client_file::receive(stream, &mut block).map(|(bytes, first)| {
+                descriptor = first;
+                bytes
+            })
+        } else {
+            stream.read(&mut block)
+        };
+        let got = match got {
             Ok(0) => return Err(FrameError::Closed),
             Ok(got) => got,
             Err(error) => match error.kind() {
@@ -193,7 +188,7 @@ fn read_line(mut stream: &UnixStream, within: Duration) -> Result<Vec<u8>, Frame
             Some(at) if at + 1 > limits::FRAME_BYTES => return Err(FrameError::TooLong),
             Some(at) if at + 1 == line.len() => {
                 line.pop();
-                return Ok(line);
+                return Ok((line, descriptor));
             }
             Some(_) => return Err(FrameError::Malformed("bytes behind the newline".into())),
             None if line.len() >= limits::FRAME_BYTES => return Err(FrameError::TooLong),
@@ -202,15 +197,19 @@ fn read_line(mut stream: &UnixStream, within: Duration) -> Result<Vec<u8>, Frame
     }
 }
 
-/// Writes one message.
+/// Writes one message, and the client file's descriptor with its first bytes.
 ///
 /// # Errors
 /// [`FrameError::TooLong`] or [`FrameError::TooMany`] before a byte is sent, or what the socket gives.
-pub fn write(stream: &UnixStream, message: &Message, seal: &Seal) -> Result<(), FrameError> {
-    let nonce = seal.nonce.map(|nonce| (NONCE, nonce.to_hex()));
-    let token = seal.token.as_ref().map(|token| (TOKEN, token.to_hex()));
+pub fn write(
+    stream: &UnixStream,
+    message: &Message,
+    nonce: Option<Nonce>,
+    client: Option<&OwnedFd>,
+) -> Result<(), FrameError> {
+    let nonce = nonce.map(|nonce| (NONCE, nonce.to_hex()));
     let message = serde_json::to_value(message).map_err(malformed)?;
-    send(stream, message, nonce.into_iter().chain(token))
+    send(stream, message, nonce, client)
 }
 
 /// Writes one answer.
@@ -224,16 +223,16 @@ pub fn answer(
 ) -> Result<(), FrameError> {
     let answer = serde_json::to_value(answer.wire()).map_err(malformed)?;
     let proof = prove.map(|(key, nonce)| (PROOF, answer_signature::of(key, nonce, &answer)));
-    send(stream, answer, proof)
+    send(stream, answer, proof, None)
 }
 
-fn send<'a>(
+fn send(
     mut stream: &UnixStream,
     mut message: Value,
-    more: impl IntoIterator<Item = (&'a str, String)>,
+    more: Option<(&str, String)>,
+    client: Option<&OwnedFd>,
 ) -> Result<(), FrameError> {
     if let Value::Object(fields) = &mut message {
-        let more = more.into_iter();
         fields.extend(more.map(|(name, text)| (name.to_owned(), text.into())));
     }
     let mut line = serde_json::to_vec(&message).map_err(malformed)?;
@@ -246,7 +245,8 @@ fn send<'a>(
     }
     stream
         .set_write_timeout(Some(limits::FRAME_DEADLINE))
-        .and_then(|()| stream.write_all(&line))
+        .and_then(|()| client.map_or(Ok(0), |file| client_file::send_with(stream, &line, file)))
+        .and_then(|sent| stream.write_all(line.get(sent..).unwrap_or_default()))
         .map_err(FrameError::Io)
 }
 
@@ -295,14 +295,36 @@ mod tests {
         }
     }
 
-    /// Reads a frame of so many bytes, its newline last if it has one, of which the first read gives one byte.
-    fn read_of(bytes: usize, ends: bool) -> Result<usize, FrameError> {
+    /// Two ends of which one read gives one record, whatever waits behind it.
+    fn of_records() -> (UnixStream, UnixStream) {
         use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-        // One read gives one record of such a socket, whatever waits behind it.
         let records = SocketType::SEQPACKET;
         let pair = socketpair(AddressFamily::UNIX, records, SocketFlags::empty(), None);
         let (ours, theirs) = pair.unwrap();
-        let (ours, mut theirs) = (UnixStream::from(ours), UnixStream::from(theirs));
+        (UnixStream::from(ours), UnixStream::from(theirs))
+    }
+
+    #[test]
+    fn a_descriptor_comes_with_the_first_bytes_or_not_at_all() {
+        let (begin, rest) = REQUEST.split_at(9);
+        let rest = format!("{rest}\n");
+        for first in [true, false] {
+            let (ours, mut theirs) = of_records();
+            if first {
+                client_file::send_with(&theirs, begin.as_bytes(), &ours).unwrap();
+                theirs.write_all(rest.as_bytes()).unwrap();
+            } else {
+                theirs.write_all(begin.as_bytes()).unwrap();
+                client_file::send_with(&theirs, rest.as_bytes(), &ours).unwrap();
+            }
+            let (_, descriptor) = read(&ours, Duration::from_secs(2)).unwrap();
+            assert_eq!(descriptor.is_some(), first);
+        }
+    }
+
+    /// Reads a frame of so many bytes, its newline last if it has one, of which the first read gives one byte.
+    fn read_of(bytes: usize, ends: bool) -> Result<usize, FrameError> {
+        let (ours, mut theirs) = of_records();
         let writer = std::thread::spawn(move || {
             let mut frame = vec![b' '; bytes];
             if ends {
@@ -319,7 +341,7 @@ mod tests {
         let read = read_line(&ours, Duration::from_secs(2));
         drop(ours);
         drop(writer.join());
-        read.map(|line| line.len())
+        read.map(|(line, _)| line.len())
     }
 
     #[test]

@@ -6,12 +6,12 @@
 pub mod answer;
 pub mod answer_signature;
 pub mod client;
+pub mod client_file;
 pub mod frame;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod gate_error;
 pub mod server;
-pub mod token;
 mod worker_pool;
 
 pub use gate_error::GateError;

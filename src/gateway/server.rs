@@ -22,9 +22,9 @@ use crate::journal::Permit;
 use crate::journal::key::SigningKey;
 
 use super::answer::Answer;
+use super::client_file::{self, ClientFile};
 use super::frame;
 use super::gate_error::GateError;
-use super::token::{self, Token};
 use super::worker_pool::{Desk, Handed, WorkerSlot};
 
 /// How long a gateway that stops waits for the calls under way: their harness is gone by then,
@@ -100,8 +100,8 @@ pub trait Gate: Send + Sync {
     /// Says that a call worker failed at its own work; its call is refused, and the session must end.
     fn failed(&self, problem: &str);
 
-    /// Records that a peer asked, or reported, which does not know the session's token. What it said is not looked
-    /// at.
+    /// Records that a peer asked, or reported, which does not show the session's client file. What it said is not
+    /// looked at.
     fn unproven(&self, peer: Peer);
 
     /// Says that a peer broke the protocol or is not allowed to speak.
@@ -129,7 +129,7 @@ impl Server {
     }
 
     /// The same for peers of this user, whose the socket becomes. With a key the answers are signed for those who
-    /// can check that, and nobody is answered who does not know the session's token: it lies beside the socket.
+    /// can check that, and nobody is answered who does not show the client file: it lies beside the socket.
     ///
     /// # Errors
     /// As [`Server::start`].
@@ -188,7 +188,7 @@ impl Drop for Server {
         self.desk.close(LAST_CALLS);
         // The directory goes with the session; a socket left behind answers nobody.
         let _ = std::fs::remove_file(&self.socket);
-        let _ = std::fs::remove_file(token::path(&self.socket));
+        let _ = std::fs::remove_file(client_file::path(&self.socket));
     }
 }
 
@@ -206,15 +206,13 @@ struct Behind {
 #[derive(Clone)]
 struct Proves {
     key: Arc<SigningKey>,
-    token: Token,
+    client: Arc<ClientFile>,
 }
 
 impl Proves {
     fn new(key: Arc<SigningKey>, socket: &Path, user: u32) -> io::Result<Self> {
-        let token = Token::fresh();
-        let token = token.ok_or_else(|| io::Error::other("the system gives no random numbers"))?;
-        token.lay_beside(socket, user)?;
-        Ok(Self { key, token })
+        let client = Arc::new(ClientFile::lay_beside(socket, user)?);
+        Ok(Self { key, client })
     }
 }
 
@@ -305,7 +303,7 @@ fn answer(stream: &UnixStream, behind: &Behind) {
             "this gateway serves another user".into(),
         );
     };
-    let (message, seal) = match frame::read(stream, limits::FRAME_DEADLINE) {
+    let ((message, nonce), shown) = match frame::read(stream, limits::FRAME_DEADLINE) {
         Ok(question) => question,
         Err(error) => {
             gate.intruded(Some(peer), &error.to_string());
@@ -313,7 +311,7 @@ fn answer(stream: &UnixStream, behind: &Behind) {
         }
     };
     let proves = behind.proves.as_ref();
-    if proves.is_some_and(|ours| seal.token.as_ref() != Some(&ours.token)) {
+    if proves.is_some_and(|ours| !shown.is_some_and(|shown| ours.client.is(shown))) {
         gate.unproven(peer);
         let problem = "this gateway answers the session's own hooks and tools alone";
         return refuse(stream, None, None, problem.into());
@@ -322,7 +320,7 @@ fn answer(stream: &UnixStream, behind: &Behind) {
         Ok(reply) => {
             // A peer that is gone takes no answer, and so does not act on one.
             let key = proves.map(|ours| ours.key.as_ref());
-            let _ = frame::answer(stream, &reply, key.zip(seal.nonce));
+            let _ = frame::answer(stream, &reply, key.zip(nonce));
         }
         Err((id, session, problem)) => refuse(stream, id, session, problem),
     }

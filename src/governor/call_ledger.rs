@@ -31,7 +31,7 @@ pub struct Census {
     pub bypassed: u64,
     /// What was odd about calls and is no bypass.
     pub anomalies: u64,
-    /// What came to the gateway from somebody who does not know the session's token.
+    /// What came to the gateway from somebody who does not show the session's client file.
     pub unproven: u64,
 }
 

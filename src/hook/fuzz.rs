@@ -48,7 +48,7 @@ pub(crate) fn hook_claude(data: &[u8]) {
     let line = serde_json::to_vec(&question).expect("a message can be written");
     assert_eq!(
         frame::parse(&line).ok().as_ref(),
-        Some(&(question.clone(), frame::Seal::default()))
+        Some(&(question.clone(), None))
     );
     let (id, tool, mut args) = match question {
         Message::ToolCallRequest { id, tool, args, .. } => (id, tool, args),

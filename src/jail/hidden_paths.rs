@@ -106,7 +106,10 @@ fn allow(
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
     use std::os::unix::fs::symlink;
+
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
 
     use super::*;
 
@@ -155,6 +158,16 @@ mod tests {
             }
             assert!(fs::write(gate.join("more"), "").is_err());
             assert!(fs::rename(&gate, root.join("moved")).is_err());
+            // Landlock looks at no open that gives neither reading nor writing, nor at what is made of it.
+            for flags in [OFlags::PATH, OFlags::RWMODE] {
+                let named = open(gate.join("secret"), flags, Mode::empty()).unwrap();
+                let again = format!("/proc/self/fd/{}", named.as_raw_fd());
+                assert!(fs::File::open(&again).is_err(), "{flags:?}");
+                let hard = other.join("hard");
+                assert!(linkat(CWD, &again, CWD, &hard, AtFlags::SYMLINK_FOLLOW).is_err());
+                assert!(fs::read_link(&again).is_ok());
+            }
+            assert!(fs::hard_link(gate.join("secret"), other.join("hard")).is_err());
             assert_eq!(fs::read(snapshots.join("one")).unwrap(), b"seen");
             assert!(fs::write(snapshots.join("two"), "").is_err());
             // What is not hidden is as it was, and can be linked, moved and run.

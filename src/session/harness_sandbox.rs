@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::channels::escape;
 use crate::confine::Spawner;
-use crate::gateway::token;
+use crate::gateway::client_file;
 use crate::hook::pre_post_tool;
 use crate::intendants::claude_code::{self, command_shell};
 use crate::intendants::environment::variable;
@@ -174,7 +174,7 @@ fn setup(
         write,
         foreign: false,
     };
-    let parts = [token::FILE, "settings.json", "mcp.json"].into_iter();
+    let parts = [client_file::FILE, "settings.json", "mcp.json"].into_iter();
     let parts = parts.chain(command_shell::FILES).chain([harness_git::FILE]);
     let parts = parts.map(|name| placed(name, false));
     let parts = parts.chain([placed(pre_post_tool::MARK, true)]);

@@ -11,7 +11,7 @@ use serde_json::{Map, json};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::SessionId;
 use crate::contracts::{bounded_file, limits, strict_json};
-use crate::gateway::token;
+use crate::gateway::client_file;
 use crate::hook::pre_post_tool;
 use crate::intendants::claude_code::command_shell;
 use crate::intendants::harness_git;
@@ -145,7 +145,7 @@ fn clear(directory: &Path) {
     if ours {
         let own = [
             "gate.sock",
-            token::FILE,
+            client_file::FILE,
             "settings.json",
             "mcp.json",
             pre_post_tool::MARK,

@@ -8,23 +8,17 @@
 
 use crate::support::{governed, peer, session};
 
-use std::fs;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 
+use agp::gateway::client_file;
 use governed::{bash, run, turns, write};
-use peer::{is_error, line, request, send, with};
-use serde_json::{Value, json};
-use session::{Lease, World, claude, python, wait_for};
+use peer::{is_error, line, request, send, send_proven, with};
+use serde_json::json;
+use session::{World, claude, python, wait_for};
 
 /// A command that runs until the session ends.
 const LONG: &str = "echo up > up; tail -f /dev/null";
-
-/// What the harness's own hook would send: with the session's token.
-fn proven(lease: &Lease, said: Value) -> Value {
-    let token = fs::read_to_string(lease.directory.join("gate.token")).unwrap();
-    with(said, "token", json!(token))
-}
 
 #[test]
 fn a_live_session_is_not_moved_by_what_comes_in_beside_its_harness() {
@@ -40,15 +34,13 @@ fn a_live_session_is_not_moved_by_what_comes_in_beside_its_harness() {
     assert_eq!(session::mode(&lease.directory), 0o700);
     assert_eq!(session::mode(&socket), 0o600);
 
-    let ours = |id: &str| proven(&lease, with(request(id), "sessionId", json!(lease.session)));
+    let ours = |id: &str| with(request(id), "sessionId", json!(lease.session));
     is_error(&send(&socket, b"let me in\n", false), "garbage");
-    let elsewhere = proven(&lease, request("m"));
-    is_error(&send(&socket, &line(&elsewhere), false), "session");
-    let unproven = with(request("m"), "sessionId", json!(lease.session));
-    is_error(&send(&socket, &line(&unproven), false), "token");
+    is_error(&send_proven(&socket, &line(&request("m"))), "session");
+    is_error(&send(&socket, &line(&ours("m")), false), "no client file");
     // The id of the call that waits for its approval, asked about as another call.
     let replay = with(ours("toolu_w"), "tool", json!("Read"));
-    is_error(&send(&socket, &line(&replay), false), "replay");
+    is_error(&send_proven(&socket, &line(&replay)), "replay");
     assert_eq!(world.get("w"), None);
     live.type_in("y\n");
     // The harness itself was not disturbed; but somebody else has asked, and that is said.
@@ -74,9 +66,8 @@ fn a_report_of_a_call_that_nobody_decided_breaks_a_session_off_that_nobody_watch
         "kind": "tool_call_report", "id": "never-asked", "sessionId": lease.session,
         "tool": "Bash", "argsSha256": "0".repeat(64), "ok": true, "output": "", "outputBytes": 0,
     });
-    let report = proven(&lease, report);
     let socket = lease.directory.join("gate.sock");
-    is_error(&send(&socket, &line(&report), false), "never asked");
+    is_error(&send_proven(&socket, &line(&report)), "never asked");
     live.finish()
         .exited(3)
         .complained(&["without having asked"]);
@@ -112,8 +103,7 @@ fn what_a_peer_says_reaches_the_terminal_escaped_and_hides_no_bypass() {
             "kind": "tool_call_report", "id": "never-asked", "sessionId": lease.session,
             "tool": tool, "argsSha256": "0".repeat(64), "ok": true, "output": "", "outputBytes": 0,
         });
-        let report = proven(&lease, report);
-        is_error(&send(&socket, &line(&report), false), "never asked");
+        is_error(&send_proven(&socket, &line(&report)), "never asked");
         let ran = live.finish().exited(3);
         assert!(!ran.err.contains('\u{1b}'), "{}", ran.err);
         ran.complained(&["\\u{1b}[31m", "without having asked"]);
@@ -138,13 +128,14 @@ fn a_bypass_that_is_found_while_the_session_ends_breaks_it_too() {
         "kind": "tool_call_report", "id": "never-asked", "sessionId": lease.session,
         "tool": "Bash", "argsSha256": "0".repeat(64), "ok": true, "output": "", "outputBytes": 0,
     });
-    let report = proven(&lease, report);
     let report = line(&report);
     let socket = lease.directory.join("gate.sock");
     let mut peer = UnixStream::connect(&socket).unwrap();
     // The session's end waits a moment for who speaks.
     let (first, last) = report.split_at(report.len() / 2);
-    peer.write_all(first).unwrap();
+    let client = client_file::open_beside(&socket).unwrap().unwrap();
+    let sent = client_file::send_with(&peer, first, client);
+    assert_eq!(sent.unwrap(), first.len());
     world.put("go", "");
     wait_for("the end", || world.get("ends"));
     wait_for("the gateway to close", || {

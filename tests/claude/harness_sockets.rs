@@ -148,11 +148,11 @@ fn without_namespaces_hook_mode_is_refused_and_best_effort_says_what_is_open() {
     };
     let tmux = listening.path("tmux/default");
     // What lets the hooks speak at the gate, beside the settings that the harness was given.
-    let token = "settings=$(tr '\\0' '\\n' </proc/$CLAUDE_PID/cmdline | grep settings.json); \
-                 cat ${settings%settings.json}gate.token 2>&1; echo looked";
+    let client = "settings=$(tr '\\0' '\\n' </proc/$CLAUDE_PID/cmdline | grep settings.json); \
+                 cat ${settings%settings.json}gate.client 2>&1; echo looked";
     let model = turns(vec![
         vec![bash("t1", &format!("touch go; python3 connect.py {tmux}"))],
-        vec![bash("t2", token)],
+        vec![bash("t2", client)],
     ]);
     let start = || {
         run(world, &claude, &model)
@@ -174,7 +174,7 @@ fn without_namespaces_hook_mode_is_refused_and_best_effort_says_what_is_open() {
     let said = model.result_of("t1").unwrap().text;
     assert!(said.contains("default reached"), "{said}");
     let said = model.result_of("t2").unwrap().text;
-    assert!(said.contains("/gate.token: Permission denied"), "{said}");
+    assert!(said.contains("/gate.client: Permission denied"), "{said}");
     let started = &world.event("session.started")["payload"]["sandbox"];
     assert_eq!(started["namespaces"], "off");
     let open = &world.event("sandbox.attested")["payload"]["openSockets"];

@@ -11,7 +11,7 @@ use crate::support::{peer, permit, session};
 use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -31,11 +31,11 @@ use agp::gateway::GateError;
 use agp::gateway::client::{self, AskError, Governor, Said};
 use agp::gateway::frame::{self, FrameError};
 use agp::gateway::server::{CallReport, Decided, Gate, Peer, Server};
-use agp::gateway::token::Token;
 use agp::journal::args_sha256;
 use agp::journal::key::SigningKey;
-use peer::{is_error, line, request, send, with};
+use peer::{is_error, line, request, send, send_proven, send_with, with};
 use permit::Permits;
+use rustix::fs::{Mode, OFlags};
 use serde_json::{Map, Value, json};
 use session::{python, say_skipped, wait_for};
 
@@ -805,22 +805,25 @@ fn serve_proving() -> (Directory, Arc<AllowAll>, Server, Governor) {
     let (directory, gate, server) = serve_with(Some(Arc::clone(&key)));
     let known = Governor {
         key: Some(key.public().clone()),
-        token: Token::beside(&directory.socket()).unwrap(),
         ..Governor::at(&directory.socket())
     };
     (directory, gate, server, known)
 }
 
 #[test]
-fn who_does_not_know_the_token_is_refused_unheard() {
+fn who_does_not_show_the_client_file_is_refused_unheard() {
     let (directory, gate, server, known) = serve_proving();
     let within = Duration::from_secs(5);
-    let token = fs::read_to_string(directory.0.join("gate.token")).unwrap();
-    let mode = fs::metadata(directory.0.join("gate.token")).unwrap().mode();
-    assert_eq!((token.len(), mode & 0o7777), (64, 0o600));
-    let other = {
-        let last = if token.ends_with('0') { "1" } else { "0" };
-        format!("{}{last}", &token[..63])
+    let (socket, file) = (directory.socket(), directory.0.join("gate.client"));
+    let found = fs::metadata(&file).unwrap();
+    assert_eq!((found.len(), found.mode() & 0o7777), (0, 0o400));
+    fs::copy(&file, directory.0.join("copy")).unwrap();
+    let open = |path: &Path, flags| rustix::fs::open(path, flags, Mode::empty()).unwrap();
+    let wrong = || {
+        let other = open(&directory.0.join("copy"), OFlags::RDONLY);
+        // What Landlock lets anybody open.
+        let named = open(&file, OFlags::PATH);
+        [other, named, open(&directory.0, OFlags::RDONLY)]
     };
     let report = serde_json::to_value(completion()).unwrap();
     let unreadable = json!({
@@ -830,40 +833,36 @@ fn who_does_not_know_the_token_is_refused_unheard() {
     let elsewhere = with(request("m"), "sessionId", json!("s-2"));
     let mut tried = 0;
     for said in [request("m"), report, unreadable, elsewhere] {
-        let unproven = with(said.clone(), "token", json!(other));
-        for said in [said, unproven] {
-            let told = send(&directory.socket(), &line(&said), false);
-            is_error(&told, &said.to_string());
-            assert!(!told.contains(&token), "{told}");
+        let said = line(&said);
+        let shown = wrong().map(|file| send_with(&socket, &said, file));
+        for told in shown.into_iter().chain([send(&socket, &said, false)]) {
+            let told = is_error(&told, "unproven");
+            assert!(
+                told["message"].as_str().unwrap().contains("alone"),
+                "{told}"
+            );
             tried += 1;
-            assert_eq!(gate.unproven.lock().unwrap().len(), tried, "{said}");
         }
+        assert_eq!(gate.unproven.lock().unwrap().len(), tried);
     }
-    // What is none is no message at all.
-    for token in [json!(""), json!(null), json!(7), json!("A".repeat(64))] {
-        let said = with(request("m"), "token", token);
-        is_error(&send(&directory.socket(), &line(&said), false), "no token");
-    }
-    assert_eq!(gate.unproven.lock().unwrap().len(), tried);
     assert!(gate.calls.lock().unwrap().is_empty());
     assert!(gate.reports.lock().unwrap().is_empty());
     assert!(gate.unread.lock().unwrap().is_empty());
-    let nobody = Governor {
-        token: None,
-        ..known.clone()
-    };
-    let asked = client::ask(&nobody, &question(), within);
-    assert!(matches!(asked, Err(AskError::Refused(_))), "{asked:?}");
-    // Who knows it is answered.
+    // Nothing that is written in a question shows anything.
+    let said = with(request("m"), "token", json!("0".repeat(64)));
+    is_error(&send_proven(&socket, &line(&said)), "another field");
+    assert!(gate.calls.lock().unwrap().is_empty());
+    // Who opens it is answered.
     let allow = client::ask(&known, &question(), within).unwrap();
     assert_eq!(allow, Said::Allow("because".into()));
     client::report(&known, &completion(), within).unwrap();
+    assert_eq!(gate.unproven.lock().unwrap().len(), tried);
     drop(server);
-    assert!(!directory.0.join("gate.token").exists());
+    assert!(!file.exists());
 }
 
 #[test]
-fn a_bridge_brings_the_token_from_beside_the_socket() {
+fn a_bridge_opens_the_client_file_beside_the_socket() {
     let (directory, gate, _server, known) = serve_proving();
     let key = known.key.unwrap().to_spki_base64();
     let input = json!({
@@ -885,18 +884,17 @@ fn a_bridge_brings_the_token_from_beside_the_socket() {
         let _ = bridge.stdin.take().unwrap().write_all(input.as_bytes());
         bridge.wait_with_output().unwrap()
     };
-    let file = directory.0.join("gate.token");
-    let token = fs::read(&file).unwrap();
-    fs::remove_file(&file).unwrap();
+    let [file, kept] = ["gate.client", "kept"].map(|name| directory.0.join(name));
+    fs::rename(&file, &kept).unwrap();
     let unproven = report();
     assert_eq!(unproven.status.code(), Some(2), "{unproven:?}");
     assert_eq!(gate.unproven.lock().unwrap().len(), 1);
-    fs::write(&file, b"no token").unwrap();
+    symlink(&file, &file).unwrap();
     let broken = report();
     assert_eq!(broken.status.code(), Some(2), "{broken:?}");
-    assert!(String::from_utf8_lossy(&broken.stderr).contains("the session's token"));
-    fs::write(&file, token).unwrap();
+    assert!(String::from_utf8_lossy(&broken.stderr).contains("the session's client file"));
     assert_eq!(gate.unproven.lock().unwrap().len(), 1);
+    fs::rename(&kept, &file).unwrap();
     let known = report();
     assert_eq!(known.status.code(), Some(0), "{known:?}");
     assert_eq!(gate.reports.lock().unwrap().len(), 1);
@@ -931,7 +929,7 @@ fn relay(at: &Path, to: PathBuf, questions: usize) -> thread::JoinHandle<Vec<Val
             let mut line = String::new();
             BufReader::new(&stream).read_line(&mut line).unwrap();
             asked.push(serde_json::from_str(&line).unwrap());
-            let answer = kept.get_or_insert_with(|| send(&to, line.as_bytes(), false));
+            let answer = kept.get_or_insert_with(|| send_proven(&to, line.as_bytes()));
             stream.write_all(answer.as_bytes()).unwrap();
         }
         asked

@@ -436,7 +436,7 @@ fn who_does_not_know_the_token_leaves_one_anomaly_and_a_count() {
     assert_eq!(
         told,
         [
-            "came from a process that does not know the session's token",
+            "came from a process that cannot open the session's client file",
             "was odd"
         ]
     );

@@ -84,7 +84,7 @@ impl Gate for Told {
     }
 
     fn unproven(&self, peer: Peer) {
-        panic!("{peer:?} knows no token");
+        panic!("{peer:?} shows no client file");
     }
 
     fn failed(&self, _problem: &str) {

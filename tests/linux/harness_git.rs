@@ -326,17 +326,17 @@ fn git_says_that_it_starts_nothing_and_changes_nothing() {
     assert!(!place.repo().join("made").exists());
 }
 
-/// What git prints of a rebase under way, whose branch's name a repository has linked to the session's token.
+/// What git prints of a rebase under way, whose branch's name a repository has linked to the session's client file.
 fn of_a_linked_token(place: &Place) -> String {
     let rebase = place.repo().join(".git/rebase-merge");
     fs::create_dir_all(&rebase).unwrap();
-    symlink("/run/agp/gate.token", rebase.join("head-name")).unwrap();
+    symlink("/run/agp/gate.client", rebase.join("head-name")).unwrap();
     fs::write(
         rebase.join("onto"),
         "0000000000000000000000000000000000000000\n",
     )
     .unwrap();
-    let script = "mount -t tmpfs none /run && mkdir /run/agp && echo refs/heads/a-token >/run/agp/gate.token \
+    let script = "mount -t tmpfs none /run && mkdir /run/agp && echo refs/heads/a-token >/run/agp/gate.client \
                   && exec git status";
     let done = Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])

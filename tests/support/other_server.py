@@ -25,9 +25,9 @@ def ask(call):
         "tool": call["name"],
         "args": call["arguments"],
         "actor": "claude_process",
-        "token": open(os.path.dirname(named["--socket"]) + "/gate.token").read(),
     }
-    link.sendall(json.dumps(question).encode() + b"\n")
+    with open(os.path.dirname(named["--socket"]) + "/gate.client") as client:
+        socket.send_fds(link, [json.dumps(question).encode() + b"\n"], [client.fileno()])
     return link
 
 

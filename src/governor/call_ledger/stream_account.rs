@@ -57,7 +57,8 @@ impl Ledger {
         self.calls().differs(id).then_some(Unlike(OTHER))
     }
 
-    /// Counts what came to the gateway from somebody who does not know the session's token, and says how often that was.
+    /// Counts what came to the gateway from somebody who does not show the session's client file, and says how often
+    /// that was.
     pub(in crate::governor) fn unproven(&self) -> u64 {
         let mut calls = self.calls();
         calls.census.unproven += 1;

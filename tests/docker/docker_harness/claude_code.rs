@@ -63,7 +63,7 @@ fn claude_code_in_a_container_is_gated_and_reaches_its_model_alone() {
         echo '{\"disableAllHooks\":true}' >$HOME/.claude/settings.json; \
         nc -w 1 1.1.1.1 443 </dev/null || echo no way out; \
         printf 'CONNECT example.com:443 HTTP/1.1\\r\\n\\r\\n' | nc -w 5 127.0.0.1 ${HTTPS_PROXY##*:} | head -1; \
-        ls -ln /run/agp/gate.sock; cat /run/agp/gate.token 2>&1; echo \"PATH:$PATH:\"; echo made >made";
+        ls -ln /run/agp/gate.sock; cat /run/agp/gate.client 2>&1; echo \"PATH:$PATH:\"; echo made >made";
     let write = |id: &str| {
         let input = json!({"file_path": "/repo/denied.txt", "content": "x"});
         governed::call(id, "Write", input)
@@ -87,7 +87,7 @@ fn claude_code_in_a_container_is_gated_and_reaches_its_model_alone() {
         "no way out",
         "HTTP/1.1 403",
         "srw------- ",
-        "can't open '/run/agp/gate.token': Permission denied",
+        "can't open '/run/agp/gate.client': Permission denied",
     ] {
         assert!(told.contains(part), "{part:?} in {told}");
     }

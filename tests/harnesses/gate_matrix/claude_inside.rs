@@ -6,7 +6,6 @@ use serde_json::json;
 use super::column::{Column, nothing_ran};
 use super::governed::call;
 use super::on_claude::Hook;
-use super::session::{mode, wait_for};
 
 /// A PDF of so many bytes: one page, and a stream that nobody reads.
 fn pdf(bytes: usize) -> Vec<u8> {
@@ -90,15 +89,16 @@ const SPEAKS: &str = r#"
 import json, socket
 session = open("/proc/1/cmdline").read().split("/agp-s-")[1].split("/")[0]
 
-def say(**message):
+def say(descriptors=(), **message):
     link = socket.socket(socket.AF_UNIX)
     link.connect("/run/agp/gate.sock")
-    link.sendall((json.dumps({"sessionId": "s-" + session, **message}) + "\n").encode())
+    line = (json.dumps({"sessionId": "s-" + session, **message}) + "\n").encode()
+    socket.send_fds(link, [line], descriptors)
     answer = json.loads(link.makefile().readline())
     assert answer["kind"] == "error" and "hooks and tools alone" in answer["message"], answer
 
-def ask(id, tool, args):
-    say(kind="tool_call_request", id=id, tool=tool, args=args, actor="claude_process")
+def ask(id, tool, args, descriptors=()):
+    say(descriptors, kind="tool_call_request", id=id, tool=tool, args=args, actor="claude_process")
 
 def report(id, tool, output):
     say(kind="tool_call_report", id=id, tool=tool, argsSha256="0" * 64, ok=True, output=output,
@@ -126,7 +126,8 @@ fn says_at_the_gate(says: &str, times: u64) {
         vec![Hook::bash("call_next", "echo made > made; cat made")],
     ]);
     column.run(&model).run().succeeded();
-    assert!(Hook::told(&model, "call_b").contains("tried"));
+    let told = Hook::told(&model, "call_b");
+    assert!(told.contains("tried"), "{told}");
     assert!(Hook::told(&model, "call_next").contains("made"));
     assert!(Hook::was_refused(&model, "call_w"));
     nothing_ran(world);
@@ -140,7 +141,7 @@ fn says_at_the_gate(says: &str, times: u64) {
     assert_eq!(
         (&odd["how"], &odd["seenBy"]),
         (
-            &json!("came from a process that does not know the session's token"),
+            &json!("came from a process that cannot open the session's client file"),
             &json!("gateway")
         )
     );
@@ -168,28 +169,41 @@ fn a_command_that_reports_what_never_ran() {
     says_at_the_gate(reports, 2);
 }
 
+/// Shows the gate every descriptor that it can have, the client file's own among them: Landlock looks at no open
+/// that gives neither reading nor writing. None that can be read is to be had.
+const SHOWS: &str = r#"
+import os
+client = "/run/agp/gate.client"
+assert os.stat(client).st_size == 0
+
+def opened(flags):
+    try:
+        return [os.open(client, flags)]
+    except OSError:
+        return []
+
+by_path, neither = opened(os.O_PATH), opened(os.O_ACCMODE)
+assert by_path
+os.symlink(client, "link")
+names = [client, "link"] + ["/proc/self/fd/%d" % fd for fd in by_path + neither]
+harness = "/proc/%s/fd/" % os.environ["CLAUDE_PID"]
+names += [harness + name for name in os.listdir(harness)]
+here = os.open(".", os.O_RDONLY)
+for name in names:
+    for attempt in [open, lambda name: os.link(name, "hard", dst_dir_fd=here)]:
+        try:
+            attempt(name)
+        except OSError:
+            continue
+        raise SystemExit("had by " + name)
+other = os.open("says", os.O_RDONLY)
+for descriptors in [[], by_path, neither, [other], by_path + [other], [other] * 9]:
+    ask("call_next", "Bash", {"command": "sh other.sh"}, descriptors)
+"#;
+
 #[test]
-fn the_sessions_token_is_nowhere_that_a_command_looks() {
-    let Some(column) = Hook::by(&[("allow", "Bash")]) else {
-        return;
-    };
-    let world = column.world();
-    let look = "(env; cat /run/agp/gate.token /proc/*/environ /proc/*/cmdline /run/agp/*) > seen; \
-                ls -l /run/agp >> seen; touch looked; until [ -e go ]; do sleep 0.05; done";
-    let model = Hook::model(vec![vec![Hook::bash("call_b", look)]]);
-    let live = column.run(&model).start();
-    wait_for("the look", || world.get("looked"));
-    let directory = world.lease().directory;
-    let token = std::fs::read_to_string(directory.join("gate.token")).unwrap();
-    assert_eq!(mode(&directory.join("gate.token")), 0o600);
-    world.put("go", "");
-    live.finish().succeeded();
-    assert_eq!(token.len(), 64);
-    let seen = std::fs::read(world.repo().join("seen")).unwrap();
-    let seen = String::from_utf8_lossy(&seen);
-    assert!(seen.contains("PATH=") && !seen.contains(&token), "{seen}");
-    assert!(!world.journal_text().contains(&token));
-    assert!(!Hook::told(&model, "call_b").contains(&token));
+fn a_command_that_knows_all_of_the_client_file_and_cannot_open_it() {
+    says_at_the_gate(SHOWS, 6);
 }
 
 /// Tries each of these on what agp and the harness have for themselves, and leaves a mark of each that
@@ -220,7 +234,7 @@ def without(name):
 tries = {
     "settings": read("/run/agp/settings.json"),
     "mark": change("/run/agp/hooked"),
-    "token": read("/run/agp/gate.token"),
+    "client-file": read("/run/agp/gate.client"),
     "terms": read("/run/agp/shell.json"),
     "program": read("/run/agp-bin/agp-bridge"),
     "run": run("/run/agp-bin/agp-bridge", "bridge"),
@@ -278,7 +292,7 @@ fn a_command_that_reaches_for_the_gate_or_the_harness() {
     column.run(&model).run().succeeded();
     for id in ["call_b", "call_c"] {
         let told = Hook::told(&model, id);
-        assert!(told.contains("tried 22"), "{id}: {told}");
+        assert!(told.contains("tried 23"), "{id}: {told}");
     }
     nothing_ran(world);
     column.each_decided(&["call_b", "call_m", "call_c", "call_w"]);
