@@ -61,7 +61,7 @@ const UNIX: &[Case] = &[allow(&[
 ])];
 
 /// `MSG_CMSG_CLOEXEC` and no other: what comes over is in no program that is started.
-const NOT_INHERITED: &[Case] = &[allow(&[only(2, ALL, &[0x4000_0000])])];
+const NOT_INHERITED: &[Case] = &[allow(&[only(2, ALL_BITS, &[0x4000_0000])])];
 
 /// What every thread needs.
 pub(super) const EVERY: &[BpfRule] = rules! {

@@ -420,7 +420,7 @@ fn the_anomaly_that_ends_a_session_is_recorded_however_many_there_were() {
 }
 
 #[test]
-fn who_does_not_know_the_token_leaves_one_anomaly_and_a_count() {
+fn who_does_not_show_the_client_file_leaves_one_anomaly_and_a_count() {
     let session = Session::hooked();
     for _ in 0..ANOMALIES * 2 {
         session.governor.unproven(PEER);
