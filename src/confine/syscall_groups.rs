@@ -59,7 +59,6 @@ const UNIX: &[Case] = &[allow(&[
     only(0, ALL_BITS, &[libc::AF_UNIX as u32]),
     only(1, 0xf, &[1]),
 ])];
-
 /// `MSG_CMSG_CLOEXEC` and no other: what comes over is in no program that is started.
 const NOT_INHERITED: &[Case] = &[allow(&[only(2, ALL_BITS, &[0x4000_0000])])];
 

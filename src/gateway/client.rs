@@ -69,7 +69,7 @@ impl fmt::Display for AskError {
             Self::Unreachable(error) => write!(f, "the governor cannot be reached: {error}"),
             Self::Link(error) => write!(f, "no answer from the governor: {error}"),
             Self::NoClient(error) => {
-                write!(f, "the session's client file cannot be opened: {error}")
+                write!(f, "cannot open the session's client file: {error}")
             }
             Self::Impostor => f.write_str("the answer is not the governor's"),
             Self::Refused(why) => write!(f, "the governor refused the call: {why}"),

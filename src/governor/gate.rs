@@ -229,7 +229,7 @@ impl Gate for Governor {
     }
 
     fn unproven(&self, peer: Peer) {
-        let how = "came from a process that cannot open the session's client file";
+        let how = "came from a process that did not show the session's client file";
         // One says it all: whoever asks without end must not keep other anomalies from the record.
         if self.ledger.unproven() == 1 {
             self.anomaly(None, None, how, "gateway");

@@ -436,7 +436,7 @@ fn who_does_not_show_the_client_file_leaves_one_anomaly_and_a_count() {
     assert_eq!(
         told,
         [
-            "came from a process that cannot open the session's client file",
+            "came from a process that did not show the session's client file",
             "was odd"
         ]
     );

@@ -141,7 +141,7 @@ fn says_at_the_gate(says: &str, times: u64) {
     assert_eq!(
         (&odd["how"], &odd["seenBy"]),
         (
-            &json!("came from a process that cannot open the session's client file"),
+            &json!("came from a process that did not show the session's client file"),
             &json!("gateway")
         )
     );
