@@ -233,7 +233,10 @@ fn a_signal_ends_the_wait_on_the_record_and_in_slack() {
         double.closed_by_agp(0).then_some(())
     });
     let denied = world.event("approval.denied");
-    assert_eq!(denied["payload"]["reason"], "the session ended first");
+    assert_eq!(
+        denied["payload"]["reason"],
+        "the session ended before an answer"
+    );
     assert_eq!(world.events("tool_call.executed").len(), 0);
     // The pace is each process's own; the double counts them together.
     thread::sleep(Duration::from_secs(1));
