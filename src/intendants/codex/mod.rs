@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::thread;
+use std::thread::{self, Builder};
 
 use serde_json::{Map, Value, json};
 
@@ -213,58 +213,73 @@ impl Intendant for Codex {
     fn run(&mut self, observe: &mut dyn FnMut(Observation)) -> Result<HarnessExit, HarnessError> {
         let (seen, told) = sync_channel(limits::OBSERVATIONS);
         let ended = AtomicBool::new(false);
-        let (launch, stop, sessions, ended) = (&self.launch, &self.stop, &self.sessions, &ended);
+        let (launch, stop, sessions) = (&self.launch, &self.stop, &self.sessions);
         let mut rollout = Rollout::default();
-        thread::scope(|scope| {
-            let record = seen.clone();
-            thread::Builder::new()
-                .name("rollout".into())
-                .spawn_scoped(scope, move || {
-                    if let Err(error) = confine::enter(Profile::Rollout, &Places::none()) {
-                        let _ = record.send(Observation::Unreadable(error.to_string()));
-                        return;
-                    }
-                    rollout_tail::follow(sessions, ended, &mut |growth| {
-                        let observations = match growth {
-                            Growth::Line(line) => rollout.line(line),
-                            Growth::Lost(why) => vec![Observation::Unreadable(why.into())],
-                        };
-                        for observation in observations {
-                            // Whoever listened has gone: the session is over.
-                            let _ = record.send(observation);
-                        }
-                    });
-                })
+        let record = seen.clone();
+        let follow = move |ended: &AtomicBool| {
+            if let Err(error) = confine::enter(Profile::Rollout, &Places::none()) {
+                let _ = record.send(Observation::Unreadable(error.to_string()));
+                return;
+            }
+            rollout_tail::follow(sessions, ended, &mut |growth| {
+                let observations = match growth {
+                    Growth::Line(line) => rollout.line(line),
+                    Growth::Lost(why) => vec![Observation::Unreadable(why.into())],
+                };
+                for observation in observations {
+                    // Whoever listened has gone: the session is over.
+                    let _ = record.send(observation);
+                }
+            });
+        };
+        let harness = move || {
+            confine::enter(Profile::HarnessOutput, &Places::none())
                 .map_err(|error| unstarted(&error))?;
-            let harness = thread::Builder::new()
-                .name("harness-output".into())
-                .spawn_scoped(scope, move || {
-                    let ending = Ending(ended);
-                    confine::enter(Profile::HarnessOutput, &Places::none())
-                        .map_err(|error| unstarted(&error))?;
-                    let exit = process::run(launch, stop, &mut |line| {
-                        for observation in exec_json::observations(line) {
-                            let _ = seen.send(observation);
-                        }
-                    });
-                    drop(ending);
-                    exit
-                })
-                .map_err(|error| unstarted(&error))?;
+            process::run(launch, stop, &mut |line| {
+                for observation in exec_json::observations(line) {
+                    let _ = seen.send(observation);
+                }
+            })
+        };
+        let threads = ["rollout", "harness-output"].map(|name| Builder::new().name(name.into()));
+        let exit = run_both(threads, &ended, follow, harness, || {
             for observation in told {
                 observe(observation);
             }
-            harness.join().unwrap_or_else(|_| {
+        });
+        exit.map_err(|error| unstarted(&error))?
+            .unwrap_or_else(|_| {
                 Err(HarnessError {
                     problem: "agp's own thread for Codex's output panicked".into(),
                     mend: "report it, with what was printed above".into(),
                 })
             })
-        })
     }
 }
 
-/// Tells the rollout's thread that the harness has ended, also by a panic.
+/// Runs `follow` and `work`, each on a thread of its own, and `meanwhile` on this one. `follow` hears that
+/// `work` has ended: also where it panicked, and where its thread could not be started.
+fn run_both<T: Send>(
+    [follower, worker]: [Builder; 2],
+    ended: &AtomicBool,
+    follow: impl FnOnce(&AtomicBool) + Send,
+    work: impl FnOnce() -> T + Send,
+    meanwhile: impl FnOnce(),
+) -> io::Result<thread::Result<T>> {
+    thread::scope(|scope| {
+        // Before the first start: what was started is waited for on each way out of here.
+        let ending = Ending(ended);
+        follower.spawn_scoped(scope, move || follow(ended))?;
+        let worker = worker.spawn_scoped(scope, move || {
+            let _ending = ending;
+            work()
+        })?;
+        meanwhile();
+        Ok(worker.join())
+    })
+}
+
+/// Tells the rollout's thread that the harness has ended.
 struct Ending<'a>(&'a AtomicBool);
 
 impl Drop for Ending<'_> {
@@ -277,5 +292,37 @@ fn unstarted(error: &io::Error) -> HarnessError {
     HarnessError {
         problem: format!("a thread for Codex cannot be started: {error}"),
         mend: "try again".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// More than any address space has room for.
+    const ENDLESS_STACK: usize = 1 << 60;
+
+    #[test]
+    fn the_rollouts_thread_hears_of_an_ending_however_the_harness_ends() {
+        let followed_to_its_end = |worker: Builder, work: fn()| {
+            let (ended, heard) = (AtomicBool::new(false), AtomicBool::new(false));
+            let follow = |ended: &AtomicBool| {
+                let until = Instant::now() + Duration::from_secs(10);
+                while !ended.load(Ordering::SeqCst) && Instant::now() < until {
+                    thread::yield_now();
+                }
+                heard.store(ended.load(Ordering::SeqCst), Ordering::SeqCst);
+            };
+            let ran = run_both([Builder::new(), worker], &ended, follow, work, || ());
+            assert!(heard.load(Ordering::SeqCst));
+            ran
+        };
+        assert!(followed_to_its_end(Builder::new(), || ()).unwrap().is_ok());
+        let panicked = followed_to_its_end(Builder::new(), || panic!("as it was told to"));
+        assert!(panicked.unwrap().is_err());
+        let unstarted = Builder::new().stack_size(ENDLESS_STACK);
+        assert!(followed_to_its_end(unstarted, || ()).is_err());
     }
 }
