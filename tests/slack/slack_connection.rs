@@ -218,7 +218,10 @@ fn a_session_does_not_start_on_a_slack_that_would_not_hold() {
     let mut gone = good();
     gone.api = Some("http://127.0.0.1:1/api".into());
     assert!(refused(gone).contains("cannot be reached"));
-    assert_eq!(double.open_sockets(), 0);
+    // The double hears of a closed connection a moment later.
+    double.wait("the end of every socket", |double| {
+        (double.open_sockets() == 0).then_some(())
+    });
 }
 
 #[test]

@@ -58,7 +58,10 @@ fn found(wrong: impl FnOnce(&SlackDouble), said: &[&str]) {
         assert!(!ran.out.contains(token) && !ran.err.contains(token));
     }
     ran.said(said);
-    assert_eq!(governed.double.open_sockets(), 0);
+    // The double hears of a closed connection a moment later.
+    governed.double.wait("the end of every socket", |double| {
+        (double.open_sockets() == 0).then_some(())
+    });
 }
 
 fn code(method: &'static str, code: &'static str) -> impl FnOnce(&SlackDouble) {
