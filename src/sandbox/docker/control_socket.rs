@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -82,8 +82,8 @@ impl Drop for Awaited {
 /// A thread that sees a call through may neither make sockets nor hand descriptors over: the thread
 /// that starts processes does that, for these are processes too.
 pub(super) struct ControlSocket {
-    /// One message is sent at a time.
-    stream: Arc<Mutex<File>>,
+    /// A message is one byte, which is sent whole or not at all: whoever sends waits for nobody else.
+    stream: Arc<File>,
     pub(super) spawner: Spawner,
     /// The first process as agp's own host numbers it.
     pub(super) peer: i32,
@@ -108,7 +108,7 @@ impl ControlSocket {
         stream.set_write_timeout(Some(HEARING))?;
         let peer = rustix::net::sockopt::socket_peercred(&stream)?;
         Ok(Self {
-            stream: Arc::new(Mutex::new(File::from(OwnedFd::from(stream)))),
+            stream: Arc::new(File::from(OwnedFd::from(stream))),
             spawner,
             peer: peer.pid.as_raw_nonzero().get(),
         })
@@ -122,13 +122,7 @@ impl ControlSocket {
         output: OwnedFd,
         errors: OwnedFd,
     ) -> io::Result<Running> {
-        let stream = Arc::clone(&self.stream);
-        let (reply, answer) = sync_channel(1);
-        self.spawner.run(move || {
-            // Whoever asked is waiting.
-            let _ = reply.send(opened(&stream, &output, &errors));
-        })?;
-        let mut report = answer.recv().map_err(io::Error::other)??;
+        let mut report = self.open(&Arc::new([output, errors]))?;
         let mut line = serde_json::to_vec(job)?;
         line.push(b'\n');
         report.write_all(&line)?;
@@ -140,16 +134,47 @@ impl ControlSocket {
         })
     }
 
+    /// Hands a report and two outputs over, and gives agp's end of the report. Where the first process hears
+    /// of nothing, it is this thread that waits, and not the one that starts processes.
+    fn open(&self, outputs: &Arc<[OwnedFd; 2]>) -> io::Result<File> {
+        let until = Instant::now() + HEARING;
+        loop {
+            let (stream, outputs) = (Arc::clone(&self.stream), Arc::clone(outputs));
+            let (reply, answer) = sync_channel(1);
+            self.spawner.run(move || {
+                // Whoever asked is waiting.
+                let _ = reply.send(opened(&stream, &outputs));
+            })?;
+            match answer.recv().map_err(io::Error::other)? {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                opened => return opened,
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let problem = "the container's first process takes no job";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, problem));
+            }
+            let left = Timespec::try_from(left).map_err(io::Error::other)?;
+            match poll(
+                &mut [PollFd::new(&self.stream, PollFlags::OUT)],
+                Some(&left),
+            ) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     /// Ends the first process, and so everything inside: it takes no message without descriptors.
     pub(super) fn close(&self) {
-        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         // Gone already: then it has ended.
-        let _ = stream.write_all(b"x");
+        let _ = (&*self.stream).write_all(b"x");
     }
 }
 
-/// Hands a report and two outputs to the first process; gives agp's end of the report.
-fn opened(stream: &Mutex<File>, output: &OwnedFd, errors: &OwnedFd) -> io::Result<File> {
+/// Hands a report and two outputs to the first process; gives agp's end of the report. Where there is no
+/// room for them it fails at once: every start of a process waits for this one.
+fn opened(stream: &File, [output, errors]: &[OwnedFd; 2]) -> io::Result<File> {
     let (report, theirs) = UnixStream::pair()?;
     let descriptors = [theirs.as_fd(), output.as_fd(), errors.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
@@ -157,11 +182,9 @@ fn opened(stream: &Mutex<File>, output: &OwnedFd, errors: &OwnedFd) -> io::Resul
     if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(io::Error::other("no room for descriptors"));
     }
-    {
-        let stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
-        let parts = [io::IoSlice::new(b"j")];
-        sendmsg(&*stream, &parts, &mut ancillary, SendFlags::NOSIGNAL)?;
-    }
+    let parts = [io::IoSlice::new(b"j")];
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    sendmsg(stream, &parts, &mut ancillary, flags)?;
     report.set_write_timeout(Some(HEARING))?;
     Ok(File::from(OwnedFd::from(report)))
 }
@@ -222,5 +245,37 @@ impl Keeper for Running {
 
     fn stop(&mut self) {
         let _ = self.report.write_all(STOP);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_container_that_takes_no_job_delays_no_other_start() {
+        let spawner = Spawner::start().unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let socket = ControlSocket::of(ours, spawner.clone()).unwrap();
+        let full = [b'x'; 4096];
+        let flags = SendFlags::DONTWAIT;
+        while rustix::net::send(&*socket.stream, &full, flags).is_ok() {}
+        while rustix::net::send(&*socket.stream, b"x", flags).is_ok() {}
+        let sink = || OwnedFd::from(File::options().write(true).open("/dev/null").unwrap());
+        thread::scope(|scope| {
+            let job = scope.spawn(|| socket.open(&Arc::new([sink(), sink()])).map(drop));
+            for _ in 0..20 {
+                let mut started = spawner.spawn(Command::new("true")).unwrap();
+                assert!(started.child.wait().unwrap().success());
+            }
+            assert!(!job.is_finished(), "the job waits for its own container");
+            theirs.set_nonblocking(true).unwrap();
+            let mut block = [0; 65536];
+            while theirs.read(&mut block).is_ok() {}
+            job.join().unwrap().unwrap();
+        });
     }
 }
