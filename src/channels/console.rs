@@ -1,13 +1,14 @@
 //! The console channel: the operator approves at the terminal that `agp run` was started from.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
 use crate::contracts::event::ApprovalBinding;
+use crate::contracts::lock::locked;
 
 use super::escape;
 use super::terminal::{Terminal, Typed};
@@ -60,11 +61,12 @@ impl Channel for Console {
             return Answer::Unreachable(why);
         }
         let binding = ApprovalBinding::Console;
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = locked(&self.turn);
         let mut chars = SHOWN_CHARS;
         loop {
             let (text, hidden) = question(request, chars);
             match self.terminal.ask(&text, until) {
+                // The words that the question names, and nothing around them.
                 Typed::Line(word) => match word.to_ascii_lowercase().as_str() {
                     // A yes is to what was seen: the rest is shown, and asked about, first.
                     "y" | "yes" if hidden > 0 => chars = usize::MAX,
@@ -398,7 +400,7 @@ mod tests {
     #[test]
     fn a_yes_is_a_yes_to_all_of_it_and_nothing_else_is_one() {
         let granted = |answer: &Answer| matches!(answer, Answer::Granted { .. });
-        for yes in ["y\n", "YES\n", "  y \n"] {
+        for yes in ["y\n", "YES\n"] {
             assert!(granted(&answered("ls", yes, true)), "{yes:?}");
         }
         for no in ["n\n", "No\n"] {
@@ -406,12 +408,18 @@ mod tests {
             assert!(matches!(answer, Answer::Denied { .. }), "{no:?}");
         }
         // An empty line is no answer, nor is a line that is not finished.
-        for nothing in ["", "\n", "maybe\n", "yess\n", "d\n", "y"] {
+        // More than the word is no answer, at whatever byte it is cut.
+        let spaces = " ".repeat(80);
+        let long = [1, 62, 63, 64, 65, 80].map(|more| format!("y{}no\n", &spaces[..more]));
+        let padded = ["  y\n", "y \n", "y\t\n", "y\r\n", "y\0\n", "y\u{a0}\n"];
+        let nothing = ["", "\n", "maybe\n", "yess\n", "d\n", "y"];
+        let long = long.iter().map(String::as_str);
+        for nothing in nothing.into_iter().chain(padded).chain(long) {
             let answer = answered("ls", nothing, true);
             assert_eq!(answer, Answer::TimedOut, "{nothing:?}");
         }
-        let long = "x".repeat(30_000);
-        assert_eq!(answered(&long, "y\n", true), Answer::TimedOut, "not seen");
+        let unseen = "x".repeat(30_000);
+        assert_eq!(answered(&unseen, "y\n", true), Answer::TimedOut, "not seen");
         for left in ["", "y"] {
             let answer = answered("ls", left, false);
             let closed = Answer::Unreachable("the terminal was closed".into());

@@ -7,7 +7,10 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::termios::{QueueSelector, tcflush};
+
+use crate::contracts::lock::locked;
 
 /// Lines held back while a question stands; beyond it the oldest are dropped and counted.
 const HELD_LINES: usize = 1000;
@@ -50,7 +53,7 @@ struct Input {
 /// What came of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Typed {
-    /// A line, without its newline.
+    /// A line as it was typed, without its newline; one that is longer than any answer is empty.
     Line(String),
     /// Nothing in time.
     Nothing,
@@ -124,9 +127,7 @@ impl Terminal {
 
     /// Ends the question that stands and every later one: the session is over.
     pub fn hang_up(&self) {
-        if let Ok(mut open) = self.open.lock() {
-            *open = None;
-        }
+        *locked(&self.open) = None;
     }
 
     /// Shows a line of the session's on standard output, at once or, while a question stands,
@@ -142,9 +143,7 @@ impl Terminal {
     }
 
     fn put(&self, output: Output, line: &str) {
-        let Ok(mut state) = self.state.lock() else {
-            return;
-        };
+        let mut state = locked(&self.state);
         if !state.asking {
             write_out(output, line);
         } else if state.held.len() < HELD_LINES {
@@ -160,14 +159,14 @@ impl Terminal {
         let Some(input) = &self.input else {
             return Typed::Closed;
         };
-        let Ok(_turn) = self.turn.lock() else {
-            return Typed::Closed;
-        };
+        let _turn = locked(&self.turn);
         if Instant::now() >= until {
             return Typed::Nothing;
         }
-        if input.is_over() {
-            return Typed::Over;
+        match input.wait(Duration::ZERO) {
+            Ok((_, false)) => {}
+            Ok((_, true)) => return Typed::Over,
+            Err(_) => return Typed::Closed,
         }
         self.hold(true);
         // Not a terminal any more: reading then says so.
@@ -194,9 +193,7 @@ impl Terminal {
     }
 
     fn hold(&self, asking: bool) {
-        let Ok(mut state) = self.state.lock() else {
-            return;
-        };
+        let mut state = locked(&self.state);
         state.asking = asking;
         if !asking {
             for (output, line) in std::mem::take(&mut state.held) {
@@ -223,20 +220,19 @@ fn write_out(output: Output, line: &str) {
 }
 
 impl Input {
-    fn is_over(&self) -> bool {
-        self.wait(Duration::ZERO).1
-    }
-
     fn line(&self, until: Instant) -> Typed {
         let mut line = Vec::new();
+        let mut too_long = false;
         loop {
             let Some(left) = until.checked_duration_since(Instant::now()) else {
                 return Typed::Nothing;
             };
             match self.wait(left) {
-                (_, true) => return Typed::Over,
-                (false, false) => continue,
-                (true, false) => {}
+                Ok((_, true)) => return Typed::Over,
+                Ok((false, false)) => continue,
+                Ok((true, false)) => {}
+                // It would be so each time until the deadline.
+                Err(_) => return Typed::Closed,
             }
             let mut block = [0_u8; ANSWER_BYTES];
             match (&self.tty).read(&mut block) {
@@ -247,17 +243,21 @@ impl Input {
             }
             if let Some(end) = line.iter().position(|byte| *byte == b'\n') {
                 line.truncate(end);
-                return Typed::Line(String::from_utf8_lossy(&line).trim().to_owned());
+                if too_long || line.len() > ANSWER_BYTES {
+                    line.clear();
+                }
+                return Typed::Line(String::from_utf8_lossy(&line).into_owned());
             }
             if line.len() > ANSWER_BYTES {
-                // Keep reading to the line's end, but it is no answer any more.
-                line.truncate(ANSWER_BYTES);
+                // Read on to the line's end: its beginning alone is no answer.
+                too_long = true;
+                line.clear();
             }
         }
     }
 
     /// Whether something was typed, and whether the session is over.
-    fn wait(&self, within: Duration) -> (bool, bool) {
+    fn wait(&self, within: Duration) -> Result<(bool, bool), Errno> {
         let timeout = Timespec {
             tv_sec: i64::try_from(within.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: within.subsec_nanos().into(),
@@ -266,10 +266,30 @@ impl Input {
             PollFd::new(&self.tty, PollFlags::IN),
             PollFd::new(&self.over, PollFlags::IN),
         ];
-        // Interrupted: the caller comes again.
-        if poll(&mut polled, Some(&timeout)).is_err() {
-            return (false, false);
+        let ready = poll(&mut polled, Some(&timeout));
+        woken(ready, polled.map(|fd| !fd.revents().is_empty()))
+    }
+}
+
+/// What a wait came to: one that a signal interrupted came to nothing, and its caller waits again.
+fn woken(ready: Result<usize, Errno>, [typed, over]: [bool; 2]) -> Result<(bool, bool), Errno> {
+    match ready {
+        Ok(_) => Ok((typed, over)),
+        Err(Errno::INTR) => Ok((false, false)),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_that_fails_is_not_begun_again_unless_a_signal_interrupted_it() {
+        assert_eq!(woken(Ok(1), [true, false]), Ok((true, false)));
+        assert_eq!(woken(Err(Errno::INTR), [true, true]), Ok((false, false)));
+        for error in [Errno::INVAL, Errno::NOMEM, Errno::FAULT] {
+            assert_eq!(woken(Err(error), [false, false]), Err(error));
         }
-        polled.map(|fd| !fd.revents().is_empty()).into()
     }
 }

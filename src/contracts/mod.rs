@@ -11,6 +11,7 @@ pub(crate) mod fuzz;
 pub mod ids;
 pub mod intendant;
 pub mod limits;
+pub mod lock;
 pub mod message;
 pub mod plural;
 pub mod sandbox;

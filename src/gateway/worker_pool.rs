@@ -3,10 +3,11 @@
 
 use std::collections::VecDeque;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::contracts::limits;
+use crate::contracts::lock::{held, locked};
 
 /// Where connections are handed to workers.
 #[derive(Debug, Default)]
@@ -71,7 +72,7 @@ impl Desk {
                 state.idle -= 1;
                 return None;
             }
-            state = wait(self.changed.wait(state));
+            state = held(self.changed.wait(state));
         }
     }
 
@@ -86,13 +87,8 @@ impl Desk {
     }
 
     fn state(&self) -> MutexGuard<'_, PoolState> {
-        wait(self.state.lock())
+        locked(&self.state)
     }
-}
-
-/// Nothing that can panic is done under the lock.
-fn wait<T>(locked: Result<T, PoisonError<T>>) -> T {
-    locked.unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A worker's place at the desk, given back also when it panics.

@@ -6,11 +6,12 @@ pub(crate) mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::contracts::ids::{MessageId, Sha256};
 use crate::contracts::limits;
 use crate::gateway::GateError;
+use crate::contracts::lock::locked;
 
 use super::call_outline::Outline;
 
@@ -161,15 +162,12 @@ pub(super) struct OwnCalls(Mutex<BTreeMap<&'static str, u64>>);
 
 impl OwnCalls {
     pub(super) fn count(&self, tool: &'static str) {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = locked(&self.0);
         *calls.entry(tool).or_default() += 1;
     }
 
     pub(super) fn all(&self) -> BTreeMap<&'static str, u64> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        locked(&self.0).clone()
     }
 }
 
@@ -215,7 +213,7 @@ impl Calls {
 impl Ledger {
     /// A worker that panicked holding the lock left the maps whole: each change is one insertion.
     fn calls(&self) -> MutexGuard<'_, Calls> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0)
     }
 
     pub(super) fn census(&self) -> Census {

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::contracts::call::Actor;
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::limits;
+use crate::contracts::lock::locked;
 use crate::contracts::message::Message;
 use crate::contracts::{strict_json, surrogates};
 use crate::gateway::client::{self, CallReply, Governor};
@@ -134,10 +135,9 @@ pub(crate) fn id_in(line: &[u8]) -> Value {
 type Output = Arc<Mutex<Box<dyn Write + Send>>>;
 
 fn say(output: &Output, answer: &Value) {
-    if let Ok(mut output) = output.lock() {
-        // A harness that is gone takes no answer.
-        let _ = writeln!(output, "{answer}").and_then(|()| output.flush());
-    }
+    let mut output = locked(output);
+    // A harness that is gone takes no answer.
+    let _ = writeln!(output, "{answer}").and_then(|()| output.flush());
 }
 
 /// What a message asks for.

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::confine::{self, Places, Profile};
 use crate::contracts::limits;
+use crate::contracts::lock::locked;
 
 /// How long one request may take to arrive.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
@@ -120,10 +121,7 @@ impl ProbeModel {
     /// Names of the tools that requests have offered so far; a group of tools counts by its name.
     #[must_use]
     pub fn offered(&self) -> BTreeSet<String> {
-        self.offered
-            .lock()
-            .map(|seen| seen.clone())
-            .unwrap_or_default()
+        locked(&self.offered).clone()
     }
 
     /// What the harness's base URL has to be; `port` where a relay leads to its socket.
@@ -158,11 +156,9 @@ fn answer(
     let input = asked.get("input").and_then(Value::as_array);
     let added = input.into_iter().flatten();
     let added = added.filter(|item| item.get("type") == Some(&json!("additional_tools")));
-    if let Ok(mut offered) = offered.lock() {
-        let lists = std::iter::once(&asked).chain(added);
-        let lists = lists.filter_map(|holder| holder.get("tools").and_then(Value::as_array));
-        offered.extend(lists.flatten().flat_map(names));
-    }
+    let lists = std::iter::once(&asked).chain(added);
+    let lists = lists.filter_map(|holder| holder.get("tools").and_then(Value::as_array));
+    locked(offered).extend(lists.flatten().flat_map(names));
     let offers = asked
         .get("tools")
         .and_then(Value::as_array)

@@ -15,6 +15,7 @@ use rustix::process::Pid;
 use crate::confine::spawner::Started;
 use crate::confine::{self, Places, Profile, Spawner};
 use crate::contracts::intendant::{HarnessError, HarnessExit, HarnessHost};
+use crate::contracts::lock::locked;
 use crate::jail::process_tree;
 use crate::jail::spec::Spec;
 
@@ -32,22 +33,19 @@ type Leash = Box<dyn Send>;
 impl Stop {
     /// Ends the harness and everything below it, now or as soon as it starts. Returns at once.
     pub fn now(&self) {
-        if let Ok(mut leash) = self.leash.lock() {
-            // Closing the leash's input is what makes it kill.
-            *leash = (true, None);
-        }
+        // Closing the leash's input is what makes it kill.
+        *locked(&self.leash) = (true, None);
     }
 
     /// Whether the harness was told to stop.
     #[must_use]
     pub fn asked(&self) -> bool {
-        self.leash.lock().map_or(true, |leash| leash.0)
+        locked(&self.leash).0
     }
 
     fn hold(&self, held: Option<Leash>) {
-        if let Ok(mut leash) = self.leash.lock()
-            && !leash.0
-        {
+        let mut leash = locked(&self.leash);
+        if !leash.0 {
             leash.1 = held;
         }
     }

@@ -1,12 +1,13 @@
 //! The output of commands as the operator sees it while they run, and how each ended.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
 use crate::channels::escape;
 use crate::channels::terminal::Terminal;
 use crate::contracts::plural::count;
+use crate::contracts::lock::locked;
 use crate::contracts::sandbox::Execution;
 use crate::sandbox::process::Output;
 
@@ -21,7 +22,7 @@ pub(crate) fn shown(terminal: &Arc<Terminal>, raw: bool) -> Arc<Output> {
     let terminal = Arc::clone(terminal);
     let begun: Mutex<Begun> = Mutex::default();
     Arc::new(move |block| {
-        let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut begun = locked(&begun);
         for line in begun.take(thread::current().id(), block) {
             match raw {
                 true => terminal.tell(&line),

@@ -3,9 +3,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -13,10 +13,12 @@ use crate::contracts::channel::Answer;
 use crate::contracts::event::ApprovalBinding;
 use crate::contracts::ids::{MessageId, Sha256};
 use crate::contracts::limits;
+use crate::contracts::lock::locked;
 
 use super::authorization::Authority;
 use super::envelope::Click;
 use super::rejections::{Reason, Rejection};
+use super::remembered::Remembered;
 use super::request::{Action, Ended, GrantKey, NewRequest, Open, Vote};
 use super::web_api::Posted;
 
@@ -62,27 +64,23 @@ pub(super) struct Edit {
     pub(super) word: String,
 }
 
+/// What a click is judged by. All of it is behind one lock: a request that closes is in `open` or in
+/// `closed` and never in neither, a grant is there as soon as its request is closed, and nothing opens once
+/// no answer can come.
 #[derive(Default)]
 struct Table {
     open: HashMap<String, Open>,
-    closed: HashMap<String, Closed>,
-    order: VecDeque<String>,
+    closed: Remembered<Closed>,
     /// Approvals for the session, with who gave them.
     grants: HashMap<GrantKey, Vec<Vote>>,
-    envelopes: BTreeSet<String>,
-    envelope_order: VecDeque<String>,
+    /// Deliveries that were seen.
+    envelopes: Remembered<()>,
     down: Option<Ended>,
 }
 
 impl Table {
     fn close(&mut self, nonce: &str, how: Reason) -> Option<Open> {
         let open = self.open.remove(nonce)?;
-        if self.order.len() >= limits::SLACK_REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.closed.remove(&oldest);
-        }
-        self.order.push_back(nonce.to_owned());
         let closed = Closed {
             message_id: open.request.message_id.clone(),
             args_sha256: open.request.args_sha256,
@@ -96,16 +94,11 @@ impl Table {
     }
 
     fn is_replay(&mut self, envelope: &str) -> bool {
-        if !self.envelopes.insert(envelope.to_owned()) {
-            return true;
+        let seen = self.envelopes.get(envelope).is_some();
+        if !seen {
+            self.envelopes.insert(envelope.to_owned(), ());
         }
-        self.envelope_order.push_back(envelope.to_owned());
-        if self.envelope_order.len() > limits::SLACK_REMEMBERED
-            && let Some(oldest) = self.envelope_order.pop_front()
-        {
-            self.envelopes.remove(&oldest);
-        }
-        false
+        seen
     }
 }
 
@@ -131,7 +124,7 @@ impl Approvals {
     }
 
     fn table(&self) -> std::sync::MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.table)
     }
 
     /// Takes up a request, unless no answer could come.

@@ -18,6 +18,7 @@ mod outbox;
 mod post_queue;
 mod post_thread;
 mod rejections;
+mod remembered;
 mod request;
 pub mod self_test;
 mod socket_mode;
@@ -30,7 +31,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
 
@@ -40,6 +41,7 @@ use serde_json::{Map, Value};
 use crate::confine::{self, Places, Profile};
 use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
 use crate::contracts::event::{Draft, Kind};
+use crate::contracts::lock::locked;
 use crate::contracts::{limits, timestamp};
 
 use approvals::Approvals;
@@ -185,7 +187,7 @@ impl Slack {
     ) -> Result<(), SetupError> {
         let thread = confine::start(profile, reach, run);
         let thread = thread.map_err(|error| SetupError::new(error.to_string(), "try again"))?;
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = locked(&self.threads);
         threads.push(thread);
         Ok(())
     }
@@ -429,11 +431,7 @@ impl Drop for Slack {
             .post
             .send(Job::Stop(Instant::now() + limits::SLACK_FAREWELL));
         wake(&self.waker);
-        let threads = std::mem::take(
-            self.threads
-                .get_mut()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        let threads = std::mem::take(&mut *locked(&self.threads));
         for thread in threads {
             let _ = thread.join();
         }

@@ -5,12 +5,13 @@ use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use crate::confine::{self, Places, Profile};
 use crate::contracts::limits;
+use crate::contracts::lock::locked;
 
 use super::engine::{Attached, Engine};
 use super::stdcopy;
@@ -67,12 +68,12 @@ impl Life {
         let told = Arc::clone(&state);
         confine::start(Profile::Docker, Places::none(), move || {
             let mut keep = |_, block: &[u8]| {
-                let mut state = told.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut state = locked(&told);
                 let room = limits::DOCKER_WORDS_BYTES - state.words.len();
                 state.words.extend(block.iter().take(room));
             };
             let ended = stdcopy::demultiplex(attached, &mut keep);
-            let mut state = told.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = locked(&told);
             let mut why = match ended {
                 Ok(()) => "the container has ended, or its daemon has".to_owned(),
                 Err(error) => format!("the container's stream broke off: {error}"),
@@ -100,7 +101,7 @@ impl Life {
 
     /// Why it is gone, if it is.
     pub(super) fn gone(&self) -> Option<String> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = locked(&self.state);
         state.gone.clone()
     }
 
@@ -117,7 +118,7 @@ impl Life {
 
     /// From now on its loss is told of.
     pub(super) fn tell(&self, lost: Arc<Lost>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = locked(&self.state);
         match state.gone.clone() {
             None => state.lost = Some(lost),
             Some(why) => {
@@ -129,7 +130,7 @@ impl Life {
 
     /// From now on its end is no loss.
     pub(super) fn leave(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = locked(&self.state);
         state.leaving = true;
     }
 }
@@ -137,7 +138,7 @@ impl Life {
 impl Drop for Life {
     fn drop(&mut self) {
         self.leave();
-        let removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner);
+        let removed = locked(&self.removed);
         if removed.recv_timeout(FAREWELL).is_err() {
             // Its first process has ended, or cannot be ended: the daemon is told to remove it.
             let _ = self.connection.shutdown(Shutdown::Both);

@@ -5,13 +5,14 @@ pub mod output;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::confine::Spawner;
 use crate::contracts::limits;
+use crate::contracts::lock::locked;
 use crate::contracts::sandbox::{Execution, SandboxError};
 use crate::governor::Sandbox;
 use crate::jail::isolation_probe::Sighting;
@@ -218,7 +219,7 @@ impl Process {
     }
 
     fn next(&self) -> MutexGuard<'_, Option<PendingKeeper>> {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.next)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::channels::terminal::Terminal;
 use crate::confine::{self, Profile, Spawner};
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant};
+use crate::contracts::lock::locked;
 use crate::gateway::server::Server;
 use crate::governor::Sandbox;
 use crate::governor::{Broken, Census, Governor, GovernorConfig};
@@ -280,7 +281,7 @@ impl<'a> Trial<'a> {
                 && !codex::HARMLESS.contains(&tool.as_str())
         });
         let report = verify::verify(&self.paths.log, &public).map_err(|error| error.to_string())?;
-        let broken = broken.lock().map_or(None, |broken| broken.clone());
+        let broken = locked(&broken).clone();
         Ok(TrialOutcome {
             exit,
             census,
@@ -386,9 +387,7 @@ fn remember(broken: &Arc<Mutex<Option<Broken>>>, stop: &Stop) -> Box<dyn Fn(Brok
     let (broken, stop) = (Arc::clone(broken), stop.clone());
     Box::new(move |why| {
         stop.now();
-        if let Ok(mut broken) = broken.lock() {
-            broken.get_or_insert(why);
-        }
+        locked(&broken).get_or_insert(why);
     })
 }
 
