@@ -2,6 +2,7 @@
 //! thread that has just entered its profile, as if it had been taken over there, or in the midst of
 //! its work.
 
+use nix::libc::{SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_TRAP};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -52,11 +53,26 @@ pub(crate) fn amid(stage: &str, of: &str) {
     }
 }
 
-pub(super) fn instead_of(otherwise: u32) -> u32 {
-    use nix::libc::{SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_TRAP};
-    if TRAP.load(Ordering::SeqCst) && otherwise == SECCOMP_RET_KILL_PROCESS {
+/// What a filter says of a call that must not be.
+pub(super) fn deadly() -> u32 {
+    if TRAP.load(Ordering::SeqCst) {
         SECCOMP_RET_TRAP
     } else {
-        otherwise
+        SECCOMP_RET_KILL_PROCESS
+    }
+}
+
+/// Events that are written together, by their kinds.
+pub(crate) struct Batch(Vec<&'static str>);
+
+impl Batch {
+    pub(crate) fn of(kinds: impl Iterator<Item = &'static str>) -> Self {
+        Self(kinds.collect())
+    }
+
+    pub(crate) fn amid(&self, stage: &str) {
+        for kind in &self.0 {
+            amid(stage, kind);
+        }
     }
 }

@@ -6,6 +6,9 @@
 pub mod bpf;
 #[cfg(feature = "inject")]
 pub mod inject;
+#[cfg(not(feature = "inject"))]
+#[path = "no_inject.rs"]
+pub(crate) mod inject;
 pub mod profile;
 mod profile_table;
 pub mod spawner;

@@ -12,12 +12,13 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, PathBeneath, PathFd,
     Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
-use nix::libc::{SECCOMP_RET_ALLOW, SECCOMP_RET_KILL_PROCESS};
+use nix::libc::SECCOMP_RET_ALLOW;
 use nix::sys::signal::{SigSet, Signal};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use seccompiler::{apply_filter, sock_filter};
 
 use super::bpf::{BpfRule, narrowing, program};
+use super::inject;
 use super::profile::{Place, Profile};
 
 /// The newest Landlock interface that the profiles were written for.
@@ -179,7 +180,7 @@ impl Entered {
         let narrower: Vec<&BpfRule> = narrower.iter().collect();
         Ok(Narrower {
             profile,
-            filter: program(&narrower, SECCOMP_RET_ALLOW, deadly()).into(),
+            filter: program(&narrower, SECCOMP_RET_ALLOW, inject::deadly()).into(),
         })
     }
 }
@@ -204,8 +205,7 @@ impl Narrower {
                 Err(unconfined(thread, "seccomp", &error))
             }
             _ => {
-                #[cfg(feature = "inject")]
-                super::inject::reached(thread);
+                inject::reached(thread);
                 Ok(())
             }
         }
@@ -216,14 +216,6 @@ fn unconfined(thread: &str, what: &str, error: &dyn std::fmt::Display) -> io::Er
     io::Error::other(format!(
         "the thread {thread} is not confined: {what}: {error}"
     ))
-}
-
-/// What a filter says of a call that must not be.
-fn deadly() -> u32 {
-    #[cfg(feature = "inject")]
-    return super::inject::instead_of(SECCOMP_RET_KILL_PROCESS);
-    #[cfg(not(feature = "inject"))]
-    SECCOMP_RET_KILL_PROCESS
 }
 
 /// Starts a profile's thread. It runs `work` once it is confined; when it cannot be, this is an
@@ -302,8 +294,7 @@ pub fn enter(profile: Profile, places: &Places) -> io::Result<()> {
         Err(error) if strict => return Err(failed("seccomp", &error)),
         _ => {}
     }
-    #[cfg(feature = "inject")]
-    super::inject::reached(thread);
+    inject::reached(thread);
     Ok(())
 }
 
@@ -354,7 +345,7 @@ fn calls(profile: Profile) -> io::Result<()> {
     let unnamed = if terms.others {
         SECCOMP_RET_ALLOW
     } else {
-        deadly()
+        inject::deadly()
     };
-    apply_filter(&program(&own, unnamed, deadly())).map_err(io::Error::other)
+    apply_filter(&program(&own, unnamed, inject::deadly())).map_err(io::Error::other)
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 
-use crate::confine::{self, Narrower, Places, Profile};
+use crate::confine::{self, Narrower, Places, Profile, inject};
 use crate::contracts::call::{Actor, ToolCall, UnreadableCall};
 use crate::contracts::ids::{MessageId, SessionId, Sha256};
 use crate::contracts::limits;
@@ -351,11 +351,9 @@ fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Answer, Refus
                 args,
                 actor,
             };
-            #[cfg(feature = "inject")]
-            confine::inject::amid("asked", id.as_str());
+            inject::amid("asked", id.as_str());
             let decided = gate.request(call, peer);
-            #[cfg(feature = "inject")]
-            confine::inject::amid("decided", id.as_str());
+            inject::amid("decided", id.as_str());
             match decided {
                 Ok(Decided::Denied(denial)) => Ok(Answer::deny(id, session_id, denial)),
                 Ok(Decided::Released(permit, grounds)) => Ok(Answer::allow(permit, grounds)),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
-use crate::confine::{self, Places, Profile};
+use crate::confine::{self, Places, Profile, inject};
 
 use super::envelope::Chained;
 use super::key::SigningKey;
@@ -47,8 +47,7 @@ impl Helper {
             // On Linux this is the calling thread's own; refused, the work is done all the same.
             let _ = rustix::process::setpriority_process(None, NICE);
             while let Ok(task) = tasks.recv() {
-                #[cfg(feature = "inject")]
-                confine::inject::amid("signing", "");
+                inject::amid("signing", "");
                 if !task.events.is_empty() {
                     let events = task.events.iter().map(|bytes| key.sign(bytes)).collect();
                     // Whoever asked may have done it himself.

@@ -22,6 +22,8 @@ use super::recover::{self, Position};
 use super::tail::{self, Forward};
 use super::wal::Wal;
 use super::write_error::WriteError;
+use crate::confine::inject;
+use crate::contracts::lock::locked;
 
 /// The write-ahead log, as far as there is one.
 enum Ahead {
@@ -82,9 +84,7 @@ impl Store {
 
     /// Everything from here on is refused, and it is a fault.
     pub(super) fn poison(&mut self, why: &str) {
-        if let Ok(mut fault) = self.fault.lock() {
-            *fault = Some(why.to_owned());
-        }
+        *locked(&self.fault) = Some(why.to_owned());
         self.poison = Some(why.to_owned());
     }
 
@@ -116,8 +116,7 @@ impl Store {
         self.file
             .write_all(lines)
             .map_err(|error| WriteError::Log("write", error))?;
-        #[cfg(feature = "inject")]
-        crate::confine::inject::amid("written", "");
+        inject::amid("written", "");
         let base = self.room_ahead(lines, durable)?;
         match (&self.wal, base) {
             (Ahead::Open(wal), Some(base)) => {

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Map, Value};
 
-use crate::confine::{self, Place, Places, Profile};
+use crate::confine::{self, Place, Places, Profile, inject};
 use crate::contracts::event::{Draft, Kind};
+use crate::contracts::lock::locked;
 use crate::contracts::{limits, timestamp};
 
 use super::Paths;
@@ -119,9 +120,7 @@ impl Journal {
     /// Why nothing can be recorded any more, once that is so.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        self.fault
-            .lock()
-            .map_or_else(|_| Some("journal thread panicked".into()), |f| f.clone())
+        locked(&self.fault).clone()
     }
 
     /// Writes what was waiting and stops the thread; a [`Handle`] that is left over finds the
@@ -257,10 +256,8 @@ impl Writer {
             replies.push((job.reply, job.events.len()));
             events.extend(job.events);
         }
-        #[cfg(feature = "inject")]
-        let kinds: Vec<&str> = events.iter().map(|event| event.kind().as_str()).collect();
-        #[cfg(feature = "inject")]
-        amid_each("taken", &kinds);
+        let injected = inject::Batch::of(events.iter().map(|event| event.kind().as_str()));
+        injected.amid("taken");
         let written = match self.store.poisoned() {
             Some(why) => Err(why.clone()),
             None => {
@@ -271,8 +268,7 @@ impl Writer {
                 written
             }
         };
-        #[cfg(feature = "inject")]
-        amid_each("durable", &kinds);
+        injected.amid("durable");
         if rotates && written.is_ok() {
             // It is the last event that this key signs; what comes behind it is refused.
             self.store.retire("the signing key was rotated");
@@ -365,12 +361,5 @@ impl Writer {
                 chained
             })
             .collect()
-    }
-}
-
-#[cfg(feature = "inject")]
-fn amid_each(stage: &str, kinds: &[&str]) {
-    for kind in kinds {
-        confine::inject::amid(stage, kind);
     }
 }

@@ -327,6 +327,50 @@ fn an_error_has_a_type_or_is_counted() {
     );
 }
 
+/// What a release is built without stands in one module, and the path of a call only names it.
+#[test]
+fn fault_injection_is_one_module() {
+    for file in sources(&root()) {
+        let is_its_own = file.ends_with("confine/mod.rs");
+        let conditional = code(&file).contains("feature = \"inject\"");
+        assert!(!conditional || is_its_own, "{}", file.display());
+    }
+}
+
+/// What a panic does to a lock is decided in one place.
+#[test]
+fn a_mutex_is_locked_in_one_way() {
+    // These are no mutexes: standard streams, and files.
+    let others = [
+        "stdin()",
+        "stdin",
+        "stdout()",
+        "stderr()",
+        "file",
+        "directory",
+        "self",
+        "store",
+    ];
+    for file in sources(&root()) {
+        let code = code(&file);
+        let is_its_own = file.ends_with("contracts/lock.rs");
+        assert!(
+            !code.contains("PoisonError") || is_its_own,
+            "{}",
+            file.display()
+        );
+        for before in code.split(".lock()").rev().skip(1) {
+            let before = before.trim_end();
+            let receiver = others.iter().any(|other| before.ends_with(other));
+            assert!(
+                receiver || is_its_own,
+                "{} locks a mutex by itself",
+                file.display()
+            );
+        }
+    }
+}
+
 /// A file that no `mod` names would be compiled by nobody, and its tests would never run.
 #[test]
 fn every_file_of_tests_is_in_a_target() {
