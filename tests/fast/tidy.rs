@@ -359,8 +359,8 @@ fn a_mutex_is_locked_in_one_way() {
             "{}",
             file.display()
         );
-        for before in code.split(".lock()").rev().skip(1) {
-            let before = before.trim_end();
+        for (at, _) in code.match_indices(".lock()") {
+            let before = code[..at].trim_end();
             let receiver = others.iter().any(|other| before.ends_with(other));
             assert!(
                 receiver || is_its_own,
