@@ -18,7 +18,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 use seccompiler::{apply_filter, sock_filter};
 
 use super::bpf::{BpfRule, narrowing, program};
-use super::inject;
+use super::inject::{self, deadly};
 use super::profile::{Place, Profile};
 
 /// The newest Landlock interface that the profiles were written for.
@@ -180,7 +180,7 @@ impl Entered {
         let narrower: Vec<&BpfRule> = narrower.iter().collect();
         Ok(Narrower {
             profile,
-            filter: program(&narrower, SECCOMP_RET_ALLOW, inject::deadly()).into(),
+            filter: program(&narrower, SECCOMP_RET_ALLOW, deadly()).into(),
         })
     }
 }
@@ -345,7 +345,7 @@ fn calls(profile: Profile) -> io::Result<()> {
     let unnamed = if terms.others {
         SECCOMP_RET_ALLOW
     } else {
-        inject::deadly()
+        deadly()
     };
-    apply_filter(&program(&own, unnamed, inject::deadly())).map_err(io::Error::other)
+    apply_filter(&program(&own, unnamed, deadly())).map_err(io::Error::other)
 }
