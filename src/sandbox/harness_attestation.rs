@@ -1,6 +1,9 @@
 //! A look around from inside a harness's confinement before it starts: what must hold is tried, and held
 //! against what the same attempts come to outside.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};

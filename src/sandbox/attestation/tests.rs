@@ -143,3 +143,69 @@ fn a_weaker_confinement_is_tried_where_the_stronger_is_not_to_be_had_alone() {
     assert!(leaky.is_err());
     assert_eq!(tried, [Namespaces::User]);
 }
+
+#[test]
+fn what_the_journal_has_of_a_process_sandbox() {
+    let (spec, ask, mut looks) = sound();
+    looks.inside.0.uid = 7;
+    looks.inside.0.writable_mounts = Some(["/repo".to_owned()].into());
+    let attested = judge(&spec, &ask, &looks).unwrap();
+    let expected = json!({
+        "kind": "process",
+        "namespaces": "user",
+        "namespaceIds": looks.inside.0.namespaces,
+        "landlock": 7,
+        "status": {"CapEff": "0000000000000000", "NoNewPrivs": "1", "Seccomp": "2"},
+        "uid": 7,
+        "tried": {"tcp": 1, "udp": 0, "unix": 2, "paths": 1, "unlisted": null},
+        "letOut": [],
+        "reached": [],
+        "readable": [],
+        "writable": ["/repo"],
+        "writableMounts": ["/repo"],
+        "isolated": [
+            "files",
+            "credentials of the operator",
+            "Unix sockets",
+            "network",
+            "processes",
+            "mounts",
+            "System V IPC",
+            "memory of other processes",
+        ],
+        "notIsolated": [
+            "the kernel",
+            "processor time",
+            "memory in total",
+            "disk space in total",
+        ],
+        "vmGrade": false,
+    });
+    assert_eq!(Value::Object(attested), expected);
+
+    // The least that is taken: no namespaces, no Landlock, the host's network.
+    let (mut spec, ask, mut looks) = sound();
+    spec.namespaces = Namespaces::Off;
+    spec.sockets.inet = true;
+    looks.landlock = 0;
+    looks.inside.0.signalled = true;
+    looks.inside.0.reached.insert("tcp 127.0.0.1:7".into());
+    let attested = judge(&spec, &ask, &looks).unwrap();
+    assert_eq!(attested["reached"], json!(["tcp 127.0.0.1:7"]));
+    let isolated = ["files", "credentials of the operator", "Unix sockets"];
+    assert_eq!(attested["isolated"], json!(isolated));
+    assert_eq!(
+        attested["notIsolated"],
+        json!([
+            "the kernel",
+            "processor time",
+            "memory in total",
+            "disk space in total",
+            "process ids: other processes can be seen to be there",
+            "System V IPC and POSIX message queues",
+            "network",
+            "signals to the operator's other processes",
+            "no Landlock: file rules stand on mounts and file modes alone",
+        ])
+    );
+}

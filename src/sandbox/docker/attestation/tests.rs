@@ -277,3 +277,66 @@ fn a_probe_that_reaches_nothing_outside_proves_nothing() {
         assert!(worth(&ask, &seen(name), 2).is_err(), "{name}");
     }
 }
+
+#[test]
+fn what_the_journal_has_of_a_container() {
+    let wanted = wanted();
+    let inside = sound(&wanted);
+    let outside = Sighting {
+        opened: set(&[PRIVATE]),
+        namespaces: map(&NAMESPACES, &"[1]".to_owned()),
+        ..Sighting::default()
+    };
+    let ask = Ask {
+        read: vec![PRIVATE.into()],
+        ..Ask::default()
+    };
+    let mut looks = Looks {
+        wanted: &wanted,
+        ask: &ask,
+        writable: &set(&["/tmp", WORK]),
+        outside: (&outside, 0),
+        inside: &inside,
+        arrived: 0,
+        netcheck: true,
+    };
+    let mut expected = json!({
+        "netcheck": "held",
+        "status": {"NoNewPrivs": "1", "Seccomp": "2"},
+        "capabilities": inside.capabilities,
+        "uid": 65534,
+        "groups": [65534],
+        "namespaceIds": inside.seen.namespaces,
+        "interfaces": ["lo"],
+        "routes": [],
+        "nameServersAnswered": [],
+        "limits": inside.limits,
+        "tried": {"tcp": 0, "udp": 0, "unix": 1, "replaced": 0, "paths": 1},
+        "reached": [],
+        "letOut": [],
+        "arrived": 0,
+        "writable": ["/tmp", WORK],
+        "writableMounts": ["/dev", "/proc", "/proc/keys", "/tmp", WORK],
+        "isolated": [
+            "files",
+            "credentials of the operator",
+            "processes",
+            "mounts",
+            "Unix sockets",
+            "System V IPC",
+            "memory in total",
+            "network",
+        ],
+        "notIsolated": ["the kernel", "disk space in total"],
+        "vmGrade": false,
+    });
+    assert_eq!(Value::Object(looks.told()), expected);
+    looks.netcheck = false;
+    expected["netcheck"] = json!("SKIPPED");
+    expected["isolated"].as_array_mut().unwrap().pop();
+    expected["notIsolated"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!("network"));
+    assert_eq!(Value::Object(looks.told()), expected);
+}
