@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::contracts::ids::{MessageId, Sha256};
 use crate::contracts::limits;
-use crate::gateway::GateError;
 use crate::contracts::lock::locked;
+use crate::gateway::GateError;
 
 use super::call_outline::Outline;
 
