@@ -109,18 +109,18 @@ impl Scene {
         }
     }
 
-    fn judged(&self) -> Result<Map<String, Value>, String> {
-        judge(&Looked {
+    fn looked(&self) -> Looked<'_> {
+        Looked {
             spec: &self.spec,
             ask: &self.ask,
             setup: &self.setup,
             bait: &self.bait,
             gate: Path::new("/run/agp/gate.sock"),
-            writable: &["/repo".into()],
+            writable: &self.spec.write,
             outside: &self.outside,
             inside: &self.inside,
             landlock: self.landlock,
-        })
+        }
     }
 }
 
@@ -165,7 +165,7 @@ fn what_the_journal_has_of_a_harnesss_confinement() {
         ],
         "vmGrade": false,
     });
-    assert_eq!(Value::Object(scene.judged().unwrap()), expected);
+    assert_eq!(Value::Object(judge(&scene.looked()).unwrap()), expected);
 
     // The least that is taken: no namespaces, an old Landlock, the host's network, and a socket that was allowed.
     let mut scene = Scene::sound(Namespaces::Off);
@@ -179,7 +179,7 @@ fn what_the_journal_has_of_a_harnesss_confinement() {
         .inside
         .reached
         .insert("unix /nowhere/bait.sock".into());
-    let attested = scene.judged().unwrap();
+    let attested = judge(&scene.looked()).unwrap();
     assert_eq!(attested["openSockets"], json!(["/run/docker.sock"]));
     let isolated = [
         "files",
@@ -290,7 +290,7 @@ fn what_a_harness_reaches_otherwise_than_asked_refuses_the_start() {
         });
         scene.spec.sockets.inet = true;
         change(&mut scene);
-        let why = scene.judged().unwrap_err();
+        let why = judge(&scene.looked()).unwrap_err();
         assert!(why.contains(said), "{said}: {why}");
     }
 }
@@ -301,7 +301,7 @@ fn without_namespaces_a_harness_reaches_what_is_told_and_no_more() {
         let mut scene = Scene::sound(Namespaces::Off);
         scene.landlock = landlock;
         scene.inside.reached.insert(name.into());
-        scene.judged().map(drop)
+        judge(&scene.looked()).map(drop)
     };
     // Landlock keeps what has a path from nobody.
     assert_eq!(weaker(7, "unix /run/other.sock"), Ok(()));
@@ -322,13 +322,13 @@ fn a_harnesss_way_out_leads_to_listed_hosts_alone() {
         unlisted: vec!["b.test:443".into()],
         hello: String::new(),
     });
-    assert!(scene.judged().is_err(), "not even the listed one");
+    assert!(judge(&scene.looked()).is_err(), "not even the listed one");
     scene.inside.let_out.insert("a.test:443".into());
-    let attested = scene.judged().unwrap();
+    let attested = judge(&scene.looked()).unwrap();
     assert_eq!(attested["letOut"], json!(["a.test:443"]));
     assert_eq!(attested["tried"]["unlisted"], json!(1));
     scene.inside.let_out.insert("b.test:443".into());
-    let why = scene.judged().unwrap_err();
+    let why = judge(&scene.looked()).unwrap_err();
     assert!(
         why.contains("an unlisted host was let through: b.test:443"),
         "{why}"
