@@ -6,8 +6,8 @@ use std::thread::{self, ThreadId};
 
 use crate::channels::escape;
 use crate::channels::terminal::Terminal;
-use crate::contracts::plural::count;
 use crate::contracts::lock::locked;
+use crate::contracts::plural::count;
 use crate::contracts::sandbox::Execution;
 use crate::sandbox::process::Output;
 
