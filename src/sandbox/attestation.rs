@@ -18,6 +18,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::expectation::{
+    self, Expectation, arrives_outside, namespaces, nothing_arrives, reaches_only, reaches_outside,
+    reads_only, reads_outside, status, unsignalled, way_out, writes, writes_only,
+};
 use super::network;
 use crate::contracts::sandbox::SandboxError;
 use crate::egress;
@@ -285,116 +289,62 @@ pub struct Looks {
 /// The first difference between what was asked and what was seen.
 pub fn judge(spec: &Spec, ask: &Ask, looks: &Looks) -> Result<Map<String, Value>, String> {
     let Looks {
+        inside: (inside, _),
+        landlock,
+        ..
+    } = looks;
+    expectation::judge(expectations(spec, ask, looks))?;
+    Ok(attested(spec, ask, inside, *landlock))
+}
+
+/// What must come of each thing that is tried.
+fn expectations<'a>(spec: &'a Spec, ask: &Ask, looks: &Looks) -> Vec<Expectation<'a>> {
+    let Looks {
         outside: (outside, came_outside),
         inside: (inside, came_inside),
         landlock,
     } = looks;
-    worth(ask, outside, *came_outside)?;
-    let own = spec.has_network();
-    let spoken = |name: &&String| !network::is_no_leak(spec, name);
-    if let Some(reached) = inside.reached.iter().find(spoken) {
-        return Err(format!("inside, this was reached: {reached}"));
+    let (own, root) = (spec.has_network(), spec.has_root());
+    let tcp = ask.tcp.iter().map(|address| format!("tcp {address}"));
+    let udp = ask.udp.iter().map(|address| format!("udp {address}"));
+    let hidden = [format!("abstract {}", ask.abstract_name)];
+    let bait = ask.unix.first().map(|path| expectation::unix(path));
+    let unwritable = "inside, {} cannot be written: there even root is an ordinary user, and it must be \
+                      theirs who runs agp";
+    let mut table = vec![
+        reaches_outside(outside, tcp.chain(udp).chain(hidden).chain(bait)),
+        arrives_outside(ask, *came_outside),
+        reads_outside(outside, ask),
+        reaches_only(inside, |name| network::is_no_leak(spec, name)),
+    ];
+    if own || !spec.sockets.inet {
+        table.push(nothing_arrives(*came_inside));
     }
-    if *came_inside > 0 && (own || !spec.sockets.inet) {
-        return Err("something arrived from inside at agp's own listeners".into());
-    }
-    network::judge_way_out(ask, inside)?;
-    if let Some(opened) = inside.opened.first() {
-        return Err(format!("inside, this could be read: {}", opened.display()));
-    }
-    for path in &spec.write {
-        if !inside.written.contains(path) {
-            return Err(format!(
-                "inside, {} cannot be written: there even root is an ordinary user, and it must be \
-                 theirs who runs agp",
-                path.display()
-            ));
-        }
-    }
-    if let Some(path) = inside
-        .written
-        .iter()
-        .find(|path| !spec.write.contains(path))
-    {
-        return Err(format!("inside, {} could be written", path.display()));
-    }
-    let root = spec.has_root();
-    let signals = inside.signalled;
-    if signals && (root || *landlock >= LANDLOCK_SIGNALS) {
-        return Err("inside, agp could be signalled".into());
-    }
-    for (name, wanted) in STATUS {
-        if inside.status.get(name).map(String::as_str) != Some(wanted) {
-            return Err(format!("inside, {name} is not {wanted}"));
-        }
-    }
+    table.extend(way_out(ask, inside));
+    table.extend([
+        reads_only(inside, |_| false),
+        writes(inside, &spec.write, unwritable),
+        writes_only(inside, &spec.write),
+        unsignalled(inside, root || *landlock >= LANDLOCK_SIGNALS),
+    ]);
+    table.extend(status(&inside.status, &STATUS));
     if root {
-        let shared = outside.namespaces.iter().find(|(kind, id)| {
-            let parted = inside.namespaces.get(*kind) != Some(id);
-            let wanted = match kind.as_str() {
-                "user" => spec.namespaces == Namespaces::User,
-                "net" => own,
-                _ => true,
-            };
-            wanted && !parted
+        let kinds = outside.namespaces.keys().map(String::as_str);
+        let kinds = kinds.filter(|kind| match *kind {
+            "user" => spec.namespaces == Namespaces::User,
+            "net" => own,
+            _ => true,
         });
-        if let Some((kind, _)) = shared {
-            return Err(format!("inside, the {kind} namespace is the host's"));
-        }
+        table.push(namespaces(kinds, outside, inside));
     }
-    Ok(attested(spec, ask, inside, *landlock))
-}
-
-/// A proof that something cannot be reached is worth something only if it could be reached.
-fn worth(ask: &Ask, outside: &Sighting, came: usize) -> Result<(), String> {
-    let wanted = ask
-        .tcp
-        .iter()
-        .map(|address| format!("tcp {address}"))
-        .chain(ask.udp.iter().map(|address| format!("udp {address}")))
-        .chain([format!("abstract {}", ask.abstract_name)])
-        .chain(
-            ask.unix
-                .iter()
-                .take(1)
-                .map(|path| format!("unix {}", path.display())),
-        );
-    for name in wanted {
-        if !outside.reached.contains(&name) {
-            return Err(format!(
-                "the probe proves nothing: outside it does not reach {name}"
-            ));
-        }
-    }
-    all_arrived(ask, came)?;
-    match ask.read.first() {
-        Some(path) if !outside.opened.contains(path) => Err(format!(
-            "the probe proves nothing: outside it cannot read {}",
-            path.display()
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// From outside, every listener on the network must have been reached.
-///
-/// # Errors
-/// When not, whatever the probe says.
-pub(super) fn all_arrived(ask: &Ask, came: usize) -> Result<(), String> {
-    if came < ask.tcp.len() + ask.udp.len() {
-        return Err("the probe proves nothing: outside, not all it sent arrived".into());
-    }
-    Ok(())
+    table
 }
 
 fn attested(spec: &Spec, ask: &Ask, inside: &Sighting, landlock: u32) -> Map<String, Value> {
-    let payload = json!({
+    let own = json!({
         "kind": "process",
         "namespaces": spec.namespaces.as_str(),
-        "namespaceIds": inside.namespaces,
         "landlock": landlock,
-        "status": inside.status,
-        "uid": inside.uid,
         "tried": {
             "tcp": ask.tcp.len(),
             "udp": ask.udp.len(),
@@ -402,19 +352,12 @@ fn attested(spec: &Spec, ask: &Ask, inside: &Sighting, landlock: u32) -> Map<Str
             "paths": ask.read.len(),
             "unlisted": ask.way_out.as_ref().map(|way_out| way_out.unlisted.len()),
         },
-        "letOut": inside.let_out,
-        "reached": inside.reached,
         "readable": inside.opened,
-        "writable": inside.written,
         "writableMounts": inside.writable_mounts,
-        "isolated": isolated(spec, landlock, inside.signalled),
-        "notIsolated": not_isolated(spec, landlock, inside.signalled),
-        "vmGrade": false,
     });
-    match payload {
-        Value::Object(payload) => payload,
-        _ => Map::new(),
-    }
+    let isolated = isolated(spec, landlock, inside.signalled);
+    let shared = not_isolated(spec, landlock, inside.signalled);
+    expectation::attested(inside, &isolated, &shared, own)
 }
 
 fn isolated(spec: &Spec, landlock: u32, signalled: bool) -> Vec<&'static str> {

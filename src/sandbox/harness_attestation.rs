@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
@@ -11,18 +12,19 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::contracts::sandbox::SandboxError;
 use crate::jail::isolation_probe::{Ask, PID_NAMESPACE, Sighting};
 use crate::jail::spec::{HELPER, Placed, Spec};
-use crate::jail::status::Told;
 use crate::jail::tamper_probe::Steady;
 
-use super::attestation::{self, LANDLOCK_SIGNALS, PROBE, Planted, STATUS, Unfit, Wires};
+use super::attestation::{self, LANDLOCK_SIGNALS, Planted, STATUS, Unfit, Wires};
+use super::expectation::{
+    self, Expectation, arrives_outside, namespaces, nothing_arrives, reaches_only, reaches_outside,
+    reads_only, reads_outside, status, unix, unshaken, unsignalled, way_out, writes, writes_only,
+};
 use super::harness_host::{HarnessHostConfig, empty_file, temporary};
 use super::network;
-use super::process::from_outside;
-use super::process::keeper_client::{Bridge, Job, Maker};
-use super::process::output::Watch;
+use super::process::keeper_client::{Bridge, Maker};
+use super::process::{from_inside, from_outside};
 
 /// What must stay what it is inside: the gate's parts, and the harness's program.
 fn steady(setup: &HarnessHostConfig, spec: &Spec) -> Vec<Steady> {
@@ -151,7 +153,8 @@ pub(super) fn looked_into(
     ask.token.clone_from(&setup.token);
     let outside = from_outside(&attestation::command(&setup.bridge, &ask))
         .map_err(|error| failed("the probe outside", &error))?;
-    attestation::all_arrived(&ask, wires.arrived(&ask.token)).map_err(Unfit::Leaky)?;
+    let came = wires.arrived(&ask.token);
+    expectation::judge([arrives_outside(&ask, came)]).map_err(Unfit::Leaky)?;
     let trial = network::trial(&setup.network, &setup.directory, &setup.token)
         .map_err(|error| failed("the proxy to try", &error))?;
     let spec = &network::tried(spec, trial.as_ref(), &mut ask);
@@ -173,10 +176,8 @@ pub(super) fn looked_into(
         .chain(others)
         .collect();
     let inside = inside(setup, spec, &ask)?;
-    if wires.arrived(&ask.token) > 0 {
-        let problem = "something arrived from inside at agp's own listeners";
-        return Err(Unfit::Leaky(problem.into()));
-    }
+    let came = wires.arrived(&ask.token);
+    expectation::judge([nothing_arrives(came)]).map_err(Unfit::Leaky)?;
     judge(&Looked {
         spec,
         ask: &ask,
@@ -212,34 +213,13 @@ fn inside(setup: &HarnessHostConfig, spec: &Spec, ask: &Ask) -> Result<(Sighting
     } else {
         &setup.bridge
     };
-    let job = Job {
-        command: &attestation::command(program, ask),
-        variables: Vec::new(),
-        input: &[],
-        deadline: PROBE,
-        scrub: None,
-    };
-    let mut watch = Watch {
-        output: &mut |_| {},
-        stopped: &|| false,
-    };
     let maker = Maker {
         spawner: &setup.spawner,
         bridge: Bridge::At(&setup.bridge),
         spec,
         environment: &[("TMPDIR".into(), temporary(spec).into())],
     };
-    let ran = maker
-        .run(job, &mut watch)
-        .map_err(|SandboxError(why)| Unfit::Unavailable(why))?;
-    match &ran.ended {
-        Told::Exited(0) => serde_json::from_slice(&ran.output)
-            .map(|seen| (seen, ran.landlock))
-            .map_err(|error| Unfit::Leaky(format!("the probe inside: {error}"))),
-        other => Err(Unfit::Leaky(format!(
-            "the probe inside ended otherwise: {other:?}"
-        ))),
-    }
+    from_inside(&maker, &attestation::command(program, ask))
 }
 
 struct Looked<'a> {
@@ -257,6 +237,12 @@ struct Looked<'a> {
 
 /// Holds the two looks together. Gives what `sandbox.attested` says.
 fn judge(looked: &Looked<'_>) -> Result<Map<String, Value>, String> {
+    expectation::judge(expectations(looked))?;
+    Ok(attested(looked))
+}
+
+/// What must come of each thing that is tried.
+fn expectations<'a>(looked: &Looked<'a>) -> Vec<Expectation<'a>> {
     let Looked {
         spec,
         ask,
@@ -265,80 +251,55 @@ fn judge(looked: &Looked<'_>) -> Result<Map<String, Value>, String> {
         landlock,
         ..
     } = *looked;
-    let named = |path: &Path| format!("unix {}", path.display());
+    let root = spec.has_root();
+    let keeps_signals = landlock >= LANDLOCK_SIGNALS;
+    let gate = unix(looked.gate);
     let hidden_name = format!("abstract {}", ask.abstract_name);
     let bait = [&looked.bait.gate].into_iter().chain(&looked.bait.hidden);
-    for wanted in bait.map(|path| named(path)).chain([hidden_name.clone()]) {
-        if !outside.reached.contains(&wanted) {
-            return Err(format!(
-                "the probe proves nothing: outside it does not reach {wanted}"
-            ));
-        }
-    }
-    if let Some(path) = ask.read.first()
-        && !outside.opened.contains(path)
-    {
-        return Err(format!(
-            "the probe proves nothing: outside it cannot read {}",
-            path.display()
-        ));
-    }
-    if !inside.reached.contains(&named(looked.gate)) {
-        return Err("inside, the gateway cannot be reached".into());
-    }
-    let root = spec.has_root();
-    let mut allowed = vec![named(looked.gate)];
+    let bait = bait.map(|path| unix(path)).chain([hidden_name.clone()]);
+    let mut allowed = BTreeSet::from([gate.clone()]);
     if !root {
         // Landlock does not see connects to pathname sockets: they are told. Those that could start a
         // process outside refuse the start, unless it was said that it may be weaker.
         let dangerous = looked.setup.sockets.iter();
         let dangerous = dangerous.filter(|_| looked.setup.weaker);
         let told = looked.bait.hidden.iter().chain(dangerous);
-        allowed.extend(told.chain(&looked.setup.listening).map(|path| named(path)));
+        allowed.extend(told.chain(&looked.setup.listening).map(|path| unix(path)));
     }
-    if !root && landlock < LANDLOCK_SIGNALS {
-        allowed.push(hidden_name);
+    if !root && !keeps_signals {
+        allowed.insert(hidden_name);
     }
-    let leaked = |name: &&String| !allowed.contains(name) && !network::is_no_leak(spec, name);
-    if let Some(reached) = inside.reached.iter().find(leaked) {
-        return Err(format!("inside, this was reached: {reached}"));
-    }
-    let wanted = [("net", spec.has_network()), (PID_NAMESPACE, root)];
-    for (kind, _) in wanted.into_iter().filter(|(_, own)| *own) {
-        if inside.namespaces.get(kind) == outside.namespaces.get(kind) {
-            return Err(format!("inside, the {kind} namespace is the host's"));
-        }
-    }
-    if let Some(how) = inside.shaken.first() {
-        return Err(format!("inside, the gate could be replaced: {how}"));
-    }
-    if !inside.shakes {
-        return Err("the probe proves nothing: inside, nothing can be renamed anywhere".into());
-    }
-    network::judge_way_out(ask, inside)?;
-    if let Some(opened) = inside.opened.first() {
-        return Err(format!("inside, this could be read: {}", opened.display()));
-    }
-    if let Some(path) = looked
-        .writable
-        .iter()
-        .find(|path| !inside.written.contains(*path))
-    {
-        return Err(format!("inside, {} cannot be written", path.display()));
-    }
-    let foreign = |path: &&PathBuf| !looked.writable.contains(path);
-    if let Some(path) = inside.written.iter().find(foreign) {
-        return Err(format!("inside, {} could be written", path.display()));
-    }
-    if inside.signalled && (root || landlock >= LANDLOCK_SIGNALS) {
-        return Err("inside, agp could be signalled".into());
-    }
-    for (name, wanted) in STATUS {
-        if inside.status.get(name).map(String::as_str) != Some(wanted) {
-            return Err(format!("inside, {name} is not {wanted}"));
-        }
-    }
-    Ok(attested(looked))
+    let own = [("net", spec.has_network()), (PID_NAMESPACE, root)];
+    let own = own
+        .into_iter()
+        .filter_map(|(kind, own)| own.then_some(kind));
+    let mut table = vec![
+        reaches_outside(outside, bait),
+        reads_outside(outside, ask),
+        expectation::all(
+            inside.reached.iter().cloned(),
+            [gate],
+            "inside, the gateway cannot be reached",
+        ),
+        reaches_only(inside, move |name| {
+            allowed.contains(name) || network::is_no_leak(spec, name)
+        }),
+        namespaces(own, outside, inside),
+    ];
+    table.extend(unshaken(
+        inside,
+        "inside, the gate could be replaced: {}",
+        "the probe proves nothing: inside, nothing can be renamed anywhere",
+    ));
+    table.extend(way_out(ask, inside));
+    table.extend([
+        reads_only(inside, |_| false),
+        writes(inside, looked.writable, "inside, {} cannot be written"),
+        writes_only(inside, looked.writable),
+        unsignalled(inside, root || keeps_signals),
+    ]);
+    table.extend(status(&inside.status, &STATUS));
+    table
 }
 
 fn attested(looked: &Looked<'_>) -> Map<String, Value> {
@@ -387,32 +348,19 @@ fn attested(looked: &Looked<'_>) -> Map<String, Value> {
         isolated.push("signals");
     }
     let hosts = looked.setup.sockets.iter().chain(&looked.setup.listening);
-    let named = |path: &PathBuf| path.display().to_string();
-    let reached = |path: &String| inside.reached.contains(&format!("unix {path}"));
-    let open: Vec<String> = hosts.map(named).filter(reached).collect();
-    let payload = json!({
+    let open: Vec<String> =
+        expectation::shown(hosts.filter(|path| inside.reached.contains(&unix(path))));
+    let own = json!({
         "kind": "process",
         "namespaces": spec.namespaces.as_str(),
-        "namespaceIds": inside.namespaces,
         "landlock": looked.landlock,
-        "status": inside.status,
-        "uid": inside.uid,
         "openSockets": open,
         "overlays": inside.overlays,
         "masked": spec.masked.len(),
         "tried": {"unix": looked.ask.unix.len() + 1, "paths": looked.ask.read.len(),
             "replaced": looked.ask.steady.len(), "untoldUnix": looked.setup.untold,
             "unlisted": looked.ask.way_out.as_ref().map(|way_out| way_out.unlisted.len())},
-        "letOut": inside.let_out,
-        "reached": inside.reached,
         "readable": inside.opened,
-        "writable": inside.written,
-        "isolated": isolated,
-        "notIsolated": shared,
-        "vmGrade": false,
     });
-    match payload {
-        Value::Object(payload) => payload,
-        _ => Map::new(),
-    }
+    expectation::attested(inside, &isolated, &shared, own)
 }

@@ -4,6 +4,7 @@ pub mod attestation;
 mod call_command;
 pub mod docker;
 pub mod egress_self_test;
+mod expectation;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod harness_attestation;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::egress_self_test::Trial;
 use crate::egress::Allowlist;
-use crate::jail::isolation_probe::{Ask, Sighting, name_server};
+use crate::jail::isolation_probe::{Ask, name_server};
 use crate::jail::spec::{RELAY_PORT, Relay, Spec};
 
 /// What network a sandbox has.
@@ -84,21 +84,6 @@ pub(super) fn tried(spec: &Spec, trial: Option<&Trial>, ask: &mut Ask) -> Spec {
         ask.way_out = Some(trial.ask.clone());
     }
     spec
-}
-
-/// Holds what was let out against what may be.
-pub(super) fn judge_way_out(ask: &Ask, inside: &Sighting) -> Result<(), String> {
-    let Some(way_out) = &ask.way_out else {
-        return Ok(());
-    };
-    if let Some(host) = inside.let_out.iter().find(|host| **host != way_out.listed) {
-        return Err(format!("inside, an unlisted host was let through: {host}"));
-    }
-    if inside.let_out.contains(&way_out.listed) {
-        Ok(())
-    } else {
-        Err("inside, a listed host is not reached through the relay".into())
-    }
 }
 
 /// Whether something that could be spoken to is not the host's: on a loopback interface of one's own

@@ -270,7 +270,7 @@ const SENTENCES: &[(&str, usize)] = &[
     ("cli", 1),
     ("governor", 1),
     ("hook", 1),
-    ("sandbox", 24),
+    ("sandbox", 17),
     ("session", 13),
     ("tools", 9),
 ];

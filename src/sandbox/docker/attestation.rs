@@ -18,6 +18,11 @@ use crate::jail::status::Told;
 use crate::jail::tamper_probe::Steady;
 use crate::sandbox::attestation::{Bait, PROBE, Planted};
 use crate::sandbox::egress_self_test::Trial;
+use crate::sandbox::expectation::{
+    self, Expectation, among, arrives_outside, namespaces, never, none, nothing_arrives,
+    reaches_only, reaches_outside, reads_only, reads_outside, status, unshaken, way_out, writes,
+    writes_only,
+};
 use crate::sandbox::network;
 
 use super::container::Docker;
@@ -63,6 +68,9 @@ const OWN_DEVICES: [&str; 8] = [
 /// Namespaces that must be the container's own.
 const NAMESPACES: [&str; 6] = ["cgroup", "ipc", "mnt", "net", "pid", "uts"];
 
+/// What `/proc/PID/status` says of a process under a filter.
+const FILTERED: [(&str, &str); 2] = [("NoNewPrivs", "1"), ("Seccomp", "2")];
+
 /// The sets of capabilities, all of which must be empty.
 const CAPABILITIES: [&str; 5] = ["CapAmb", "CapBnd", "CapEff", "CapInh", "CapPrm"];
 
@@ -87,7 +95,7 @@ pub(super) fn attest(
     let outside = isolation_probe::look(&bait.ask);
     let outside = (outside, bait.arrived());
     if setup.netcheck {
-        worth(&bait.ask, &outside.0, outside.1)?;
+        expectation::judge(worth(&bait.ask, &outside.0, outside.1))?;
     }
     // Inside, the repository has another name; and only there the others are tried.
     for path in bait.ask.unix.iter_mut().skip(here) {
@@ -181,130 +189,112 @@ struct Looks<'a> {
 
 impl Looks<'_> {
     fn judge(&self) -> Result<(), String> {
-        self.process()?;
-        self.files()?;
-        self.limits()?;
+        let mut table = self.process();
+        table.extend(self.files());
+        table.extend(self.limits());
         if self.netcheck {
-            self.network()?;
+            table.extend(self.network());
         }
-        Ok(())
+        expectation::judge(table)
     }
 
     /// Who runs inside, and with what rights.
-    fn process(&self) -> Result<(), String> {
+    fn process(&self) -> Vec<Expectation<'_>> {
         let Surroundings {
             seen,
             groups,
             capabilities,
+            first,
             ..
         } = self.inside;
         let (uid, gid) = self.wanted.user;
-        if seen.uid != uid {
-            return Err(format!("inside, the user is {}, not {uid}", seen.uid));
-        }
-        if *groups != BTreeSet::from([gid]) {
-            return Err(format!(
-                "inside, the groups are {groups:?}, not {gid} alone"
-            ));
-        }
-        for name in CAPABILITIES {
-            let set = capabilities.get(name).map(String::as_str);
-            if set.is_none_or(|set| set.is_empty() || set.bytes().any(|digit| digit != b'0')) {
-                return Err(format!("inside, there are capabilities: {name} {set:?}"));
-            }
-        }
-        for (name, wanted) in [("NoNewPrivs", "1"), ("Seccomp", "2")] {
-            if seen.status.get(name).map(String::as_str) != Some(wanted) {
-                return Err(format!("inside, {name} is not {wanted}"));
-            }
-        }
+        let (wanted, alone) = (uid.to_string(), format!("{:?}", [gid]));
+        let groups = format!("{:?}", groups.iter().collect::<Vec<_>>());
+        let mut table = vec![
+            among(
+                [seen.uid.to_string()],
+                move |seen| seen == wanted,
+                format!("inside, the user is {{}}, not {uid}"),
+            ),
+            among(
+                [groups],
+                move |seen| seen == alone,
+                format!("inside, the groups are {{}}, not {gid} alone"),
+            ),
+        ];
+        let none = |set: &str| !set.is_empty() && set.bytes().all(|digit| digit == b'0');
+        table.extend(CAPABILITIES.map(|name| {
+            let set = capabilities.get(name).cloned().unwrap_or_default();
+            let told = format!("inside, there are capabilities: {name} \"{{}}\"");
+            among([set], none, told)
+        }));
+        table.extend(status(&seen.status, &FILTERED));
         // Every command is under a filter of agp's own; the daemon's shows on the first process.
-        let first = |name: &str| self.inside.first.get(name).map(String::as_str);
-        if first("NoNewPrivs") != Some("1") || first("Seccomp") != Some("2") {
-            return Err("inside, the daemon's own filter of system calls is not there".into());
+        for expected in status(first, &FILTERED) {
+            let told = "inside, the daemon's own filter of system calls is not there".into();
+            table.push(Expectation { told, ..expected });
         }
-        let (outside, _) = self.outside;
-        for kind in NAMESPACES {
-            let own = seen.namespaces.get(kind);
-            if own.is_none() || own == outside.namespaces.get(kind) {
-                return Err(format!("inside, the {kind} namespace is the host's"));
-            }
-        }
-        Ok(())
+        table.push(namespaces(NAMESPACES, self.outside.0, seen));
+        table
     }
 
     /// What can be read and written.
-    fn files(&self) -> Result<(), String> {
+    fn files(&self) -> Vec<Expectation<'_>> {
         let seen = &self.inside.seen;
-        let (outside, _) = self.outside;
-        match self.ask.read.first() {
-            Some(path) if !outside.opened.contains(path) => {
-                let path = path.display();
-                return Err(format!(
-                    "the probe proves nothing: outside it cannot read {path}"
-                ));
-            }
-            _ => {}
-        }
         // An image has an /etc/shadow of its own; what counts is that it is not the host's, and no
         // mount is of it.
-        let foreign = |path: &&PathBuf| !self.is_images(path);
-        if let Some(opened) = seen.opened.iter().find(foreign) {
-            return Err(format!("inside, this could be read: {}", opened.display()));
-        }
-        for path in self.writable {
-            if !seen.written.contains(path) {
-                return Err(self.unwritable(path));
-            }
-        }
-        if let Some(how) = seen.shaken.first() {
-            return Err(format!("inside, what agp brings could be replaced: {how}"));
-        }
-        if !seen.shakes {
-            return Err("the probe proves nothing: inside, nothing can be renamed in /tmp".into());
-        }
-        if let Some(path) = seen.written.difference(self.writable).next() {
-            return Err(format!("inside, {} could be written", path.display()));
-        }
-        let Some(writable) = &seen.writable_mounts else {
-            return Err("inside, the mounts cannot be listed".into());
-        };
+        let mut table = vec![
+            reads_outside(self.outside.0, self.ask),
+            reads_only(seen, |path| self.is_images(path)),
+        ];
+        let writable = self.writable.iter();
+        table.extend(writable.map(|path| writes(seen, [path], self.unwritable(path))));
+        table.extend(unshaken(
+            seen,
+            "inside, what agp brings could be replaced: {}",
+            "the probe proves nothing: inside, nothing can be renamed in /tmp",
+        ));
         let asked = |place: &str, writable: bool| {
             let mut mounts = self.wanted.mounts.iter();
             mounts.any(|mount| mount.target == Path::new(place) && (mount.writable || !writable))
         };
         // Masked by the runtime: something empty over something of the kernel's.
         let masked = |place: &str| place.starts_with("/proc/") || place.starts_with("/sys/");
-        let known = |place: &str| {
+        let mounted = move |place: &str| {
             OWN_MOUNTS.contains(&place)
                 || SHOWN_MOUNTS.contains(&place)
                 || masked(place)
                 || asked(place, false)
         };
-        if let Some(place) = self.inside.mounts.iter().find(|place| !known(place)) {
-            return Err(format!(
-                "inside, {place} is mounted, which was not asked for"
-            ));
-        }
-        let known = |place: &str| {
+        let written = move |place: &str| {
             OWN_MOUNTS.contains(&place) || place.starts_with("/proc/") || asked(place, true)
         };
-        if let Some(place) = writable.iter().find(|place| !known(place)) {
-            return Err(format!("inside, the mount {place} is writable"));
-        }
-        let mut devices = self.inside.devices.iter();
-        match devices.find(|name| !OWN_DEVICES.contains(&name.as_str())) {
-            Some(name) => Err(format!(
-                "inside, there is a device that was not asked for: /dev/{name}"
-            )),
-            None => Ok(()),
-        }
+        let mounts = &seen.writable_mounts;
+        table.extend([
+            writes_only(seen, self.writable),
+            never(mounts.is_none(), "inside, the mounts cannot be listed"),
+            among(
+                self.inside.mounts.iter().cloned(),
+                mounted,
+                "inside, {} is mounted, which was not asked for",
+            ),
+            among(
+                mounts.iter().flatten().cloned(),
+                written,
+                "inside, the mount {} is writable",
+            ),
+            among(
+                self.inside.devices.iter().cloned(),
+                |name| OWN_DEVICES.contains(&name),
+                "inside, there is a device that was not asked for: /dev/{}",
+            ),
+        ]);
+        table
     }
 
     /// What is said of a path that the user inside ought to be able to write.
     fn unwritable(&self, path: &Path) -> String {
         let (uid, gid) = self.wanted.user;
-        let shown = path.display();
         let mut mounts = self.wanted.mounts.iter();
         let how = match mounts.find(|mount| mount.target == path) {
             Some(Mount { source, .. }) => {
@@ -313,7 +303,7 @@ impl Looks<'_> {
             }
             None => "the image must have it of mode 1777, or not at all (docs/images.md)".into(),
         };
-        format!("inside, {shown} cannot be written by {uid}:{gid}: {how}")
+        format!("inside, {{}} cannot be written by {uid}:{gid}: {how}")
     }
 
     /// Whether a path that could be opened is one of the image's own, or agp looked for it there.
@@ -331,35 +321,37 @@ impl Looks<'_> {
     }
 
     /// The limits of its control group.
-    fn limits(&self) -> Result<(), String> {
+    fn limits(&self) -> Vec<Expectation<'_>> {
         let bounds = self.wanted.bounds;
         let seen = |name: &str| self.inside.limits.get(name).copied();
-        if seen("memory") != Some(bounds.memory) {
-            let found = seen("memory");
-            return Err(format!("inside, memory is limited to {found:?} bytes"));
-        }
+        let (memory, pids) = (seen("memory"), seen("pids"));
         // Version 2 counts swap by itself, version 1 with memory.
-        if seen("swap") != Some(0) && seen("memoryAndSwap") != Some(bounds.memory) {
-            return Err("inside, swap is not limited to nothing".into());
-        }
-        if seen("pids") != Some(u64::from(bounds.pids)) {
-            let found = seen("pids");
-            return Err(format!("inside, processes are limited to {found:?}"));
-        }
-        let (Some(quota), Some(period)) = (seen("cpu"), seen("cpuPeriod")) else {
-            return Err("inside, processor time is not limited".into());
-        };
+        let swaps = seen("swap") != Some(0) && seen("memoryAndSwap") != Some(bounds.memory);
+        let cpu = seen("cpu").zip(seen("cpuPeriod"));
         // The daemon rounds.
-        if quota.abs_diff(self.wanted.processor_time(period)) > 1 {
-            return Err(format!(
-                "inside, processor time is limited to {quota} of each {period} microseconds"
-            ));
-        }
-        Ok(())
+        let differs =
+            |(quota, period): &(u64, u64)| quota.abs_diff(self.wanted.processor_time(*period)) > 1;
+        let time = |(quota, period)| format!("{quota} of each {period}");
+        vec![
+            never(
+                memory != Some(bounds.memory),
+                format!("inside, memory is limited to {memory:?} bytes"),
+            ),
+            never(swaps, "inside, swap is not limited to nothing"),
+            never(
+                pids != Some(u64::from(bounds.pids)),
+                format!("inside, processes are limited to {pids:?}"),
+            ),
+            never(cpu.is_none(), "inside, processor time is not limited"),
+            none(
+                cpu.filter(differs).map(time),
+                "inside, processor time is limited to {} microseconds",
+            ),
+        ]
     }
 
     /// What of the network can be reached.
-    fn network(&self) -> Result<(), String> {
+    fn network(&self) -> Vec<Expectation<'_>> {
         let Surroundings {
             seen,
             interfaces,
@@ -371,34 +363,31 @@ impl Looks<'_> {
         // family that leads around the network namespace.
         let own =
             |name: &str| name.starts_with("tcp ") || name.starts_with("udp ") || name == "dns";
-        if let Some(reached) = seen.reached.iter().find(|name| !own(name)) {
-            return Err(format!("inside, this was reached: {reached}"));
-        }
+        let mut table = vec![reaches_only(seen, own)];
         if self.wanted.network == Network::Bridge {
-            return Ok(());
-        }
-        if let Some(name) = interfaces.iter().find(|name| *name != "lo") {
-            return Err(format!("inside, there is a network interface: {name}"));
-        }
-        if let Some(name) = routes.first() {
-            return Err(format!("inside, there is a route by {name}"));
-        }
-        if let Some(server) = answered.first() {
-            return Err(format!("inside, the name server {server} answered"));
+            return table;
         }
         // A packet to the container's own loopback is sent, and arrives nowhere; nor does asking for
         // a name server there reach one.
         let alone = |name: &str| {
             name == "dns" || name.starts_with("udp 127.") || name.starts_with("udp [::1]")
         };
-        if let Some(reached) = seen.reached.iter().find(|name| !alone(name)) {
-            return Err(format!("inside, this was reached: {reached}"));
-        }
-        network::judge_way_out(self.ask, seen)?;
-        if self.arrived > 0 {
-            return Err("something arrived from inside at agp's own listeners".into());
-        }
-        Ok(())
+        table.extend([
+            among(
+                interfaces.iter().cloned(),
+                |name| name == "lo",
+                "inside, there is a network interface: {}",
+            ),
+            none(routes.iter().cloned(), "inside, there is a route by {}"),
+            none(
+                answered.iter().cloned(),
+                "inside, the name server {} answered",
+            ),
+            reaches_only(seen, alone),
+        ]);
+        table.extend(way_out(self.ask, seen));
+        table.push(nothing_arrives(self.arrived));
+        table
     }
 
     fn told(&self) -> Map<String, Value> {
@@ -419,13 +408,10 @@ impl Looks<'_> {
             (true, true) => isolated.push("network, but for listed hosts"),
             (false, _) => shared.push("network"),
         }
-        let told = json!({
+        let own = json!({
             "netcheck": if self.netcheck { "held" } else { "SKIPPED" },
-            "status": inside.seen.status,
             "capabilities": inside.capabilities,
-            "uid": inside.seen.uid,
             "groups": inside.groups,
-            "namespaceIds": inside.seen.namespaces,
             "interfaces": inside.interfaces,
             "routes": inside.routes,
             "nameServersAnswered": inside.answered,
@@ -437,38 +423,21 @@ impl Looks<'_> {
                 "replaced": self.ask.steady.len(),
                 "paths": self.ask.read.len(),
             },
-            "reached": inside.seen.reached,
-            "letOut": inside.seen.let_out,
             "arrived": self.arrived,
-            "writable": inside.seen.written,
             "writableMounts": inside.seen.writable_mounts,
-            "isolated": isolated,
-            "notIsolated": shared,
-            "vmGrade": false,
         });
-        match told {
-            Value::Object(told) => told,
-            _ => Map::new(),
-        }
+        expectation::attested(&inside.seen, &isolated, &shared, own)
     }
 }
 
 /// A proof that something cannot be reached is worth something only if it could be reached.
-fn worth(ask: &Ask, outside: &Sighting, came: usize) -> Result<(), String> {
+fn worth(ask: &Ask, outside: &Sighting, came: usize) -> [Expectation<'static>; 2] {
     let tcp = ask.tcp.iter().map(|address| format!("tcp {address}"));
     let udp = ask.udp.iter().map(|address| format!("udp {address}"));
     let named = [format!("abstract {}", ask.abstract_name)];
-    let unix = ask.unix.iter();
-    let unix = unix.map(|path| format!("unix {}", path.display()));
-    for name in tcp.chain(udp).chain(named).chain(unix) {
-        if !outside.reached.contains(&name) {
-            return Err(format!(
-                "the probe proves nothing: outside it does not reach {name}"
-            ));
-        }
-    }
-    if came < ask.tcp.len() + ask.udp.len() {
-        return Err("the probe proves nothing: outside, not all it sent arrived".into());
-    }
-    Ok(())
+    let unix = ask.unix.iter().map(|path| expectation::unix(path));
+    [
+        reaches_outside(outside, tcp.chain(udp).chain(named).chain(unix)),
+        arrives_outside(ask, came),
+    ]
 }

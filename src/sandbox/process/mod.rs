@@ -329,39 +329,17 @@ fn attested(
     } else {
         &setup.bridge
     };
-    let job = Job {
-        command: &attestation::command(program, &bait.ask),
-        variables: Vec::new(),
-        input: &[],
-        deadline: PROBE,
-        scrub: None,
-    };
-    let mut watch = Watch {
-        output: &mut |_| {},
-        stopped: &|| false,
-    };
     let maker = Maker {
         spawner: &setup.spawner,
         bridge: Bridge::At(&setup.bridge),
         spec,
         environment,
     };
-    let ran = maker
-        .run(job, &mut watch)
-        .map_err(|SandboxError(why)| Unfit::Unavailable(why))?;
-    let inside: Sighting = match &ran.ended {
-        Told::Exited(0) => serde_json::from_slice(&ran.output)
-            .map_err(|error| failed("the probe inside", &error))?,
-        other => {
-            return Err(Unfit::Leaky(format!(
-                "the probe inside ended otherwise: {other:?}"
-            )));
-        }
-    };
+    let (inside, landlock) = from_inside(&maker, &attestation::command(program, &bait.ask))?;
     let looks = Looks {
         outside,
         inside: (inside, bait.arrived()),
-        landlock: ran.landlock,
+        landlock,
     };
     attestation::judge(spec, &bait.ask, &looks).map_err(Unfit::Leaky)
 }
@@ -378,6 +356,35 @@ fn reachable_paths(setup: &ProcessConfig) -> Vec<PathBuf> {
     };
     let named = setup.protected.iter();
     named.filter(|path| !allowed(path)).cloned().collect()
+}
+
+/// Looks around in a confinement. Gives what was seen, and the Landlock interface in force there.
+pub(super) fn from_inside(
+    maker: &Maker<'_>,
+    command: &[OsString],
+) -> Result<(Sighting, u32), Unfit> {
+    let job = Job {
+        command,
+        variables: Vec::new(),
+        input: &[],
+        deadline: PROBE,
+        scrub: None,
+    };
+    let mut watch = Watch {
+        output: &mut |_| {},
+        stopped: &|| false,
+    };
+    let ran = maker
+        .run(job, &mut watch)
+        .map_err(|SandboxError(why)| Unfit::Unavailable(why))?;
+    match &ran.ended {
+        Told::Exited(0) => serde_json::from_slice(&ran.output)
+            .map(|seen| (seen, ran.landlock))
+            .map_err(|error| Unfit::Leaky(format!("the probe inside: {error}"))),
+        other => Err(Unfit::Leaky(format!(
+            "the probe inside ended otherwise: {other:?}"
+        ))),
+    }
 }
 
 pub(super) fn from_outside(command: &[OsString]) -> std::io::Result<Sighting> {

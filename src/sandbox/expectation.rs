@@ -1,0 +1,317 @@
+//! What must come of what was tried from inside. Each sandbox has a table of expectations: they are judged
+//! here, and the journal has what was seen in the form that is made here.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::jail::isolation_probe::{Ask, Sighting};
+
+/// One thing that was tried, and what must come of it.
+pub(super) struct Expectation<'a> {
+    /// What came of it.
+    pub(super) seen: Vec<String>,
+    /// What must.
+    pub(super) must: Must<'a>,
+    /// How it is told that something else did; `{}` stands for the first difference.
+    pub(super) told: Cow<'static, str>,
+}
+
+/// What must come of something that was tried.
+pub(super) enum Must<'a> {
+    /// Nothing.
+    BeNone,
+    /// Nothing but what this says yes to.
+    BeAmong(Box<dyn Fn(&str) -> bool + 'a>),
+    /// All of these, whatever else.
+    Have(Vec<String>),
+}
+
+/// Holds what was seen against what must be.
+///
+/// # Errors
+/// The first difference.
+pub(super) fn judge<'a>(table: impl IntoIterator<Item = Expectation<'a>>) -> Result<(), String> {
+    for Expectation { seen, must, told } in table {
+        let difference = match &must {
+            Must::BeNone => seen.first(),
+            Must::BeAmong(fine) => seen.iter().find(|one| !fine(one)),
+            Must::Have(wanted) => wanted.iter().find(|one| !seen.contains(one)),
+        };
+        if let Some(difference) = difference {
+            return Err(told.replacen("{}", difference, 1));
+        }
+    }
+    Ok(())
+}
+
+/// What the journal has of a sandbox that holds: what was seen in all of them alike, and `own`.
+pub(super) fn attested(
+    inside: &Sighting,
+    isolated: &[&str],
+    shared: &[&str],
+    own: Value,
+) -> Map<String, Value> {
+    let alike = json!({
+        "status": inside.status,
+        "uid": inside.uid,
+        "namespaceIds": inside.namespaces,
+        "letOut": inside.let_out,
+        "reached": inside.reached,
+        "writable": inside.written,
+        "isolated": isolated,
+        "notIsolated": shared,
+        "vmGrade": false,
+    });
+    let both = [alike, own].into_iter().filter_map(|part| match part {
+        Value::Object(part) => Some(part),
+        _ => None,
+    });
+    both.flatten().collect()
+}
+
+/// Paths, as they are told.
+pub(super) fn shown<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Vec<String> {
+    let paths = paths.into_iter();
+    paths.map(|path| path.display().to_string()).collect()
+}
+
+/// The name of a socket in [`Sighting::reached`].
+pub(super) fn unix(path: &Path) -> String {
+    format!("unix {}", path.display())
+}
+
+/// Nothing may come of it.
+pub(super) fn none(
+    seen: impl IntoIterator<Item = String>,
+    told: impl Into<Cow<'static, str>>,
+) -> Expectation<'static> {
+    Expectation {
+        seen: seen.into_iter().collect(),
+        must: Must::BeNone,
+        told: told.into(),
+    }
+}
+
+/// It may not be so.
+pub(super) fn never(is_so: bool, told: impl Into<Cow<'static, str>>) -> Expectation<'static> {
+    none(is_so.then(String::new), told)
+}
+
+/// Nothing may come of it but what `fine` says yes to.
+pub(super) fn among<'a>(
+    seen: impl IntoIterator<Item = String>,
+    fine: impl Fn(&str) -> bool + 'a,
+    told: impl Into<Cow<'static, str>>,
+) -> Expectation<'a> {
+    Expectation {
+        seen: seen.into_iter().collect(),
+        must: Must::BeAmong(Box::new(fine)),
+        told: told.into(),
+    }
+}
+
+/// All of these must come of it.
+pub(super) fn all(
+    seen: impl IntoIterator<Item = String>,
+    wanted: impl IntoIterator<Item = String>,
+    told: impl Into<Cow<'static, str>>,
+) -> Expectation<'static> {
+    Expectation {
+        seen: seen.into_iter().collect(),
+        must: Must::Have(wanted.into_iter().collect()),
+        told: told.into(),
+    }
+}
+
+/// A proof that something cannot be reached is worth something only if it can be reached from outside.
+pub(super) fn reaches_outside(
+    outside: &Sighting,
+    names: impl IntoIterator<Item = String>,
+) -> Expectation<'static> {
+    let told = "the probe proves nothing: outside it does not reach {}";
+    all(outside.reached.iter().cloned(), names, told)
+}
+
+/// From outside, every listener on the network must have been reached, whatever the probe says.
+pub(super) fn arrives_outside(ask: &Ask, came: usize) -> Expectation<'static> {
+    let told = "the probe proves nothing: outside, not all it sent arrived";
+    never(came < ask.tcp.len() + ask.udp.len(), told)
+}
+
+/// What must not be read inside is there outside: the first path stands for all.
+pub(super) fn reads_outside(outside: &Sighting, ask: &Ask) -> Expectation<'static> {
+    let told = "the probe proves nothing: outside it cannot read {}";
+    all(shown(&outside.opened), shown(ask.read.first()), told)
+}
+
+/// What may be spoken to inside.
+pub(super) fn reaches_only<'a>(
+    inside: &Sighting,
+    fine: impl Fn(&str) -> bool + 'a,
+) -> Expectation<'a> {
+    let told = "inside, this was reached: {}";
+    among(inside.reached.iter().cloned(), fine, told)
+}
+
+/// Whatever the probe says, nothing may arrive from inside.
+pub(super) fn nothing_arrives(came: usize) -> Expectation<'static> {
+    let told = "something arrived from inside at agp's own listeners";
+    never(came > 0, told)
+}
+
+/// Where there is a way out it leads to the listed host, and to no other.
+pub(super) fn way_out(ask: &Ask, inside: &Sighting) -> Vec<Expectation<'static>> {
+    let Some(way_out) = &ask.way_out else {
+        return Vec::new();
+    };
+    let (let_out, listed) = (|| inside.let_out.iter().cloned(), way_out.listed.clone());
+    let unlisted = "inside, an unlisted host was let through: {}";
+    let unreached = "inside, a listed host is not reached through the relay";
+    vec![
+        among(let_out(), move |host| host == listed, unlisted),
+        all(let_out(), [way_out.listed.clone()], unreached),
+    ]
+}
+
+/// What may be read inside of all that was tried.
+pub(super) fn reads_only<'a>(
+    inside: &Sighting,
+    fine: impl Fn(&Path) -> bool + 'a,
+) -> Expectation<'a> {
+    let fine = move |path: &str| fine(Path::new(path));
+    among(
+        shown(&inside.opened),
+        fine,
+        "inside, this could be read: {}",
+    )
+}
+
+/// What must be writable inside.
+pub(super) fn writes<'a>(
+    inside: &Sighting,
+    paths: impl IntoIterator<Item = &'a PathBuf>,
+    told: impl Into<Cow<'static, str>>,
+) -> Expectation<'static> {
+    all(shown(&inside.written), shown(paths), told)
+}
+
+/// What may be written inside of all that was tried.
+pub(super) fn writes_only<'a>(
+    inside: &Sighting,
+    paths: impl IntoIterator<Item = &'a PathBuf>,
+) -> Expectation<'static> {
+    let paths: BTreeSet<String> = shown(paths).into_iter().collect();
+    let told = "inside, {} could be written";
+    among(
+        shown(&inside.written),
+        move |path| paths.contains(path),
+        told,
+    )
+}
+
+/// What must stay what it is does, and the attempts to change it would have shown otherwise.
+pub(super) fn unshaken(
+    inside: &Sighting,
+    replaced: &'static str,
+    unshakable: &'static str,
+) -> [Expectation<'static>; 2] {
+    [
+        none(inside.shaken.iter().cloned(), replaced),
+        never(!inside.shakes, unshakable),
+    ]
+}
+
+/// agp is signalled by nothing inside, where that can be kept from it.
+pub(super) fn unsignalled(inside: &Sighting, kept: bool) -> Expectation<'static> {
+    never(inside.signalled && kept, "inside, agp could be signalled")
+}
+
+/// What the kernel says of a process inside.
+pub(super) fn status(
+    status: &BTreeMap<String, String>,
+    wanted: &[(&str, &str)],
+) -> Vec<Expectation<'static>> {
+    let expected = wanted.iter().map(|(name, wanted)| {
+        let told = format!("inside, {name} is not {{}}");
+        all(status.get(*name).cloned(), [(*wanted).to_owned()], told)
+    });
+    expected.collect()
+}
+
+/// Namespaces that must be other ones than outside.
+pub(super) fn namespaces<'a>(
+    kinds: impl IntoIterator<Item = &'a str>,
+    outside: &Sighting,
+    inside: &Sighting,
+) -> Expectation<'static> {
+    let shared = |kind: &&str| {
+        let own = inside.namespaces.get(*kind);
+        own.is_none() || own == outside.namespaces.get(*kind)
+    };
+    let shared = kinds.into_iter().filter(shared).map(str::to_owned);
+    none(shared, "inside, the {} namespace is the host's")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_told_and_what_is_as_it_must_be_is_not() {
+        let seen = |names: &[&str]| -> Vec<String> {
+            names.iter().map(|name| (*name).to_owned()).collect()
+        };
+        let told = "this: {}, not {}";
+        let some = seen(&["a", "b"]);
+        let sound = || {
+            [
+                none(seen(&[]), told),
+                never(false, told),
+                among(seen(&[]), |_| false, told),
+                among(some.clone(), |name| name < "c", told),
+                all(some.clone(), seen(&["b"]), told),
+                all(some.clone(), seen(&[]), told),
+            ]
+        };
+        assert_eq!(judge(sound()), Ok(()));
+        let differences = [
+            (none(some.clone(), told), "this: a, not {}"),
+            (never(true, "so"), "so"),
+            (
+                among(some.clone(), |name| name == "a", told),
+                "this: b, not {}",
+            ),
+            (
+                all(some.clone(), seen(&["b", "c"]), told),
+                "this: c, not {}",
+            ),
+            (all(seen(&[]), seen(&["a"]), told), "this: a, not {}"),
+        ];
+        for (difference, why) in differences {
+            // Wherever in the table it stands.
+            let table = sound().into_iter().chain([difference]).chain(sound());
+            assert_eq!(judge(table), Err(why.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_namespace_that_cannot_be_named_is_taken_for_the_hosts() {
+        let sighting = |id: Option<&str>| Sighting {
+            namespaces: id
+                .map(|id| ("pid".to_owned(), id.to_owned()))
+                .into_iter()
+                .collect(),
+            ..Sighting::default()
+        };
+        let judged = |outside, inside| {
+            judge([namespaces(["pid"], &sighting(outside), &sighting(inside))]).is_ok()
+        };
+        assert!(judged(Some("1"), Some("2")));
+        for (outside, inside) in [(Some("1"), Some("1")), (Some("1"), None), (None, None)] {
+            assert!(!judged(outside, inside), "{outside:?} {inside:?}");
+        }
+    }
+}
