@@ -153,7 +153,7 @@ fn chain(seq: u64, prev: Option<Sha256>, key: &PublicKey) -> Chained {
     let signed =
         format!("{prefix}{BEFORE_HASH}{BEFORE_PAYLOAD}{before_signature}{after_signature}");
     Chained {
-        hash: journal::sha256(signed.as_bytes()),
+        hash: Sha256::of(signed.as_bytes()),
         before_signature,
         after_signature,
         signed: signed.into_bytes(),

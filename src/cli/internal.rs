@@ -3,7 +3,7 @@
 //! `agp-bridge` has only these; `agp` has them too.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use serde_json::Value;
 
 use crate::contracts::ids::SessionId;
-use crate::contracts::{limits, strict_json};
+use crate::contracts::{bounded_file, limits, strict_json};
 use crate::gateway::client::Governor;
 use crate::hook::{login_renewal, mcp_server, pre_post_tool};
 use crate::jail::spec::RELAY_PORT;
@@ -150,11 +150,9 @@ fn tool(arguments: &[OsString]) -> u8 {
         complain("usage: agp tool NAME, with its arguments as JSON on standard input");
         return exit::USAGE;
     };
-    let mut text = Vec::new();
-    let bound = limits::FRAME_BYTES as u64;
-    let read = io::stdin().lock().take(bound + 1).read_to_end(&mut text);
-    let args = match read.map(|_| strict_json::from_slice(&text)) {
-        Ok(Ok(Value::Object(args))) if text.len() as u64 <= bound => args,
+    let text = bounded_file::read_from(io::stdin().lock(), limits::FRAME_BYTES as u64);
+    let args = match text.map(|text| strict_json::from_slice(&text)) {
+        Ok(Ok(Value::Object(args))) => args,
         _ => {
             complain("agp: the tool's arguments are not a JSON object");
             return exit::USAGE;

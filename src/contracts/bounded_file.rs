@@ -9,8 +9,16 @@ use std::path::Path;
 /// # Errors
 /// What the file system gives, or [`io::ErrorKind::FileTooLarge`].
 pub fn read(path: &Path, bound: u64) -> io::Result<Vec<u8>> {
+    read_from(File::open(path)?, bound)
+}
+
+/// The same of what is open already.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_from(from: impl Read, bound: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(bound + 1).read_to_end(&mut bytes)?;
+    from.take(bound + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bound {
         let problem = format!("larger than {bound} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
 use super::limits;
@@ -92,11 +93,7 @@ impl MessageId {
         match text.len() {
             0 => None,
             1..=limits::MESSAGE_ID_BYTES => Some(Self(text.to_owned())),
-            _ => {
-                let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-                let hex = data_encoding::HEXLOWER.encode(digest.as_ref());
-                Some(Self(format!("sha256:{hex}")))
-            }
+            _ => Some(Self(format!("sha256:{}", Sha256::of(text.as_bytes())))),
         }
     }
 }
@@ -113,6 +110,22 @@ impl Sha256 {
         0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52,
         0xb8, 0x55,
     ]);
+
+    /// The digest of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut context = Context::new(&SHA256);
+        context.update(bytes);
+        Self::finished(context)
+    }
+
+    /// The digest of what a context was given; the context must be one of SHA-256.
+    #[must_use]
+    pub fn finished(context: Context) -> Self {
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.finish().as_ref());
+        Self(digest)
+    }
 
     /// Reads 64 lowercase hexadecimal digits; anything else is `None`.
     #[must_use]

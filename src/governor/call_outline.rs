@@ -67,7 +67,7 @@ impl Part {
             Value::String(path) if PATHS.contains(&name) && path.len() <= PATH_BYTES => {
                 Self::Path(path.clone())
             }
-            value => Self::Digest(journal::sha256(&journal::canonical(&spelt(value)))),
+            value => Self::Digest(Sha256::of(&journal::canonical(&spelt(value)))),
         }
     }
 }

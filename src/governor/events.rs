@@ -13,7 +13,7 @@ use crate::contracts::limits;
 use crate::contracts::sandbox::Execution;
 use crate::contracts::verdict::{Decision, Verdict};
 use crate::gateway::server::{CallReport, Peer};
-use crate::journal::{self, redact};
+use crate::journal::redact;
 
 use super::call_ledger::Account;
 
@@ -166,7 +166,7 @@ pub(super) fn shown_result(
         "tool": tool,
         "argsSha256": account.decided.to_hex(),
         "ok": told.ok,
-        "outputSha256": journal::sha256(output.as_bytes()).to_hex(),
+        "outputSha256": Sha256::of(output.as_bytes()).to_hex(),
         "outputBytes": told.output.len(),
         "outputCut": told.output.len() > output.len(),
         "seenBy": "stream",

@@ -181,7 +181,7 @@ impl Gate for Governor {
     }
 
     fn report(&self, mut report: CallReport, peer: Peer) -> Result<(), GateError> {
-        let digest = journal::sha256(report.output.as_bytes());
+        let digest = Sha256::of(report.output.as_bytes());
         let told = Told {
             ok: report.ok,
             output: digest,

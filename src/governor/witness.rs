@@ -10,9 +10,9 @@ use serde_json::json;
 
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::MessageId;
+use crate::contracts::ids::Sha256;
 use crate::contracts::intendant::{Came, Observation, ToldResult};
 use crate::contracts::limits;
-use crate::journal;
 
 use super::call_ledger::{Account, Finding, Told, Unlike};
 use super::call_outline::Outline;
@@ -93,7 +93,7 @@ impl Governor {
             Observation::Returned { id, came, told } => {
                 let result = told.as_ref().map(|told| Told {
                     ok: told.ok,
-                    output: journal::sha256(events::kept(&told.output).as_bytes()),
+                    output: Sha256::of(events::kept(&told.output).as_bytes()),
                     comparable: told.comparable && events::comparable(told.output.len() as u64),
                 });
                 let (finding, account) = self.ledger.returned(id, *came, result, self.by_agp());

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::contracts::call::{LEADS_TO, WITHIN_AGENT, WORKDIR};
+use crate::contracts::ids::Sha256;
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::message::Message;
 use crate::contracts::strict_json;
@@ -61,7 +62,7 @@ pub(crate) fn hook_claude(data: &[u8]) {
             // Only what no strict reader takes, and of what stands there.
             assert!(strict_json::from_slice(data).is_err() && !id.as_str().is_empty());
             let size = usize::try_from(args_bytes).expect("a size");
-            let is_there = |args: &[u8]| journal::sha256(args) == args_sha256;
+            let is_there = |args: &[u8]| Sha256::of(args) == args_sha256;
             assert!(size <= data.len() && (data.len() > 4096 || data.windows(size).any(is_there)));
             return;
         }

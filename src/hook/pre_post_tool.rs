@@ -376,7 +376,10 @@ mod tests {
                 panic!("{args}");
             };
             assert_eq!((id.as_str(), tool.as_str()), ("a|b/c@d", "Bash"));
-            assert_eq!(args_sha256, journal::sha256(args.as_bytes()));
+            assert_eq!(
+                args_sha256,
+                crate::contracts::ids::Sha256::of(args.as_bytes())
+            );
             assert_eq!((args_bytes, why), (args.len() as u64, expected));
         }
     }

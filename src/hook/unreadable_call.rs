@@ -8,7 +8,6 @@ use crate::contracts::call::Unreadable;
 use crate::contracts::ids::{MessageId, SessionId, Sha256};
 use crate::contracts::message::Message;
 use crate::contracts::{limits, strict_json, surrogates};
-use crate::journal;
 
 /// The members of a JSON object, each with its value as it stands there. `None` for anything else, and
 /// where a name is there twice.
@@ -67,14 +66,10 @@ pub(crate) fn message(
         id,
         session_id: session.clone(),
         tool,
-        args_sha256: digest(args),
+        args_sha256: Sha256::of(args),
         args_bytes: args.len() as u64,
         why: why(args),
     }
-}
-
-fn digest(args: &[u8]) -> Sha256 {
-    journal::sha256(args)
 }
 
 /// What keeps a strict reader from these arguments.

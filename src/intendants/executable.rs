@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::contracts::ids::Sha256;
 use crate::contracts::intendant::HarnessError;
 use crate::contracts::limits;
 use crate::jail::writable_paths::Changeable;
@@ -226,7 +227,7 @@ pub fn digest(path: &Path) -> io::Result<String> {
     loop {
         let got = file.read(&mut block)?;
         if got == 0 {
-            return Ok(data_encoding::HEXLOWER.encode(context.finish().as_ref()));
+            return Ok(Sha256::finished(context).to_hex());
         }
         context.update(block.get(..got).unwrap_or_default());
     }

@@ -41,16 +41,7 @@ pub(super) fn canonical_object(object: &Map<String, Value>) -> Vec<u8> {
 /// Digest of a call's canonical arguments: what an approval is bound to.
 #[must_use]
 pub fn args_sha256(args: &Map<String, Value>) -> Sha256 {
-    sha256(&canonical_object(args))
-}
-
-/// SHA-256 of bytes.
-#[must_use]
-pub fn sha256(bytes: &[u8]) -> Sha256 {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    let mut out = [0; 32];
-    out.copy_from_slice(digest.as_ref());
-    Sha256(out)
+    Sha256::of(&canonical_object(args))
 }
 
 fn is_plain(value: &Value) -> bool {

@@ -1,12 +1,14 @@
 //! Files that must survive a crash: the order of write, sync, rename and directory sync, once.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, StatxFlags};
+
+use crate::contracts::bounded_file;
 
 /// `O_NOFOLLOW`: a link where one of our files should be is somebody's trap.
 pub(super) fn no_follow() -> i32 {
@@ -78,15 +80,7 @@ pub(crate) fn read_bounded(path: &Path, bound: u64) -> io::Result<Vec<u8>> {
         .read(true)
         .custom_flags(no_follow())
         .open(path)?;
-    let mut bytes = Vec::new();
-    file.take(bound + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > bound {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("larger than {bound} bytes"),
-        ));
-    }
-    Ok(bytes)
+    bounded_file::read_from(file, bound)
 }
 
 /// Opens a log for appending and reading, making it (0600, name durable) when absent.

@@ -65,7 +65,7 @@ impl Sealed {
         let signature_at = put(format!(r#","prevHash":{prev},"seq":{seq},"#).as_bytes());
         put(format!(r#""signing_key_id":"{key_id}","tenant_id":null,"#).as_bytes());
         put(format!(r#""ts":"{ts}","v":2}}"#).as_bytes());
-        let hash = canonical_json::sha256(&signed);
+        let hash = Sha256::of(&signed);
         Chained {
             hash,
             receipt: Receipt::new(seq, hash, draft.kind, draft.call),
@@ -165,7 +165,7 @@ mod tests {
             json!({"args": {"command": "a\tb \u{1f600}"}, "exit": -1, "ok": [true, null]});
         draft.payload = payload.as_object().unwrap().clone();
         draft.on_behalf_of = Some("a \"b\" (uid 1)".into());
-        for prev in [None, Some(canonical_json::sha256(b""))] {
+        for prev in [None, Some(Sha256::of(b""))] {
             let sealed = Sealed::new(draft.clone()).unwrap();
             let ts = "2026-01-02T03:04:05.678Z";
             let chained = sealed.chain(7, prev, ts, key.public().id());

@@ -139,10 +139,7 @@ pub(crate) fn canonical_json(data: &[u8]) {
     let again = strict_json::from_slice(&ours).expect("canonical JSON is strict");
     assert_eq!(canonical_json::canonical(&again), ours);
     if let Value::Object(args) = &value {
-        assert_eq!(
-            canonical_json::args_sha256(args),
-            canonical_json::sha256(&ours)
-        );
+        assert_eq!(canonical_json::args_sha256(args), Sha256::of(&ours));
     }
 }
 
@@ -183,10 +180,7 @@ pub(crate) fn written(data: &[u8]) {
         assert!(deep || data.len() > limits::LINE_BYTES / 8);
         return;
     };
-    let prev = data
-        .len()
-        .is_multiple_of(2)
-        .then(|| canonical_json::sha256(data));
+    let prev = data.len().is_multiple_of(2).then(|| Sha256::of(data));
     let id = key.public().id();
     let chained = sealed.chain(7, prev, "2026-01-02T03:04:05.678Z", id);
     let mut line = Vec::new();
@@ -199,7 +193,7 @@ pub(crate) fn written(data: &[u8]) {
     let same = |payload: &Map<String, Value>| canonical_json::canonical_object(payload);
     assert_eq!(entry.payload().map(same), Some(same(&draft.payload)));
     assert_eq!(entry.text("on_behalf_of"), draft.on_behalf_of.as_deref());
-    let chosen = canonical_json::sha256(data).0;
+    let chosen = Sha256::of(data).0;
     let at = usize::from(u16::from_le_bytes([chosen[0], chosen[1]])) % line.len();
     line[at] ^= 1 << (chosen[2] % 8);
     if let Ok(changed) = Entry::parse(&line) {
@@ -215,7 +209,7 @@ pub(crate) fn head(data: &[u8]) {
     }
     assert!(Head::read(data, &PublicKey::from_raw([7; 32])).is_err());
     let key = key();
-    let (seq, hash) = (data.len() as u64, canonical_json::sha256(data));
+    let (seq, hash) = (data.len() as u64, Sha256::of(data));
     let head = Head { seq, hash };
     let text = head.to_text(&key.sign(&head.signed_bytes()));
     assert_eq!(Head::read(text.as_bytes(), key.public()), Ok(head));

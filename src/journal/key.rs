@@ -1,11 +1,10 @@
 //! Ed25519 keys and their files: SPKI and PKCS#8 v1 in PEM (RFC 8410), as OpenSSL reads them.
 
+use crate::contracts::ids::Sha256;
 use std::fmt;
 
 use data_encoding::{BASE64, HEXLOWER};
 use ring::signature::{ED25519, UnparsedPublicKey};
-
-use super::canonical_json;
 
 /// DER in front of the 32 bytes of a public key: SubjectPublicKeyInfo with id-Ed25519.
 const SPKI_PREFIX: [u8; 12] = [
@@ -41,7 +40,7 @@ impl PublicKey {
     /// From the 32 bytes of RFC 8032.
     #[must_use]
     pub fn from_raw(raw: [u8; 32]) -> Self {
-        let id = HEXLOWER.encode(canonical_json::sha256(&spki(raw)).0.split_at(8).0);
+        let id = HEXLOWER.encode(Sha256::of(&spki(raw)).0.split_at(8).0);
         Self { raw, id }
     }
 

@@ -244,7 +244,7 @@ impl Entry {
     /// What is wrong with the event's own content: hash and signature. Empty when nothing is.
     pub(super) fn check_content(&self, key: &super::key::PublicKey) -> Vec<Flaw> {
         let mut flaws = Vec::new();
-        if canonical_json::sha256(&self.signed) != self.hash {
+        if Sha256::of(&self.signed) != self.hash {
             flaws.push(Flaw::new(
                 Code::Hash,
                 "hash is not the digest of the content",

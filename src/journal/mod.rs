@@ -37,7 +37,7 @@ mod write_error;
 #[cfg(feature = "agp")]
 mod writer;
 
-pub use canonical_json::{args_sha256, canonical, sha256};
+pub use canonical_json::{args_sha256, canonical};
 #[cfg(feature = "agp")]
 pub use handle::{AppendError, Handle};
 pub use head::Head;

@@ -10,14 +10,11 @@ mod rules;
 mod shell_words;
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use ring::digest;
-
 use crate::contracts::ids::Sha256;
-use crate::contracts::{limits, strict_json};
+use crate::contracts::{bounded_file, limits, strict_json};
 
 pub use glob::Glob;
 pub use rules::Rule;
@@ -45,14 +42,10 @@ impl Policy {
             path: path.to_owned(),
             error,
         };
-        let mut bytes = Vec::new();
-        File::open(path)
-            .map_err(io)?
-            // One byte more than allowed, so that a file that is too long is seen to be.
-            .take(limits::POLICY_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(io)?;
-        Self::parse(&bytes)
+        match bounded_file::read(path, limits::POLICY_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(PolicyError::TooLarge),
+            read => Self::parse(&read.map_err(io)?),
+        }
     }
 
     /// Reads a policy's text: strict JSON, only the known fields, at most
@@ -65,12 +58,10 @@ impl Policy {
             return Err(PolicyError::TooLarge);
         }
         let rules::Document(rules) = strict_json::parse(bytes)?;
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
         Ok(Self {
             ranked: engine::rank(&rules),
             rules,
-            digest: Sha256(sha256),
+            digest: Sha256::of(bytes),
         })
     }
 

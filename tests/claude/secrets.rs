@@ -7,6 +7,7 @@
 )]
 
 use crate::support::{governed, session};
+use agp::contracts::ids::Sha256;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -193,10 +194,7 @@ fn a_value_is_in_no_output_no_event_and_no_answer() {
     let first = &executed(&world)[0];
     let shown = "[redacted:TOKEN]\n[redacted:TOKEN]\n";
     assert_eq!(first["outputBytes"], shown.len());
-    assert_eq!(
-        first["outputSha256"],
-        agp::journal::sha256(shown.as_bytes()).to_hex()
-    );
+    assert_eq!(first["outputSha256"], Sha256::of(shown.as_bytes()).to_hex());
     world.verifies();
 }
 

@@ -496,7 +496,7 @@ fn what_the_stream_shows_outweighs_a_forged_report() {
         (&last["seenBy"], &last["contradictsReport"]),
         (&json!("stream"), &json!(true))
     );
-    let digest = agp::journal::sha256(b"as it was").to_hex();
+    let digest = Sha256::of(b"as it was").to_hex();
     assert_eq!(last["outputSha256"], digest);
     assert_eq!(events[2]["payload"]["seenBy"], "report");
     assert_eq!(session.governor.census_payload()["anomalies"], 2);

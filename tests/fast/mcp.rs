@@ -20,12 +20,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use agp::contracts::call::{Actor, ToolCall, Unreadable, UnreadableCall};
+use agp::contracts::ids::Sha256;
 use agp::contracts::ids::{MessageId, SessionId};
 use agp::contracts::limits::{CALLS_IN_FLIGHT, FRAME_BYTES, HOOK_INPUT_BYTES, RESULT_OUTPUT_BYTES};
 use agp::contracts::verdict::{Denial, Verdict};
 use agp::gateway::GateError;
 use agp::gateway::server::{CallReport, Decided, Gate, Peer, Server};
-use agp::journal::sha256;
 use permit::Permits;
 use serde_json::{Value, json};
 
@@ -467,7 +467,7 @@ fn a_call_that_no_strict_reader_takes_is_denied_and_the_next_is_taken() {
         id: MessageId::new("a|b/c@d").unwrap(),
         session: SessionId::new("s-1").unwrap(),
         tool: "Bash".into(),
-        args_sha256: sha256(args.as_bytes()),
+        args_sha256: Sha256::of(args.as_bytes()),
         args_bytes: args.len() as u64,
         why: Unreadable::TooDeep,
     };

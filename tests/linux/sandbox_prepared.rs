@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agp::confine::Spawner;
+use agp::contracts::ids::Sha256;
 use agp::jail::spec::Namespaces;
 use agp::jail::status::Told;
 use agp::sandbox::network::Network;
@@ -331,7 +332,7 @@ fn a_session_in_the_sandbox_tells_what_ran_and_what_was_planted() {
     assert_eq!(told[0]["sandbox"], "process");
     assert_eq!(told[0]["exitCode"], 3);
     assert_eq!(told[0]["outputBytes"], 9);
-    let digest = |output: &[u8]| json!(agp::journal::sha256(output).to_hex());
+    let digest = |output: &[u8]| json!(Sha256::of(output).to_hex());
     assert_eq!(told[0]["outputSha256"], digest(b"out\nmore\n"));
     assert!(
         told[1]["notes"][0]
