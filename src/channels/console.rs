@@ -413,7 +413,9 @@ mod tests {
         let long = [1, 62, 63, 64, 65, 80].map(|more| format!("y{}no\n", &spaces[..more]));
         let padded = ["  y\n", "y \n", "y\t\n", "y\r\n", "y\0\n", "y\u{a0}\n"];
         let nothing = ["", "\n", "maybe\n", "yess\n", "d\n", "y"];
-        let long = long.iter().map(String::as_str);
+        // What comes of a long line with the last read is none either.
+        let late = format!("{}y\n", "x".repeat(128));
+        let long = long.iter().chain([&late]).map(String::as_str);
         for nothing in nothing.into_iter().chain(padded).chain(long) {
             let answer = answered("ls", nothing, true);
             assert_eq!(answer, Answer::TimedOut, "{nothing:?}");

@@ -53,7 +53,7 @@ struct Input {
 /// What came of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Typed {
-    /// A line as it was typed, without its newline; one that is longer than any answer is empty.
+    /// A line as it was typed, without its newline; of one that is longer than any answer not all.
     Line(String),
     /// Nothing in time.
     Nothing,
@@ -222,7 +222,6 @@ fn write_out(output: Output, line: &str) {
 impl Input {
     fn line(&self, until: Instant) -> Typed {
         let mut line = Vec::new();
-        let mut too_long = false;
         loop {
             let Some(left) = until.checked_duration_since(Instant::now()) else {
                 return Typed::Nothing;
@@ -243,15 +242,11 @@ impl Input {
             }
             if let Some(end) = line.iter().position(|byte| *byte == b'\n') {
                 line.truncate(end);
-                if too_long || line.len() > ANSWER_BYTES {
-                    line.clear();
-                }
                 return Typed::Line(String::from_utf8_lossy(&line).into_owned());
             }
             if line.len() > ANSWER_BYTES {
-                // Read on to the line's end: its beginning alone is no answer.
-                too_long = true;
-                line.clear();
+                // Read on to the line's end. What is kept is longer than any word, and so no answer.
+                line.truncate(ANSWER_BYTES);
             }
         }
     }
