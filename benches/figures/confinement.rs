@@ -202,7 +202,7 @@ fn plain(directory: &Path, governor: &Arc<Governor>) -> Fallible<PathBuf> {
 fn answer(stream: &UnixStream, governor: &Governor) -> Result<(), frame::FrameError> {
     let credentials =
         getsockopt(stream, PeerCredentials).map_err(|error| frame::FrameError::Io(error.into()))?;
-    let (question, _) = frame::read(stream, PATIENCE)?;
+    let ((question, _), _) = frame::read(stream, PATIENCE)?;
     let Message::ToolCallRequest {
         id,
         session_id,

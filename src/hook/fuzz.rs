@@ -18,7 +18,6 @@ use crate::contracts::message::Message;
 use crate::contracts::strict_json;
 use crate::gateway::client::Governor;
 use crate::gateway::frame;
-use crate::journal;
 
 use super::mcp_server::{self, Arguments, McpRequest};
 use super::mcp_tool_schemas;

@@ -224,7 +224,7 @@ fn what_a_harness_reaches_otherwise_than_asked_refuses_the_start() {
             scene.outside.reached.remove("abstract name");
         }),
         ("outside it cannot read", |scene| {
-            scene.outside.opened.clear()
+            scene.outside.opened.clear();
         }),
         ("the gateway cannot be reached", |scene| {
             scene.inside.reached.clear();
@@ -260,13 +260,13 @@ fn what_a_harness_reaches_otherwise_than_asked_refuses_the_start() {
             scene.inside.shaken.insert("renamed".into());
         }),
         ("nothing can be renamed", |scene| {
-            scene.inside.shakes = false
+            scene.inside.shakes = false;
         }),
         ("this could be read", |scene| {
             scene.inside.opened.insert(KEY.into());
         }),
         ("/repo cannot be written", |scene| {
-            scene.inside.written.clear()
+            scene.inside.written.clear();
         }),
         ("/etc could be written", |scene| {
             scene.inside.written.insert("/etc".into());
