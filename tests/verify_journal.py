@@ -151,7 +151,7 @@ def check_event(event, key, before):
     content = {n: v for n, v in event.items() if n not in ("hash", "signature")}
     signed = ((event["prevHash"] or "") + canonical(content)).encode("utf-8")
     if hashlib.sha256(signed).hexdigest() != event["hash"]:
-        raise ValueError("hash is not the digest of the content")
+        raise ValueError("hash does not match the content")
     if not verifies(key, signed, decode(text("signature"), 64)):
         raise ValueError("signature does not verify")
     if event["signing_key_id"] not in (None, hashlib.sha256(SPKI + key).hexdigest()[:16]):

@@ -1,8 +1,9 @@
 //! The console channel: the operator approves at the terminal that `agp run` was started from.
 
+use crate::contracts::plural::count;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -64,7 +65,8 @@ impl Channel for Console {
         let _turn = locked(&self.turn);
         let mut chars = SHOWN_CHARS;
         loop {
-            let (text, hidden) = question(request, chars);
+            let left = until.saturating_duration_since(Instant::now());
+            let (text, hidden) = question(request, chars, left);
             match self.terminal.ask(&text, until) {
                 // The words that the question names, and nothing around them.
                 Typed::Line(word) => match word.to_ascii_lowercase().as_str() {
@@ -87,7 +89,7 @@ impl Channel for Console {
                     _ => {}
                 },
                 Typed::Nothing => {
-                    self.terminal.tell("no answer in time: denied");
+                    self.terminal.tell("no answer before the deadline: denied");
                     return Answer::TimedOut;
                 }
                 Typed::Closed => return Answer::Unreachable("the terminal was closed".into()),
@@ -103,14 +105,18 @@ impl Channel for Console {
 fn too_few(request: &ApprovalRequest<'_>) -> Option<String> {
     let people = request.terms.required.filter(|people| *people > 1)?;
     Some(format!(
-        "the rule asks for {people} people, and at a terminal there is one: --channel slack"
+        "the rule needs {people} approvers, but a terminal has one: use --channel slack"
     ))
 }
 
 /// The question's text. Everything of the agent's in it is escaped; what agp itself says stands
 /// outside the bars. With it comes how many characters of the agent's it does not show.
-fn question(request: &ApprovalRequest<'_>, chars: usize) -> (String, usize) {
-    let mut text = String::from("\napproval needed\n");
+fn question(
+    request: &ApprovalRequest<'_>,
+    chars: usize,
+    left_to_answer: Duration,
+) -> (String, usize) {
+    let mut text = String::from("\nApproval needed\n");
     let mut line = |name: &str, value: &str| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {name:<8} {value}");
@@ -151,7 +157,7 @@ fn question(request: &ApprovalRequest<'_>, chars: usize) -> (String, usize) {
         }
     }
     if unshown > 0 {
-        line("", &format!("and {unshown} more arguments"));
+        line("", &format!("and {}", count(unshown, "more argument")));
     }
     let rule = request.verdict.rule_id.as_deref().unwrap_or("none");
     line("rule", &escape::line(rule));
@@ -159,12 +165,13 @@ fn question(request: &ApprovalRequest<'_>, chars: usize) -> (String, usize) {
     line("args", &format!("sha256 {}", request.args_sha256));
     line(
         "deadline",
-        &format!("{} s, then denied", request.deadline.as_secs()),
+        &format!("{} s left; no answer means Deny", left_to_answer.as_secs()),
     );
-    text.push_str("allow this call, once? ");
+    text.push_str("Allow this call once? ");
     if hidden > 0 {
         // Writing to a String cannot fail.
-        let _ = write!(text, "{hidden} characters are not shown: [d]etails, [n]o: ");
+        let hidden = count(hidden, "character");
+        let _ = write!(text, "{hidden} hidden: [d]etails, [n]o: ");
     } else {
         text.push_str("[y]es, [n]o, [d]etails: ");
     }
@@ -226,7 +233,7 @@ impl Channel for AutoApprove {
             return Answer::Unreachable(why);
         }
         self.terminal.tell(&format!(
-            "WARNING: AGP_AUTO_APPROVE=1 approves {} ({}) with nobody looking",
+            "WARNING: AGP_AUTO_APPROVE=1: approved {} ({}) automatically",
             escape::line_max(&request.call.tool, 100),
             escape::line(request.verdict.rule_id.as_deref().unwrap_or("no rule")),
         ));
@@ -239,8 +246,6 @@ impl Channel for AutoApprove {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::{Map, json};
 
     use super::*;
@@ -275,9 +280,9 @@ mod tests {
 
     #[test]
     fn a_question_shows_the_call_and_nothing_of_the_agent_reaches_the_terminal_raw() {
-        let args = json!({"file_path": "/r/a\u{1b}[2K\r\nallow this call", "x\u{202e}": ["\u{7}"]});
+        let args = json!({"file_path": "/r/a\u{1b}[2K\r\nAllow this call", "x\u{202e}": ["\u{7}"]});
         with_request("Wri\u{200b}te", &args, |request| {
-            let (text, _) = question(request, SHOWN_CHARS);
+            let (text, _) = question(request, SHOWN_CHARS, request.deadline);
             for part in [
                 "ask-writes",
                 "writes need a person",
@@ -291,7 +296,7 @@ mod tests {
                 text.chars().all(|c| c == '\n' || (' '..='~').contains(&c)),
                 "{text:?}"
             );
-            assert_eq!(text.matches("allow this call, once?").count(), 1);
+            assert_eq!(text.matches("Allow this call once?").count(), 1);
         });
     }
 
@@ -299,12 +304,12 @@ mod tests {
     fn a_question_says_what_it_does_not_show_and_shows_all_of_it_on_request() {
         let command = format!("echo hi{}; tail-of-it", " ".repeat(30_000));
         with_request("Bash", &json!({ "command": command }), |request| {
-            let (text, hidden) = question(request, SHOWN_CHARS);
+            let (text, hidden) = question(request, SHOWN_CHARS, request.deadline);
             assert!(!text.contains("tail-of-it"));
             assert_eq!(hidden, command.len() - (SHOWN_CHARS - 1));
-            assert!(text.contains(&format!("{hidden} characters are not shown")));
+            assert!(text.contains(&format!("{hidden} characters hidden")));
             assert!(!text.contains("[y]es"));
-            let (text, hidden) = question(request, usize::MAX);
+            let (text, hidden) = question(request, usize::MAX, request.deadline);
             assert!(text.contains("tail-of-it") && text.contains("[y]es"));
             assert_eq!(hidden, 0);
         });
@@ -314,9 +319,9 @@ mod tests {
     fn a_call_of_a_whole_frame_is_asked_about_and_shown_on_request() {
         let content = "<\u{202e}\n".repeat(limits::FRAME_BYTES / 9);
         with_request("Write", &json!({ "content": content }), |request| {
-            let (text, hidden) = question(request, SHOWN_CHARS);
+            let (text, hidden) = question(request, SHOWN_CHARS, request.deadline);
             assert!(text.len() < 20_000 && hidden > limits::FRAME_BYTES / 2);
-            let (whole, hidden) = question(request, usize::MAX);
+            let (whole, hidden) = question(request, usize::MAX, request.deadline);
             assert!(whole.len() > limits::FRAME_BYTES && hidden == 0);
         });
     }
@@ -327,9 +332,9 @@ mod tests {
         args.insert("command".into(), json!("tail-of-it"));
         args.extend((0..5000).map(|n| (format!("a{n:04}"), json!(1))));
         with_request("Bash", &Value::Object(args.clone()), |request| {
-            let (text, hidden) = question(request, SHOWN_CHARS);
+            let (text, hidden) = question(request, SHOWN_CHARS, request.deadline);
             assert!(text.lines().count() < 50 && !text.contains("tail-of-it"));
-            assert!(text.contains("more arguments") && !text.contains("[y]es"));
+            assert!(text.contains("more argument") && !text.contains("[y]es"));
             let whole: usize = args
                 .iter()
                 .map(|(name, value)| name.len() + value.to_string().len())
@@ -340,7 +345,7 @@ mod tests {
                 .filter_map(|line| line.trim_start().strip_prefix("| "));
             let shown: usize = shown.map(|line| line.len() - ": ".len()).sum();
             assert_eq!(hidden, whole - 2 - shown);
-            let (text, hidden) = question(request, usize::MAX);
+            let (text, hidden) = question(request, usize::MAX, request.deadline);
             assert!(text.contains("tail-of-it") && text.contains("[y]es"));
             assert_eq!(hidden, 0);
         });
@@ -352,7 +357,7 @@ mod tests {
         let spaces = " ".repeat(3 * LINE_COLUMNS - "command: ".len());
         let args = json!({"command": format!("{spaces}  rule     read"), "wide": wide});
         with_request("Bash", &args, |request| {
-            let (text, _) = question(request, SHOWN_CHARS);
+            let (text, _) = question(request, SHOWN_CHARS, request.deadline);
             for line in text.lines().filter(|line| !line.starts_with("  args")) {
                 let columns: usize = line.chars().map(|c| 1 + usize::from(!c.is_ascii())).sum();
                 assert!(columns < 80, "{line}");
@@ -369,7 +374,7 @@ mod tests {
             request.terms.required = Some(2);
             let auto = AutoApprove::new(Arc::new(Terminal::unattended("nobody is there")));
             assert!(matches!(auto.ask(&request), Answer::Unreachable(_)));
-            assert!(too_few(&request).unwrap().contains("2 people"));
+            assert!(too_few(&request).unwrap().contains("2 approvers"));
         });
     }
 

@@ -1,5 +1,6 @@
 //! The operator's terminal: live lines and questions share it without running into each other.
 
+use crate::contracts::plural::count;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
@@ -86,9 +87,7 @@ impl Terminal {
         Self {
             input: tty.zip(over).map(|(tty, over)| Input { tty, over }),
             open: Mutex::new(open),
-            ..Self::unattended(
-                "there is no terminal to ask at; run agp in one, or use another channel",
-            )
+            ..Self::unattended("no terminal; run agp in one, or use --channel slack")
         }
     }
 
@@ -173,6 +172,10 @@ impl Terminal {
         let _ = tcflush(&input.tty, QueueSelector::IFlush);
         self.write_question(question);
         let typed = input.line(until);
+        if !matches!(typed, Typed::Line(_)) {
+            // Nothing ended the question's line.
+            self.write_question("\n");
+        }
         self.hold(false);
         typed
     }
@@ -201,7 +204,7 @@ impl Terminal {
             }
             let dropped = std::mem::take(&mut state.dropped);
             if dropped > 0 {
-                let told = format!("({dropped} lines not shown; the journal has them)");
+                let told = format!("({} not shown; see the journal)", count(dropped, "line"));
                 write_out(Output::Own, &told);
             }
         }

@@ -280,7 +280,7 @@ fn done(profile: Profile, deed: &str, root: &Path, allowed: u16, other: u16) -> 
 fn work(terms: &ProfileSpec, own: &Path, port: u16) -> io::Result<()> {
     let mut chance = [0; 32];
     let random = SystemRandom::new().fill(&mut chance);
-    random.map_err(|_| io::Error::other("no random numbers"))?;
+    random.map_err(|_| io::Error::other("the system provides no random numbers"))?;
     let much: Vec<u8> = vec![1; 1 << 20];
     drop(much);
     if terms.may(libc::SYS_clone) {

@@ -158,7 +158,7 @@ impl Spawner {
 }
 
 fn gone() -> io::Error {
-    io::Error::other("the thread that starts processes is gone")
+    io::Error::other("the process-starting thread is gone")
 }
 
 /// Gives a command its standard streams.
@@ -202,7 +202,7 @@ fn started(mut command: Command) -> io::Result<Started> {
             let _ = child.kill();
             let _ = child.wait();
             Err(other.map_or_else(
-                || io::Error::other("the child has no process id"),
+                || io::Error::other("the child has no process ID"),
                 |failed| failed.map_or_else(io::Error::from, |_| gone()),
             ))
         }

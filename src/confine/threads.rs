@@ -157,7 +157,7 @@ pub fn try_out() -> io::Result<Standing> {
         })?;
     tried
         .join()
-        .map_err(|_| io::Error::other("trying the confinement panicked"))
+        .map_err(|_| io::Error::other("the confinement self-test panicked"))
 }
 
 /// Shows that a thread has entered its profile, to those that it starts: they are under it.
@@ -213,9 +213,7 @@ impl Narrower {
 }
 
 fn unconfined(thread: &str, what: &str, error: &dyn std::fmt::Display) -> io::Error {
-    io::Error::other(format!(
-        "the thread {thread} is not confined: {what}: {error}"
-    ))
+    io::Error::other(format!("cannot confine thread {thread}: {what}: {error}"))
 }
 
 /// Starts a profile's thread. It runs `work` once it is confined; when it cannot be, this is an
@@ -253,7 +251,7 @@ pub fn start_first(
         }
     })?;
     let entered = stands.recv();
-    entered.map_err(|_| io::Error::other("a thread panicked while it was confined"))??;
+    entered.map_err(|_| io::Error::other("a thread panicked during its confinement"))??;
     Ok(thread)
 }
 

@@ -111,23 +111,17 @@ impl Unreadable {
     pub fn reason(self) -> String {
         match self {
             Self::TooLong => format!(
-                "the call is larger than {} MiB as JSON: make it in several parts",
+                "the call is larger than {} MiB of JSON: split it",
                 limits::FRAME_BYTES >> 20
             ),
             Self::TooMany => format!(
-                "the call has more than {} values: make it in several parts",
+                "the call has more than {} values: split it",
                 limits::FRAME_VALUES
             ),
             Self::TooDeep => too_deep(),
-            Self::NotUnicode => {
-                "the arguments are no Unicode text: half of a surrogate pair stands \
-                                 in them"
-                    .into()
-            }
+            Self::NotUnicode => "the arguments are not valid Unicode (lone surrogate)".into(),
             Self::Ambiguous => {
-                "the arguments are no strict JSON: a name is there twice, or a number \
-                                is out of range"
-                    .into()
+                "the arguments are not strict JSON (duplicate name or number out of range)".into()
             }
         }
     }

@@ -13,7 +13,7 @@ pub struct InvalidId(&'static str, usize);
 
 impl fmt::Display for InvalidId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an id is 1 to {} {}", self.1, self.0)
+        write!(f, "an ID is 1 to {} {}", self.1, self.0)
     }
 }
 

@@ -39,10 +39,10 @@ impl Host {
     /// What about it is neither.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if let Some(inside) = text.strip_prefix('[') {
-            let inside = inside
-                .strip_suffix(']')
-                .ok_or("the bracket is not closed")?;
-            let six: Ipv6Addr = inside.parse().map_err(|_| "no IPv6 address in brackets")?;
+            let inside = inside.strip_suffix(']').ok_or("missing closing bracket")?;
+            let six: Ipv6Addr = inside
+                .parse()
+                .map_err(|_| "no IPv6 address in the brackets")?;
             return Ok(Self::Address(canonical(six.into())));
         }
         if let Ok(four) = text.parse::<Ipv4Addr>() {
@@ -66,12 +66,12 @@ fn name(text: &str) -> Result<String, &'static str> {
         return Err("the name is too long");
     }
     if text.ends_with('.') {
-        return Err("write the name without its final dot");
+        return Err("omit the final dot of the name");
     }
     for label in text.split('.') {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if label.is_empty() || label.len() > LABEL_BYTES || !label.bytes().all(plain) {
-            return Err("no host name (a name beyond ASCII is written in its xn-- form)");
+            return Err("not a host name (write a non-ASCII name in its xn-- form)");
         }
     }
     // `127.1`, `0x7f000001` and `2130706433` are addresses to the system's resolver.
@@ -79,7 +79,7 @@ fn name(text: &str) -> Result<String, &'static str> {
     let digits = last.strip_prefix("0x").or(last.strip_prefix("0X"));
     let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if last.bytes().all(|byte| byte.is_ascii_digit()) || digits.is_some_and(number) {
-        return Err("a name that ends in a number is an address in disguise");
+        return Err("a name cannot end in a number");
     }
     Ok(text.to_ascii_lowercase())
 }
@@ -96,13 +96,10 @@ pub fn host_and_port(text: &str) -> Result<(Host, Option<u16>), &'static str> {
             let decimal = !port.starts_with('0') && port.bytes().all(|byte| byte.is_ascii_digit());
             let number = port.parse::<u16>().ok();
             let port = number.filter(|port| decimal && *port > 0);
-            (
-                host,
-                Some(port.ok_or("the port is no number from 1 to 65535")?),
-            )
+            (host, Some(port.ok_or("the port must be 1 to 65535")?))
         }
         Some(_) if text.starts_with('[') => (text, None),
-        Some(_) => return Err("an IPv6 address stands in brackets"),
+        Some(_) => return Err("write an IPv6 address in brackets"),
         None => (text, None),
     };
     Ok((Host::parse(host)?, port))
@@ -168,13 +165,13 @@ impl AllowedHost {
             Err(AllowlistError::Entry { text, wrong })
         };
         if text.contains("://") || text.contains('/') {
-            return wrong("name the host alone, as HOST or HOST:PORT, without scheme or path");
+            return wrong("use HOST or HOST:PORT, without scheme or path");
         }
         if text == "*" || text.starts_with("*:") {
-            return wrong("every host is --egress full");
+            return wrong("for every host, use --egress full");
         }
         if text.contains(['@', ' ', ',']) {
-            return wrong("name one host, as HOST or HOST:PORT");
+            return wrong("use one HOST or HOST:PORT");
         }
         if let Some(below) = text.strip_prefix("*.") {
             return match host_and_port(below) {
@@ -182,13 +179,13 @@ impl AllowedHost {
                     pattern: Pattern::Below(suffix),
                     port: port.unwrap_or(HTTPS),
                 }),
-                Ok((Host::Name(_), _)) => wrong("a whole top-level domain is no suffix"),
-                Ok((Host::Address(_), _)) => wrong("an address has no names below it"),
+                Ok((Host::Name(_), _)) => wrong("the suffix cannot be a top-level domain"),
+                Ok((Host::Address(_), _)) => wrong("an address has no subdomains"),
                 Err(why) => wrong(why),
             };
         }
         if text.contains('*') {
-            return wrong("a * stands at the beginning alone, as in *.example.com");
+            return wrong("* is allowed only at the start, as in *.example.com");
         }
         match host_and_port(text) {
             Ok((host, port)) => Ok(Self {
@@ -334,11 +331,11 @@ mod tests {
             ("*", "--egress full"),
             ("*:443", "--egress full"),
             ("*.com", "top-level domain"),
-            ("*.127.0.0.1", "no names below"),
-            ("a.*.test", "at the beginning"),
-            ("*a.test", "at the beginning"),
+            ("*.127.0.0.1", "no subdomains"),
+            ("a.*.test", "only at the start"),
+            ("*a.test", "only at the start"),
             ("a.test.", "final dot"),
-            ("a..test", "no host name"),
+            ("a..test", "not a host name"),
             ("", "missing"),
             (":443", "missing"),
             ("a.test:", "port"),
@@ -349,13 +346,13 @@ mod tests {
             ("2001:db8::1", "brackets"),
             ("[2001:db8::1", "bracket"),
             ("[fe80::1%eth0]", "no IPv6"),
-            ("127.1", "disguise"),
-            ("0x7f000001", "disguise"),
-            ("2130706433", "disguise"),
-            ("0177.0.0.1", "disguise"),
+            ("127.1", "cannot end in a number"),
+            ("0x7f000001", "cannot end in a number"),
+            ("2130706433", "cannot end in a number"),
+            ("0177.0.0.1", "cannot end in a number"),
             ("b\u{fc}cher.test", "xn--"),
-            ("a.test,b.test", "one host"),
-            ("user@a.test", "one host"),
+            ("a.test,b.test", "use one HOST"),
+            ("user@a.test", "use one HOST"),
         ] {
             let why = AllowedHost::parse(text).unwrap_err().to_string();
             assert!(why.contains(said), "{text}: {why}");

@@ -183,7 +183,7 @@ impl ConnectionRules {
             }
             Ok(None) => opened.closed(None, None, End::Stopped.as_str(), begun.elapsed()),
             Err(error) => {
-                let why = format!("not connected: {error}");
+                let why = format!("cannot connect: {error}");
                 opened.closed(None, None, &why, begun.elapsed());
             }
         }

@@ -38,9 +38,9 @@ macro_rules! reasons {
 
 reasons! {
     /// The request is no CONNECT.
-    NotConnect = "not-connect", "405 Method Not Allowed", "plain HTTP is not carried: use https";
+    NotConnect = "not-connect", "405 Method Not Allowed", "plain HTTP is not allowed: use https";
     /// The request is no HTTP.
-    Malformed = "head-malformed", "400 Bad Request", "this is no HTTP request";
+    Malformed = "head-malformed", "400 Bad Request", "not an HTTP request";
     /// The request's head does not end.
     TooLong = "head-too-long", "431 Request Header Fields Too Large", "the request is too long";
     /// The request did not come in time.
@@ -48,21 +48,21 @@ reasons! {
     /// What is asked for is no host and port.
     NoTarget = "target-malformed", "400 Bad Request", "CONNECT takes HOST:PORT";
     /// The host is not on the list, or not at this port.
-    NotListed = "not-listed", "403 Forbidden", "this host is not on the list (--egress-allow)";
+    NotListed = "not-listed", "403 Forbidden", "this host is not allowed (--egress-allow)";
     /// An address is asked for that is not on the list.
-    AddressNotListed = "address-not-listed", "403 Forbidden", "ask for a host by its name: this address is not on the list (--egress-allow)";
+    AddressNotListed = "address-not-listed", "403 Forbidden", "this address is not allowed: use a host name (--egress-allow)";
     /// The name has no address, or none was had in time.
-    NotResolved = "not-resolved", "502 Bad Gateway", "the name cannot be resolved";
+    NotResolved = "not-resolved", "502 Bad Gateway", "cannot resolve the name";
     /// The name leads to where the public Internet is not.
-    NotPublic = "address-not-public", "403 Forbidden", "the name leads to a private address, which is not on the list itself";
+    NotPublic = "address-not-public", "403 Forbidden", "the name resolves to a private address, which is not allowed";
     /// What came through the tunnel is not TLS.
-    NotTls = "not-tls", "403 Forbidden", "only TLS is carried";
+    NotTls = "not-tls", "403 Forbidden", "only TLS is allowed";
     /// The client does not say whom it means.
-    NoName = "no-server-name", "403 Forbidden", "the TLS handshake names no server";
+    NoName = "no-server-name", "403 Forbidden", "the TLS handshake has no server name";
     /// The client means another host than it asked for.
-    OtherName = "other-server-name", "403 Forbidden", "the TLS handshake names another server than the one asked for";
+    OtherName = "other-server-name", "403 Forbidden", "the TLS server name differs from the requested host";
     /// The client's first message does not end.
-    HelloTooLong = "hello-too-long", "403 Forbidden", "the TLS handshake begins too long";
+    HelloTooLong = "hello-too-long", "403 Forbidden", "the TLS client hello is too long";
     /// The client's first message did not come in time.
     HelloLate = "hello-late", "408 Request Timeout", "the TLS handshake did not come in time";
     /// The client left before it had said what it wants.
@@ -70,11 +70,11 @@ reasons! {
     /// As many connections as may be are open.
     Busy = "too-many-connections", "503 Service Unavailable", "too many connections are open";
     /// The session has had all its connections.
-    Exhausted = "session-limit", "503 Service Unavailable", "this session has had all its connections";
+    Exhausted = "session-limit", "503 Service Unavailable", "this session has used all its connections";
     /// The client runs as another user.
-    OtherUser = "other-user", "403 Forbidden", "this proxy serves another user";
+    OtherUser = "other-user", "403 Forbidden", "this proxy belongs to another user";
     /// The session is over.
-    Over = "session-over", "503 Service Unavailable", "the session is over";
+    Over = "session-over", "503 Service Unavailable", "the session has ended";
 }
 
 /// A connection that is not carried, as far as it is known.

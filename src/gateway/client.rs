@@ -66,14 +66,14 @@ pub enum AskError {
 impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(error) => write!(f, "the governor cannot be reached: {error}"),
+            Self::Unreachable(error) => write!(f, "cannot reach the governor: {error}"),
             Self::Link(error) => write!(f, "no answer from the governor: {error}"),
             Self::NoClient(error) => {
                 write!(f, "cannot open the session's client file: {error}")
             }
-            Self::Impostor => f.write_str("the answer is not the governor's"),
+            Self::Impostor => f.write_str("the answer is not from the governor"),
             Self::Refused(why) => write!(f, "the governor refused the call: {why}"),
-            Self::Mismatched => f.write_str("the governor's answer belongs to another question"),
+            Self::Mismatched => f.write_str("the governor's answer is for another request"),
         }
     }
 }

@@ -38,8 +38,8 @@ pub enum FrameError {
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Closed => f.write_str("the link was closed in the middle"),
-            Self::Late => f.write_str("no whole message came in time"),
+            Self::Closed => f.write_str("the connection closed within a message"),
+            Self::Late => f.write_str("no complete message in time"),
             Self::TooLong => write!(
                 f,
                 "the message is longer than {} bytes",
@@ -50,8 +50,8 @@ impl fmt::Display for FrameError {
                 "the message has more than {} values",
                 limits::FRAME_VALUES
             ),
-            Self::Malformed(why) => write!(f, "not a message: {why}"),
-            Self::Io(error) => write!(f, "the link failed: {error}"),
+            Self::Malformed(why) => write!(f, "invalid message: {why}"),
+            Self::Io(error) => write!(f, "the connection failed: {error}"),
         }
     }
 }
@@ -130,7 +130,7 @@ fn malformed(error: impl fmt::Display) -> FrameError {
 }
 
 fn other() -> FrameError {
-    FrameError::Malformed("a field is absent or of another shape".into())
+    FrameError::Malformed("a field is missing or has the wrong type".into())
 }
 
 /// What is written as it would be by us: serde alone would take an array for a structure, and an
@@ -190,7 +190,9 @@ fn read_line(
                 line.pop();
                 return Ok((line, descriptor));
             }
-            Some(_) => return Err(FrameError::Malformed("bytes behind the newline".into())),
+            Some(_) => {
+                return Err(FrameError::Malformed("bytes after the newline".into()));
+            }
             None if line.len() >= limits::FRAME_BYTES => return Err(FrameError::TooLong),
             None => {}
         }

@@ -26,18 +26,18 @@ pub enum GateError {
 impl fmt::Display for GateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Replayed => f.write_str("this call's id was used before"),
+            Self::Replayed => f.write_str("this call's ID was already used"),
             Self::TooManyCalls => {
                 let most = limits::CALLS_PER_SESSION;
-                write!(f, "a session makes at most {most} calls")
+                write!(f, "a session may make at most {most} calls")
             }
-            Self::ReportedTwice => f.write_str("this call was reported before"),
+            Self::ReportedTwice => f.write_str("this call was already reported"),
             Self::ReportedOtherwise => {
-                f.write_str("this call was reported before, with another result")
+                f.write_str("this call was already reported with another result")
             }
             Self::NotLetThrough(how) => write!(f, "this call {how}"),
             Self::Unrecorded(why) => f.write_str(why),
-            Self::UnreadableDecided => f.write_str("a call that nobody could read was decided"),
+            Self::UnreadableDecided => f.write_str("an unreadable call was allowed"),
         }
     }
 }

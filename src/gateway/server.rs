@@ -300,7 +300,7 @@ fn answer(stream: &UnixStream, behind: &Behind) {
             stream,
             None,
             None,
-            "this gateway serves another user".into(),
+            "this gateway belongs to another user".into(),
         );
     };
     let ((message, nonce), shown) = match frame::read(stream, limits::FRAME_DEADLINE) {
@@ -313,7 +313,7 @@ fn answer(stream: &UnixStream, behind: &Behind) {
     let proves = behind.proves.as_ref();
     if proves.is_some_and(|ours| !shown.is_some_and(|shown| ours.client.is(shown))) {
         gate.unproven(peer);
-        let problem = "this gateway answers the session's own hooks and tools alone";
+        let problem = "this gateway answers only the session's own hooks and tools";
         return refuse(stream, None, None, problem.into());
     }
     match handle(message, peer, gate) {
@@ -340,7 +340,7 @@ fn handle(message: Message, peer: Peer, gate: &dyn Gate) -> Result<Answer, Refus
             check_session(&id, &session_id, peer, gate)?;
             // Whoever asks here is a harness, or something that it started, whatever it says of itself.
             if actor != Actor::ClaudeProcess {
-                let problem = "nobody speaks for the session's owner here";
+                let problem = "calls for the session owner are not accepted here";
                 gate.intruded(Some(peer), problem);
                 return Err((Some(id), Some(session_id), problem.into()));
             }
@@ -417,7 +417,7 @@ fn cut(mut output: String) -> String {
         let end = output.floor_char_boundary(limits::RESULT_OUTPUT_BYTES);
         let missing = output.len() - end;
         output.truncate(end);
-        output += &format!("\n[{missing} more bytes are not shown]");
+        output += &format!("\n[{missing} more bytes not shown]");
     }
     output
 }
@@ -431,7 +431,7 @@ fn check_session(
     if session == gate.session() {
         return Ok(());
     }
-    let problem = "this gateway serves another session";
+    let problem = "this gateway belongs to another session";
     gate.intruded(Some(peer), problem);
     Err((Some(id.clone()), Some(session.clone()), problem.into()))
 }

@@ -310,14 +310,11 @@ impl Ledger {
             }
         };
         let standing = match calls.asked.get_mut(id) {
-            None => unlet(
-                "ran without having asked",
-                "was reported, and has not asked",
-            ),
+            None => unlet("ran without asking", "was reported but never asked"),
             Some(asked) => match asked.stage {
                 // Anybody who reaches the gateway can report first: each report is held to the decision.
                 Stage::Allowed if asked.args.given != args => {
-                    Standing::Bypassed("was reported with other arguments than were decided")
+                    Standing::Bypassed("was reported with different arguments than agp decided")
                 }
                 Stage::Allowed => match asked.told {
                     None => {
@@ -331,12 +328,12 @@ impl Ledger {
                 // A harness may report that a call it was denied has failed: it did not run.
                 Stage::Denied if !told.ok => Standing::DeniedAndFailed,
                 Stage::Denied => unlet(
-                    "ran although it was denied",
-                    "was reported, although it was denied",
+                    "ran although agp denied it",
+                    "was reported although agp denied it",
                 ),
                 Stage::Asked => unlet(
-                    "ran before it was decided",
-                    "was reported before it was decided",
+                    "ran before the decision",
+                    "was reported before the decision",
                 ),
             },
         };

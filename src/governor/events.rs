@@ -76,12 +76,7 @@ impl<'a> CallEvents<'a> {
             Answer::Denied { by, binding } => {
                 (Kind::ApprovalDenied, Some(by), Some(*binding), None)
             }
-            Answer::TimedOut => (
-                Kind::ApprovalTimeout,
-                None,
-                None,
-                Some("nobody answered in time"),
-            ),
+            Answer::TimedOut => (Kind::ApprovalTimeout, None, None, Some("no answer in time")),
             Answer::Unreachable(why) | Answer::SessionOver(why) => {
                 (Kind::ApprovalDenied, None, None, Some(why.as_str()))
             }

@@ -54,7 +54,7 @@ impl Governor {
         let released = matches!(effect, Effect::Release(_));
         let refused = refused.or_else(|| {
             let differs = released && self.terms.watched && self.ledger.differs(&call.id);
-            differs.then(|| "the harness shows another call under this id".to_owned())
+            differs.then(|| "the harness shows a different call under this ID".to_owned())
         });
         let outcome = mediate(self, call, args_sha256, refused, effect);
         let outcome = outcome.map_err(|broken| GateError::Unrecorded(broken.0));
@@ -80,7 +80,7 @@ impl Governor {
             (Some(why), Ok(_)) => {
                 // Recorded and refused; to the asking side it is an error, as any replay is.
                 if self.ledger.refuse_replay(&call.id) > limits::REPLAYS {
-                    self.break_off("too many calls came under ids that were used before".into());
+                    self.break_off("too many calls reused an ID".into());
                 }
                 Err(why)
             }
@@ -119,12 +119,12 @@ const ISOLATION: &str = "isolation";
 fn not_by_itself(call: &ToolCall, effect: &Effect<'_>) -> Option<String> {
     let refused = match effect {
         Effect::Execute(_) => None,
-        Effect::Release(_) if call.args.contains_key(LEADS_TO) => Some(
-            "an argument leads, where the harness runs, to what agp keeps apart from the agent, or through a \
-             process's own links",
-        ),
+        Effect::Release(_) if call.args.contains_key(LEADS_TO) => {
+            Some("an argument leads to a protected file, or through /proc links")
+        }
         Effect::Release(_) if call.args.contains_key(WITHIN_AGENT) => Some(
-            "hook mode runs no agents within agents: what they do cannot be watched. Do the work in this agent",
+            "hook mode does not allow nested agents: agp cannot watch them. Do the work in this \
+                agent",
         ),
         Effect::Release(_)
             if call
@@ -133,8 +133,8 @@ fn not_by_itself(call: &ToolCall, effect: &Effect<'_>) -> Option<String> {
                 .is_some_and(|asked| !asked.is_null()) =>
         {
             Some(
-                "hook mode isolates no agents: the harness would run git by itself, and with it programs that the \
-             repository's configuration names. Leave isolation out, or make a work tree with Bash first",
+                "hook mode does not support isolation: the harness would run git outside the gate. \
+                    Omit it, or create a worktree with Bash first",
             )
         }
         Effect::Release(_) => None,
@@ -209,7 +209,7 @@ impl Gate for Governor {
             }
             Standing::Contradicted => {
                 self.intruded(Some(peer), &format!("call {id} was reported twice"));
-                let how = "was reported twice, with different results";
+                let how = "was reported twice with different results";
                 self.anomaly(Some(report.id.as_str()), Some(&report.tool), how, "report");
                 Err(GateError::ReportedOtherwise)
             }
@@ -247,9 +247,7 @@ impl Gate for Governor {
         match self.next_warning() {
             Some(true) => self.notice(&Notice::Warning(&format!("gateway: {who}: {problem}"))),
             Some(false) => {
-                self.notice(&Notice::Warning(
-                    "gateway: further intrusions are not shown",
-                ));
+                self.notice(&Notice::Warning("gateway: further intrusions not shown"));
             }
             None => {}
         }

@@ -175,7 +175,7 @@ impl Governor {
     /// Why a call's id or tool cannot be written down, if it cannot.
     pub(super) fn unwritable(&self, id: &MessageId, tool: &str) -> Option<String> {
         if !(1..=limits::TOOL_NAME_BYTES).contains(&tool.len()) {
-            return Some("the tool's name is empty or too long".into());
+            return Some("the tool name is empty or too long".into());
         }
         let named = Map::from_iter([
             ("tool".to_owned(), json!(tool)),
@@ -200,7 +200,7 @@ impl Governor {
         let there = call.args.get(WORKDIR).and_then(Value::as_str);
         if self.name_own_files(&call.args, there.unwrap_or_default()) {
             return Verdict::refused(
-                "agp's own files are not the agent's (nor is a path that agp cannot follow)",
+                "the agent may not use agp's own files, or a path that agp cannot resolve",
             );
         }
         let asked = runs_here.then(|| secret::asked_by(&call.tool, &call.args));
@@ -299,7 +299,7 @@ impl Governor {
     /// Why nothing may run any more, if that is so.
     pub(super) fn over(&self) -> Option<String> {
         let why = self.over.get()?;
-        Some(format!("the session is being ended: {why}"))
+        Some(format!("the session is ending: {why}"))
     }
 
     pub(super) fn session_id(&self) -> &SessionId {
@@ -355,9 +355,9 @@ impl Governor {
 }
 
 fn quotes(secret: &str) -> String {
-    let told = format!("the value of secret {secret} stands in the call");
+    let told = format!("the call contains the value of secret {secret}");
     match secret.strip_prefix("AGP_SECRET_") {
-        Some(name) => format!("{told}: a command names it, {{{{secret:{name}}}}}"),
+        Some(name) => format!("{told}: use the reference {{{{secret:{name}}}}} instead"),
         None => told,
     }
 }

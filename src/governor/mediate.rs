@@ -84,7 +84,7 @@ pub fn mediate(
     let permit = receipts.into_iter().next_back().and_then(Receipt::permit);
     match (permit, effect) {
         (None, _) => Ok(CallOutcome::Denied(Denial::of(verdict).unwrap_or_else(
-            || Denial::refused("the journal has no decision to allow this very call"),
+            || Denial::refused("the journal has no allow decision for this call"),
         ))),
         (Some(permit), Effect::Release(_)) => Ok(CallOutcome::Released(permit, verdict)),
         (Some(permit), Effect::Execute(sandbox)) => {
@@ -111,12 +111,12 @@ fn ask(governor: &Governor, call: &ToolCall, verdict: &Verdict, args_sha256: Sha
 fn settle(asked: Verdict, answer: &Answer) -> Verdict {
     let (decision, reason) = match answer {
         Answer::Granted { by, .. } => (Decision::Allow, format!("approved by {by}")),
-        Answer::Denied { by, .. } => (Decision::Deny, format!("refused by {by}")),
+        Answer::Denied { by, .. } => (Decision::Deny, format!("denied by {by}")),
         Answer::TimedOut => (
             Decision::Deny,
-            "nobody answered the approval request in time".to_owned(),
+            "no answer to the approval request in time".to_owned(),
         ),
-        Answer::Unreachable(why) => (Decision::Deny, format!("nobody could be asked: {why}")),
+        Answer::Unreachable(why) => (Decision::Deny, format!("no approver available: {why}")),
         Answer::SessionOver(why) => (Decision::Deny, why.clone()),
     };
     Verdict {

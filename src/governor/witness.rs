@@ -3,6 +3,7 @@
 //! It stands beside the path of a call and adds nothing to it. A call that came back without a
 //! decision that let it run ends the session at once.
 
+use crate::contracts::plural::count;
 use std::fmt;
 use std::sync::atomic::Ordering;
 
@@ -48,14 +49,19 @@ impl fmt::Display for AccountError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unwatched { decided } => {
-                write!(f, "{decided} calls were decided, and none could be watched")
+                write!(
+                    f,
+                    "agp decided {} but could watch none",
+                    count(decided, "call")
+                )
             }
             Self::Differs { seen, decided } => {
-                write!(f, "{seen} calls were seen, {decided} were decided")
+                write!(f, "{} seen but {decided} decided", count(seen, "call"))
             }
             Self::Killed { seen, decided } => write!(
                 f,
-                "the harness was killed; {seen} calls were seen, {decided} were decided, and the others may have run"
+                "the harness was killed; {} seen but {decided} decided, so others may have run",
+                count(seen, "call")
             ),
         }
     }
@@ -104,12 +110,12 @@ impl Governor {
             }
             Observation::Answered(tool) => self.own.count(tool),
             Observation::AtProvider { id, tool } => {
-                let how = "was run by the model's provider, where agp has no gate";
+                let how = "ran at the model's provider, outside the gate";
                 self.anomaly(Some(id), Some(tool), how, STREAM);
             }
             Observation::Ungated(why) => self.break_off(why.to_string()),
             Observation::Unreadable(why) => {
-                self.break_off(format!("the harness can no longer be watched: {why}"));
+                self.break_off(format!("cannot watch the harness any more: {why}"));
             }
             Observation::Said(_) | Observation::Finished { .. } | Observation::Raw(_) => {}
         }
@@ -136,7 +142,7 @@ impl Governor {
     /// Records a result as the stream has it, where no report has, or another.
     fn told(&self, id: &str, came: Came, account: &Account, told: &ToldResult) {
         if account.contradicts {
-            let how = "was reported with another result than the harness shows";
+            let how = "was reported with a different result than the harness shows";
             self.anomaly(Some(id), Some(&account.tool), how, STREAM);
         }
         let session = self.session_id().as_str();
@@ -189,7 +195,7 @@ impl Governor {
             self.notice(&Notice::Warning(if shown {
                 &text
             } else {
-                "further anomalies are not shown"
+                "further anomalies not shown"
             }));
         }
     }
@@ -238,7 +244,7 @@ impl Governor {
         if self.by_agp() {
             // Nothing of the harness's own could have run.
             for id in &open {
-                let how = "was seen, and nothing became of it";
+                let how = "appeared in the output but has no outcome";
                 self.anomaly(Some(id.as_str()), None, how, STREAM);
             }
             return Ok(());
@@ -247,7 +253,7 @@ impl Governor {
             return Err(AccountError::Differs { seen, decided });
         }
         for id in &unseen {
-            let how = "was decided, and the harness never showed it";
+            let how = "was decided but never appeared in the output";
             self.anomaly(Some(id.as_str()), None, how, STREAM);
         }
         Ok(())

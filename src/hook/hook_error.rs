@@ -38,7 +38,7 @@ impl fmt::Display for HookError {
             Self::Input(error) => error.fmt(f),
             Self::Ask(error) => error.fmt(f),
             Self::Turned => f.write_str(
-                "a path of this call leads to what agp keeps apart, since it was decided",
+                "a path of this call changed after the decision and now leads to a protected file",
             ),
             Self::Mark { path, error } => write!(f, "{}: {error}", path.display()),
         }
@@ -69,18 +69,21 @@ pub(crate) enum InputError {
 impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(error) => write!(f, "the hook input cannot be read: {error}"),
+            Self::Io(error) => write!(f, "cannot read the hook input: {error}"),
             Self::TooLong => {
                 let most = limits::HOOK_INPUT_BYTES;
                 write!(f, "the hook input is longer than {most} bytes")
             }
             Self::Json(error) => write!(f, "the hook input is not strict JSON: {error}"),
-            Self::NotAnObject => f.write_str("the hook input is no JSON object"),
+            Self::NotAnObject => f.write_str("the hook input is not a JSON object"),
             Self::Lacks(member) => write!(f, "the hook input has no {member}"),
             Self::Reserved(name) => {
-                write!(f, "the call has an argument {name}, which is agp's to give")
+                write!(
+                    f,
+                    "the call has an argument {name}, which is reserved for agp"
+                )
             }
-            Self::NoDirectory => f.write_str("the hook input does not say where the call runs"),
+            Self::NoDirectory => f.write_str("the hook input has no working directory"),
         }
     }
 }

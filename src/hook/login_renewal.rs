@@ -59,7 +59,7 @@ pub fn run(order: &str) -> u8 {
     match done {
         Ok(()) => 0,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "agp: the login: {error}");
+            let _ = writeln!(io::stderr(), "agp: cannot renew the login: {error}");
             1
         }
     }

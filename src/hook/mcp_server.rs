@@ -99,7 +99,7 @@ pub fn serve(
                 if let Err(why) = worker {
                     // The call did not happen.
                     in_flight.fetch_sub(1, Ordering::SeqCst);
-                    let problem = format!("agp: no thread for the call: {why}");
+                    let problem = format!("agp: cannot start a thread for the call: {why}");
                     say(&output, &error(&request, INTERNAL_ERROR, &problem));
                 }
             }
@@ -229,11 +229,11 @@ impl Call {
         let args = match params.remove("arguments") {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(args)) => args,
-            Some(_) => return Err("the call's arguments are no object".into()),
+            Some(_) => return Err("the call's arguments are not an object".into()),
         };
         Ok(Self {
             request,
-            id: id_of(params.get("_meta"), count).ok_or("the call has no id")?,
+            id: id_of(params.get("_meta"), count).ok_or("the call has no ID")?,
             tool,
             args: Arguments::Read(args),
         })

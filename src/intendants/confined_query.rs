@@ -46,7 +46,8 @@ pub(super) struct Question<'a> {
 }
 
 /// What mends a machine where nothing can be confined.
-const MEND: &str = "agp doctor --check sandbox; or --confine best-effort, which asks it unconfined";
+const MEND: &str =
+    "run `agp doctor --check sandbox`, or use --confine best-effort to query it unconfined";
 
 impl Search {
     /// What the program answers.
@@ -76,7 +77,7 @@ impl Search {
             }
         }
         if !self.unconfined {
-            let problem = format!("it is not started, because it cannot be confined{refused}");
+            let problem = format!("cannot confine it, so it was not started{refused}");
             return Err(failed(problem, MEND));
         }
         let mut command = Command::new(question.program);
@@ -128,7 +129,8 @@ impl Search {
         let words: Option<Vec<String>> =
             words.map(|word| word.to_str().map(str::to_owned)).collect();
         let order = CommandOrder {
-            command: words.ok_or_else(|| Unanswered::Itself("its path is not UTF-8".into()))?,
+            command: words
+                .ok_or_else(|| Unanswered::Itself("its path is not valid UTF-8".into()))?,
             environment: Vec::new(),
             deadline_millis: u64::try_from(limits::VERSION_PATIENCE.as_millis())
                 .unwrap_or(u64::MAX),
@@ -194,10 +196,16 @@ fn ended(told: &str) -> Result<(), Unanswered> {
             Ok(Told::NotStarted(why)) => return Err(Unanswered::Itself(why)),
             Ok(Told::Deadline) => return Err(Unanswered::Itself("it does not answer".into())),
             Ok(Told::Failed(why)) => return Err(Unanswered::NotConfined(why)),
-            _ => return Err(Unanswered::NotConfined(format!("its keeper said {line:?}"))),
+            _ => {
+                return Err(Unanswered::NotConfined(format!(
+                    "unexpected output from its supervisor: {line:?}"
+                )));
+            }
         }
     }
-    Err(Unanswered::NotConfined("its keeper said nothing".into()))
+    Err(Unanswered::NotConfined(
+        "its supervisor gave no output".into(),
+    ))
 }
 
 fn candidates() -> &'static [Namespaces] {

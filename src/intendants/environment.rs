@@ -137,9 +137,12 @@ impl fmt::Display for NotPassed {
         match self {
             Self::Argument { argument, passed } => write!(
                 f,
-                "--harness-arg {argument} could weaken the gate or lacks its value; these are passed: {passed}"
+                "--harness-arg {argument} is not allowed or needs a value. Allowed: {passed}"
             ),
-            Self::Variable(name) => write!(f, "--harness-env {name} would weaken the gate"),
+            Self::Variable(name) => write!(
+                f,
+                "--harness-env {name} is not allowed: it would weaken the gate"
+            ),
         }
     }
 }

@@ -32,16 +32,19 @@ pub fn find(
 ) -> Result<PathBuf, HarnessError> {
     let missing = |problem: String| HarnessError {
         problem,
-        mend: format!("install it ({install}) or set {variable} to its path"),
+        mend: format!("install it ({install}), or set {variable} to its path"),
     };
     let refused = |problem: String, mend: &str| HarnessError {
-        problem: format!("{program} is not started: {problem}"),
+        problem: format!("cannot run {program}: {problem}"),
         mend: format!("{mend}{variable}=/absolute/path/to/{program}"),
     };
     if let Some(named) = env::var_os(variable).filter(|path| !path.is_empty()) {
         let named = env::current_dir().unwrap_or_default().join(named);
         if !is_program(&named) {
-            return Err(missing(format!("{} is not a program", named.display())));
+            return Err(missing(format!(
+                "{} is not an executable file",
+                named.display()
+            )));
         }
         // The file that will run, not the name that led to it: a link could be turned meanwhile.
         return changeable
@@ -54,10 +57,11 @@ pub fn find(
     let entry = found.ok_or_else(|| missing(format!("{program} is not on PATH")))?;
     if !entry.is_absolute() {
         let shown = entry.display();
-        let problem = format!("PATH has the relative entry {shown:?}, which a repository can fill");
-        return Err(refused(problem, "take the entry out of PATH, or set "));
+        let problem =
+            format!("PATH contains the relative entry {shown:?}, which a repository could fill");
+        return Err(refused(problem, "remove this entry from PATH, or set "));
     }
-    let mend = "take that entry out of PATH, or set ";
+    let mend = "remove that entry from PATH, or set ";
     let followed = changeable.follow(&entry.join(program));
     followed.map_err(|error| refused(error.to_string(), mend))
 }
@@ -157,9 +161,9 @@ pub fn version_in(
 ) -> Result<(String, Version), HarnessError> {
     let word = pick(answer).unwrap_or_default();
     let numbers = numbers(word).ok_or_else(|| HarnessError {
-        problem: format!("{} does not say its version", program.display()),
+        problem: format!("{} does not report its version", program.display()),
         mend: format!(
-            "run `{} --version` yourself, or build the image anew: docs/images.md",
+            "run `{} --version` yourself, or rebuild the image (see docs/images.md)",
             program.display()
         ),
     })?;
@@ -188,8 +192,7 @@ pub fn check_floor(
     }
     Err(HarnessError {
         problem: format!(
-            "{harness} {version} was never tried under agp; {major}.{minor}.{patch} is the first \
-             that was"
+            "agp does not support {harness} {version}; it needs {major}.{minor}.{patch} or later"
         ),
         mend: install.into(),
     })
@@ -263,13 +266,14 @@ impl fmt::Display for PinError {
         match self {
             Self::Changed(path) => {
                 let path = path.display();
-                write!(
-                    f,
-                    "{path}, which answers the hooks, was changed or replaced"
-                )
+                write!(f, "the hook program {path} changed")
             }
             Self::Io { path, error } => {
-                write!(f, "{}, which answers the hooks: {error}", path.display())
+                write!(
+                    f,
+                    "cannot check the hook program {}: {error}",
+                    path.display()
+                )
             }
         }
     }

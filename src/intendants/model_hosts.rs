@@ -39,7 +39,7 @@ impl fmt::Display for ModelHostError {
         match self {
             Self::NotTls(name) => write!(
                 f,
-                "{name} is no https URL, and only TLS is carried to listed hosts"
+                "{name} is not an https URL; --egress allowlist permits only TLS"
             ),
             Self::Config(error) => error.fmt(f),
         }

@@ -90,8 +90,8 @@ pub fn run(
     on_line: &mut dyn FnMut(Option<&[u8]>),
 ) -> Result<HarnessExit, HarnessError> {
     let failed = |error: io::Error| HarnessError {
-        problem: format!("{} cannot be started: {error}", launch.program.display()),
-        mend: "agp doctor --check harness".into(),
+        problem: format!("cannot start {}: {error}", launch.program.display()),
+        mend: "run `agp doctor --check harness`".into(),
     };
     if let Some(place) = &launch.place {
         return run_there(place.as_ref(), launch, stop, on_line).map_err(failed);

@@ -89,7 +89,7 @@ fn prepared(name: &Path, arguments: &[OsString]) -> io::Result<Command> {
     let shell = shell.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "bash: not found"))?;
     if !hidden_paths::hide(&hidden)? {
         return Err(io::Error::other(
-            "the kernel has no Landlock to keep commands from the gate",
+            "the kernel has no Landlock, which protects the gate from commands",
         ));
     }
     signal_filter::enter()?;

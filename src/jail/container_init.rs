@@ -32,7 +32,7 @@ pub fn run() -> u8 {
     match serve() {
         Ok(()) => 0,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "agp-bridge inside: {error}");
+            let _ = writeln!(io::stderr(), "agp-bridge in the container: {error}");
             1
         }
     }
@@ -41,7 +41,7 @@ pub fn run() -> u8 {
 fn serve() -> io::Result<()> {
     if !getpid().is_init() {
         return Err(io::Error::other(
-            "this is for the first process of a container",
+            "this runs only as a container's first process",
         ));
     }
     // Nobody of the same user may look into this process, or at its descriptors.
@@ -109,7 +109,7 @@ fn start(
         Ok(Err(_)) => {}
         Err(error) => tell(
             &mut report,
-            &Told::NotStarted(format!("the container's processes: {error}")),
+            &Told::NotStarted(format!("cannot start the container's supervisor: {error}")),
         ),
     }
 }
@@ -139,7 +139,7 @@ fn receive(control: &UnixStream) -> io::Result<Option<[OwnedFd; 3]>> {
     received
         .try_into()
         .map(Some)
-        .map_err(|_| io::Error::other("a message without its descriptors"))
+        .map_err(|_| io::Error::other("a message without its file descriptors"))
 }
 
 /// How long processes may take to vanish after they were killed.
@@ -179,7 +179,9 @@ fn sweep(keepers: &mut HashMap<i32, UnixStream>) -> io::Result<()> {
         }
         if Instant::now() > until {
             // Ending here ends everything.
-            return Err(io::Error::other("something inside cannot be killed"));
+            return Err(io::Error::other(
+                "a process in the sandbox cannot be killed",
+            ));
         }
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -48,8 +48,8 @@ fn keep(report: &UnixStream) -> io::Result<Told> {
     let disks = Disks::of_paths(job.disks.iter(), job.free_bytes)?;
     // Of one user are all of them: what one has in its environment, the next could read.
     if !landlock::apart()? && job.apart {
-        let why = "calls cannot be kept from looking into each other here, and some have secrets: it takes Landlock, \
-                   and a daemon whose filter lets it be used";
+        let why = "cannot isolate calls from each other, and some have secrets: this needs \
+            Landlock and a seccomp profile that allows it";
         return Ok(Told::NotStarted(why.into()));
     }
     // Loopback is the container's own, and so is every socket that has a path.
@@ -89,7 +89,9 @@ fn keep(report: &UnixStream) -> io::Result<Told> {
         .map(|millis| Instant::now() + Duration::from_millis(millis));
     let ended = watch(&mut child, report, &disks, until);
     if !process_tree::sweep() {
-        return Ok(Told::Failed("something inside cannot be killed".into()));
+        return Ok(Told::Failed(
+            "a process in the sandbox cannot be killed".into(),
+        ));
     }
     ended
 }
@@ -103,7 +105,10 @@ fn read(report: &UnixStream) -> io::Result<(Job, Vec<u8>)> {
         .take(LINE_BYTES as u64)
         .read_until(b'\n', &mut line)?;
     let job: Job = serde_json::from_slice(&line).map_err(|error| {
-        io::Error::new(io::ErrorKind::InvalidInput, format!("the job: {error}"))
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("cannot read the job: {error}"),
+        )
     })?;
     let mut input = Vec::new();
     let bytes = job.input_bytes.min(INPUT_BYTES);
@@ -125,7 +130,7 @@ fn watch(
     until: Option<Instant>,
 ) -> io::Result<Told> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| io::Error::other("the child has no process id"))?;
+    let pid = pid.ok_or_else(|| io::Error::other("the child has no process ID"))?;
     let watched = pidfd_open(pid, PidfdFlags::empty())?;
     loop {
         let left = until.map_or(LOOK, |until| {

@@ -39,7 +39,7 @@ const BOUNDS: Bounds = Bounds {
 /// What the kernel gives.
 pub fn listen(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
-        let problem = format!("the relay at 127.0.0.1:{port}: {error}");
+        let problem = format!("cannot listen on 127.0.0.1:{port}: {error}");
         io::Error::new(error.kind(), problem)
     })
 }
@@ -100,7 +100,7 @@ pub(crate) fn within(relay: &Relay, spec: &Spec) -> io::Result<()> {
         }
     })?;
     told.recv()
-        .map_err(|_| io::Error::other("the relay's thread ended"))?
+        .map_err(|_| io::Error::other("the relay thread ended"))?
 }
 
 /// A relay that is a process of its own.
@@ -168,9 +168,7 @@ pub fn inherited(parent: &str, socket: &Path) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let alive = getppid().is_some_and(|pid| pid.as_raw_nonzero().to_string() == parent);
     if !alive {
-        return Err(io::Error::other(
-            "the process that started this one is gone",
-        ));
+        return Err(io::Error::other("the parent process is gone"));
     }
     let listener = TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     serve(&listener, socket)

@@ -38,9 +38,9 @@ impl fmt::Display for FollowFault {
         match self {
             Self::OfTheAgent(place) => {
                 let place = place.display();
-                write!(f, "it lies in {place}, which the agent can change")
+                write!(f, "it is in {place}, which the agent can change")
             }
-            Self::OfAnybody(path) => write!(f, "anybody can change {}", path.display()),
+            Self::OfAnybody(path) => write!(f, "anyone can change {}", path.display()),
             Self::TooManyLinks => f.write_str("too many links"),
             Self::NotThere => io::Error::from(io::ErrorKind::NotFound).fmt(f),
             Self::Io { path, error } => write!(f, "{}: {error}", path.display()),

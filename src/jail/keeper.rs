@@ -91,7 +91,7 @@ fn kept(text: &str) -> io::Result<Option<Told>> {
         let _ = child.wait()?;
     } else if !process_tree::sweep() {
         return Ok(Some(Told::Failed(
-            "something inside cannot be killed".into(),
+            "a process in the sandbox cannot be killed".into(),
         )));
     }
     Ok(match ended {
@@ -119,7 +119,7 @@ struct Events {
 impl Events {
     fn of(child: &Child, signals: SignalFd) -> io::Result<Self> {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| io::Error::other("the child has no process id"))?;
+        let pid = pid.ok_or_else(|| io::Error::other("the child has no process ID"))?;
         Ok(Self {
             child: pidfd_open(pid, PidfdFlags::empty())?,
             signals,
@@ -295,7 +295,7 @@ fn command_of(words: &[OsString]) -> io::Result<(Command, &OsString)> {
 fn outlive(child: u32) -> io::Result<(Option<i32>, Option<i32>)> {
     loop {
         let Ok(Some((pid, status))) = wait(WaitOptions::empty()) else {
-            return Err(io::Error::other("the command is lost"));
+            return Err(io::Error::other("lost the command"));
         };
         if u32::try_from(pid.as_raw_nonzero().get()) == Ok(child) {
             return Ok((status.exit_status(), status.terminating_signal()));
@@ -375,7 +375,7 @@ fn stand(keeper: &str, spec: &Spec) -> io::Result<u32> {
     }
     let landlock = landlock::restrict(spec)?;
     if landlock == 0 && (root || !spec.has_root()) {
-        let problem = "the kernel has no Landlock, and nothing else keeps these files";
+        let problem = "the kernel has no Landlock, which protects these files";
         return Err(io::Error::other(problem));
     }
     seccomp::restrict(&spec.sockets)?;
@@ -396,6 +396,6 @@ fn tie_to(keeper: &str) -> io::Result<()> {
     if parent.map(str::trim) == Some(keeper) {
         Ok(())
     } else {
-        Err(io::Error::other("the keeper is gone"))
+        Err(io::Error::other("the sandbox supervisor is gone"))
     }
 }

@@ -104,7 +104,7 @@ pub fn restrict(spec: &Spec) -> io::Result<u32> {
         .chain([scratch])
     {
         if !allow(path, change)? {
-            let problem = format!("{} cannot be opened", path.display());
+            let problem = format!("cannot open {}", path.display());
             return Err(io::Error::new(io::ErrorKind::NotFound, problem));
         }
     }

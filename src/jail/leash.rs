@@ -59,7 +59,7 @@ pub fn hold(spec: Option<&str>, command: &[OsString]) -> io::Result<u8> {
         alone || process_tree::sweep()
     };
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| io::Error::other("the child has no process id"))?;
+    let pid = pid.ok_or_else(|| io::Error::other("the child has no process ID"))?;
     let watched = pidfd_open(pid, PidfdFlags::empty())?;
     let stdin = io::stdin();
     loop {
@@ -103,7 +103,7 @@ pub fn become_leashed(parent: &str, command: &[OsString]) -> io::Error {
         return io::Error::new(io::ErrorKind::InvalidInput, "no command");
     };
     if !alive {
-        return io::Error::other("the leash is gone");
+        return io::Error::other("the process-tree guard is gone");
     }
     Command::new(program).args(arguments).exec()
 }

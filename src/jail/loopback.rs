@@ -57,7 +57,7 @@ fn answered(answer: &[u8]) -> io::Result<()> {
     match (kind.map(u16::from_ne_bytes), error.map(i32::from_ne_bytes)) {
         (Some(NLMSG_ERROR), Some(0)) => Ok(()),
         (Some(NLMSG_ERROR), Some(error)) => Err(io::Error::from_raw_os_error(-error)),
-        _ => Err(io::Error::other("the kernel's answer is not understood")),
+        _ => Err(io::Error::other("unexpected answer from the kernel")),
     }
 }
 

@@ -363,7 +363,7 @@ fn link(at: &Path, to: &Path) -> io::Result<()> {
 fn step(what: &str, done: nix::Result<()>) -> io::Result<()> {
     done.map_err(|error| {
         let error = io::Error::from(error);
-        io::Error::new(error.kind(), format!("mounting {what}: {error}"))
+        io::Error::new(error.kind(), format!("cannot mount {what}: {error}"))
     })
 }
 

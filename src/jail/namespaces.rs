@@ -46,7 +46,7 @@ pub fn enter(spec: &Spec) -> io::Result<()> {
     }?;
     if spec.relay.is_some() {
         if !spec.has_network() {
-            let problem = "a network of its own needs namespaces";
+            let problem = "a private network needs namespaces";
             return Err(io::Error::new(io::ErrorKind::Unsupported, problem));
         }
         loopback::up().map_err(|error| refused("the loopback interface", &error))?;

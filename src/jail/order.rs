@@ -45,20 +45,20 @@ impl CommandOrder {
         let invalid = |problem: &str| io::Error::new(io::ErrorKind::InvalidData, problem);
         let Some(end) = come.iter().position(|byte| *byte == b'\n') else {
             return match come.len() > HEAD_BYTES {
-                true => Err(invalid("the order is too long")),
+                true => Err(invalid("the job is too long")),
                 false => Ok(None),
             };
         };
         let (head, input) = come.split_at(end);
         let job: Self = serde_json::from_slice(head)?;
         if job.input_bytes > INPUT_BYTES {
-            return Err(invalid("the order's input is too long"));
+            return Err(invalid("the job's input is too long"));
         }
         let input = input.get(1..).unwrap_or_default();
         match (input.len() as u64).cmp(&job.input_bytes) {
             std::cmp::Ordering::Less => Ok(None),
             std::cmp::Ordering::Equal => Ok(Some((job, input))),
-            std::cmp::Ordering::Greater => Err(invalid("more was sent than the order says")),
+            std::cmp::Ordering::Greater => Err(invalid("more input than the job announced")),
         }
     }
 }

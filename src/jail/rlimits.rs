@@ -105,6 +105,6 @@ pub fn drop_privileges() -> io::Result<()> {
     if no_new_privs()? {
         Ok(())
     } else {
-        Err(io::Error::other("no_new_privs did not hold"))
+        Err(io::Error::other("no_new_privs is not set"))
     }
 }

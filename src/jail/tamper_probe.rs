@@ -24,7 +24,7 @@ pub struct Steady {
 pub fn shaken(part: &Steady) -> Option<String> {
     let shown = part.path.display();
     if !part.write && part.path.is_file() && opened(&part.path).is_ok() {
-        return Some(format!("{shown} can be written to"));
+        return Some(format!("{shown} is writable"));
     }
     let way = part.path.ancestors().filter(|path| path.parent().is_some());
     for path in way {
@@ -32,7 +32,7 @@ pub fn shaken(part: &Steady) -> Option<String> {
             return Some(format!("{} can be renamed", path.display()));
         }
         if let Some(parent) = path.parent().filter(|parent| put_into(parent).is_ok()) {
-            return Some(format!("a file can be made in {}", parent.display()));
+            return Some(format!("a file can be created in {}", parent.display()));
         }
     }
     None
@@ -94,7 +94,7 @@ mod tests {
             write,
         };
         let found = shaken(&of(false)).unwrap();
-        assert!(found.ends_with("part can be written to"), "{found}");
+        assert!(found.ends_with("part is writable"), "{found}");
         let found = shaken(&of(true)).unwrap();
         assert!(found.ends_with("part can be renamed"), "{found}");
         assert_eq!(fs::read_to_string(&part).unwrap(), "text");

@@ -27,7 +27,7 @@ fn bounded(root: &Path, names: usize, sockets: usize) -> io::Result<Vec<PathBuf>
     let refused = |what: String| {
         let root = root.display();
         io::Error::other(format!(
-            "{root}: {what}, so its sockets cannot all be closed"
+            "{root}: {what}, so agp cannot hide all its sockets"
         ))
     };
     let (mut found, mut seen) = (Vec::new(), 0_usize);
@@ -48,7 +48,7 @@ fn bounded(root: &Path, names: usize, sockets: usize) -> io::Result<Vec<PathBuf>
         for entry in entries.flatten() {
             seen += 1;
             if seen > names {
-                return Err(refused(format!("it holds more than {names} files")));
+                return Err(refused(format!("it contains more than {names} files")));
             }
             // One that has gone meanwhile is none.
             let Ok(kind) = entry.file_type() else {
@@ -61,7 +61,7 @@ fn bounded(root: &Path, names: usize, sockets: usize) -> io::Result<Vec<PathBuf>
             }
         }
         if found.len() > sockets {
-            return Err(refused(format!("it holds more than {sockets} sockets")));
+            return Err(refused(format!("it contains more than {sockets} sockets")));
         }
     }
     Ok(found)

@@ -26,9 +26,9 @@ pub enum AppendError {
 impl fmt::Display for AppendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Poisoned(why) => write!(f, "the journal can no longer be written: {why}"),
-            Self::Secret(name) => write!(f, "the value of secret {name} stands in the event"),
-            Self::TooLong => f.write_str("the event does not fit a journal line"),
+            Self::Poisoned(why) => write!(f, "cannot write the journal: {why}"),
+            Self::Secret(name) => write!(f, "the event contains the value of secret {name}"),
+            Self::TooLong => f.write_str("the event is too long for a journal line"),
             Self::Closed => f.write_str("the journal is closed"),
         }
     }

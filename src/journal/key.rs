@@ -23,7 +23,7 @@ pub struct InvalidKey;
 
 impl fmt::Display for InvalidKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not an Ed25519 key in PEM (SPKI or PKCS#8 v1)")
+        f.write_str("not an Ed25519 key in PEM format (SPKI or PKCS#8 v1)")
     }
 }
 

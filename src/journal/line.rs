@@ -245,10 +245,7 @@ impl Entry {
     pub(super) fn check_content(&self, key: &super::key::PublicKey) -> Vec<Flaw> {
         let mut flaws = Vec::new();
         if Sha256::of(&self.signed) != self.hash {
-            flaws.push(Flaw::new(
-                Code::Hash,
-                "hash is not the digest of the content",
-            ));
+            flaws.push(Flaw::new(Code::Hash, "hash does not match the content"));
         }
         if !key.verifies(&self.signed, &self.signature) {
             flaws.push(Flaw::new(Code::Signature, "signature does not verify"));

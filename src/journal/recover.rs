@@ -98,7 +98,7 @@ pub(super) fn open_tail(
         (None, None) => Position::default(),
         (Some((head, _)), None) => {
             return Err(damaged(format!(
-                "it is empty, but its head names event {}",
+                "the journal is empty, but its head names event {}",
                 head.seq
             )));
         }
@@ -108,12 +108,12 @@ pub(super) fn open_tail(
         (None, Some(_)) => {
             return Err(OpenError::Damaged {
                 path: paths.head.clone(),
-                problem: "the head is missing, so a cut of the journal could not be seen".into(),
+                problem: "the head is missing, so truncation cannot be detected".into(),
             });
         }
         (Some((head, _)), Some(last)) if last.seq < head.seq => {
             return Err(damaged(format!(
-                "it ends at event {}, but its head names event {}: events were cut off",
+                "the journal ends at event {}, but its head names event {}: events were removed",
                 last.seq, head.seq
             )));
         }
@@ -126,7 +126,7 @@ pub(super) fn open_tail(
                 })?;
             } else if last.hash != head.hash {
                 return Err(damaged(format!(
-                    "event {} is not the one its head names",
+                    "event {} does not match the head",
                     last.seq
                 )));
             }
@@ -151,7 +151,7 @@ pub(super) fn check_not_removed(paths: &Paths) -> Result<(), OpenError> {
     match fs::symlink_metadata(&paths.log) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenError::Damaged {
             path: paths.log.clone(),
-            problem: "it is gone, but its head is still there".into(),
+            problem: "the journal is missing, but its head exists".into(),
         }),
         _ => Ok(()),
     }
@@ -209,7 +209,7 @@ fn last_entry(
     })?;
     let damaged = |flaw: &Flaw| OpenError::Damaged {
         path: paths.log.clone(),
-        problem: format!("its last event is wrong: {}", flaw.detail),
+        problem: format!("the last event is invalid: {}", flaw.detail),
     };
     let entry = Entry::parse(&line).map_err(|flaw| damaged(&flaw))?;
     let Some(named) = rotation(&entry) else {
@@ -255,7 +255,7 @@ fn check_beyond(
         if entry.seq == head.seq {
             if entry.hash != head.hash {
                 return Err(Fault::Wrong(format!(
-                    "event {} is not the one its head names",
+                    "event {} does not match the head",
                     head.seq
                 )));
             }
@@ -269,8 +269,12 @@ fn check_beyond(
             break;
         }
     }
-    let start = start
-        .ok_or_else(|| Fault::Wrong(format!("event {} of its head is not in it", head.seq)))?;
+    let start = start.ok_or_else(|| {
+        Fault::Wrong(format!(
+            "event {} of the head is not in the journal",
+            head.seq
+        ))
+    })?;
     let mut position = Position {
         bytes: start,
         seq: head.seq,
@@ -288,7 +292,9 @@ fn check_beyond(
     if signer == *key {
         Ok(())
     } else {
-        Err(Fault::Wrong("it was handed over to another key".into()))
+        Err(Fault::Wrong(
+            "the journal was handed over to another key".into(),
+        ))
     }
 }
 

@@ -51,12 +51,12 @@ impl fmt::Display for WriteError {
             Self::Log(tried, error) => write!(f, "{tried} failed: {error}"),
             Self::File { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Replaced(path) => write!(f, "{} was replaced by another file", path.display()),
-            Self::Cut(path) => write!(f, "{} was cut", path.display()),
+            Self::Cut(path) => write!(f, "{} was truncated", path.display()),
             Self::Continued { path, after, flaw } => {
                 let path = path.display();
                 write!(f, "{path}: after event {after}: {}", flaw.detail)
             }
-            Self::NoSigner => f.write_str("signing thread is gone"),
+            Self::NoSigner => f.write_str("the signing thread is gone"),
         }
     }
 }

@@ -154,7 +154,7 @@ fn open_locked(
         ReplayError::Io(error) => of(&paths.log)(error),
         ReplayError::Forked(seq) => OpenError::Damaged {
             path: paths.wal.clone(),
-            problem: format!("it has another event {seq} than the log"),
+            problem: format!("its event {seq} differs from the log"),
         },
     })?;
     let mut found = recover::open_tail(file, paths, key, retired)?;

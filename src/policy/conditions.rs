@@ -69,7 +69,9 @@ impl<'de> Visitor<'de> for Patterns {
         };
         while let Some(command) = seq.next_element_seed(text())? {
             let pattern = Pattern::parse(&command).map_err(|wanted| {
-                de::Error::custom(format_args!("{command:?} is no command to name: {wanted}"))
+                de::Error::custom(format_args!(
+                    "{command:?} is an unsupported pattern: {wanted}"
+                ))
             })?;
             patterns.push(pattern);
             if patterns.len() > limits::RULE_COMMANDS {

@@ -56,12 +56,21 @@ impl Policy {
             .map_or_else(
                 || {
                     let shown = shown(tool);
+                    let about = self.rules.iter();
+                    let about = about.filter(|rule| {
+                        rule.effect == Decision::Allow && rule.matches(tool, actor)
+                    });
                     Verdict::refused(if secrets.is_empty() {
-                        format!("no rule allows tool '{shown}' (default deny)")
+                        match about.count() {
+                            0 => format!("no rule allows tool '{shown}' (default deny)"),
+                            rules => format!(
+                                "no rule allows this command (rules for {shown}: {rules})"
+                            ),
+                        }
                     } else {
                         format!(
-                            "no rule allows tool '{shown}' these secrets in this command (default deny; an \
-                             allow rule names them in \"secrets\", and may name commands in \"when\")"
+                            "no rule allows tool '{shown}' to use these secrets in this command (an allow rule \
+                             must list them in \"secrets\")"
                         )
                     })
                 },
@@ -121,7 +130,7 @@ impl Rule {
         let reason = self.reason.clone().unwrap_or_else(|| {
             let says = match self.effect {
                 Decision::Allow => "allows",
-                Decision::Require => "requires an approval for",
+                Decision::Require => "requires approval for",
                 Decision::Deny => "denies",
             };
             format!("rule '{}' {says} {}", self.id, shown(tool))
@@ -210,6 +219,22 @@ mod tests {
         let verdict = policy.decide("Bash", Actor::SessionOwner);
         assert_eq!(verdict.decision, Decision::Deny);
         assert_eq!(verdict.reason, "no rule allows tool 'Bash' (default deny)");
+        // Where a rule allows the tool for other commands, it says that.
+        let policy = self::policy(&json!([
+            {"id": "ls", "effect": "allow", "tool": "Bash", "when": {"command": ["ls *"]}},
+            {"id": "rm", "effect": "deny", "tool": "Bash", "when": {"command": ["rm *"]}},
+        ]));
+        let other = policy.decide_using(
+            "Bash",
+            Actor::ClaudeProcess,
+            &BTreeSet::new(),
+            Some("cat x"),
+        );
+        let told = "no rule allows this command (rules for Bash: 1)";
+        assert_eq!(
+            (other.decision, other.reason.as_str()),
+            (Decision::Deny, told)
+        );
         assert_eq!(verdict.rule_id, None);
 
         let verdict = policy.decide(&"ü".repeat(100_000), Actor::SessionOwner);
@@ -345,6 +370,6 @@ mod tests {
         assert_eq!(verdict.tier.as_deref(), Some("high"));
         let reason = |tool| policy.decide(tool, Actor::ClaudeProcess).reason;
         assert_eq!(reason("Read"), "rule 'read-ok' allows Read");
-        assert_eq!(reason("Write"), "rule 'ask' requires an approval for Write");
+        assert_eq!(reason("Write"), "rule 'ask' requires approval for Write");
     }
 }

@@ -200,12 +200,12 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
         }
         if effect != Some(Decision::Require) && approval != ApprovalTerms::default() {
             return Err(de::Error::custom(
-                "approvalsRequired and sessionGrant are for a rule that requires",
+                "approvalsRequired and sessionGrant need effect \"require\"",
             ));
         }
         if commands.is_some() && tool.as_deref() != Some(SHELL) {
             return Err(de::Error::custom(format_args!(
-                "when.command is for the tool {SHELL:?}, whose command it reads"
+                "when.command needs tool {SHELL:?}"
             )));
         }
         Ok(Rule {
@@ -255,7 +255,7 @@ impl<'de> Visitor<'de> for SecretNames {
         while let Some(name) = seq.next_element_seed(Text::name("a secret's name"))? {
             if name != ANY_SECRET && !secret::is_name(&name) {
                 return Err(de::Error::custom(format_args!(
-                    "{name:?} is no secret's name: capitals, digits and _, or *"
+                    "{name:?} is not a secret name (capitals, digits and _, or *)"
                 )));
             }
             names.push(name);
@@ -340,11 +340,11 @@ mod tests {
             (r#""when":{"command":[]^}"#, "invalid length 0"),
             (
                 r#""when":{"command":["a;b"]^}"#,
-                "\"a;b\" is no command to name: one program and its words",
+                "\"a;b\" is an unsupported pattern: use one program and its arguments",
             ),
             (
                 r#""when":{"command":["*"]^}"#,
-                "\"*\" is no command to name: a program's name without *",
+                "\"*\" is an unsupported pattern: the program name cannot contain *",
             ),
             (r#""id":""^,"effect":"allow""#, "invalid length 0"),
             (r#""id":7^,"tool":"*""#, "invalid type: integer `7`"),
@@ -360,7 +360,7 @@ mod tests {
             (r#""approvalsRequired":-1^"#, "invalid type: integer `-1`"),
             (r#""sessionGrant":"yes"^"#, "invalid type: string"),
             (r#""secrets":"A"^"#, "invalid type: string"),
-            (r#""secrets":["a"]^"#, "\"a\" is no secret's name"),
+            (r#""secrets":["a"]^"#, "\"a\" is not a secret name"),
             (r#""secrets":[7^]"#, "invalid type: integer `7`"),
         ] {
             let column = 3 + marked.find('^').unwrap();
@@ -370,12 +370,12 @@ mod tests {
             assert!(shown.starts_with(&expected), "{shown}\n{expected}");
         }
         let allowing = rule(r#""id":"a","effect":"allow","tool":"x","sessionGrant":true"#);
-        assert!(refusal(&allowing).contains("for a rule that requires"));
+        assert!(refusal(&allowing).contains("need effect \"require\""));
         for tool in ["*", "B*", "Write"] {
             let text = rule(&format!(
                 r#""id":"a","effect":"deny","tool":"{tool}","when":{{"command":["a"]}}"#
             ));
-            assert!(refusal(&text).contains("when.command is for the tool \"Bash\""));
+            assert!(refusal(&text).contains("when.command needs tool \"Bash\""));
         }
         // What is missing is missed at the end of the rule.
         assert_eq!(

@@ -128,15 +128,16 @@ impl Pattern {
     /// # Errors
     /// What makes it no pattern.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
-        let read = read(text, true).ok_or(
-            "one program and its words, quoted where they need it, and * for what may vary",
-        )?;
+        let read = read(text, true)
+            .ok_or("use one program and its arguments, no operators; * matches any text")?;
         let mut words: Vec<String> = read.into_iter().map(|word| word.text).collect();
         match words.first() {
-            None => return Err("a program's name at least"),
-            Some(program) if program.contains('*') => return Err("a program's name without *"),
+            None => return Err("start with a program name"),
+            Some(program) if program.contains('*') => {
+                return Err("the program name cannot contain *");
+            }
             Some(program) if self::words(program).is_none() => {
-                return Err("a program's name first");
+                return Err("start with a program name");
             }
             Some(_) => {}
         }

@@ -11,7 +11,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -70,10 +70,9 @@ pub(super) fn strongest<T>(
             }
         }
     }
-    let mut why = "this kernel permits no confinement that holds".to_owned();
+    let mut why = "this kernel offers no sufficient isolation".to_owned();
     if !refused.iter().any(|(tried, _)| *tried == Namespaces::Off) {
-        why += " without leaving every Unix socket open that has a path, which it does where there are no \
-                namespaces";
+        why += " without namespaces, which close Unix sockets that have a path";
     }
     for (namespaces, problem) in &refused {
         let _ = write!(why, "; namespaces {}: {problem}", namespaces.as_str());
@@ -111,8 +110,18 @@ pub(super) fn apart_from_own_places(path: &Path) -> Result<(), SandboxError> {
     }
     let path = path.display();
     Err(SandboxError(format!(
-        "{path} overlaps {RUN} and {BIN}, where agp puts its own parts inside: name directories below it"
+        "{path} overlaps {RUN} and {BIN}, which agp uses inside the sandbox: allow its \
+            subdirectories instead"
     )))
+}
+
+/// Who owns a path, for people.
+pub(super) fn owner(path: &Path) -> String {
+    match std::fs::metadata(path).map(|meta| meta.uid()) {
+        Ok(0) => "root".to_owned(),
+        Ok(uid) => format!("user {uid}"),
+        Err(_) => "another user".to_owned(),
+    }
 }
 
 /// How long the look around from inside may take.
@@ -309,8 +318,6 @@ fn expectations<'a>(spec: &'a Spec, ask: &Ask, looks: &Looks) -> Vec<Expectation
     let udp = ask.udp.iter().map(|address| format!("udp {address}"));
     let hidden = [format!("abstract {}", ask.abstract_name)];
     let bait = ask.unix.first().map(|path| expectation::unix(path));
-    let unwritable = "inside, {} cannot be written: there even root is an ordinary user, and it must be \
-                      theirs who runs agp";
     let mut table = vec![
         reaches_outside(outside, tcp.chain(udp).chain(hidden).chain(bait)),
         arrives_outside(ask, *came_outside),
@@ -321,9 +328,15 @@ fn expectations<'a>(spec: &'a Spec, ask: &Ask, looks: &Looks) -> Vec<Expectation
         table.push(nothing_arrives(*came_inside));
     }
     table.extend(way_out(ask, inside));
+    table.extend(spec.write.iter().map(|path| {
+        let told = format!(
+            "the sandbox cannot write {{}}: {} owns it. Inside, even root is an ordinary user. Run agp as the owner",
+            owner(path)
+        );
+        writes(inside, [path], told)
+    }));
     table.extend([
         reads_only(inside, |_| false),
-        writes(inside, &spec.write, unwritable),
         writes_only(inside, &spec.write),
         unsignalled(inside, root || *landlock >= LANDLOCK_SIGNALS),
     ]);
@@ -393,7 +406,7 @@ fn not_isolated(spec: &Spec, landlock: u32, signalled: bool) -> Vec<&'static str
         shared.push("signals to the operator's other processes");
     }
     if landlock == 0 {
-        shared.push("no Landlock: file rules stand on mounts and file modes alone");
+        shared.push("no Landlock: only mounts and file modes restrict files");
     }
     shared
 }

@@ -74,8 +74,8 @@ fn shell(call: &ToolCall, used: Used, shell: &str) -> Result<Work, String> {
     let flag = |name: &str| call.args.get(name).and_then(Value::as_bool) == Some(true);
     if flag("run_in_background") {
         return Err(
-            "run_in_background is not possible here: every command is waited for. \
-                    Run it without, and with a timeout that is long enough."
+            "run_in_background is not supported here. Run the command without it, with a \
+                sufficient timeout."
                 .into(),
         );
     }
@@ -164,15 +164,17 @@ pub(super) fn execution(ran: Ran, planted: &[PathBuf]) -> Execution {
         }
         Told::Deadline => notes.push("killed at its deadline".to_owned()),
         Told::Stopped => notes.push("killed with the session".to_owned()),
-        Told::DiskFull => notes.push("killed: it left too little room on the disk".to_owned()),
+        Told::DiskFull => notes.push("killed: it filled the disk".to_owned()),
         // Neither ends a command.
-        Told::Confined { .. } | Told::Failed(_) => notes.push("ended unknown".to_owned()),
+        Told::Confined { .. } | Told::Failed(_) => {
+            notes.push("ended for an unknown reason".to_owned());
+        }
     }
     if !planted.is_empty() {
         let shown = planted.iter().take(PLANTED_SHOWN);
         let names: Vec<String> = shown.map(|path| path.display().to_string()).collect();
         let mut note = format!(
-            "changed what runs outside the sandbox: {}",
+            "changed files that run outside the sandbox: {}",
             names.join(", ")
         );
         if planted.len() > PLANTED_SHOWN {

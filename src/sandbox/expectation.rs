@@ -131,19 +131,19 @@ pub(super) fn reaches_outside(
     outside: &Sighting,
     names: impl IntoIterator<Item = String>,
 ) -> Expectation<'static> {
-    let told = "the probe proves nothing: outside it does not reach {}";
+    let told = "sandbox self-test inconclusive: {} is not reachable outside the sandbox either";
     all(outside.reached.iter().cloned(), names, told)
 }
 
 /// From outside, every listener on the network must have been reached, whatever the probe says.
 pub(super) fn arrives_outside(ask: &Ask, came: usize) -> Expectation<'static> {
-    let told = "the probe proves nothing: outside, not all it sent arrived";
+    let told = "sandbox self-test inconclusive: some test messages were lost outside the sandbox";
     never(came < ask.tcp.len() + ask.udp.len(), told)
 }
 
 /// What must not be read inside is there outside: the first path stands for all.
 pub(super) fn reads_outside(outside: &Sighting, ask: &Ask) -> Expectation<'static> {
-    let told = "the probe proves nothing: outside it cannot read {}";
+    let told = "sandbox self-test inconclusive: {} is not readable outside the sandbox either";
     all(shown(&outside.opened), shown(ask.read.first()), told)
 }
 
@@ -152,13 +152,13 @@ pub(super) fn reaches_only<'a>(
     inside: &Sighting,
     fine: impl Fn(&str) -> bool + 'a,
 ) -> Expectation<'a> {
-    let told = "inside, this was reached: {}";
+    let told = "sandbox self-test failed: it could reach {}";
     among(inside.reached.iter().cloned(), fine, told)
 }
 
 /// Whatever the probe says, nothing may arrive from inside.
 pub(super) fn nothing_arrives(came: usize) -> Expectation<'static> {
-    let told = "something arrived from inside at agp's own listeners";
+    let told = "sandbox self-test failed: it could reach agp's own listeners";
     never(came > 0, told)
 }
 
@@ -168,8 +168,8 @@ pub(super) fn way_out(ask: &Ask, inside: &Sighting) -> Vec<Expectation<'static>>
         return Vec::new();
     };
     let (let_out, listed) = (|| inside.let_out.iter().cloned(), way_out.listed.clone());
-    let unlisted = "inside, an unlisted host was let through: {}";
-    let unreached = "inside, a listed host is not reached through the relay";
+    let unlisted = "egress self-test failed: an unlisted host was reachable: {}";
+    let unreached = "egress self-test failed: an allowed host was not reachable";
     vec![
         among(let_out(), move |host| host == listed, unlisted),
         all(let_out(), [way_out.listed.clone()], unreached),
@@ -185,7 +185,7 @@ pub(super) fn reads_only<'a>(
     among(
         shown(&inside.opened),
         fine,
-        "inside, this could be read: {}",
+        "sandbox self-test failed: it could read {}",
     )
 }
 
@@ -204,7 +204,7 @@ pub(super) fn writes_only<'a>(
     paths: impl IntoIterator<Item = &'a PathBuf>,
 ) -> Expectation<'static> {
     let paths: BTreeSet<String> = shown(paths).into_iter().collect();
-    let told = "inside, {} could be written";
+    let told = "sandbox self-test failed: it could write {}";
     among(
         shown(&inside.written),
         move |path| paths.contains(path),
@@ -226,7 +226,10 @@ pub(super) fn unshaken(
 
 /// agp is signalled by nothing inside, where that can be kept from it.
 pub(super) fn unsignalled(inside: &Sighting, kept: bool) -> Expectation<'static> {
-    never(inside.signalled && kept, "inside, agp could be signalled")
+    never(
+        inside.signalled && kept,
+        "sandbox self-test failed: it could signal agp",
+    )
 }
 
 /// What the kernel says of a process inside.
@@ -235,7 +238,7 @@ pub(super) fn status(
     wanted: &[(&str, &str)],
 ) -> Vec<Expectation<'static>> {
     let expected = wanted.iter().map(|(name, wanted)| {
-        let told = format!("inside, {name} is not {{}}");
+        let told = format!("sandbox self-test failed: {name} is not {{}}");
         all(status.get(*name).cloned(), [(*wanted).to_owned()], told)
     });
     expected.collect()
@@ -252,7 +255,10 @@ pub(super) fn namespaces<'a>(
         own.is_none() || own == outside.namespaces.get(*kind)
     };
     let shared = kinds.into_iter().filter(shared).map(str::to_owned);
-    none(shared, "inside, the {} namespace is the host's")
+    none(
+        shared,
+        "sandbox self-test failed: it shares the host's {} namespace",
+    )
 }
 
 #[cfg(test)]

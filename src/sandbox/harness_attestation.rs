@@ -148,15 +148,15 @@ pub(super) fn looked_into(
     // The host's network is not kept away unless it has one of its own.
     let wires = spec.has_network().then(|| Wires::lay(&mut ask)).transpose();
     let wires = wires
-        .map_err(|error| failed("the probe's listeners", &error))?
+        .map_err(|error| failed("cannot start the self-test's listeners", &error))?
         .unwrap_or_default();
     ask.token.clone_from(&setup.token);
     let outside = from_outside(&attestation::command(&setup.bridge, &ask))
-        .map_err(|error| failed("the probe outside", &error))?;
+        .map_err(|error| failed("the self-test outside the sandbox failed", &error))?;
     let came = wires.arrived(&ask.token);
     expectation::judge([arrives_outside(&ask, came)]).map_err(Unfit::Leaky)?;
     let trial = network::trial(&setup.network, &setup.directory, &setup.token)
-        .map_err(|error| failed("the proxy to try", &error))?;
+        .map_err(|error| failed("cannot start the self-test's proxy", &error))?;
     let spec = &network::tried(spec, trial.as_ref(), &mut ask);
     let directories = |paths: &[PathBuf]| -> Vec<PathBuf> {
         paths.iter().filter(|path| path.is_dir()).cloned().collect()
@@ -279,7 +279,7 @@ fn expectations<'a>(looked: &Looked<'a>) -> Vec<Expectation<'a>> {
         expectation::all(
             inside.reached.iter().cloned(),
             [gate],
-            "inside, the gateway cannot be reached",
+            "harness self-test failed: it cannot reach agp's gateway",
         ),
         reaches_only(inside, move |name| {
             allowed.contains(name) || network::is_no_leak(spec, name)
@@ -288,13 +288,13 @@ fn expectations<'a>(looked: &Looked<'a>) -> Vec<Expectation<'a>> {
     ];
     table.extend(unshaken(
         inside,
-        "inside, the gate could be replaced: {}",
-        "the probe proves nothing: inside, nothing can be renamed anywhere",
+        "harness self-test failed: the gate could be replaced: {}",
+        "harness self-test inconclusive: nothing can be renamed inside the sandbox",
     ));
     table.extend(way_out(ask, inside));
     table.extend([
         reads_only(inside, |_| false),
-        writes(inside, looked.writable, "inside, {} cannot be written"),
+        writes(inside, looked.writable, "the sandbox cannot write {}"),
         writes_only(inside, looked.writable),
         unsignalled(inside, root || keeps_signals),
     ]);

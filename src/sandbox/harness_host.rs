@@ -84,7 +84,7 @@ pub fn prepare(setup: &HarnessHostConfig) -> Result<Enclosure, SandboxError> {
         let overlaps = |own: &&PathBuf| own.starts_with(path) || path.starts_with(own);
         if let Some(own) = setup.protected.first().filter(overlaps) {
             let (own, path) = (own.display(), path.display());
-            let problem = format!("{own}, agp's own, and {path}, the harness's, overlap");
+            let problem = format!("agp's directory {own} overlaps the harness's {path}");
             return Err(SandboxError(problem));
         }
     }
@@ -121,7 +121,7 @@ fn no_socket(path: &Path) -> Result<(), SandboxError> {
     let socket = std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
     let refused = || {
         SandboxError(format!(
-            "{} is a socket, and none is let in",
+            "{} is a socket, and the sandbox admits none",
             path.display()
         ))
     };

@@ -30,7 +30,7 @@ impl Sandbox for Recording {
         Ok(Execution {
             exit_code: Some(0),
             output: String::new(),
-            answer: "(recorded; nothing is run here)".into(),
+            answer: "(recorded, not run)".into(),
             output_sha256: Sha256::OF_NOTHING,
             output_bytes: 0,
             signal: None,

@@ -118,7 +118,7 @@ impl Look {
         let (reply, answer) = sync_channel(1);
         let asked = self.0.send(reply).ok();
         let found = asked.and_then(|()| answer.recv().ok());
-        found.ok_or_else(|| SandboxError("the thread that looks at the repository is gone".into()))
+        found.ok_or_else(|| SandboxError("the repository watcher thread is gone".into()))
     }
 }
 

@@ -94,6 +94,6 @@ impl SessionContext<'_> {
     /// The same, when a container is gone in the middle of the session.
     pub(crate) fn container_lost(&self) -> Arc<dyn Fn(String) + Send + Sync> {
         let broken = self.broken();
-        Arc::new(move |why| broken(Broken(format!("the sandbox is gone: {why}"))))
+        Arc::new(move |why| broken(Broken(format!("the sandbox ended: {why}"))))
     }
 }

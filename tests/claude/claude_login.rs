@@ -412,7 +412,7 @@ fn the_harnesss_own_tools_do_not_follow_a_link_to_what_agp_keeps_apart() {
     let reason = |event: &Value| event["payload"]["reason"].as_str().unwrap().to_owned();
     let apart = denied
         .iter()
-        .filter(|event| reason(event).contains("keeps apart"));
+        .filter(|event| reason(event).contains("protected file"));
     assert!(apart.count() >= refused.len() - 1, "{denied:?}");
     let bodies = model.bodies();
     assert!(

@@ -28,7 +28,7 @@ fn a_live_session_is_not_moved_by_what_comes_in_beside_its_harness() {
     world.policy(&[("require", "Write"), ("allow", "Read")]);
     let model = turns(vec![vec![write(&world, "toolu_w", "w", "w\n")]]);
     let mut live = run(&world, &claude, &model).start_at_terminal(&python);
-    live.see("allow this call, once?");
+    live.see("Allow this call once?");
     let lease = world.lease();
     let socket = lease.directory.join("gate.sock");
     assert_eq!(session::mode(&lease.directory), 0o700);
@@ -68,9 +68,7 @@ fn a_report_of_a_call_that_nobody_decided_breaks_a_session_off_that_nobody_watch
     });
     let socket = lease.directory.join("gate.sock");
     is_error(&send_proven(&socket, &line(&report)), "never asked");
-    live.finish()
-        .exited(3)
-        .complained(&["without having asked"]);
+    live.finish().exited(3).complained(&["without asking"]);
     assert_eq!(
         world.event("gate.bypassed")["payload"]["messageId"],
         "never-asked"
@@ -106,7 +104,7 @@ fn what_a_peer_says_reaches_the_terminal_escaped_and_hides_no_bypass() {
         is_error(&send_proven(&socket, &line(&report)), "never asked");
         let ran = live.finish().exited(3);
         assert!(!ran.err.contains('\u{1b}'), "{}", ran.err);
-        ran.complained(&["\\u{1b}[31m", "without having asked"]);
+        ran.complained(&["\\u{1b}[31m", "without asking"]);
         let bypassed = world.event("gate.bypassed");
         assert_eq!(bypassed["payload"]["tool"], recorded);
         world.verifies();
@@ -142,9 +140,7 @@ fn a_bypass_that_is_found_while_the_session_ends_breaks_it_too() {
         (!socket.exists() || UnixStream::connect(&socket).is_err()).then_some(())
     });
     peer.write_all(last).unwrap();
-    live.finish()
-        .exited(3)
-        .complained(&["without having asked"]);
+    live.finish().exited(3).complained(&["without asking"]);
     assert_eq!(world.events("gate.bypassed").len(), 1);
     let ended = world.event("session.ended");
     assert_eq!(

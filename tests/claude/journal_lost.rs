@@ -80,7 +80,7 @@ impl Small {
         }
         world.put("go", "");
         live.finish().exited(3).complained(&[
-            "the journal can no longer be written",
+            "cannot write the journal",
             "No space left on device",
             "fix the disk",
         ]);

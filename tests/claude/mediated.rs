@@ -105,7 +105,7 @@ fn every_tool_works_and_answers_as_the_harness_s_own() {
     assert!(failed("t14").contains("unknown field `workdir`"));
     assert_eq!(world.get("elsewhere"), None);
     assert!(failed("t10").contains("killed at its deadline"));
-    assert!(failed("t11").contains("run_in_background is not possible here"));
+    assert!(failed("t11").contains("run_in_background is not supported here"));
     assert!(failed("t12").starts_with("File does not exist."));
     assert!(failed("t13").starts_with("String to replace not found"));
     assert_eq!(world.get("d/new.txt").unwrap(), "uno\nzwei\né\n");
@@ -411,7 +411,7 @@ fn eight_calls_that_read_are_asked_about_at_once() {
         (world.events("tool_call.require").len() == 8).then_some(())
     });
     for asked in 1..=8 {
-        live.see_times("allow this call, once?", asked);
+        live.see_times("Allow this call once?", asked);
         live.type_in(if asked % 2 == 0 { "n\n" } else { "y\n" });
     }
     live.finish().succeeded();
@@ -477,7 +477,7 @@ fn what_runs_is_shown_while_it_runs_line_by_line_and_what_it_came_to() {
     assert!(!live.seen().contains("| a"), "half a line is none");
     world.put("go", "");
     let ran = live.finish().succeeded();
-    let ran = ran.said(&["| a b\n", "exit code 3", "changed what runs outside"]);
+    let ran = ran.said(&["| a b\n", "exit code 3", "changed files that run outside"]);
     assert!(ran.out.contains(".git/hooks/pre-commit"), "{}", ran.out);
     world.verifies();
 }

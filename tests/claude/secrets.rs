@@ -215,11 +215,11 @@ fn what_is_not_there_or_not_for_that_tool_fails_the_call_and_nothing_runs() {
         .run()
         .succeeded();
     ran.said(&[
-        "there is no secret of the name UNKNOWN",
-        "there is no secret of the name lower",
+        "unknown secret UNKNOWN",
+        "unknown secret lower",
         "here-document",
         "not to Write",
-        "the value of secret AGP_SECRET_TOKEN stands in the call: a command names it, {{secret:TOKEN}}",
+        "the call contains the value of secret AGP_SECRET_TOKEN: use the reference {{secret:TOKEN}} instead",
     ]);
     for name in ["ran1", "ran2", "ran3", "ran4", "ran5", "written"] {
         assert_eq!(world.get(name), None, "{name}");
@@ -251,8 +251,8 @@ fn a_rule_says_which_secrets_a_tool_may_use() {
         .run()
         .succeeded();
     ran.said(&[
-        "no rule allows tool 'Bash' these secrets in this command",
-        "nobody could be asked",
+        "no rule allows tool 'Bash' to use these secrets in this command",
+        "no approver available",
     ]);
     for (name, there) in [
         ("plain", true),
@@ -295,7 +295,7 @@ fn a_rule_says_which_commands_may_use_a_secret() {
         .env("AGP_SECRET_DEPLOY", value)
         .run()
         .succeeded();
-    ran.said(&["no rule allows tool 'Bash' these secrets in this command"]);
+    ran.said(&["no rule allows tool 'Bash' to use these secrets in this command"]);
     let mut there: Vec<String> = fs::read_dir(world.repo())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -390,7 +390,7 @@ fn a_secret_that_others_can_read_or_that_hides_in_no_output_refuses_the_start() 
     scripted(&world, &[bash("touch ran")])
         .run()
         .exited(1)
-        .complained(&["OPEN", "others can read it", "chmod 600"]);
+        .complained(&["OPEN", "other users can read it", "chmod 600"]);
     fs::remove_file(secrets.join("OPEN")).unwrap();
     let ran = scripted(&world, &[bash("touch ran")])
         .env("AGP_SECRET_PIN", "1234")

@@ -46,7 +46,7 @@ fn silenced(secret: &str, shown: &str) {
 
     live.finish()
         .exited(3)
-        .complained(&["came back without having asked"]);
+        .complained(&["returned a result without asking"]);
     all_gone(&all);
     let bypassed = world.event("gate.bypassed");
     assert_eq!(bypassed["payload"]["messageId"], shown);
@@ -240,7 +240,7 @@ fn a_harness_that_shows_no_calls_is_refused_unless_told_to_go_unwitnessed() {
     // Without the probe, the count at the end tells.
     go(&["--no-probe"])
         .exited(3)
-        .complained(&["0 calls were seen", "WARNING: --no-probe"]);
+        .complained(&["0 calls seen", "WARNING: --no-probe"]);
     assert_eq!(world.event("session.started")["payload"]["probed"], false);
 
     go(&["--witness=off"])

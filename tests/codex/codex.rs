@@ -95,7 +95,7 @@ fn its_home_is_private_and_its_login_a_link_that_is_never_read() {
         "the operator's choice is carried over"
     );
     let ran = live.finish().succeeded();
-    ran.complained(&["not taken from your config.toml: ", "mcp_servers", "notify"]);
+    ran.complained(&["ignored in your config.toml: ", "mcp_servers", "notify"]);
     assert!(!lease.directory.exists());
     assert!(auth.exists(), "the link went, not what it leads to");
     assert!(!world.journal_text().contains("never-to-be-read"));
@@ -126,7 +126,7 @@ fn the_operators_environment_and_arguments_cannot_switch_the_gate_off() {
     ] {
         let refused = governed.start().arguments(&["--harness-arg", argument]);
         let ran = refused.run().exited(2);
-        ran.complained(&["could weaken the gate"]);
+        ran.complained(&["is not allowed or needs a value"]);
     }
     let named = governed.start().arguments(&["--harness-env", "CODEX_HOME"]);
     named.run().exited(2).complained(&["would weaken the gate"]);

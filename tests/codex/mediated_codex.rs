@@ -138,7 +138,7 @@ fn every_tools_errors_are_told_and_journaled() {
     for (id, wanted) in [
         ("c1", "Exit code 3\nout\nerr"),
         ("c2", "killed at its deadline"),
-        ("c3", "run_in_background is not possible here"),
+        ("c3", "run_in_background is not supported here"),
         ("c4", "Ended by signal 11"),
         ("c5", "File does not exist."),
         ("c6", "/etc/agp-planted"),
@@ -227,7 +227,7 @@ fn eight_calls_that_read_are_asked_about_at_once() {
         (world.events("tool_call.require").len() == 8).then_some(())
     });
     for asked in 1..=8 {
-        live.see_times("allow this call, once?", asked);
+        live.see_times("Allow this call once?", asked);
         live.type_in(if asked % 2 == 0 { "n\n" } else { "y\n" });
     }
     live.finish().succeeded();

@@ -240,24 +240,24 @@ const LIES: &[(&str, Create, &str)] = &[
             host(wanted)["NetworkMode"] = json!("host");
             wanted.as_object_mut().unwrap().remove("Hostname");
         },
-        "the net namespace is the host's",
+        "it shares the host's net namespace",
     ),
     (
         "capabilities",
         |wanted, _| host(wanted)["CapDrop"] = json!([]),
-        "there are capabilities",
+        "it has capabilities",
     ),
     (
         "privileges to be gained",
         |wanted, _| host(wanted)["SecurityOpt"] = json!([]),
-        "the daemon's own filter of system calls is not there",
+        "the daemon's seccomp filter is not active",
     ),
     (
         "no filter of system calls",
         |wanted, _| {
             host(wanted)["SecurityOpt"] = json!(["no-new-privileges", "seccomp=unconfined"]);
         },
-        "the daemon's own filter of system calls is not there",
+        "the daemon's seccomp filter is not active",
     ),
     (
         "root",
@@ -285,7 +285,7 @@ const LIES: &[(&str, Create, &str)] = &[
     (
         "the host's files",
         |wanted, _| mount(wanted, Path::new("/"), "/host", true),
-        "/host is mounted, which was not asked for",
+        "unexpected mount /host",
     ),
     (
         "agp's home",
@@ -295,7 +295,7 @@ const LIES: &[(&str, Create, &str)] = &[
                 .unwrap();
             mount(wanted, &home, home.to_str().unwrap(), true);
         },
-        "this could be read",
+        "it could read",
     ),
     (
         "the Docker socket",
@@ -303,7 +303,7 @@ const LIES: &[(&str, Create, &str)] = &[
             let socket = world.root().join("liar.sock");
             mount(wanted, &socket, "/var/run/docker.sock", true);
         },
-        "/var/run/docker.sock is mounted, which was not asked for",
+        "unexpected mount /var/run/docker.sock",
     ),
     (
         "memory without bound",
@@ -311,27 +311,27 @@ const LIES: &[(&str, Create, &str)] = &[
             host(wanted)["Memory"] = json!(0);
             host(wanted)["MemorySwap"] = json!(0);
         },
-        "memory is limited to",
+        "the memory limit is",
     ),
     (
         "swap",
         |wanted, _| host(wanted)["MemorySwap"] = json!(-1),
-        "swap is not limited to nothing",
+        "swap is available",
     ),
     (
         "processes",
         |wanted, _| host(wanted)["PidsLimit"] = json!(0),
-        "processes are limited to",
+        "the process limit is",
     ),
     (
         "processor time",
         |wanted, _| host(wanted)["NanoCpus"] = json!(0),
-        "processor time is not limited",
+        "there is no CPU limit",
     ),
     (
         "other processor time",
         |wanted, _| host(wanted)["NanoCpus"] = json!(1_000_000_000),
-        "processor time is limited to 100000 of each 100000 microseconds",
+        "the CPU limit is to 100000 of each 100000 microseconds",
     ),
     (
         "a device",
@@ -344,17 +344,17 @@ const LIES: &[(&str, Create, &str)] = &[
     (
         "the host's processes",
         |wanted, _| host(wanted)["PidMode"] = json!("host"),
-        "this is for the first process of a container",
+        "this runs only as a container's first process",
     ),
     (
         "the host's IPC",
         |wanted, _| host(wanted)["IpcMode"] = json!("host"),
-        "the ipc namespace is the host's",
+        "it shares the host's ipc namespace",
     ),
     (
         "the host's control groups",
         |wanted, _| host(wanted)["CgroupnsMode"] = json!("host"),
-        "the cgroup namespace is the host's",
+        "it shares the host's cgroup namespace",
     ),
     (
         "the host's name",
@@ -362,7 +362,7 @@ const LIES: &[(&str, Create, &str)] = &[
             host(wanted)["UTSMode"] = json!("host");
             wanted.as_object_mut().unwrap().remove("Hostname");
         },
-        "the uts namespace is the host's",
+        "it shares the host's uts namespace",
     ),
 ];
 
@@ -397,7 +397,7 @@ const WORDS: &[(&str, Inspect, &str)] = &[
                     .remove("ReadonlyRootfs"),
             );
         },
-        "HostConfig.ReadonlyRootfs is null, and true was asked for",
+        "HostConfig.ReadonlyRootfs as null instead of true",
     ),
     (
         "no HostConfig",
@@ -407,17 +407,17 @@ const WORDS: &[(&str, Inspect, &str)] = &[
     (
         "another value",
         |told| told["HostConfig"]["PidsLimit"] = json!(9999),
-        "HostConfig.PidsLimit is 9999, and 1024 was asked for",
+        "HostConfig.PidsLimit as 9999 instead of 1024",
     ),
     (
         "more than asked",
         |told| told["HostConfig"]["CapAdd"] = json!(["SYS_ADMIN"]),
-        "HostConfig.CapAdd is [\"SYS_ADMIN\"]",
+        "HostConfig.CapAdd as [\"SYS_ADMIN\"]",
     ),
     (
         "a device",
         |told| told["HostConfig"]["Devices"] = json!([{"PathOnHost": "/dev/kvm"}]),
-        "HostConfig.Devices is",
+        "HostConfig.Devices as",
     ),
     (
         "a volume",
@@ -425,7 +425,7 @@ const WORDS: &[(&str, Inspect, &str)] = &[
             let mount = json!({"Type": "volume", "Destination": "/data", "RW": true});
             told["Mounts"].as_array_mut().unwrap().push(mount);
         },
-        "/data is mounted, which was not asked for",
+        "unexpected mount /data",
     ),
     (
         "no mounts",
@@ -440,7 +440,7 @@ const WORDS: &[(&str, Inspect, &str)] = &[
     (
         "another container",
         |told| told["Id"] = json!("0".repeat(64)),
-        "answers about another one",
+        "answered about another container",
     ),
     (
         "another network",
@@ -450,7 +450,7 @@ const WORDS: &[(&str, Inspect, &str)] = &[
     (
         "another process",
         |told| told["State"]["Pid"] = json!(1),
-        "what speaks to agp is not the container's first process",
+        "the peer is not the container's first process",
     ),
     (
         "nothing masked",
@@ -565,7 +565,7 @@ fn what_is_too_large_is_not_kept() {
         "HTTP/1.1 200 OK\r\nX: ",
     ] {
         let error = flood(head);
-        assert!(error.contains("more than is taken"), "{head:?}: {error}");
+        assert!(error.contains("too large a response"), "{head:?}: {error}");
     }
 }
 

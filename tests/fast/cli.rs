@@ -22,7 +22,7 @@ fn quickstart_takes_an_empty_home_to_a_proven_journal() {
     ran.said(&[
         "created signing key ",
         "allow Read README.md (read)",
-        "deny  Write notes.md (write): nobody could be asked: quickstart asks for no approval",
+        "deny  Write notes.md (write): no approver available: quickstart asks for no approval",
         "deny  WebFetch https://example.com/ (web)",
         "in the process sandbox",
         "      | 1 README.md",
@@ -125,7 +125,7 @@ fn doctor_says_what_is_missing_and_what_mends_it() {
     let bare = bare.said(&["signing      MISSING", "help: run `agp keygen`"]);
     let bare = bare.said(&["policy       MISSING", "help: run `agp init`"]);
     // That there is no home yet says nothing of the sandbox.
-    assert!(!bare.out.contains("proves nothing"), "{}", bare.out);
+    assert!(!bare.out.contains("inconclusive"), "{}", bare.out);
     let json = world.agp(&["doctor", "--json"]).run().exited(1);
     let report: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(report["ok"], false);
@@ -218,12 +218,12 @@ fn a_script_asks_at_the_terminal() {
     world.put("calls.jsonl", &call.repeat(3));
     let run = world.agp(&["run", "--script", "calls.jsonl"]);
     let mut live = run.start_at_terminal(&python);
-    live.see("allow this call, once?");
+    live.see("Allow this call once?");
     live.see("| command: make it so");
     live.type_in("y\n");
-    live.see_times("allow this call, once?", 2);
+    live.see_times("Allow this call once?", 2);
     live.type_in("no\n");
-    live.see_times("allow this call, once?", 3);
+    live.see_times("Allow this call once?", 3);
     // The operator is asked, and ends the session instead.
     live.type_in("\u{3}");
     live.finish().exited(4);
@@ -607,7 +607,7 @@ fn a_harness_that_calls_no_hooks_is_ended_before_it_acts() {
         .stand_in(script)
         .run()
         .exited(3)
-        .complained(&["does not call its hooks", "why was not seen"]);
+        .complained(&["does not run its hooks", "unknown cause"]);
     assert_eq!(world.get("ran"), None);
     assert_eq!(world.event("session.ended")["payload"]["end"], "broken");
     world.verifies();

@@ -143,7 +143,7 @@ fn a_harness_without_a_login_is_told_of_at_the_start() {
     let world = World::new();
     let script = "[ \"$1\" = --version ] && exec echo 2.1.330\n";
     let told = "note: Claude Code is not logged in (";
-    let missing = format!("{told}there is no ");
+    let missing = format!("{told}no file ");
     world.stand_in(script).run().complained(&[&missing]);
     let homeless = world.stand_in(script).without("HOME").run();
     homeless.complained(&[told, "HOME is not set"]);
@@ -151,7 +151,10 @@ fn a_harness_without_a_login_is_told_of_at_the_start() {
     std::fs::create_dir_all(settings.parent().unwrap()).unwrap();
     std::fs::write(&settings, "{\"apiKeyHelper\": \"echo x\"}").unwrap();
     let helped = world.stand_in(script).run();
-    helped.complained(&["the apiKeyHelper of", "settings.json is not used under agp"]);
+    helped.complained(&[
+        "the apiKeyHelper of",
+        "agp does not use the apiKeyHelper of ",
+    ]);
     let with = world.stand_in(script).env("ANTHROPIC_API_KEY", "x").run();
     assert!(!with.err.contains(told), "{}", with.err);
 }

@@ -189,7 +189,7 @@ fn whatever_is_no_message_is_an_error_and_the_link_drops() {
         ("HTTP", b"GET / HTTP/1.1\r\n".to_vec()),
         ("an array", format!("[{one}]\n").into()),
         ("two on a line", format!("{one}{one}\n").into()),
-        ("bytes behind the newline", format!("{one}\nx").into()),
+        ("bytes after the newline", format!("{one}\nx").into()),
         ("two at once", format!("{one}\n{one}\n").into()),
         ("a byte-order mark", format!("\u{feff}{one}\n").into()),
         ("invalid UTF-8", {
@@ -838,7 +838,10 @@ fn who_does_not_show_the_client_file_is_refused_unheard() {
         for told in shown.into_iter().chain([send(&socket, &said, false)]) {
             let told = is_error(&told, "unproven");
             assert!(
-                told["message"].as_str().unwrap().contains("alone"),
+                told["message"]
+                    .as_str()
+                    .unwrap()
+                    .contains("only the session's own"),
                 "{told}"
             );
             tried += 1;

@@ -194,7 +194,7 @@ fn once_a_bypass_was_seen_nothing_more_is_allowed() {
     assert_eq!(session.broken.lock().unwrap().len(), 1);
     // The harness is not gone yet; a rule would allow this.
     let after = session.governor.request(call("m2", "Bash"), PEER);
-    assert!(denied(&after).contains("the session is being ended: a call came back without"));
+    assert!(denied(&after).contains("the session is ending: a call returned a result without"));
     assert_eq!(session.kinds("m2"), ["tool_call.deny"]);
 }
 
@@ -207,7 +207,7 @@ fn an_approval_of_a_session_that_broke_meanwhile_runs_nothing() {
     session.governor.witness(&returned("never-asked"));
     session.tell.send(()).unwrap();
     let decided = asking.join().unwrap();
-    assert!(denied(&decided).contains("the session is being ended"));
+    assert!(denied(&decided).contains("the session is ending"));
     assert_eq!(
         session.kinds("m1"),
         ["tool_call.require", "approval.denied"]
@@ -376,7 +376,7 @@ fn a_question_about_another_call_than_the_harness_shows_is_denied() {
     let session = Session::hooked();
     session.governor.witness(&shown("m1", "Write", "true"));
     let decided = session.governor.request(call("m1", "Bash"), PEER);
-    assert!(denied(&decided).contains("the harness shows another call"));
+    assert!(denied(&decided).contains("the harness shows a different call"));
     assert_eq!(session.kinds("m1"), ["tool_call.deny", "gate.deny"]);
     // Whoever lets it run all the same is found.
     session.governor.witness(&returned("m1"));
@@ -392,14 +392,14 @@ fn a_call_that_is_shown_as_another_than_was_let_through_ends_the_session() {
     session.governor.witness(&shown("m1", "Bash", "rm -rf x"));
     assert_eq!(
         session.broken.lock().unwrap()[..],
-        ["a call is shown as another call than was decided: m1"]
+        ["a call differs from the call that agp decided: m1"]
     );
     let odd = &session.events("m1")[2];
     assert_eq!(odd["kind"], "gate.anomaly");
     assert_eq!(odd["payload"]["endsSession"], true);
     assert_eq!(
         odd["payload"]["how"],
-        "is shown as another call than was decided"
+        "differs from the call that agp decided"
     );
     // Only what came back as run is said to have.
     assert_eq!(session.governor.census().bypassed, 0);
@@ -532,7 +532,7 @@ fn a_call_that_was_blocked_before_it_was_decided_leaves_an_event() {
     session.governor.witness(&blocked());
     let event = &session.events("m1")[0];
     assert_eq!(event["kind"], "gate.anomaly");
-    assert_eq!(event["payload"]["how"], "was blocked before it was decided");
+    assert_eq!(event["payload"]["how"], "was blocked before the decision");
     assert_eq!(session.governor.account(), Ok(()));
 }
 
@@ -545,7 +545,7 @@ fn a_report_alone_accuses_nobody_where_the_harness_is_followed() {
         directory: None,
     });
     let refused = reported("m1").unwrap_err();
-    assert!(matches!(refused, GateError::NotLetThrough(how) if how.contains("has not asked")));
+    assert!(matches!(refused, GateError::NotLetThrough(how) if how.contains("never asked")));
     assert_eq!(session.kinds("m1"), ["gate.anomaly"]);
     assert!(session.broken.lock().unwrap().is_empty());
     // What the harness itself shows is another matter.

@@ -388,7 +388,7 @@ fn a_call_is_asked_about_under_the_harness_s_id_and_answered() {
     // An allow without a result is none: nothing here runs a call but the governor.
     let (other, failed) = served.call(&bash("toolu_5", "allow"));
     assert!(
-        failed && other.contains("belongs to another question"),
+        failed && other.contains("is for another request"),
         "{other}"
     );
     let codex = json!({"name": "Read", "arguments": {"file_path": "/x"}, "_meta": {"callId": "c"}});
@@ -502,7 +502,7 @@ fn an_answer_is_cut_to_what_a_harness_takes() {
     let missing = 2 * RESULT_OUTPUT_BYTES - kept;
     assert_eq!(
         answer[kept..],
-        format!("\n[{missing} more bytes are not shown]")
+        format!("\n[{missing} more bytes not shown]")
     );
 }
 
@@ -537,7 +537,10 @@ fn without_a_gateway_every_call_fails_and_the_server_goes_on() {
     let mut served = Served::start();
     drop(served.gateway.take());
     let (answer, failed) = served.call(&bash("toolu_1", "true"));
-    assert!(failed && answer.contains("cannot be reached"), "{answer}");
+    assert!(
+        failed && answer.contains("cannot reach the governor"),
+        "{answer}"
+    );
     served.says_nothing();
 }
 

@@ -176,7 +176,7 @@ fn a_no_for_want_of_an_answer_names_the_cause_that_was_seen() {
     for (answer, reason) in [
         (
             Answer::Unreachable("the terminal was closed".into()),
-            "nobody could be asked: the terminal was closed",
+            "no approver available: the terminal was closed",
         ),
         (
             Answer::SessionOver("the session ended before an answer".into()),

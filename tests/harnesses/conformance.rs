@@ -34,7 +34,7 @@ use responses::ResponsesDouble;
 use serde_json::{Value, json};
 use session::{Start, World, claude, python};
 
-const QUESTION: &str = "allow this call, once?";
+const QUESTION: &str = "Allow this call once?";
 
 /// The ids of the script's calls, in order.
 const CALLS: [&str; 5] = ["ok", "fails", "approved", "refused", "unknown"];

@@ -202,7 +202,7 @@ fn a_script_in_the_process_sandbox_reaches_its_listed_host_and_nothing_else() {
     assert_tried(&ran.out);
     ran.complained(&[
         "egress: commands can reach localhost:",
-        "egress denied: example.com:443 to a call: this host is not on the list (--egress-allow)",
+        "egress denied: example.com:443 to a call: this host is not allowed (--egress-allow)",
         "names another server than the one asked for (it names ",
     ]);
     recorded(&world, &laid, "call");

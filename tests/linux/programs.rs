@@ -59,7 +59,7 @@ fn a_harness_behind_a_relative_entry_of_path_is_never_started() {
             says(
                 ran.exited(1),
                 &[
-                    "PATH has the relative entry",
+                    "PATH contains the relative entry",
                     "AGP_CLAUDE_BIN=/absolute/path/to/claude",
                 ],
             );
@@ -86,7 +86,7 @@ fn a_harness_in_the_repository_is_never_started_whatever_the_way_to_it() {
     for ran in both(&world, |start| start.env("PATH", &path)) {
         says(
             ran.exited(1),
-            &["which the agent can change", "take that entry out of PATH"],
+            &["which the agent can change", "remove that entry from PATH"],
         );
     }
     for way in [bin.join("claude"), link, through] {
@@ -127,7 +127,7 @@ fn a_harness_that_a_session_may_change_or_anybody_may_is_never_started() {
     for ran in both(&world, |start| {
         start.env("AGP_CLAUDE_BIN", claude.to_str().unwrap())
     }) {
-        says(ran.exited(1), &["anybody can change"]);
+        says(ran.exited(1), &["anyone can change"]);
     }
     nothing_was_taken(&world);
 }

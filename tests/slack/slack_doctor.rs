@@ -70,7 +70,7 @@ fn code(method: &'static str, code: &'static str) -> impl FnOnce(&SlackDouble) {
 
 #[test]
 fn what_is_wrong_with_the_tokens_is_found() {
-    let again = "install the app again";
+    let again = "reinstall the app";
     found(code("auth.test", "invalid_auth"), &["invalid_auth", again]);
     found(
         code("auth.test", "account_inactive"),
@@ -90,7 +90,7 @@ fn what_is_wrong_with_the_tokens_is_found() {
     );
     found(
         |double| double.say_bot_of("A0OTHER"),
-        &["another app than the app-level token", "from the same app"],
+        &["another app than the app-level token", "of the same app"],
     );
 }
 
@@ -112,19 +112,19 @@ fn what_the_tokens_may_not_do_is_found() {
             .fault_always(method, Some(Fault::Code("missing_scope")));
     }
     doctor(&governed).run().succeeded().said(&[
-        "whether they are people was not seen",
-        "membership was not seen",
-        "whether the bot token is of this app was not seen",
+        "not verified that they are people",
+        "membership not verified",
+        "not verified that the bot token belongs to this app",
     ]);
 }
 
 #[test]
 fn what_is_wrong_with_people_and_channel_is_found() {
     let user = |what: Value| move |double: &SlackDouble| double.say_user(BOB, what);
-    let people = "name people of this workspace";
+    let people = "list members of this workspace";
     found(
         user(Value::Null),
-        &["U0BOB: Slack answers user_not_found", people],
+        &["U0BOB: Slack error user_not_found", people],
     );
     found(user(json!({"is_bot": true})), &["U0BOB is a bot", people]);
     found(
@@ -154,9 +154,9 @@ fn what_is_wrong_with_people_and_channel_is_found() {
 fn what_is_wrong_with_the_connection_is_found() {
     found(
         |double| double.say_connections(2),
-        &["1 other connection(s) use app A0AGP", "end the other agp"],
+        &["1 other connection to app A0AGP", "stop the other agp"],
     );
-    let reach = "look whether Slack can be reached";
+    let reach = "check whether this host can reach Slack";
     found(
         |double| double.fault_always("auth.test", Some(Fault::Status(502))),
         &["HTTP status 502", reach],
@@ -167,7 +167,7 @@ fn what_is_wrong_with_the_connection_is_found() {
     );
     found(
         |double| double.fault_always("auth.test", Some(Fault::Half)),
-        &["cannot be reached", reach],
+        &["cannot reach Slack", reach],
     );
 }
 
@@ -189,11 +189,13 @@ fn what_is_wrong_in_the_settings_is_found() {
         .exited(1)
         .said(&["the app-level token is not set", "AGP_SLACK_APP_TOKEN"]);
     let named = doctor(&governed).env("AGP_SLACK_CHANNEL", "#general").run();
-    named.exited(1).said(&["not a channel's id", "About"]);
+    named.exited(1).said(&["not a channel ID", "About"]);
     let elsewhere = doctor(&governed)
         .env("AGP_SLACK_API_URL", "http://slack.com/api")
         .run();
-    elsewhere.exited(1).said(&["neither https nor a loopback"]);
+    elsewhere
+        .exited(1)
+        .said(&["must be an https or a loopback URL"]);
 
     config(&governed, &json!({"channel": CHANNEL}));
     doctor(&governed)
@@ -223,7 +225,7 @@ fn what_is_wrong_in_the_settings_is_found() {
     doctor(&governed)
         .run()
         .exited(1)
-        .said(&["is 2, and there are 1 approvers"]);
+        .said(&["is 2, but there are 1 approvers"]);
     config(
         &governed,
         &json!({"channel": CHANNEL, "approvers": [slack::OWN_USER]}),

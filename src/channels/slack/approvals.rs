@@ -273,7 +273,7 @@ impl Approvals {
             Some(Edit {
                 posted: closed.posted.clone()?,
                 body: Some(closed.body.take()?),
-                word: "Expired: the session is over.".into(),
+                word: "Expired: the session ended.".into(),
             })
         });
         left.collect()

@@ -69,7 +69,7 @@ pub(super) struct TooLong;
 
 impl fmt::Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the call is too long to be shown whole in Slack")
+        f.write_str("the call is too long to show in full in Slack")
     }
 }
 
@@ -86,18 +86,17 @@ impl Drawing<'_> {
         let mut body = vec![
             json!({"type": "header", "text": plain_text(&plain(&format!("Approval needed: {tool}"), 140))}),
             json!({"type": "section", "fields": self.fields()}),
-            context("What the agent wants to run, in its own words:"),
+            context("What the agent wants to run (its own text):"),
             fence(few.first().map_or("", String::as_str)),
         ];
         if *self.args != self.request.call.args {
             body.push(context(
-                "What looks like a token is hidden here and in *Details*: [redacted:…]. What runs has it.",
+                "Tokens are redacted here and in *Details*: [redacted:…]. The command itself \
+                    receives the real value.",
             ));
         }
         if partial {
-            body.push(context(
-                "This is a part only. *Details* shows all of it; *Allow* works for those who have opened it.",
-            ));
+            body.push(context("Truncated. Open *Details* before you can approve."));
         }
         let mut blocks = body.clone();
         blocks.push(context(&deadline(self.until)));
@@ -107,7 +106,7 @@ impl Drawing<'_> {
             body: Value::Array(body),
             modal,
             partial,
-            text: format!("agp: {} needs an approval", name(tool)),
+            text: format!("agp: {} needs approval", name(tool)),
         })
     }
 
@@ -127,7 +126,7 @@ impl Drawing<'_> {
             field("Arguments, sha256", &request.args_sha256.to_hex()),
         ];
         if self.required > 1 {
-            let needed = format!("{}, of different people", self.required);
+            let needed = format!("{} different people", self.required);
             fields.push(field("Approvals needed", &needed));
         }
         fields
@@ -168,11 +167,11 @@ fn modal(said: &str) -> Result<Value, TooLong> {
     }
     let all = fences(said, limits::SLACK_FENCE_CHARS);
     let mut blocks = vec![context(
-        "All arguments of the call, in the agent's own words. What looks like a token is redacted.",
+        "All arguments of the call (the agent's own text). Tokens are redacted.",
     )];
     blocks.extend(all.iter().map(|text| fence(text)));
     let modal = json!({
-        "type": "modal", "title": plain_text("The whole call"), "close": plain_text("Close"),
+        "type": "modal", "title": plain_text("Full call"), "close": plain_text("Close"),
         "blocks": blocks,
     });
     if all.len() > limits::SLACK_MODAL_FENCES || modal.to_string().len() > limits::SLACK_MODAL_BYTES
@@ -188,7 +187,8 @@ fn deadline(until: SystemTime) -> String {
     let seconds = since.as_secs();
     let utc = timestamp::rfc3339(until);
     format!(
-        "Answer by <!date^{seconds}^{{date_short_pretty}} at {{time_secs}}|{utc}>; nobody's answer is a deny."
+        "Answer by <!date^{seconds}^{{date_short_pretty}} at {{time_secs}}|{utc}>; no answer means \
+            Deny."
     )
 }
 

@@ -44,8 +44,8 @@ impl Token {
         }
         // Not even a part of it is shown.
         Err(SetupError::new(
-            format!("{name} is not a token that begins with {prefix}"),
-            "docs/slack-setup.md says where each token is found",
+            format!("{name} is not a token that starts with {prefix}"),
+            "see docs/slack-setup.md for where to find each token",
         ))
     }
 
@@ -112,11 +112,11 @@ impl Settings {
         })?;
         let channel = given
             .channel
-            .ok_or_else(|| missing("the channel", "set AGP_SLACK_CHANNEL to the channel's id"))?;
+            .ok_or_else(|| missing("the channel", "set AGP_SLACK_CHANNEL to the channel ID"))?;
         if !is_id(&channel, &['C', 'G', 'D']) {
             return Err(SetupError::new(
-                "the Slack channel is not a channel's id such as C0123456789",
-                "in Slack: the channel's name, About, at the bottom",
+                "the Slack channel is not a channel ID such as C0123456789",
+                "find it in Slack: click the channel name, then About, at the bottom",
             ));
         }
         let approvers = approvers(given.approvers)?;
@@ -124,10 +124,10 @@ impl Settings {
         if !(1..=approvers.len()).contains(&required) {
             return Err(SetupError::new(
                 format!(
-                    "slack.approvalsRequired is {required}, and there are {} approvers",
+                    "slack.approvalsRequired is {required}, but there are {} approvers",
                     approvers.len()
                 ),
-                "ask for at least 1, and no more than there are people",
+                "set it between 1 and the number of approvers",
             ));
         }
         Ok(Self {
@@ -165,9 +165,9 @@ impl Settings {
 }
 
 fn approvers(given: Vec<String>) -> Result<BTreeSet<String>, SetupError> {
-    let mend = "config.json: \"slack\": {\"approvers\": [\"U0123456789\"]}";
+    let mend = "add to config.json: \"slack\": {\"approvers\": [\"U0123456789\"]}";
     if given.is_empty() {
-        let problem = "slack.approvers is empty: nobody could approve anything";
+        let problem = "slack.approvers is empty, so nobody could approve a call";
         return Err(SetupError::new(problem, mend));
     }
     if given.len() > limits::SLACK_APPROVERS {
@@ -177,11 +177,11 @@ fn approvers(given: Vec<String>) -> Result<BTreeSet<String>, SetupError> {
     let mut all = BTreeSet::new();
     for id in given {
         if !is_user(&id) {
-            let problem = format!("slack.approvers: {id:?} is not a user's id (U… or W…)");
+            let problem = format!("slack.approvers: {id:?} is not a user ID (U… or W…)");
             return Err(SetupError::new(problem, mend));
         }
         if let Some(twice) = all.replace(id) {
-            let problem = format!("slack.approvers names {twice} twice");
+            let problem = format!("slack.approvers lists {twice} twice");
             return Err(SetupError::new(problem, mend));
         }
     }
@@ -215,8 +215,8 @@ impl ApiBase {
     fn checked(text: &str) -> Result<Self, SetupError> {
         let refused = || {
             SetupError::new(
-                "AGP_SLACK_API_URL is neither https nor a loopback address",
-                "unset it, or: AGP_SLACK_API_URL=https://HOST/api",
+                "AGP_SLACK_API_URL must be an https or a loopback URL",
+                "unset it, or set AGP_SLACK_API_URL=https://HOST/api",
             )
         };
         let uri: Uri = text.parse().map_err(|_| refused())?;

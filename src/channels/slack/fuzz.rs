@@ -264,7 +264,7 @@ pub(crate) fn outbox_file(data: &[u8]) {
     for entry in &entries {
         let text = entry.text.as_deref().unwrap_or_default();
         drawn_harmlessly(&blocks::notice(
-            "agp: this was not said when it happened.",
+            "agp: delayed message",
             &[("Session", &entry.session), ("What", text)],
         ));
     }

@@ -1,5 +1,6 @@
 //! What both of Slack's threads share: the way to say something, and what a click comes to.
 
+use crate::contracts::plural::count;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -34,7 +35,7 @@ impl Hub {
 
     pub(super) fn malformed(&self) {
         if self.malformed.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.warn("slack: a frame that cannot be read; further ones are only counted");
+            self.warn("slack: received an invalid frame; further ones are only counted");
         }
     }
 
@@ -42,21 +43,23 @@ impl Hub {
     pub(super) fn account(&self) {
         let malformed = self.malformed.load(Ordering::Relaxed);
         if malformed > 1 {
-            self.warn(&format!("slack: {malformed} frames could not be read"));
+            self.warn(&format!(
+                "slack: received {} in total",
+                count(malformed, "invalid frame")
+            ));
         }
         let rejections = self.rejections.load(Ordering::Relaxed);
         if rejections > limits::SLACK_REJECTIONS {
             self.warn(&format!(
-                "slack: {rejections} clicks were rejected, {} of them are in the journal",
+                "slack: {} rejected; the journal has {}",
+                count(rejections, "click"),
                 limits::SLACK_REJECTIONS
             ));
         }
     }
 
     pub(super) fn lost(&self, why: &str) {
-        self.warn(&format!(
-            "slack: the connection is lost ({why}); opening another one"
-        ));
+        self.warn(&format!("slack: lost the connection ({why}); reconnecting"));
     }
 
     /// Another connection takes a share of the clicks, and nobody can say which.
@@ -66,8 +69,9 @@ impl Hub {
             .saturating_sub(u64::try_from(ours).unwrap_or(u64::MAX));
         if others > 0 {
             self.warn(&format!(
-                "slack: {others} other connection(s) use this app: THEY GET SOME OF THE CLICKS. End \
-                 the other process, or give each its own app; one that crashed is gone in minutes"
+                "slack: {} to this app: SOME CLICKS GO THERE. Stop the other process, or \
+                    use a separate app. A crashed one disappears within minutes.",
+                count(others, "other connection")
             ));
         }
     }
@@ -121,7 +125,7 @@ impl Hub {
         match self.rejections.fetch_add(1, Ordering::Relaxed) {
             0..LAST => (self.rejected)(rejection),
             LAST => {
-                self.warn("slack: too many clicks are rejected; further ones are only counted");
+                self.warn("slack: too many rejected clicks; further ones are only counted");
                 (self.rejected)(&Rejection {
                     reason: Reason::TooMany,
                     ..rejection.clone()
@@ -134,7 +138,10 @@ impl Hub {
         if rejection.reason != Reason::Replayed && config::is_user(&rejection.user) {
             self.post.send(Job::Ephemeral {
                 user: rejection.user.clone(),
-                text: format!("agp: this click did nothing: {}.", rejection.reason.told()),
+                text: format!(
+                    "agp: your click had no effect: {}.",
+                    rejection.reason.told()
+                ),
             });
         }
     }

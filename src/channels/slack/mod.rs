@@ -203,7 +203,7 @@ impl Slack {
         let there = authority.approvers.len();
         if required > there {
             return Err(format!(
-                "the rule asks for {required} approvals, and slack.approvers are {there}"
+                "the rule needs {required} approvals, but slack.approvers lists {there}"
             ));
         }
         Ok(required)
@@ -215,10 +215,7 @@ impl Slack {
         if open.posted.is_some() {
             return Answer::TimedOut;
         }
-        Answer::Unreachable(
-            "the request was not posted before its deadline: Slack was slow, or other requests came first"
-                .into(),
-        )
+        Answer::Unreachable("Slack did not accept the request before its deadline".into())
     }
 
     fn grant(&self, request: &ApprovalRequest<'_>) -> Option<GrantKey> {
@@ -256,9 +253,9 @@ impl Slack {
                     (Kind::ApprovalGranted, Some(who)) => format!("*Approved* by {who} at {now}"),
                     (Kind::ApprovalDenied, Some(who)) => format!("*Denied* by {who} at {now}"),
                     (Kind::ApprovalTimeout, _) => {
-                        format!("*Expired*: nobody answered by {now}. Denied.")
+                        format!("*Expired*: no answer by {now}. Denied.")
                     }
-                    _ => format!("*Expired* at {now}: no answer could come. Denied."),
+                    _ => format!("*Expired* at {now}: nobody could answer. Denied."),
                 };
                 if let Some(edit) = self.approvals.settled(at("messageId"), &word) {
                     self.hub.post.send(Job::last(edit));
@@ -281,14 +278,14 @@ impl Slack {
                 ],
             ),
             Kind::GateBypassed => say(
-                "THE GATE WAS BYPASSED. The session is ended.",
+                "THE GATE WAS BYPASSED. agp ended the session.",
                 &[("Tool", at("tool")), ("How", at("how"))],
             ),
             Kind::GateAnomaly => {
                 let ends = event.payload.get("endsSession") == Some(&Value::Bool(true));
                 let what = match ends {
-                    true => "Something odd was seen at the gate. The session is ended.",
-                    false => "Something odd was seen at the gate. The session goes on.",
+                    true => "Unexpected activity at the gate. agp ended the session.",
+                    false => "Unexpected activity at the gate. The session continues.",
                 };
                 say(what, &[("Tool", at("tool")), ("How", at("how"))]);
             }
@@ -312,12 +309,12 @@ fn open_first(dial: &Dial) -> Result<OpenSocket, SetupError> {
         DialError::Final(error) => SetupError::new(error.to_string(), error.mend()),
         DialError::Passing(why, _) => SetupError::new(
             format!("no Socket Mode connection: {why}"),
-            "agp doctor --check slack",
+            "run `agp doctor --check slack`",
         ),
     })?;
     if link.app.is_empty() {
-        let problem = "Slack's hello does not say which app it is for";
-        return Err(SetupError::new(problem, "agp doctor --check slack"));
+        let problem = "Slack did not say which app the connection belongs to";
+        return Err(SetupError::new(problem, "run `agp doctor --check slack`"));
     }
     Ok(link)
 }
@@ -341,7 +338,7 @@ impl Channel for Slack {
         let mut args = request.call.args.clone();
         (self.redact)(&mut args);
         let (Some(nonce), Some(block)) = (nonce(), nonce()) else {
-            return Answer::Unreachable("the system gives no random numbers".into());
+            return Answer::Unreachable("the system provides no random numbers".into());
         };
         let drawing = blocks::Drawing {
             request,
@@ -378,7 +375,7 @@ impl Channel for Slack {
             until: expires,
         };
         if !self.hub.post.send(job) {
-            let why = "too much waits to be posted to Slack";
+            let why = "too many messages are waiting for Slack";
             drop(self.approvals.failed(&nonce, why.into()));
         }
         let left = expires.saturating_duration_since(Instant::now());

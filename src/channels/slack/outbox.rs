@@ -178,7 +178,7 @@ impl Keeper {
     }
 
     fn ask(&self, errand: impl FnOnce(SyncSender<io::Result<()>>) -> Errand) -> io::Result<()> {
-        let gone = || io::Error::other("the outbox's thread is gone");
+        let gone = || io::Error::other("the outbox thread is gone");
         let (reply, answer) = sync_channel(1);
         self.0.send(errand(reply)).map_err(|_| gone())?;
         answer.recv().map_err(|_| gone())?

@@ -1,6 +1,7 @@
 //! The thread `slack-post`: everything that agp says in Slack, in order of urgency, at the pace that
 //! Slack asks for. Nobody waits for it but the request whose card it posts.
 
+use crate::contracts::plural::count;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -68,7 +69,9 @@ impl Poster {
         let unsaid = self.hub.post.dropped() + state.waiting();
         if unsaid > 0 {
             self.hub.warn(&format!(
-                "slack: {unsaid} messages were not sent (the next start sends what it can); the journal has all"
+                "slack: {} not delivered; the journal has every decision, and the next start \
+                    retries",
+                count(unsaid, "message")
             ));
         }
     }
@@ -152,7 +155,7 @@ impl Poster {
             && Instant::now() + asked >= *until
         {
             let error = ApiError::RateLimited(asked);
-            self.not_posted(nonce, &format!("the request was not posted: {error}"));
+            self.not_posted(nonce, &format!("cannot post the request: {error}"));
             return;
         }
         state.again(waiting);
@@ -167,14 +170,14 @@ impl Poster {
     fn not_shown(&self, state: &mut QueueState, nonce: &str, user: String) {
         let early = self.approvals.looked(nonce, &user, false);
         self.hub.judge_late(&self.approvals, &early);
-        let text = "agp: Slack did not open the details in time. Click Details again.".into();
+        let text = "agp: Slack was too slow to open the details. Click Details again.".into();
         state.add(Job::Ephemeral { user, text });
     }
 
     fn give_up(&self, state: &mut QueueState, job: &Job, error: &ApiError) {
         match job {
             Job::Card { nonce, .. } => {
-                let why = format!("the request was not posted: {error}; {}", error.mend());
+                let why = format!("cannot post the request: {error}; {}", error.mend());
                 self.not_posted(nonce, &why);
             }
             Job::Modal { nonce, user, .. } => self.not_shown(state, nonce, user.clone()),
@@ -286,8 +289,7 @@ impl Poster {
     fn left_behind(&self, entry: &OutboxEntry) -> Result<(), ApiError> {
         match &entry.ts {
             Some(ts) => {
-                let word = "Expired: the session ended without taking this message back. The \
-                            journal says what was decided.";
+                let word = "Expired: the session ended. The journal has the decision.";
                 let posted = Posted {
                     channel: entry.channel.clone(),
                     ts: ts.clone(),
@@ -297,9 +299,9 @@ impl Poster {
             None => {
                 let text = entry.text.as_deref().unwrap_or_default();
                 let message = json!({
-                    "channel": entry.channel, "text": "agp: a message of an earlier session",
+                    "channel": entry.channel, "text": "agp: a message from an earlier session",
                     "blocks": blocks::notice(
-                        "agp: this was not said when it happened.",
+                        "agp: delayed message",
                         &[("Session", &entry.session), ("What", text)],
                     ),
                     "metadata": {"event_type": "agp", "event_payload": {"id": entry.id}},
@@ -314,7 +316,7 @@ impl Poster {
 
     fn update(&self, posted: &Posted, blocks: &Value) -> Result<(), ApiError> {
         let message = json!({
-            "channel": posted.channel, "ts": posted.ts, "text": "agp: this request is over",
+            "channel": posted.channel, "ts": posted.ts, "text": "agp: this request is closed",
             "blocks": blocks, "parse": "none", "link_names": false,
         });
         self.api.call(UPDATE, &message).map(drop)

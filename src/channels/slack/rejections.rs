@@ -31,33 +31,33 @@ reasons! {
     /// Slack's click came from another app.
     OtherApp = "other-app", "this button belongs to another app";
     /// The clicker is of another team.
-    OtherTeam = "other-team", "only people of this workspace can decide";
+    OtherTeam = "other-team", "only members of this workspace can decide";
     /// Bots decide nothing.
     Bot = "bot", "a bot cannot decide";
     /// The clicker may not approve.
-    Stranger = "stranger", "you are not one of the approvers of this session";
+    Stranger = "stranger", "you are not an approver of this session";
     /// No request has this nonce.
-    UnknownNonce = "unknown-nonce", "this request is not known (any more)";
+    UnknownNonce = "unknown-nonce", "this request is unknown or closed";
     /// The request was decided.
-    Decided = "already-decided", "this request was decided before";
+    Decided = "already-decided", "this request is already decided";
     /// The request's time is over.
-    Expired = "expired", "this request's time is over: the call was denied";
+    Expired = "expired", "this request expired: the call was denied";
     /// The session ended.
-    SessionOver = "session-over", "this session is over";
+    SessionOver = "session-over", "this session has ended";
     /// The nonce is of a request in another channel.
-    OtherChannel = "other-channel", "this button is not where its request was posted";
+    OtherChannel = "other-channel", "this button is not in the channel of its request";
     /// The nonce is of another message.
     OtherMessage = "other-message", "this button does not belong to this message";
     /// The nonce is of another block.
     OtherBlock = "other-block", "this button does not belong to this message";
     /// No such button.
-    UnknownAction = "unknown-action", "this button is not known";
+    UnknownAction = "unknown-action", "unknown button";
     /// The same person approved it before.
-    Voted = "already-voted", "you approved this before; somebody else must, too";
+    Voted = "already-voted", "you already approved; another person must approve too";
     /// Slack delivered the same click again.
-    Replayed = "replayed-envelope", "this click was received before";
+    Replayed = "replayed-envelope", "this click was already received";
     /// The card shows a part, and the clicker has not opened the rest.
-    NotSeen = "details-not-opened", "this message shows only a part of the call: open Details first";
+    NotSeen = "details-not-opened", "this message is truncated: open Details first";
     /// So many clicks were rejected that this is the last one on the record.
     TooMany = "too-many-rejections", "too many clicks were rejected";
 }

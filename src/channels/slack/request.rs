@@ -84,7 +84,7 @@ impl Ended {
                 return Answer::SessionOver("the session ended before an answer".into());
             }
             Self::Voted(votes) if votes.is_empty() => {
-                return Answer::Unreachable("nobody voted".into());
+                return Answer::Unreachable("nobody answered".into());
             }
             Self::Voted(votes) => votes,
         };

@@ -1,5 +1,6 @@
 //! Whether Slack is set up so that a session would hold: tokens, scopes, people, channel, socket.
 
+use crate::contracts::plural::count;
 use std::path::Path;
 
 use serde_json::Value;
@@ -36,10 +37,11 @@ pub fn examine(settings: &Settings, roots: Option<&Path>) -> Result<String, Setu
     if others > 0 {
         return Err(SetupError::new(
             format!(
-                "{others} other connection(s) use app {}: they get some of the clicks",
+                "{} to app {}: some clicks go there",
+                count(others, "other connection"),
                 link.app
             ),
-            "end the other agp, or give each its own app; one that crashed is gone in minutes",
+            "stop the other agp, or use a separate app; a crashed one disappears within minutes",
         ));
     }
     Ok(format!(
@@ -61,7 +63,7 @@ pub(super) fn scopes(identity: &Identity) -> Result<(), SetupError> {
         if !scopes.iter().any(|scope| scope == needed) {
             return Err(SetupError::new(
                 format!("the bot token lacks the scope {needed}"),
-                "agp slack manifest; add the scope and install the app again",
+                "add the scope (see `agp slack manifest`) and reinstall the app",
             ));
         }
     }
@@ -76,18 +78,18 @@ pub(super) fn people(
 ) -> Result<&'static str, SetupError> {
     for user in &settings.approvers {
         if *user == identity.user {
-            let problem = "slack.approvers names agp's own bot";
-            return Err(SetupError::new(problem, "name people only"));
+            let problem = "slack.approvers lists agp's own bot";
+            return Err(SetupError::new(problem, "list people only"));
         }
         let reply = match api.read("users.info", &[("user", user)]) {
             Ok(reply) => reply,
             Err(ApiError::Refused(code, _)) if code == "missing_scope" => {
-                return Ok(" (whether they are people was not seen: no scope users:read)");
+                return Ok(" (not verified that they are people: no scope users:read)");
             }
             Err(ApiError::Refused(code, _)) => {
                 return Err(SetupError::new(
-                    format!("slack.approvers: {user}: Slack answers {code}"),
-                    "name people of this workspace",
+                    format!("slack.approvers: {user}: Slack error {code}"),
+                    "list members of this workspace",
                 ));
             }
             Err(error) => return Err(SetupError::new(error.to_string(), error.mend())),
@@ -101,7 +103,7 @@ pub(super) fn people(
         if let Some((_, what)) = wrong.iter().find(|(at, _)| is(at)) {
             return Err(SetupError::new(
                 format!("slack.approvers: {user} is {what}"),
-                "name people of this workspace",
+                "list members of this workspace",
             ));
         }
     }
@@ -115,7 +117,7 @@ pub(super) fn one_app(
     identity: &Identity,
     app: &str,
 ) -> Result<&'static str, SetupError> {
-    let unseen = " (whether the bot token is of this app was not seen)";
+    let unseen = " (not verified that the bot token belongs to this app)";
     let Some(bot) = &identity.bot else {
         return Ok(unseen);
     };
@@ -123,10 +125,8 @@ pub(super) fn one_app(
         Ok(reply) => match reply.pointer("/bot/app_id").and_then(Value::as_str) {
             Some(of_bot) if of_bot == app => Ok(""),
             Some(_) => Err(SetupError::new(
-                format!(
-                    "the bot token is of another app than the app-level token, which is of {app}"
-                ),
-                "take both tokens from the same app (docs/slack-setup.md)",
+                format!("the bot token belongs to another app than the app-level token ({app})"),
+                "use both tokens of the same app (see docs/slack-setup.md)",
             )),
             None => Ok(unseen),
         },
@@ -142,17 +142,17 @@ fn membership(api: &WebApi, settings: &Settings) -> Result<&'static str, SetupEr
             if is("/channel/is_archived") {
                 return Err(SetupError::new(
                     "the channel is archived",
-                    "choose another one",
+                    "choose another channel",
                 ));
             }
             if is("/channel/is_member") || is("/channel/is_im") {
                 return Ok("");
             }
             let problem = "the app is not in the channel";
-            Err(SetupError::new(problem, "in the channel: /invite the app"))
+            Err(SetupError::new(problem, "/invite the app in the channel"))
         }
         Err(ApiError::Refused(code, _)) if code == "missing_scope" => {
-            Ok(" (membership was not seen: no scope channels:read or groups:read)")
+            Ok(" (membership not verified: no scope channels:read or groups:read)")
         }
         Err(error) => Err(SetupError::new(error.to_string(), error.mend())),
     }

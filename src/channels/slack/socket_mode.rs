@@ -216,7 +216,7 @@ impl Receiver {
             Leave::Refresh => self.redial(state),
             Leave::TooMany => {
                 self.hub
-                    .warn("slack: the app has too many connections; others take its clicks");
+                    .warn("slack: the app has too many connections; others receive its clicks");
                 // First this one, and the next one not at once: the others must have time to end.
                 link.leave();
                 if state.live() == 0 {
@@ -224,7 +224,7 @@ impl Receiver {
                 }
             }
             Leave::LinkDisabled => {
-                self.give_up(state, "Socket Mode was switched off for the app in Slack");
+                self.give_up(state, "Socket Mode is disabled for the app in Slack");
                 link.leave();
             }
         }
@@ -237,7 +237,7 @@ impl Receiver {
                 let expected = state.links.len() + 1;
                 self.hub.count_connections(&link, expected);
                 if link.app != self.approvals.authority().app {
-                    self.give_up(state, "the app-level token is of another app by now");
+                    self.give_up(state, "the app-level token now belongs to another app");
                 }
                 if state.stopping.is_some() || state.down {
                     link.leave();
@@ -252,7 +252,7 @@ impl Receiver {
             Err(DialError::Passing(why, pause)) => {
                 if state.failures == 0 {
                     self.hub
-                        .warn(&format!("slack: no connection: {why}; trying again"));
+                        .warn(&format!("slack: cannot connect: {why}; retrying"));
                 }
                 self.back_off(state, pause);
             }
@@ -294,7 +294,7 @@ impl Receiver {
         for at in dead.into_iter().rev() {
             let mut link = state.links.remove(at);
             link.leave();
-            self.lost(state, &link, "nothing was heard on it");
+            self.lost(state, &link, "it was silent too long");
         }
         if state.retry.is_some_and(|due| now >= due) {
             state.retry = None;
@@ -341,8 +341,8 @@ impl Receiver {
         state.down = true;
         state.retry = None;
         self.hub
-            .warn(&format!("slack: {why}: no approval can be given any more"));
-        let gone = Ended::Unreachable(format!("Slack is gone: {why}"));
+            .warn(&format!("slack: {why}: approvals are no longer possible"));
+        let gone = Ended::Unreachable(format!("Slack is not available: {why}"));
         let early = self.approvals.hang_up(&gone);
         self.hub.judge_late(&self.approvals, &early);
     }

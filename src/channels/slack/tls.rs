@@ -54,7 +54,7 @@ impl Tls {
         }
         let config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| SetupError::new(format!("TLS: {error}"), "report it"))?
+            .map_err(|error| SetupError::new(format!("TLS: {error}"), "please report this"))?
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Arc::new(config))
@@ -65,14 +65,14 @@ fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
     let wrong = |problem: String| {
         SetupError::new(
             format!("SSL_CERT_FILE: {}: {problem}", path.display()),
-            "name a PEM file of root certificates, or unset it",
+            "set it to a PEM file of root certificates, or unset it",
         )
     };
     let text = bounded_file::read(path, limits::ROOTS_BYTES).map_err(|e| wrong(e.to_string()))?;
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     let all = all.map_err(|error| wrong(error.to_string()))?;
     if all.is_empty() {
-        return Err(wrong("no certificate in it".into()));
+        return Err(wrong("it contains no certificate".into()));
     }
     Ok(all)
 }

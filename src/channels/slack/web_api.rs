@@ -66,19 +66,19 @@ impl ApiError {
     #[must_use]
     pub(super) fn mend(&self) -> &'static str {
         let Self::Refused(code, _) = self else {
-            return "look whether Slack can be reached from here";
+            return "check whether this host can reach Slack";
         };
         match code.as_str() {
-            "missing_scope" => "agp slack manifest; add the scope and install the app again",
-            "not_in_channel" => "in the channel: /invite the app",
+            "missing_scope" => "add the scope (see `agp slack manifest`) and reinstall the app",
+            "not_in_channel" => "/invite the app in the channel",
             "channel_not_found" => "invite the app to the channel, and check AGP_SLACK_CHANNEL",
             "not_allowed_token_type" => {
                 "xoxb- is AGP_SLACK_BOT_TOKEN, xapp- is AGP_SLACK_APP_TOKEN"
             }
             code if FINAL.contains(&code) => {
-                "install the app again, and set its tokens (docs/slack-setup.md)"
+                "reinstall the app, and set its tokens (see docs/slack-setup.md)"
             }
-            _ => "agp doctor --check slack",
+            _ => "run `agp doctor --check slack`",
         }
     }
 }
@@ -86,17 +86,17 @@ impl ApiError {
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(code, None) => write!(f, "Slack answers {code}"),
+            Self::Refused(code, None) => write!(f, "Slack error {code}"),
             Self::Refused(code, Some(needed)) => {
-                write!(f, "Slack answers {code}: {needed} is needed")
+                write!(f, "Slack error {code}: it needs {needed}")
             }
             Self::RateLimited(pause) => {
-                write!(f, "Slack asks to wait {} s (rate limit)", pause.as_secs())
+                write!(f, "Slack's rate limit: wait {} s", pause.as_secs())
             }
-            Self::Failed(why) => write!(f, "Slack cannot be reached: {why}"),
+            Self::Failed(why) => write!(f, "cannot reach Slack: {why}"),
             Self::TimedOut => write!(
                 f,
-                "Slack gives no answer within {} s",
+                "Slack did not answer within {} s",
                 limits::SLACK_PATIENCE.as_secs()
             ),
         }

@@ -170,7 +170,7 @@ impl OpenSocket {
             .max_write_buffer_size(limits::SLACK_FRAME_BYTES);
         let (socket, _) = tungstenite::client::client_with_config(url, wire, Some(config))
             // What the other side said may stand in the error; its kind is enough.
-            .map_err(|_| LinkError("the other side does not open a WebSocket".into()))?;
+            .map_err(|_| LinkError("the server did not open a WebSocket".into()))?;
         let now = Instant::now();
         let mut link = Self {
             socket,
@@ -199,13 +199,13 @@ impl OpenSocket {
                 }
                 // Slack may look whether the connection lives before it says hello.
                 Heard::Control => {}
-                Heard::Quiet => return Err(LinkError("it says no hello in time".into())),
+                Heard::Quiet => return Err(LinkError("no hello in time".into())),
                 Heard::Frame(Frame::Disconnect(leave)) => {
-                    return Err(LinkError(format!("Slack ends it at once ({leave:?})")));
+                    return Err(LinkError(format!("Slack closed it at once ({leave:?})")));
                 }
                 Heard::Ended(why) => return Err(LinkError(why)),
                 Heard::Frame(_) | Heard::Malformed => {
-                    return Err(LinkError("something else came before the hello".into()));
+                    return Err(LinkError("another message came before the hello".into()));
                 }
             }
         }
@@ -232,7 +232,7 @@ impl OpenSocket {
     /// The next thing that came.
     pub(super) fn read(&mut self) -> Heard {
         if self.clogged {
-            return Heard::Ended("it takes no acknowledgements".into());
+            return Heard::Ended("it accepts no acknowledgements".into());
         }
         let message = match self.socket.read() {
             Ok(message) => message,
@@ -244,7 +244,7 @@ impl OpenSocket {
             Err(Error::ConnectionClosed | Error::AlreadyClosed) => {
                 return Heard::Ended("closed".into());
             }
-            Err(Error::Capacity(_)) => return Heard::Ended("a frame beyond 1 MiB".into()),
+            Err(Error::Capacity(_)) => return Heard::Ended("a frame larger than 1 MiB".into()),
             Err(error) => return Heard::Ended(error.to_string()),
         };
         self.heard = Instant::now();
@@ -325,7 +325,7 @@ fn connect(host: &str, port: u16, until: Instant) -> Result<Tcp, LinkError> {
 fn left(until: Instant) -> Result<Duration, LinkError> {
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() {
-        return Err(LinkError("the socket is not opened in time".into()));
+        return Err(LinkError("the socket did not open in time".into()));
     }
     Ok(left)
 }

@@ -84,7 +84,7 @@ impl Ledger {
         let (finding, account) = match (came, asked) {
             (Came::Ran, Some(asked)) => ran(asked, covered, others, told, by_agp),
             (Came::Ran, None) => (
-                Some(Finding::Bypassed("came back without having asked")),
+                Some(Finding::Bypassed("returned a result without asking")),
                 None,
             ),
             (_, Some(asked)) => (over(asked, came), asked.ended(told)),
@@ -92,8 +92,8 @@ impl Ledger {
                 // Nothing was there to decide.
                 calls.census.seen = calls.census.seen.saturating_sub(1);
                 let odd = match came {
-                    Came::Blocked => Some(Finding::Odd("was blocked before it was decided")),
-                    Came::Stopped => Some(Finding::Odd("was stopped before it was decided")),
+                    Came::Blocked => Some(Finding::Odd("was blocked before the decision")),
+                    Came::Stopped => Some(Finding::Odd("was stopped before the decision")),
                     Came::Ran | Came::Refused => None,
                 };
                 (odd, None)
@@ -120,7 +120,7 @@ impl Ledger {
 }
 
 /// How a call is told of that is another one than was decided about.
-pub(crate) const OTHER: &str = "is shown as another call than was decided";
+pub(crate) const OTHER: &str = "differs from the call that agp decided";
 
 /// A call that asked and came back: how it got past the gate or what is odd about it, and its result.
 fn ran(
@@ -133,22 +133,22 @@ fn ran(
     let bypassed = |how| (Some(Finding::Bypassed(how)), None);
     match asked.stage {
         // agp's own answer is sent once the decision stands: what comes back earlier is another's.
-        Stage::Asked => bypassed("came back before it was decided"),
+        Stage::Asked => bypassed("returned a result before the decision"),
         Stage::Denied if by_agp => (None, None),
-        Stage::Denied => bypassed("came back although it was denied"),
+        Stage::Denied => bypassed("returned a result although agp denied it"),
         // Where agp answers, its refusal of a replay comes back under the same id.
         Stage::Allowed if by_agp && asked.refused > 0 => {
             asked.refused -= 1;
             (None, None)
         }
-        Stage::Allowed if asked.returned => bypassed("came back twice under one decision"),
+        Stage::Allowed if asked.returned => bypassed("returned two results for one decision"),
         Stage::Allowed => {
             asked.returned = true;
             let odd = match covered {
-                Some(false) if by_agp => Some("is shown as another call than agp decided and ran"),
+                Some(false) if by_agp => Some("differs from the call that agp decided and ran"),
                 Some(false) => return bypassed(OTHER),
                 // Which of them ran, nobody can tell.
-                _ if others && !by_agp => Some("came back while others were shown under its id"),
+                _ if others && !by_agp => Some("returned a result while others used its ID"),
                 _ => None,
             };
             (odd.map(Finding::Odd), asked.account(told))
@@ -162,5 +162,5 @@ fn over(asked: &CallRecord, came: Came) -> Option<Finding> {
         && asked.stage == Stage::Allowed
         && !asked.returned
         && asked.refused == 0;
-    odd.then_some(Finding::Odd("was blocked although it was allowed"))
+    odd.then_some(Finding::Odd("was blocked although agp allowed it"))
 }

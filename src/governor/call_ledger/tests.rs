@@ -76,15 +76,15 @@ fn a_report_stands_or_falls_with_the_decision_before_it() {
         Standing::Bypassed(how) => how,
         other => panic!("{other:?}"),
     };
-    assert_eq!(how(report("never", true)), "ran without having asked");
+    assert_eq!(how(report("never", true)), "ran without asking");
     ask(&ledger, "a");
-    assert_eq!(how(report("a", true)), "ran before it was decided");
+    assert_eq!(how(report("a", true)), "ran before the decision");
     ledger.decide(&id("a"), true);
     assert_eq!(report("a", true), Standing::Allowed(ASKED.decided));
     ask(&ledger, "d");
     ledger.decide(&id("d"), false);
     assert_eq!(report("d", false), Standing::DeniedAndFailed);
-    assert_eq!(how(report("d", true)), "ran although it was denied");
+    assert_eq!(how(report("d", true)), "ran although agp denied it");
     assert_eq!(ledger.census().bypassed, 3);
 }
 
@@ -111,7 +111,7 @@ fn a_report_of_other_arguments_is_a_bypass_also_behind_another_report() {
     let ledger = Ledger::default();
     decided(&ledger, "a", true);
     let other = Sha256([2; 32]);
-    let how = Standing::Bypassed("was reported with other arguments than were decided");
+    let how = Standing::Bypassed("was reported with different arguments than agp decided");
     assert_eq!(ledger.report(&id("a"), other, OK, false), how);
     assert_eq!(
         ledger.report(&id("a"), ARGS, OK, false),
@@ -195,7 +195,7 @@ fn one_decision_covers_one_run() {
     let ledger = Ledger::default();
     decided(&ledger, "a", true);
     assert_eq!(found(&ledger, "a", Came::Ran), None);
-    let twice = "came back twice under one decision";
+    let twice = "returned two results for one decision";
     assert_eq!(bypass(found(&ledger, "a", Came::Ran)), twice);
     assert_eq!(ledger.census().bypassed, 1);
 }
@@ -206,17 +206,17 @@ fn what_ran_was_allowed_before() {
     decided(&ledger, "d", false);
     assert_eq!(
         bypass(found(&ledger, "d", Came::Ran)),
-        "came back although it was denied"
+        "returned a result although agp denied it"
     );
     ask(&ledger, "u");
     assert_eq!(
         bypass(found(&ledger, "u", Came::Ran)),
-        "came back before it was decided"
+        "returned a result before the decision"
     );
     for never in ["never", "never asked"] {
         assert_eq!(
             bypass(found(&ledger, never, Came::Ran)),
-            "came back without having asked"
+            "returned a result without asking"
         );
     }
 }
@@ -291,10 +291,7 @@ fn what_is_shown_while_it_is_decided_is_held_to_the_decision() {
     ledger.decide(&id("m"), true);
     assert_eq!(ledger.attempted("m", Some(outline("evil")), true), None);
     let shown = ledger.returned("m", Came::Ran, None, true).0;
-    assert_eq!(
-        odd(shown),
-        "is shown as another call than agp decided and ran"
-    );
+    assert_eq!(odd(shown), "differs from the call that agp decided and ran");
 }
 
 #[test]
@@ -330,7 +327,7 @@ fn of_two_calls_under_one_id_the_one_that_was_decided_ran() {
     decided(&ledger, "c", true);
     assert_eq!(ledger.attempted("c", Some(outline("other")), false), None);
     let both = odd(found(&ledger, "c", Came::Ran));
-    assert_eq!(both, "came back while others were shown under its id");
+    assert_eq!(both, "returned a result while others used its ID");
 }
 
 #[test]
@@ -338,8 +335,8 @@ fn what_did_not_run_is_no_bypass_and_leaves_a_mark_where_nobody_was_asked() {
     let ledger = Ledger::default();
     for (came, mark) in [
         (Came::Refused, None),
-        (Came::Blocked, Some("was blocked before it was decided")),
-        (Came::Stopped, Some("was stopped before it was decided")),
+        (Came::Blocked, Some("was blocked before the decision")),
+        (Came::Stopped, Some("was stopped before the decision")),
     ] {
         ledger.attempted("x", Some(outline("x")), false);
         assert_eq!(ledger.census().seen, 1);
@@ -355,7 +352,7 @@ fn what_did_not_run_is_no_bypass_and_leaves_a_mark_where_nobody_was_asked() {
     assert_eq!(found(&ledger, "d", Came::Blocked), None);
     decided(&ledger, "a", true);
     let (finding, account) = ledger.returned("a", Came::Blocked, Some(OK), false);
-    assert_eq!(odd(finding), "was blocked although it was allowed");
+    assert_eq!(odd(finding), "was blocked although agp allowed it");
     assert!(account.is_some(), "the record has an end of it");
     decided(&ledger, "s", true);
     let (finding, account) = ledger.returned("s", Came::Stopped, Some(OK), false);

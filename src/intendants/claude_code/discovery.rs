@@ -175,9 +175,9 @@ impl fmt::Display for NoLogin {
             Self::NoHome => f.write_str("HOME is not set"),
             Self::Helper(settings) => {
                 let settings = settings.display();
-                write!(f, "the apiKeyHelper of {settings} is not used under agp")
+                write!(f, "agp does not use the apiKeyHelper of {settings}")
             }
-            Self::NoFile(file) => write!(f, "there is no {}", file.display()),
+            Self::NoFile(file) => write!(f, "no file {}", file.display()),
         }
     }
 }

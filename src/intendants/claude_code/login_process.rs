@@ -53,7 +53,7 @@ impl Carrier {
             }
         }
         if said != READY {
-            return Err(io::Error::other("it was not carried in time"));
+            return Err(io::Error::other("timed out"));
         }
         let pid = i32::try_from(started.child.id()).ok();
         Ok(Self {

@@ -30,7 +30,7 @@ pub(crate) fn seen(directory: &Path) -> String {
         let shown = file.display();
         match bounded_file::read(file, limits::SMALL_FILE_BYTES) {
             Err(error) => {
-                return format!("{shown}, which can switch them off, cannot be read: {error}");
+                return format!("cannot read {shown}, which may disable hooks: {error}");
             }
             Ok(text) => {
                 let settings: Value = serde_json::from_slice(&text).unwrap_or_default();
@@ -38,17 +38,17 @@ pub(crate) fn seen(directory: &Path) -> String {
                     .iter()
                     .find(|name| settings.get(**name) == Some(&Value::Bool(true)));
                 if let Some(name) = set {
-                    return format!("{shown} has {name}");
+                    return format!("{shown} sets {name}");
                 }
             }
         }
     }
     match files.first() {
         Some(_) => format!(
-            "why was not seen: {} switches none off",
+            "unknown cause: {} does not disable them",
             directory.display()
         ),
-        None => format!("why was not seen: {} has no settings", directory.display()),
+        None => format!("unknown cause: {} has no settings", directory.display()),
     }
 }
 
@@ -63,15 +63,15 @@ mod tests {
         assert!(seen(&root).ends_with("has no settings"));
         let main = root.join("managed-settings.json");
         fs::write(&main, r#"{"disableAllHooks": false, "model": "x"}"#).unwrap();
-        assert!(seen(&root).ends_with("switches none off"));
+        assert!(seen(&root).ends_with("does not disable them"));
         let beside = root.join("managed-settings.d/10-x.json");
         fs::write(&beside, r#"{"allowManagedHooksOnly": true}"#).unwrap();
-        let expected = format!("{} has allowManagedHooksOnly", beside.display());
+        let expected = format!("{} sets allowManagedHooksOnly", beside.display());
         assert_eq!(seen(&root), expected);
         fs::write(&main, r#"{"disableAllHooks": true}"#).unwrap();
         assert_eq!(
             seen(&root),
-            format!("{} has disableAllHooks", main.display())
+            format!("{} sets disableAllHooks", main.display())
         );
         fs::remove_dir_all(&root).unwrap();
     }

@@ -132,17 +132,18 @@ impl ClaudeCode {
     /// [`HarnessError`] when the private directory cannot be written or the program not read.
     pub fn prepare(setup: ClaudeSetup) -> Result<Self, HarnessError> {
         let failed = |error: io::Error| HarnessError {
-            problem: format!("preparing Claude Code: {error}"),
-            mend: "agp doctor --check harness".into(),
+            problem: format!("cannot prepare Claude Code: {error}"),
+            mend: "run `agp doctor --check harness`".into(),
         };
         if !setup.mediated && !setup.found.fails_closed {
             let (version, [major, minor, patch]) = (&setup.found.version, HOOK_FLOOR);
             return Err(HarnessError {
                 problem: format!(
-                    "Claude Code {version} lets tools run when a hook fails; \
-                     {major}.{minor}.{patch} is the first that can be told not to"
+                    "Claude Code {version} runs tools when a hook fails; hook mode needs \
+                        {major}.{minor}.{patch} or later"
                 ),
-                mend: "--mode mediated, or npm install -g @anthropic-ai/claude-code".into(),
+                mend: "use --mode mediated, or update: npm install -g @anthropic-ai/claude-code"
+                    .into(),
             });
         }
         let bridge = executable::bridge_program().map_err(failed)?;
@@ -244,7 +245,7 @@ impl ClaudeCode {
                 // Looked at now: later this thread reads nothing.
                 let seen = match elsewhere {
                     false => managed_settings::seen(Path::new(managed_settings::DIRECTORY)),
-                    true => "why was not seen".to_owned(),
+                    true => "unknown cause".to_owned(),
                 };
                 Gate::Hooked(setup.socket.with_file_name(pre_post_tool::MARK), seen)
             },
@@ -412,7 +413,7 @@ impl Intendant for ClaudeCode {
         process::run(&self.launch, &self.stop, &mut |line| {
             let Some(line) = line else {
                 return observe(Observation::Unreadable(
-                    "a line of its stream is too long".into(),
+                    "a line of its output is too long".into(),
                 ));
             };
             observe(Observation::Raw(String::from_utf8_lossy(line).into_owned()));
@@ -451,7 +452,7 @@ fn unmediated(tools: &[String]) -> Option<&'static str> {
     }
     tools
         .is_empty()
-        .then_some("Claude Code did not take up agp's tools: it offers its model none")
+        .then_some("Claude Code did not load agp's tools: it offers its model none")
 }
 
-const UNHOOKED: &str = "Claude Code does not call its hooks, so nothing of it would be gated";
+const UNHOOKED: &str = "Claude Code does not run its hooks, so agp cannot gate its calls";

@@ -28,7 +28,7 @@ const NON_EXECUTION: &str = "non_execution_kind";
 pub(crate) fn observations(line: &[u8]) -> Vec<Observation> {
     let Some(value) = read(line) else {
         return vec![Observation::Unreadable(
-            "a line of its stream is not JSON".into(),
+            "a line of its output is not JSON".into(),
         )];
     };
     let parts = || {

@@ -39,8 +39,10 @@ impl fmt::Display for ConfigError {
             Self::Io { path, error } => write!(f, "{}: {error}", path.display()),
             Self::NotUtf8(path) => write!(f, "{}: not UTF-8", path.display()),
             Self::NotToml { path, problem } => write!(f, "{}: {problem}", path.display()),
-            Self::Repository => f.write_str("the repository's path is not UTF-8"),
-            Self::CatalogueNotJson(error) => write!(f, "Codex's catalogue of models: {error}"),
+            Self::Repository => f.write_str("the repository's path is not valid UTF-8"),
+            Self::CatalogueNotJson(error) => {
+                write!(f, "cannot read Codex's model catalogue: {error}")
+            }
             Self::Catalogue(problem) => f.write_str(problem),
             Self::Unwritable(error) => error.fmt(f),
         }

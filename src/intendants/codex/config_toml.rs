@@ -249,7 +249,7 @@ pub(crate) fn direct(catalogue: &str) -> Result<String, ConfigError> {
     let none = ConfigError::Catalogue("Codex's catalogue lists no models");
     for model in models.ok_or(none)? {
         let model = model.as_object_mut();
-        let wrong = ConfigError::Catalogue("a model of Codex's catalogue is no object");
+        let wrong = ConfigError::Catalogue("a model in Codex's catalogue is not an object");
         let model = model.ok_or(wrong)?;
         model.insert("tool_mode".into(), json!("direct"));
         model.insert("experimental_supported_tools".into(), json!([]));
@@ -268,7 +268,7 @@ pub(crate) fn of_ones_own(base_url: &str, catalogue: &str) -> Result<Table, Conf
     let catalogue: Value =
         serde_json::from_str(catalogue).map_err(ConfigError::CatalogueNotJson)?;
     let model = catalogue.pointer("/models/0/slug").and_then(Value::as_str);
-    let none = ConfigError::Catalogue("Codex's catalogue names no model");
+    let none = ConfigError::Catalogue("Codex's catalogue has no model");
     let own = json!({
         "model": model.ok_or(none)?,
         "model_provider": "agp",
@@ -291,9 +291,9 @@ pub(crate) fn check_features(list: &str) -> Result<(), HarnessError> {
         if !kept {
             return Err(HarnessError {
                 problem: format!(
-                    "this Codex does not keep its feature {name} off: it could not be gated"
+                    "this Codex does not keep its feature {name} disabled, so agp cannot gate it"
                 ),
-                mend: "see what /etc/codex sets, or install the version that agp was tried with"
+                mend: "check the settings in /etc/codex, or install a version tested with agp"
                     .into(),
             });
         }

@@ -78,7 +78,7 @@ impl Codex {
         };
         if !carried.left.is_empty() {
             let left = carried.left.join(" ");
-            (setup.complain)(&format!("agp: not taken from your config.toml: {left}"));
+            (setup.complain)(&format!("agp: ignored in your config.toml: {left}"));
         }
         // In a container a link would lead nowhere.
         if let Some(home) = operators.filter(|_| setup.inside.is_none()) {
@@ -144,13 +144,13 @@ impl From<ConfigError> for HarnessError {
     fn from(error: ConfigError) -> Self {
         let mend = match error {
             ConfigError::Io { .. } | ConfigError::NotUtf8(_) | ConfigError::NotToml { .. } => {
-                "mend your own config.toml of Codex, or move it aside"
+                "fix your Codex config.toml, or move it aside"
             }
             ConfigError::Repository => "start agp in a directory whose path is UTF-8",
             ConfigError::CatalogueNotJson(_) | ConfigError::Catalogue(_) => {
                 "install the version of Codex that agp was tried with"
             }
-            ConfigError::Unwritable(_) => "agp doctor --check harness",
+            ConfigError::Unwritable(_) => "run `agp doctor --check harness`",
         };
         Self {
             problem: error.to_string(),
@@ -250,8 +250,8 @@ impl Intendant for Codex {
         exit.map_err(|error| unstarted(&error))?
             .unwrap_or_else(|_| {
                 Err(HarnessError {
-                    problem: "agp's own thread for Codex's output panicked".into(),
-                    mend: "report it, with what was printed above".into(),
+                    problem: "the thread that reads Codex's output panicked".into(),
+                    mend: "please report this, with the output above".into(),
                 })
             })
     }
@@ -290,7 +290,7 @@ impl Drop for Ending<'_> {
 
 fn unstarted(error: &io::Error) -> HarnessError {
     HarnessError {
-        problem: format!("a thread for Codex cannot be started: {error}"),
+        problem: format!("cannot start a thread for Codex: {error}"),
         mend: "try again".into(),
     }
 }

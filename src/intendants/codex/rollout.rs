@@ -103,7 +103,7 @@ impl Rollout {
             return unreadable("a line of its rollout has no payload");
         };
         if self.calls.len() > limits::CALLS_PER_SESSION {
-            return unreadable("it makes more calls than a session may");
+            return unreadable("it makes too many calls for one session");
         }
         let mut seen = Vec::new();
         match (text(&value, "type"), text(payload, "type")) {

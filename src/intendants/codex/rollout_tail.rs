@@ -37,18 +37,18 @@ pub(crate) fn follow(top: &Path, ended: &AtomicBool, see: &mut dyn FnMut(Growth<
                 continue;
             }
             if files.len() >= limits::WITNESS_FILES {
-                return see(Growth::Lost("it writes too many rollouts"));
+                return see(Growth::Lost("it writes too many rollout files"));
             }
             match File::open(&path) {
                 Ok(file) => drop(files.insert(path, Tail::of(file))),
-                Err(_) => return see(Growth::Lost("its rollout cannot be read")),
+                Err(_) => return see(Growth::Lost("cannot read its rollout")),
             }
         }
         for tail in files.values_mut() {
             match tail.read(see) {
                 Ok(true) => {}
-                Ok(false) => return see(Growth::Lost("its rollout was cut")),
-                Err(_) => return see(Growth::Lost("its rollout cannot be read")),
+                Ok(false) => return see(Growth::Lost("its rollout was truncated")),
+                Err(_) => return see(Growth::Lost("cannot read its rollout")),
             }
         }
         if last {

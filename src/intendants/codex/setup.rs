@@ -109,8 +109,8 @@ impl CodexSetup {
 )]
 pub(crate) fn unprepared(error: io::Error) -> HarnessError {
     HarnessError {
-        problem: format!("preparing Codex: {error}"),
-        mend: "agp doctor --check harness".into(),
+        problem: format!("cannot prepare Codex: {error}"),
+        mend: "run `agp doctor --check harness`".into(),
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) fn check(lines: &[u8], key: &PublicKey, head_seq: Option<u64>) -> Chu
         let line = outcome.lines;
         outcome.lines += 1;
         let Some(text) = text.strip_suffix(b"\n") else {
-            let detail = "the last line has no newline: a torn write";
+            let detail = "the last line has no newline (torn write)";
             outcome
                 .problems
                 .add(line, None, Flaw::new(Code::LineTorn, detail));
@@ -118,7 +118,7 @@ impl ChunkOutcome {
                 *key = next;
             }
             Some(Err(_)) => {
-                let flaw = Flaw::new(Code::Rotation, "newPublicKey is not an Ed25519 SPKI");
+                let flaw = Flaw::new(Code::Rotation, "newPublicKey is not an Ed25519 SPKI key");
                 self.problems.add(line, Some(entry.seq), flaw);
             }
             _ => {}
@@ -138,7 +138,7 @@ pub(super) fn chain_flaws(before: ChainEnd, after: ChainEnd) -> Vec<Flaw> {
         flaws.push(Flaw::new(Code::Sequence, detail));
     }
     if after.prev != Some(before.hash) {
-        let detail = "prevHash is not the hash of the event before";
+        let detail = "prevHash is not the hash of the previous event";
         flaws.push(Flaw::new(Code::PrevHash, detail));
     }
     flaws

@@ -69,11 +69,11 @@ impl Joiner {
     /// The head against the log, once the whole log is known.
     fn head_flaw(&self, head: &HeadText) -> Option<Flaw> {
         let Some(bytes) = &head.bytes else {
-            let detail = "there is no head beside the journal, so a cut could not be seen";
+            let detail = "the journal has no head file, so truncation cannot be detected";
             return Some(Flaw::new(Code::HeadMissing, detail));
         };
         if bytes.len() as u64 > limits::SMALL_FILE_BYTES {
-            let detail = "the head is larger than any head";
+            let detail = "the head file is too large";
             return Some(Flaw::new(Code::HeadInvalid, detail));
         }
         // The head is signed with the key of its event, or, when that event is a rotation that
@@ -91,7 +91,7 @@ impl Joiner {
             Some((hash, _)) if *hash == read.hash => None,
             Some(_) => Some(Flaw::new(
                 Code::HeadHash,
-                format!("event {} is not the head's", read.seq),
+                format!("event {} does not match the head", read.seq),
             )),
             None => Some(Flaw::new(
                 Code::Truncated,
@@ -128,7 +128,7 @@ impl Joiner {
 fn genesis_flaws(first: ChainEnd) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     if first.seq != 1 {
-        let detail = format!("the journal begins at event {}", first.seq);
+        let detail = format!("the journal starts at event {}", first.seq);
         flaws.push(Flaw::new(Code::Sequence, detail));
     }
     if first.prev.is_some() {

@@ -52,31 +52,35 @@ fn what_holds_is_attested_and_whatever_differs_is_refused() {
     judge(&spec, &ask, &looks).unwrap();
     type Change = fn(&mut Looks);
     let changes: [(&str, Change); 13] = [
-        ("outside it does not reach", |looks| {
+        ("is not reachable outside the sandbox", |looks| {
             looks.outside.0.reached.remove(GATE);
         }),
-        ("outside it cannot read", |looks| {
+        ("is not readable outside the sandbox", |looks| {
             looks.outside.0.opened.clear();
         }),
-        ("not all it sent arrived", |looks| looks.outside.1 = 0),
-        ("this was reached", |looks| {
+        ("some test messages were lost", |looks| looks.outside.1 = 0),
+        ("it could reach", |looks| {
             looks.inside.0.reached.insert("tcp 127.0.0.1:7".into());
         }),
-        ("this was reached", |looks| {
+        ("it could reach", |looks| {
             looks.inside.0.reached.insert("abstract name".into());
         }),
-        ("this was reached", |looks| {
+        ("it could reach", |looks| {
             looks.inside.0.reached.insert(GATE.into());
         }),
-        ("something arrived", |looks| looks.inside.1 = 1),
-        ("could be read", |looks| {
+        ("it could reach agp's own listeners", |looks| {
+            looks.inside.1 = 1
+        }),
+        ("it could read", |looks| {
             looks.inside.0.opened.insert("/home/u/.agp/key".into());
         }),
-        ("could be written", |looks| {
+        ("it could write", |looks| {
             looks.inside.0.written.insert("/etc".into());
         }),
-        ("cannot be written", |looks| looks.inside.0.written.clear()),
-        ("could be signalled", |looks| {
+        ("the sandbox cannot write", |looks| {
+            looks.inside.0.written.clear()
+        }),
+        ("it could signal agp", |looks| {
             looks.inside.0.signalled = true;
         }),
         ("Seccomp is not 2", |looks| {
@@ -98,7 +102,7 @@ fn what_holds_is_attested_and_whatever_differs_is_refused() {
         looks.inside.0.namespaces.insert(kind.into(), own);
         let why = judge(&spec, &ask, &looks).unwrap_err();
         assert!(
-            why.contains(&format!("the {kind} namespace is the host's")),
+            why.contains(&format!("it shares the host's {kind} namespace")),
             "{why}"
         );
     }
@@ -118,7 +122,7 @@ fn a_way_out_lets_the_listed_host_through_and_no_other() {
     judge(&spec, &ask, &looks).unwrap();
     looks.inside.0.let_out.insert("b.test:443".into());
     let why = judge(&spec, &ask, &looks).unwrap_err();
-    assert!(why.contains("an unlisted host was let through"), "{why}");
+    assert!(why.contains("an unlisted host was reachable"), "{why}");
 }
 
 #[test]
@@ -205,7 +209,7 @@ fn what_the_journal_has_of_a_process_sandbox() {
             "System V IPC and POSIX message queues",
             "network",
             "signals to the operator's other processes",
-            "no Landlock: file rules stand on mounts and file modes alone",
+            "no Landlock: only mounts and file modes restrict files",
         ])
     );
 }

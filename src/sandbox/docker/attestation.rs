@@ -86,7 +86,7 @@ pub(super) fn attest(
 ) -> Result<(Option<&'static str>, Map<String, Value>), String> {
     let setup = &docker.setup;
     let mut bait = Bait::lay(&setup.directory, &format!("{}-docker", setup.name))
-        .map_err(|error| format!("agp's own listeners: {error}"))?;
+        .map_err(|error| format!("cannot start the self-test's listeners: {error}"))?;
     let here = bait.ask.unix.len();
     bait.ask
         .unix
@@ -127,7 +127,7 @@ pub(super) fn attest(
     let trial = match setup.network {
         network::Network::Listed { .. } => {
             let trial = Trial::lay_for(&run, &bait.ask.token, setup.user.0);
-            Some(trial.map_err(|error| format!("a proxy to try: {error}"))?)
+            Some(trial.map_err(|error| format!("cannot start the self-test's proxy: {error}"))?)
         }
         network::Network::Off | network::Network::Host => None,
     };
@@ -169,11 +169,13 @@ fn inside(docker: &Docker, ask: &Ask, trial: Option<&Trial>) -> Result<Surroundi
             &[],
             &mut |_| {},
         )
-        .map_err(|SandboxError(why)| format!("the probe inside: {why}"))?;
+        .map_err(|SandboxError(why)| format!("the self-test in the container failed: {why}"))?;
     match ran.ended {
         Told::Exited(0) => serde_json::from_slice(&ran.output)
-            .map_err(|error| format!("the probe inside: {error}")),
-        other => Err(format!("the probe inside ended otherwise: {other:?}")),
+            .map_err(|error| format!("the self-test in the container failed: {error}")),
+        other => Err(format!(
+            "the self-test in the container ended unexpectedly: {other:?}"
+        )),
     }
 }
 
@@ -214,24 +216,25 @@ impl Looks<'_> {
             among(
                 [seen.uid.to_string()],
                 move |seen| seen == wanted,
-                format!("inside, the user is {{}}, not {uid}"),
+                format!("container self-test failed: the user is {{}}, not {uid}"),
             ),
             among(
                 [groups],
                 move |seen| seen == alone,
-                format!("inside, the groups are {{}}, not {gid} alone"),
+                format!("container self-test failed: the groups are {{}}, not just {gid}"),
             ),
         ];
         let none = |set: &str| !set.is_empty() && set.bytes().all(|digit| digit == b'0');
         table.extend(CAPABILITIES.map(|name| {
             let set = capabilities.get(name).cloned().unwrap_or_default();
-            let told = format!("inside, there are capabilities: {name} \"{{}}\"");
+            let told = format!("container self-test failed: it has capabilities: {name} \"{{}}\"");
             among([set], none, told)
         }));
         table.extend(status(&seen.status, &FILTERED));
         // Every command is under a filter of agp's own; the daemon's shows on the first process.
         for expected in status(first, &FILTERED) {
-            let told = "inside, the daemon's own filter of system calls is not there".into();
+            let told =
+                "container self-test failed: the daemon's seccomp filter is not active".into();
             table.push(Expectation { told, ..expected });
         }
         table.push(namespaces(NAMESPACES, self.outside.0, seen));
@@ -251,8 +254,8 @@ impl Looks<'_> {
         table.extend(writable.map(|path| writes(seen, [path], self.unwritable(path))));
         table.extend(unshaken(
             seen,
-            "inside, what agp brings could be replaced: {}",
-            "the probe proves nothing: inside, nothing can be renamed in /tmp",
+            "container self-test failed: agp's files could be replaced: {}",
+            "container self-test inconclusive: nothing can be renamed in its /tmp",
         ));
         let asked = |place: &str, writable: bool| {
             let mut mounts = self.wanted.mounts.iter();
@@ -272,21 +275,24 @@ impl Looks<'_> {
         let mounts = &seen.writable_mounts;
         table.extend([
             writes_only(seen, self.writable),
-            never(mounts.is_none(), "inside, the mounts cannot be listed"),
+            never(
+                mounts.is_none(),
+                "container self-test failed: cannot list its mounts",
+            ),
             among(
                 self.inside.mounts.iter().cloned(),
                 mounted,
-                "inside, {} is mounted, which was not asked for",
+                "container self-test failed: unexpected mount {}",
             ),
             among(
                 mounts.iter().flatten().cloned(),
                 written,
-                "inside, the mount {} is writable",
+                "container self-test failed: the mount {} is writable",
             ),
             among(
                 self.inside.devices.iter().cloned(),
                 |name| OWN_DEVICES.contains(&name),
-                "inside, there is a device that was not asked for: /dev/{}",
+                "container self-test failed: unexpected device /dev/{}",
             ),
         ]);
         table
@@ -298,12 +304,13 @@ impl Looks<'_> {
         let mut mounts = self.wanted.mounts.iter();
         let how = match mounts.find(|mount| mount.target == path) {
             Some(Mount { source, .. }) => {
+                let owner = crate::sandbox::attestation::owner(source);
                 let source = source.display();
-                format!("it must be theirs: chown -R {uid}:{gid} {source}, or run agp as its owner")
+                format!("change the owner (chown -R {uid}:{gid} {source}), or run agp as {owner}")
             }
-            None => "the image must have it of mode 1777, or not at all (docs/images.md)".into(),
+            None => "in the image it must have mode 1777, or not exist (see docs/images.md)".into(),
         };
-        format!("inside, {{}} cannot be written by {uid}:{gid}: {how}")
+        format!("in the container, user {uid}:{gid} cannot write {{}}: {how}")
     }
 
     /// Whether a path that could be opened is one of the image's own, or agp looked for it there.
@@ -335,17 +342,20 @@ impl Looks<'_> {
         vec![
             never(
                 memory != Some(bounds.memory),
-                format!("inside, memory is limited to {memory:?} bytes"),
+                format!("container self-test failed: the memory limit is {memory:?} bytes"),
             ),
-            never(swaps, "inside, swap is not limited to nothing"),
+            never(swaps, "container self-test failed: swap is available"),
             never(
                 pids != Some(u64::from(bounds.pids)),
-                format!("inside, processes are limited to {pids:?}"),
+                format!("container self-test failed: the process limit is {pids:?}"),
             ),
-            never(cpu.is_none(), "inside, processor time is not limited"),
+            never(
+                cpu.is_none(),
+                "container self-test failed: there is no CPU limit",
+            ),
             none(
                 cpu.filter(differs).map(time),
-                "inside, processor time is limited to {} microseconds",
+                "container self-test failed: the CPU limit is {} microseconds",
             ),
         ]
     }
@@ -376,12 +386,15 @@ impl Looks<'_> {
             among(
                 interfaces.iter().cloned(),
                 |name| name == "lo",
-                "inside, there is a network interface: {}",
+                "container self-test failed: it has a network interface: {}",
             ),
-            none(routes.iter().cloned(), "inside, there is a route by {}"),
+            none(
+                routes.iter().cloned(),
+                "container self-test failed: it has a route through {}",
+            ),
             none(
                 answered.iter().cloned(),
-                "inside, the name server {} answered",
+                "container self-test failed: the name server {} answered",
             ),
             reaches_only(seen, alone),
         ]);

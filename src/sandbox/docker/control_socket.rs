@@ -59,7 +59,7 @@ impl Awaited {
                 return Err(why);
             }
             if Instant::now() > until {
-                return Err("its first process does not speak to agp".into());
+                return Err("its first process does not connect to agp".into());
             }
             let look = Timespec::try_from(LOOK).map_err(|error| error.to_string())?;
             let _ = poll(
@@ -180,7 +180,7 @@ fn opened(stream: &File, [output, errors]: &[OwnedFd; 2]) -> io::Result<File> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
-        return Err(io::Error::other("no room for descriptors"));
+        return Err(io::Error::other("too many file descriptors"));
     }
     let parts = [io::IoSlice::new(b"j")];
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
@@ -238,7 +238,7 @@ impl Keeper for Running {
                 },
             }
             if self.told.len() > TOLD_BYTES {
-                return Err(io::Error::other("the container's keeper tells too much"));
+                return Err(io::Error::other("the container's supervisor sent too much"));
             }
         }
     }

@@ -69,7 +69,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] when it does not answer, is too old, or is not Docker's.
     pub fn connect(socket: &Path) -> Result<Self, EngineError> {
-        const CALL: &str = "meet the daemon";
+        const CALL: &str = "connect to Docker";
         let unfit = |why: String| EngineError {
             call: CALL,
             socket: socket.to_owned(),
@@ -90,23 +90,21 @@ impl Engine {
         let server = head.server.unwrap_or_default();
         if head.libpod.is_some() || server.starts_with("Libpod") {
             return Err(unfit(
-                "this is Podman, which reads seccomp profiles and maps users otherwise than Docker \
-                 does: containers of its are not attested yet. Use Docker's own daemon"
-                    .into(),
+                "this is Podman, which agp does not support yet. Use the Docker daemon".into(),
             ));
         }
         if head.status != 200 {
-            return Err(unfit(format!("it answers a ping with {}", head.status)));
+            return Err(unfit(format!("it answered a ping with {}", head.status)));
         }
         let theirs = head.api_version.as_deref().and_then(version);
         let Some(theirs) = theirs else {
-            return Err(unfit("it does not say its version: is it Docker?".into()));
+            return Err(unfit("it reports no version: is it Docker?".into()));
         };
         if theirs < OLDEST {
             let ((major, minor), (old, oldest)) = (theirs, OLDEST);
             return Err(unfit(format!(
-                "it speaks version {major}.{minor} of the API, and {old}.{oldest} (Docker 20.10) is \
-                 the oldest that is spoken here"
+                "its API version is {major}.{minor}; agp needs {old}.{oldest} (Docker 20.10) or \
+                    later"
             )));
         }
         let (major, minor) = theirs.min(NEWEST);
@@ -174,8 +172,9 @@ impl Engine {
         call: &'static str,
         reply: &HttpReply,
     ) -> Result<T, EngineError> {
-        serde_json::from_slice(&reply.body)
-            .map_err(|error| self.unfit(call, format!("the daemon's answer: {error}")))
+        serde_json::from_slice(&reply.body).map_err(|error| {
+            self.unfit(call, format!("unexpected answer from the daemon: {error}"))
+        })
     }
 
     /// What the daemon says of its own security: `name=seccomp,profile=default`, `name=rootless`.
@@ -188,7 +187,7 @@ impl Engine {
             #[serde(rename = "SecurityOptions")]
             options: Option<Vec<String>>,
         }
-        const CALL: &str = "ask for the daemon's particulars";
+        const CALL: &str = "query the daemon's configuration";
         let reply = self.ask(CALL, ("GET", "/info"), None)?;
         let info: Info = self.json(CALL, &reply)?;
         Ok(info.options.unwrap_or_default())
@@ -205,7 +204,7 @@ impl Engine {
         let found: Value = self.json(CALL, &reply)?;
         let id = found.get("Id").and_then(Value::as_str).unwrap_or_default();
         if !is_digest(id) {
-            return Err(self.unfit(CALL, "the daemon gives no digest of it"));
+            return Err(self.unfit(CALL, "the daemon reports no digest for it"));
         }
         let digests = found.get("RepoDigests").and_then(Value::as_array);
         let digests = digests.into_iter().flatten().filter_map(Value::as_str);
@@ -245,7 +244,7 @@ impl Engine {
         let reply = self.ask(CALL, ("POST", &target), Some(body))?;
         let created: Created = self.json(CALL, &reply)?;
         if !is_id(&created.id) {
-            return Err(self.unfit(CALL, "the daemon gives no id of it"));
+            return Err(self.unfit(CALL, "the daemon reports no id for it"));
         }
         Ok((created.id, created.warnings.unwrap_or_default()))
     }
@@ -270,7 +269,7 @@ impl Engine {
         let reply = self.ask(CALL, ("GET", &target), None)?;
         let found: Value = self.json(CALL, &reply)?;
         if found.get("Id").and_then(Value::as_str) != Some(id) {
-            return Err(self.unfit(CALL, "the daemon answers about another one"));
+            return Err(self.unfit(CALL, "the daemon answered about another container"));
         }
         Ok(found)
     }
@@ -322,7 +321,7 @@ impl Engine {
                 _ => std::thread::sleep(REMOVAL_LOOK),
             }
         }
-        Err(self.unfit(CALL, "its removal does not come to an end"))
+        Err(self.unfit(CALL, "the removal does not finish"))
     }
 
     /// The containers, ended ones too, that have a label with this value.

@@ -16,7 +16,7 @@ impl fmt::Display for NotLocal {
         let host = &self.0;
         write!(
             f,
-            "DOCKER_HOST={host}: the daemon must be on this machine, at unix:///PATH"
+            "DOCKER_HOST={host}: agp needs a daemon on this machine (unix:///PATH)"
         )
     }
 }
@@ -66,10 +66,10 @@ impl fmt::Display for EngineError {
         let socket = socket.display();
         match fault {
             EngineFault::Http(error) => {
-                write!(f, "cannot {call}: the Docker daemon at {socket} {error}")
+                write!(f, "cannot {call}: the daemon at {socket} {error}")
             }
             EngineFault::Refused(status, why) => {
-                write!(f, "cannot {call}: the Docker daemon says ({status}): {why}")
+                write!(f, "cannot {call}: Docker error {status}: {why}")
             }
             EngineFault::Unfit(why) => write!(f, "cannot {call}: {why}"),
         }

@@ -75,7 +75,7 @@ impl Docker {
         }
         let failed = |error: io::Error| {
             let gone = self.life.gone_soon();
-            SandboxError(gone.unwrap_or_else(|| format!("the container: {error}")))
+            SandboxError(gone.unwrap_or_else(|| format!("the container failed: {error}")))
         };
         let job = Job {
             command: errand.command,

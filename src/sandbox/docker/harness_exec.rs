@@ -130,9 +130,7 @@ fn end(mut running: Running, docker: &Docker) -> io::Result<HarnessExit> {
         Told::Signalled(signal) => Ok(HarnessExit::Signal(signal)),
         Told::Stopped => Ok(HarnessExit::Stopped),
         Told::NotStarted(why) => Err(io::Error::new(io::ErrorKind::NotFound, why)),
-        Told::DiskFull => Err(io::Error::other(
-            "it was ended, because it left too little free on this host's disk",
-        )),
+        Told::DiskFull => Err(io::Error::other("ended because it filled this host's disk")),
         other => Err(io::Error::other(format!("{other:?}"))),
     }
 }
@@ -192,7 +190,7 @@ impl Docker {
             Told::Exited(0) if said.len() <= bytes => {
                 String::from_utf8(said).map_err(|_| SandboxError(format!("{shown}: not UTF-8")))
             }
-            Told::Exited(0) => Err(SandboxError(format!("{shown}: more than {bytes} bytes"))),
+            Told::Exited(0) => Err(SandboxError(format!("{shown}: larger than {bytes} bytes"))),
             other => Err(SandboxError(format!("{shown} in the container: {other:?}"))),
         }
     }
@@ -213,7 +211,7 @@ impl Docker {
         match ran.ended {
             Told::Exited(0) => Ok(said),
             Told::NotStarted(why) => Err(SandboxError(format!(
-                "the image {} has no {program} that starts: {why}",
+                "cannot start {program} in the image {}: {why}",
                 self.setup.image
             ))),
             other => Err(SandboxError(format!(

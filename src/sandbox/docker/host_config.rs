@@ -100,7 +100,7 @@ impl Wanted {
     fn nano_cpus(&self) -> i64 {
         #[allow(
             clippy::cast_possible_truncation,
-            reason = "the configuration admits 0.01 to 1024 cores"
+            reason = "the configuration allows 0.01 to 1024 cores"
         )]
         let nanos = (self.bounds.cpus * NANOS_PER_CPU) as i64;
         nanos
@@ -211,12 +211,12 @@ impl Wanted {
                 return Ok(());
             }
             Err(format!(
-                "the daemon says of it that {} is {found}, and {wanted} was asked for",
+                "the daemon reports {} as {found} instead of {wanted}",
                 path.trim_start_matches('/').replace('/', "."),
             ))
         };
         let Value::Object(host) = self.host() else {
-            return Err("no host configuration".into());
+            return Err("the daemon reports no host configuration".into());
         };
         for (name, wanted) in &host {
             differs(&format!("/HostConfig/{name}"), wanted)?;
@@ -227,7 +227,7 @@ impl Wanted {
         differs("/Config/Cmd", &json!(["inside"]))?;
         let labels = at("/Config/Labels").as_object();
         let Value::Object(wanted) = self.labels() else {
-            return Err("no labels".into());
+            return Err("the daemon reports no labels".into());
         };
         if !wanted
             .iter()
@@ -238,12 +238,12 @@ impl Wanted {
         for name in EMPTY {
             if !is_empty(at(&format!("/HostConfig/{name}"))) {
                 let found = at(&format!("/HostConfig/{name}"));
-                return Err(format!("the daemon says that HostConfig.{name} is {found}"));
+                return Err(format!("the daemon reports HostConfig.{name} as {found}"));
             }
         }
         for name in ["MaskedPaths", "ReadonlyPaths"] {
             if is_empty(at(&format!("/HostConfig/{name}"))) {
-                return Err(format!("the daemon leaves HostConfig.{name} empty"));
+                return Err(format!("the daemon reports no HostConfig.{name}"));
             }
         }
         self.compare_mounts(at("/Mounts"))
@@ -269,7 +269,7 @@ impl Wanted {
             });
             match known {
                 Some(at) => drop(left.swap_remove(at)),
-                None => return Err(format!("{target} is mounted, which was not asked for")),
+                None => return Err(format!("unexpected mount {target}")),
             }
         }
         match left.first() {
@@ -285,13 +285,11 @@ impl Wanted {
     pub fn compare_networks(&self, inspected: &Value) -> Result<(), String> {
         let networks = inspected.pointer("/NetworkSettings/Networks");
         let Some(networks) = networks.and_then(Value::as_object) else {
-            return Err("the daemon does not say its networks".into());
+            return Err("the daemon reports no networks".into());
         };
         let mode = self.network.mode();
         match networks.keys().find(|name| *name != mode) {
-            Some(other) => Err(format!(
-                "the daemon says that it is in the network {other:?}"
-            )),
+            Some(other) => Err(format!("the container is in the network {other:?}")),
             None => Ok(()),
         }
     }

@@ -25,13 +25,13 @@ pub enum HttpError {
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect(error) => write!(f, "cannot be reached: {error}"),
+            Self::Connect(error) => write!(f, "is not reachable: {error}"),
             Self::Broken(error) if error.kind() == io::ErrorKind::TimedOut => {
                 f.write_str("did not answer in time")
             }
-            Self::Broken(error) => write!(f, "broke off: {error}"),
-            Self::Malformed(what) => write!(f, "answered what is not HTTP: {what}"),
-            Self::TooLarge(what) => write!(f, "answered more than is taken: {what}"),
+            Self::Broken(error) => write!(f, "closed the connection: {error}"),
+            Self::Malformed(what) => write!(f, "sent an invalid HTTP response: {what}"),
+            Self::TooLarge(what) => write!(f, "sent too large a response: {what}"),
         }
     }
 }
@@ -218,7 +218,7 @@ fn parse_head(text: &[u8]) -> Result<Head, HttpError> {
     let mut parsed = httparse::Response::new(&mut headers);
     match parsed.parse(text) {
         Ok(httparse::Status::Complete(_)) => {}
-        Ok(httparse::Status::Partial) => return Err(HttpError::Malformed("half a head")),
+        Ok(httparse::Status::Partial) => return Err(HttpError::Malformed("incomplete header")),
         Err(_) => return Err(HttpError::Malformed("the head")),
     }
     let mut head = Head {
@@ -244,20 +244,18 @@ fn parse_head(text: &[u8]) -> Result<Head, HttpError> {
             let length = length.parse().ok().filter(|_| digits);
             let length = length.ok_or(HttpError::Malformed("Content-Length"))?;
             if head.length.is_some_and(|other| other != length) {
-                return Err(HttpError::Malformed("two lengths"));
+                return Err(HttpError::Malformed("two content lengths"));
             }
             head.length = Some(length);
         } else if is("transfer-encoding") {
             if !value()?.eq_ignore_ascii_case("chunked") {
-                return Err(HttpError::Malformed(
-                    "a transfer encoding that is not known",
-                ));
+                return Err(HttpError::Malformed("unknown transfer encoding"));
             }
             head.chunked = true;
         }
     }
     if head.chunked && head.length.is_some() {
-        return Err(HttpError::Malformed("both a length and chunks"));
+        return Err(HttpError::Malformed("both a content length and chunks"));
     }
     Ok(head)
 }
@@ -433,12 +431,12 @@ mod tests {
         let giant = b"HTTP/1.1 200 OK\r\nContent-Length: 2147483648\r\n\r\n";
         assert_eq!(
             whole(giant),
-            Err("answered more than is taken: the body".into())
+            Err("sent too large a response: the body".into())
         );
         let chunk = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n80000000\r\n";
         assert_eq!(
             whole(chunk),
-            Err("answered more than is taken: the body".into())
+            Err("sent too large a response: the body".into())
         );
     }
 }

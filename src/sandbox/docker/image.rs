@@ -49,16 +49,13 @@ impl fmt::Display for Unpinned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reference = &self.reference;
         match &self.why {
-            Why::NoReference => write!(f, "{reference:?} is no reference of an image"),
-            Why::NoDigest => write!(f, "{reference}: the digest is no sha256:…"),
+            Why::NoReference => write!(f, "{reference:?} is not an image reference"),
+            Why::NoDigest => write!(f, "{reference}: the digest must be sha256:…"),
             Why::NoTag => write!(
                 f,
-                "{reference} names no tag and no digest, so it can mean another image tomorrow"
+                "{reference} has neither tag nor digest, so it may change"
             ),
-            Why::Moves(tag) => write!(
-                f,
-                "{reference}: the tag {tag} moves, so it can mean another image tomorrow"
-            ),
+            Why::Moves(tag) => write!(f, "{reference}: the tag {tag} may move to another image"),
         }
     }
 }
@@ -113,11 +110,11 @@ pub fn find(engine: &Engine, reference: &str) -> Result<Image, SandboxError> {
     let image = engine.image(reference).map_err(|error| {
         if error.status() == Some(404) {
             let how = match is_digest(reference) {
-                true => "docker image ls --no-trunc has the ids of those that are".to_owned(),
-                false => format!("docker pull {reference}, or make it (docs/images.md)"),
+                true => "`docker image ls --no-trunc` lists the local images".to_owned(),
+                false => format!("run `docker pull {reference}`, or build it (see docs/images.md)"),
             };
             return SandboxError(format!(
-                "the image {reference} is not on this machine, and agp fetches none: {how}"
+                "no local image {reference}, and agp does not pull images: {how}"
             ));
         }
         SandboxError(error.to_string())
@@ -129,14 +126,14 @@ pub fn find(engine: &Engine, reference: &str) -> Result<Image, SandboxError> {
     });
     if !known {
         return Err(SandboxError(format!(
-            "the Docker daemon gives {} for {reference}",
+            "Docker returned {} for {reference}",
             image.id
         )));
     }
     if let Some(volume) = image.volumes.first() {
         return Err(SandboxError(format!(
-            "the image {reference} wants {volume} to be a volume, which nothing bounds: build one \
-             without VOLUME"
+            "the image {reference} declares the volume {volume}, which has no size limit: build it \
+                without VOLUME"
         )));
     }
     Ok(image)

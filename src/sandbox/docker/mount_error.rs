@@ -50,19 +50,24 @@ impl fmt::Display for MountError {
             Self::LeadsTo { path, end } => {
                 write!(
                     f,
-                    "{} leads to {}: name that",
+                    "{} is a link to {}: use the target",
                     path.display(),
                     end.display()
                 )
             }
-            Self::HostsOwn(path) => write!(f, "{} is the host's own", path.display()),
+            Self::HostsOwn(path) => {
+                write!(f, "{} is a system directory of the host", path.display())
+            }
             Self::Shows { path, protected } => {
                 let (path, protected) = (path.display(), protected.display());
-                write!(f, "{path} would show {protected} to what runs inside")
+                write!(
+                    f,
+                    "{path} contains {protected}, which the agent must not see"
+                )
             }
             Self::NotUtf8(path) => write!(f, "{} is not UTF-8", path.display()),
             Self::Hides { path, own } => {
-                write!(f, "{} would hide {own} of the container", path.display())
+                write!(f, "{} would hide the container's {own}", path.display())
             }
         }
     }

@@ -59,7 +59,7 @@ impl Docker {
             id: id.clone(),
         };
         if let Some(warning) = warnings.first() {
-            return Err(SandboxError(format!("the Docker daemon warns: {warning}")));
+            return Err(SandboxError(format!("warning from Docker: {warning}")));
         }
         let inspected = engine.inspect(&id).map_err(failed)?;
         wanted.compare(&inspected).map_err(SandboxError)?;
@@ -76,13 +76,13 @@ impl Docker {
                 &|| life.gone(),
                 setup.spawner.clone(),
             )
-            .map_err(|why| SandboxError(format!("the container did not come up: {why}")))?;
+            .map_err(|why| SandboxError(format!("the container did not start: {why}")))?;
         let inspected = engine.inspect(&id).map_err(failed)?;
         wanted.compare(&inspected).map_err(SandboxError)?;
         wanted.compare_networks(&inspected).map_err(SandboxError)?;
         let first = inspected.pointer("/State/Pid").and_then(Value::as_i64);
         if first != Some(i64::from(link.peer)) {
-            let problem = "what speaks to agp is not the container's first process";
+            let problem = "the peer is not the container's first process";
             return Err(SandboxError(problem.into()));
         }
         let directory = if setup.at_own_path {
@@ -141,14 +141,14 @@ fn fit(engine: &Engine) -> Result<(), SandboxError> {
     for name in ["rootless", "userns"] {
         if has(name) {
             return Err(SandboxError(format!(
-                "this Docker daemon maps users ({name}): nobody inside would be the repository's owner. \
-                 Use a daemon without, or --sandbox process"
+                "this Docker daemon maps user ids ({name}), so the container cannot own the \
+                    repository. Use a daemon without user mapping, or --sandbox process"
             )));
         }
     }
     if !has("seccomp") {
         return Err(SandboxError(
-            "this Docker daemon filters no system calls (seccomp)".into(),
+            "this Docker daemon has no seccomp support".into(),
         ));
     }
     Ok(())

@@ -29,14 +29,14 @@ pub fn demultiplex(mut stream: impl Read, take: &mut dyn FnMut(Stream, &[u8])) -
             return Ok(());
         }
         let [kind, 0, 0, 0, length @ ..] = head else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "no frame"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "invalid frame"));
         };
         let kind = match kind {
             // 0 is standard input, echoed by nobody.
             0 | 1 => Stream::Out,
             2 => Stream::Error,
             3 => Stream::Daemon,
-            _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "no such stream")),
+            _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "unknown stream")),
         };
         let mut left = u32::from_be_bytes(length) as usize;
         while left > 0 {

@@ -75,12 +75,12 @@ impl Life {
             let ended = stdcopy::demultiplex(attached, &mut keep);
             let mut state = locked(&told);
             let mut why = match ended {
-                Ok(()) => "the container has ended, or its daemon has".to_owned(),
-                Err(error) => format!("the container's stream broke off: {error}"),
+                Ok(()) => "the container or the Docker daemon stopped".to_owned(),
+                Err(error) => format!("lost the connection to the container: {error}"),
             };
             let words = String::from_utf8_lossy(&state.words);
             if !words.trim().is_empty() {
-                why = format!("{why}; it said: {}", words.trim());
+                why = format!("{why}; its output: {}", words.trim());
             }
             state.gone = Some(why.clone());
             let lost = state.lost.take().filter(|_| !state.leaving);
@@ -142,11 +142,11 @@ impl Drop for Life {
         if removed.recv_timeout(FAREWELL).is_err() {
             // Its first process has ended, or cannot be ended: the daemon is told to remove it.
             let _ = self.connection.shutdown(Shutdown::Both);
-            (self.left)("waiting for the Docker daemon to remove the container");
+            (self.left)("waiting for Docker to remove the container");
             if removed.recv_timeout(limits::DOCKER_FAREWELL).is_err() {
                 (self.left)(
-                    "WARNING: the Docker daemon does not answer: the container may be there yet; the next \
-                     session with this AGP_HOME removes it",
+                    "WARNING: Docker does not answer, so the container may remain. The next \
+                        session with this AGP_HOME removes it.",
                 );
             }
         }

@@ -208,49 +208,49 @@ fn what_the_journal_has_of_a_harnesss_confinement() {
 fn what_a_harness_reaches_otherwise_than_asked_refuses_the_start() {
     type Change = fn(&mut Scene);
     let changes: [(&str, Change); 20] = [
+        ("unix /nowhere/try.sock is not reachable outside", |scene| {
+            scene.outside.reached.remove("unix /nowhere/try.sock");
+        }),
         (
-            "outside it does not reach unix /nowhere/try.sock",
-            |scene| {
-                scene.outside.reached.remove("unix /nowhere/try.sock");
-            },
-        ),
-        (
-            "outside it does not reach unix /nowhere/bait.sock",
+            "unix /nowhere/bait.sock is not reachable outside",
             |scene| {
                 scene.outside.reached.remove("unix /nowhere/bait.sock");
             },
         ),
-        ("outside it does not reach abstract name", |scene| {
-            scene.outside.reached.remove("abstract name");
-        }),
-        ("outside it cannot read", |scene| {
+        (
+            "abstract name is not reachable outside the sandbox",
+            |scene| {
+                scene.outside.reached.remove("abstract name");
+            },
+        ),
+        ("is not readable outside the sandbox", |scene| {
             scene.outside.opened.clear();
         }),
-        ("the gateway cannot be reached", |scene| {
+        ("it cannot reach agp's gateway", |scene| {
             scene.inside.reached.clear();
         }),
-        ("this was reached: unix /nowhere/bait.sock", |scene| {
+        ("it could reach unix /nowhere/bait.sock", |scene| {
             scene
                 .inside
                 .reached
                 .insert("unix /nowhere/bait.sock".into());
         }),
-        ("this was reached: unix /run/docker.sock", |scene| {
+        ("it could reach unix /run/docker.sock", |scene| {
             scene.inside.reached.insert("unix /run/docker.sock".into());
         }),
-        ("this was reached: abstract name", |scene| {
+        ("it could reach abstract name", |scene| {
             scene.inside.reached.insert("abstract name".into());
         }),
-        ("this was reached: tcp 127.0.0.1:7", |scene| {
+        ("it could reach tcp 127.0.0.1:7", |scene| {
             scene.inside.reached.insert("tcp 127.0.0.1:7".into());
         }),
-        ("the pid namespace is the host's", |scene| {
+        ("it shares the host's pid namespace", |scene| {
             scene
                 .inside
                 .namespaces
                 .insert("pid".into(), "pid:[1]".into());
         }),
-        ("the net namespace is the host's", |scene| {
+        ("it shares the host's net namespace", |scene| {
             scene
                 .inside
                 .namespaces
@@ -262,16 +262,16 @@ fn what_a_harness_reaches_otherwise_than_asked_refuses_the_start() {
         ("nothing can be renamed", |scene| {
             scene.inside.shakes = false;
         }),
-        ("this could be read", |scene| {
+        ("it could read", |scene| {
             scene.inside.opened.insert(KEY.into());
         }),
-        ("/repo cannot be written", |scene| {
+        ("cannot write /repo", |scene| {
             scene.inside.written.clear();
         }),
-        ("/etc could be written", |scene| {
+        ("it could write /etc", |scene| {
             scene.inside.written.insert("/etc".into());
         }),
-        ("could be signalled", |scene| scene.inside.signalled = true),
+        ("it could signal agp", |scene| scene.inside.signalled = true),
         ("NoNewPrivs is not 1", |scene| {
             scene.inside.status.insert("NoNewPrivs".into(), "0".into());
         }),
@@ -330,7 +330,7 @@ fn a_harnesss_way_out_leads_to_listed_hosts_alone() {
     scene.inside.let_out.insert("b.test:443".into());
     let why = judge(&scene.looked()).unwrap_err();
     assert!(
-        why.contains("an unlisted host was let through: b.test:443"),
+        why.contains("an unlisted host was reachable: b.test:443"),
         "{why}"
     );
 }

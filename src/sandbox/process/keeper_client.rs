@@ -72,7 +72,7 @@ impl Held {
     fn command(&self) -> io::Result<Command> {
         if stamp(&self.file)? != self.stamp {
             return Err(io::Error::other(
-                "agp's own program was changed or replaced since the session began: begin another",
+                "agp's own program changed since the session started: start a new session",
             ));
         }
         // The child has the same descriptors until it is this program.
@@ -180,8 +180,9 @@ impl PendingKeeper {
     /// [`SandboxError`] when it could not be.
     pub fn get(self) -> Result<Standing, SandboxError> {
         let started = self.keeper.get();
-        let mut keeper =
-            started.map_err(|error| SandboxError(format!("starting the keeper: {error}")))?;
+        let mut keeper = started.map_err(|error| {
+            SandboxError(format!("cannot start the sandbox supervisor: {error}"))
+        })?;
         Ok(Standing {
             pipe: keeper.child.stdin.take(),
             keeper,
@@ -204,7 +205,8 @@ impl Standing {
     /// # Errors
     /// [`SandboxError`] when a word is not UTF-8.
     pub fn give(self, job: Job<'_>) -> Result<Running, SandboxError> {
-        let failed = |error: io::Error| SandboxError(format!("the keeper: {error}"));
+        let failed =
+            |error: io::Error| SandboxError(format!("the sandbox supervisor failed: {error}"));
         let words = job
             .command
             .iter()
@@ -245,7 +247,8 @@ impl Running {
     /// # Errors
     /// [`SandboxError`] when the confinement did not stand, or the command may have outlived it.
     pub fn follow(mut self, watch: &mut Watch<'_>) -> Result<Ran, SandboxError> {
-        let failed = |error: io::Error| SandboxError(format!("the keeper: {error}"));
+        let failed =
+            |error: io::Error| SandboxError(format!("the sandbox supervisor failed: {error}"));
         let keeper = &mut self.keeper;
         let taken = follow(
             keeper,
@@ -288,9 +291,9 @@ impl Keeper for Started {
 pub(crate) fn unfit(word: &OsStr) -> Option<&'static str> {
     let bytes = word.as_bytes();
     if bytes.contains(&0) {
-        Some("an argument holds a zero byte")
+        Some("an argument contains a zero byte")
     } else if bytes.len() >= limits::EXEC_ARGUMENT_BYTES {
-        Some("an argument is longer than Linux takes")
+        Some("an argument is longer than Linux accepts")
     } else {
         None
     }

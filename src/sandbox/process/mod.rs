@@ -106,7 +106,7 @@ impl Process {
             let holds = |own: &&PathBuf| own.starts_with(path) || path.starts_with(own);
             if let Some(own) = setup.protected.first().filter(holds) {
                 let (own, path) = (own.display(), path.display());
-                let problem = format!("{own}, agp's own, and {path}, the sandbox's, overlap");
+                let problem = format!("agp's directory {own} overlaps the sandbox's {path}");
                 return Err(SandboxError(problem));
             }
         }
@@ -306,12 +306,13 @@ fn attested(
     let failed =
         |what: &str, error: &dyn std::fmt::Display| Unfit::Leaky(format!("{what}: {error}"));
     let mut bait = Bait::lay(&setup.directory, &setup.token)
-        .map_err(|error| failed("agp's own listeners", &error))?;
+        .map_err(|error| failed("cannot start the self-test's listeners", &error))?;
     bait.ask.unix.extend(setup.sockets.iter().cloned());
     bait.ask.read = reachable_paths(setup);
     bait.ask.write.clone_from(&spec.write);
     let outside = attestation::command(&setup.bridge, &bait.ask);
-    let outside = from_outside(&outside).map_err(|error| failed("the probe outside", &error))?;
+    let outside = from_outside(&outside)
+        .map_err(|error| failed("the self-test outside the sandbox failed", &error))?;
     let outside = (outside, bait.arrived());
 
     // Inside also what must not be written is tried; outside it would be.
@@ -319,7 +320,7 @@ fn attested(
     bait.ask.write.extend(system);
     bait.ask.families = true;
     let trial = network::trial(&setup.network, &setup.directory, &setup.token)
-        .map_err(|error| failed("the proxy to try", &error))?;
+        .map_err(|error| failed("cannot start the self-test's proxy", &error))?;
     let spec = &network::tried(spec, trial.as_ref(), &mut bait.ask);
     bait.ask
         .write
@@ -380,9 +381,9 @@ pub(super) fn from_inside(
     match &ran.ended {
         Told::Exited(0) => serde_json::from_slice(&ran.output)
             .map(|seen| (seen, ran.landlock))
-            .map_err(|error| Unfit::Leaky(format!("the probe inside: {error}"))),
+            .map_err(|error| Unfit::Leaky(format!("the sandbox self-test failed: {error}"))),
         other => Err(Unfit::Leaky(format!(
-            "the probe inside ended otherwise: {other:?}"
+            "the sandbox self-test ended unexpectedly: {other:?}"
         ))),
     }
 }

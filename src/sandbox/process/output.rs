@@ -73,7 +73,11 @@ pub(crate) fn settle(
             Ok(Told::Failed(why)) => return Err(SandboxError(why)),
             // The first word counts: how the command ended, not what the keeper makes of it.
             Ok(other) => drop(ended.get_or_insert(other)),
-            Err(_) => return Err(SandboxError(format!("the keeper said {line:?}"))),
+            Err(_) => {
+                return Err(SandboxError(format!(
+                    "unexpected output from the sandbox supervisor: {line:?}"
+                )));
+            }
         }
     }
     match (landlock, ended) {
@@ -82,9 +86,11 @@ pub(crate) fn settle(
             Ok(taken.ran(ended, 0))
         }
         (None, _) => Err(SandboxError(
-            "the confinement was not reported to stand".into(),
+            "the sandbox did not confirm its confinement".into(),
         )),
-        (Some(_), None) => Err(SandboxError("nobody told how the command ended".into())),
+        (Some(_), None) => Err(SandboxError(
+            "the sandbox did not report how the command ended".into(),
+        )),
     }
 }
 
@@ -240,7 +246,7 @@ pub(crate) fn follow(
         if Instant::now() > until {
             return Err(io::Error::new(
                 io::ErrorKind::TimedOut,
-                "the keeper does not end",
+                "the sandbox supervisor does not stop",
             ));
         }
     }

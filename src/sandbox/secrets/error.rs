@@ -78,7 +78,7 @@ impl fmt::Display for SecretError {
             SecretFault::TooMany => write!(f, ": more than {} secrets", limits::SECRETS),
             SecretFault::NotAFile => f.write_str(": is no regular file"),
             SecretFault::OthersCanRead(mode) => {
-                write!(f, ": others can read it (mode {mode:o}): chmod 600")
+                write!(f, ": other users can read it (mode {mode:o}): chmod 600")
             }
             SecretFault::OtherOwner => f.write_str(": belongs to another user"),
         }

@@ -119,13 +119,13 @@ impl Secrets {
         }
         if call.tool != SHELL.0 {
             return Err(format!(
-                "a secret is given to a command of {}, and not to {}",
+                "secrets go only to commands of {}, not to {}",
                 SHELL.0, call.tool
             ));
         }
         if let Some(unknown) = names.iter().find(|name| self.find(name).is_none()) {
             let unknown = unknown.escape_debug().take(80).collect::<String>();
-            return Err(format!("there is no secret of the name {unknown}"));
+            return Err(format!("unknown secret {unknown}"));
         }
         let command = call.args.get(SHELL.1).and_then(serde_json::Value::as_str);
         let command = command.ok_or("Bash needs a command")?;
@@ -250,8 +250,8 @@ mod tests {
         let given: Vec<_> = secrets.variables(&used.names).collect();
         assert_eq!(given, [("AGP_SECRET_A".to_owned(), "value of a")]);
         assert_eq!(bash("echo none"), Ok(Used::default()));
-        assert!(bash("echo secret:C").unwrap_err().contains("name C"));
-        assert!(bash("echo {{secret:a}}").unwrap_err().contains("name a"));
+        assert!(bash("echo secret:C").unwrap_err().contains("secret C"));
+        assert!(bash("echo {{secret:a}}").unwrap_err().contains("secret a"));
         let write = call("Write", &json!({"content": "{{secret:A}}"}));
         assert!(
             secrets
@@ -278,7 +278,12 @@ mod tests {
             ("TOKEN", "a value with a newline")
         );
         for (name, text, mode, said) in [
-            ("TOKEN", &b"a long value"[..], 0o640, "others can read it"),
+            (
+                "TOKEN",
+                &b"a long value"[..],
+                0o640,
+                "other users can read it",
+            ),
             ("TOKEN", b"short", 0o600, "shorter than 8"),
             ("TOKEN", b"a\0zero byte", 0o600, "zero byte"),
             ("TOKEN", b"not \xff UTF-8", 0o600, "UTF-8"),

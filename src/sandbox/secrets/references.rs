@@ -93,20 +93,20 @@ impl<'a> Reader<'a> {
         }
         let refused = |why: &str| {
             Err(format!(
-                "{why}: begin the command with the line `# {{{{secret:{}}}}}`, and write \"${variable}\" \
-                 where the secret is needed",
+                "{why}. Start the command with the line `# {{{{secret:{}}}}}`, and use \
+                    \"${variable}\" for the value",
                 placeholder.name
             ))
         };
         if self.escaping {
-            return refused("a secret behind a backslash is not given");
+            return refused("a secret cannot follow a backslash");
         }
         if self.here_document {
-            return refused("a secret in or behind a here-document is not given");
+            return refused("a secret cannot be in or after a here-document");
         }
         if self.has_case && self.places.len() > 1 {
             return refused(
-                "a secret in a substitution or in quotes, where there is a case, is not given",
+                "a secret cannot be in a substitution or quotes in a command with `case`",
             );
         }
         Ok(match self.place() {
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
             ShellContext::Escaped => format!("'\"${{{variable}}}\"$'"),
             ShellContext::Comment => String::new(),
             ShellContext::Other(_) => {
-                return refused("a secret within backticks, ${...} or arithmetic is not given");
+                return refused("a secret cannot be in backticks, ${...} or arithmetic");
             }
         })
     }

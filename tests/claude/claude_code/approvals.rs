@@ -53,7 +53,7 @@ fn a_no_denies() {
     let world = &governed.world;
     assert_eq!(world.get("asked.txt"), None);
     let denied = answer(&model, "toolu_w");
-    assert!(denied.is_error && denied.text.contains("refused by tester"));
+    assert!(denied.is_error && denied.text.contains("denied by tester"));
     let kinds = world.kinds_of("toolu_w");
     assert_eq!(kinds, ["tool_call.require", "approval.denied", "gate.deny"]);
     let denied = world.event("approval.denied");
@@ -201,7 +201,7 @@ fn without_a_terminal_a_required_call_is_denied_with_the_reason() {
     let world = &governed.world;
     assert_eq!(world.get("asked.txt"), None);
     let denied = answer(&model, "toolu_w");
-    assert!(denied.is_error && denied.text.contains("there is no terminal to ask at"));
+    assert!(denied.is_error && denied.text.contains("no terminal; run agp in one"));
     let kinds = world.kinds_of("toolu_w");
     assert_eq!(kinds, ["tool_call.require", "approval.denied", "gate.deny"]);
     let denied = world.event("approval.denied");

@@ -18,7 +18,7 @@ use model::{Call, ModelDouble};
 use serde_json::{Value, json};
 use session::{Live, Process, Start, World, all_gone, below, claude, python, wait_for};
 
-const QUESTION: &str = "allow this call, once?";
+const QUESTION: &str = "Allow this call once?";
 
 /// A world with a policy, and the harness to be governed in it.
 struct Governed {
@@ -273,7 +273,7 @@ fn an_id_decides_only_once() {
     assert_eq!(denied.len(), 2);
     for event in denied {
         let reason = event["payload"]["reason"].as_str().unwrap();
-        assert!(reason.contains("id was used before"), "{reason}");
+        assert!(reason.contains("ID was already used"), "{reason}");
     }
     world.verifies();
 }

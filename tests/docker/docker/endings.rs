@@ -93,16 +93,14 @@ fn a_daemon_that_stands_still_at_the_end_is_told_of_and_not_waited_for() {
         process.kill("-STOP");
         session::Process::of(live.pid()).unwrap().kill("-TERM");
         wait_for("a word", || {
-            let waits = "waiting for the Docker daemon to remove the container";
+            let waits = "waiting for Docker to remove the container";
             live.seen().contains(waits).then_some(())
         });
         if goes_on {
             process.kill("-CONT");
         }
         let ran = live.finish();
-        let told = ran
-            .err
-            .contains("WARNING: the Docker daemon does not answer");
+        let told = ran.err.contains("WARNING: Docker does not answer");
         assert_eq!(told, !goes_on, "{}", ran.err);
         process.kill("-CONT");
         fs::remove_file(world.repo().join("begun")).unwrap();
@@ -128,7 +126,7 @@ fn without_a_daemon_nothing_runs() {
         .run()
         .exited(1)
         .complained(&[
-            "the Docker daemon at /nonexistent/docker.sock cannot be reached",
+            "the daemon at /nonexistent/docker.sock is not reachable",
             "systemctl start docker",
         ]);
     assert!(world.get("on-the-host").is_none());
@@ -213,7 +211,7 @@ fn a_container_ends_with_its_agp_and_the_next_start_reaps_what_is_left() {
     of(BUSYBOX)
         .succeeded()
         .said(&["image agp-busybox:1, sha256:"]);
-    of("agp-other:1").exited(1).said(&["not on this machine"]);
+    of("agp-other:1").exited(1).said(&["no local image"]);
     of("agp-busybox:latest")
         .exited(1)
         .said(&["the tag latest moves", "NAME:VERSION"]);

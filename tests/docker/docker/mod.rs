@@ -321,14 +321,13 @@ fn only_a_pinned_image_that_is_there_and_bounded_is_taken() {
     let start = |image: &str| session(daemon, &world, image, &[bash("true")]).run();
     start("agp-busybox")
         .exited(2)
-        .complained(&["names no tag and no digest"]);
+        .complained(&["has neither tag nor digest"]);
     start("agp-busybox:latest")
         .exited(2)
         .complained(&["the tag latest moves"]);
-    start("agp-absent:1").exited(1).complained(&[
-        "is not on this machine",
-        "docker pull agp-absent:1, or make it",
-    ]);
+    start("agp-absent:1")
+        .exited(1)
+        .complained(&["no local image", "docker pull agp-absent:1, or make it"]);
     start("agp-busybox:1-latest")
         .exited(2)
         .complained(&["the tag 1-latest moves"]);
@@ -338,7 +337,7 @@ fn only_a_pinned_image_that_is_there_and_bounded_is_taken() {
     // What runc makes of a tmpfs over a directory that the image has.
     start(CLOSED_TMP).exited(1).complained(&[
         "/tmp cannot be written",
-        "the image must have it of mode 1777",
+        "in the image it must have mode 1777",
     ]);
     let id = daemon.ask(&["image", "inspect", "--format", "{{.Id}}", BUSYBOX]);
     start(&id).succeeded();
@@ -380,12 +379,12 @@ fn a_repository_that_would_show_a_secret_or_is_not_the_users_is_refused() {
         .arguments(&["--allow-read", &within])
         .run()
         .exited(1)
-        .complained(&["would show", ".ssh"]);
+        .complained(&["which the agent must not see", ".ssh"]);
     start(Path::new("/etc")).exited(1).complained(&["/etc"]);
     let foreign = world.root().join("foreign");
     fs::create_dir(&foreign).unwrap();
     start(&foreign).exited(1).complained(&[
-        "/repo cannot be written by 65534:65534",
+        "user 65534:65534 cannot write /repo",
         &format!("chown -R 65534:65534 {}", foreign.display()),
     ]);
     let socket = daemon.socket().parent().unwrap().to_owned();
@@ -393,7 +392,7 @@ fn a_repository_that_would_show_a_secret_or_is_not_the_users_is_refused() {
         .arguments(&["--allow-read", socket.to_str().unwrap()])
         .run()
         .exited(1)
-        .complained(&["would show", "docker.sock"]);
+        .complained(&["which the agent must not see", "docker.sock"]);
 }
 
 #[test]

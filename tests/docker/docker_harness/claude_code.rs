@@ -155,7 +155,7 @@ fn a_harness_in_a_container_that_vanishes_ends_the_session() {
     let mut told = String::new();
     let mut peer = UnixStream::connect(&socket).unwrap();
     peer.read_to_string(&mut told).unwrap();
-    assert!(told.contains("serves another user"), "{told}");
+    assert!(told.contains("belongs to another user"), "{told}");
     daemon.ask(&["rm", "--force", &daemon.containers(&session)[0]]);
     live.finish().exited(3).complained(&["the sandbox ended"]);
     assert_eq!(world.event("session.ended")["payload"]["end"], "broken");
@@ -220,8 +220,7 @@ fn a_harness_in_a_container_that_fills_the_disk_is_ended_while_there_is_room() {
         .arguments(&["--no-probe"])
         .run();
     disk(&["umount", "-l"]);
-    ran.exited(4)
-        .complained(&["too little free on this host's disk"]);
+    ran.exited(4).complained(&["it filled this host's disk"]);
     daemon.without(
         world.event("session.started")["payload"]["sessionId"]
             .as_str()

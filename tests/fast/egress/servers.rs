@@ -52,7 +52,7 @@ fn a_server_that_is_silent_is_given_up_and_not_waited_for_at_the_end() {
     };
     let (world, _stream) = reached_for(Duration::from_millis(200));
     let why = world.closed()["reason"].as_str().unwrap().to_owned();
-    assert!(why.starts_with("not connected: "), "{why}");
+    assert!(why.starts_with("cannot connect: "), "{why}");
 
     let (mut world, mut stream) = reached_for(FOR_EVER);
     drop(world.proxy.take());
@@ -76,6 +76,6 @@ fn a_server_that_is_not_there_is_told_of() {
     assert!(both.write_all(b"x").and_then(|()| both.flush()).is_err());
     let closed = world.closed();
     let why = closed["reason"].as_str().unwrap();
-    assert!(why.starts_with("not connected: "), "{why}");
+    assert!(why.starts_with("cannot connect: "), "{why}");
     assert_eq!(closed["address"], Value::Null);
 }

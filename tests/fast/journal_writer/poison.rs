@@ -9,9 +9,9 @@ fn a_journal_that_changes_under_its_writer_poisons_it() {
     let journal = home.open().unwrap();
     let whole = fs::read(home.paths().log).unwrap();
     fs::write(home.paths().log, &whole[..whole.len() / 2]).unwrap();
-    assert_poisoned(&journal, "was cut");
+    assert_poisoned(&journal, "was truncated");
     fs::write(home.paths().log, &whole).unwrap();
-    assert_poisoned(&journal, "was cut");
+    assert_poisoned(&journal, "was truncated");
     assert_eq!(fs::read(home.paths().log).unwrap(), whole);
 
     // Replaced by another file, even an equal one; removed.

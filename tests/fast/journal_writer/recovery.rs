@@ -145,15 +145,15 @@ fn everything_else_is_refused_and_nothing_is_changed() {
     let home = Home::with_events("refuse-cut", 5);
     let all = lines(&home);
     put(&home, &all[..4]);
-    assert_refused(&home, "names event 5: events were cut off");
+    assert_refused(&home, "names event 5: events were removed");
     put(&home, &[]);
-    assert_refused(&home, "it is empty, but its head names event 5");
+    assert_refused(&home, "the journal is empty, but its head names event 5");
     fs::remove_file(home.paths().log).unwrap();
-    assert_refused(&home, "it is gone, but its head is still there");
+    assert_refused(&home, "the journal is missing, but its head exists");
     let mut cut = all.concat().into_bytes();
     cut.pop();
     fs::write(home.paths().log, &cut).unwrap();
-    assert_refused(&home, "events were cut off");
+    assert_refused(&home, "events were removed");
 
     let home = Home::with_events("refuse-head", 5);
     let head = fs::read(home.paths().head).unwrap();
@@ -168,23 +168,23 @@ fn everything_else_is_refused_and_nothing_is_changed() {
     assert_refused(&home, "the head's signature does not verify");
     let own = home.key.signing();
     fs::write(home.paths().head, head_text(&own, 6, hash(5))).unwrap();
-    assert_refused(&home, "names event 6: events were cut off");
+    assert_refused(&home, "names event 6: events were removed");
     fs::write(home.paths().head, head_text(&own, 5, hash(4))).unwrap();
-    assert_refused(&home, "event 5 is not the one its head names");
+    assert_refused(&home, "event 5 does not match the head");
     fs::write(home.paths().head, head_text(&own, 3, hash(4))).unwrap();
-    assert_refused(&home, "event 3 is not the one its head names");
+    assert_refused(&home, "event 3 does not match the head");
 
     // An edit of the last event, and of one beyond the head.
     fs::write(home.paths().head, &head).unwrap();
     let mut edited = lines(&home);
     edited[4] = edited[4].replace("\"number\":5", "\"number\":6");
     put(&home, &edited);
-    assert_refused(&home, "its last event is wrong: hash");
+    assert_refused(&home, "the last event is invalid: hash");
     let mut edited = all_of(&events);
     edited[3] = edited[3].replace("\"number\":4", "\"number\":6");
     put(&home, &edited);
     fs::write(home.paths().head, head_text(&own, 2, hash(2))).unwrap();
-    assert_refused(&home, "hash is not the digest of the content");
+    assert_refused(&home, "hash does not match the content");
     edited.remove(3);
     put(&home, &edited);
     assert_refused(&home, "event 5 does not follow event 3");

@@ -189,7 +189,7 @@ fn a_hook_that_asks_about_another_call_and_does_as_it_is_told() {
         assert_eq!(
             (&odd["how"], &odd["endsSession"]),
             (
-                &json!("is shown as another call than was decided"),
+                &json!("differs from the call that agp decided"),
                 &json!(true)
             )
         );

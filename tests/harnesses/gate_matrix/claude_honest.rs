@@ -98,7 +98,7 @@ fn an_agent_that_is_stopped_with_calls_in_its_queue() {
     let world = column.world();
     assert!(world.get("begun").is_some(), "the first was under way");
     // Of these nobody can tell by the harness's words whether they had begun.
-    let how = "was stopped before it was decided";
+    let how = "was stopped before the decision";
     assert_eq!(anomalies(world), [how, how]);
     // The record has an end of the one that ran.
     let first = world.events("tool_call.result");

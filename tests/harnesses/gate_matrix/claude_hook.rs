@@ -181,7 +181,7 @@ fn a_hook_that_says_allow_to_an_id_that_was_decided() {
         return;
     };
     spoiled.replace(&says_allow("true", "true"));
-    spoiled.go_and_it_is_found(CALLS[0], "came back twice under one decision");
+    spoiled.go_and_it_is_found(CALLS[0], "returned two results for one decision");
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn a_hook_that_asks_honestly_and_changes_the_arguments() {
     ));
     let played = spoiled.go_and_it_is_found(
         CALLS[1],
-        "was reported with other arguments than were decided",
+        "was reported with different arguments than agp decided",
     );
     assert_eq!(played.column.world().get("second"), None);
 }
@@ -293,7 +293,7 @@ fn a_second_hook_that_changes_the_arguments_after_the_decision() {
         .arguments(&["--allow-read", rewrite.to_str().unwrap()])
         .run();
     ran.exited(3)
-        .complained(&["was reported with other arguments than were decided"]);
+        .complained(&["was reported with different arguments than agp decided"]);
     let bypassed = world.event("gate.bypassed");
     assert_eq!(bypassed["payload"]["messageId"], CALLS[0]);
     // Both are on record: what was decided about, and what ran.
@@ -354,7 +354,7 @@ fn arguments_that_are_no_unicode_are_denied_on_record() {
         let model = Hook::model(vec![vec![call("call_x", tool, raw(&input))]]);
         column.run(&model).run().succeeded();
         let refused = model.result_of("call_x").unwrap();
-        assert!(refused.is_error && refused.text.contains("no Unicode text"));
+        assert!(refused.is_error && refused.text.contains("not valid Unicode"));
         assert_eq!(world.get("made"), None, "{tool}");
         assert_eq!(world.kinds_of("call_x"), ["tool_call.deny", "gate.deny"]);
         assert_eq!(world.census(), [1, 1, 0]);

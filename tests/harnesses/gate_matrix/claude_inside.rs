@@ -95,7 +95,7 @@ def say(descriptors=(), **message):
     line = (json.dumps({"sessionId": "s-" + session, **message}) + "\n").encode()
     socket.send_fds(link, [line], descriptors)
     answer = json.loads(link.makefile().readline())
-    assert answer["kind"] == "error" and "hooks and tools alone" in answer["message"], answer
+    assert answer["kind"] == "error" and "own hooks and tools" in answer["message"], answer
 
 def ask(id, tool, args, descriptors=()):
     say(descriptors, kind="tool_call_request", id=id, tool=tool, args=args, actor="claude_process")

@@ -51,7 +51,9 @@ fn a_server_that_is_killed_mid_session() {
     spoiled.server().kill("-KILL");
     let played = spoiled.go_and_nothing_runs();
     // The harness answers the call that was under way itself: an answer that is not agp's.
-    played.ran.complained(&["came back before it was decided"]);
+    played
+        .ran
+        .complained(&["returned a result before the decision"]);
     let mut first = played.column.world().kinds_of(CALLS[0]);
     first.sort();
     let kinds = ["gate.bypassed", "tool_call.allow", "tool_call.executed"];
@@ -316,6 +318,6 @@ fn a_rollout_that_is_cut_mid_session() {
     played
         .ran
         .exited(3)
-        .complained(&["can no longer be watched: its rollout was cut"]);
+        .complained(&["can no longer be watched: its rollout was truncated"]);
     assert_eq!(played.column.world().get("third"), None);
 }

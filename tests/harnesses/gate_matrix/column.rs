@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::session::{Live, Process, Ran, Start, World, all_gone, below, wait_for};
 
 /// What agp's terminal asks.
-pub(crate) const QUESTION: &str = "allow this call, once?";
+pub(crate) const QUESTION: &str = "Allow this call once?";
 
 /// What is said of a call that got past the gate.
-pub(crate) const UNASKED: &str = "came back without having asked";
+pub(crate) const UNASKED: &str = "returned a result without asking";
 
 /// A governed harness: its operator's world, and how its model asks it for something.
 pub(crate) trait Column: Sized {

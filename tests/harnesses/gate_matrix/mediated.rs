@@ -51,7 +51,7 @@ pub(crate) fn a_bridge_that_is_replaced_mid_session<C: Column>() {
     };
     spoiled.replace_bridge("touch second third; exit 0");
     let played = spoiled.go_and_nothing_runs();
-    played.ran.complained(&["was changed or replaced"]);
+    played.ran.complained(&["the hook program"]);
 }
 
 pub(crate) fn a_server_that_is_suspended_mid_session<C: Mediated>() {
@@ -120,7 +120,7 @@ pub(crate) fn a_server_that_asks_and_waits_for_no_answer<C: Mediated>() {
     let world = column.world();
     let bypassed = world.event("gate.bypassed");
     assert_eq!(bypassed["payload"]["messageId"], CALLS[0]);
-    let how = "came back before it was decided";
+    let how = "returned a result before the decision";
     assert_eq!(bypassed["payload"]["how"], how);
     assert_eq!(world.get("second"), None);
     world.verifies();
@@ -197,7 +197,7 @@ pub(crate) fn a_call_waits_for_the_operators_yes_and_a_no_denies<C: Mediated>() 
     assert!(C::told(&model, "call_yes").contains("made"));
     let no = C::told(&model, "call_no");
     assert!(
-        no.contains("refused by") && C::was_refused(&model, "call_no"),
+        no.contains("denied by") && C::was_refused(&model, "call_no"),
         "{no}"
     );
     column.each_decided(&["call_yes", "call_no"]);

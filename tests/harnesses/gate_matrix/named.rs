@@ -165,7 +165,7 @@ fn an_agent_in_a_work_tree_of_its_own_is_denied_in_words() {
     };
     let model = Hook::model(vec![vec![agent("call_tree", "worktree")]]);
     column.run(&model).run().succeeded();
-    assert!(Hook::told(&model, "call_tree").contains("Leave isolation out"));
+    assert!(Hook::told(&model, "call_tree").contains("does not support isolation"));
     let kinds = column.world().kinds_of("call_tree");
     assert_eq!(kinds, ["tool_call.deny", "gate.deny"]);
 }

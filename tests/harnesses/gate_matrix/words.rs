@@ -163,7 +163,7 @@ fn what_closes_the_words_is_not_the_operators_to_open() {
         let refused = world
             .stand_in("exit 1\n")
             .arguments(&["--harness-env", name]);
-        let said = format!("--harness-env {name} would weaken the gate");
+        let said = format!("--harness-env {name} is not allowed: it would weaken the gate");
         refused.env(name, "0").run().exited(2).complained(&[&said]);
     }
     for harness in ["codex", "scripted"] {

@@ -125,29 +125,32 @@ fn who_runs_inside_has_the_rights_that_were_asked_and_no_others() {
     refused("the user is 0, not 65534", |inside, _, _| {
         inside.seen.uid = 0;
     });
-    refused("not 65534 alone", |inside, _, _| {
+    refused("not just 65534", |inside, _, _| {
         inside.groups.insert(0);
     });
     for name in CAPABILITIES {
         for value in ["00000000a80425fb", "0000000000000001", ""] {
-            refused("there are capabilities", |inside, _, _| {
+            refused("it has capabilities", |inside, _, _| {
                 inside.capabilities.insert(name.into(), value.into());
             });
         }
-        refused("there are capabilities", |inside, _, _| {
+        refused("it has capabilities", |inside, _, _| {
             inside.capabilities.remove(name);
         });
     }
     for name in ["NoNewPrivs", "Seccomp"] {
-        refused(&format!("inside, {name} is not"), |inside, _, _| {
+        refused(&format!("failed: {name} is not"), |inside, _, _| {
             inside.seen.status.insert(name.into(), "0".into());
         });
-        refused("the daemon's own filter", |inside, _, _| {
-            inside.first.insert(name.into(), "0".into());
-        });
+        refused(
+            "the daemon's seccomp filter is not active",
+            |inside, _, _| {
+                inside.first.insert(name.into(), "0".into());
+            },
+        );
     }
     for kind in NAMESPACES {
-        let words = format!("the {kind} namespace is the host's");
+        let words = format!("it shares the host's {kind} namespace");
         refused(&words, |inside, _, _| {
             inside.seen.namespaces.insert(kind.into(), "[1]".into());
         });
@@ -159,18 +162,18 @@ fn who_runs_inside_has_the_rights_that_were_asked_and_no_others() {
 
 #[test]
 fn what_is_read_written_and_mounted_inside_is_what_was_asked_for() {
-    refused("outside it cannot read", |_, outside, _| {
+    refused("is not readable outside the sandbox", |_, outside, _| {
         outside.opened.clear();
     });
     for path in [PRIVATE, "/work/.git/credentials"] {
-        refused("this could be read", |inside, _, _| {
+        refused("it could read", |inside, _, _| {
             inside.seen.opened.insert(path.into());
         });
     }
-    refused("/work cannot be written", |inside, _, _| {
+    refused("cannot write /work", |inside, _, _| {
         inside.seen.written.remove(Path::new(WORK));
     });
-    refused("/etc could be written", |inside, _, _| {
+    refused("it could write /etc", |inside, _, _| {
         inside.seen.written.insert("/etc".into());
     });
     refused("could be replaced", |inside, _, _| {
@@ -179,7 +182,7 @@ fn what_is_read_written_and_mounted_inside_is_what_was_asked_for() {
     refused("nothing can be renamed", |inside, _, _| {
         inside.seen.shakes = false;
     });
-    refused("cannot be listed", |inside, _, _| {
+    refused("cannot list its mounts", |inside, _, _| {
         inside.seen.writable_mounts = None;
     });
     for place in ["/", "/run/agp-bin", "/sys"] {
@@ -192,7 +195,7 @@ fn what_is_read_written_and_mounted_inside_is_what_was_asked_for() {
         });
     }
     for place in ["/host", "/var/run/docker.sock"] {
-        refused(&format!("{place} is mounted"), |inside, _, _| {
+        refused(&format!("unexpected mount {place}"), |inside, _, _| {
             inside.mounts.insert(place.into());
         });
     }
@@ -204,10 +207,10 @@ fn what_is_read_written_and_mounted_inside_is_what_was_asked_for() {
 #[test]
 fn each_bound_is_the_one_that_was_asked_for() {
     for (name, words) in [
-        ("memory", "memory is limited to"),
-        ("swap", "swap is not limited"),
-        ("pids", "processes are limited to"),
-        ("cpu", "processor time"),
+        ("memory", "the memory limit is"),
+        ("swap", "swap is available"),
+        ("pids", "the process limit is"),
+        ("cpu", "CPU limit"),
     ] {
         refused(words, |inside, _, _| {
             inside.limits.remove(name);
@@ -223,7 +226,7 @@ fn nothing_of_a_network_is_reached_where_there_is_to_be_none() {
     refused("a network interface: eth0", |inside, _, _| {
         inside.interfaces.insert("eth0".into());
     });
-    refused("a route by eth0", |inside, _, _| {
+    refused("a route through eth0", |inside, _, _| {
         inside.routes.insert("eth0".into());
     });
     refused("the name server", |inside, _, _| {
@@ -236,11 +239,13 @@ fn nothing_of_a_network_is_reached_where_there_is_to_be_none() {
         "tcp 127.0.0.1:1",
         "udp 192.0.2.1:7",
     ] {
-        refused("this was reached", |inside, _, _| {
+        refused("it could reach", |inside, _, _| {
             inside.seen.reached.insert(name.into());
         });
     }
-    refused("something arrived", |_, _, arrived| *arrived = 1);
+    refused("it could reach agp's own listeners", |_, _, arrived| {
+        *arrived = 1
+    });
     // To oneself a packet can be sent, and arrives nowhere.
     let own = judged(|inside, _, _| {
         inside.seen.reached = set(&["dns", "udp 127.0.0.1:7", "udp [::1]:7"]);

@@ -66,23 +66,23 @@ fn whatever_the_daemon_leaves_out_changes_or_adds_is_refused() {
     };
     let telling = asked.iter().filter(|(_, value)| !is_empty(value));
     for (name, _) in telling {
-        refused(&format!("HostConfig.{name} is"), |told| {
+        refused(&format!("HostConfig.{name} as"), |told| {
             told["HostConfig"].as_object_mut().unwrap().remove(name);
         });
     }
     for name in asked.keys().map(String::as_str).chain(EMPTY) {
-        refused(&format!("HostConfig.{name} is"), |told| {
+        refused(&format!("HostConfig.{name} as"), |told| {
             told["HostConfig"][name] = json!("other");
         });
     }
     for name in ["MaskedPaths", "ReadonlyPaths"] {
-        refused(&format!("leaves HostConfig.{name} empty"), |told| {
+        refused(&format!("reports no HostConfig.{name}"), |told| {
             told["HostConfig"][name] = json!([]);
         });
     }
-    refused("Image is", |told| told["Image"] = json!("sha256:0b"));
+    refused("Image as", |told| told["Image"] = json!("sha256:0b"));
     for name in ["User", "Entrypoint", "Cmd"] {
-        refused(&format!("Config.{name} is"), |told| {
+        refused(&format!("Config.{name} as"), |told| {
             told["Config"][name] = json!("other");
         });
     }
@@ -100,16 +100,16 @@ fn mounts_and_networks_are_those_that_were_asked_for() {
         ("Destination", json!("/elsewhere")),
         ("RW", json!(true)),
     ] {
-        refused("is mounted, which was not asked for", |told| {
+        refused("unexpected mount", |told| {
             told["Mounts"][1][field] = other;
         });
     }
-    refused("/data is mounted", |told| {
+    refused("unexpected mount /data", |told| {
         let volume = json!({"Type": "volume", "Destination": "/data", "RW": true});
         told["Mounts"].as_array_mut().unwrap().push(volume);
     });
     // The same twice: one over the other.
-    refused("/work is mounted", |told| {
+    refused("unexpected mount /work", |told| {
         let again = told["Mounts"][0].clone();
         told["Mounts"].as_array_mut().unwrap().push(again);
     });
@@ -119,7 +119,7 @@ fn mounts_and_networks_are_those_that_were_asked_for() {
     refused("in the network \"bridge\"", |told| {
         told["NetworkSettings"]["Networks"]["bridge"] = json!({});
     });
-    refused("does not say its networks", |told| {
+    refused("reports no networks", |told| {
         told["NetworkSettings"] = json!({});
     });
 }
