@@ -30,3 +30,4 @@ mod python_verifier;
 mod responses_double;
 mod slack_double;
 mod tidy;
+mod words;
