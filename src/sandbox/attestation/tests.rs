@@ -69,7 +69,7 @@ fn what_holds_is_attested_and_whatever_differs_is_refused() {
             looks.inside.0.reached.insert(GATE.into());
         }),
         ("it could reach agp's own listeners", |looks| {
-            looks.inside.1 = 1
+            looks.inside.1 = 1;
         }),
         ("it could read", |looks| {
             looks.inside.0.opened.insert("/home/u/.agp/key".into());
@@ -78,7 +78,7 @@ fn what_holds_is_attested_and_whatever_differs_is_refused() {
             looks.inside.0.written.insert("/etc".into());
         }),
         ("the sandbox cannot write", |looks| {
-            looks.inside.0.written.clear()
+            looks.inside.0.written.clear();
         }),
         ("it could signal agp", |looks| {
             looks.inside.0.signalled = true;

@@ -244,7 +244,7 @@ fn nothing_of_a_network_is_reached_where_there_is_to_be_none() {
         });
     }
     refused("it could reach agp's own listeners", |_, _, arrived| {
-        *arrived = 1
+        *arrived = 1;
     });
     // To oneself a packet can be sent, and arrives nowhere.
     let own = judged(|inside, _, _| {
