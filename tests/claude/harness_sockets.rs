@@ -161,7 +161,7 @@ fn without_namespaces_hook_mode_is_refused_and_best_effort_says_what_is_open() {
     };
     start().run().exited(1).complained(&[
         "cannot confine the harness",
-        "every Unix socket",
+        "which close Unix sockets that have a path",
         "namespaces user: ",
         "--mode mediated",
     ]);

@@ -57,7 +57,7 @@ fn mediated_mode_is_its_only_mode() {
         "codex",
     ];
     let ran = world.agp(&bridge).run().exited(2);
-    ran.complained(&["--harness codex is not taken"]);
+    ran.complained(&["--harness does not accept codex"]);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_harness_that_cannot_be_gated_is_refused() {
         debug*) echo '{\"models\":[]}';; features*) echo multi_agent stable false;; esac\n";
     session::put_program(&other, script);
     for (program, why) in [
-        (old.to_str().unwrap(), "0.169.0 is the first"),
+        (old.to_str().unwrap(), "it needs 0.169.0 or later"),
         (other.to_str().unwrap(), "shell_tool"),
         ("/nonexistent/codex", "AGP_CODEX_BIN"),
     ] {

@@ -72,7 +72,10 @@ fn an_approval_nobody_gives_in_time_is_a_deny() {
     assert_eq!(world.get("asked.txt"), None);
     let denied = answer(&model, "toolu_w");
     assert!(
-        denied.is_error && denied.text.contains("nobody answered"),
+        denied.is_error
+            && denied
+                .text
+                .contains("no answer to the approval request in time"),
         "{denied:?}"
     );
     let kinds = world.kinds_of("toolu_w");

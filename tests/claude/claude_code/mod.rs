@@ -401,9 +401,17 @@ fn a_harness_that_cannot_be_gated_is_refused() {
     let run = ["run", "--intendant", "claude-code", "--no-probe"];
     let (old, ancient) = (old.to_str().unwrap(), ancient.to_str().unwrap());
     for (program, mode, why) in [
-        (old, &["--mode", "hook"][..], "2.1.295 is the first"),
-        (ancient, &["--mode", "hook"], "2.1.197 is the first"),
-        (ancient, &["--mode", "mediated"], "2.1.197 is the first"),
+        (
+            old,
+            &["--mode", "hook"][..],
+            "hook mode needs 2.1.295 or later",
+        ),
+        (ancient, &["--mode", "hook"], "it needs 2.1.197 or later"),
+        (
+            ancient,
+            &["--mode", "mediated"],
+            "it needs 2.1.197 or later",
+        ),
         ("/nonexistent/claude", &[], "AGP_CLAUDE_BIN"),
     ] {
         let start = world.agp(&run).arguments(&["--task", "go"]);

@@ -196,7 +196,7 @@ fn a_harness_in_a_container_needs_its_login_by_name_and_itself_in_the_image() {
         .env("ANTHROPIC_API_KEY", "x")
         .run()
         .exited(1)
-        .complained(&["has no claude that starts", "docs/images.md"]);
+        .complained(&["cannot start claude in the image", "docs/images.md"]);
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn codex_in_a_container_needs_its_login_by_name_and_itself_in_the_image() {
         .env("AGP_SANDBOX_IMAGE", BUSYBOX)
         .run()
         .exited(1)
-        .complained(&["has no codex that starts", "docs/images.md"]);
+        .complained(&["cannot start codex in the image", "docs/images.md"]);
 }
 
 #[test]
