@@ -1,6 +1,6 @@
 //! `git`: stands before git for what a harness asks of it by itself, with no call decided. It becomes the git
 //! that stands behind it on PATH, which then starts no other program, whichever key of the repository's
-//! configuration names one, writes nothing, connects nowhere, and reads nothing of what agp has put inside.
+//! configuration names one, writes nothing and connects nowhere.
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -9,9 +9,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::hidden_paths::{self, Hidden};
 use super::single_exec;
-use super::spec::RUN;
 
 /// The name that it goes by.
 pub const NAME: &str = "git";
@@ -53,13 +51,6 @@ pub fn become_git(name: OsString, arguments: Vec<OsString>) -> io::Result<Infall
     let path = std::env::var_os("PATH").unwrap_or_default();
     let git = on(&path);
     let git = git.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "git: not found"))?;
-    // A link in a repository's own `.git` may lead git to any file, and git prints lines of some.
-    let hidden = Hidden {
-        among: &["/".into()],
-        places: &[RUN.into()],
-        ..Hidden::default()
-    };
-    hidden_paths::hide(&hidden)?;
     let words = [name].into_iter().chain(arguments).collect();
     let environment = std::env::vars_os().filter(|(name, _)| name != READS_ONLY.0);
     let added = [READS_ONLY].map(|(name, value)| (name.into(), value.into()));

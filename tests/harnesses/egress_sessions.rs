@@ -201,9 +201,9 @@ fn a_script_in_the_process_sandbox_reaches_its_listed_host_and_nothing_else() {
     let ran = ran.succeeded();
     assert_tried(&ran.out);
     ran.complained(&[
-        "egress: commands can reach localhost:",
+        "egress: commands can reach only localhost:",
         "egress denied: example.com:443 to a call: this host is not allowed (--egress-allow)",
-        "names another server than the one asked for (it names ",
+        "the TLS server name differs from the requested host (server name: ",
     ]);
     recorded(&world, &laid, "call");
     world
@@ -356,7 +356,7 @@ fn claude_code_on_this_host_reaches_its_model_and_nothing_else() {
         .env("NODE_EXTRA_CA_CERTS", &pem)
         .run()
         .succeeded();
-    ran.complained(&["egress: the harness can reach localhost:"]);
+    ran.complained(&["egress: the harness can reach only localhost:"]);
     assert_tried(&(model.result_of("t1").unwrap().text + "\n"));
     assert_eq!(laid.web.came.load(Ordering::SeqCst), 1);
     let started = &world.event("session.started")["payload"];

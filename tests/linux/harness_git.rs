@@ -326,43 +326,6 @@ fn git_says_that_it_starts_nothing_and_changes_nothing() {
     assert!(!place.repo().join("made").exists());
 }
 
-/// What git prints of a rebase under way, whose branch's name a repository has linked to the session's client file.
-fn of_a_linked_token(place: &Place) -> String {
-    let rebase = place.repo().join(".git/rebase-merge");
-    fs::create_dir_all(&rebase).unwrap();
-    symlink("/run/agp/gate.client", rebase.join("head-name")).unwrap();
-    fs::write(
-        rebase.join("onto"),
-        "0000000000000000000000000000000000000000\n",
-    )
-    .unwrap();
-    let script = "mount -t tmpfs none /run && mkdir /run/agp && echo refs/heads/a-token >/run/agp/gate.client \
-                  && exec git status";
-    let done = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
-        .env_clear()
-        .env("PATH", &place.path)
-        .env("HOME", place.root.join("home"))
-        .current_dir(place.repo())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr)
-}
-
-#[test]
-fn git_reads_nothing_of_what_agp_has_put_inside() {
-    let place = Place::new("harness-git-apart");
-    place.said(&["init", "-q", "-b", "main"]);
-    let told = of_a_linked_token(&place);
-    assert!(told.contains("a-token"), "git itself tells it: {told}");
-    fs::remove_dir_all(place.repo().join(".git/rebase-merge")).unwrap();
-    let place = place.governed();
-    let told = of_a_linked_token(&place);
-    assert!(told.contains("No commits yet"), "{told}");
-    assert!(!told.contains("a-token"), "{told}");
-}
-
 #[test]
 fn git_connects_nowhere() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

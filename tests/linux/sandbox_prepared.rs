@@ -175,7 +175,7 @@ fn where_user_namespaces_are_switched_off_doctor_says_so() {
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(
-            said.contains("attested") && said.contains(had),
+            said.contains("isolation verified") && said.contains(had),
             "{map}: {output:?}"
         );
         assert!(

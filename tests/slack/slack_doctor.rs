@@ -163,7 +163,7 @@ fn what_is_wrong_with_the_connection_is_found() {
     );
     found(
         |double| double.fault_always("auth.test", Some(Fault::RateLimited(30))),
-        &["asks to wait 30 s", reach],
+        &["rate limit: wait 30 s", reach],
     );
     found(
         |double| double.fault_always("auth.test", Some(Fault::Half)),
@@ -179,7 +179,7 @@ fn what_is_wrong_in_the_settings_is_found() {
         .run();
     swapped
         .exited(1)
-        .said(&["begins with xapp-", "docs/slack-setup.md"]);
+        .said(&["a token that starts with xapp-", "docs/slack-setup.md"]);
     let missing = doctor(&governed).without("AGP_SLACK_BOT_TOKEN").run();
     missing
         .exited(1)
@@ -209,7 +209,7 @@ fn what_is_wrong_in_the_settings_is_found() {
     doctor(&governed)
         .run()
         .exited(1)
-        .said(&["\"@alice\" is not a user's id"]);
+        .said(&["\"@alice\" is not a user ID"]);
     config(
         &governed,
         &json!({"channel": CHANNEL, "approvers": [ALICE, ALICE]}),
@@ -217,7 +217,7 @@ fn what_is_wrong_in_the_settings_is_found() {
     doctor(&governed)
         .run()
         .exited(1)
-        .said(&["names U0ALICE twice"]);
+        .said(&["lists U0ALICE twice"]);
     config(
         &governed,
         &json!({"channel": CHANNEL, "approvers": [ALICE], "approvalsRequired": 2}),

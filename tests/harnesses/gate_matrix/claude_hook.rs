@@ -234,7 +234,7 @@ fn a_hook_that_says_allow_and_kills_the_harness() {
         return;
     };
     // The result is never shown: that a call was seen and not decided is all there is.
-    ran.complained(&["2 calls were seen, 1 were decided"]);
+    ran.complained(&["2 calls seen but 1 decided"]);
 }
 
 #[test]

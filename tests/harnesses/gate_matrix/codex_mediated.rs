@@ -318,6 +318,6 @@ fn a_rollout_that_is_cut_mid_session() {
     played
         .ran
         .exited(3)
-        .complained(&["can no longer be watched: its rollout was truncated"]);
+        .complained(&["cannot watch the harness any more: its rollout was truncated"]);
     assert_eq!(played.column.world().get("third"), None);
 }
