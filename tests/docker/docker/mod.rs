@@ -336,10 +336,9 @@ fn only_a_pinned_image_that_is_there_and_bounded_is_taken() {
         .exited(1)
         .complained(&["declares the volume /data"]);
     // What runc makes of a tmpfs over a directory that the image has.
-    start(CLOSED_TMP).exited(1).complained(&[
-        "cannot write /tmp",
-        "in the image it must have mode 1777",
-    ]);
+    start(CLOSED_TMP)
+        .exited(1)
+        .complained(&["cannot write /tmp", "in the image it must have mode 1777"]);
     let id = daemon.ask(&["image", "inspect", "--format", "{{.Id}}", BUSYBOX]);
     start(&id).succeeded();
     let refused = world.events("session.refused");
