@@ -418,7 +418,10 @@ fn without_namespaces_a_socket_that_answers_refuses_the_start() {
     let world = World::new();
     let docker = world.root().join("docker.sock");
     let listening = UnixListener::bind(&docker).unwrap();
+    // What another test forks meanwhile holds a socket of the time before for a moment: each has a name of its own.
+    let turn = std::cell::Cell::new(0);
     let prepared = |namespaces| {
+        turn.set(turn.get() + 1);
         let directory = world.root().join("session");
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir(&directory).unwrap();
@@ -446,7 +449,7 @@ fn without_namespaces_a_socket_that_answers_refuses_the_start() {
             untold: 0,
             without_namespaces: true,
             weaker: false,
-            token: format!("test-{}", std::process::id()),
+            token: format!("test-{}-{}", std::process::id(), turn.get()),
             namespaces: Some(namespaces),
             network: agp::sandbox::network::Network::Host,
         })
