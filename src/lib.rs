@@ -9,6 +9,10 @@ pub mod contracts;
 pub mod governor;
 #[cfg(feature = "agp")]
 pub mod policy;
+#[cfg(feature = "agp")]
+pub mod reading;
+#[cfg(feature = "agp")]
+pub mod shell;
 
 pub mod journal;
 

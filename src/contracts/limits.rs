@@ -335,3 +335,22 @@ const _: () = assert!(RESULT_OUTPUT_BYTES * 6 < FRAME_BYTES);
 const _: () = assert!(JOURNALED_ARGS_BYTES * 4 < LINE_BYTES);
 const _: () = assert!(VERIFY_CHUNK_BYTES <= LINE_BYTES);
 const _: () = assert!(BATCH_EVENTS >= CALLS_IN_FLIGHT);
+
+/// Bytes of a command's text that are read; beyond, it is unread. No command of a working day is as long.
+pub const COMMAND_BYTES: usize = 64 * 1024;
+/// Words of one program that are read; beyond, it is unread.
+pub const COMMAND_WORDS: usize = 4096;
+/// Atoms of one call; beyond, it is unread.
+pub const CALL_ATOMS: usize = 256;
+/// Shells within shells (`sh -c`, `eval`, scripts) that are read; beyond, it is unread.
+pub const INNER_SHELLS: usize = 16;
+/// Compound commands and substitutions within each other; beyond, it is unread.
+pub const SHELL_DEPTH: usize = 64;
+/// Directories that a command may be in at once; beyond, nobody knows where it is.
+pub const DIRECTORIES: usize = 8;
+/// Words of one pattern of a rule.
+pub const PATTERN_WORDS: usize = 64;
+/// Names of a directory or tree that are looked at while a call is read; beyond, they are not known.
+pub const DISK_NAMES: usize = 1000;
+/// Bytes of a script that is read as if it stood in the command.
+pub const READ_SCRIPT_BYTES: u64 = 64 * 1024;

@@ -1,0 +1,8 @@
+//! What a call would do, read from its tool and arguments: programs, paths, hosts, code, and what is unread.
+//!
+//! Nothing here decides. `policy` holds the atoms against its rules.
+
+pub mod atoms;
+pub mod disk;
+pub mod programs;
+pub mod word;
