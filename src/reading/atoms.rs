@@ -7,6 +7,9 @@ use super::word::Word;
 pub struct Reading {
     /// In the order in which they stand in the call. At most [`crate::contracts::limits::CALL_ATOMS`].
     pub atoms: Vec<Atom>,
+    /// What the string arguments of an MCP or unknown tool could stand for: a path read and written, a host, a
+    /// command. Denies, requires and dangers look at these, too; no allow covers them, and none has to.
+    pub mentioned: Vec<Atom>,
     /// Which program runs here is not known. Sentences for people.
     pub unread: Vec<String>,
     /// Names of secrets that stand in a redirection, here-document, assignment or another place where no

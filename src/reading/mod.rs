@@ -5,4 +5,5 @@
 pub mod atoms;
 pub mod disk;
 pub mod programs;
+pub mod surroundings;
 pub mod word;
