@@ -151,6 +151,8 @@ pub struct Place {
     pub removes: bool,
     /// Where it leads, all links followed; `None` where nobody looked or could. Set by [`super::disk::Disk`].
     pub real: Option<String>,
+    /// Of a pathname pattern: where each name leads that it matches now. Set with `real`.
+    pub matches: Vec<String>,
     /// The file has other names (hard links).
     pub other_names: bool,
 }

@@ -21,6 +21,12 @@ pub trait Disk {
 
     /// Whether git ignores a path in its repository.
     fn ignored(&self, path: &str) -> Option<bool>;
+
+    /// Whether anybody looks at all. Where nobody does, a path is taken by its names; where somebody does, one
+    /// whose place is not known may lie anywhere.
+    fn looks(&self) -> bool {
+        true
+    }
 }
 
 /// Where a path leads.
@@ -32,6 +38,8 @@ pub struct Resolved {
     pub kind: Option<FileKind>,
     /// It has other names (hard links).
     pub other_names: bool,
+    /// Device and inode of what lies there: two paths with the same are the same file.
+    pub identity: Option<(u64, u64)>,
 }
 
 /// What lies at a path.
@@ -84,5 +92,8 @@ impl Disk for NoDisk {
     }
     fn ignored(&self, _: &str) -> Option<bool> {
         None
+    }
+    fn looks(&self) -> bool {
+        false
     }
 }

@@ -4,6 +4,8 @@
 
 pub mod atoms;
 pub mod disk;
+pub mod hosts;
+pub mod paths;
 pub mod programs;
 pub mod surroundings;
 pub mod word;
