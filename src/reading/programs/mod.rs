@@ -4,7 +4,49 @@
 //! curl, ssh, docker, rsync, test, ...) has a reader of its own besides.
 
 use super::atoms::{CodeClass, Danger, Role, Set};
+use super::disk::Git;
 use super::word::Word;
+
+mod classify;
+mod notation;
+mod parse;
+mod program;
+mod readers;
+mod schema;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use program::read;
+
+/// What a program's reader asks about the place where it would run. A directory is what the program's own options change
+/// to (`git -C`), relative to where it would run; `None`: there. Every answer may be "not known".
+pub trait Context {
+    /// What git's configuration says there.
+    fn git(&self, directory: Option<&Word>) -> Option<Git>;
+
+    /// Whether a directory lies at a path, links followed; `Some(false)`: something else, or nothing.
+    fn directory(&self, directory: Option<&Word>, path: &str) -> Option<bool>;
+
+    /// Whether a regular file lies at a path, links followed; `Some(false)`: something else, or nothing.
+    fn file(&self, directory: Option<&Word>, path: &str) -> Option<bool>;
+}
+
+/// Nothing is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoContext;
+
+impl Context for NoContext {
+    fn git(&self, _: Option<&Word>) -> Option<Git> {
+        None
+    }
+    fn directory(&self, _: Option<&Word>, _: &str) -> Option<bool> {
+        None
+    }
+    fn file(&self, _: Option<&Word>, _: &str) -> Option<bool> {
+        None
+    }
+}
 
 /// What a program would do with its words, before paths are joined to a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

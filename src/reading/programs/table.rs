@@ -1,0 +1,240 @@
+//! The table as it is used: compiled once from its files, never again.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use crate::reading::atoms::{CodeClass, Danger, Set};
+
+use super::notation::{self, Operands, Opt};
+use super::readers::{self, Reader};
+use super::schema::{self, File, Of, Style};
+
+/// The files of the table.
+pub(super) const FILES: &[(&str, &str)] = &[
+    ("text.toml", include_str!("text.toml")),
+    ("files.toml", include_str!("files.toml")),
+    ("git.toml", include_str!("git.toml")),
+    ("handing_on.toml", include_str!("handing_on.toml")),
+];
+
+/// The table. It is empty where its files are not sound, and then every program is unknown: a test holds that they are.
+pub(super) static TABLE: LazyLock<Table> = LazyLock::new(|| load(FILES).unwrap_or_default());
+
+/// Every entry, and the programs by name.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    /// In no order.
+    pub(super) entries: Vec<Entry>,
+    /// Programs by the last part of their path.
+    programs: HashMap<String, usize>,
+}
+
+impl Table {
+    /// The entry of a program.
+    pub(super) fn program(&self, name: &str) -> Option<&Entry> {
+        self.entries.get(*self.programs.get(name)?)
+    }
+
+    /// The entry of a subcommand.
+    pub(super) fn subcommand(&self, of: &Entry, name: &str) -> Option<&Entry> {
+        self.entries.get(*of.subcommands.get(name)?)
+    }
+
+    /// Names of all programs.
+    #[cfg(test)]
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.programs.keys().map(String::as_str)
+    }
+}
+
+/// One program or subcommand.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Its words: `git push`.
+    pub(super) name: String,
+    /// By every spelling.
+    pub(super) options: HashMap<String, usize>,
+    /// What the spellings stand for.
+    pub(super) meanings: Vec<Opt>,
+    /// What operands are.
+    pub(super) operands: Operands,
+    /// By every spelling.
+    pub(super) subcommands: HashMap<String, usize>,
+    /// Named sets.
+    pub(super) sets: Vec<Set>,
+    /// How options are spelled.
+    pub(super) style: Style,
+    /// An option can turn it.
+    pub(super) can_turn: bool,
+    /// An option that the table leaves out turns it.
+    pub(super) unknown_turns: bool,
+    /// Options end at the first operand.
+    pub(super) posix: bool,
+    /// The program's options are taken behind a subcommand too.
+    pub(super) globals_anywhere: bool,
+    /// What it does with `.` where no operand is a path.
+    pub(super) without: Option<notation::Role>,
+    /// It runs code in any case.
+    pub(super) code: Option<CodeClass>,
+    /// What an unknown subcommand is.
+    pub(super) otherwise: CodeClass,
+    /// Hosts that it reaches.
+    pub(super) hosts: Vec<String>,
+    /// Dangers, with the options that they need and what they belong to.
+    pub(super) dangers: Vec<(Danger, Vec<String>, Of)>,
+    /// Amends what the table says.
+    pub(super) reader: Option<Reader>,
+    /// The inner command runs as another user or elsewhere.
+    pub(super) changed: bool,
+    /// Unknown words follow those of the inner command.
+    pub(super) more: bool,
+    /// Trees are read without what git ignores.
+    pub(super) leaves_out_ignored: bool,
+}
+
+/// Compiles files.
+///
+/// # Errors
+/// The file and entry that is not sound, and why.
+pub(super) fn load(files: &[(&str, &str)]) -> Result<Table, String> {
+    let mut written: HashMap<String, schema::Entry> = HashMap::new();
+    for (file, text) in files {
+        let read: File = toml::from_str(text).map_err(|why| format!("{file}: {why}"))?;
+        for (key, entry) in read {
+            if written.contains_key(&key) {
+                return Err(format!("{file}: `{key}` has an entry already"));
+            }
+            written.insert(key, entry);
+        }
+    }
+    let mut table = Table::default();
+    let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+    // Parents first, so that a subcommand finds its own.
+    let mut keys: Vec<&str> = written.keys().map(String::as_str).collect();
+    keys.sort_unstable_by_key(|key| (key.split(' ').count(), *key));
+    for key in keys {
+        let Some(entry) = written.get(key) else {
+            continue;
+        };
+        let (parent, last) = match key.rsplit_once(' ') {
+            Some((parent, last)) => (Some(parent), last),
+            None => (None, key),
+        };
+        let above: Vec<Option<usize>> = match parent {
+            None => vec![None],
+            Some(parent) => places
+                .get(parent)
+                .ok_or_else(|| format!("`{key}`: there is no `{parent}`"))?
+                .iter()
+                .map(|place| Some(*place))
+                .collect(),
+        };
+        let mut options = String::new();
+        for of in &entry.like {
+            let of = written
+                .get(of)
+                .ok_or_else(|| format!("`{key}`: like `{of}`, which is not there"))?;
+            options.push_str(&of.options);
+            options.push('\n');
+        }
+        options.push_str(&entry.options);
+        for above in above {
+            for (position, name) in std::iter::once(last)
+                .chain(entry.names.iter().map(String::as_str))
+                .enumerate()
+            {
+                if position > 0 && name == last {
+                    continue;
+                }
+                let parent = above.and_then(|above| table.entries.get(above));
+                let full = match parent {
+                    Some(parent) => format!("{} {name}", parent.name),
+                    None => name.to_owned(),
+                };
+                let compiled =
+                    compile(full, entry, &options).map_err(|why| format!("`{key}`: {why}"))?;
+                let place = table.entries.len();
+                table.entries.push(compiled);
+                places.entry(key).or_default().push(place);
+                let mut spellings = vec![name];
+                if position == 0 {
+                    spellings.extend(entry.aliases.iter().map(String::as_str));
+                }
+                for spelling in spellings {
+                    let by_name = match above {
+                        None => &mut table.programs,
+                        Some(above) => match table.entries.get_mut(above) {
+                            Some(parent) => &mut parent.subcommands,
+                            None => continue,
+                        },
+                    };
+                    if by_name.insert(spelling.to_owned(), place).is_some() {
+                        return Err(format!("`{key}`: `{spelling}` is there already"));
+                    }
+                }
+            }
+        }
+    }
+    Ok(table)
+}
+
+fn compile(name: String, entry: &schema::Entry, options: &str) -> Result<Entry, String> {
+    let mut by_spelling = HashMap::new();
+    let mut meanings: Vec<Opt> = Vec::new();
+    for written in options.split_whitespace() {
+        for option in notation::option(written)? {
+            for spelling in &option.spellings {
+                // What is written later, or by the entry itself, holds.
+                by_spelling.insert(spelling.clone(), meanings.len());
+            }
+            meanings.push(option);
+        }
+    }
+    let operands = notation::operands(&entry.operands)?;
+    for danger in &entry.dangers {
+        if let Some(option) = danger
+            .with
+            .iter()
+            .find(|with| !by_spelling.contains_key(*with))
+        {
+            return Err(format!("a danger with `{option}`, which is no option"));
+        }
+    }
+    let reader = match &entry.reader {
+        None => None,
+        Some(reader) => {
+            Some(readers::by_name(reader).ok_or_else(|| format!("there is no reader `{reader}`"))?)
+        }
+    };
+    Ok(Entry {
+        can_turn: entry.style != Style::None
+            && (!entry.tame || meanings.iter().any(|option| option.turns)),
+        unknown_turns: !entry.tame,
+        posix: entry.posix || operands.hands_on(),
+        name,
+        options: by_spelling,
+        meanings,
+        operands,
+        subcommands: HashMap::new(),
+        sets: entry.sets.iter().map(|set| Set::from(*set)).collect(),
+        style: entry.style,
+        globals_anywhere: entry.globals_anywhere,
+        without: entry.without.as_deref().map(notation::role).transpose()?,
+        code: entry.code.map(CodeClass::from),
+        otherwise: entry.otherwise.map_or(CodeClass::Unknown, CodeClass::from),
+        hosts: entry.hosts.clone(),
+        dangers: entry
+            .dangers
+            .iter()
+            .map(|danger| {
+                let category = danger.category.into();
+                let why = danger.why.clone();
+                (Danger { category, why }, danger.with.clone(), danger.of)
+            })
+            .collect(),
+        reader,
+        changed: entry.changed,
+        more: entry.more,
+        leaves_out_ignored: entry.leaves_out_ignored,
+    })
+}
