@@ -291,7 +291,10 @@ impl<'a> Reading<'a> {
                     return self.given(parsed, at, word, option, attached, true);
                 }
                 for option in candidates {
-                    let value = name_end.map(|end| (at, behind(word, end + 1)));
+                    let attached = name_end.map(|end| (at, behind(word, end + 1)));
+                    let next = || Some((self.at, parsed.words.get(self.at)?.clone()));
+                    let takes = option.takes == Takes::Value;
+                    let value = attached.or_else(|| takes.then(next).flatten());
                     let option = Some(option);
                     parsed.options.push(Given { at, option, value });
                 }
@@ -377,11 +380,13 @@ impl<'a> Reading<'a> {
             let next = parsed.words.get(self.at);
             value = next.map(|next| (self.at, next.clone()));
             if let Some(next) = next {
-                // It may be no word, and then the next one is the value; or several.
-                if next
-                    .pieces
-                    .iter()
-                    .any(|piece| matches!(piece, Piece::Fields))
+                // It may be no word, and then the next one is the value; or several. Behind an option that is
+                // not known, it may be no value at all.
+                if parsed.unsure.is_some()
+                    || next
+                        .pieces
+                        .iter()
+                        .any(|piece| matches!(piece, Piece::Fields))
                 {
                     parsed.operands.push(self.at);
                     parsed.roles.push(if parsed.entry.can_turn {

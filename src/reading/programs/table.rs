@@ -108,7 +108,7 @@ pub(super) fn load(files: &[(&str, &str)]) -> Result<Table, String> {
         }
     }
     let mut table = Table::default();
-    let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
     // Parents first, so that a subcommand finds its own.
     let mut keys: Vec<&str> = written.keys().map(String::as_str).collect();
     keys.sort_unstable_by_key(|key| (key.split(' ').count(), *key));
@@ -151,11 +151,15 @@ pub(super) fn load(files: &[(&str, &str)]) -> Result<Table, String> {
                     Some(parent) => format!("{} {name}", parent.name),
                     None => name.to_owned(),
                 };
-                let compiled =
-                    compile(full, entry, &options).map_err(|why| format!("`{key}`: {why}"))?;
+                let compiled = compile(full.clone(), entry, &options)
+                    .map_err(|why| format!("`{key}`: {why}"))?;
                 let place = table.entries.len();
                 table.entries.push(compiled);
-                places.entry(key).or_default().push(place);
+                // A subcommand of the key belongs to every sibling, one of a sibling to that alone.
+                places.entry(key.to_owned()).or_default().push(place);
+                if position > 0 {
+                    places.entry(full).or_default().push(place);
+                }
                 let mut spellings = vec![name];
                 if position == 0 {
                     spellings.extend(entry.aliases.iter().map(String::as_str));

@@ -3,6 +3,7 @@
 use super::parse::Parsed;
 use super::{Context, Invocation};
 
+mod git;
 mod shell;
 
 /// Amends what the table says of an invocation.
@@ -14,6 +15,17 @@ pub(super) fn by_name(name: &str) -> Option<Reader> {
         "shell" => shell::shell,
         "source" => shell::source,
         "eval" => shell::eval,
+        "git" => git::git,
+        "git-diff" => git::diff,
+        "git-objects" => git::objects,
+        "git-checkout" => git::checkout,
+        "git-clean" => git::clean,
+        "git-push" => git::push,
+        "git-remote-operand" => git::remote_operand,
+        "git-clone" => git::clone,
+        "git-config" => git::config,
+        "git-apply" => git::apply,
+        "git-foreach" => git::foreach,
         "xargs" => shell::xargs,
         _ => return None,
     })

@@ -12,7 +12,11 @@ pub(super) fn shell(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation)
     if parsed.has("--version") || parsed.has("--help") {
         return;
     }
-    let mut operands = parsed.operand_words().map(|(at, word)| (at, word.clone()));
+    // A `-` in front ends the options.
+    let dash =
+        |(number, (_, word)): &(usize, (usize, &Word))| *number == 0 && word.known() == Some("-");
+    let operands = parsed.operand_words().enumerate().skip_while(dash);
+    let mut operands = operands.map(|(_, (at, word))| (at, word.clone()));
     let what = parsed.entry.name.clone();
     // A word that is none, or an option, leaves open which one is the text.
     let unsure = parsed.unsure.is_some()
@@ -48,7 +52,7 @@ pub(super) fn shell(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation)
         return;
     }
     match operands.next() {
-        Some((at, script)) if !parsed.has("-s") && script.known() != Some("-") => {
+        Some((at, script)) if !parsed.has("-s") => {
             made.role(at, Role::Path);
             made.push(UseKind::Script(script), Some(at), false);
         }
