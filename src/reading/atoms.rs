@@ -9,6 +9,7 @@ pub struct Reading {
     pub atoms: Vec<Atom>,
     /// What the string arguments of an MCP or unknown tool could stand for: a path read and written, a host, a
     /// command. Denies, requires and dangers look at these, too; no allow covers them, and none has to.
+    /// [`Atom::program`] is a position among these.
     pub mentioned: Vec<Atom>,
     /// Which program runs here is not known. Sentences for people.
     pub unread: Vec<String>,
@@ -147,6 +148,9 @@ pub struct Place {
     pub tree: bool,
     /// Of a tree: what git ignores is left out (`rg`, `git grep`).
     pub leaves_out_ignored: bool,
+    /// Of a tree: only files whose path below it matches this pattern, as `rg --glob` takes it
+    /// ([`super::pathname::below_matches`]).
+    pub only: Option<String>,
     /// Of a write: it is removed.
     pub removes: bool,
     /// Where it leads, all links followed; `None` where nobody looked or could. Set by [`super::disk::Disk`].

@@ -3,9 +3,15 @@
 //! Nothing here decides. `policy` holds the atoms against its rules.
 
 pub mod atoms;
+pub mod commands;
+pub mod dangerous_paths;
 pub mod disk;
 pub mod hosts;
+pub mod known_tools;
+pub mod pathname;
 pub mod paths;
 pub mod programs;
+pub mod resolve;
 pub mod surroundings;
+pub mod tools;
 pub mod word;

@@ -55,6 +55,7 @@ impl Place {
             path,
             tree: false,
             leaves_out_ignored: false,
+            only: None,
             removes: false,
             real: None,
             matches: Vec::new(),

@@ -1,0 +1,109 @@
+//! Which paths and hosts of a reading are dangerous by themselves.
+
+mod credentials;
+mod machine;
+mod persistence;
+mod rows;
+mod table;
+
+pub use table::{DangerousPaths, FIXTURES, METADATA_HOSTS, Use, all};
+
+use rows::{Names, ROWS, Row};
+
+use super::atoms::{AtomKind, Category, Danger, PathText, Place, Reading};
+use super::paths;
+use super::surroundings::Surroundings;
+
+/// Marks the atoms of a reading whose path or host is dangerous. Paths have been followed before.
+pub fn mark(reading: &mut Reading, at: &Surroundings) {
+    for atom in reading.atoms.iter_mut().chain(&mut reading.mentioned) {
+        let dangers = match &atom.kind {
+            AtomKind::Read(place) => of_place(place, Use::Read, at),
+            AtomKind::Write(place) => of_place(place, Use::Write, at),
+            AtomKind::Host(host) => {
+                let name = host.name.as_deref().unwrap_or("");
+                let metadata = METADATA_HOSTS.contains(&name);
+                metadata
+                    .then(|| Danger {
+                        category: Category::Credentials,
+                        why: format!("asks {name} for the credentials of this machine"),
+                    })
+                    .into_iter()
+                    .collect()
+            }
+            AtomKind::Program(_) | AtomKind::Code(_) | AtomKind::Use => Vec::new(),
+        };
+        for danger in dangers {
+            if !atom
+                .dangers
+                .iter()
+                .any(|known| known.category == danger.category)
+            {
+                atom.dangers.push(danger);
+            }
+        }
+    }
+}
+
+/// What is dangerous about a use of a place, one danger a category at most.
+#[must_use]
+pub fn of_place(place: &Place, used: Use, at: &Surroundings) -> Vec<Danger> {
+    // Both as it is written and where it leads: a link out of a dangerous directory is in it all the same.
+    let mut texts: Vec<String> = Vec::new();
+    let mut tree = place.tree;
+    match &place.path {
+        PathText::Known(path) => texts.push(paths::normal(path)),
+        PathText::Below(directory) => {
+            // The root alone says nothing.
+            tree |= paths::normal(directory) != "/";
+            texts.push(paths::normal(directory));
+        }
+        PathText::Glob(directory, pattern) => {
+            texts.push(paths::normal(directory));
+            // A pattern of known beginning stands for what it could match there.
+            texts.push(paths::join(directory, pattern));
+        }
+        PathText::Anywhere => {}
+    }
+    texts.extend(
+        place
+            .real
+            .clone()
+            .filter(|_| place.path != PathText::Anywhere),
+    );
+    texts.extend(place.matches.iter().cloned());
+    let mut found: Vec<Danger> = Vec::new();
+    if used == Use::Write && !at.agp.is_empty() {
+        let own = texts.iter().find_map(|text| {
+            let within =
+                |own: &&String| paths::within(text, own) || tree && paths::within(own, text);
+            at.agp.iter().find(within)
+        });
+        if let Some(own) = own {
+            found.push(Danger {
+                category: Category::Tampering,
+                why: format!("changes agp's own files: {own}"),
+            });
+        }
+    }
+    let here = rows::Here::new(at);
+    for text in &texts {
+        let names = Names::of(text);
+        for row in ROWS.candidates(&names, tree) {
+            let Row { group, .. } = row;
+            let other = group.when != used && group.when != Use::Any;
+            let known = found.iter().any(|danger| danger.category == group.category);
+            let gone = group.category == Category::Persistence && place.removes;
+            if !other && !known && !gone && row.fits(&names, tree, &here) {
+                found.push(Danger {
+                    category: group.category,
+                    why: format!("{}: {text}", group.why),
+                });
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;
