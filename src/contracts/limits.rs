@@ -346,6 +346,9 @@ pub const CALL_ATOMS: usize = 256;
 pub const INNER_SHELLS: usize = 16;
 /// Compound commands and substitutions within each other; beyond, it is unread.
 pub const SHELL_DEPTH: usize = 64;
+/// Characters that are looked at or made while braces of one text are expanded; beyond, it is unread. Sixteen times
+/// what a command may hold.
+pub const BRACE_STEPS: usize = 16 * COMMAND_BYTES;
 /// Directories that a command may be in at once; beyond, nobody knows where it is.
 pub const DIRECTORIES: usize = 8;
 /// Words of one pattern of a rule.

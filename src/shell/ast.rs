@@ -8,10 +8,13 @@ pub struct NodeId(pub u32);
 /// A whole program: [`Script::root`] is a [`Node::List`]. Bodies of substitutions lie in the same arena.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Script {
-    /// All nodes; children come before their parents.
+    /// All nodes; children come before their parents, but for those in a here-document. Where braces made several
+    /// words of one, a substitution in it is in each of them.
     pub nodes: Vec<Node>,
     /// Where to begin; `None` of an empty text.
     pub root: Option<NodeId>,
+    /// The first construct that dash, or another POSIX `sh`, reads or expands differently.
+    pub bash_only: Option<&'static str>,
 }
 
 /// One command or compound command.
@@ -110,7 +113,8 @@ pub enum Join {
 /// A simple command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Simple {
-    /// Before the first word that is none.
+    /// Before the first word that is none; also the arrays in the arguments of `declare`, `export`, `local`,
+    /// `readonly` and `typeset`, whose names are then words.
     pub assignments: Vec<Assignment>,
     /// The program and its arguments; may be empty. Braces have been expanded.
     pub words: Vec<Word>,

@@ -1,0 +1,1 @@
+//! What must hold of the text of a command, whatever it is.

@@ -1,0 +1,1 @@
+//! The real bash as the reference.
