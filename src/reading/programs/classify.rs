@@ -8,6 +8,9 @@ use super::parse::{Parsed, may_be_option};
 use super::schema::Of;
 use super::{Context, HandOn, Invocation, More, Use, UseKind};
 
+/// Files that are the program's own streams, or nothing.
+const STREAMS: [&str; 4] = ["/dev/null", "/dev/stdin", "/dev/stdout", "/dev/stderr"];
+
 /// What options change about the operands.
 #[derive(Debug, Default)]
 struct Changes {
@@ -519,8 +522,13 @@ impl Invocation {
         self.dangers.push(Danger { category, why });
     }
 
-    /// A use.
+    /// A use. The streams, and what swallows everything, are no paths.
     pub(super) fn push(&mut self, kind: UseKind, word: Option<usize>, turns: bool) {
+        if let UseKind::Read { path, .. } | UseKind::Write { path, .. } = &kind
+            && path.known().is_some_and(|path| STREAMS.contains(&path))
+        {
+            return;
+        }
         self.uses.push(Use {
             kind,
             word,

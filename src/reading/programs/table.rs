@@ -13,6 +13,7 @@ use super::schema::{self, File, Of, Style};
 pub(super) const FILES: &[(&str, &str)] = &[
     ("text.toml", include_str!("text.toml")),
     ("files.toml", include_str!("files.toml")),
+    ("search.toml", include_str!("search.toml")),
     ("git.toml", include_str!("git.toml")),
     ("handing_on.toml", include_str!("handing_on.toml")),
 ];

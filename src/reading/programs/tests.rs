@@ -401,3 +401,110 @@ fn gits_configuration_names_programs() {
     ",
     );
 }
+
+#[test]
+fn find() {
+    holds(&NoContext, "
+        find . -name '*.rs' -not -path './target/*' => @reads
+        find src -type f => @reads
+        find => @reads
+        find . -name '*.pyc' -delete => @files; !rm ./** (delete)
+        find -delete => @files; !rm ./** (delete)
+        find src tests -exec grep -n foo {} ';' => @reads; runs [grep -n foo src/…]; runs [grep -n foo tests/…]
+        find . -type f -exec cat {} + => @reads; runs [cat ....]
+        find . -exec sh -c 'rm {}' ';' => @reads; runs [sh -c rm …]
+        find . -exec {} ';' => @reads; runs [./…]
+        find . -execdir rm {} ';' => @reads; runs in ./… [rm ./…]
+        find . -fprint out => @files; !w out
+        find . -fprintf out '%p' => @files; !w out
+        find . -files0-from x => @reads; !r x
+        find $d -name x => turned
+        find \"$d\" -name x => turned
+        find \"src/$d\" -name x => @reads
+        find . -name \"$x\" => @reads
+        find . -name $x => turned
+        find . -frob => turned
+        find . -exec a ';' -exec b {} + => @reads; runs [a]; runs [b ....]
+        find . -exec a {}.bak ';' => @reads; runs [a ./….bak]
+    ");
+}
+
+#[test]
+fn sed() {
+    holds(
+        &NoContext,
+        "
+        sed -n 1,80p a => @reads; r a
+        sed 's/a/b/g' a => @reads; r a
+        sed -e 's/a/b/' -e 2d a => @reads; r a
+        sed -i 's/a/b/' a b => @files; r a; w a; r b; w b
+        sed -i.bak -e 's/a/b/' a => @files; r a; w a; w a.bak
+        sed -Ei 's/a/b/' a => @files; r a; w a
+        sed -n '/x/,/y/p' a => @reads; r a
+        sed '1!G;h;$!d' a => @reads; r a
+        sed '/^$/d; s|/a|/b|' a => @reads; r a
+        sed '1e id' a => @reads; r a; sh {id}
+        sed e a => @build; r a; !code inline
+        sed 's/a/b/e' a => @build; r a; !code inline
+        sed 's/a/b/w .git/hooks/x' a => r a; !w .git/hooks/x
+        sed -n '1w out' a => r a; !w out
+        sed 'r .env' a => @reads; r a; !r .env
+        sed -n '$!{N;w x' a => r a; !w x
+        sed '1i\\ foo' a => @reads; r a
+        sed \"s/a/$x/\" a => @build; r a; !code inline
+        sed -f x a => @reads; script x; r a
+        sed --expr='1e id' a => turned; r a; sh {id}
+        sed '1,3frob' a => @build; r a; !code inline
+        sed '$d' a => @reads; r a
+        sed ':a e id' a => @build; r a; !code inline
+        sed ':a;N;$!ba;s/x/y/g' a => @reads; r a
+    ",
+    );
+}
+
+#[test]
+fn awk() {
+    holds(
+        &NoContext,
+        r#"
+        awk '{print $1}' a => @reads; r a
+        awk -F: '{print $1, $NF}' a => @reads; r a
+        awk -F'|' '$3 > 100 { n++ } END { print n/2 }' a => @reads; r a
+        awk 'NR>=10 && NR<=20' a => @reads; r a
+        awk '/a|b/ {print}' a => @reads; r a
+        awk '{print "a|b" > "out"}' a => @files; r a; !w out
+        awk '{print > $1}' a => @build; r a; !code inline
+        awk '{print | "sh"}' a => @build; r a; !code inline
+        awk 'BEGIN{system("id")}' => @build; !code inline
+        awk 'BEGIN { while ("id" | getline x) print x }' => @build; !code inline
+        awk 'BEGIN { getline x < ".env"; print x }' => @build; !code inline
+        awk '{ n++ / system("id") / 1 }' a => @build; r a; !code inline
+        awk '{print $'$n'}' a => turned; r a; !code inline
+        awk -v x="$y" '{print x}' a => @reads; r a
+        awk -f x.awk a => @build; script x.awk; r a
+        awk '{print}' x=1 a => @reads; r a
+        awk '@load "x"' a => @build; r a; !code inline
+        awk '{ print ($1 > 2) }' a => @reads; r a
+        awk '{ print "x" "y" > "a" ".b" }' a => @build; r a; !code inline
+    "#,
+    );
+}
+
+#[test]
+fn rg_and_fd() {
+    holds(
+        &NoContext,
+        "
+        rg -n 'x|y' src => @reads; r src/**-ignored
+        rg foo => @reads; r ./**-ignored
+        rg -uu foo => @reads; r ./**
+        rg --no-ignore foo src => @reads; r src/**
+        rg --files => @reads
+        rg --pre ./x foo => turned; !code unknown; r ./**-ignored
+        rg --hostname-bin=./x foo => turned; !code unknown; r ./**-ignored
+        fd -e rs => @reads
+        fd foo src -x rm => @reads; runs [rm ...]
+        fd foo -X cat {} => @reads; runs [cat …]
+    ",
+    );
+}

@@ -3,7 +3,10 @@
 use super::parse::Parsed;
 use super::{Context, Invocation};
 
+mod awk;
+mod find;
 mod git;
+mod sed;
 mod shell;
 
 /// Amends what the table says of an invocation.
@@ -15,6 +18,10 @@ pub(super) fn by_name(name: &str) -> Option<Reader> {
         "shell" => shell::shell,
         "source" => shell::source,
         "eval" => shell::eval,
+        "awk" => awk::awk,
+        "fd" => find::fd,
+        "find" => find::find,
+        "sed" => sed::sed,
         "git" => git::git,
         "git-diff" => git::diff,
         "git-objects" => git::objects,
