@@ -349,6 +349,13 @@ pub const SHELL_DEPTH: usize = 64;
 /// Characters that are looked at or made while braces of one text are expanded; beyond, it is unread. Sixteen times
 /// what a command may hold.
 pub const BRACE_STEPS: usize = 16 * COMMAND_BYTES;
+/// Steps in which one call is read: commands, words and their parts, again in every pass of a loop. Some ten times
+/// what a call of [`COMMAND_BYTES`] takes without loops.
+pub const WALK_STEPS: usize = 4 * COMMAND_BYTES;
+/// Sentences about what is unread in one call; a person reads no more.
+pub const UNREAD_SENTENCES: usize = 16;
+/// Characters of one word in a sentence for people.
+pub const SHOWN_WORD: usize = 64;
 /// Directories that a command may be in at once; beyond, nobody knows where it is.
 pub const DIRECTORIES: usize = 8;
 /// Words of one pattern of a rule.

@@ -1,14 +1,12 @@
-//! Commands, until the walk of a script stands here: none is read.
+//! Commands of the shell, wherever a tool takes one.
 
 use super::atoms::Reading;
 use super::disk::Disk;
 use super::surroundings::Surroundings;
+use super::walk;
 
 /// What a command would do.
 #[must_use]
-pub fn read(_text: &str, _at: &Surroundings, _disk: &dyn Disk) -> Reading {
-    Reading {
-        unread: vec!["commands are not read yet".to_owned()],
-        ..Reading::default()
-    }
+pub fn read(text: &str, at: &Surroundings, disk: &dyn Disk) -> Reading {
+    walk::command(text, at, disk)
 }

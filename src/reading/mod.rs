@@ -14,4 +14,5 @@ pub mod programs;
 pub mod resolve;
 pub mod surroundings;
 pub mod tools;
+pub mod walk;
 pub mod word;

@@ -1,0 +1,524 @@
+//! What commands write, where it is known before they run.
+
+use super::Walker;
+use super::places;
+use super::program::below;
+use super::state::{Dir, Dirs, Value};
+use super::stream::Stream;
+use crate::reading::paths;
+use crate::reading::programs::Invocation;
+use crate::reading::word::{Piece, Word};
+
+/// Bytes of an output that are followed.
+const KEPT: usize = crate::contracts::limits::COMMAND_BYTES;
+
+impl Walker<'_> {
+    pub(super) fn echo(&self, arguments: &[Word]) -> Stream {
+        let mut words = arguments;
+        let mut newline = true;
+        let mut escapes = false;
+        while let Some((first, rest)) = words.split_first()
+            && let Some(letters) = first.known().and_then(|text| text.strip_prefix('-'))
+            && !letters.is_empty()
+            && letters.bytes().all(|letter| b"neE".contains(&letter))
+        {
+            for letter in letters.bytes() {
+                match letter {
+                    b'n' => newline = false,
+                    b'e' => escapes = true,
+                    _ => escapes = false,
+                }
+            }
+            words = rest;
+        }
+        let mut text = Text::default();
+        for (position, word) in words.iter().enumerate() {
+            if position > 0 {
+                text.push(" ");
+            }
+            text.word(word);
+        }
+        if newline {
+            text.push("\n");
+        }
+        let mut stream = text.stream();
+        let escaped = words.iter().any(|word| {
+            word.pieces
+                .iter()
+                .any(|piece| matches!(piece, Piece::Text(text) if text.contains('\\')))
+        });
+        if escapes && escaped {
+            stream.text = None;
+            stream.decoded = Some("echo -e".to_owned());
+        }
+        stream.taint(&self.taint);
+        stream
+    }
+
+    pub(super) fn printf(&self, arguments: &[Word]) -> Stream {
+        let arguments = match arguments.first().and_then(Word::known) {
+            Some("--") => arguments.get(1..).unwrap_or_default(),
+            _ => arguments,
+        };
+        let mut stream = match arguments.split_first() {
+            Some((format, rest)) => match format.known() {
+                Some(format) => formatted(format, rest),
+                None => Stream::default(),
+            },
+            None => Stream::of(Word::default()),
+        };
+        stream.taint(&self.taint);
+        stream
+    }
+
+    pub(super) fn pwd(&self) -> Stream {
+        match self.dirs.one() {
+            Some(Dir::At(dir)) => Stream::of(Word::text(format!("{dir}\n"))),
+            Some(Dir::Below(dir)) => Stream {
+                whole: true,
+                ..Stream::of(Word {
+                    pieces: vec![Piece::Text(format!("{dir}/")), Piece::Unknown],
+                })
+            },
+            None => Stream::default(),
+        }
+    }
+
+    /// What a program writes.
+    pub(super) fn output(&self, words: &[Word], read: &Invocation, dirs: &Dirs) -> Stream {
+        let mut stream = self.known_output(words, read, dirs);
+        stream.given = true;
+        stream.taint(&self.feed);
+        stream
+    }
+
+    fn known_output(&self, words: &[Word], read: &Invocation, dirs: &Dirs) -> Stream {
+        let name = words.first().and_then(Word::known).unwrap_or_default();
+        let name = name.rsplit('/').next().unwrap_or_default();
+        let arguments = words.get(1..).unwrap_or_default();
+        let nothing = Stream::default();
+        match name {
+            "cat" => match arguments {
+                [] => self.feed.clone(),
+                [one] if one.known() == Some("-") => self.feed.clone(),
+                [one] if !super::builtins::maybe(one, "-") && !one.splits() => Stream {
+                    file: Some(one.clone()),
+                    ..nothing
+                },
+                _ => nothing,
+            },
+            "tee" => self.feed.clone(),
+            "mktemp" => self.mktemp(arguments),
+            "echo" => self.echo(arguments),
+            "printf" => self.printf(arguments),
+            "pwd" => self.pwd(),
+            "git" if is(arguments, &["rev-parse", "--show-toplevel"]) => self.toplevel(dirs),
+            "dirname" | "basename" => match arguments {
+                [one] => part_of(name, one),
+                _ => nothing,
+            },
+            "nproc" => number(),
+            "date" if is(arguments, &["+%s"]) => number(),
+            "id" if is(arguments, &["-u"]) || is(arguments, &["-g"]) => number(),
+            "wc" if self.feed.given && (is(arguments, &["-l"]) || is(arguments, &["-c"])) => {
+                number()
+            }
+            "grep" if self.feed.given && has(arguments, "-c") && arguments.len() == 2 => number(),
+            "find" | "fd" | "fdfind" | "ls" | "rg" | "grep" | "git" => {
+                let listing = self.listing(name, arguments, read);
+                match (listing, name) {
+                    (None, "grep" | "rg") if self.keeps_lines(arguments) => self.passed(),
+                    (listing, _) => Stream { listing, ..nothing },
+                }
+            }
+            "head" | "tail" | "sort" | "uniq" | "shuf" if self.keeps_lines(arguments) => {
+                self.passed()
+            }
+            "base64" | "base32" | "basenc" | "xxd" | "openssl" | "uudecode" => {
+                let decodes = ["-d", "-D", "--decode", "-r", "-di", "-rp", "-d -i"];
+                let any = arguments.iter().any(|word| {
+                    word.known().is_none_or(|text| {
+                        decodes.contains(&text)
+                            || text.starts_with("--d")
+                            || (text.starts_with('-')
+                                && !text.starts_with("--")
+                                && text.contains(['d', 'D', 'r']))
+                    })
+                });
+                Stream {
+                    decoded: (any || name == "uudecode").then(|| name.to_owned()),
+                    ..nothing
+                }
+            }
+            "tr" | "rev" | "sed" | "awk" | "perl" | "python3" | "python" | "cut"
+                if self.feed.text.is_some() =>
+            {
+                Stream {
+                    decoded: Some(name.to_owned()),
+                    ..nothing
+                }
+            }
+            _ => nothing,
+        }
+    }
+
+    /// A filter of lines gives whole lines on.
+    fn keeps_lines(&self, arguments: &[Word]) -> bool {
+        let cuts = |text: &str| {
+            text.strip_prefix('-').is_some_and(|letters| {
+                !letters.starts_with('-')
+                    && letters.contains(['o', 'c', 'n', 'b', 'H'])
+                    && !letters
+                        .bytes()
+                        .all(|byte| byte.is_ascii_digit() || byte == b'n')
+            }) || [
+                "--only",
+                "--count",
+                "--line",
+                "--byte",
+                "--with",
+                "--replace",
+            ]
+            .iter()
+            .any(|option| text.starts_with(option))
+        };
+        self.feed.listing.is_some()
+            && arguments
+                .iter()
+                .all(|word| word.known().is_some_and(|text| !cuts(text)))
+    }
+
+    fn passed(&self) -> Stream {
+        Stream {
+            listing: self.feed.listing.clone(),
+            ..Stream::default()
+        }
+    }
+
+    fn mktemp(&self, arguments: &[Word]) -> Stream {
+        let plain = |word: &Word| {
+            matches!(
+                word.known(),
+                Some("-d" | "-q" | "--directory" | "-t" | "-dt" | "-td")
+            ) || word
+                .known()
+                .is_some_and(|text| text.contains("XXX") && !text.contains(['/', '-', ' ']))
+        };
+        // Without `-t` a template lies in the directory at hand.
+        let template = arguments
+            .iter()
+            .any(|word| word.known().is_some_and(|text| text.contains("XXX")));
+        let named = arguments.iter().any(|word| {
+            word.known()
+                .is_some_and(|text| text.contains('t') && text.starts_with('-'))
+        });
+        let (true, true, Value::Known { word, .. }) = (
+            arguments.iter().all(plain),
+            !template || named,
+            self.lookup("TMPDIR"),
+        ) else {
+            return Stream::default();
+        };
+        let mut pieces = word.pieces;
+        match pieces.last_mut() {
+            Some(Piece::Text(text)) => text.push('/'),
+            _ => return Stream::default(),
+        }
+        pieces.push(Piece::Unknown);
+        Stream {
+            text: Some(Word { pieces }),
+            whole: true,
+            ..Stream::default()
+        }
+    }
+
+    fn toplevel(&self, dirs: &Dirs) -> Stream {
+        let repository = self.at.repository.as_str();
+        match dirs.one() {
+            Some(Dir::At(dir)) if !repository.is_empty() && paths::within(dir, repository) => {
+                Stream::of(Word::text(format!("{repository}\n")))
+            }
+            _ => Stream::default(),
+        }
+    }
+
+    /// Paths that a program lists, one a line.
+    fn listing(&self, name: &str, arguments: &[Word], read: &Invocation) -> Option<Vec<Word>> {
+        if !read.hands_on.is_empty() {
+            return None;
+        }
+        let here = || {
+            vec![Word {
+                pieces: vec![Piece::Glob(places::LISTED.to_owned())],
+            }]
+        };
+        let operand = |word: &&Word| word.known().is_none_or(|text| !text.starts_with('-'));
+        match name {
+            "find" => {
+                if arguments.iter().any(|word| {
+                    word.known().is_some_and(|text| {
+                        text.contains("print") && text != "-print" && text != "-print0"
+                    }) || word
+                        .known()
+                        .is_some_and(|text| matches!(text, "-ls" | "-fls" | "-delete"))
+                }) {
+                    return None;
+                }
+                let begins = |word: &&Word| {
+                    word.known()
+                        .is_none_or(|text| !text.starts_with(['-', '(', '!']) && text != ",")
+                };
+                let options = |word: &&Word| matches!(word.known(), Some("-H" | "-L" | "-P"));
+                let roots: Vec<&Word> = arguments
+                    .iter()
+                    .skip_while(options)
+                    .take_while(begins)
+                    .collect();
+                if roots.is_empty() {
+                    return Some(vec![below(&Word::text("."))]);
+                }
+                let certain = |word: &&Word| {
+                    word.pieces
+                        .iter()
+                        .all(|piece| !matches!(piece, Piece::Unknown | Piece::Fields))
+                };
+                roots
+                    .iter()
+                    .all(certain)
+                    .then(|| roots.iter().map(|word| below(word)).collect())
+            }
+            "ls" => {
+                let mut words = here();
+                for word in arguments.iter().filter(operand) {
+                    if word.known().is_none() && !matches!(word.pieces.last(), Some(Piece::Glob(_)))
+                    {
+                        return None;
+                    }
+                    words.push(word.clone());
+                }
+                let long = |word: &Word| {
+                    word.known().is_none_or(|text| {
+                        text.starts_with("--")
+                            || (text.starts_with('-')
+                                && text.contains(['l', 's', 'i', 'F', 'p', 'Q', 'm']))
+                    })
+                };
+                (!arguments.iter().filter(|word| !operand(word)).any(long)).then_some(words)
+            }
+            "git" => {
+                let lists = match arguments.first()?.known()? {
+                    "ls-files" => !has_long(
+                        arguments,
+                        &[
+                            "-s", "--stage", "-t", "-v", "-f", "-u", "--eol", "--debug", "--format",
+                        ],
+                    ),
+                    "diff" | "show" | "diff-tree" | "log" => has_long(arguments, &["--name-only"]),
+                    "grep" => has_long(
+                        arguments,
+                        &[
+                            "-l",
+                            "--files-with-matches",
+                            "--name-only",
+                            "-L",
+                            "-il",
+                            "-lE",
+                            "-lr",
+                        ],
+                    ),
+                    _ => false,
+                };
+                (lists && arguments.iter().all(|word| word.known().is_some())).then(here)
+            }
+            "rg" | "grep" => {
+                let lists = |word: &Word| {
+                    word.known().is_some_and(|text| {
+                        matches!(
+                            text,
+                            "--files" | "--files-with-matches" | "--files-without-match"
+                        ) || (text.starts_with('-')
+                            && !text.starts_with("--")
+                            && text.contains(['l', 'L']))
+                    })
+                };
+                if !arguments.iter().any(lists) {
+                    return None;
+                }
+                self.roots(arguments)
+            }
+            "fd" | "fdfind" => {
+                if arguments.iter().any(|word| {
+                    word.known()
+                        .is_some_and(|text| matches!(text, "-l" | "--list-details" | "--format"))
+                }) {
+                    return None;
+                }
+                self.roots(arguments)
+            }
+            _ => None,
+        }
+    }
+
+    /// Every operand of a search may be where it begins; without one it is here.
+    fn roots(&self, arguments: &[Word]) -> Option<Vec<Word>> {
+        let mut words = vec![Word {
+            pieces: vec![Piece::Glob(places::LISTED.to_owned())],
+        }];
+        for word in arguments {
+            match word.known() {
+                Some(text) if text.starts_with('-') => {}
+                // A pattern that is no path leads to no file.
+                Some(text) if text.starts_with('/') || text.split('/').any(|name| name == "..") => {
+                    words.push(below(word));
+                }
+                Some(_) => {}
+                None if matches!(word.pieces.first(), Some(Piece::Text(text)) if !text.starts_with('/'))
+                    && !places::climbs(word)
+                    && !word.pieces.contains(&Piece::Fields) => {}
+                None => return None,
+            }
+        }
+        Some(words)
+    }
+}
+
+fn number() -> Stream {
+    Stream {
+        number: true,
+        ..Stream::default()
+    }
+}
+
+fn is(words: &[Word], texts: &[&str]) -> bool {
+    words.len() == texts.len()
+        && words
+            .iter()
+            .zip(texts)
+            .all(|(word, text)| word.known() == Some(text))
+}
+
+fn has(words: &[Word], text: &str) -> bool {
+    words.iter().any(|word| word.known() == Some(text))
+}
+
+fn has_long(words: &[Word], options: &[&str]) -> bool {
+    words.iter().any(|word| {
+        word.known()
+            .is_some_and(|text| options.contains(&text.split('=').next().unwrap_or_default()))
+    })
+}
+
+fn part_of(name: &str, word: &Word) -> Stream {
+    let Some(text) = word.known() else {
+        return Stream::default();
+    };
+    let path = text.trim_end_matches('/');
+    if path.is_empty() || path.starts_with('-') {
+        return Stream::default();
+    }
+    let part = match (name, path.rsplit_once('/')) {
+        ("basename", Some((_, last))) => last,
+        ("basename", None) => path,
+        (_, Some(("", _))) => "/",
+        (_, Some((parent, _))) => parent,
+        (_, None) => ".",
+    };
+    Stream::of(Word::text(format!("{part}\n")))
+}
+
+/// The output of `printf`.
+fn formatted(format: &str, arguments: &[Word]) -> Stream {
+    let mut text = Text::default();
+    let mut rest = arguments.iter();
+    let mut decoded = None;
+    loop {
+        let before = rest.len();
+        let mut chars = format.chars().peekable();
+        while let Some(c) = chars.next() {
+            match c {
+                '\\' => match chars.next() {
+                    Some('n') => text.push("\n"),
+                    Some('t') => text.push("\t"),
+                    Some('\\') => text.push("\\"),
+                    Some('"') => text.push("\""),
+                    Some(_) => {
+                        decoded = Some("printf".to_owned());
+                        text.unknown();
+                    }
+                    None => text.push("\\"),
+                },
+                '%' => match chars.next() {
+                    Some('%') => text.push("%"),
+                    Some('s') => {
+                        if let Some(word) = rest.next() {
+                            text.word(word);
+                        }
+                    }
+                    Some('b' | 'c') => {
+                        rest.next();
+                        decoded = Some("printf".to_owned());
+                        text.unknown();
+                    }
+                    _ => {
+                        // Flags and widths: the rest is not followed.
+                        text.unknown();
+                        return Stream {
+                            decoded,
+                            ..text.stream()
+                        };
+                    }
+                },
+                c => text.push(c.encode_utf8(&mut [0; 4])),
+            }
+            if text.bytes > KEPT {
+                return Stream::default();
+            }
+        }
+        // The format is used again until no argument is left.
+        if rest.len() == 0 || rest.len() == before {
+            break;
+        }
+    }
+    Stream {
+        decoded,
+        ..text.stream()
+    }
+}
+
+/// A text in the making.
+#[derive(Debug, Default)]
+struct Text {
+    pieces: Vec<Piece>,
+    bytes: usize,
+}
+
+impl Text {
+    fn push(&mut self, more: &str) {
+        self.bytes += more.len();
+        match self.pieces.last_mut() {
+            Some(Piece::Text(text)) => text.push_str(more),
+            _ => self.pieces.push(Piece::Text(more.to_owned())),
+        }
+    }
+
+    fn unknown(&mut self) {
+        if self.pieces.last() != Some(&Piece::Unknown) {
+            self.pieces.push(Piece::Unknown);
+        }
+    }
+
+    fn word(&mut self, word: &Word) {
+        for piece in &word.pieces {
+            match piece {
+                Piece::Text(text) => self.push(text),
+                Piece::Unknown | Piece::Fields | Piece::Glob(_) => self.unknown(),
+            }
+        }
+    }
+
+    fn stream(self) -> Stream {
+        Stream::of(Word {
+            pieces: self.pieces,
+        })
+    }
+}

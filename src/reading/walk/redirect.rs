@@ -1,0 +1,156 @@
+//! Redirections (Bash manual, 3.6).
+
+use super::Walker;
+use super::places;
+use super::simple::Prepared;
+use super::stream::Stream;
+use crate::reading::atoms::{AtomKind, Host, PathText, Place};
+use crate::reading::hosts;
+use crate::reading::word::{Piece, Word};
+use crate::shell::ast::{NodeId, Redirection, RedirectionKind};
+
+impl Walker<'_> {
+    /// Reads redirections.
+    pub(super) fn redirected(&mut self, node: NodeId, redirections: &[Redirection]) -> Prepared {
+        let mut prepared = Prepared {
+            node: Some(node),
+            ..Prepared::default()
+        };
+        for redirection in redirections {
+            self.redirection(redirection, &mut prepared);
+        }
+        prepared
+    }
+
+    fn redirection(&mut self, of: &Redirection, prepared: &mut Prepared) {
+        let target = self.expand_single(&of.target);
+        self.no_secret_in(&target);
+        let descriptor = of.descriptor.as_deref();
+        let input = matches!(descriptor, None | Some("0"));
+        let output = matches!(descriptor, None | Some("1"));
+        match of.kind {
+            RedirectionKind::HereDocument => {
+                if input {
+                    prepared.input = Some(Stream::of(target));
+                }
+            }
+            RedirectionKind::HereString => {
+                if input {
+                    let mut text = target;
+                    text.pieces.push(Piece::Text("\n".to_owned()));
+                    prepared.input = Some(Stream::of(text));
+                }
+            }
+            RedirectionKind::Duplicate => {
+                let copies = target.known().is_some_and(|text| {
+                    text == "-"
+                        || text
+                            .trim_end_matches('-')
+                            .bytes()
+                            .all(|byte| byte.is_ascii_digit())
+                });
+                if input && copies {
+                    prepared.input = Some(Stream {
+                        given: true,
+                        ..Stream::default()
+                    });
+                }
+                // `>&$x` may be a file. A descriptor's number is known to be none.
+                if !copies && !self.is_digits(of) {
+                    self.file(&target, true, prepared);
+                }
+            }
+            RedirectionKind::Read => {
+                let process = self.process(&target);
+                if input {
+                    prepared.input = Some(match process {
+                        Some(stream) => stream,
+                        None => Stream {
+                            given: true,
+                            file: Some(target.clone()),
+                            ..Stream::default()
+                        },
+                    });
+                }
+                self.file(&target, false, prepared);
+            }
+            RedirectionKind::Write | RedirectionKind::Append => {
+                let places = self.file(&target, true, prepared);
+                if output {
+                    prepared.output = Some(places);
+                    prepared.appends = of.kind == RedirectionKind::Append;
+                }
+            }
+            RedirectionKind::ReadWrite => {
+                if input {
+                    prepared.input = Some(Stream {
+                        given: true,
+                        ..Stream::default()
+                    });
+                }
+                self.file(&target, false, prepared);
+                self.file(&target, true, prepared);
+            }
+        }
+    }
+
+    fn is_digits(&self, of: &Redirection) -> bool {
+        let [crate::shell::ast::Part::Parameter { parameter, .. }] = of.target.parts.as_slice()
+        else {
+            return false;
+        };
+        parameter.operation == crate::shell::ast::Operation::Plain
+            && self.lookup(&parameter.name) == super::state::Value::Number
+    }
+
+    fn file(&mut self, target: &Word, write: bool, prepared: &mut Prepared) -> Vec<PathText> {
+        let mut files = Vec::new();
+        for place in places::places(target, &self.dirs) {
+            if let PathText::Known(path) = &place {
+                let path = crate::reading::paths::normal(path);
+                if places::is_no_file(&path) {
+                    continue;
+                }
+                if let Some((host, port)) = places::connection(&path) {
+                    let host = Host {
+                        port: port.parse().ok(),
+                        ..hosts::host(host)
+                    };
+                    prepared.redirections.push(AtomKind::Host(host));
+                    continue;
+                }
+            }
+            if let PathText::Below(path) | PathText::Glob(path, _) = &place
+                && (path.starts_with("/dev/tcp") || path.starts_with("/dev/udp"))
+            {
+                prepared.redirections.push(AtomKind::Host(nobody_knows()));
+            }
+            if place == PathText::Anywhere || place == PathText::Below("/dev".to_owned()) {
+                // It may be a connection as well.
+                prepared.redirections.push(AtomKind::Host(nobody_knows()));
+            }
+            let atom = Place::at(place.clone());
+            prepared.redirections.push(match write {
+                true => AtomKind::Write(atom),
+                false => AtomKind::Read(atom),
+            });
+            files.push(place);
+        }
+        files
+    }
+
+    /// The process substitution that a word names.
+    pub(super) fn process(&self, word: &Word) -> Option<Stream> {
+        let number: usize = word.known()?.strip_prefix("/dev/fd/")?.parse().ok()?;
+        self.processes.get(63_usize.checked_sub(number)?).cloned()
+    }
+}
+
+fn nobody_knows() -> Host {
+    Host {
+        name: None,
+        scheme: None,
+        port: None,
+        path: None,
+    }
+}

@@ -1,0 +1,409 @@
+//! Files that are run, texts of inner shells, and where they come from.
+
+use super::program::{SHELLS, execute, obfuscation};
+use super::simple::shown;
+use super::state::{Dirs, Value};
+use super::stream::Stream;
+use super::task::Task;
+use super::{BASH, Made, Walker, places};
+use crate::contracts::ids::Sha256;
+use crate::reading::atoms::{AtomKind, Code, CodeClass, Danger, PathText, Source};
+use crate::reading::paths;
+use crate::reading::word::Word;
+
+/// Ends of files below the home that prepare a shell for a toolchain, and do nothing besides.
+const ACTIVATES: &[&str] = &[
+    "/bin/activate",
+    "/Scripts/activate",
+    "/.cargo/env",
+    "/.nvm/nvm.sh",
+    "/etc/profile.d/conda.sh",
+    "/.asdf/asdf.sh",
+    "/.sdkman/bin/sdkman-init.sh",
+    "/.ghcup/env",
+    "/.deno/env",
+    "/.local/bin/env",
+];
+
+impl Walker<'_> {
+    /// The text of a shell within the shell, or of `eval` in this one.
+    pub(super) fn shell_text(
+        &mut self,
+        text: &Word,
+        arguments: Vec<Word>,
+        shell: &str,
+        dirs: Option<Dirs>,
+        program: Option<usize>,
+    ) {
+        let Some(text) = text.known().map(str::to_owned) else {
+            let taint = self.taint.clone();
+            return self.unread_text(shell, &taint, program);
+        };
+        self.inner_text(&text, shell, arguments, dirs);
+    }
+
+    fn inner_text(&mut self, text: &str, shell: &str, arguments: Vec<Word>, dirs: Option<Dirs>) {
+        if matches!(shell, "eval" | ".") {
+            self.enter_inner(text, BASH);
+            return;
+        }
+        self.tasks.push(Task::Leave(self.scope()));
+        self.child_shell();
+        if let Some(dirs) = dirs {
+            self.go(dirs);
+        }
+        let arguments = arguments.into_iter().skip(1).collect();
+        self.state.set_positional(Some(arguments));
+        self.enter_inner(text, shell);
+    }
+
+    /// Another shell knows only what is exported.
+    fn child_shell(&mut self) {
+        for name in self.state.names() {
+            let kept = self.state.variable(&name).is_some_and(|of| of.exported);
+            if !kept {
+                // It may have been in the environment before.
+                self.state.assign(&name, Value::Any);
+            }
+        }
+        if !self.functions_exported {
+            self.state.forget_functions();
+        }
+        self.ifs = false;
+    }
+
+    /// A text that nobody knows is run.
+    fn unread_text(&mut self, shell: &str, from: &Stream, program: Option<usize>) {
+        self.unread(format!(
+            "{shell} runs a text that stands nowhere in the command"
+        ));
+        if let Some(command) = &from.network {
+            let code = Code {
+                class: CodeClass::Fetched,
+                what: command.clone(),
+            };
+            self.push(
+                AtomKind::Code(code),
+                program,
+                Source::Itself,
+                vec![execute(command)],
+            );
+        }
+        if let Some(decoder) = &from.decoded {
+            let code = Code {
+                class: CodeClass::Unknown,
+                what: format!("what {decoder} makes readable"),
+            };
+            let danger = obfuscation(format!("runs what {decoder} makes readable"));
+            self.push(AtomKind::Code(code), program, Source::Itself, vec![danger]);
+        }
+    }
+
+    /// Standard input is a program.
+    pub(super) fn input(
+        &mut self,
+        shell: Option<String>,
+        what: String,
+        dirs: Option<Dirs>,
+        program: Option<usize>,
+    ) {
+        let feed = self.feed.clone();
+        if let Some(command) = &feed.network {
+            let code = Code {
+                class: CodeClass::Fetched,
+                what: format!("{command} | {what}"),
+            };
+            self.push(
+                AtomKind::Code(code),
+                program,
+                Source::Itself,
+                vec![execute(command)],
+            );
+            return;
+        }
+        if let Some(file) = &feed.file {
+            let dirs = dirs.unwrap_or_else(|| self.dirs.clone());
+            return self.script_file(file, &dirs, shell.as_deref(), program, Source::Itself);
+        }
+        let text = feed.text.as_ref().and_then(Word::known);
+        let Some(shell) = shell else {
+            let class = match feed.text.is_some() || !feed.given {
+                true => CodeClass::Inline,
+                false => CodeClass::Unknown,
+            };
+            let dangers: Vec<Danger> = feed
+                .decoded
+                .iter()
+                .map(|decoder| obfuscation(format!("runs what {decoder} makes readable")))
+                .collect();
+            self.push(
+                AtomKind::Code(Code { class, what }),
+                program,
+                Source::Itself,
+                dangers,
+            );
+            return;
+        };
+        match text {
+            Some(text) if feed.decoded.is_none() => {
+                let text = text.to_owned();
+                self.inner_text(&text, &shell, Vec::new(), dirs);
+                // What its commands read is what it leaves.
+                self.feed = Stream::tainted_by(&feed);
+            }
+            _ => self.unread_text(&shell, &feed, program),
+        }
+    }
+
+    /// `. FILE`.
+    pub(super) fn source(&mut self, word: &Word, program: Option<usize>) {
+        if let Some(path) = word.known() {
+            let places = places::places(&Word::text(path), &self.dirs);
+            let known = |place: &PathText| match place {
+                PathText::Known(path) => {
+                    let path = paths::normal(path);
+                    paths::within(&path, &self.at.home)
+                        && !paths::within(&path, &self.at.repository)
+                        && ACTIVATES.iter().any(|end| path.ends_with(end))
+                        && self.class_of(place) == CodeClass::Unknown
+                        && self.made_at(&path).is_none()
+                }
+                _ => false,
+            };
+            if !places.is_empty() && places.iter().all(known) && !self.at.home.is_empty() {
+                return;
+            }
+        }
+        let dirs = self.dirs.clone();
+        self.script_file(word, &dirs, Some("."), program, Source::Itself);
+    }
+
+    /// A file is run.
+    pub(super) fn script_file(
+        &mut self,
+        word: &Word,
+        dirs: &Dirs,
+        shell: Option<&str>,
+        program: Option<usize>,
+        source: Source,
+    ) {
+        if let Some(stream) = self.process(word) {
+            let outer = std::mem::replace(&mut self.feed, stream);
+            let what = program
+                .and_then(|at| self.reading.atoms.get(at))
+                .map(|atom| match &atom.kind {
+                    AtomKind::Program(program) => super::program::sentence(&program.words),
+                    _ => String::new(),
+                });
+            self.input(
+                shell.map(str::to_owned),
+                what.unwrap_or_default(),
+                None,
+                program,
+            );
+            self.feed = outer;
+            return;
+        }
+        if matches!(word.known(), Some("/dev/stdin" | "/dev/fd/0")) {
+            return self.input(shell.map(str::to_owned), shown(word), None, program);
+        }
+        for place in places::places(word, dirs) {
+            self.run_file(&place, shell, program, source);
+        }
+    }
+
+    fn run_file(
+        &mut self,
+        place: &PathText,
+        shell: Option<&str>,
+        program: Option<usize>,
+        source: Source,
+    ) {
+        let class = self.class_of(place);
+        let what = match place {
+            PathText::Known(path) => self.shorter(&paths::normal(path)),
+            PathText::Below(path) => format!("a file below {}", self.shorter(path)),
+            PathText::Glob(path, pattern) => format!("{}/{pattern}", self.shorter(path)),
+            PathText::Anywhere => "a file that is not known".to_owned(),
+        };
+        let mut dangers = Vec::new();
+        if let Some(command) = self.fetched_by(place) {
+            dangers.push(execute(&command));
+        }
+        if *place == PathText::Anywhere && shell.is_some() {
+            self.unread("a shell runs a file that is not known".to_owned());
+        }
+        self.push(
+            AtomKind::Code(Code { class, what }),
+            program,
+            source,
+            dangers,
+        );
+        if class == CodeClass::Inline
+            && let PathText::Known(path) = place
+        {
+            self.written_script(&paths::normal(path), shell);
+        }
+    }
+
+    /// A shell script that this session wrote is read as if it stood in the command.
+    fn written_script(&mut self, path: &str, shell: Option<&str>) {
+        let here = self.made_at(path).map(|made| made.text.clone());
+        let text = match here {
+            Some(text) => text,
+            None => self.disk.script(path),
+        };
+        let Some(text) = text else {
+            return;
+        };
+        let by = match (shell, first_line_shell(&text)) {
+            (Some(shell), _) => shell.to_owned(),
+            (None, Some(shell)) => shell,
+            (None, None) => return,
+        };
+        let by = if SHELLS.contains(&by.as_str()) {
+            by
+        } else {
+            return;
+        };
+        let digest = Sha256::of(text.as_bytes()).to_string();
+        let entry = (path.to_owned(), digest);
+        if !self.reading.scripts.contains(&entry) {
+            self.reading.scripts.push(entry);
+        }
+        self.inner_text(&text, &by, Vec::new(), None);
+        if by != "." {
+            // Its arguments are not followed.
+            self.state.set_positional(None);
+        }
+    }
+
+    fn shorter(&self, path: &str) -> String {
+        let below = path.strip_prefix(self.at.repository.as_str());
+        match below.and_then(|rest| rest.strip_prefix('/')) {
+            Some(rest) if !self.at.repository.is_empty() => rest.to_owned(),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// Where the code in a file comes from.
+    pub(super) fn class_of(&self, place: &PathText) -> CodeClass {
+        if self.fetched_by(place).is_some() {
+            return CodeClass::Fetched;
+        }
+        let path = match place {
+            PathText::Known(path) => paths::normal(path),
+            PathText::Below(path) | PathText::Glob(path, _) => {
+                let path = paths::normal(path);
+                let written = |file: &String| paths::within(file, &path);
+                let repo = !self.at.repository.is_empty()
+                    && paths::within(&path, &self.at.repository)
+                    && !self.at.fetched.iter().any(written);
+                return if repo {
+                    CodeClass::Repo
+                } else {
+                    CodeClass::Unknown
+                };
+            }
+            PathText::Anywhere => return CodeClass::Unknown,
+        };
+        let real = match self.disk.resolve(&path) {
+            Some(resolved) => resolved.real,
+            None => path.clone(),
+        };
+        if self.at.fetched.contains(&real) {
+            return CodeClass::Fetched;
+        }
+        if self.made_at(&path).is_some() || self.at.written.contains(&real) {
+            return CodeClass::Inline;
+        }
+        match !self.at.repository.is_empty() && paths::within(&real, &self.at.repository) {
+            true => CodeClass::Repo,
+            false => CodeClass::Unknown,
+        }
+    }
+
+    /// A file that this command has written.
+    pub(super) fn note_made(
+        &mut self,
+        place: PathText,
+        tree: bool,
+        network: Option<String>,
+        text: Option<String>,
+    ) {
+        self.made.push(Made {
+            place,
+            tree,
+            network,
+            text,
+        });
+    }
+
+    /// What this command has written at a path.
+    fn made_at(&self, path: &str) -> Option<&Made> {
+        self.made.iter().rev().find(|made| made.covers(path))
+    }
+
+    /// The command that fetched what lies at a place.
+    pub(super) fn fetched_by(&self, place: &PathText) -> Option<String> {
+        let fetched = |made: &&Made| {
+            made.network.is_some()
+                && match place {
+                    PathText::Known(path) => made.covers(&paths::normal(path)),
+                    PathText::Below(path) | PathText::Glob(path, _) => {
+                        made.touches(&paths::normal(path))
+                    }
+                    PathText::Anywhere => true,
+                }
+        };
+        self.made.iter().rev().find(fetched)?.network.clone()
+    }
+
+    /// The command that fetched the directory where a program runs.
+    pub(super) fn fetched_directory(&self, dirs: &Dirs) -> Option<String> {
+        dirs.names()
+            .into_iter()
+            .find_map(|dir| self.fetched_by(&PathText::Known(dir)))
+    }
+}
+
+impl Made {
+    fn covers(&self, path: &str) -> bool {
+        match &self.place {
+            PathText::Known(made) => {
+                let made = paths::normal(made);
+                made == path || (self.tree && paths::within(path, &made))
+            }
+            PathText::Below(made) | PathText::Glob(made, _) => {
+                paths::within(path, &paths::normal(made))
+            }
+            PathText::Anywhere => true,
+        }
+    }
+
+    fn touches(&self, directory: &str) -> bool {
+        match &self.place {
+            PathText::Known(made) | PathText::Below(made) | PathText::Glob(made, _) => {
+                let made = paths::normal(made);
+                paths::within(&made, directory) || paths::within(directory, &made)
+            }
+            PathText::Anywhere => true,
+        }
+    }
+}
+
+/// The shell that a script's first line names; without one the shell that starts it reads it itself.
+fn first_line_shell(text: &str) -> Option<String> {
+    let Some(line) = text.strip_prefix("#!") else {
+        return Some(BASH.to_owned());
+    };
+    let line = line.lines().next().unwrap_or_default();
+    let mut words = line.split_whitespace();
+    let first = words.next()?;
+    let name = first.rsplit('/').next()?;
+    let name = match name {
+        "env" => words.find(|word| !word.starts_with('-') && !word.contains('='))?,
+        name => name,
+    };
+    SHELLS.contains(&name).then(|| name.to_owned())
+}

