@@ -2,8 +2,8 @@
 //! whatever they are. `fuzz/` runs them for hours, the test below replays every seed.
 
 use crate::{
-    channels, contracts, egress, gateway, hook, intendants, journal, policy, sandbox, session,
-    tools,
+    channels, contracts, disk, egress, gateway, hook, intendants, journal, policy, reading,
+    sandbox, session, tools,
 };
 
 /// A target's name, which is also its program's and its seeds' directory's, and its properties. They
@@ -43,6 +43,8 @@ pub const TARGETS: &[Target] = &[
     ("slack_click", channels::slack::fuzz::click),
     ("slack_reply", channels::slack::fuzz::reply),
     ("outbox_file", channels::slack::fuzz::outbox_file),
+    ("apply_patch", reading::tools::fuzz::apply_patch),
+    ("git_config", disk::fuzz::git_config),
     ("tool_arguments", tools::fuzz::arguments),
     ("tool_edit", tools::fuzz::edit),
     ("gitignore", tools::fuzz::gitignore),

@@ -21,6 +21,8 @@ pub mod channels;
 #[cfg(feature = "agp")]
 pub mod confine;
 #[cfg(feature = "agp")]
+pub mod disk;
+#[cfg(feature = "agp")]
 pub mod egress;
 #[cfg(feature = "agp")]
 pub mod gateway;

@@ -149,7 +149,7 @@ fn scripted_world() -> World {
     world
 }
 
-const SCRIPTED: [&str; 8] = [
+const SCRIPTED: [&str; 9] = [
     "prepare",
     "main",
     "journal",
@@ -157,6 +157,7 @@ const SCRIPTED: [&str; 8] = [
     "signals",
     "harness",
     "look",
+    "paths",
     "spawn",
 ];
 
@@ -395,6 +396,7 @@ fn a_panic_elsewhere_ends_the_session_and_leaves_the_journal_whole() {
         "signals",
         "harness",
         "look",
+        "paths",
         "main",
     ] {
         // A backtrace takes calls that no thread has: it must not be made, or agp dies untold.

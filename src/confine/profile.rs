@@ -35,6 +35,8 @@ pub enum Profile {
     Spawn,
     /// Looks for what a command has left in the repository.
     Look,
+    /// Looks at the file system for calls that are decided.
+    Paths,
     /// Hears Slack.
     SlackSocket,
     /// Opens a connection to Slack.
@@ -70,6 +72,12 @@ pub enum Place {
     Rollouts,
     /// The repository.
     Repository,
+    /// The home of the user that the session works for.
+    Home,
+    /// The directory of temporary files.
+    Temporary,
+    /// Git's configuration outside of the repository.
+    GitConfiguration,
     /// Where the system says how names become addresses.
     Names,
 }

@@ -67,7 +67,7 @@ const BARE: ProfileSpec = ProfileSpec {
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Prepare,
         Self::Main,
         Self::Journal,
@@ -81,6 +81,7 @@ impl Profile {
         Self::Rollout,
         Self::Spawn,
         Self::Look,
+        Self::Paths,
         Self::SlackSocket,
         Self::SlackDial,
         Self::SlackPost,
@@ -178,6 +179,7 @@ impl Profile {
                 ..BARE
             },
             Self::Look => LOOK,
+            Self::Paths => PATHS,
             Self::SlackSocket => ProfileSpec {
                 thread: "slack-socket",
                 does: "hears Slack: acknowledges, judges clicks",
@@ -363,6 +365,45 @@ const LOOK: ProfileSpec = ProfileSpec {
         syscall_groups::EVERY,
         syscall_groups::READING,
         syscall_groups::LOOKING,
+        syscall_groups::NAMES_OLD,
+    ],
+    ..BARE
+};
+
+const PATHS: ProfileSpec = ProfileSpec {
+    thread: "paths",
+    does: "looks at the file system for calls that are decided: where paths lead, what a directory holds",
+    files: &[
+        Ground {
+            place: Place::Repository,
+            rights: READ,
+            may: "list, read",
+            why: "scripts, lists of what git ignores, git's configuration",
+        },
+        Ground {
+            place: Place::Home,
+            rights: LIST,
+            may: "list",
+            why: "names, never what stands in a file",
+        },
+        Ground {
+            place: Place::Temporary,
+            rights: LIST,
+            may: "list",
+            why: "names, never what stands in a file",
+        },
+        Ground {
+            place: Place::GitConfiguration,
+            rights: READ,
+            may: "list, read",
+            why: "hosts of remotes, aliases, programs that git would run",
+        },
+    ],
+    calls: &[
+        syscall_groups::EVERY,
+        syscall_groups::READING,
+        syscall_groups::LOOKING,
+        syscall_groups::NAMES,
         syscall_groups::NAMES_OLD,
     ],
     ..BARE

@@ -364,3 +364,7 @@ pub const PATTERN_WORDS: usize = 64;
 pub const DISK_NAMES: usize = 1000;
 /// Bytes of a script that is read as if it stood in the command.
 pub const READ_SCRIPT_BYTES: u64 = 64 * 1024;
+/// Looking at the file system while a call is read takes at most this long; then nothing more is known.
+pub const DISK_PATIENCE: Duration = Duration::from_millis(20);
+/// Bytes of a file of git's that is read: its configuration, a list of what it ignores. Real ones have some kilobytes.
+pub const GIT_FILE_BYTES: u64 = 1 << 20;

@@ -13,6 +13,7 @@ use crate::confine::{self, Places, Profile};
 use crate::contracts::channel::Channel;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::intendant::Intendant;
+use crate::disk::PathsThread;
 use crate::governor::Sandbox;
 use crate::governor::{Governor, GovernorConfig};
 use crate::intendants::environment::variable;
@@ -55,6 +56,8 @@ pub(crate) struct Prepared {
     pub(crate) sandboxes: SessionSandboxes,
     pub(crate) signals: signal_hook::iterator::Handle,
     pub(crate) governor: Arc<Governor>,
+    /// Where calls' paths lead.
+    pub(crate) paths: PathsThread,
     pub(crate) intendant: Box<dyn Intendant>,
 }
 
@@ -103,6 +106,7 @@ impl SessionContext<'_> {
         let signals = watch_signals(self.events.clone());
         let signals = signals.map_err(|error| Failure::refused(error, "try again"))?;
         let sandboxes = self.sandboxes()?;
+        let paths = thread_confinement::paths(&self.options.repository)?;
         let governor = self.governor(&sandboxes)?;
         let intendant =
             intendant(self, &sandboxes, script, &governor).map_err(|error| Failure {
@@ -114,6 +118,7 @@ impl SessionContext<'_> {
             lease,
             signals,
             governor,
+            paths,
             intendant,
             sandboxes,
         })

@@ -13,6 +13,7 @@
 //! | gateway | `gateway::server::Server::start` | it is dropped |
 //! | call (64 at most, of which 8 may wait) | `gateway::server` | enough others wait; the gateway is dropped |
 //! | look (with the process sandbox) | `sandbox::repo_triggers` | it is dropped |
+//! | paths | `disk::PathsThread::start` | every way to it is dropped |
 //! | slack-socket, slack-post | `channels::slack::Slack::start` | the channel is dropped |
 //! | slack-dial (while a connection is opened) | `channels::slack` | it is open, or is not |
 //! | slack-outbox | `channels::slack` | the channel is dropped |
@@ -122,6 +123,7 @@ fn governed(
         sandboxes,
         signals,
         governor,
+        paths,
         intendant,
     } = prepared;
 
@@ -144,6 +146,7 @@ fn governed(
     governor.hang_up();
     drop(gateway);
     drop(proxies);
+    drop(paths);
     signals.close();
     end.hear(happened);
     if options.layout.harness().is_some() {

@@ -1,13 +1,15 @@
 //! The confinement of agp's own threads, as the command line sees it: asked for, refused, given its
 //! places, told of.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
 use crate::confine::profile::ProfileSpec;
 use crate::confine::threads::{self, Standing};
 use crate::confine::{self, Place, Places, Profile, Spawner};
+use crate::disk::{Grounds, PathsThread};
+use crate::intendants::environment::variable;
 
 use super::home::Home;
 use super::kinds::{Harness, Provider};
@@ -74,6 +76,13 @@ pub(crate) fn harness_places(directory: &Path) -> Places {
     }
 }
 
+/// Starts the thread that looks at the file system for calls that are decided.
+pub(crate) fn paths(repository: &Path) -> Result<PathsThread, Failure> {
+    let home = variable("HOME").map(PathBuf::from).unwrap_or_default();
+    let grounds = Grounds::new(repository, &home, &std::env::temp_dir());
+    PathsThread::start(grounds).map_err(|error| Failure::refused(error.to_string(), SHOWN))
+}
+
 /// What `session.started` says: what is enforced, thread by thread.
 pub(crate) fn described(standing: Standing, options: &SessionOptions) -> Value {
     let all: Map<String, Value> = threads_of(options)
@@ -132,6 +141,7 @@ fn threads_of(options: &SessionOptions) -> impl Iterator<Item = Profile> {
             | Profile::JournalSign
             | Profile::Signals
             | Profile::Spawn
+            | Profile::Paths
             | Profile::Harness => true,
             Profile::Gateway | Profile::Call | Profile::HarnessStderr => program,
             Profile::HarnessOutput | Profile::Rollout => codex,

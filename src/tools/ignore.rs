@@ -14,7 +14,7 @@ const RULES: usize = 10_000;
 
 /// The rules that hold in one directory, those of the directories above first.
 #[derive(Clone, Default)]
-pub(super) struct Ignored {
+pub(crate) struct Ignored {
     rules: Vec<IgnoreRule>,
 }
 
@@ -36,7 +36,7 @@ impl Ignored {
     }
 
     /// These rules and those of a text in `directory`.
-    pub(super) fn and(&self, directory: &Path, text: &[u8]) -> Self {
+    pub(crate) fn and(&self, directory: &Path, text: &[u8]) -> Self {
         let mut all = self.clone();
         if text.len() <= FILE_BYTES {
             let text = String::from_utf8_lossy(text);
@@ -48,7 +48,7 @@ impl Ignored {
     }
 
     /// Whether an entry is left out.
-    pub(super) fn covers(&self, path: &Path, is_directory: bool) -> bool {
+    pub(crate) fn covers(&self, path: &Path, is_directory: bool) -> bool {
         let deciding = self.rules.iter().rev().find(|rule| {
             (is_directory || !rule.directories)
                 && if rule.anchored {

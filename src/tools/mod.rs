@@ -8,7 +8,7 @@ mod edit;
 pub(crate) mod fuzz;
 mod glob;
 mod grep;
-mod ignore;
+pub(crate) mod ignore;
 mod read;
 pub mod read_state;
 mod text;

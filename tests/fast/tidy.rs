@@ -20,6 +20,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("journal", &["confine", "contracts"]),
     ("shell", &["contracts"]),
     ("reading", &["contracts", "shell"]),
+    (
+        "disk",
+        &["confine", "contracts", "jail", "reading", "tools"],
+    ),
     ("policy", &["contracts", "reading"]),
     ("channels", &["confine", "contracts"]),
     ("gateway", &["confine", "contracts", "journal"]),
@@ -45,6 +49,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "channels",
             "confine",
             "contracts",
+            "disk",
             "egress",
             "gateway",
             "governor",

@@ -70,6 +70,7 @@ fn every_thread_of_a_session_is_under_a_filter_and_the_journal_says_which() {
         "signals",
         "harness",
         "look",
+        "paths",
         "spawn",
     ];
     let all = wait_for("its threads", || {

@@ -1,6 +1,8 @@
 //! What a call of a tool would do: the atoms of every tool of the harnesses and of agp's own.
 
 mod facts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod mentioned;
 pub mod patch;
 pub mod pointer;

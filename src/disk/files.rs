@@ -1,0 +1,255 @@
+//! Looking at files: where paths lead, names in directories, scripts.
+
+use std::cell::Cell;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rustix::fs::OFlags;
+
+use super::git;
+use crate::contracts::{bounded_file, limits};
+use crate::jail::path_resolution::{self, End};
+use crate::reading::disk::{Disk, FileKind, Git, Resolved};
+use crate::tools::ignore::Ignored;
+
+/// Links on the way of one path (`MAXSYMLINKS`).
+const LINKS: usize = 40;
+/// Directories of git's own.
+const GIT: &str = ".git";
+
+/// Where may be looked. Paths are absolute, and without links.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Grounds {
+    /// Its scripts and git's configuration are opened.
+    pub repository: PathBuf,
+    /// Only listed, but for git's configuration.
+    pub home: PathBuf,
+    /// Only listed.
+    pub temporary: PathBuf,
+}
+
+impl Grounds {
+    /// These, with links followed where they are there.
+    #[must_use]
+    pub fn new(repository: &Path, home: &Path, temporary: &Path) -> Self {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        Self {
+            repository: real(repository),
+            home: real(home),
+            temporary: real(temporary),
+        }
+    }
+
+    fn lists(&self, path: &Path) -> bool {
+        let all = [&self.repository, &self.home, &self.temporary];
+        all.iter()
+            .any(|ground| !ground.as_os_str().is_empty() && path.starts_with(ground))
+    }
+
+    /// Files of git's configuration outside of the repository that are there: the machine's, the user's, and those of a
+    /// repository that this one is a worktree of.
+    #[must_use]
+    pub fn git_files(&self) -> Vec<PathBuf> {
+        git::files_outside(&self.repository, &self.home)
+    }
+}
+
+/// Looks until its time is over; from then on nothing is known.
+pub struct Looking<'a> {
+    grounds: &'a Grounds,
+    deadline: Instant,
+}
+
+impl<'a> Looking<'a> {
+    /// One whose time ends then.
+    #[must_use]
+    pub fn until(grounds: &'a Grounds, deadline: Instant) -> Self {
+        Self { grounds, deadline }
+    }
+
+    fn in_time(&self) -> Option<()> {
+        (Instant::now() < self.deadline).then_some(())
+    }
+
+    /// The text of a file below the repository, or of git's configuration.
+    pub(super) fn text(&self, path: &Path, bound: u64) -> Option<Vec<u8>> {
+        self.in_time()?;
+        let file = regular(path).ok()?;
+        bounded_file::read_from(file, bound).ok()
+    }
+
+    /// Where a path leads, and what lies there.
+    pub(super) fn end(&self, path: &Path) -> Option<(PathBuf, Option<fs::Metadata>)> {
+        self.in_time()?;
+        let links = Cell::new(0);
+        let end = path_resolution::end_by(path, |path| {
+            let target = fs::read_link(path)?;
+            links.set(links.get() + 1);
+            Ok(target)
+        });
+        if links.get() > LINKS {
+            return None;
+        }
+        match end {
+            End::At(at) => {
+                let meta = fs::symlink_metadata(&at).ok()?;
+                // It was none when it was looked at.
+                (!meta.is_symlink()).then_some((at, Some(meta)))
+            }
+            End::Nothing { way, .. } => Some((way, None)),
+            End::OfProcess => None,
+            // Nobody of this user's follows it, unless it lies where a sandbox has its own users.
+            End::Hidden => {
+                let known = path.to_str().map(crate::reading::paths::normal)?;
+                let known = PathBuf::from(known);
+                (!self.grounds.lists(&known)).then_some((known, None))
+            }
+        }
+    }
+
+    /// The names in a directory.
+    fn entries(&self, directory: &Path) -> Option<Vec<fs::DirEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(directory).ok()? {
+            if entries.len() == limits::DISK_NAMES {
+                return None;
+            }
+            self.in_time()?;
+            entries.push(entry.ok()?);
+        }
+        Some(entries)
+    }
+}
+
+impl Disk for Looking<'_> {
+    fn resolve(&self, path: &str) -> Option<Resolved> {
+        let path = Path::new(path);
+        let (real, meta) = path.is_absolute().then(|| self.end(path)).flatten()?;
+        Some(Resolved {
+            real: text(&real)?,
+            kind: meta.as_ref().map(kind),
+            other_names: meta
+                .as_ref()
+                .is_some_and(|meta| meta.is_file() && meta.nlink() > 1),
+            identity: meta.map(|meta| (meta.dev(), meta.ino())),
+        })
+    }
+
+    fn names(&self, directory: &str) -> Option<Vec<String>> {
+        let (real, meta) = self.end(Path::new(directory))?;
+        if !self.grounds.lists(&real) {
+            return None;
+        }
+        match meta {
+            Some(meta) if meta.is_dir() => {
+                let entries = self.entries(&real)?.into_iter();
+                entries
+                    .map(|entry| entry.file_name().into_string().ok())
+                    .collect()
+            }
+            // What is no directory has no names.
+            _ => Some(Vec::new()),
+        }
+    }
+
+    fn below(&self, directory: &str, leave_out_ignored: bool) -> Option<Vec<String>> {
+        let (root, meta) = self.end(Path::new(directory))?;
+        if !self.grounds.lists(&root) {
+            return None;
+        }
+        if !meta.is_some_and(|meta| meta.is_dir()) {
+            return Some(Vec::new());
+        }
+        let ignored = match leave_out_ignored {
+            true => git::ignored_above(self, &root),
+            false => Ignored::default(),
+        };
+        let mut found = Vec::new();
+        let mut walked = 0;
+        let mut rest = vec![(root.clone(), ignored)];
+        while let Some((directory, ignored)) = rest.pop() {
+            let ignored = match leave_out_ignored {
+                true => git::ignored_in(self, &ignored, &directory),
+                false => ignored,
+            };
+            for entry in self.entries(&directory)? {
+                walked += 1;
+                if walked > limits::DISK_NAMES {
+                    return None;
+                }
+                let kind = entry.file_type().ok()?;
+                let path = entry.path();
+                let out = entry.file_name() == GIT || ignored.covers(&path, kind.is_dir());
+                if leave_out_ignored && out {
+                    continue;
+                }
+                if kind.is_dir() {
+                    rest.push((path, ignored.clone()));
+                } else if kind.is_file() {
+                    found.push(text(path.strip_prefix(&root).ok()?)?);
+                }
+            }
+        }
+        Some(found)
+    }
+
+    fn script(&self, path: &str) -> Option<String> {
+        let (real, meta) = self.end(Path::new(path))?;
+        if !real.starts_with(&self.grounds.repository) || !meta?.is_file() {
+            return None;
+        }
+        String::from_utf8(self.text(&real, limits::READ_SCRIPT_BYTES)?).ok()
+    }
+
+    fn git(&self, directory: &str) -> Option<Git> {
+        let (real, _) = self.end(Path::new(directory))?;
+        git::of(self, &real, &self.grounds.home)
+    }
+
+    fn ignored(&self, path: &str) -> Option<bool> {
+        let (real, meta) = self.end(Path::new(path))?;
+        if !real.starts_with(&self.grounds.repository) {
+            return None;
+        }
+        git::ignores(self, &real, meta.is_some_and(|meta| meta.is_dir()))
+    }
+}
+
+/// Opens a regular file, and nothing else: opening a FIFO would wait, a device might do something.
+fn regular(path: &Path) -> io::Result<File> {
+    let not_regular = || io::Error::other("not a regular file");
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(not_regular());
+    }
+    let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY)
+        .bits()
+        .cast_signed();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(not_regular()),
+    }
+}
+
+fn kind(meta: &fs::Metadata) -> FileKind {
+    let kind = meta.file_type();
+    debug_assert!(!kind.is_symlink());
+    if kind.is_dir() {
+        FileKind::Directory
+    } else if kind.is_file() && !kind.is_fifo() {
+        FileKind::File
+    } else {
+        FileKind::Special
+    }
+}
+
+/// A path that is text; no other can stand in a call.
+pub(super) fn text(path: &Path) -> Option<String> {
+    path.to_str().map(str::to_owned)
+}
