@@ -3,7 +3,6 @@
 //! Nothing here decides. `policy` holds the atoms against its rules.
 
 pub mod atoms;
-pub mod commands;
 pub mod dangerous_paths;
 pub mod disk;
 pub mod hosts;

@@ -7,7 +7,7 @@ use super::super::atoms::{
 };
 use super::super::disk::Disk;
 use super::super::surroundings::Surroundings;
-use super::super::{commands, hosts, paths};
+use super::super::{hosts, paths, walk};
 use super::{DeclaredTool, patch, pointer};
 use crate::contracts::call::WORKDIR;
 use crate::contracts::limits;
@@ -142,8 +142,11 @@ impl<'a> Facts<'a> {
             self.unread("its command is no text");
             return;
         };
+        if self.directory.is_none() {
+            self.unread("where it runs is not known");
+        }
         let there = self.surroundings();
-        let read = commands::read(&text, &there, self.disk);
+        let read = walk::command(&text, &there, self.disk);
         self.append(read);
     }
 
@@ -157,7 +160,7 @@ impl<'a> Facts<'a> {
 
     /// What a command string would do, should it be one.
     pub(super) fn could_run(&self, text: &str) -> Vec<Atom> {
-        commands::read(text, &self.surroundings(), self.disk).atoms
+        walk::command(text, &self.surroundings(), self.disk).atoms
     }
 
     /// Puts what a command does behind what is there.

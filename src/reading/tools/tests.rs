@@ -232,6 +232,7 @@ fn what_runs_commands_without_one_that_can_be_read_is_unread() {
         ("Bash", json!({"command": 1})),
         ("Bash", json!({"command": ["ls", 1]})),
         ("Bash", json!({"command": "ls", "cmd": "rm x"})),
+        ("Bash", json!({"command": "ls", "workdir": 1})),
         ("Monitor", json!({"timeout_ms": 1})),
         ("PowerShell", json!({"command": "ls"})),
         ("write_stdin", json!({"session_id": 1, "chars": "rm x\n"})),
@@ -345,4 +346,78 @@ fn a_whole_reading_says_where_paths_lead_and_what_is_dangerous() {
         class(&read("Workflow", json!({"script": "x"}))),
         Some(CodeClass::Inline)
     );
+}
+
+#[test]
+fn a_command_is_read_from_the_directory_of_its_call() {
+    for (tool, args, expected) in [
+        ("Bash", json!({"command": "cat x"}), "read /repo/sub/x"),
+        (
+            "Bash",
+            json!({"command": "cat x", "workdir": "/w"}),
+            "read /w/x",
+        ),
+        (
+            "mcp__agp__Bash",
+            json!({"command": "cat x"}),
+            "read /repo/sub/x",
+        ),
+        (
+            "Monitor",
+            json!({"command": "cat x", "timeout_ms": 1}),
+            "read /repo/sub/x",
+        ),
+        (
+            "shell",
+            json!({"command": ["cat", "a b"]}),
+            "read /repo/sub/a b",
+        ),
+        (
+            "shell",
+            json!({"command": ["bash", "-lc", "cat x"]}),
+            "read /repo/sub/x",
+        ),
+        ("exec_command", json!({"cmd": "cat x"}), "read /repo/sub/x"),
+    ] {
+        let reading = reading(tool, &args);
+        let found = lines(&reading.atoms);
+        assert!(
+            found.contains(&expected.to_owned()),
+            "{args} {found:?} {:?}",
+            reading.unread
+        );
+        assert_eq!(reading.unread, Vec::<String>::new());
+    }
+    // An unknown tool's command is what it could mean.
+    for args in [
+        json!({"command": "cat x; rm y"}),
+        json!({"command": ["cat", "x"]}),
+    ] {
+        let reading = reading("mcp__x__run", &args);
+        let found = lines(&reading.mentioned);
+        assert!(
+            found.contains(&"program".to_owned()) && found.contains(&"read /repo/sub/x".to_owned()),
+            "{found:?}"
+        );
+        for atom in &reading.mentioned {
+            let program = atom.program.map(|at| &reading.mentioned[at].kind);
+            assert!(matches!(program, None | Some(AtomKind::Program(_))));
+        }
+    }
+    let declaration = DeclaredTool {
+        command: vec!["/do".into()],
+        ..DeclaredTool::default()
+    };
+    let declared = Declared::from([("mcp__x__run".to_owned(), declaration)]);
+    let run = |args: Value| {
+        call(
+            "mcp__x__run",
+            args.as_object().unwrap(),
+            &at(),
+            &NoDisk,
+            &declared,
+        )
+    };
+    assert!(lines(&run(json!({"do": "cat x"})).atoms).contains(&"read /repo/sub/x".to_owned()));
+    assert!(!run(json!({})).unread.is_empty());
 }
