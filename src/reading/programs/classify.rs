@@ -80,6 +80,7 @@ fn options(parsed: &Parsed<'_>, made: &mut Invocation) -> Changes {
                 Effect::SkipFirst => changes.skip_first = true,
                 Effect::SkipLast => changes.skip_last = true,
                 Effect::NoIgnore => changes.no_ignore = true,
+                Effect::End => {}
                 Effect::Print => changes.print = true,
                 Effect::Dry => changes.dry = true,
                 Effect::Input => made.hands_on.push(HandOn::Input {

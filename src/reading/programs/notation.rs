@@ -72,6 +72,8 @@ pub(super) enum Effect {
     Dry,
     /// It reaches a host that nobody knows.
     AnyHost,
+    /// No option follows it.
+    End,
 }
 
 /// Whether an option takes a value.
@@ -202,6 +204,7 @@ fn effect(text: &str) -> Result<Effect, String> {
         "input" => Effect::Input,
         "print" => Effect::Print,
         "dry" => Effect::Dry,
+        "end" => Effect::End,
         "any-host" => Effect::AnyHost,
         _ => match text.strip_prefix("code-") {
             Some(of) => Effect::Code(class(of)?),

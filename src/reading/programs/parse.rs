@@ -3,7 +3,7 @@
 use crate::reading::atoms;
 use crate::reading::word::{Piece, Word};
 
-use super::notation::{Opt, Takes};
+use super::notation::{Effect, Opt, Takes};
 use super::schema::Style;
 use super::table::{Entry, Table};
 
@@ -158,6 +158,9 @@ impl<'a> Reading<'a> {
             parsed.operands.push(at);
             return Some(self.operand_role(parsed, word));
         }
+        if entry.bundled && at == 1 && word.known().is_some_and(|text| !text.starts_with('-')) {
+            return self.bundle(parsed, at, word);
+        }
         match word.known() {
             Some("-" | "") => return self.operand(table, parsed, at, word),
             Some("--") => {
@@ -170,8 +173,13 @@ impl<'a> Reading<'a> {
         if beginning.starts_with('-') {
             return self.option(parsed, at, word);
         }
-        if beginning.starts_with('+') && self.find(parsed, beginning).is_some() {
-            return self.option(parsed, at, word);
+        if beginning.starts_with('+') && parsed.operands.is_empty() {
+            let option = self
+                .find(parsed, beginning)
+                .or_else(|| self.find(parsed, "+#"));
+            if let Some(option) = option {
+                return self.given(parsed, at, word, option, None, false);
+            }
         }
         self.operand(table, parsed, at, word)
     }
@@ -226,6 +234,36 @@ impl<'a> Reading<'a> {
             parsed.before_end = parsed.operands.len();
         }
         Some(role)
+    }
+
+    /// `tar xf a`: letters, then their values in order.
+    fn bundle(&mut self, parsed: &mut Parsed<'a>, at: usize, word: &Word) -> Option<atoms::Role> {
+        parsed.roles.push(atoms::Role::Harmless);
+        for letter in word.beginning().chars() {
+            let option = self.find(parsed, &format!("-{letter}"));
+            let takes = option.is_some_and(|option| option.takes == Takes::Value);
+            let value = match takes.then(|| parsed.words.get(self.at)).flatten() {
+                Some(next) => {
+                    let value = Some((self.at, next.clone()));
+                    let splits = next.pieces.contains(&Piece::Fields);
+                    parsed.roles.push(if splits {
+                        atoms::Role::Turning
+                    } else {
+                        atoms::Role::Value
+                    });
+                    self.at += 1;
+                    value
+                }
+                None => None,
+            };
+            if option.is_none_or(|option| option.turns)
+                && let Some(role) = parsed.roles.get_mut(at)
+            {
+                *role = atoms::Role::Turning;
+            }
+            parsed.options.push(Given { at, option, value });
+        }
+        None
     }
 
     /// What the table says of a spelling.
@@ -399,6 +437,10 @@ impl<'a> Reading<'a> {
                 }
                 self.at += 1;
             }
+        }
+        self.ended |= option.effects.contains(&Effect::End);
+        if self.ended {
+            parsed.before_end = parsed.operands.len();
         }
         let option = Some(option);
         parsed.options.push(Given { at, option, value });

@@ -31,6 +31,8 @@ pub(super) struct Entry {
     pub(super) tame: bool,
     /// Options end at the first operand. Always so before an inner command.
     pub(super) posix: bool,
+    /// A first word without a dash is a cluster of options, whose values follow in order (`tar xf a`).
+    pub(super) bundled: bool,
     /// Options of the program are taken behind the subcommand too.
     pub(super) globals_anywhere: bool,
     /// What it does with `.` where no operand is a path; a role.

@@ -14,6 +14,8 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("text.toml", include_str!("text.toml")),
     ("files.toml", include_str!("files.toml")),
     ("search.toml", include_str!("search.toml")),
+    ("network.toml", include_str!("network.toml")),
+    ("archives.toml", include_str!("archives.toml")),
     ("git.toml", include_str!("git.toml")),
     ("handing_on.toml", include_str!("handing_on.toml")),
 ];
@@ -71,6 +73,8 @@ pub(super) struct Entry {
     pub(super) unknown_turns: bool,
     /// Options end at the first operand.
     pub(super) posix: bool,
+    /// A first word without a dash is a cluster.
+    pub(super) bundled: bool,
     /// The program's options are taken behind a subcommand too.
     pub(super) globals_anywhere: bool,
     /// What it does with `.` where no operand is a path.
@@ -223,6 +227,7 @@ fn compile(name: String, entry: &schema::Entry, options: &str) -> Result<Entry, 
         subcommands: HashMap::new(),
         sets: entry.sets.iter().map(|set| Set::from(*set)).collect(),
         style: entry.style,
+        bundled: entry.bundled,
         globals_anywhere: entry.globals_anywhere,
         without: entry.without.as_deref().map(notation::role).transpose()?,
         code: entry.code.map(CodeClass::from),

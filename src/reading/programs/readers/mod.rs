@@ -3,9 +3,11 @@
 use super::parse::Parsed;
 use super::{Context, Invocation};
 
+mod archives;
 mod awk;
 mod find;
 mod git;
+mod network;
 mod sed;
 mod shell;
 
@@ -18,6 +20,12 @@ pub(super) fn by_name(name: &str) -> Option<Reader> {
         "shell" => shell::shell,
         "source" => shell::source,
         "eval" => shell::eval,
+        "curl" => network::curl,
+        "rsync" => network::rsync,
+        "scp" => network::scp,
+        "ssh" => network::ssh,
+        "tar" => archives::tar,
+        "wget" => network::wget,
         "awk" => awk::awk,
         "fd" => find::fd,
         "find" => find::find,

@@ -1,0 +1,530 @@
+//! Programs that reach other machines: what they send, where they write, what their options run.
+
+use crate::reading::atoms::{Category, CodeClass, Danger, Role};
+use crate::reading::programs::classify::{display, joined};
+use crate::reading::programs::parse::{Parsed, behind};
+use crate::reading::programs::{Context, HandOn, Invocation, UseKind};
+use crate::reading::word::{Piece, Word};
+
+/// Options of curl whose value is sent; with `@` it names a file.
+const SENT: [&str; 5] = ["-d", "--data-binary", "--data-urlencode", "--json", "-F"];
+
+/// What this machine is called.
+const LOCAL: [&str; 5] = ["localhost", "127.0.0.1", "[::1]", "0.0.0.0", "::1"];
+
+/// A URL as `curl` takes it; `file:` reads a path.
+fn url(word: &Word, at: usize, turns: bool, made: &mut Invocation) {
+    let beginning = word.beginning();
+    if let Some(path) = beginning
+        .get(..5)
+        .filter(|scheme| scheme.eq_ignore_ascii_case("file:"))
+    {
+        let slashes = beginning.get(path.len()..).unwrap_or_default();
+        let host = slashes
+            .strip_prefix("//")
+            .map_or(0, |rest| rest.find('/').unwrap_or(rest.len()) + 2);
+        made.read(
+            &behind(word, path.len() + host),
+            Some(at),
+            true,
+            false,
+            false,
+        );
+        made.turn(at);
+        return;
+    }
+    // Braces and brackets in a host stand for several.
+    let rest = beginning
+        .split_once("://")
+        .map_or(beginning, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let several =
+        host.contains('{') || host.contains('[') && !host.contains("]:") && !host.ends_with(']');
+    made.role(at, Role::Url);
+    made.host(if several { None } else { Some(word) }, Some(at), turns);
+}
+
+/// A file or value that is sent away.
+fn sends(made: &mut Invocation, path: Option<&Word>, at: usize, away: bool) {
+    if let Some(path) = path {
+        made.read(path, Some(at), true, false, false);
+    }
+    if !away {
+        return;
+    }
+    let category = Category::Exfiltration;
+    match (path, made.uses.last_mut()) {
+        (Some(path), Some(read)) if read.word == Some(at) => {
+            let why = format!("sends {} to another machine", display(path));
+            read.dangers.push(Danger { category, why });
+        }
+        (Some(_), _) => {}
+        (None, _) => made.danger(
+            category,
+            "sends a value that nobody knows to another machine",
+        ),
+    }
+}
+
+/// Whether all hosts that are reached are this machine.
+fn away(urls: &[(usize, Word)]) -> bool {
+    let local = |(_, word): &(usize, Word)| {
+        let rest = word.beginning();
+        let rest = rest.split_once("://").map_or(rest, |(_, rest)| rest);
+        LOCAL.iter().any(|name| {
+            let behind = rest.strip_prefix(name);
+            behind.is_some_and(|behind| {
+                behind.starts_with([':', '/', '?']) || behind.is_empty() && word.known().is_some()
+            })
+        })
+    };
+    urls.is_empty() || !urls.iter().all(local)
+}
+
+/// `curl`.
+pub(super) fn curl(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    let mut urls: Vec<(usize, Word)> = parsed
+        .operand_words()
+        .map(|(at, word)| (at, word.clone()))
+        .collect();
+    urls.extend(parsed.values("--url").cloned());
+    for (at, word) in &urls {
+        url(word, *at, false, made);
+    }
+    if urls.is_empty() && parsed.has("-K") {
+        made.host(None, None, true);
+    }
+    let away = away(&urls) || parsed.has("-K") || parsed.has("-x");
+    for option in SENT {
+        for (at, value) in parsed.values(option) {
+            sent(option, value, *at, away, made);
+        }
+    }
+    for option in ["--data-raw", "--form-string", "--url-query"] {
+        for (at, value) in parsed.values(option) {
+            let value_unknown = value.known().is_none();
+            if value_unknown {
+                sends(made, None, *at, away);
+            }
+            if option == "--url-query" {
+                at_file(value, *at, away, made);
+            }
+        }
+    }
+    for (at, value) in parsed.values("-T") {
+        if !matches!(value.known(), Some("-" | ".")) {
+            sends(made, Some(value), *at, away);
+        }
+    }
+    for option in ["-H", "--proxy-header", "-w", "--variable", "--cookie"] {
+        for (at, value) in parsed.values(option) {
+            at_file(value, *at, away && option == "-H", made);
+            if option == "-w" && value.beginning().contains("%output{")
+                || option == "-w" && value.known().is_none()
+            {
+                made.write_turning(
+                    &Word {
+                        pieces: vec![Piece::Unknown],
+                    },
+                    Some(*at),
+                    false,
+                );
+            }
+        }
+    }
+    for (at, value) in parsed.values("-b") {
+        // Without a `=` it is a file.
+        if !value.beginning().contains('=') {
+            made.read(value, Some(*at), true, false, false);
+        }
+    }
+    outputs(parsed, &urls, made);
+}
+
+fn sent(option: &str, value: &Word, at: usize, away: bool, made: &mut Invocation) {
+    let beginning = value.beginning();
+    if option == "-F" {
+        // `name=@file;type=x`, `name=<file`.
+        if let Some((name, rest)) = beginning.split_once('=')
+            && rest.starts_with(['@', '<'])
+        {
+            let file = behind(value, name.len() + 2);
+            let file = match file.known().and_then(|file| file.split_once([';', ','])) {
+                Some((file, _)) => Word::text(file),
+                None => file,
+            };
+            return sends(made, Some(&file), at, away);
+        }
+    } else if beginning.starts_with('@') {
+        at_file(value, at, away, made);
+        return;
+    } else if option == "--data-urlencode"
+        && let Some(place) = beginning.find('@')
+        && !beginning.get(..place).unwrap_or_default().contains('=')
+    {
+        return sends(made, Some(&behind(value, place + 1)), at, away);
+    }
+    if value.known().is_none() {
+        sends(made, None, at, away);
+        if beginning.is_empty() {
+            // It may begin with `@`.
+            sends(
+                made,
+                Some(&Word {
+                    pieces: vec![Piece::Unknown],
+                }),
+                at,
+                away,
+            );
+        }
+    }
+}
+
+/// `@file`.
+fn at_file(value: &Word, at: usize, away: bool, made: &mut Invocation) {
+    let beginning = value.beginning();
+    if beginning.starts_with('@') && value.known() != Some("@-") {
+        sends(made, Some(&behind(value, 1)), at, away);
+    }
+}
+
+/// What `curl` writes: `-o`, `-O`, `--output-dir`.
+fn outputs(parsed: &Parsed<'_>, urls: &[(usize, Word)], made: &mut Invocation) {
+    let directory = parsed
+        .values("--output-dir")
+        .last()
+        .map(|(_, directory)| directory.clone());
+    let place = |name: &Word| match &directory {
+        Some(directory) => joined(directory, name),
+        None => name.clone(),
+    };
+    for (at, value) in parsed.values("-o") {
+        if value.known() == Some("-") {
+            continue;
+        }
+        // `#1` stands for what a brace of the URL became.
+        let known = value.known().is_some_and(|name| !name.contains('#'));
+        let path = if known || value.known().is_none() {
+            place(value)
+        } else {
+            Word {
+                pieces: vec![Piece::Unknown],
+            }
+        };
+        made.write_turning(&path, Some(*at), false);
+    }
+    let given = parsed
+        .given("-O")
+        .chain(parsed.given("--remote-name-all"))
+        .next();
+    if let Some(option) = given {
+        for (_, word) in urls {
+            let name = match (word.known(), parsed.has("-J")) {
+                (Some(url), false) => {
+                    let url = url.split(['?', '#']).next().unwrap_or(url);
+                    Word::text(url.rsplit('/').next().unwrap_or(url))
+                }
+                _ => Word {
+                    pieces: vec![Piece::Text("./".to_owned()), Piece::Unknown],
+                },
+            };
+            made.write_turning(&place(&name), Some(option.at), false);
+        }
+    }
+}
+
+/// `wget`.
+pub(super) fn wget(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    let urls: Vec<(usize, Word)> = parsed
+        .operand_words()
+        .map(|(at, word)| (at, word.clone()))
+        .collect();
+    for (at, word) in &urls {
+        url(word, *at, false, made);
+    }
+    if parsed.has("-i") || parsed.has("-H") {
+        made.host(None, None, true);
+    }
+    let away = away(&urls);
+    for option in ["--post-file", "--body-file"] {
+        for (at, value) in parsed.values(option) {
+            sends(made, Some(value), *at, away);
+        }
+    }
+    for option in ["--post-data", "--body-data"] {
+        for (at, value) in parsed.values(option) {
+            if value.known().is_none() {
+                sends(made, None, *at, away);
+            }
+        }
+    }
+    if parsed.has("--spider") {
+        return;
+    }
+    let prefix = parsed.values("-P").last().map(|(_, prefix)| prefix.clone());
+    if let Some((at, file)) = parsed.values("-O").last() {
+        if file.known() != Some("-") {
+            made.write_turning(file, Some(*at), false);
+        }
+        return;
+    }
+    if ["-r", "-m", "-p", "-i", "-x"]
+        .iter()
+        .any(|option| parsed.has(option))
+    {
+        made.write(&prefix.unwrap_or(Word::text(".")), None, true, false);
+        return;
+    }
+    for (at, word) in &urls {
+        let name = match (
+            word.known(),
+            parsed.has("--content-disposition") || parsed.has("--trust-server-names"),
+        ) {
+            (Some(url), false) => {
+                let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+                let name = rest
+                    .split_once('/')
+                    .map_or("", |(_, path)| path.rsplit('/').next().unwrap_or(path));
+                Word::text(if name.is_empty() { "index.html" } else { name })
+            }
+            _ => Word {
+                pieces: vec![Piece::Text("./".to_owned()), Piece::Unknown],
+            },
+        };
+        let path = match &prefix {
+            Some(prefix) => joined(prefix, &name),
+            None => name,
+        };
+        made.write(&path, Some(*at), false, false);
+    }
+}
+
+/// Keys of ssh's configuration that run nothing and send nothing elsewhere.
+const SSH_KEYS: &[&str] = &[
+    "addkeystoagent",
+    "addressfamily",
+    "batchmode",
+    "checkhostip",
+    "ciphers",
+    "clearallforwardings",
+    "compression",
+    "connectionattempts",
+    "connecttimeout",
+    "controlmaster",
+    "controlpersist",
+    "escapechar",
+    "exitonforwardfailure",
+    "forwardagent",
+    "gatewayports",
+    "globalknownhostsfile",
+    "hashknownhosts",
+    "hostkeyalgorithms",
+    "identitiesonly",
+    "ipqos",
+    "kbdinteractiveauthentication",
+    "kexalgorithms",
+    "loglevel",
+    "macs",
+    "numberofpasswordprompts",
+    "passwordauthentication",
+    "port",
+    "preferredauthentications",
+    "pubkeyauthentication",
+    "rekeylimit",
+    "requesttty",
+    "serveralivecountmax",
+    "serveraliveinterval",
+    "stricthostkeychecking",
+    "tcpkeepalive",
+    "user",
+    "verifyhostkeydns",
+    "visualhostkey",
+    "stdinnull",
+];
+
+/// `-o Key=value`, `-oKey value`.
+fn ssh_options(parsed: &Parsed<'_>, made: &mut Invocation) {
+    let values: Vec<(usize, Word)> = parsed.values("-o").cloned().collect();
+    for (at, value) in values {
+        let beginning = value.beginning().to_ascii_lowercase();
+        let key = beginning.split(['=', ' ', '\t']).next().unwrap_or_default();
+        let ended = key.len() < beginning.len() || value.known().is_some();
+        let rest = || {
+            behind(
+                &value,
+                value
+                    .beginning()
+                    .find(['=', ' '])
+                    .map_or(0, |place| place + 1),
+            )
+        };
+        match key {
+            key if ended && SSH_KEYS.contains(&key) => {}
+            "userknownhostsfile" if ended => made.write_turning(&rest(), Some(at), false),
+            "identityfile" | "certificatefile" if ended => {
+                made.read(&rest(), Some(at), true, false, false)
+            }
+            _ => {
+                made.turn(at);
+                made.code(
+                    CodeClass::Inline,
+                    format!("ssh -o {}", display(&value)),
+                    Some(at),
+                    true,
+                );
+            }
+        }
+    }
+}
+
+/// `ssh`, `sftp`.
+pub(super) fn ssh(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    ssh_options(parsed, made);
+    let Some((at, host)) = parsed.operand(0) else {
+        return;
+    };
+    made.role(at, Role::Url);
+    made.host(Some(&host.clone()), Some(at), false);
+    if parsed.operands.len() > 1 || parsed.entry.name == "sftp" {
+        made.hands_on.push(HandOn::Elsewhere);
+    }
+}
+
+/// Whether an operand is `host:path`, and where its `:` is.
+fn remote(word: &Word) -> Option<bool> {
+    let beginning = word.beginning();
+    if beginning.starts_with(['/', '.']) {
+        return Some(false);
+    }
+    let colon = beginning.find(':');
+    let slash = beginning.find('/');
+    match (colon, slash) {
+        (Some(colon), Some(slash)) => Some(colon < slash || beginning.contains("://")),
+        (Some(_), None) => Some(true),
+        (None, Some(_)) => Some(false),
+        (None, None) => word.known().map(|_| false),
+    }
+}
+
+/// Sources and a destination, each here or on another machine.
+fn copies(
+    parsed: &Parsed<'_>,
+    context: &dyn Context,
+    tree: bool,
+    dry: bool,
+    made: &mut Invocation,
+) {
+    let operands: Vec<(usize, Word)> = parsed
+        .operand_words()
+        .map(|(at, word)| (at, word.clone()))
+        .collect();
+    let Some(((last, destination), sources)) = operands.split_last() else {
+        return;
+    };
+    let out = remote(destination);
+    for (at, source) in sources {
+        match remote(source) {
+            Some(true) => {
+                made.role(*at, Role::Url);
+                made.host(Some(source), Some(*at), false);
+            }
+            here => {
+                made.role(*at, Role::Path);
+                if here.is_none() {
+                    made.host(None, Some(*at), false);
+                }
+                made.read(source, Some(*at), false, tree, false);
+                let category = Category::Exfiltration;
+                if out != Some(false)
+                    && let Some(read) = made.uses.last_mut()
+                {
+                    let why = format!("sends {} to another machine", display(source));
+                    read.dangers.push(Danger { category, why });
+                }
+            }
+        }
+    }
+    if out != Some(false) {
+        made.role(*last, Role::Url);
+        made.host(out.map(|_| destination), Some(*last), false);
+    }
+    if out != Some(true) && !sources.is_empty() && !dry {
+        made.role(*last, Role::Path);
+        let certain = destination.known().is_some_and(|path| !path.ends_with('/')) && !tree;
+        let directory = destination
+            .known()
+            .and_then(|path| context.directory(None, path));
+        made.write(
+            destination,
+            Some(*last),
+            tree || !certain || directory != Some(false),
+            false,
+        );
+    }
+}
+
+/// `scp`.
+pub(super) fn scp(parsed: &Parsed<'_>, context: &dyn Context, made: &mut Invocation) {
+    ssh_options(parsed, made);
+    copies(parsed, context, parsed.has("-r"), false, made);
+}
+
+/// `rsync`.
+pub(super) fn rsync(parsed: &Parsed<'_>, context: &dyn Context, made: &mut Invocation) {
+    let values: Vec<(usize, Word)> = parsed.values("-e").cloned().collect();
+    for (at, value) in values {
+        let plain = value.known().is_some_and(|value| {
+            let mut words = value.split(' ');
+            let rest: Vec<&str> = words.by_ref().skip(1).collect();
+            value.split(' ').next() == Some("ssh")
+                && rest.iter().all(|word| {
+                    word.starts_with("-p") || word.chars().all(|letter| letter.is_ascii_digit())
+                })
+        });
+        if !plain {
+            made.turn(at);
+            made.code(
+                CodeClass::Inline,
+                format!("rsync -e {}", display(&value)),
+                Some(at),
+                true,
+            );
+        }
+    }
+    let dry = parsed.has("-n") || parsed.has("--list-only");
+    copies(parsed, context, true, dry, made);
+    let removes = [
+        "--del",
+        "--delete",
+        "--delete-before",
+        "--delete-during",
+        "--delete-delay",
+        "--delete-after",
+        "--delete-excluded",
+    ];
+    if removes.iter().any(|option| parsed.has(option)) && !dry {
+        for one in &mut made.uses {
+            if let UseKind::Write { path, removes, .. } = &mut one.kind {
+                *removes = true;
+                let why = format!("removes from {} what is not in the source", display(path));
+                one.dangers.push(Danger {
+                    category: Category::Delete,
+                    why,
+                });
+            }
+        }
+    }
+    if parsed.has("--remove-source-files") && !dry {
+        let sources: Vec<(Option<usize>, Word)> = made
+            .uses
+            .iter()
+            .filter_map(|one| match &one.kind {
+                UseKind::Read { path, .. } if !one.turns => Some((one.word, path.clone())),
+                _ => None,
+            })
+            .collect();
+        for (at, path) in sources {
+            made.write(&path, at, true, true);
+        }
+    }
+}
