@@ -301,6 +301,63 @@ fn files_are_those_of_the_profile_and_no_others() {
 }
 
 #[test]
+fn what_looks_for_calls_reads_the_repository_and_git_s_configuration_and_only_lists_the_rest() {
+    for ordinary in users() {
+        let world = World::new(&format!("paths-{ordinary}"));
+        for name in ["repo", "home", "tmp", "git"] {
+            let path = world.root.join(name);
+            fs::create_dir_all(&path).unwrap();
+            fs::write(path.join("file"), "text").unwrap();
+            std::os::unix::fs::symlink(world.path("other/file"), path.join("link")).unwrap();
+        }
+        let places = Places::none()
+            .with(Place::Repository, world.root.join("repo"))
+            .with(Place::Home, world.root.join("home"))
+            .with(Place::Temporary, world.root.join("tmp"))
+            .with(Place::GitConfiguration, world.root.join("git/file"));
+        let path = |name: &str| world.path(name);
+        let files = [
+            "repo/file",
+            "git/file",
+            "home/file",
+            "tmp/file",
+            "other/file",
+        ]
+        .map(path);
+        let links = ["repo/link", "home/link"].map(path);
+        let directories = ["repo", "home", "tmp", "git", "other"].map(path);
+        within(Profile::Paths, places, ordinary, move || {
+            let read = files.each_ref().map(|file| opened(file, READ));
+            assert_eq!(read, [Ok(true), Ok(true), Ok(false), Ok(false), Ok(false)]);
+            // A link leads to nothing more.
+            assert_eq!(
+                links.each_ref().map(|link| opened(link, READ)),
+                [Ok(false); 2]
+            );
+            let listed = directories
+                .each_ref()
+                .map(|directory| opened(directory, LIST));
+            assert_eq!(listed, [Ok(true), Ok(true), Ok(true), Ok(false), Ok(false)]);
+            // Where names lead is looked up everywhere.
+            assert!(fs::symlink_metadata(&files[4]).is_ok());
+            assert_eq!(fs::read_link(&links[0]).unwrap(), PathBuf::from(&files[4]));
+            for file in &files {
+                assert!(opened(file, APPEND).is_err(), "{file}");
+            }
+            for call in [
+                libc::SYS_socket,
+                libc::SYS_connect,
+                libc::SYS_execve,
+                libc::SYS_unlinkat,
+            ] {
+                let _ = raw::call(call, JUNK);
+                assert_eq!(raw::trapped(), Some(call));
+            }
+        });
+    }
+}
+
+#[test]
 fn what_the_main_thread_is_left_with_clears_a_session_up_and_nothing_else() {
     let world = World::new("main");
     let above = world.root.join("above");

@@ -6,8 +6,6 @@ mod files;
 pub(crate) mod fuzz;
 mod git;
 mod git_config;
-#[cfg(test)]
-mod tests;
 mod thread;
 
 pub use files::{Grounds, Looking};

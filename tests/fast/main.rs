@@ -16,6 +16,7 @@ mod cli;
 mod cli_told;
 mod demo;
 mod dependencies;
+mod disk;
 mod egress;
 mod gateway;
 mod governor;

@@ -1,12 +1,18 @@
 //! The real file system: links, hard links, loops, what is not there, what is no file.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "whatever fails here fails the test"
+)]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::*;
-use crate::reading::disk::{Disk, FileKind};
+use agp::contracts::limits;
+use agp::disk::{Grounds, LocalDisk, Looking, PathsThread};
+use agp::reading::disk::{Disk, FileKind};
 
 /// A repository, a home and a temporary directory: gone with the test.
 struct Laid(PathBuf);
@@ -436,5 +442,43 @@ fn what_is_included_counts_and_what_cannot_be_read_is_not_known() {
     );
     // No repository at all.
     let none = disk.looking().git(&laid.at("tmp")).unwrap();
-    assert_eq!(none, crate::reading::disk::Git::default());
+    assert_eq!(none, agp::reading::disk::Git::default());
+}
+
+#[test]
+fn the_thread_says_the_same_until_its_time_is_over() {
+    let laid = Laid::out("thread");
+    laid.write("repo/run.sh", "echo hi\n");
+    laid.write("repo/.gitignore", "*.log\n");
+    laid.write("home/.gitconfig", "[alias]\nx = status\n");
+    let thread = PathsThread::start(laid.grounds()).unwrap();
+    let disk = laid.disk();
+    let (near, far) = (disk.looking(), thread.looking());
+    for name in [
+        "repo/run.sh",
+        "repo/x.log",
+        "repo/src",
+        "repo",
+        "home/.gitconfig",
+        "tmp",
+        "else/x",
+    ] {
+        let path = laid.at(name);
+        assert_eq!(far.resolve(&path), near.resolve(&path), "{name}");
+        assert_eq!(far.names(&path), near.names(&path), "{name}");
+        assert_eq!(far.below(&path, true), near.below(&path, true), "{name}");
+        assert_eq!(far.script(&path), near.script(&path), "{name}");
+        assert_eq!(far.git(&path), near.git(&path), "{name}");
+        assert_eq!(far.ignored(&path), near.ignored(&path), "{name}");
+    }
+    assert_eq!(
+        far.script(&laid.at("repo/run.sh")).as_deref(),
+        Some("echo hi\n")
+    );
+    assert_eq!(far.git(&laid.at("repo")).unwrap().aliases.len(), 1);
+    assert!(far.looks());
+    // The budget is the call's: once it is over, no answer comes.
+    std::thread::sleep(limits::DISK_PATIENCE);
+    assert_eq!(far.resolve(&laid.at("repo")), None);
+    assert!(thread.looking().resolve(&laid.at("repo")).is_some());
 }
