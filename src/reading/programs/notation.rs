@@ -85,6 +85,8 @@ pub(super) enum Takes {
     Value,
     /// Attached, or none.
     Attached,
+    /// The next two words, of which the second has the role.
+    Two,
 }
 
 /// An option.
@@ -230,6 +232,7 @@ pub(super) fn option(text: &str) -> Result<Vec<Opt>, String> {
         None => (head, Takes::Nothing, ""),
         Some((names, value)) => match value.strip_prefix('?') {
             Some(value) => (names, Takes::Attached, value),
+            None if value.starts_with('=') => (names, Takes::Two, value.trim_start_matches('=')),
             None => (names, Takes::Value, value),
         },
     };

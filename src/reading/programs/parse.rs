@@ -370,7 +370,7 @@ impl<'a> Reading<'a> {
                     let option = Some(option);
                     parsed.options.push(Given { at, option, value });
                 }
-                Takes::Value | Takes::Attached => {
+                Takes::Value | Takes::Attached | Takes::Two => {
                     let mut skip = end;
                     // `-o=value` of programs that take it so; others read `=value`.
                     if text.get(end..).is_some_and(|rest| rest.starts_with('='))
@@ -414,6 +414,21 @@ impl<'a> Reading<'a> {
             atoms::Role::Harmless
         });
         let mut value = attached;
+        if value.is_none() && option.takes == Takes::Two {
+            // A word that splits leaves open which is the second.
+            let splits = |word: &Word| word.pieces.contains(&Piece::Fields);
+            let first = parsed.words.get(self.at).is_some_and(splits);
+            for _ in 0..2 {
+                if let Some(next) = parsed.words.get(self.at) {
+                    value = Some((self.at, next.clone()));
+                    if first || splits(next) {
+                        parsed.operands.push(self.at);
+                    }
+                    parsed.roles.push(atoms::Role::Value);
+                    self.at += 1;
+                }
+            }
+        }
         if value.is_none() && option.takes == Takes::Value {
             let next = parsed.words.get(self.at);
             value = next.map(|next| (self.at, next.clone()));

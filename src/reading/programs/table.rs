@@ -16,6 +16,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("search.toml", include_str!("search.toml")),
     ("network.toml", include_str!("network.toml")),
     ("archives.toml", include_str!("archives.toml")),
+    ("system.toml", include_str!("system.toml")),
     ("git.toml", include_str!("git.toml")),
     ("handing_on.toml", include_str!("handing_on.toml")),
 ];

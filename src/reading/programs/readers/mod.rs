@@ -5,8 +5,10 @@ use super::{Context, Invocation};
 
 mod archives;
 mod awk;
+mod files;
 mod find;
 mod git;
+mod handing_on;
 mod network;
 mod sed;
 mod shell;
@@ -20,6 +22,24 @@ pub(super) fn by_name(name: &str) -> Option<Reader> {
         "shell" => shell::shell,
         "source" => shell::source,
         "eval" => shell::eval,
+        "busybox" => handing_on::busybox,
+        "chmod" => files::chmod,
+        "chown" => files::chown,
+        "compressed" => files::compressed,
+        "crontab" => handing_on::crontab,
+        "dd" => files::dd,
+        "entr" => handing_on::entr,
+        "flock" => handing_on::flock,
+        "install" => files::install,
+        "kill" => handing_on::kill,
+        "ln" => files::ln,
+        "loads" => files::loads,
+        "parallel" => handing_on::parallel,
+        "patch" => files::patch,
+        "script" => files::script,
+        "shell-words" => handing_on::shell_words,
+        "ssh-keygen" => files::ssh_keygen,
+        "unzip" => files::unzip,
         "curl" => network::curl,
         "rsync" => network::rsync,
         "scp" => network::scp,
