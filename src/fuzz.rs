@@ -3,7 +3,7 @@
 
 use crate::{
     channels, contracts, disk, egress, gateway, hook, intendants, journal, policy, reading,
-    sandbox, session, tools,
+    sandbox, session, shell, tools,
 };
 
 /// A target's name, which is also its program's and its seeds' directory's, and its properties. They
@@ -26,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     ("policy", policy::fuzz::policy),
     ("tool_pattern", policy::fuzz::tool_pattern),
     ("plain_command", policy::fuzz::plain_command),
+    ("shell_command", shell::fuzz::shell_command),
     ("gateway_frame", gateway::fuzz::frame),
     ("gateway_answer", gateway::fuzz::answer),
     ("hook_claude", hook::fuzz::hook_claude),

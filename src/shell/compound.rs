@@ -1,7 +1,7 @@
 //! Compound commands.
 
 use super::Unparsed;
-use super::ast::{Node, NodeId, Word};
+use super::ast::{Node, NodeId, Part, Word};
 use super::frames::{
     Arithmetic, ArithmeticOf, Bare, CaseFrame, CaseStage, Done, End, ForFrame, Frame, IfFrame,
     ListFrame, Mode, Redirects, Reserved, TestFrame, TestStage, WordOut,
@@ -126,16 +126,7 @@ impl Machine<'_> {
             return self.parenthesis();
         }
         match self.reserved() {
-            Some(
-                word @ (Reserved::Open
-                | Reserved::Test
-                | Reserved::If
-                | Reserved::While
-                | Reserved::Until
-                | Reserved::For
-                | Reserved::Select
-                | Reserved::Case),
-            ) => self.begin_compound(word),
+            Some(word) if word.begins_compound() => self.begin_compound(word),
             _ => self.syntax("a function without a body"),
         }
     }
@@ -322,6 +313,13 @@ impl Machine<'_> {
             let node = self.node(Node::Arithmetic(expression));
             self.end_compound(node, true);
             return Ok(());
+        }
+        let semicolons = expression.parts.iter().map(|part| match part {
+            Part::Literal(text) => text.matches(';').count(),
+            _ => 0,
+        });
+        if semicolons.sum::<usize>() != 2 {
+            return self.syntax("`for ((` without two semicolons");
         }
         self.src().blanks();
         self.src().take(b';');

@@ -43,6 +43,7 @@ pub(super) enum Reserved {
     Open,
     Close,
     Test,
+    EndTest,
     If,
     Then,
     Elif,
@@ -71,6 +72,7 @@ impl Reserved {
             "{" => Self::Open,
             "}" => Self::Close,
             "[[" => Self::Test,
+            "]]" => Self::EndTest,
             "if" => Self::If,
             "then" => Self::Then,
             "elif" => Self::Elif,
@@ -90,6 +92,23 @@ impl Reserved {
             "coproc" => Self::Coproc,
             _ => return None,
         })
+    }
+}
+
+impl Reserved {
+    /// Whether it begins a compound command.
+    pub(super) fn begins_compound(self) -> bool {
+        matches!(
+            self,
+            Self::Open
+                | Self::Test
+                | Self::If
+                | Self::While
+                | Self::Until
+                | Self::For
+                | Self::Select
+                | Self::Case
+        )
     }
 }
 

@@ -51,14 +51,10 @@ impl Machine<'_> {
                         }
                         Some(word) => self.reserved_command(frame, word),
                         None => {
-                            if frame.coproc {
-                                self.coproc_name();
-                                let next = self.src().peek();
-                                if next == Some(b'(') || self.reserved().is_some() {
-                                    frame.next = Next::Prefixed;
-                                    self.frames.push(Frame::List(frame));
-                                    return Ok(());
-                                }
+                            if frame.coproc && self.coproc_name()? {
+                                frame.next = Next::Prefixed;
+                                self.frames.push(Frame::List(frame));
+                                return Ok(());
                             }
                             self.begin_simple(frame)
                         }
@@ -74,16 +70,25 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Passes `NAME` of `coproc NAME compound`.
-    fn coproc_name(&mut self) {
+    /// Passes `NAME` of `coproc NAME compound`; whether it stood here.
+    fn coproc_name(&mut self) -> Result<bool, Unparsed> {
         let at = self.src().at;
-        let name = self.src().name();
-        let blank = matches!(self.src().peek(), Some(b' ' | b'\t'));
-        self.src().blanks();
-        let compound = self.src().peek() == Some(b'(') || self.reserved().is_some();
-        if !(is_name(&name) && blank && compound) {
-            self.src().at = at;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte);
+        let name = self.src().run(|byte| !plain(byte)).to_owned();
+        if !self.src().peek().is_none_or(metacharacter) {
+            return self.unsupported("`coproc` with a name that is not plain");
         }
+        self.src().blanks();
+        let compound = self.src().peek() == Some(b'(')
+            || self.reserved().is_some_and(Reserved::begins_compound);
+        if compound && is_name(&name) {
+            return Ok(true);
+        }
+        if compound || self.reserved().is_some() {
+            return self.unsupported("`coproc` before a reserved word");
+        }
+        self.src().at = at;
+        Ok(false)
     }
 
     fn end_of_text(&mut self, frame: ListFrame) -> Step {

@@ -18,6 +18,7 @@ impl Machine<'_> {
         let mut steps = self.brace_steps;
         let expansion = braces::expand(word.parts, &mut steps);
         self.brace_steps = steps;
+        let mut place = Tildes::Argument;
         let words = match expansion {
             Ok(braces::Braces::None(parts)) => vec![parts],
             Ok(braces::Braces::Some(_)) if unclear || grouped => {
@@ -26,6 +27,7 @@ impl Machine<'_> {
             }
             Ok(braces::Braces::Some(words)) => {
                 self.bash_only("{a,b}");
+                place = Tildes::First;
                 words
             }
             Err(braces::Refused::TooLong) => return Err(Unparsed::TooLong { at }),
@@ -35,7 +37,7 @@ impl Machine<'_> {
             }
         };
         let words = words.into_iter().map(|parts| {
-            let (parts, later) = tildes(parts, Tildes::Argument);
+            let (parts, later) = tildes(parts, place);
             if later {
                 self.bash_only("a tilde behind `=`");
             }

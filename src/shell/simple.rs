@@ -20,7 +20,7 @@ impl Machine<'_> {
         match self.src().peek() {
             Some(b'(') => {
                 let name = match (frame.only.take(), frame.simple.words.len()) {
-                    (Some(name), 1) => name,
+                    (Some(name), 1) if !name.is_empty() => name,
                     _ => return self.syntax("a parenthesis in a simple command"),
                 };
                 self.function(name)
@@ -135,7 +135,7 @@ impl Machine<'_> {
     }
 
     /// A word that is a descriptor: digits or `{name}` joined to a redirection.
-    fn descriptor(&mut self, word: &WordOut) -> Result<Option<String>, Unparsed> {
+    pub(super) fn descriptor(&mut self, word: &WordOut) -> Result<Option<String>, Unparsed> {
         let [Part::Literal(text)] = word.parts.as_slice() else {
             return Ok(None);
         };
@@ -245,6 +245,9 @@ impl Machine<'_> {
             duplicates,
             strip_tabs,
         } = pending;
+        if self.descriptor(&word)?.is_some() {
+            return self.syntax("a descriptor where a target must stand");
+        }
         if kind == RedirectionKind::HereDocument {
             return self.here_document(descriptor, strip_tabs, &word);
         }

@@ -94,6 +94,9 @@ impl Machine<'_> {
     }
 
     pub(super) fn test_word(&mut self, mut frame: TestFrame, word: WordOut) -> Step {
+        if self.descriptor(&word)?.is_some() {
+            return self.unsupported("a number joined to `<` or `>` in `[[`");
+        }
         let literal = match word.parts.as_slice() {
             [Part::Literal(text)] => text.clone(),
             _ => String::new(),
