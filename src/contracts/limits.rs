@@ -368,3 +368,10 @@ pub const READ_SCRIPT_BYTES: u64 = 64 * 1024;
 pub const DISK_PATIENCE: Duration = Duration::from_millis(20);
 /// Bytes of a file of git's that is read: its configuration, a list of what it ignores. Real ones have some kilobytes.
 pub const GIT_FILE_BYTES: u64 = 1 << 20;
+/// Tools of servers of which a policy says what their arguments are.
+pub const DECLARED_TOOLS: usize = 1000;
+/// Paths, hosts and answers that a session remembers of each kind: more than a day of an agent's work. Beyond, any
+/// file may have come from the network.
+pub const MEMORY_PATHS: usize = 10_000;
+/// Reasons that one verdict names: a person reads no more.
+pub const REASONS: usize = 8;

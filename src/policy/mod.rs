@@ -1,35 +1,63 @@
 //! A policy: loaded once and strictly, then asked about each tool call without side effects.
 
+mod arguments;
+mod call;
 mod conditions;
+mod danger;
+mod document;
 mod engine;
+mod explain;
 mod fields;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod glob;
+mod index;
+mod layer;
+mod layers;
+mod matching;
+mod memory;
+mod patterns;
+mod plain;
 mod rules;
+mod ruling;
+mod sandboxed;
 mod shell_words;
+#[cfg(test)]
+mod tests;
+mod tool_names;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::contracts::channel::ApprovalTerms;
 use crate::contracts::ids::Sha256;
-use crate::contracts::{bounded_file, limits, strict_json};
+use crate::contracts::verdict::Decision;
+use crate::contracts::{bounded_file, limits};
+use crate::reading::atoms::Reading;
+use crate::reading::tools::Declared;
 
+pub use arguments::Pointer;
+pub use call::Conditions;
+pub use danger::{CATEGORIES, category_name};
+pub use explain::{AtomExplained, Explanation, RuleOutcome};
 pub use glob::Glob;
+pub use layer::Owner;
+pub use layers::{SHIPPED, shipped};
+pub use memory::Memory;
 pub use rules::Rule;
+pub use ruling::{Question, Ruling};
+pub use sandboxed::Withheld;
 
 /// Characters of a problem's description: it can quote the text, which may be anything.
 const PROBLEM_CHARS: usize = 300;
 
-/// The rules of one policy file, ready to decide.
+/// The rules of a policy, ready to decide.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// In the file's order.
-    rules: Vec<Rule>,
-    /// Positions in `rules`, the rule that wins over all others first.
-    ranked: Vec<usize>,
-    digest: Sha256,
+    /// The machine's, the session's own, the repository's; the own one always.
+    layers: Vec<layer::Layer>,
+    sources: Vec<layers::Source>,
 }
 
 impl Policy {
@@ -54,39 +82,92 @@ impl Policy {
     /// # Errors
     /// [`PolicyError::Text`] with the place of the first fault, [`PolicyError::TooLarge`].
     pub fn parse(bytes: &[u8]) -> Result<Self, PolicyError> {
-        if u64::try_from(bytes.len()).is_ok_and(|len| len > limits::POLICY_BYTES) {
-            return Err(PolicyError::TooLarge);
-        }
-        let rules::Document(rules) = strict_json::parse(bytes)?;
-        Ok(Self {
-            ranked: engine::rank(&rules),
-            rules,
-            digest: Sha256::of(bytes),
-        })
+        Self::layered(None, bytes, None).map_err(|(_, error)| error)
     }
 
-    /// SHA-256 of the file's exact bytes.
+    /// Decides a call.
+    pub fn judge(&self, reading: &Reading, at: &Conditions<'_>) -> Ruling {
+        ruling::rule(&self.layers, reading, at)
+    }
+
+    /// Why a call is decided as it is: each atom with each rule's outcome.
+    #[must_use]
+    pub fn explain(&self, reading: &Reading, at: &Conditions<'_>) -> Explanation {
+        explain::explain(&self.layers, reading, at)
+    }
+
+    /// What this rule asks of an approval; of a rule that is not there, nothing more.
+    #[must_use]
+    pub fn approval_terms(&self, rule_id: Option<&str>) -> ApprovalTerms {
+        let mut rules = self.layers.iter().flat_map(|layer| &layer.rules);
+        let rule = rule_id.and_then(|id| rules.find(|rule| rule.id == id));
+        rule.map(|rule| rule.approval).unwrap_or_default()
+    }
+
+    /// SHA-256 of the exact bytes of the session's own file.
     #[must_use]
     pub fn digest(&self) -> Sha256 {
-        self.digest
+        self.digest_of(Owner::Main)
+            .unwrap_or_else(|| Sha256::of(b""))
     }
 
-    /// The rules in the file's order.
+    /// The session's own rules in the file's order, behind those of its base.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
-        &self.rules
+        let own = self.layers.iter().find(|layer| layer.owner == Owner::Main);
+        own.map_or(&[], |layer| layer.rules.as_slice())
     }
 
-    /// How many rules there are.
+    /// How many rules there are in all layers.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.rules.len()
+        self.layers.iter().map(|layer| layer.rules.len()).sum()
     }
 
-    /// Whether there are no rules, so that every call is denied.
+    /// Whether there are no rules.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.len() == 0
+    }
+
+    /// What the policy declares of tools that agp does not know.
+    #[must_use]
+    pub fn declared(&self) -> Declared {
+        let declared = self
+            .layers
+            .iter()
+            .rev()
+            .flat_map(|layer| layer.tools.clone());
+        declared.collect()
+    }
+
+    /// What holds where a part of a call is not read, of the strictest layer.
+    #[must_use]
+    pub fn unread(&self) -> Decision {
+        let layers = self.layers.iter().map(|layer| layer.unread);
+        layers.fold(Decision::Allow, engine::stricter)
+    }
+
+    /// The category's setting of the strictest layer; `None`: off.
+    #[must_use]
+    pub fn danger(&self, category: crate::reading::atoms::Category) -> Option<Decision> {
+        let layers = self
+            .layers
+            .iter()
+            .filter_map(|layer| layer.danger.says(category));
+        layers.reduce(engine::stricter)
+    }
+
+    /// Tools that rules name, that no harness has and that are no server's: each with the rule.
+    #[must_use]
+    pub fn unknown_tools(&self) -> Vec<(&str, &str)> {
+        let rules = self.layers.iter().flat_map(|layer| &layer.rules);
+        let named = rules.flat_map(|rule| rule.tools().map(move |tool| (rule.id.as_str(), tool)));
+        let unknown = |tool: &str| {
+            let plain = !tool.contains('*') && !tool.starts_with('@') && !tool.starts_with("mcp__");
+            plain && crate::reading::known_tools::named(tool).is_none()
+        };
+        named.filter(|(_, tool)| unknown(tool)).collect()
     }
 }
 
@@ -102,6 +183,8 @@ pub enum PolicyError {
     },
     /// The file is longer than [`limits::POLICY_BYTES`].
     TooLarge,
+    /// It does not fit its place: the policy below it, or the layer that it is.
+    Base(String),
     /// The text is not a policy.
     Text {
         /// Counted from 1.
@@ -136,6 +219,7 @@ impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { path, error } => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Base(problem) => f.write_str(problem),
             Self::TooLarge => write!(f, "longer than {} bytes", limits::POLICY_BYTES),
             Self::Text {
                 line,
@@ -150,52 +234,7 @@ impl std::error::Error for PolicyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { error, .. } => Some(error),
-            Self::TooLarge | Self::Text { .. } => None,
+            Self::TooLarge | Self::Base(_) | Self::Text { .. } => None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_digest_is_of_the_exact_bytes() {
-        let policy = Policy::parse(b"{\"rules\":[]}\n").unwrap();
-        // printf '{"rules":[]}\n' | sha256sum
-        assert_eq!(
-            policy.digest().to_hex(),
-            "5a5b52a3c1c7d9103184fb694520ce53371457515c948e10af19635d03c86f9e"
-        );
-        assert!(policy.is_empty());
-    }
-
-    #[test]
-    fn an_unreadable_file_is_named() {
-        let path = Path::new("/nonexistent/policy.json");
-        let error = Policy::load(path).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("cannot read /nonexistent/policy.json: "),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_file_over_the_limit_is_refused_unread() {
-        let bytes = vec![b' '; usize::try_from(limits::POLICY_BYTES).unwrap() + 1];
-        assert!(matches!(Policy::parse(&bytes), Err(PolicyError::TooLarge)));
-    }
-
-    #[test]
-    fn a_problem_stays_on_one_short_line() {
-        let text = format!("{{\"{}\\n\\u001b[2J\":1}}", "x".repeat(5000));
-        let shown = Policy::parse(text.as_bytes()).unwrap_err().to_string();
-        assert!(shown.chars().count() < PROBLEM_CHARS + 40);
-        let shown = Policy::parse(br#"{"\n\u001b[2J":1}"#)
-            .unwrap_err()
-            .to_string();
-        assert!(!shown.contains(char::is_control), "{shown:?}");
     }
 }

@@ -6,19 +6,19 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor,
-};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::conditions::When;
-use super::fields::{OneOf, Text};
-use super::glob::Glob;
-use super::shell_words::Pattern;
+use super::conditions::{When, WhenSeed};
+use super::danger;
+use super::fields::{Date, OneOf, Strings, Text};
+use super::patterns::List;
+use super::tool_names::ToolName;
 use crate::contracts::call::Actor;
 use crate::contracts::channel::ApprovalTerms;
 use crate::contracts::limits;
 use crate::contracts::secret;
 use crate::contracts::verdict::Decision;
+use crate::reading::atoms::Category;
 
 const EFFECTS: &[(&str, Decision)] = &[
     ("allow", Decision::Allow),
@@ -38,8 +38,8 @@ pub struct Rule {
     pub id: String,
     /// What it says about the calls it matches.
     pub effect: Decision,
-    /// The tools it matches.
-    pub tool: Glob,
+    /// The tools it matches; `None` for all.
+    pub(super) tools: Option<List<ToolName>>,
     /// The one actor it matches; `None` for all.
     pub actor: Option<Actor>,
     /// A label for approvers: 1 to [`limits::RULE_NAME_BYTES`] bytes.
@@ -48,27 +48,46 @@ pub struct Rule {
     pub priority: i64,
     /// Why, for people: 1 to [`limits::REASON_BYTES`] bytes.
     pub reason: Option<String>,
+    /// What the model should do instead: 1 to [`limits::REASON_BYTES`] bytes.
+    pub instead: Option<String>,
+    /// For whoever keeps the policy: 1 to [`limits::REASON_BYTES`] bytes.
+    pub note: Option<String>,
+    /// The last day of an allow, `2026-12-31`.
+    pub until: Option<String>,
     /// What a require rule asks of an approval.
     pub approval: ApprovalTerms,
-    /// Commands that it is about, where it names some. An allow rule holds for no other; another rule
-    /// holds for those that cannot be read with certainty, too.
-    pub(super) commands: Option<Vec<Pattern>>,
+    /// Who may approve, people or groups; empty: whoever the channel asks.
+    pub approvers: Vec<String>,
     /// Secrets by name, `*` for every one. An allow rule lets a call use these and no others, and
     /// none where it names none; another rule that names some is about calls that use one of them.
     pub secrets: Option<Vec<String>>,
+    /// Categories of danger that an allow covers where it chooses the atom.
+    pub(super) danger: Vec<Category>,
+    /// What it is about.
+    pub(super) when: Option<When>,
 }
 
-/// A whole policy file. Duplicate names in one object are `strict_json`'s to refuse.
-pub(super) struct Document(pub(super) Vec<Rule>);
+impl Rule {
+    /// The tools that it names, as written; none where it speaks about all.
+    pub fn tools(&self) -> impl Iterator<Item = &str> {
+        let lists = self.tools.iter();
+        lists.flat_map(|list| list.included.iter().map(ToolName::as_str))
+    }
 
-#[derive(serde::Deserialize)]
-#[serde(field_identifier, rename_all = "lowercase")]
-enum DocumentField {
-    Rules,
+    /// Whether it looks at what a call does, not only at who calls what.
+    #[must_use]
+    pub fn looks(&self) -> bool {
+        self.when.is_some()
+    }
+
+    /// Whether it chooses atoms.
+    pub(super) fn chooses(&self) -> bool {
+        self.when.as_ref().is_some_and(When::chooses)
+    }
 }
 
 #[derive(serde::Deserialize)]
-#[serde(field_identifier, rename_all = "lowercase")]
+#[serde(field_identifier, rename_all = "camelCase")]
 enum RuleField {
     Id,
     Effect,
@@ -77,41 +96,19 @@ enum RuleField {
     Tier,
     Priority,
     Reason,
-    #[serde(rename = "approvalsRequired")]
+    Instead,
+    Note,
+    Until,
     ApprovalsRequired,
-    #[serde(rename = "sessionGrant")]
     SessionGrant,
+    Approvers,
     Secrets,
+    Danger,
     When,
 }
 
-impl<'de> Deserialize<'de> for Document {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(DocumentVisitor)
-    }
-}
-
-struct DocumentVisitor;
-
-impl<'de> Visitor<'de> for DocumentVisitor {
-    type Value = Document;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a policy object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Document, A::Error> {
-        let mut rules = None;
-        while let Some(DocumentField::Rules) = access.next_key()? {
-            rules = Some(access.next_value_seed(RuleList)?);
-        }
-        rules
-            .map(Document)
-            .ok_or_else(|| de::Error::missing_field("rules"))
-    }
-}
-
-struct RuleList;
+/// Reads the rules.
+pub(super) struct RuleList;
 
 impl<'de> DeserializeSeed<'de> for RuleList {
     type Value = Vec<Rule>;
@@ -163,10 +160,28 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Rule, A::Error> {
-        let (mut id, mut effect, mut tool) = (None, None, None);
-        let (mut actor, mut tier, mut priority, mut reason) = (None, None, None, None);
-        let mut approval = ApprovalTerms::default();
-        let (mut secrets, mut commands) = (None, None);
+        let (mut id, mut effect) = (None, None);
+        let mut rule = Rule {
+            id: String::new(),
+            effect: Decision::Deny,
+            tools: None,
+            actor: None,
+            tier: None,
+            priority: 0,
+            reason: None,
+            instead: None,
+            note: None,
+            until: None,
+            approval: ApprovalTerms::default(),
+            approvers: Vec::new(),
+            secrets: None,
+            danger: Vec::new(),
+            when: None,
+        };
+        let long = |field| Text {
+            max: limits::REASON_BYTES,
+            ..Text::name(field)
+        };
         while let Some(field) = access.next_key()? {
             match field {
                 RuleField::Id => {
@@ -178,56 +193,128 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
                 RuleField::Effect => {
                     effect = Some(access.next_value_seed(OneOf("effect", EFFECTS))?);
                 }
-                RuleField::Tool => tool = Some(access.next_value_seed(Text::name("tool"))?),
+                RuleField::Tool => rule.tools = Some(access.next_value_seed(Tools)?),
                 RuleField::Actor => {
-                    actor = Some(access.next_value_seed(OneOf("actor", ACTORS))?);
+                    rule.actor = Some(access.next_value_seed(OneOf("actor", ACTORS))?);
                 }
                 RuleField::ApprovalsRequired => {
-                    approval.required = Some(access.next_value_seed(People)?);
+                    rule.approval.required = Some(access.next_value_seed(People)?);
                 }
-                RuleField::SessionGrant => approval.for_session = access.next_value()?,
-                RuleField::Secrets => secrets = Some(access.next_value_seed(SecretNames)?),
-                RuleField::When => commands = Some(access.next_value_seed(When)?),
-                RuleField::Tier => tier = Some(access.next_value_seed(Text::name("tier"))?),
-                RuleField::Priority => priority = Some(access.next_value()?),
-                RuleField::Reason => {
-                    reason = Some(access.next_value_seed(Text {
-                        max: limits::REASON_BYTES,
-                        ..Text::name("reason")
-                    })?);
+                RuleField::SessionGrant => rule.approval.for_session = access.next_value()?,
+                RuleField::Approvers => {
+                    rule.approvers = access.next_value_seed(Strings {
+                        field: "approvers as an array",
+                        max: limits::SLACK_APPROVERS,
+                        of: || Text::name("an approver"),
+                    })?;
                 }
+                RuleField::Secrets => rule.secrets = Some(access.next_value_seed(SecretNames)?),
+                RuleField::Danger => {
+                    let names = access.next_value_seed(Strings {
+                        field: "danger as an array",
+                        max: danger::CATEGORIES.len(),
+                        of: || Text::name("a category"),
+                    })?;
+                    let categories = names.iter().map(|name| danger::category(name));
+                    rule.danger = categories.collect::<Result<_, A::Error>>()?;
+                }
+                RuleField::When => rule.when = Some(access.next_value_seed(WhenSeed)?),
+                RuleField::Tier => rule.tier = Some(access.next_value_seed(Text::name("tier"))?),
+                RuleField::Priority => rule.priority = access.next_value()?,
+                RuleField::Reason => rule.reason = Some(access.next_value_seed(long("reason"))?),
+                RuleField::Instead => rule.instead = Some(access.next_value_seed(long("instead"))?),
+                RuleField::Note => rule.note = Some(access.next_value_seed(long("note"))?),
+                RuleField::Until => rule.until = Some(access.next_value_seed(Date)?),
             }
         }
-        if effect != Some(Decision::Require) && approval != ApprovalTerms::default() {
+        let allow = effect == Some(Decision::Allow);
+        let terms = rule.approval != ApprovalTerms::default() || !rule.approvers.is_empty();
+        if effect != Some(Decision::Require) && terms {
             return Err(de::Error::custom(
-                "approvalsRequired and sessionGrant need effect \"require\"",
+                "approvalsRequired, sessionGrant and approvers need effect \"require\"",
             ));
         }
-        if commands.is_some() && tool.as_deref() != Some(SHELL) {
-            return Err(de::Error::custom(format_args!(
-                "when.command needs tool {SHELL:?}"
-            )));
+        if !allow && (rule.until.is_some() || !rule.danger.is_empty()) {
+            return Err(de::Error::custom("until and danger need effect \"allow\""));
         }
-        Ok(Rule {
-            id: id.ok_or_else(|| de::Error::missing_field("id"))?,
-            effect: effect.ok_or_else(|| de::Error::missing_field("effect"))?,
-            tool: Glob::new(&tool.ok_or_else(|| de::Error::missing_field("tool"))?),
-            actor,
-            tier,
-            priority: priority.unwrap_or(0),
-            reason,
-            approval,
-            commands,
-            secrets,
-        })
+        if rule.danger.contains(&Category::Tampering) {
+            return Err(de::Error::custom("tampering is always denied"));
+        }
+        rule.id = id.ok_or_else(|| de::Error::missing_field("id"))?;
+        rule.effect = effect.ok_or_else(|| de::Error::missing_field("effect"))?;
+        if rule.tools.is_none() && !rule.chooses() {
+            return Err(de::Error::missing_field("tool"));
+        }
+        Ok(rule)
     }
 }
 
-/// The tool that runs commands, by every harness's name for it.
-pub(super) const SHELL: &str = "Bash";
-/// Tools of one harness that run commands as well: Claude Code's, which tells its model of each line
-/// that a command prints.
-pub(super) const OTHER_SHELLS: [&str; 1] = ["Monitor"];
+/// One tool, or a list of them.
+struct Tools;
+
+impl<'de> DeserializeSeed<'de> for Tools {
+    type Value = List<ToolName>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Tools {
+    fn add<E: de::Error>(list: &mut List<ToolName>, text: &str) -> Result<(), E> {
+        let (excluded, name) = match text.strip_prefix('!') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let name = ToolName::parse(name).map_err(E::custom)?;
+        match excluded {
+            true => list.excluded.push(name),
+            false => list.included.push(name),
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Visitor<'de> for Tools {
+    type Value = List<ToolName>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "tool as a string of 1 to {} bytes, or an array of 1 to {} of them",
+            limits::RULE_NAME_BYTES,
+            limits::RULE_COMMANDS
+        )
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        let text = Text::name("tool").visit_str::<E>(text)?;
+        let mut list = List {
+            included: Vec::new(),
+            excluded: Vec::new(),
+        };
+        Self::add(&mut list, &text)?;
+        Ok(list)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut list = List {
+            included: Vec::new(),
+            excluded: Vec::new(),
+        };
+        let mut count = 0;
+        while let Some(text) = seq.next_element_seed(Text::name("tool"))? {
+            count += 1;
+            if count > limits::RULE_COMMANDS {
+                return Err(de::Error::invalid_length(count, &self));
+            }
+            Self::add(&mut list, &text)?;
+        }
+        match count {
+            0 => Err(de::Error::invalid_length(0, &self)),
+            _ => Ok(list),
+        }
+    }
+}
 
 /// Names of secrets, or `*` for all.
 struct SecretNames;
@@ -297,138 +384,4 @@ impl Visitor<'_> for People {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::contracts::limits;
-    use crate::policy::Policy;
-
-    fn refusal(text: &str) -> String {
-        Policy::parse(text.as_bytes()).expect_err(text).to_string()
-    }
-
-    /// A policy of three lines whose rule on line 2 has these fields.
-    fn rule(fields: &str) -> String {
-        format!("{{\"rules\":[\n  {{{fields}}}\n]}}")
-    }
-
-    #[test]
-    fn a_whole_rule_is_read() {
-        let text = rule(
-            r#""id":"a","effect":"require","tool":"mcp__*","actor":"claude_process","tier":"t","priority":-3,"reason":"r""#,
-        );
-        let policy = Policy::parse(text.as_bytes()).unwrap();
-        let rule = &policy.rules()[0];
-        assert_eq!((rule.id.as_str(), rule.priority), ("a", -3));
-        assert_eq!(rule.tool.as_str(), "mcp__*");
-        assert_eq!(rule.tier.as_deref(), Some("t"));
-        assert_eq!(rule.reason.as_deref(), Some("r"));
-    }
-
-    #[test]
-    fn a_fault_is_reported_at_its_line_and_column() {
-        let long = "n".repeat(limits::RULE_NAME_BYTES + 1);
-        // The caret stands where reading should stop.
-        for (marked, problem) in [
-            (
-                r#""effect":"permit"^,"tool":"*""#,
-                r#"invalid value: string "permit", expected effect to be one of allow deny require"#,
-            ),
-            (r#""id":"a","efect"^:"allow""#, "unknown field `efect`"),
-            (r#""id":"a","when":{}^"#, "missing field `command`"),
-            (r#""when":{"path"^:["a"]}"#, "unknown field `path`"),
-            (r#""when":^["a"]"#, "invalid type: sequence"),
-            (r#""when":{"command":"a"^}"#, "invalid type: string"),
-            (r#""when":{"command":[]^}"#, "invalid length 0"),
-            (
-                r#""when":{"command":["a;b"]^}"#,
-                "\"a;b\" is an unsupported pattern: use one program and its arguments",
-            ),
-            (
-                r#""when":{"command":["*"]^}"#,
-                "\"*\" is an unsupported pattern: the program name cannot contain *",
-            ),
-            (r#""id":""^,"effect":"allow""#, "invalid length 0"),
-            (r#""id":7^,"tool":"*""#, "invalid type: integer `7`"),
-            (r#""tool":"a\u0007"^"#, "tool has a control character"),
-            (r#""id":"a","tier":null^"#, "invalid type: null"),
-            (r#""priority":1.0^"#, "invalid type: floating point"),
-            (r#""effect":^{"allow":null}"#, "invalid type: map"),
-            (&format!(r#""id":"{long}"^"#), "invalid length 129"),
-            (
-                r#""approvalsRequired":0^"#,
-                "invalid value: integer `0`, expected approvalsRequired from 1 to 100",
-            ),
-            (r#""approvalsRequired":-1^"#, "invalid type: integer `-1`"),
-            (r#""sessionGrant":"yes"^"#, "invalid type: string"),
-            (r#""secrets":"A"^"#, "invalid type: string"),
-            (r#""secrets":["a"]^"#, "\"a\" is not a secret name"),
-            (r#""secrets":[7^]"#, "invalid type: integer `7`"),
-        ] {
-            let column = 3 + marked.find('^').unwrap();
-            let fields = marked.replace('^', "");
-            let shown = refusal(&rule(&fields));
-            let expected = format!("line 2 column {column}: {problem}");
-            assert!(shown.starts_with(&expected), "{shown}\n{expected}");
-        }
-        let allowing = rule(r#""id":"a","effect":"allow","tool":"x","sessionGrant":true"#);
-        assert!(refusal(&allowing).contains("need effect \"require\""));
-        for tool in ["*", "B*", "Write"] {
-            let text = rule(&format!(
-                r#""id":"a","effect":"deny","tool":"{tool}","when":{{"command":["a"]}}"#
-            ));
-            assert!(refusal(&text).contains("when.command needs tool \"Bash\""));
-        }
-        // What is missing is missed at the end of the rule.
-        assert_eq!(
-            refusal(&rule(r#""id":"a","effect":"allow""#)),
-            "line 2 column 29: missing field `tool`"
-        );
-        assert_eq!(
-            refusal(&rule(r#""id":"a","id":"b""#)),
-            "line 2 column 16: duplicate name \"id\""
-        );
-    }
-
-    #[test]
-    fn a_duplicate_id_is_reported_where_it_is_repeated() {
-        let text = r#"{"rules":[
-            {"id":"a","effect":"allow","tool":"x"},
-            {"id":"b","effect":"allow","tool":"x"},
-            {"effect":"deny",
-             "id":"a",
-             "tool":"y"}
-        ]}"#;
-        assert_eq!(refusal(text), "line 5 column 21: duplicate rule id \"a\"");
-    }
-
-    #[test]
-    fn other_shapes_than_the_documented_one_are_refused() {
-        for text in [
-            "",
-            "{}",
-            "[[]]",
-            "{\"rules\":{}}",
-            "{\"rules\":null}",
-            "{\"rules\":[],\"danger\":{}}",
-            "{\"rules\":[]}{}",
-            "\u{feff}{\"rules\":[]}",
-            "{\"rules\":[],\"rules\":[]}",
-            "{\"rules\":[[\"a\",\"allow\",\"*\"]]}",
-        ] {
-            assert!(refusal(text).starts_with("line 1 column "), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_number_of_rules_is_bounded() {
-        let policy = |count: usize| {
-            let rules: Vec<String> = (0..count)
-                .map(|n| format!(r#"{{"id":"{n}","effect":"deny","tool":"*"}}"#))
-                .collect();
-            format!("{{\"rules\":[{}]}}", rules.join(",\n"))
-        };
-        let most = Policy::parse(policy(limits::POLICY_RULES).as_bytes()).unwrap();
-        assert_eq!(most.len(), limits::POLICY_RULES);
-        let shown = refusal(&policy(limits::POLICY_RULES + 1));
-        assert!(shown.starts_with("line 10001 "), "{shown}");
-    }
-}
+mod tests;

@@ -1,0 +1,479 @@
+//! Whether a rule speaks about an atom of a call.
+
+use super::call::{Asked, Conditions};
+use super::conditions::When;
+use super::engine::known_place;
+use super::layer::Layer;
+use super::patterns::List;
+use super::patterns::matching::{View, Written};
+use super::patterns::path::{Base, Ground, Path};
+use super::rules::{ANY_SECRET, Rule};
+use super::tool_names::{Caller, ToolName};
+use crate::contracts::verdict::Decision;
+use crate::reading::atoms::{
+    Atom, AtomKind, CodeClass, Found, Host, PathText, Place, Program, Reading, Source,
+};
+use crate::reading::known_tools;
+use crate::reading::paths::{normal, within};
+use crate::reading::word::Word;
+
+/// One layer asked about one call.
+pub(super) struct Judge<'a> {
+    pub(super) layer: &'a Layer,
+    pub(super) reading: &'a Reading,
+    pub(super) at: &'a Conditions<'a>,
+    on: Ground<'a>,
+    /// Of each atom and each that is mentioned, its program prepared.
+    views: Vec<Option<View<'a>>>,
+    /// Of each program, the allows that mean it, with how they write its words.
+    means: Vec<Vec<(usize, Vec<Written>)>>,
+    /// `${repo}/**` and `${tmp}/**`.
+    inside: List<Path>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(
+        layer: &'a Layer,
+        reading: &'a Reading,
+        at: &'a Conditions<'a>,
+        disk: &'a Asked<'a>,
+    ) -> Self {
+        let on = Ground {
+            around: at.around,
+            disk,
+        };
+        let count = reading.atoms.len();
+        let atoms = reading.atoms.iter().chain(&reading.mentioned).enumerate();
+        let views = atoms.map(|(position, atom)| match &atom.kind {
+            AtomKind::Program(program) => {
+                // What is mentioned has no atoms of its own.
+                let position = match position < count {
+                    true => position,
+                    false => usize::MAX,
+                };
+                Some(View::new(reading, position, program, on))
+            }
+            _ => None,
+        });
+        let mut judge = Self {
+            layer,
+            reading,
+            at,
+            on,
+            views: views.collect(),
+            means: Vec::new(),
+            inside: List {
+                included: vec![
+                    Path::all_below(Base::Repository),
+                    Path::all_below(Base::Temporary),
+                ],
+                excluded: Vec::new(),
+            },
+        };
+        judge.means = (0..count)
+            .map(|position| judge.meant_by(position))
+            .collect();
+        judge
+    }
+
+    /// The allows with commands that mean a program.
+    fn meant_by(&self, position: usize) -> Vec<(usize, Vec<Written>)> {
+        let Some(view) = self.views.get(position).and_then(Option::as_ref) else {
+            return Vec::new();
+        };
+        let mut candidates = Vec::new();
+        self.layer.index.of_program(view, &mut candidates);
+        candidates.sort_unstable();
+        candidates.dedup();
+        let mut meant = Vec::new();
+        for at in candidates {
+            let Some(rule) = self.layer.rules.get(at) else {
+                continue;
+            };
+            let when = rule.when.as_ref();
+            let commands = when.and_then(|when| when.command.as_ref());
+            let (Some(when), Some(commands), Decision::Allow) = (when, commands, rule.effect)
+            else {
+                continue;
+            };
+            if !self.conditions_hold(rule) || !self.knows_secrets(rule) {
+                continue;
+            }
+            if let Some(written) = commands.certain(view)
+                && self
+                    .uses_of(position)
+                    .all(|(_, atom)| self.with(when, atom) != Some(false))
+            {
+                meant.push((at, written));
+            }
+        }
+        meant
+    }
+
+    fn uses_of(&self, program: usize) -> impl Iterator<Item = (usize, &'a Atom)> {
+        let atoms = self.reading.atoms.iter().enumerate();
+        atoms.filter(move |(_, atom)| atom.program == Some(program))
+    }
+
+    /// Rules that could speak about an atom because of what it is.
+    pub(super) fn candidates(&self, position: usize, atom: &Atom, into: &mut Vec<usize>) {
+        let index = &self.layer.index;
+        match &atom.kind {
+            AtomKind::Program(_) => {
+                if let Some(view) = self.views.get(position).and_then(Option::as_ref) {
+                    index.of_program(view, into);
+                }
+                index.of_code(into);
+            }
+            AtomKind::Read(place) | AtomKind::Write(place) => {
+                index.of_place(place, self.at.around, into);
+            }
+            AtomKind::Host(host) => index.of_host(host, into),
+            AtomKind::Code(_) | AtomKind::Use => index.of_code(into),
+        }
+        if let Some(meant) = atom.program.and_then(|program| self.means.get(program)) {
+            into.extend(meant.iter().map(|(at, _)| *at));
+        }
+    }
+
+    /// Whether a rule's conditions hold: all that it asks but which atom.
+    pub(super) fn conditions_hold(&self, rule: &Rule) -> bool {
+        let at = self.at;
+        let allow = rule.effect == Decision::Allow;
+        let caller = Caller {
+            tool: at.tool,
+            args: at.args,
+            actor: at.actor,
+        };
+        if rule.actor.is_some_and(|actor| actor != caller.actor) {
+            return false;
+        }
+        if let Some(tools) = &rule.tools {
+            // What denies or requires commands, paths or hosts does so by whichever tool they are used.
+            let any_tool =
+                !allow && rule.chooses() && !tools.included.iter().all(ToolName::is_servers);
+            if !any_tool && !tools.names(caller, !allow) {
+                return false;
+            }
+        }
+        let until = rule.until.as_deref();
+        if until.is_some_and(|until| at.today.is_none_or(|today| today > until)) {
+            return false;
+        }
+        if let (false, Some(names)) = (allow, &rule.secrets) {
+            let named = |own: &String| own == ANY_SECRET || at.secrets.contains(own);
+            if at.secrets.is_empty() || !names.iter().any(named) {
+                return false;
+            }
+        }
+        let Some(when) = &rule.when else { return true };
+        let args = when.args.iter();
+        if !args
+            .into_iter()
+            .all(|(pointer, list)| list.hold(pointer.values(at.args), allow))
+        {
+            return false;
+        }
+        let directory = |list: &List<Path>| match (at.directory, allow) {
+            (None, allow) => !allow,
+            (Some(path), true) => list.certain(&known_place(path), self.on),
+            (Some(path), false) => list.could(&known_place(path), self.on),
+        };
+        when.directory.as_ref().is_none_or(directory)
+            && when.branch.as_ref().is_none_or(|list| match at.branch {
+                None => !allow,
+                Some(name) => list.names(name),
+            })
+            && when.confined.is_none_or(|confined| confined == at.confined)
+    }
+
+    /// Whether an allow names every secret that the call uses.
+    pub(super) fn knows_secrets(&self, rule: &Rule) -> bool {
+        self.at.secrets.iter().all(|name| {
+            let mut names = rule.secrets.iter().flatten();
+            names.any(|own| own == name || own == ANY_SECRET)
+        })
+    }
+
+    /// Whether a rule speaks about an atom.
+    pub(super) fn speaks(&self, at: usize, rule: &Rule, position: usize) -> bool {
+        let count = self.reading.atoms.len();
+        let atom = match position.checked_sub(count) {
+            None => self.reading.atoms.get(position),
+            Some(position) => self.reading.mentioned.get(position),
+        };
+        let Some(atom) = atom else { return false };
+        if !self.conditions_hold(rule) {
+            return false;
+        }
+        match rule.effect {
+            Decision::Allow => self.allows(at, rule, position, atom),
+            Decision::Require | Decision::Deny => self.tightens(rule, position, atom),
+        }
+    }
+
+    fn tightens(&self, rule: &Rule, position: usize, atom: &Atom) -> bool {
+        let Some(when) = rule.when.as_ref().filter(|when| when.chooses()) else {
+            return true;
+        };
+        if let Some(commands) = &when.command {
+            let view = self.views.get(position).and_then(Option::as_ref);
+            return view.is_some_and(|view| commands.could(view)) && self.with_any(when, position);
+        }
+        match &atom.kind {
+            AtomKind::Program(_) => false,
+            // What an unknown tool does is not known.
+            AtomKind::Use => {
+                let known = known_tools::named(self.at.tool).is_some();
+                !known
+                    && when
+                        .code
+                        .as_ref()
+                        .is_some_and(|list| has(list, CodeClass::Unknown))
+            }
+            _ => self.could_use(when, atom),
+        }
+    }
+
+    /// Whether an atom could be one of the paths, hosts or classes of a rule.
+    fn could_use(&self, when: &When, atom: &Atom) -> bool {
+        let in_list = |list: &Option<List<Path>>, place: &Place| {
+            list.as_ref().is_some_and(|list| list.could(place, self.on))
+        };
+        match &atom.kind {
+            AtomKind::Read(place) => in_list(&when.read, place) || in_list(&when.path, place),
+            AtomKind::Write(place) => in_list(&when.write, place) || in_list(&when.path, place),
+            AtomKind::Host(host) => when.host.as_ref().is_some_and(|list| list.could(host)),
+            AtomKind::Code(code) => when.code.as_ref().is_some_and(|list| has(list, code.class)),
+            AtomKind::Program(_) | AtomKind::Use => false,
+        }
+    }
+
+    /// A deny or require with a command and more holds where the program has some atom of each kind that it names.
+    fn with_any(&self, when: &When, position: usize) -> bool {
+        if !when.chooses_by_use() {
+            return true;
+        }
+        // Nothing is known of what a command does that is only mentioned.
+        if position >= self.reading.atoms.len() {
+            return true;
+        }
+        let any = |kind: fn(&AtomKind) -> bool| {
+            let mut uses = self.uses_of(position);
+            uses.any(|(_, atom)| kind(&atom.kind) && self.could_use(when, atom))
+        };
+        let path = when.paths().next().is_none()
+            || any(|kind| matches!(kind, AtomKind::Read(_) | AtomKind::Write(_)));
+        let host = when.host.is_none() || any(|kind| matches!(kind, AtomKind::Host(_)));
+        let code = when.code.is_none() || any(|kind| matches!(kind, AtomKind::Code(_)));
+        path && host && code
+    }
+
+    fn allows(&self, at: usize, rule: &Rule, position: usize, atom: &Atom) -> bool {
+        let Some(when) = rule.when.as_ref().filter(|when| when.chooses()) else {
+            return self.knows_secrets(rule);
+        };
+        if when.command.is_some() {
+            return match atom.kind {
+                AtomKind::Program(_) => self.written(position, at).is_some(),
+                _ => atom.program.is_some_and(|program| {
+                    let written = self.written(program, at);
+                    written.is_some_and(|written| {
+                        self.with(when, atom) == Some(true) || self.covers(program, atom, written)
+                    })
+                }),
+            };
+        }
+        match &atom.kind {
+            AtomKind::Program(program) => {
+                self.knows_secrets(rule)
+                    && when
+                        .code
+                        .as_ref()
+                        .is_some_and(|list| self.is_code(position, program, list))
+            }
+            AtomKind::Code(_) => self.knows_secrets(rule) && self.with(when, atom) == Some(true),
+            AtomKind::Use => false,
+            _ => self.with(when, atom) == Some(true),
+        }
+    }
+
+    /// How an allow writes the words of a program that it means.
+    fn written(&self, program: usize, at: usize) -> Option<&[Written]> {
+        let means = self.means.get(program)?.iter();
+        let mut meant = means.filter(|(rule, _)| *rule == at);
+        meant.next().map(|(_, written)| written.as_slice())
+    }
+
+    /// Whether an atom is for certain one of the paths, hosts or classes of a rule; `None` where the rule does not
+    /// speak about atoms of its kind.
+    fn with(&self, when: &When, atom: &Atom) -> Option<bool> {
+        let in_lists = |lists: [&Option<List<Path>>; 2], place: &Place| {
+            let mut lists = lists.into_iter().flatten().peekable();
+            lists.peek()?;
+            // Where a file has other names, one of them may be what nobody may write.
+            let elsewhere =
+                matches!(atom.kind, AtomKind::Write(_)) && place.other_names && !place.removes;
+            Some(!elsewhere && lists.any(|list| list.certain(place, self.on)))
+        };
+        match &atom.kind {
+            AtomKind::Read(place) => in_lists([&when.read, &when.path], place),
+            AtomKind::Write(place) => in_lists([&when.write, &when.path], place),
+            AtomKind::Host(host) => when.host.as_ref().map(|list| list.certain(host)),
+            AtomKind::Code(code) => when.code.as_ref().map(|list| has(list, code.class)),
+            AtomKind::Program(_) | AtomKind::Use => None,
+        }
+    }
+
+    /// Whether a program is nothing but code of these classes: one that the table does not know or that lies where
+    /// the session writes, or an interpreter that its words give the code.
+    fn is_code(&self, position: usize, program: &Program, list: &List<CodeClass>) -> bool {
+        let mut any = false;
+        let systems = matches!(program.found, Found::Path | Found::Shell);
+        for (_, atom) in self.uses_of(position) {
+            let AtomKind::Code(code) = &atom.kind else {
+                continue;
+            };
+            let by_words = atom.source != Source::Itself || code.class == CodeClass::Inline;
+            let is = program.entry.is_none() || !systems || by_words;
+            if !is || !has(list, code.class) {
+                return false;
+            }
+            any = true;
+        }
+        any
+    }
+
+    /// Whether an allow by a command covers an atom of its program's.
+    fn covers(&self, program: usize, atom: &Atom, written: &[Written]) -> bool {
+        let word = |at: usize| written.get(at).copied().unwrap_or(Written::No);
+        let how = match atom.source {
+            Source::Redirection | Source::Environment | Source::Tool => return false,
+            Source::Itself => Written::No,
+            Source::Operand(at) | Source::Option(at) => word(at),
+        };
+        let turns = matches!(atom.source, Source::Option(_));
+        match &atom.kind {
+            AtomKind::Code(code) => {
+                code.class != CodeClass::Fetched && (!turns || how == Written::Whole)
+            }
+            AtomKind::Host(_) => how >= Written::Beginning,
+            AtomKind::Read(place) => {
+                how == Written::Whole
+                    || (how == Written::Beginning || !turns) && self.is_covered(place, how)
+            }
+            AtomKind::Write(place) => {
+                let git = self.runs_git(program);
+                let kept = !git && self.in_git(place);
+                how == Written::Whole
+                    || (how == Written::Beginning || !turns)
+                        && !kept
+                        && !place.other_names_written()
+                        && self.is_covered(place, how)
+            }
+            AtomKind::Program(_) | AtomKind::Use => false,
+        }
+    }
+
+    fn is_covered(&self, place: &Place, how: Written) -> bool {
+        how == Written::Beginning || self.inside.certain(place, self.on)
+    }
+
+    fn runs_git(&self, program: usize) -> bool {
+        let atom = self.reading.atoms.get(program);
+        matches!(atom.map(|atom| &atom.kind), Some(AtomKind::Program(program))
+            if program.entry.as_deref().is_some_and(|entry| entry == "git" || entry.starts_with("git ")))
+    }
+
+    /// Whether a place is below a `.git`, or the repository's is removed with it.
+    fn in_git(&self, place: &Place) -> bool {
+        let below = |path: &str| normal(path).split('/').any(|name| name == ".git");
+        let written = match &place.path {
+            PathText::Known(path) | PathText::Below(path) => below(path),
+            PathText::Glob(path, pattern) => below(path) || pattern.contains(".git"),
+            PathText::Anywhere => true,
+        };
+        let root = place.tree && place.removes && self.inside_root(place);
+        root || written
+            || place.real.as_deref().is_some_and(below)
+            || place.matches.iter().any(|path| below(path))
+    }
+
+    /// Whether a tree has the whole repository in it.
+    fn inside_root(&self, place: &Place) -> bool {
+        let repository = &self.at.around.repository;
+        let has = |path: &str| within(repository, &normal(path));
+        let known = match &place.path {
+            PathText::Known(path) => has(path),
+            _ => false,
+        };
+        known || place.real.as_deref().is_some_and(has)
+    }
+
+    /// Whether an allow names a host by itself.
+    pub(super) fn names_itself(&self, host: &Host) -> bool {
+        let Some(name) = &host.name else { return false };
+        self.layer.rules.iter().any(|rule| {
+            let when = rule
+                .when
+                .as_ref()
+                .filter(|_| rule.effect == Decision::Allow);
+            let hosts = when.and_then(|when| when.host.as_ref());
+            hosts.is_some_and(|list| {
+                let mut exact = list.included.iter().filter_map(|own| own.exact());
+                exact.any(|own| own == name)
+            })
+        })
+    }
+
+    /// An allow that would speak about an atom of code if commands were confined.
+    pub(super) fn confined_would(&self, atom: &Atom) -> Option<&'a Rule> {
+        let AtomKind::Code(code) = &atom.kind else {
+            return None;
+        };
+        let mut rules = self.layer.rules.iter();
+        rules.find(|rule| {
+            let when = rule
+                .when
+                .as_ref()
+                .filter(|_| rule.effect == Decision::Allow);
+            when.is_some_and(|when| {
+                when.confined == Some(true)
+                    && !self.at.confined
+                    && when.code.as_ref().is_some_and(|list| has(list, code.class))
+            })
+        })
+    }
+}
+
+impl Place {
+    /// A file is changed in place that has other names.
+    fn other_names_written(&self) -> bool {
+        self.other_names && !self.removes
+    }
+}
+
+fn has(list: &List<CodeClass>, class: CodeClass) -> bool {
+    list.has(|own| *own == class, |own| *own == class)
+}
+
+/// The program's words as they would be typed, as far as they are known.
+pub(super) fn typed(program: &Program) -> String {
+    let words = program.words.iter().map(|word| match word.known() {
+        Some(text) if !text.is_empty() && !text.contains([' ', '\t', '\n', '\'', '"']) => {
+            text.to_owned()
+        }
+        Some(text) => format!("'{text}'"),
+        None => shown(word),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn shown(word: &Word) -> String {
+    use crate::reading::word::Piece;
+    let pieces = word.pieces.iter().map(|piece| match piece {
+        Piece::Text(text) | Piece::Glob(text) => text.as_str(),
+        Piece::Unknown | Piece::Fields => "…",
+    });
+    pieces.collect()
+}

@@ -1,0 +1,437 @@
+//! What a policy says of a call: the verdict, why in words, and what an approval needs.
+
+use super::call::{Asked, Conditions};
+use super::danger::category_name;
+use super::engine::{Cause, Finding, findings, stricter};
+use super::layer::{Layer, Owner};
+use super::matching::{Judge, typed};
+use super::rules::Rule;
+use crate::contracts::channel::ApprovalTerms;
+use crate::contracts::ids::Sha256;
+use crate::contracts::limits;
+use crate::contracts::verdict::{Decision, Verdict};
+use crate::reading::atoms::{Atom, AtomKind, Category, CodeClass, PathText, Place, Reading};
+use crate::reading::word::{Piece, Word};
+
+/// Characters of a tool's name, a command or a path in a reason: any usual one whole, and never a screenful.
+const SHOWN_CHARS: usize = 80;
+
+/// What a policy says of a call.
+#[must_use = "a verdict that nobody acts on is a call that nobody gated"]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruling {
+    /// The decision; its reason says all reasons, and behind them what to do instead.
+    pub verdict: Verdict,
+    /// What an approval needs.
+    pub terms: ApprovalTerms,
+    /// Who may approve, by each rule that says so: an approval needs somebody of each.
+    pub approvers: Vec<Vec<String>>,
+    /// What an approval that holds for the session answers: each a rule and an atom. Empty: it answers only the
+    /// identical call.
+    pub questions: Vec<Question>,
+    /// What is not read, for people.
+    pub unread: Vec<String>,
+    /// What the model should do instead; it stands in the reason, too.
+    pub instead: Option<String>,
+    /// Categories of danger that tighten the call.
+    pub dangers: Vec<Category>,
+}
+
+/// One rule that asks about one atom.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Question {
+    /// The rule's id.
+    pub rule: String,
+    /// SHA-256 of the atom, in hex.
+    pub atom: String,
+}
+
+/// A finding of a layer.
+struct Of<'a> {
+    layer: &'a Layer,
+    finding: Finding,
+}
+
+impl Of<'_> {
+    fn rule(&self) -> Option<&Rule> {
+        match self.finding.cause {
+            Cause::Rule(at) => self.layer.rules.get(at),
+            _ => None,
+        }
+    }
+
+    /// A rule before another cause; of rules the first in rank.
+    fn order(&self) -> (u8, usize) {
+        match &self.finding.cause {
+            Cause::Rule(at) => (0, self.layer.rank(*at)),
+            Cause::Secrets => (0, usize::MAX),
+            Cause::Danger(_) => (1, 0),
+            Cause::Unread(_) => (2, 0),
+            Cause::Otherwise => (3, 0),
+        }
+    }
+}
+
+/// Decides a call.
+pub(super) fn rule(layers: &[Layer], reading: &Reading, at: &Conditions<'_>) -> Ruling {
+    let disk = Asked::new(at.disk);
+    let mut all: Vec<Of<'_>> = Vec::new();
+    for layer in layers {
+        let found = findings(layer, reading, at, &disk).into_iter();
+        all.extend(found.map(|finding| Of { layer, finding }));
+    }
+    // What a person answered for the session is asked no more.
+    for of in &mut all {
+        let (Some(rule), Some(memory)) = (of.rule(), at.memory) else {
+            continue;
+        };
+        if of.finding.decision != Decision::Require || !rule.approval.for_session {
+            continue;
+        }
+        let atom = of
+            .finding
+            .atom
+            .and_then(|position| atom_at(reading, position));
+        if atom.is_some_and(|atom| memory.is_granted(&rule.id, || key(atom))) {
+            of.finding.decision = Decision::Allow;
+        }
+    }
+    let decision = all
+        .iter()
+        .map(|of| of.finding.decision)
+        .fold(Decision::Allow, stricter);
+    let mut speaking: Vec<&Of<'_>> = all
+        .iter()
+        .filter(|of| of.finding.decision == decision)
+        .collect();
+    // Sorting is stable: of equals, the first atom's of the first layer.
+    if decision != Decision::Allow {
+        speaking.sort_by_key(|of| of.order());
+    }
+    let texts = Texts { reading, at };
+    let first = speaking
+        .iter()
+        .find_map(|of| of.rule())
+        .filter(|_| speaking.first().is_some_and(|of| of.rule().is_some()));
+    let instead = speaking.iter().find_map(|of| of.rule()?.instead.clone());
+    let mut reason = texts.all(&speaking, decision);
+    if decision != Decision::Allow
+        && let Some(instead) = &instead
+    {
+        reason = bounded(
+            format!("{reason}. Instead: {instead}"),
+            limits::REASON_BYTES,
+        );
+    }
+    Ruling {
+        verdict: Verdict {
+            decision,
+            reason,
+            rule_id: first.map(|rule| rule.id.clone()),
+            tier: first.and_then(|rule| rule.tier.clone()),
+        },
+        terms: terms(&all, decision),
+        approvers: approvers(&all, decision),
+        questions: questions(&speaking, reading, decision),
+        unread: reading.unread.clone(),
+        instead: instead.filter(|_| decision != Decision::Allow),
+        dangers: dangers(&speaking, decision),
+    }
+}
+
+/// The rules that a require asks by.
+fn asking<'a>(all: &'a [Of<'a>]) -> impl Iterator<Item = &'a Rule> {
+    let required = all
+        .iter()
+        .filter(|of| of.finding.decision == Decision::Require);
+    required.flat_map(|of| {
+        let rules: Vec<&Rule> = match &of.finding.cause {
+            Cause::Rule(at) => of.layer.rules.get(*at).into_iter().collect(),
+            Cause::Unread(could) => {
+                let rules = could.iter().filter_map(|at| of.layer.rules.get(*at));
+                rules
+                    .filter(|rule| rule.effect == Decision::Require)
+                    .collect()
+            }
+            _ => Vec::new(),
+        };
+        rules
+    })
+}
+
+/// The most approvals of all, and a grant only where every one offers it.
+fn terms(all: &[Of<'_>], decision: Decision) -> ApprovalTerms {
+    if decision != Decision::Require {
+        return ApprovalTerms::default();
+    }
+    let by_rules = |of: &&Of<'_>| match &of.finding.cause {
+        Cause::Rule(_) => true,
+        Cause::Unread(could) => could.iter().any(|at| {
+            let rule = of.layer.rules.get(*at);
+            rule.is_some_and(|rule| rule.effect == Decision::Require)
+        }),
+        _ => false,
+    };
+    let mut required = all
+        .iter()
+        .filter(|of| of.finding.decision == Decision::Require);
+    ApprovalTerms {
+        required: asking(all).filter_map(|rule| rule.approval.required).max(),
+        for_session: required.all(|of| by_rules(&of))
+            && asking(all).all(|rule| rule.approval.for_session),
+    }
+}
+
+fn approvers(all: &[Of<'_>], decision: Decision) -> Vec<Vec<String>> {
+    let mut approvers: Vec<Vec<String>> = Vec::new();
+    if decision == Decision::Require {
+        for rule in asking(all) {
+            if !rule.approvers.is_empty() && !approvers.contains(&rule.approvers) {
+                approvers.push(rule.approvers.clone());
+            }
+        }
+    }
+    approvers
+}
+
+fn questions(speaking: &[&Of<'_>], reading: &Reading, decision: Decision) -> Vec<Question> {
+    let mut questions = Vec::new();
+    if decision != Decision::Require {
+        return questions;
+    }
+    for of in speaking {
+        let atom = of
+            .finding
+            .atom
+            .and_then(|position| atom_at(reading, position));
+        let (Some(rule), Some(atom)) = (of.rule(), atom) else {
+            return Vec::new();
+        };
+        if !rule.approval.for_session || !is_known(atom) {
+            return Vec::new();
+        }
+        questions.push(Question {
+            rule: rule.id.clone(),
+            atom: key(atom),
+        });
+    }
+    questions
+}
+
+fn dangers(speaking: &[&Of<'_>], decision: Decision) -> Vec<Category> {
+    let mut categories: Vec<Category> = speaking
+        .iter()
+        .filter_map(|of| match &of.finding.cause {
+            Cause::Danger(danger) if decision != Decision::Allow => Some(danger.category),
+            _ => None,
+        })
+        .collect();
+    categories.sort_unstable();
+    categories.dedup();
+    categories
+}
+
+/// The atom at a position: of the reading's, then of those mentioned.
+pub(super) fn atom_at(reading: &Reading, position: usize) -> Option<&Atom> {
+    let mut atoms = reading.atoms.iter().chain(&reading.mentioned);
+    atoms.nth(position)
+}
+
+/// What one answer for the session is about. An atom of the same text is the same atom, in whatever call.
+fn key(atom: &Atom) -> String {
+    Sha256::of(format!("{:?}", atom.kind).as_bytes()).to_hex()
+}
+
+/// Whether all of an atom is known, so that another of the same text does the same.
+fn is_known(atom: &Atom) -> bool {
+    let known = |word: &Word| {
+        word.pieces
+            .iter()
+            .all(|piece| matches!(piece, Piece::Text(_)))
+    };
+    match &atom.kind {
+        AtomKind::Program(program) => !program.open_ended && program.words.iter().all(known),
+        AtomKind::Read(place) | AtomKind::Write(place) => {
+            matches!(place.path, PathText::Known(_))
+        }
+        AtomKind::Host(host) => host.name.is_some(),
+        AtomKind::Code(code) => code.class != CodeClass::Inline && code.class != CodeClass::Fetched,
+        // Its arguments are another call's.
+        AtomKind::Use => false,
+    }
+}
+
+/// The words of reasons.
+pub(super) struct Texts<'a> {
+    pub(super) reading: &'a Reading,
+    pub(super) at: &'a Conditions<'a>,
+}
+
+impl Texts<'_> {
+    /// All reasons, each once.
+    fn all(&self, speaking: &[&Of<'_>], decision: Decision) -> String {
+        let mut texts: Vec<String> = Vec::new();
+        let mut more = 0_usize;
+        for of in speaking {
+            let text = self.one(of.layer, &of.finding);
+            if texts.contains(&text) {
+                continue;
+            }
+            // An allow needs one.
+            if texts.len() == limits::REASONS || (decision == Decision::Allow && !texts.is_empty())
+            {
+                more += 1;
+                continue;
+            }
+            texts.push(text);
+        }
+        let mut text = texts.join("; ");
+        if more > 0 && decision != Decision::Allow {
+            text = format!("{text}; and {more} more");
+        }
+        bounded(text, limits::REASON_BYTES)
+    }
+
+    fn one(&self, layer: &Layer, finding: &Finding) -> String {
+        let atom = finding
+            .atom
+            .and_then(|position| atom_at(self.reading, position));
+        match &finding.cause {
+            Cause::Rule(at) => {
+                let rule = layer.rules.get(*at);
+                rule.map_or_else(String::new, |rule| self.of_rule(layer.owner, rule, atom))
+            }
+            Cause::Danger(danger) => {
+                format!("{} (danger: {})", danger.why, category_name(danger.category))
+            }
+            Cause::Otherwise => self.of_none(layer, atom),
+            Cause::Unread(_) => {
+                let parts = self.reading.unread.iter().take(limits::REASONS);
+                let parts: Vec<&str> = parts.map(String::as_str).collect();
+                format!("it cannot be read which program runs: {}", parts.join("; "))
+            }
+            Cause::Secrets => {
+                "a secret stands where no rule can allow it (only the words of a program can hold one)".to_owned()
+            }
+        }
+    }
+
+    fn of_rule(&self, owner: Owner, rule: &Rule, atom: Option<&Atom>) -> String {
+        let whose = match owner {
+            Owner::Managed => " of the machine",
+            Owner::Main => "",
+            Owner::Repository => " of the repository",
+        };
+        let about = match atom {
+            Some(atom) if rule.chooses() => self.of_atom(atom),
+            _ => cut(self.at.tool),
+        };
+        match &rule.reason {
+            // A rule about a whole tool says all by itself.
+            Some(reason) if !rule.chooses() && owner == Owner::Main => reason.clone(),
+            Some(reason) => format!("{reason}: {about} (rule '{}'{whose})", rule.id),
+            None => {
+                let says = match rule.effect {
+                    Decision::Allow => "allows",
+                    Decision::Require => "requires approval for",
+                    Decision::Deny => "denies",
+                };
+                format!("rule '{}'{whose} {says} {about}", rule.id)
+            }
+        }
+    }
+
+    fn of_none(&self, layer: &Layer, atom: Option<&Atom>) -> String {
+        let tool = cut(self.at.tool);
+        let (says, default) = match layer.otherwise {
+            Decision::Deny => ("allows", " (default deny)"),
+            Decision::Require | Decision::Allow => ("speaks about", ""),
+        };
+        if !self.at.secrets.is_empty() {
+            return format!(
+                "no rule allows tool '{tool}' to use these secrets in this call (an allow rule must list them in \
+                 \"secrets\")"
+            );
+        }
+        let disk = Asked::new(self.at.disk);
+        let judge = Judge::new(layer, self.reading, self.at, &disk);
+        let atom = atom.filter(|atom| atom.kind != AtomKind::Use && layer.looks);
+        let Some(atom) = atom else {
+            return format!("no rule {says} tool '{tool}'{default}");
+        };
+        let confined = judge.confined_would(atom).map_or_else(String::new, |rule| {
+            format!(
+                ": rule '{}' holds only where commands run in a sandbox without free network",
+                rule.id
+            )
+        });
+        format!("no rule {says} {}{default}{confined}", self.of_atom(atom))
+    }
+
+    /// An atom in words: what the call would do.
+    pub(super) fn of_atom(&self, atom: &Atom) -> String {
+        match &atom.kind {
+            AtomKind::Program(program) => format!("running {}", cut(&typed(program))),
+            AtomKind::Read(place) => format!("reading {}", of_place(place)),
+            AtomKind::Write(place) if place.removes => format!("removing {}", of_place(place)),
+            AtomKind::Write(place) => format!("writing {}", of_place(place)),
+            AtomKind::Host(host) => match &host.name {
+                Some(name) => format!("reaching {}", cut(name)),
+                None => "reaching a host that is not known".to_owned(),
+            },
+            AtomKind::Code(code) => {
+                let class = match code.class {
+                    CodeClass::Repo => "the repository's code",
+                    CodeClass::Inline => "code of the command's own",
+                    CodeClass::Unknown => "code that is not known",
+                    CodeClass::Fetched => "code from the network",
+                };
+                format!("running {class}: {}", cut(&code.what))
+            }
+            AtomKind::Use => cut(self.at.tool),
+        }
+    }
+}
+
+fn of_place(place: &Place) -> String {
+    let text = match &place.path {
+        PathText::Known(path) if place.tree => format!("{} and all below it", cut(path)),
+        PathText::Known(path) => cut(path),
+        PathText::Below(path) => format!("something below {}", cut(path)),
+        PathText::Glob(path, pattern) => cut(&format!("{path}/{pattern}")),
+        PathText::Anywhere => "a path that is not known".to_owned(),
+    };
+    match (&place.real, &place.path) {
+        (Some(real), PathText::Known(path)) if crate::reading::paths::normal(path) != *real => {
+            format!("{text}, which leads to {}", cut(real))
+        }
+        _ => text,
+    }
+}
+
+/// Text of the agent's as a reason shows it.
+fn cut(text: &str) -> String {
+    let clean = |c: char| match c.is_control() {
+        true => ' ',
+        false => c,
+    };
+    let mut cut: String = text.chars().take(SHOWN_CHARS).map(clean).collect();
+    if text.chars().nth(SHOWN_CHARS).is_some() {
+        cut.push('…');
+    }
+    cut
+}
+
+/// At most so many bytes.
+fn bounded(mut text: String, max: usize) -> String {
+    if text.len() <= max {
+        return text;
+    }
+    let mut end = max.saturating_sub("…".len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text.push('…');
+    text
+}

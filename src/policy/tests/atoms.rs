@@ -1,0 +1,1 @@
+//! Which rules speak about an atom.
