@@ -87,6 +87,8 @@ pub(super) enum Takes {
     Attached,
     /// The next two words, of which the second has the role.
     Two,
+    /// Attached digits, or none.
+    Digits,
 }
 
 /// An option.
@@ -230,6 +232,7 @@ pub(super) fn option(text: &str) -> Result<Vec<Opt>, String> {
     let effects = parts.map(effect).collect::<Result<Vec<_>, _>>()?;
     let (names, takes, value) = match head.split_once('=') {
         None => (head, Takes::Nothing, ""),
+        Some((names, "#")) => (names, Takes::Digits, ""),
         Some((names, value)) => match value.strip_prefix('?') {
             Some(value) => (names, Takes::Attached, value),
             None if value.starts_with('=') => (names, Takes::Two, value.trim_start_matches('=')),

@@ -354,7 +354,12 @@ impl<'a> Reading<'a> {
             return self.given(parsed, at, word, option, None, !whole);
         }
         let mut turns = false;
+        let mut digits = false;
         for (start, letter) in text.char_indices().skip(1) {
+            if digits && letter.is_ascii_digit() {
+                continue;
+            }
+            digits = false;
             let end = start + letter.len_utf8();
             let Some(option) = self.find(parsed, &format!("-{letter}")) else {
                 turns |= parsed.entry.unknown_turns;
@@ -364,8 +369,9 @@ impl<'a> Reading<'a> {
             };
             let rest = end < text.len() || !whole;
             match option.takes {
-                Takes::Nothing => {
+                Takes::Nothing | Takes::Digits => {
                     turns |= option.turns;
+                    digits = option.takes == Takes::Digits;
                     let value = None;
                     let option = Some(option);
                     parsed.options.push(Given { at, option, value });

@@ -17,6 +17,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("network.toml", include_str!("network.toml")),
     ("archives.toml", include_str!("archives.toml")),
     ("system.toml", include_str!("system.toml")),
+    ("interpreters.toml", include_str!("interpreters.toml")),
     ("git.toml", include_str!("git.toml")),
     ("handing_on.toml", include_str!("handing_on.toml")),
 ];

@@ -578,3 +578,56 @@ fn tar() {
         tar --remove-files -cf a d => @files; w a; r d/**; rm d/** (delete)
     ");
 }
+
+#[test]
+fn interpreters() {
+    holds(
+        &NoContext,
+        r#"
+        python3 => @build; input code
+        python3 - a => @build; input code
+        python3 a.py --x y => @build; script a.py
+        python3 -c 'print(1)' a => @build; code inline
+        python -ic 'x' => @build; code inline
+        python3 -u -X dev a.py -c b => @build; script a.py
+        python3 --version => @reads
+        python3 $x => turned; script …
+        python3 -m "$x" => turned; !code unknown
+        python3 -m mypackage.cli a => @build; code repo
+        python3 -mvenv .venv => @build; code repo; w .venv/**
+        python3 -m json.tool .env => @build; code repo; r .env
+        python3 -m json.tool a b => @build; code repo; r a; r b; w b
+        python3 -W error::x.Y a.py => turned; script a.py
+        python3 -W ignore a.py => @build; script a.py
+        python3 -m webbrowser x => @build; code repo; host ?
+        node => @build; input code
+        node a.js --eval x => @build; script a.js
+        node -e 1 => @build; code inline
+        node -pe 1 => @build; code inline
+        node -p 1 => @build; code inline
+        node --eval=1 => @build; code inline
+        node --check a.js => @build; r a.js
+        node --test => @build; code repo
+        node -r ./a.js b.js => @build; script ./a.js; script b.js
+        node -r dotenv/config b.js => @build; code repo; script b.js
+        node --import data:text/javascript,x b.js => turned; !code unknown; script b.js
+        node --env-file=.env a.js => @build; r .env; script a.js
+        node -v => @reads
+        perl -pi -e 's/a/b/' f => @build; code inline; r f; w f
+        perl -i.bak -pe 's/a/b/' f => @build; code inline; r f; w f; w f.bak
+        perl -lne 'print' f => @build; code inline; r f
+        perl -0777 -pe 1 f => @build; code inline; r f
+        perl -e 1 f => @build; code inline
+        perl a.pl f => @build; script a.pl
+        perl => @build; input code
+        ruby -ne 'puts 1' f => @build; code inline; r f
+        ruby -e 1 => @build; code inline
+        php -l a.php => @build; r a.php
+        php -r 1 => @build; code inline
+        php -d memory_limit=-1 a.php => @build; script a.php
+        php -d auto_prepend_file=x a.php => turned; script a.php
+        lua -e 1 => @build; code inline
+        lua a.lua => @build; script a.lua
+    "#,
+    );
+}

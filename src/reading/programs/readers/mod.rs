@@ -9,6 +9,7 @@ mod files;
 mod find;
 mod git;
 mod handing_on;
+mod interpreters;
 mod network;
 mod sed;
 mod shell;
@@ -31,6 +32,11 @@ pub(super) fn by_name(name: &str) -> Option<Reader> {
         "entr" => handing_on::entr,
         "flock" => handing_on::flock,
         "install" => files::install,
+        "interpreter" => interpreters::interpreter,
+        "node" => interpreters::node,
+        "perl" => interpreters::perl,
+        "php" => interpreters::php,
+        "python" => interpreters::python,
         "kill" => handing_on::kill,
         "ln" => files::ln,
         "loads" => files::loads,

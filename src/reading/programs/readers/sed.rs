@@ -69,40 +69,38 @@ pub(super) fn sed(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
             }
         }
     }
-    let suffix = parsed.values("-i").last().map(|(_, suffix)| suffix.clone());
-    if let Some(suffix) = &suffix {
-        let files: Vec<(usize, Word)> = parsed
-            .operand_words()
-            .skip(usize::from(
-                parsed.values("-e").next().is_none() && !from_file,
-            ))
-            .map(|(at, word)| (at, word.clone()))
-            .collect();
-        let plain = suffix
-            .known()
-            .is_some_and(|suffix| !suffix.contains(['/', '*']));
-        for (at, file) in files {
-            let backup = if plain {
-                Word {
-                    pieces: file
-                        .pieces
-                        .into_iter()
-                        .chain(suffix.pieces.clone())
-                        .collect(),
-                }
-            } else {
-                Word {
-                    pieces: vec![Piece::Unknown],
-                }
-            };
-            made.write(&backup, Some(at), false, false);
-        }
-    }
+    let files: Vec<(usize, Word)> = parsed
+        .operand_words()
+        .skip(usize::from(
+            parsed.values("-e").next().is_none() && !from_file,
+        ))
+        .map(|(at, word)| (at, word.clone()))
+        .collect();
+    backups(parsed, &files, made);
     if parsed.has("-i") && made.sets == [Set::Reads] {
         made.sets = vec![Set::Files];
     }
     if made.roles.contains(&Role::Turning) {
         made.sets.clear();
+    }
+}
+
+/// What `-i` with a suffix leaves beside the files: also for `perl` and `ruby`.
+pub(super) fn backups(parsed: &Parsed<'_>, files: &[(usize, Word)], made: &mut Invocation) {
+    let Some((_, suffix)) = parsed.values("-i").last() else {
+        return;
+    };
+    let plain = suffix
+        .known()
+        .is_some_and(|suffix| !suffix.contains(['/', '*']));
+    for (at, file) in files {
+        let pieces = if plain {
+            let pieces = file.pieces.iter().chain(&suffix.pieces);
+            pieces.cloned().collect()
+        } else {
+            vec![Piece::Unknown]
+        };
+        made.write(&Word { pieces }, Some(*at), false, false);
     }
 }
 
