@@ -21,7 +21,7 @@ pub struct Reading {
 }
 
 /// One thing that a call would do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Atom {
     /// What.
     pub kind: AtomKind,
@@ -34,7 +34,7 @@ pub struct Atom {
 }
 
 /// The kinds of atoms.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum AtomKind {
     /// A program would run.
     Program(Box<Program>),
@@ -51,7 +51,7 @@ pub enum AtomKind {
 }
 
 /// Where in its program an atom stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
     /// An operand: a position in the program's words.
     Operand(usize),
@@ -68,7 +68,7 @@ pub enum Source {
 }
 
 /// A program and its words.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Program {
     /// The program as written, and its arguments.
     pub words: Vec<Word>,
@@ -87,7 +87,7 @@ pub struct Program {
 }
 
 /// Where a program lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Found {
     /// A bare name, looked up in PATH directories that the session cannot write; also where nobody looked.
     Path,
@@ -100,7 +100,7 @@ pub enum Found {
 }
 
 /// What a word is to its program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The program.
     Program,
@@ -140,7 +140,7 @@ pub enum Set {
 }
 
 /// A path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Place {
     /// As it was read.
     pub path: PathText,
@@ -162,7 +162,7 @@ pub struct Place {
 }
 
 /// A path as far as it is known. Absolute, not normalized: `..` after a link is the file system's to say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PathText {
     /// All of it.
     Known(String),
@@ -175,7 +175,7 @@ pub enum PathText {
 }
 
 /// A host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Host {
     /// Its name or address in lower case; `None` where nobody knows.
     pub name: Option<String>,
@@ -188,7 +188,7 @@ pub struct Host {
 }
 
 /// Code that nobody read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Code {
     /// Where it comes from.
     pub class: CodeClass,
@@ -210,7 +210,7 @@ pub enum CodeClass {
 }
 
 /// A danger, and why in an approver's words.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Danger {
     /// The category that a policy names.
     pub category: Category,

@@ -1,5 +1,7 @@
 //! Assignments (Bash manual, 3.4), and what those to some variables run.
 
+use std::rc::Rc;
+
 use super::Walker;
 use super::environment::{self, Effect};
 use super::places;
@@ -222,7 +224,7 @@ impl Walker<'_> {
                 None => path.push((self.relative(name), true)),
             }
         }
-        self.path = Some(path);
+        self.path = Some(Rc::new(path));
     }
 
     fn relative(&self, name: &str) -> String {

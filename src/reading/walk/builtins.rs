@@ -4,11 +4,9 @@ use super::Walker;
 use super::expand::is_name;
 use super::places;
 use super::simple::shown;
-use super::state::{Dirs, Value, Variable};
+use super::state::{Dirs, Value};
 use super::stream::Stream;
-use super::task::Task;
 use crate::reading::word::{Piece, Word};
-use crate::shell::ast::{self, Part};
 
 /// Builtins whose arguments assign.
 pub(super) const DECLARES: &[&str] = &["declare", "export", "local", "readonly", "typeset"];
@@ -57,8 +55,6 @@ const SHOPTS: &[&str] = &[
     "checkhash",
     "checkjobs",
 ];
-/// Operators of `[[` that read their operands as arithmetic.
-const COMPARES: &[&str] = &["-eq", "-ne", "-lt", "-le", "-gt", "-ge"];
 
 impl Walker<'_> {
     /// Runs a builtin, where the name is one that starts no program. Says whether it was.
@@ -197,156 +193,6 @@ impl Walker<'_> {
         self.moved = true;
         self.ok = Dirs::unknown();
         self.failed = self.dirs.clone();
-    }
-
-    fn declare(&mut self, name: &str, arguments: &[Word]) {
-        let mut exports = name == "export";
-        let mut integer = false;
-        let mut map = false;
-        let mut global = false;
-        let mut functions = false;
-        let mut options = true;
-        for word in arguments {
-            if let (true, Some(text)) = (options, word.known()) {
-                if text == "--" {
-                    options = false;
-                    continue;
-                }
-                if let Some(letters) = text.strip_prefix(['-', '+']) {
-                    for letter in letters.chars() {
-                        match letter {
-                            'x' => exports = true,
-                            'i' => integer = true,
-                            'A' => map = true,
-                            'g' => global = true,
-                            'f' | 'F' => functions = true,
-                            'n' if name == "export" => {}
-                            'a' | 'r' | 'p' | 't' => {}
-                            _ => {
-                                self.unread(format!("{name} {text} changes what a name stands for"))
-                            }
-                        }
-                    }
-                    continue;
-                }
-            }
-            options = false;
-            if functions {
-                self.functions_exported |= exports;
-                continue;
-            }
-            self.declare_one(name, word, exports, integer, map, global);
-        }
-    }
-
-    fn declare_one(
-        &mut self,
-        builtin: &str,
-        word: &Word,
-        exports: bool,
-        integer: bool,
-        map: bool,
-        global: bool,
-    ) {
-        let beginning = word.beginning().to_owned();
-        let (name, value) = match beginning.split_once('=') {
-            Some((name, rest)) => {
-                let mut pieces = vec![Piece::Text(rest.to_owned())];
-                pieces.extend(word.pieces.iter().skip(1).cloned());
-                pieces.retain(|piece| *piece != Piece::Text(String::new()));
-                (name, Some(Word { pieces }))
-            }
-            None if word.known().is_some() => (beginning.as_str(), None),
-            None => ("", None),
-        };
-        let (name, append) = match name.strip_suffix('+') {
-            Some(name) => (name, true),
-            None => (name, false),
-        };
-        if !is_name(name) {
-            return self.unread(format!("{builtin} sets what `{}` names", shown(word)));
-        }
-        let old = self.state.variable(name).cloned();
-        let local = builtin == "local"
-            || (!global && matches!(builtin, "declare" | "typeset") && !self.locals.is_empty());
-        if local && let Some(locals) = self.locals.last_mut() {
-            locals.entry(name.to_owned()).or_insert_with(|| old.clone());
-        }
-        if let Some(word) = value {
-            self.no_secret_in(&word);
-            let mut value = match append || word.pieces.contains(&Piece::Fields) {
-                true => Value::Any,
-                false => Value::of(word.clone()),
-            };
-            if integer {
-                self.arithmetic_word(&word);
-                value = Value::Number;
-            }
-            // `declare -a x=(a b)` as text.
-            if word.beginning().starts_with('(') {
-                value = Value::Any;
-            }
-            let effects = self.effects(name, &value);
-            for (kind, dangers) in effects {
-                self.push(
-                    kind,
-                    None,
-                    crate::reading::atoms::Source::Environment,
-                    dangers,
-                );
-            }
-            self.set_variable(name, value);
-        } else if integer || local {
-            self.set_variable(name, if integer { Value::Number } else { Value::Any });
-        }
-        if map {
-            let variable = Variable {
-                value: Value::Any,
-                exported: false,
-                map: true,
-            };
-            self.state.set(name, variable);
-        }
-        if exports {
-            let value = self.lookup(name);
-            let effects = match old.is_some() {
-                true => self.effects(name, &value),
-                false => Vec::new(),
-            };
-            for (kind, dangers) in effects {
-                self.push(
-                    kind,
-                    None,
-                    crate::reading::atoms::Source::Environment,
-                    dangers,
-                );
-            }
-            self.export(name);
-        }
-    }
-
-    fn unset(&mut self, arguments: &[Word]) {
-        let mut functions = false;
-        for word in arguments {
-            match word.known().map(str::to_owned) {
-                Some(text) if text == "-f" => functions = true,
-                Some(text) if text == "-v" => {}
-                Some(name) if is_name(&name) => {
-                    if functions || self.state.function(&name).is_some() {
-                        self.state.define(&name, None);
-                    }
-                    if !functions {
-                        if super::environment::effect(&name).is_some() && name != "IFS" {
-                            self.path = None;
-                        }
-                        self.set_variable(&name, Value::Any);
-                        self.state.assign(&name, Value::Unset);
-                    }
-                }
-                Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {}
-                _ => self.unread(format!("unset takes `{}` apart", shown(word))),
-            }
-        }
     }
 
     fn set_options(&mut self, arguments: &[Word]) {
@@ -497,79 +343,6 @@ impl Walker<'_> {
             None => self.unread("trap runs what is not known".to_owned()),
         }
     }
-
-    /// `test` and `[`: `-v` reads a subscript as arithmetic.
-    fn test_builtin(&mut self, arguments: &[Word]) {
-        let mut words = arguments.iter().peekable();
-        let mut first = true;
-        while let Some(word) = words.next() {
-            if word.pieces.contains(&Piece::Fields) {
-                self.unread("a value that is not quoted can be an operator of `[`".to_owned());
-                return;
-            }
-            if word.known() == Some("-v")
-                && let Some(name) = words.peek()
-                && !name
-                    .known()
-                    .is_some_and(|name| is_name(name) || name == "]")
-            {
-                self.unread("`test -v` runs what stands in a subscript".to_owned());
-            }
-            // `[ "$a" "$b" ]`.
-            let operand = words.peek().and_then(|word| word.known());
-            let alone =
-                first && arguments.len() == 3 && operand.is_some_and(|text| !text.contains('['));
-            if word.known().is_none()
-                && maybe(word, "-v")
-                && words.len() > 0
-                && operand != Some("]")
-                && !alone
-            {
-                let binary = operand.is_some_and(is_binary);
-                if !binary {
-                    self.unread(
-                        "a value can be `-v`, which runs what stands in a subscript".to_owned(),
-                    );
-                }
-            }
-            first = false;
-        }
-    }
-
-    /// `[[ ... ]]`.
-    pub(super) fn test_command(&mut self, words: &[ast::Word]) {
-        let operator = |word: Option<&ast::Word>| match word.map(|word| word.parts.as_slice()) {
-            Some([Part::Literal(text)]) => Some(text.clone()),
-            _ => None,
-        };
-        for (position, word) in words.iter().enumerate() {
-            let before = position.checked_sub(1).and_then(|at| words.get(at));
-            let Some(operator) = operator(Some(word)) else {
-                continue;
-            };
-            if operator == "-v"
-                && let Some(name) = words.get(position + 1)
-            {
-                let name = self.expand_single(name);
-                if !name.known().is_some_and(is_name) {
-                    self.unread("`[[ -v` runs what stands in a subscript".to_owned());
-                }
-            }
-            if COMPARES.contains(&operator.as_str()) {
-                for operand in before.into_iter().chain(words.get(position + 1)) {
-                    self.arithmetic(operand);
-                }
-            }
-        }
-        for word in words {
-            self.expand_single(word);
-        }
-    }
-}
-
-fn is_binary(text: &str) -> bool {
-    COMPARES.contains(&text)
-        || matches!(text, "=" | "==" | "!=" | "<" | ">" | "-nt" | "-ot" | "-ef")
 }
 
 /// Whether a word could be this text.

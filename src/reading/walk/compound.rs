@@ -237,7 +237,7 @@ impl Walker<'_> {
             Some(Node::Redirected { body, redirections }) => {
                 let mut prepared = self.redirected(id, redirections);
                 if let Some(input) = prepared.input.take() {
-                    prepared.outer = Some(std::mem::replace(&mut self.feed, input));
+                    prepared.outer = Some(std::mem::replace(&mut self.feed, Rc::new(input)));
                 }
                 self.tasks.push(Task::Redirected(Box::new(prepared)));
                 self.tasks.push(Task::Visit(*body));
@@ -333,7 +333,7 @@ impl Walker<'_> {
                 self.dirs = task.dirs;
                 return self.stay();
             }
-            self.feed = product;
+            self.feed = Rc::new(product);
         }
         let Some(child) = items.get(task.next) else {
             return;

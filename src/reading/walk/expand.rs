@@ -1,9 +1,10 @@
 //! Expansions of words (Bash manual, 3.5), as far as their values are known.
 
-use super::Walker;
 use super::fields::Fields;
 use super::state::{Dir, Value};
 use super::stream::Stream;
+use super::{BYTES_A_STEP, Walker};
+use crate::contracts::limits;
 use crate::reading::word::{Piece, Word};
 use crate::shell::ast::{self, Operation, Parameter, Part};
 
@@ -45,6 +46,12 @@ impl Walker<'_> {
 
     fn expand_into(&mut self, word: &ast::Word, fields: &mut Fields, depth: usize) {
         for part in &word.parts {
+            // Values multiply: what they make is counted, and beyond the bound nothing more is made.
+            let made = fields.bytes();
+            if self.steps > limits::WALK_STEPS {
+                fields.unquoted();
+                return;
+            }
             match part {
                 Part::Literal(text) | Part::Quoted(text) => fields.text(text),
                 Part::Glob(pattern) => fields.glob(pattern),
@@ -75,6 +82,7 @@ impl Walker<'_> {
                     fields.unknown();
                 }
             }
+            self.steps += 1 + fields.bytes().saturating_sub(made) / BYTES_A_STEP;
         }
     }
 

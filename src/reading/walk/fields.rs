@@ -11,6 +11,8 @@ pub(super) struct Fields {
     open: bool,
     /// An assignment's value, a redirection's target: one word whatever is in it.
     single: bool,
+    /// Of all texts that it was made of.
+    bytes: usize,
 }
 
 impl Fields {
@@ -22,6 +24,11 @@ impl Fields {
         }
     }
 
+    /// Bytes of text so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// All becomes one word.
     pub(super) fn is_single(&self) -> bool {
         self.single
@@ -30,6 +37,7 @@ impl Fields {
     /// Text that stays as it is.
     pub(super) fn text(&mut self, text: &str) {
         self.open = true;
+        self.bytes += text.len();
         if text.is_empty() {
             return;
         }
@@ -43,6 +51,7 @@ impl Fields {
     /// A pathname pattern; where there is none, its text.
     pub(super) fn glob(&mut self, pattern: &str) {
         self.open = true;
+        self.bytes += pattern.len();
         if let Some(Piece::Glob(last)) = self.pieces.last_mut() {
             last.push_str(pattern);
         } else {

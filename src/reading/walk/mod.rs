@@ -8,9 +8,13 @@ mod arithmetic;
 mod assign;
 mod builtins;
 mod compound;
+mod conditions;
+mod declare;
 mod environment;
 mod expand;
 mod fields;
+mod hand_on;
+mod listing;
 mod output;
 mod places;
 mod program;
@@ -18,18 +22,22 @@ mod redirect;
 mod scripts;
 mod simple;
 mod spelling;
+mod start;
 mod state;
 mod stream;
 mod task;
 #[cfg(test)]
 mod tests;
+mod text;
+mod uses;
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
 use self::state::{Dirs, State};
 use self::stream::Stream;
-use self::task::{Scope, Task};
+use self::task::{Scope, SearchPath, Task};
 use super::atoms::{Atom, AtomKind, Danger, PathText, Reading, Source};
 use super::disk::Disk;
 use super::surroundings::Surroundings;
@@ -57,7 +65,7 @@ const BASH: &str = "bash";
 const BYTES_A_STEP: usize = 16;
 
 /// A file that this command writes.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Made {
     place: PathText,
     tree: bool,
@@ -72,6 +80,9 @@ struct Walker<'a> {
     at: &'a Surroundings,
     disk: &'a dyn Disk,
     reading: Reading,
+    /// Where its atoms are, by their hashes.
+    pushed_atoms: HashMap<u64, Vec<usize>>,
+    hasher: RandomState,
     scripts: Vec<Rc<Script>>,
     /// The one that is walked now.
     script: usize,
@@ -96,7 +107,7 @@ struct Walker<'a> {
     /// IFS is another than usual: what is not quoted splits anywhere.
     ifs: bool,
     /// PATH as this command sets it, each directory with whether the session can write it.
-    path: Option<Vec<(String, bool)>>,
+    path: SearchPath,
     /// Functions go to inner shells.
     functions_exported: bool,
     /// `set -a`.
@@ -104,7 +115,7 @@ struct Walker<'a> {
     /// A function has been left, or may have been, before its end.
     returned: bool,
     /// Standard input of the commands.
-    feed: Stream,
+    feed: Rc<Stream>,
     /// Standard output of the last command.
     product: Stream,
     /// Commands that have written to it.
@@ -137,6 +148,8 @@ impl<'a> Walker<'a> {
             at,
             disk,
             reading: Reading::default(),
+            pushed_atoms: HashMap::new(),
+            hasher: RandomState::new(),
             scripts: Vec::new(),
             script: 0,
             tasks: Vec::new(),
@@ -155,7 +168,7 @@ impl<'a> Walker<'a> {
             functions_exported: false,
             all_exported: false,
             returned: false,
-            feed: Stream::default(),
+            feed: Rc::default(),
             product: Stream::default(),
             leaves: 0,
             results: HashMap::new(),
@@ -227,6 +240,10 @@ impl<'a> Walker<'a> {
             }
             self.step(task);
         }
+        // The last one may have been the longest.
+        if self.steps > limits::WALK_STEPS {
+            self.unread("the command is longer than what is read".to_owned());
+        }
     }
 
     /// `trap`s run at the end, or whenever a signal comes: only what never changes is known there.
@@ -240,7 +257,7 @@ impl<'a> Walker<'a> {
             if self.moved {
                 self.dirs = Dirs::unknown();
             }
-            self.feed = Stream::default();
+            self.feed = Rc::default();
             if self.enter_inner(&text, BASH) {
                 self.run();
             }
@@ -278,16 +295,21 @@ impl<'a> Walker<'a> {
             source,
             dangers,
         };
-        if let Some(position) = self.reading.atoms.iter().position(|other| *other == atom) {
-            return Some(position);
+        let digest = self.hasher.hash_one(&atom);
+        let same = self.pushed_atoms.get(&digest).into_iter().flatten();
+        let mut same = same.filter(|at| self.reading.atoms.get(**at) == Some(&atom));
+        if let Some(position) = same.next() {
+            return Some(*position);
         }
         if self.reading.atoms.len() >= limits::CALL_ATOMS {
             self.unread("the command does more things than are read".to_owned());
             self.tasks.clear();
             return None;
         }
+        let position = self.reading.atoms.len();
         self.reading.atoms.push(atom);
-        Some(self.reading.atoms.len() - 1)
+        self.pushed_atoms.entry(digest).or_default().push(position);
+        Some(position)
     }
 
     /// A secret stands where no rule may allow one.

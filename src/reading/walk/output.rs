@@ -1,10 +1,11 @@
 //! What commands write, where it is known before they run.
 
+use std::rc::Rc;
+
 use super::Walker;
-use super::places;
-use super::program::below;
 use super::state::{Dir, Dirs, Value};
 use super::stream::Stream;
+use super::text::Text;
 use crate::reading::paths;
 use crate::reading::programs::Invocation;
 use crate::reading::word::{Piece, Word};
@@ -99,15 +100,15 @@ impl Walker<'_> {
         let nothing = Stream::default();
         match name {
             "cat" => match arguments {
-                [] => self.feed.clone(),
-                [one] if one.known() == Some("-") => self.feed.clone(),
+                [] => Stream::clone(&self.feed),
+                [one] if one.known() == Some("-") => Stream::clone(&self.feed),
                 [one] if !super::builtins::maybe(one, "-") && !one.splits() => Stream {
                     file: Some(one.clone()),
                     ..nothing
                 },
                 _ => nothing,
             },
-            "tee" => self.feed.clone(),
+            "tee" => Stream::clone(&self.feed),
             "mktemp" => self.mktemp(arguments),
             "echo" => self.echo(arguments),
             "printf" => self.printf(arguments),
@@ -128,7 +129,10 @@ impl Walker<'_> {
                 let listing = self.listing(name, arguments, read);
                 match (listing, name) {
                     (None, "grep" | "rg") if self.keeps_lines(arguments) => self.passed(),
-                    (listing, _) => Stream { listing, ..nothing },
+                    (listing, _) => Stream {
+                        listing: listing.map(Rc::new),
+                        ..nothing
+                    },
                 }
             }
             "head" | "tail" | "sort" | "uniq" | "shuf" if self.keeps_lines(arguments) => {
@@ -226,7 +230,7 @@ impl Walker<'_> {
         }
         pieces.push(Piece::Unknown);
         Stream {
-            text: Some(Word { pieces }),
+            text: Some(Rc::new(Word { pieces })),
             whole: true,
             ..Stream::default()
         }
@@ -240,145 +244,6 @@ impl Walker<'_> {
             }
             _ => Stream::default(),
         }
-    }
-
-    /// Paths that a program lists, one a line.
-    fn listing(&self, name: &str, arguments: &[Word], read: &Invocation) -> Option<Vec<Word>> {
-        if !read.hands_on.is_empty() {
-            return None;
-        }
-        let here = || {
-            vec![Word {
-                pieces: vec![Piece::Glob(places::LISTED.to_owned())],
-            }]
-        };
-        let operand = |word: &&Word| word.known().is_none_or(|text| !text.starts_with('-'));
-        match name {
-            "find" => {
-                if arguments.iter().any(|word| {
-                    word.known().is_some_and(|text| {
-                        text.contains("print") && text != "-print" && text != "-print0"
-                    }) || word
-                        .known()
-                        .is_some_and(|text| matches!(text, "-ls" | "-fls" | "-delete"))
-                }) {
-                    return None;
-                }
-                let begins = |word: &&Word| {
-                    word.known()
-                        .is_none_or(|text| !text.starts_with(['-', '(', '!']) && text != ",")
-                };
-                let options = |word: &&Word| matches!(word.known(), Some("-H" | "-L" | "-P"));
-                let roots: Vec<&Word> = arguments
-                    .iter()
-                    .skip_while(options)
-                    .take_while(begins)
-                    .collect();
-                if roots.is_empty() {
-                    return Some(vec![below(&Word::text("."))]);
-                }
-                let certain = |word: &&Word| {
-                    word.pieces
-                        .iter()
-                        .all(|piece| !matches!(piece, Piece::Unknown | Piece::Fields))
-                };
-                roots
-                    .iter()
-                    .all(certain)
-                    .then(|| roots.iter().map(|word| below(word)).collect())
-            }
-            "ls" => {
-                let mut words = here();
-                for word in arguments.iter().filter(operand) {
-                    if word.known().is_none() && !matches!(word.pieces.last(), Some(Piece::Glob(_)))
-                    {
-                        return None;
-                    }
-                    words.push(word.clone());
-                }
-                let long = |word: &Word| {
-                    word.known().is_none_or(|text| {
-                        text.starts_with("--")
-                            || (text.starts_with('-')
-                                && text.contains(['l', 's', 'i', 'F', 'p', 'Q', 'm']))
-                    })
-                };
-                (!arguments.iter().filter(|word| !operand(word)).any(long)).then_some(words)
-            }
-            "git" => {
-                let lists = match arguments.first()?.known()? {
-                    "ls-files" => !has_long(
-                        arguments,
-                        &[
-                            "-s", "--stage", "-t", "-v", "-f", "-u", "--eol", "--debug", "--format",
-                        ],
-                    ),
-                    "diff" | "show" | "diff-tree" | "log" => has_long(arguments, &["--name-only"]),
-                    "grep" => has_long(
-                        arguments,
-                        &[
-                            "-l",
-                            "--files-with-matches",
-                            "--name-only",
-                            "-L",
-                            "-il",
-                            "-lE",
-                            "-lr",
-                        ],
-                    ),
-                    _ => false,
-                };
-                (lists && arguments.iter().all(|word| word.known().is_some())).then(here)
-            }
-            "rg" | "grep" => {
-                let lists = |word: &Word| {
-                    word.known().is_some_and(|text| {
-                        matches!(
-                            text,
-                            "--files" | "--files-with-matches" | "--files-without-match"
-                        ) || (text.starts_with('-')
-                            && !text.starts_with("--")
-                            && text.contains(['l', 'L']))
-                    })
-                };
-                if !arguments.iter().any(lists) {
-                    return None;
-                }
-                self.roots(arguments)
-            }
-            "fd" | "fdfind" => {
-                if arguments.iter().any(|word| {
-                    word.known()
-                        .is_some_and(|text| matches!(text, "-l" | "--list-details" | "--format"))
-                }) {
-                    return None;
-                }
-                self.roots(arguments)
-            }
-            _ => None,
-        }
-    }
-
-    /// Every operand of a search may be where it begins; without one it is here.
-    fn roots(&self, arguments: &[Word]) -> Option<Vec<Word>> {
-        let mut words = vec![Word {
-            pieces: vec![Piece::Glob(places::LISTED.to_owned())],
-        }];
-        for word in arguments {
-            match word.known() {
-                Some(text) if text.starts_with('-') => {}
-                // A pattern that is no path leads to no file.
-                Some(text) if text.starts_with('/') || text.split('/').any(|name| name == "..") => {
-                    words.push(below(word));
-                }
-                Some(_) => {}
-                None if matches!(word.pieces.first(), Some(Piece::Text(text)) if !text.starts_with('/'))
-                    && !places::climbs(word)
-                    && !word.pieces.contains(&Piece::Fields) => {}
-                None => return None,
-            }
-        }
-        Some(words)
     }
 }
 
@@ -399,13 +264,6 @@ fn is(words: &[Word], texts: &[&str]) -> bool {
 
 fn has(words: &[Word], text: &str) -> bool {
     words.iter().any(|word| word.known() == Some(text))
-}
-
-fn has_long(words: &[Word], options: &[&str]) -> bool {
-    words.iter().any(|word| {
-        word.known()
-            .is_some_and(|text| options.contains(&text.split('=').next().unwrap_or_default()))
-    })
 }
 
 fn part_of(name: &str, word: &Word) -> Stream {
@@ -482,43 +340,5 @@ fn formatted(format: &str, arguments: &[Word]) -> Stream {
     Stream {
         decoded,
         ..text.stream()
-    }
-}
-
-/// A text in the making.
-#[derive(Debug, Default)]
-struct Text {
-    pieces: Vec<Piece>,
-    bytes: usize,
-}
-
-impl Text {
-    fn push(&mut self, more: &str) {
-        self.bytes += more.len();
-        match self.pieces.last_mut() {
-            Some(Piece::Text(text)) => text.push_str(more),
-            _ => self.pieces.push(Piece::Text(more.to_owned())),
-        }
-    }
-
-    fn unknown(&mut self) {
-        if self.pieces.last() != Some(&Piece::Unknown) {
-            self.pieces.push(Piece::Unknown);
-        }
-    }
-
-    fn word(&mut self, word: &Word) {
-        for piece in &word.pieces {
-            match piece {
-                Piece::Text(text) => self.push(text),
-                Piece::Unknown | Piece::Fields | Piece::Glob(_) => self.unknown(),
-            }
-        }
-    }
-
-    fn stream(self) -> Stream {
-        Stream::of(Word {
-            pieces: self.pieces,
-        })
     }
 }

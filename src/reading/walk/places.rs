@@ -22,7 +22,7 @@ pub(super) fn places(word: &Word, dirs: &Dirs) -> Vec<PathText> {
         return vec![PathText::Anywhere];
     };
     let mut places = Vec::new();
-    for dir in dirs {
+    for dir in dirs.iter() {
         let place = match dir {
             Dir::At(directory) => from(directory, word),
             // What climbs may leave it.
@@ -111,9 +111,14 @@ pub(super) fn directories(word: &Word, dirs: &Dirs, logical: bool) -> Dirs {
     let mut result = Dirs::unreached();
     for place in places(word, dirs) {
         let dir = match place {
+            PathText::Known(path) | PathText::Below(path) | PathText::Glob(path, _)
+                if path.len() > paths::PATH_BYTES =>
+            {
+                Dirs::unknown()
+            }
             PathText::Known(path) if logical => Dirs::at(&paths::normal(&path)),
             PathText::Known(path) => Dirs::at(&path),
-            PathText::Below(path) | PathText::Glob(path, _) => Dirs(Some(vec![Dir::Below(path)])),
+            PathText::Below(path) | PathText::Glob(path, _) => Dirs::of(Dir::Below(path)),
             PathText::Anywhere => Dirs::unknown(),
         };
         result = result.or(&dir);

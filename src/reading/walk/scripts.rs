@@ -1,5 +1,7 @@
 //! Files that are run, texts of inner shells, and where they come from.
 
+use std::rc::Rc;
+
 use super::program::{SHELLS, execute, obfuscation};
 use super::simple::shown;
 use super::state::{Dirs, Value};
@@ -7,10 +9,13 @@ use super::stream::Stream;
 use super::task::Task;
 use super::{BASH, Made, Walker, places};
 use crate::contracts::ids::Sha256;
+use crate::contracts::limits;
 use crate::reading::atoms::{AtomKind, Code, CodeClass, Danger, PathText, Source};
 use crate::reading::paths;
 use crate::reading::word::Word;
 
+/// Files that this command has written, which are looked through in one step.
+const MADE_A_STEP: usize = 4;
 /// Ends of files below the home that prepare a shell for a toolchain, and do nothing besides.
 const ACTIVATES: &[&str] = &[
     "/bin/activate",
@@ -125,7 +130,7 @@ impl Walker<'_> {
             let dirs = dirs.unwrap_or_else(|| self.dirs.clone());
             return self.script_file(file, &dirs, shell.as_deref(), program, Source::Itself);
         }
-        let text = feed.text.as_ref().and_then(Word::known);
+        let text = feed.text.as_deref().and_then(Word::known);
         let Some(shell) = shell else {
             let class = match feed.text.is_some() || !feed.given {
                 true => CodeClass::Inline,
@@ -149,7 +154,7 @@ impl Walker<'_> {
                 let text = text.to_owned();
                 self.inner_text(&text, &shell, Vec::new(), dirs);
                 // What its commands read is what it leaves.
-                self.feed = Stream::tainted_by(&feed);
+                self.feed = Rc::new(Stream::tainted_by(&feed));
             }
             _ => self.unread_text(&shell, &feed, program),
         }
@@ -188,7 +193,7 @@ impl Walker<'_> {
         source: Source,
     ) {
         if let Some(stream) = self.process(word) {
-            let outer = std::mem::replace(&mut self.feed, stream);
+            let outer = std::mem::replace(&mut self.feed, Rc::new(stream));
             let what = program
                 .and_then(|at| self.reading.atoms.get(at))
                 .map(|atom| match &atom.kind {
@@ -331,12 +336,19 @@ impl Walker<'_> {
         network: Option<String>,
         text: Option<String>,
     ) {
-        self.made.push(Made {
+        let made = Made {
             place,
             tree,
             network,
             text,
-        });
+        };
+        self.steps += self.made.len() / MADE_A_STEP;
+        self.made.retain(|other| *other != made);
+        if self.made.len() < limits::CALL_ATOMS {
+            self.made.push(made);
+        } else {
+            self.unread("the command writes more files than are read".to_owned());
+        }
     }
 
     /// What this command has written at a path.

@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use super::Walker;
 use super::compound::node_of;
-use super::program::Start;
+use super::start::Start;
 use super::state::{Value, Variable};
 use super::stream::Stream;
-use super::task::Task;
+use super::task::{SearchPath, Task};
 use crate::contracts::limits;
 use crate::reading::atoms::{AtomKind, Danger, PathText, Source};
 use crate::reading::word::{Piece, Word};
@@ -29,13 +29,13 @@ pub(super) struct Prepared {
     /// Adds to them.
     pub(super) appends: bool,
     /// The input of the commands behind it.
-    pub(super) outer: Option<Stream>,
+    pub(super) outer: Option<Rc<Stream>>,
     /// Variables that are set for it alone, with what they were.
     pub(super) temporary: Vec<(String, Option<Variable>)>,
     /// The first program of the command around it.
     pub(super) around: Option<usize>,
     /// PATH and IFS before it.
-    pub(super) before: Option<(Option<Vec<(String, bool)>>, bool)>,
+    pub(super) before: Option<(SearchPath, bool)>,
 }
 
 impl Walker<'_> {
@@ -123,7 +123,7 @@ impl Walker<'_> {
         let exec = matches!(words.as_slice(), [word] if word.known() == Some("exec"))
             && self.state.function("exec").is_none();
         if let Some(input) = prepared.input.take() {
-            let outer = std::mem::replace(&mut self.feed, input);
+            let outer = std::mem::replace(&mut self.feed, Rc::new(input));
             if !exec {
                 prepared.outer = Some(outer);
             }
@@ -145,7 +145,7 @@ impl Walker<'_> {
             return self.stay();
         };
         if let Some(bodies) = self.state.function(&name).cloned() {
-            return self.call(&bodies, words);
+            return self.call(&bodies, &words);
         }
         self.command_word(&name, words);
     }
@@ -154,8 +154,7 @@ impl Walker<'_> {
     pub(super) fn command_word(&mut self, name: &str, words: Vec<Word>) {
         self.stay();
         if self.builtin(name, &words) {
-            let secret = words.iter().cloned().collect::<Vec<_>>();
-            secret.iter().for_each(|word| self.no_secret_in(word));
+            words.iter().for_each(|word| self.no_secret_in(word));
             return;
         }
         self.tasks.push(Task::Start(Box::new(Start::of(words))));
@@ -172,7 +171,7 @@ impl Walker<'_> {
     }
 
     /// A function is called.
-    fn call(&mut self, bodies: &[super::state::Body], words: Vec<Word>) {
+    fn call(&mut self, bodies: &[super::state::Body], words: &[Word]) {
         if self.calls >= limits::INNER_SHELLS {
             self.unread("functions call each other deeper than is read".to_owned());
             return self.stay();
@@ -203,7 +202,7 @@ impl Walker<'_> {
                 // It may be no function at all.
                 None => self
                     .tasks
-                    .push(Task::Start(Box::new(Start::of(words.clone())))),
+                    .push(Task::Start(Box::new(Start::of(words.to_vec())))),
             }
         }
     }
@@ -246,7 +245,7 @@ impl Walker<'_> {
                 true => None,
                 false => product
                     .text
-                    .as_ref()
+                    .as_deref()
                     .and_then(Word::known)
                     .map(str::to_owned),
             };

@@ -2,6 +2,7 @@
 //! noted, so that a subshell's are taken back and a branch's joined with what was before it.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use crate::contracts::limits;
 use crate::reading::word::{Piece, Word};
@@ -18,11 +19,15 @@ pub(super) enum Dir {
 
 /// The directories that a command may be in; `None` where nobody knows. None at all: the command is not reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Dirs(pub(super) Option<Vec<Dir>>);
+pub(super) struct Dirs(pub(super) Option<Rc<Vec<Dir>>>);
 
 impl Dirs {
     pub(super) fn at(directory: &str) -> Self {
-        Self(Some(vec![Dir::At(directory.to_owned())]))
+        Self::of(Dir::At(directory.to_owned()))
+    }
+
+    pub(super) fn of(dir: Dir) -> Self {
+        Self(Some(Rc::new(vec![dir])))
     }
 
     pub(super) fn unknown() -> Self {
@@ -30,7 +35,7 @@ impl Dirs {
     }
 
     pub(super) fn unreached() -> Self {
-        Self(Some(Vec::new()))
+        Self(Some(Rc::default()))
     }
 
     pub(super) fn is_reached(&self) -> bool {
@@ -42,9 +47,12 @@ impl Dirs {
         let (Some(dirs), Some(others)) = (&mut self.0, &other.0) else {
             return Self::unknown();
         };
-        for other in others {
+        if Rc::ptr_eq(dirs, others) {
+            return self;
+        }
+        for other in others.iter() {
             if !dirs.contains(other) {
-                dirs.push(other.clone());
+                Rc::make_mut(dirs).push(other.clone());
             }
         }
         if dirs.len() > limits::DIRECTORIES {
@@ -55,7 +63,7 @@ impl Dirs {
 
     /// The one directory where there is one.
     pub(super) fn one(&self) -> Option<&Dir> {
-        match self.0.as_deref() {
+        match self.0.as_deref().map(Vec::as_slice) {
             Some([dir]) => Some(dir),
             _ => None,
         }
@@ -64,7 +72,7 @@ impl Dirs {
     /// All of them by name; empty where one of them is not known.
     pub(super) fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
-        for dir in self.0.iter().flatten() {
+        for dir in self.0.iter().flat_map(|dirs| dirs.iter()) {
             match dir {
                 Dir::At(name) => names.push(name.clone()),
                 Dir::Below(_) => return Vec::new(),

@@ -1,5 +1,7 @@
 //! What stands in a pipe, as far as it is known before anything runs.
 
+use std::rc::Rc;
+
 use crate::reading::word::{Piece, Word};
 
 /// Text that a command writes, or reads.
@@ -8,11 +10,11 @@ pub(super) struct Stream {
     /// There is one: a pipe, a file, a here-document. Otherwise standard input is the harness's.
     pub(super) given: bool,
     /// All of it.
-    pub(super) text: Option<Word>,
+    pub(super) text: Option<Rc<Word>>,
     /// A file's whole text: its path.
     pub(super) file: Option<Word>,
     /// Paths, one a line: words that stand for them.
-    pub(super) listing: Option<Vec<Word>>,
+    pub(super) listing: Option<Rc<Vec<Word>>>,
     /// Decimal digits.
     pub(super) number: bool,
     /// One word without blanks or patterns in it.
@@ -28,7 +30,7 @@ impl Stream {
     pub(super) fn of(text: Word) -> Self {
         Self {
             given: true,
-            text: Some(text),
+            text: Some(Rc::new(text)),
             ..Self::default()
         }
     }
@@ -56,6 +58,7 @@ impl Stream {
     /// As a substitution gives it: without newlines at its end.
     pub(super) fn trimmed(mut self) -> Self {
         if let Some(text) = &mut self.text {
+            let text = Rc::make_mut(text);
             while let Some(Piece::Text(last)) = text.pieces.last_mut() {
                 last.truncate(last.trim_end_matches('\n').len());
                 if !last.is_empty() {

@@ -3,12 +3,15 @@
 use std::rc::Rc;
 
 use super::Walker;
-use super::program::Start;
 use super::simple::Prepared;
+use super::start::Start;
 use super::state::{Dirs, Mark, Value};
 use super::stream::Stream;
 use crate::reading::word::Word;
 use crate::shell::ast::{self, NodeId, Operation, Part};
+
+/// PATH as the command sets it; `None` where it is left alone.
+pub(super) type SearchPath = Option<Rc<Vec<(String, bool)>>>;
 
 /// What a subshell's end takes back.
 #[derive(Debug)]
@@ -16,10 +19,10 @@ pub(super) struct Scope {
     pub(super) mark: Mark,
     pub(super) dirs: Dirs,
     pub(super) previous: Dirs,
-    pub(super) feed: Stream,
+    pub(super) feed: Rc<Stream>,
     pub(super) script: usize,
     pub(super) ifs: bool,
-    pub(super) path: Option<Vec<(String, bool)>>,
+    pub(super) path: SearchPath,
     pub(super) functions_exported: bool,
     pub(super) all_exported: bool,
     pub(super) returned: bool,
@@ -112,7 +115,7 @@ pub(super) struct StageTask {
     pub(super) next: usize,
     pub(super) dirs: Dirs,
     /// Standard input of the whole.
-    pub(super) feed: Stream,
+    pub(super) feed: Rc<Stream>,
     /// What was written before it, by how many commands.
     pub(super) product: Stream,
     pub(super) leaves: usize,
@@ -192,11 +195,7 @@ impl Walker<'_> {
             }
         }
         for name in defaults {
-            if !self
-                .lookup(name)
-                .known()
-                .is_some_and(|text| !text.is_empty())
-            {
+            if self.lookup(name).known().is_none_or(str::is_empty) {
                 self.set_variable(name, Value::Any);
             }
         }

@@ -1,0 +1,193 @@
+//! Programs that run programs: the commands that they hand on, with the words that they add.
+
+use super::Walker;
+use super::places;
+use super::simple::shown;
+use super::start::{Kind, Start};
+use super::state::Dirs;
+use super::stream::Stream;
+use super::task::Task;
+use crate::reading::programs::{HandOn, Invocation, More};
+use crate::reading::word::{Piece, Word};
+
+impl Walker<'_> {
+    /// What a program hands on, each in its turn.
+    pub(super) fn hand_on(
+        &mut self,
+        read: Invocation,
+        words: &[Word],
+        dirs: &Dirs,
+        at: Option<usize>,
+        depth: usize,
+        written: Stream,
+    ) {
+        if read.hands_on.is_empty() {
+            return;
+        }
+        let entry = read.entry.clone().unwrap_or_default();
+        let mut starts = Vec::new();
+        for hand_on in read.hands_on {
+            let mut start = Start {
+                kind: Kind::Source(Word::default()),
+                depth: depth + 1,
+                dirs: (dirs != &self.dirs).then(|| dirs.clone()),
+                program: at,
+                assignments: Vec::new(),
+            };
+            start.kind = match hand_on {
+                HandOn::Program {
+                    words: inner,
+                    more,
+                    assignments,
+                    directory,
+                    ..
+                } => {
+                    if let Some(word) = directory {
+                        start.dirs = Some(places::directories(&word, dirs, false));
+                    }
+                    start.assignments = assignments;
+                    let (words, open_ended) = self.more_words(words, inner, more, &entry);
+                    Kind::Program { words, open_ended }
+                }
+                HandOn::Shell {
+                    text, arguments, ..
+                } => Kind::Shell {
+                    text,
+                    arguments,
+                    shell: entry.clone(),
+                },
+                HandOn::Input { shell, what } => Kind::Input {
+                    shell: shell.then(|| entry.clone()),
+                    what,
+                },
+                HandOn::Source(word) => Kind::Source(word),
+                HandOn::Elsewhere => {
+                    let name = words.first().map(shown).unwrap_or_default();
+                    self.unread(format!(
+                        "{name} runs a command elsewhere, which is not read"
+                    ));
+                    continue;
+                }
+            };
+            starts.push(Task::Start(Box::new(start)));
+        }
+        // What they write is only known by where it comes from.
+        let many = starts.len() > 1 || entry == "xargs" || entry == "find";
+        if many {
+            self.tasks.push(Task::Taint(Box::new(written)));
+        } else {
+            // The inner program writes instead.
+            self.leaves = self.leaves.saturating_sub(1);
+        }
+        self.tasks.extend(starts.into_iter().rev());
+    }
+
+    /// Words that follow those of an inner command: paths that were listed, or any.
+    fn more_words(
+        &self,
+        outer: &[Word],
+        mut inner: Vec<Word>,
+        more: More,
+        entry: &str,
+    ) -> (Vec<Word>, bool) {
+        let fed = match entry {
+            "xargs" => self.fed_words(),
+            _ => None,
+        };
+        match more {
+            More::Below(word) => {
+                inner.push(below(&word));
+                (inner, false)
+            }
+            More::Any => match fed {
+                Some(words) => {
+                    inner.extend(words);
+                    (inner, false)
+                }
+                None => (inner, true),
+            },
+            More::No => {
+                if let Some([listed]) = fed.as_deref()
+                    && let Some(mark) = replaced(outer)
+                {
+                    let tail = outer.len().saturating_sub(inner.len());
+                    let words = outer.get(tail..).unwrap_or_default();
+                    inner = words
+                        .iter()
+                        .map(|word| replace(word, &mark, listed))
+                        .collect();
+                }
+                (inner, false)
+            }
+        }
+    }
+
+    /// What `xargs` reads, where that is known.
+    fn fed_words(&self) -> Option<Vec<Word>> {
+        if let Some(listing) = &self.feed.listing {
+            return Some(listing.to_vec());
+        }
+        let text = self.feed.text.as_ref()?.known()?;
+        if text.contains(['\'', '"', '\\', '\0']) {
+            return None;
+        }
+        Some(text.split_whitespace().map(Word::text).collect())
+    }
+}
+
+/// Paths below a directory, as words.
+pub(super) fn below(word: &Word) -> Word {
+    let mut pieces = word.pieces.clone();
+    match pieces.last_mut() {
+        Some(Piece::Text(text)) if text.ends_with('/') => {}
+        Some(Piece::Text(text)) => text.push('/'),
+        Some(_) => pieces.push(Piece::Text("/".to_owned())),
+        None => {}
+    }
+    pieces.push(Piece::Glob(places::LISTED.to_owned()));
+    Word { pieces }
+}
+
+/// What `xargs -I` replaces.
+fn replaced(words: &[Word]) -> Option<String> {
+    let mut words = words.iter().skip(1);
+    while let Some(word) = words.next() {
+        let text = word.known()?;
+        if text == "-I" {
+            return words.next()?.known().map(str::to_owned);
+        }
+        if let Some(mark) = text.strip_prefix("-I") {
+            return Some(mark.to_owned());
+        }
+        if text == "-i" {
+            return Some("{}".to_owned());
+        }
+    }
+    None
+}
+
+fn replace(word: &Word, mark: &str, by: &Word) -> Word {
+    let mut pieces = Vec::new();
+    for piece in &word.pieces {
+        let Piece::Text(text) = piece else {
+            pieces.push(piece.clone());
+            continue;
+        };
+        for (number, part) in text.split(mark).enumerate() {
+            if number > 0 {
+                pieces.extend(by.pieces.iter().cloned());
+            }
+            if !part.is_empty() {
+                pieces.push(Piece::Text(part.to_owned()));
+            }
+        }
+    }
+    let mut joined: Vec<Piece> = Vec::new();
+    for piece in pieces {
+        match (joined.last_mut(), piece) {
+            (Some(Piece::Text(last)), Piece::Text(more)) => last.push_str(&more),
+            (_, piece) => joined.push(piece),
+        }
+    }
+    Word { pieces: joined }
+}
