@@ -342,6 +342,8 @@ pub const COMMAND_BYTES: usize = 64 * 1024;
 pub const COMMAND_WORDS: usize = 4096;
 /// Atoms of one call; beyond, it is unread.
 pub const CALL_ATOMS: usize = 256;
+/// Builtins and programs that only start another in one call; beyond, it is unread. A long script prints as many lines.
+pub const CALL_MENTIONED: usize = 2048;
 /// Shells within shells (`sh -c`, `eval`, scripts) that are read; beyond, it is unread.
 pub const INNER_SHELLS: usize = 16;
 /// Compound commands and substitutions within each other; beyond, it is unread.

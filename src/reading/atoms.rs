@@ -7,8 +7,9 @@ use super::word::Word;
 pub struct Reading {
     /// In the order in which they stand in the call. At most [`crate::contracts::limits::CALL_ATOMS`].
     pub atoms: Vec<Atom>,
-    /// What the string arguments of an MCP or unknown tool could stand for: a path read and written, a host, a
-    /// command. Denies, requires and dangers look at these, too; no allow covers them, and none has to.
+    /// What needs no allow, and no allow covers; denies, requires and dangers look at it. What the string arguments of
+    /// an MCP or unknown tool could stand for: a path read and written, a host, a command. And of a command, with
+    /// [`Source::Itself`], programs that only start another and builtins that touch nothing outside the shell.
     /// [`Atom::program`] is a position among these.
     pub mentioned: Vec<Atom>,
     /// Which program runs here is not known. Sentences for people.

@@ -160,7 +160,9 @@ impl<'a> Facts<'a> {
 
     /// What a command string would do, should it be one.
     pub(super) fn could_run(&self, text: &str) -> Vec<Atom> {
-        walk::command(text, &self.surroundings(), self.disk).atoms
+        let mut reading = walk::command(text, &self.surroundings(), self.disk);
+        reading.atoms.append(&mut reading.mentioned);
+        reading.atoms
     }
 
     /// Puts what a command does behind what is there.

@@ -47,7 +47,14 @@ pub(super) fn add(facts: &mut Facts<'_>) {
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
-    facts.reading.mentioned = found;
+    let by = facts.reading.mentioned.len();
+    facts
+        .reading
+        .mentioned
+        .extend(found.into_iter().map(|mut atom| {
+            atom.program = atom.program.map(|program| program + by);
+            atom
+        }));
 }
 
 fn is_command(name: &str) -> bool {

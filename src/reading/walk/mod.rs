@@ -312,6 +312,25 @@ impl<'a> Walker<'a> {
         Some(position)
     }
 
+    /// A program that needs no allow, and can be denied.
+    fn mention(&mut self, kind: AtomKind, dangers: Vec<Danger>) {
+        let atom = Atom {
+            kind,
+            program: None,
+            source: Source::Itself,
+            dangers,
+        };
+        if self.reading.mentioned.last() == Some(&atom) {
+            return;
+        }
+        if self.reading.mentioned.len() >= limits::CALL_MENTIONED {
+            self.unread("the command does more things than are read".to_owned());
+            self.tasks.clear();
+            return;
+        }
+        self.reading.mentioned.push(atom);
+    }
+
     /// A secret stands where no rule may allow one.
     fn no_secret_in(&mut self, word: &super::word::Word) {
         for piece in &word.pieces {

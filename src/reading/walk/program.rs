@@ -71,28 +71,24 @@ impl Walker<'_> {
             None => dirs.clone(),
         };
         let found = self.find_program(&name);
-        let transparent = is_transparent(&read);
-        let at = if transparent {
-            None
-        } else {
-            let dangers = self.spelled_dangers(&name, &read.dangers);
-            let mut roles = read.roles.clone();
-            roles.resize(words.len(), Role::Operand);
-            let program = Program {
-                words: words.to_vec(),
-                roles,
-                entry: read.entry.clone(),
-                sets: read.sets.clone(),
-                directories: dirs.names(),
-                open_ended,
-                found: found.clone(),
-            };
-            self.push(
-                AtomKind::Program(Box::new(program)),
-                None,
-                Source::Itself,
-                dangers,
-            )
+        let dangers = self.spelled_dangers(&name, &read.dangers);
+        let mut roles = read.roles.clone();
+        roles.resize(words.len(), Role::Operand);
+        let program = AtomKind::Program(Box::new(Program {
+            words: words.to_vec(),
+            roles,
+            entry: read.entry.clone(),
+            sets: read.sets.clone(),
+            directories: dirs.names(),
+            open_ended,
+            found: found.clone(),
+        }));
+        let at = match is_transparent(&read) {
+            true => {
+                self.mention(program, dangers);
+                None
+            }
+            false => self.push(program, None, Source::Itself, dangers),
         };
         if self.first_program.is_none() {
             self.first_program = at;
@@ -107,6 +103,24 @@ impl Walker<'_> {
         }
         self.leaf(written.clone());
         self.hand_on(read, words, &dirs, at, depth, written);
+    }
+
+    /// A builtin that touches nothing outside the shell.
+    pub(super) fn mention_builtin(&mut self, words: &[Word]) {
+        let role = |at| match at {
+            0 => Role::Program,
+            _ => Role::Operand,
+        };
+        let program = Program {
+            words: words.to_vec(),
+            roles: (0..words.len()).map(role).collect(),
+            entry: None,
+            sets: Vec::new(),
+            directories: self.dirs.names(),
+            open_ended: false,
+            found: Found::Shell,
+        };
+        self.mention(AtomKind::Program(Box::new(program)), Vec::new());
     }
 
     /// Words of which no program is known: denies look at what is.

@@ -154,6 +154,7 @@ impl Walker<'_> {
     pub(super) fn command_word(&mut self, name: &str, words: Vec<Word>) {
         self.stay();
         if self.builtin(name, &words) {
+            self.mention_builtin(&words);
             words.iter().for_each(|word| self.no_secret_in(word));
             return;
         }

@@ -224,3 +224,33 @@ fn a_variable_that_a_branch_or_subshell_sets_is_not_taken_for_certain() {
         assert_eq!(read(text), expected, "{text}");
     }
 }
+
+#[test]
+fn what_needs_no_allow_is_mentioned() {
+    for (text, expected) in [
+        (
+            "echo hi; cd src && pwd",
+            &["echo hi", "cd src", "@/r/src pwd"][..],
+        ),
+        (
+            "env A=b timeout 5 cat f",
+            &["env A=b timeout 5 cat f", "timeout 5 cat f"],
+        ),
+        ("sh -c 'true'", &["sh -c true", "true"]),
+        ("command ls; [ -f x ]", &["command ls", "[ -f x ]"]),
+        ("find . -name x | xargs wc -l", &["xargs wc -l"]),
+        ("ls; cat f", &[]),
+        // A function is none.
+        ("echo() { ls; }; echo hi", &[]),
+    ] {
+        let reading = command(text, &at(), &NoDisk);
+        let mentioned: Vec<String> = reading.mentioned.iter().map(atom).collect();
+        assert_eq!(mentioned, expected, "{text}");
+    }
+    let many: String = (0..3000).map(|n| format!("echo {n}\n")).collect();
+    let reading = command(&many, &at(), &NoDisk);
+    assert_eq!(
+        reading.unread,
+        ["the command does more things than are read"]
+    );
+}
