@@ -9,7 +9,16 @@ use super::schema::Of;
 use super::{Context, HandOn, Invocation, More, Use, UseKind};
 
 /// Files that are the program's own streams, or nothing.
-const STREAMS: [&str; 4] = ["/dev/null", "/dev/stdin", "/dev/stdout", "/dev/stderr"];
+const STREAMS: [&str; 5] = [
+    "/dev/null",
+    "/dev/stdin",
+    "/dev/stdout",
+    "/dev/stderr",
+    "/dev/tty",
+];
+
+/// Devices that give bytes which say nothing of the machine.
+const SOURCES: [&str; 3] = ["/dev/zero", "/dev/urandom", "/dev/random"];
 
 /// What options change about the operands.
 #[derive(Debug, Default)]
@@ -530,12 +539,25 @@ impl Invocation {
         {
             return;
         }
+        if let UseKind::Read { path, .. } = &kind
+            && path.known().is_some_and(|path| SOURCES.contains(&path))
+        {
+            return;
+        }
+        // A file that is run by another program is read by it.
+        let read = match &kind {
+            UseKind::Script(path) if word != Some(0) => Some(path.clone()),
+            _ => None,
+        };
         self.uses.push(Use {
             kind,
             word,
             turns,
             dangers: Vec::new(),
         });
+        if let Some(path) = read {
+            self.read(&path, word, turns, false, false);
+        }
     }
 
     /// The value of an option.
@@ -593,7 +615,20 @@ impl Invocation {
                 arguments: Vec::new(),
                 other_shell: true,
             }),
-            Role::Code(class) => self.code(class, what(), word, turns),
+            Role::Code(class) => {
+                // Text of which nothing stands in the command is not the command's.
+                let written =
+                    |piece: &Piece| matches!(piece, Piece::Text(text) if !text.trim().is_empty());
+                let class = match class {
+                    CodeClass::Inline
+                        if !value.pieces.is_empty() && !value.pieces.iter().any(written) =>
+                    {
+                        CodeClass::Unknown
+                    }
+                    class => class,
+                };
+                self.code(class, what(), word, turns);
+            }
             Role::Script => self.push(UseKind::Script(value.clone()), word, turns),
             Role::Read
             | Role::Tree

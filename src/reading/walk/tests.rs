@@ -163,7 +163,7 @@ fn a_command_is_read_into_its_atoms() {
         ("rm -rf \"$UNSET/x\"", "rm -rf ?/x | w:anywhere/** !Delete"),
         (
             "echo 'rm -rf ~' > x.sh; sh x.sh",
-            ">w:/r/x.sh | sh x.sh | code:inline | rm -rf /home/me | w:/home/me/** !Delete",
+            ">w:/r/x.sh | sh x.sh | code:inline | r:/r/x.sh | rm -rf /home/me | w:/home/me/** !Delete",
         ),
         (
             "$'\\x72\\x6d' -rf x",

@@ -168,7 +168,7 @@ pub(super) fn dd(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
             made.role(at, Role::Path);
             made.write(&path, Some(at), false, false);
             let device = path.beginning().starts_with("/dev/");
-            if device && let Some(one) = made.uses.last_mut() {
+            if device && let Some(one) = made.uses.last_mut().filter(|one| one.word == Some(at)) {
                 let why = format!("overwrites the device {}", display(&path));
                 one.dangers.push(Danger {
                     category: Category::Disk,
@@ -200,6 +200,10 @@ pub(super) fn compressed(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invoca
             made.read(&word, Some(at), false, parsed.has("-r"), false);
             continue;
         }
+        if let Some(beside) = beside(parsed, &word) {
+            made.write(&Word::text(beside), Some(at), false, false);
+            continue;
+        }
         // What comes of it lies beside it, under a name that begins with its own.
         let known = word.known().map(|path| {
             path.rsplit_once('/')
@@ -215,6 +219,61 @@ pub(super) fn compressed(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invoca
     }
     if prints && made.sets == [Set::Files] {
         made.sets = vec![Set::Reads];
+    }
+}
+
+/// The file that comes of a file, where its name is certain.
+fn beside(parsed: &Parsed<'_>, word: &Word) -> Option<String> {
+    if parsed.has("-S") || parsed.has("-N") || parsed.has("-r") {
+        return None;
+    }
+    let (ending, expands) = match parsed.entry.name.as_str() {
+        "gzip" | "pigz" => (".gz", false),
+        "bzip2" => (".bz2", false),
+        "xz" => (".xz", false),
+        "zstd" => (".zst", false),
+        "gunzip" => (".gz", true),
+        "bunzip2" => (".bz2", true),
+        "unxz" => (".xz", true),
+        "unzstd" => (".zst", true),
+        _ => return None,
+    };
+    let path = word.known()?;
+    match expands || parsed.has("-d") {
+        true => path.strip_suffix(ending).map(str::to_owned),
+        false => Some(format!("{path}{ending}")),
+    }
+}
+
+/// `rm`: paths that were found or listed are many.
+pub(super) fn rm(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    if parsed.has("-r") {
+        return;
+    }
+    let many = |piece: &Piece| match piece {
+        Piece::Glob(glob) => glob == "**",
+        Piece::Fields => true,
+        _ => false,
+    };
+    for one in &mut made.uses {
+        if let UseKind::Write { path, .. } = &one.kind
+            && path.pieces.iter().any(many)
+        {
+            one.dangers.push(Danger {
+                category: Category::Delete,
+                why: format!("removes every file of {}", display(path)),
+            });
+        }
+    }
+}
+
+/// `mv FILE /dev/null` is no move.
+pub(super) fn mv(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    let last = parsed.operand_words().last();
+    if let Some((at, word)) = last
+        && word.beginning().starts_with("/dev/")
+    {
+        made.turn(at);
     }
 }
 

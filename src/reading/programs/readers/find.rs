@@ -266,24 +266,14 @@ fn hand_on(
         starts
     };
     for start in starts {
-        let below = joined(
-            start,
-            &Word {
-                pieces: vec![Piece::Unknown],
-            },
-        );
+        let below = joined(start, &listed());
         let below = if start.known().is_none() && start.beginning().is_empty() {
             start.clone()
         } else {
             below
         };
         let stands = if in_directory {
-            joined(
-                &Word::text("."),
-                &Word {
-                    pieces: vec![Piece::Unknown],
-                },
-            )
+            joined(&Word::text("."), &listed())
         } else {
             below.clone()
         };
@@ -312,6 +302,13 @@ fn hand_on(
     }
 }
 
+/// Names of any depth that were found.
+fn listed() -> Word {
+    Word {
+        pieces: vec![Piece::Glob("**".to_owned())],
+    }
+}
+
 /// A word with a path for each `{}`.
 fn fill(word: &Word, path: &Word) -> Word {
     if !word
@@ -327,12 +324,16 @@ fn fill(word: &Word, path: &Word) -> Word {
     // Only at the beginning does the path say where the whole lies.
     let begins = word.beginning().starts_with("{}");
     let filled = super::shell::replace(word, "{}");
+    let cut = |piece: &Piece| match piece {
+        Piece::Glob(_) => Piece::Unknown,
+        other => other.clone(),
+    };
     match begins {
         true => Word {
             pieces: path
                 .pieces
                 .iter()
-                .cloned()
+                .map(cut)
                 .chain(filled.pieces.into_iter().skip(1))
                 .collect(),
         },
@@ -379,9 +380,27 @@ pub(super) fn fd(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
                 super::shell::replace(&word, mark)
             })
         });
+        // Below the directories that are searched; of several, nobody says which.
+        let mut starts = parsed.operand_words().skip(1).map(|(_, word)| word.clone());
+        let below = match (starts.next(), starts.next()) {
+            _ if parsed.has("--search-path") || parsed.has("--base-directory") => None,
+            (None, _) => Some(Word::text(".")),
+            (Some(one), None) if !may_be_option(&one) => Some(one),
+            _ => None,
+        };
+        let mut words: Vec<Word> = words.collect();
+        let mut more = More::No;
+        if !placed {
+            match below {
+                Some(below) => more = More::Below(below),
+                None => words.push(Word {
+                    pieces: vec![Piece::Unknown],
+                }),
+            }
+        }
         made.hands_on.push(HandOn::Program {
-            words: words.collect(),
-            more: if placed { More::No } else { More::Any },
+            words,
+            more,
             changed: false,
             assignments: Vec::new(),
             directory: None,

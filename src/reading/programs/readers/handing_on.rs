@@ -1,6 +1,6 @@
 //! Programs that hand their words on in a way of their own.
 
-use crate::reading::atoms::{Category, Role};
+use crate::reading::atoms::{Category, CodeClass, Role};
 use crate::reading::programs::parse::Parsed;
 use crate::reading::programs::{Context, HandOn, Invocation, More};
 use crate::reading::word::{Piece, Word};
@@ -161,10 +161,101 @@ pub(super) fn kill(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) 
         && parsed
             .operand_words()
             .any(|(_, word)| matches!(word.known(), Some("-u" | "-U" | "-v" | ".*" | ".")));
+    let agp = parsed.operand_words().any(|(_, word)| {
+        word.known().is_some_and(|text| {
+            text == "agp" || text.starts_with("agp ") || text.ends_with("/agp") || text == "^agp"
+        })
+    });
+    if agp {
+        made.danger(Category::Tampering, "ends agp");
+    }
     if all || matching {
         made.danger(
             Category::Privilege,
             "ends processes that are not the session's own",
         );
+    }
+}
+
+/// Programs whose words are a command's in a way that is not followed: which program runs, nobody knows.
+pub(super) fn unknown_inner(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    if parsed.words.len() < 2 {
+        return;
+    }
+    let mut words = vec![Word {
+        pieces: vec![Piece::Fields],
+    }];
+    words.extend(parsed.words.iter().skip(1).cloned());
+    let mut hand_on = program(words, More::Any);
+    if let HandOn::Program { changed, .. } = &mut hand_on {
+        *changed = true;
+    }
+    made.hands_on.push(hand_on);
+}
+
+/// `env -S TEXT`: the text is split into words of `env` itself.
+pub(super) fn env(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    let Some((at, text)) = parsed.values("-S").last() else {
+        // Alone it prints every variable, secrets too.
+        if made.hands_on.is_empty() && !parsed.has("--help") && !parsed.has("--version") {
+            made.sets.clear();
+        }
+        return;
+    };
+    made.hands_on.clear();
+    let plain = text
+        .known()
+        .filter(|text| !text.contains(['\'', '"', '\\', '$', '#']));
+    let mut words = vec![Word::text("env")];
+    match plain {
+        Some(text) => words.extend(text.split_whitespace().map(Word::text)),
+        None => words.push(Word {
+            pieces: vec![Piece::Fields],
+        }),
+    }
+    words.extend(parsed.words.iter().skip(at + 1).cloned());
+    for role in made.roles.iter_mut().skip(at + 1) {
+        *role = Role::Inner;
+    }
+    let mut inner = program(words, More::No);
+    if let HandOn::Program { directory, .. } = &mut inner {
+        *directory = made.directory.take();
+    }
+    made.hands_on.push(inner);
+}
+
+/// `chrt`: newer ones need no priority, and then the first word is the command.
+pub(super) fn chrt(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    let priority = parsed.operand(0).and_then(|(_, word)| word.known());
+    let number = priority
+        .is_some_and(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
+    if !number && let Some((at, _)) = parsed.operand(0) {
+        made.hands_on.clear();
+        let words = parsed.words.get(at..).unwrap_or_default().to_vec();
+        made.hands_on.push(program(words, More::No));
+    }
+}
+
+/// `strace -o '|COMMAND'` runs it.
+pub(super) fn strace(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    let outputs: Vec<(usize, Word)> = parsed.values("-o").cloned().collect();
+    for (at, output) in outputs {
+        let path = !output.beginning().is_empty() && !output.beginning().starts_with(['|', '!']);
+        if !path {
+            made.turn(at);
+            made.hands_on.push(HandOn::Shell {
+                text: super::super::parse::behind(&output, 1),
+                arguments: Vec::new(),
+                other_shell: true,
+            });
+        }
+    }
+}
+
+/// Editors: an option may be a command of theirs.
+pub(super) fn editor(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    if made.roles.contains(&Role::Turning) {
+        let what = format!("commands of {}", parsed.entry.name);
+        made.code(CodeClass::Unknown, what, None, false);
     }
 }

@@ -1,6 +1,6 @@
 //! Programs that reach other machines: what they send, where they write, what their options run.
 
-use crate::reading::atoms::{Category, CodeClass, Danger, Role};
+use crate::reading::atoms::{Category, CodeClass, Danger, Role, Set};
 use crate::reading::programs::classify::{display, joined};
 use crate::reading::programs::parse::{Parsed, behind};
 use crate::reading::programs::{Context, HandOn, Invocation, UseKind};
@@ -139,6 +139,16 @@ pub(super) fn curl(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) 
         }
     }
     outputs(parsed, &urls, made);
+    let writes = |one: &crate::reading::programs::Use| matches!(one.kind, UseKind::Write { .. });
+    let method = parsed
+        .values("-X")
+        .any(|(_, method)| !matches!(method.known(), Some("GET" | "HEAD")));
+    let sends = ["--data-raw", "--form-string", "-T"].iter().chain(&SENT);
+    if away && (method || sends.into_iter().any(|option| parsed.has(option))) {
+        made.sets.clear();
+    } else if !made.sets.is_empty() && made.uses.iter().any(writes) {
+        made.sets = vec![Set::Files];
+    }
 }
 
 fn sent(option: &str, value: &Word, at: usize, away: bool, made: &mut Invocation) {
@@ -296,6 +306,16 @@ pub(super) fn wget(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) 
             None => name,
         };
         made.write(&path, Some(*at), false, false);
+    }
+    let sends = [
+        "--post-data",
+        "--post-file",
+        "--method",
+        "--body-data",
+        "--body-file",
+    ];
+    if sends.iter().any(|option| parsed.has(option)) {
+        made.sets.clear();
     }
 }
 
