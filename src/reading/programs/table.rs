@@ -18,6 +18,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("archives.toml", include_str!("archives.toml")),
     ("system.toml", include_str!("system.toml")),
     ("interpreters.toml", include_str!("interpreters.toml")),
+    ("containers.toml", include_str!("containers.toml")),
     ("git.toml", include_str!("git.toml")),
     ("handing_on.toml", include_str!("handing_on.toml")),
 ];

@@ -703,3 +703,46 @@ fn what_prints_and_what_hands_on() {
     ",
     );
 }
+
+#[test]
+fn containers() {
+    holds(
+        &NoContext,
+        r#"
+        docker ps -a => @reads
+        docker frob => code unknown
+        docker run --rm alpine => code fetched
+        docker run --rm alpine ls -la => code fetched; elsewhere
+        docker run -v /:/h alpine => code fetched; r //**; w //**; (container)
+        docker run -v/:/h alpine => code fetched; r //**; w //**; (container)
+        docker run --volume=/etc:/e:ro alpine => code fetched; r /etc/**; (container)
+        docker run -v "$x:/e" alpine => code fetched; r …/**; w …/**; (container)
+        docker run -v data:/d alpine => code fetched
+        docker run -v ./src:/d alpine => code fetched; r ./src/**; w ./src/**
+        docker run -v /home/me/x/src:/d alpine => code fetched; r /home/me/x/src/**; w /home/me/x/src/**
+        docker run -v ../..:/d alpine => code fetched; r ../../**; w ../../**; (container)
+        docker run --mount type=bind,src=/,dst=/h alpine => code fetched; r //**; w //**; (container)
+        docker run --privileged alpine => turned; code fetched; (container)
+        docker run --cap-add ALL alpine => turned; code fetched; (container)
+        docker run --pid=host alpine => turned; code fetched; (container)
+        docker run --net=host alpine => code fetched; (container)
+        docker run --network bridge alpine => code fetched
+        docker run --device /dev/sda alpine => turned; code fetched; (container)
+        docker run --security-opt seccomp=unconfined alpine => turned; code fetched; (container)
+        docker run -v /var/run/docker.sock:/s alpine => code fetched; r /var/run/docker.sock/**; w /var/run/docker.sock/**; (container)
+        docker run --env-file .env x => r .env; code fetched
+        podman run --privileged alpine => turned; code fetched; (container)
+        docker exec web ls => code unknown; elsewhere
+        docker exec --privileged x sh => turned; code unknown; elsewhere; (container)
+        docker -H tcp://h run x => turned; !host tcp://h; code fetched
+        docker build -t x . => code fetched; host ?; r ./**-ignored
+        docker build --secret id=a,src=.env . => code fetched; host ?; r .env; r ./**-ignored
+        docker cp x:/etc/shadow s => code unknown; w s/**
+        docker cp .env x:/e => code unknown; r .env/**
+        docker push x => host ?; (exfiltration)
+        docker compose up -d => code fetched; host ?
+        docker compose logs web => @reads
+        docker compose run --rm x ls => code fetched; elsewhere
+    "#,
+    );
+}

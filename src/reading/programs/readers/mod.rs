@@ -5,6 +5,7 @@ use super::{Context, Invocation};
 
 mod archives;
 mod awk;
+mod containers;
 mod files;
 mod find;
 mod git;
@@ -25,6 +26,9 @@ pub(super) fn by_name(name: &str) -> Option<Reader> {
         "source" => shell::source,
         "eval" => shell::eval,
         "chrt" => handing_on::chrt,
+        "docker-build" => containers::build,
+        "docker-cp" => containers::copy,
+        "docker-run" => containers::run,
         "editor" => handing_on::editor,
         "env" => handing_on::env,
         "jq" => text::jq,
