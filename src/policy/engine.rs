@@ -67,12 +67,16 @@ pub(super) fn findings(
     let remembered = at.memory.map_or_else(Vec::new, |memory| {
         memory.dangers(reading, |host| judge.names_itself(host))
     });
+    let unread = of_unread(&judge);
     for (position, atom) in reading.atoms.iter().chain(&reading.mentioned).enumerate() {
         candidates.clone_from(&always);
         judge.candidates(position, atom, &mut candidates);
         candidates.sort_unstable();
         candidates.dedup();
-        let mentioned = position >= reading.atoms.len();
+        // A program of which no name is known is what is unread, and decided as such.
+        let nameless = matches!(&atom.kind, AtomKind::Program(program)
+            if program.words.first().is_none_or(|word| word.known().is_none()));
+        let mentioned = position >= reading.atoms.len() || (nameless && unread.is_some());
         let before = remembered.iter().filter(|(at, _)| *at == position);
         let dangers = atom.dangers.iter().chain(before.map(|(_, danger)| danger));
         of_atom(
@@ -84,9 +88,7 @@ pub(super) fn findings(
             &mut findings,
         );
     }
-    if let Some(unread) = of_unread(&judge) {
-        findings.push(unread);
-    }
+    findings.extend(unread);
     if layer.looks && !at.secrets.is_empty() && secrets_astray(reading, at) {
         findings.push(Finding {
             decision: Decision::Deny,

@@ -100,6 +100,9 @@ impl Index {
             self.any_program.push(at);
         }
         for command in &commands.included {
+            if command.is_any() {
+                put(&mut self.any_program, at);
+            }
             if let Some(set) = command.set() {
                 put(self.sets.entry(set).or_default(), at);
             }

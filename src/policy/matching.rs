@@ -129,7 +129,15 @@ impl<'a> Judge<'a> {
                 index.of_place(place, self.at.around, into);
             }
             AtomKind::Host(host) => index.of_host(host, into),
-            AtomKind::Code(_) | AtomKind::Use => index.of_code(into),
+            AtomKind::Code(_) => index.of_code(into),
+            AtomKind::Use => {
+                index.of_code(into);
+                let layer = self.layer;
+                into.extend(layer.commands().find(|at| {
+                    let rule = layer.rules.get(*at);
+                    rule.is_some_and(|rule| self.speaks(*at, rule, position))
+                }));
+            }
         }
         if let Some(meant) = atom.program.and_then(|program| self.means.get(program)) {
             into.extend(meant.iter().map(|(at, _)| *at));
@@ -218,7 +226,12 @@ impl<'a> Judge<'a> {
         };
         if let Some(commands) = &when.command {
             let view = self.views.get(position).and_then(Option::as_ref);
-            return view.is_some_and(|view| commands.could(view)) && self.with_any(when, position);
+            // A program of which no name is known is what is unread, and decided as such.
+            let unread =
+                view.is_some_and(|view| view.names.is_empty()) && !self.reading.unread.is_empty();
+            return !unread
+                && view.is_some_and(|view| commands.could(view))
+                && self.with_any(when, position);
         }
         match &atom.kind {
             AtomKind::Program(_) => false,
@@ -276,6 +289,12 @@ impl<'a> Judge<'a> {
         if when.command.is_some() {
             return match atom.kind {
                 AtomKind::Program(_) => self.written(position, at).is_some(),
+                // A command that does nothing outside of the shell passes where any command may run.
+                AtomKind::Use => {
+                    super::tool_names::runs_commands(self.at.tool)
+                        && self.reading.unread.is_empty()
+                        && self.knows_secrets(rule)
+                }
                 _ => atom.program.is_some_and(|program| {
                     let written = self.written(program, at);
                     written.is_some_and(|written| {
@@ -328,6 +347,10 @@ impl<'a> Judge<'a> {
     /// Whether a program is nothing but code of these classes: one that the table does not know or that lies where
     /// the session writes, or an interpreter that its words give the code.
     fn is_code(&self, position: usize, program: &Program, list: &List<CodeClass>) -> bool {
+        // A usual name for what lies where the session writes is no honest way to run that.
+        if program.found == Found::WritablePath && program.entry.is_some() {
+            return false;
+        }
         let mut any = false;
         let systems = matches!(program.found, Found::Path | Found::Shell);
         for (_, atom) in self.uses_of(position) {

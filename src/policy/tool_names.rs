@@ -12,6 +12,14 @@ pub(super) const SHELL: &str = "Bash";
 /// that a command prints.
 pub(super) const OTHER_SHELLS: [&str; 1] = ["Monitor"];
 
+/// Whether a tool's argument is a command of the shell's.
+pub(super) fn runs_commands(tool: &str) -> bool {
+    matches!(
+        known_tools::plain(tool),
+        "Bash" | "Monitor" | "exec_command" | "shell" | "shell_command" | "local_shell"
+    )
+}
+
 /// The named sets of tools.
 const SETS: [&str; 2] = ["@plan", "@edits"];
 

@@ -43,6 +43,8 @@ pub(in crate::policy) struct Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Head {
     Set(Set),
+    /// Every program: `*` alone.
+    Any,
     /// As written.
     Program(String),
 }
@@ -73,7 +75,9 @@ impl Word {
     fn new(word: &[(char, bool)]) -> Self {
         let text: String = word.iter().map(|(c, _)| *c).collect();
         let secrets = secrets(&text);
-        let plain = secrets.is_empty();
+        // What stands in quotes is itself; a path's pattern would take it for more.
+        let quoted = word.iter().any(|(c, wild)| !wild && matches!(c, '*' | '?'));
+        let plain = secrets.is_empty() && !quoted;
         let rooted = text.starts_with(['/', '~', '$']);
         let path = match rooted {
             true => Path::parse(&text),
@@ -130,6 +134,14 @@ impl Command {
         let read = words(text)
             .ok_or("use one program and its arguments, no operators; * matches any text")
             .map_err(unsupported)?;
+        if text.trim() == "*" {
+            return Ok(Self {
+                text: text.to_owned(),
+                head: Head::Any,
+                elements: vec![Element::Many],
+                loose: loose(&[Element::Many]),
+            });
+        }
         let mut read = read.into_iter();
         let program = match read.next() {
             None => return Err(unsupported("start with a program name")),
@@ -170,8 +182,13 @@ impl Command {
     pub(in crate::policy) fn set(&self) -> Option<Set> {
         match self.head {
             Head::Set(set) => Some(set),
-            Head::Program(_) => None,
+            Head::Program(_) | Head::Any => None,
         }
+    }
+
+    /// Whether it means every program.
+    pub(in crate::policy) fn is_any(&self) -> bool {
+        self.head == Head::Any
     }
 
     /// The last part of the program's path, and the first word that is no option where only that word can stand there.

@@ -41,6 +41,8 @@ enum Named {
     /// Any name below, with its leading dot.
     Below(String),
     Registries,
+    /// This machine: `localhost`, `127.0.0.0/8`, `::1`.
+    Loopback,
 }
 
 /// A pattern of hosts.
@@ -78,7 +80,13 @@ impl Host {
         if text.starts_with('@') {
             return match text {
                 "@registries" => Ok(host),
-                _ => Err(format!("{text:?}: the named set of hosts is @registries")),
+                "@loopback" => {
+                    host.named = Named::Loopback;
+                    Ok(host)
+                }
+                _ => Err(format!(
+                    "{text:?}: the named sets of hosts are @registries and @loopback"
+                )),
             };
         }
         let mut rest = text;
@@ -149,6 +157,7 @@ impl Host {
             Named::Exact(own) => own == name,
             Named::Below(below) => name.len() > below.len() && name.ends_with(below.as_str()),
             Named::Registries => REGISTRIES.contains(&name),
+            Named::Loopback => is_loopback(name),
         }
     }
 
@@ -207,6 +216,15 @@ impl Host {
             false => path == own,
         }
     }
+}
+
+/// Whether a name can only be this machine's.
+fn is_loopback(name: &str) -> bool {
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost"
+        || address
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// Nothing in it that leads elsewhere when it is normalized.

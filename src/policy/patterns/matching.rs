@@ -153,9 +153,11 @@ impl Command {
     pub(in crate::policy) fn could(&self, view: &View<'_>) -> bool {
         let program = match &self.head {
             Head::Set(set) => return view.program.sets.contains(set),
+            Head::Any => "",
             Head::Program(program) => program,
         };
-        let named = view.names.is_empty() || view.names.contains(&base(program));
+        let named =
+            program.is_empty() || view.names.is_empty() || view.names.contains(&base(program));
         named
             && self.loose.iter().any(|loose| {
                 let mut options = loose.options.iter();
@@ -172,8 +174,19 @@ impl Command {
         let program = match &self.head {
             Head::Set(set) => {
                 let secret = view.items.iter().any(|item| has_secret(item.word));
-                let meant = view.program.sets.contains(set) && view.is_systems() && !secret;
+                // Words that follow unseen are paths, or options that turn the program.
+                let meant = view.program.sets.contains(set)
+                    && view.is_systems()
+                    && !secret
+                    && !view.program.open_ended;
                 return meant.then(Vec::new);
+            }
+            Head::Any => {
+                let all: Vec<&Item<'_>> = view.items.iter().collect();
+                let meant = view.is_systems() && !view.names.is_empty();
+                return meant
+                    .then(|| certain_words(&self.elements, &all, view))
+                    .flatten();
             }
             Head::Program(program) => program,
         };
@@ -387,11 +400,9 @@ fn certain_words(
     if states & (1 << at) == 0 {
         return None;
     }
-    // What follows unseen is for `*`; and only where no option would turn the program.
+    // What follows unseen is for `*`, and has no paths that anybody saw: only what is code anyway may have it.
     let tail = elements.last() == Some(&Element::Many);
-    if view.program.open_ended
-        && !(tail && (view.program.entry.is_none() || !view.program.sets.is_empty()))
-    {
+    if view.program.open_ended && !(tail && view.program.entry.is_none()) {
         return None;
     }
     let mut written = vec![Written::No; view.program.words.len()];

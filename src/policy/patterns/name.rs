@@ -82,6 +82,11 @@ impl Name {
         self.literal.as_deref()
     }
 
+    /// Whether every name that it matches begins so.
+    pub(in crate::policy) fn begins_with(&self, c: char) -> bool {
+        self.tokens.first() == Some(&Token::Char(c))
+    }
+
     /// Whether it matches every name.
     pub(in crate::policy) fn is_any(&self) -> bool {
         !self.tokens.is_empty() && self.tokens.iter().all(|token| *token == Token::Run)

@@ -9,7 +9,7 @@ use crate::reading::paths::{join, normal, within};
 use crate::reading::surroundings::Surroundings;
 
 /// What `${system}` is: directories that only root writes. Nothing of a person's lies in them.
-pub(in crate::policy) const SYSTEM: [&str; 22] = [
+pub(in crate::policy) const SYSTEM: [&str; 25] = [
     "/usr",
     "/bin",
     "/sbin",
@@ -23,6 +23,9 @@ pub(in crate::policy) const SYSTEM: [&str; 22] = [
     "/snap",
     "/var/lib/dpkg",
     "/var/lib/apt",
+    "/dev/zero",
+    "/dev/random",
+    "/dev/urandom",
     "/proc/cpuinfo",
     "/proc/loadavg",
     "/proc/meminfo",
@@ -307,7 +310,7 @@ impl Path {
                 // A wildcard at the beginning stands for no dot.
                 let hidden = name.starts_with(['*', '?', '[']);
                 states = self.step(states, |own| {
-                    let dot = own.literal().is_some_and(|own| own.starts_with('.'));
+                    let dot = own.begins_with('.');
                     !(hidden && dot) && own.meets(&shell)
                 });
             }
@@ -378,6 +381,14 @@ impl List<Path> {
                 let out = |own: &Path| own.matches(&real, on.around);
                 self.has(|own| could(own, place, on), out)
             }
+            // What a pattern's names are now was looked up.
+            (None, false) if !place.matches.is_empty() && !place.tree => {
+                place.matches.iter().any(|path| {
+                    let path = normal(path);
+                    let chosen = |own: &Path| own.matches(&path, on.around);
+                    self.has(chosen, chosen)
+                })
+            }
             (None, false) if self.covers_whole(place, on) => false,
             (None, false) if place.tree => self.could_tree(place, on),
             _ => self.included.is_empty() || self.included.iter().any(|own| could(own, place, on)),
@@ -403,6 +414,10 @@ impl List<Path> {
             return true;
         };
         let root = on.place(path, place).unwrap_or_else(|| normal(path));
+        let itself = |own: &Path| own.matches(&root, on.around);
+        if self.has(itself, itself) {
+            return true;
+        }
         match on.disk.below(&root, place.leaves_out_ignored) {
             Some(files) => files.iter().any(|file| {
                 let file = normal(&join(&root, file));

@@ -45,8 +45,8 @@ fn a_fault_is_reported_at_its_line_and_column() {
             "\"a;b\" is an unsupported pattern: use one program and its arguments",
         ),
         (
-            r#""when":{"command":["*"]^}"#,
-            "\"*\" is an unsupported pattern: the program name cannot contain *",
+            r#""when":{"command":["* x"]^}"#,
+            "\"* x\" is an unsupported pattern: the program name cannot contain *",
         ),
         (r#""id":""^,"effect":"allow""#, "invalid length 0"),
         (r#""id":7^,"tool":"*""#, "invalid type: integer `7`"),
