@@ -12,6 +12,7 @@ mod gated;
 mod hook;
 mod machine;
 mod mediated;
+mod policy;
 mod process;
 mod quickstart;
 mod report;
@@ -35,7 +36,7 @@ use report::Format;
 type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "usage: bench/run [--json | --markdown] [--only NAME]...
-NAME: append, stored, hook, witness, resident, decide, sandbox, slack, mediated, egress, confinement,
+NAME: append, stored, hook, witness, resident, decide, policy, sandbox, slack, mediated, egress, confinement,
       docker, quickstart";
 
 struct Asked {
@@ -94,13 +95,14 @@ fn measure(asked: &Asked) -> Fallible<()> {
     let work = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("figures");
     std::fs::create_dir_all(&work)?;
     type Group = (&'static str, fn(&Path) -> Fallible<Vec<report::Figure>>);
-    let groups: [Group; 13] = [
+    let groups: [Group; 14] = [
         ("append", append::figures),
         ("stored", stored::figures),
         ("hook", hook::figures),
         ("witness", witness::figures),
         ("resident", resident::figures),
         ("decide", decide::figures),
+        ("policy", policy::figures),
         ("sandbox", sandbox::figures),
         ("slack", slack::figures),
         ("mediated", mediated::figures),

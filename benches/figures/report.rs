@@ -13,6 +13,8 @@ pub(crate) enum Target {
     RatioAtLeast(f64),
     /// Ours is below this.
     Below(f64),
+    /// Ours is above this.
+    Above(f64),
     /// Printed, not judged.
     None,
 }
@@ -45,6 +47,7 @@ impl Figure {
             Target::RatioAtMost(bound) => Some(self.ratio().is_some_and(|ratio| ratio <= bound)),
             Target::RatioAtLeast(bound) => Some(self.ratio().is_some_and(|ratio| ratio >= bound)),
             Target::Below(bound) => Some(self.ours < bound),
+            Target::Above(bound) => Some(self.ours > bound),
             Target::None => None,
         }
     }
@@ -54,6 +57,7 @@ impl Figure {
             Target::RatioAtMost(bound) => Some(format!("ratio <= {bound}")),
             Target::RatioAtLeast(bound) => Some(format!("ratio >= {bound}")),
             Target::Below(bound) => Some(format!("< {bound} {}", self.unit)),
+            Target::Above(bound) => Some(format!("> {bound} {}", self.unit)),
             Target::None => None,
         }
     }
