@@ -11,15 +11,16 @@ pub use table::{DangerousPaths, FIXTURES, METADATA_HOSTS, Use, all};
 use rows::{Names, ROWS, Row};
 
 use super::atoms::{AtomKind, Category, Danger, PathText, Place, Reading};
+use super::disk::Disk;
 use super::paths;
 use super::surroundings::Surroundings;
 
 /// Marks the atoms of a reading whose path or host is dangerous. Paths have been followed before.
-pub fn mark(reading: &mut Reading, at: &Surroundings) {
+pub fn mark(reading: &mut Reading, at: &Surroundings, disk: &dyn Disk) {
     for atom in reading.atoms.iter_mut().chain(&mut reading.mentioned) {
         let dangers = match &atom.kind {
-            AtomKind::Read(place) => of_place(place, Use::Read, at),
-            AtomKind::Write(place) => of_place(place, Use::Write, at),
+            AtomKind::Read(place) => of_place(place, Use::Read, at, disk),
+            AtomKind::Write(place) => of_place(place, Use::Write, at, disk),
             AtomKind::Host(host) => {
                 let name = host.name.as_deref().unwrap_or("");
                 let metadata = METADATA_HOSTS.contains(&name);
@@ -47,7 +48,7 @@ pub fn mark(reading: &mut Reading, at: &Surroundings) {
 
 /// What is dangerous about a use of a place, one danger a category at most.
 #[must_use]
-pub fn of_place(place: &Place, used: Use, at: &Surroundings) -> Vec<Danger> {
+pub fn of_place(place: &Place, used: Use, at: &Surroundings, disk: &dyn Disk) -> Vec<Danger> {
     // Both as it is written and where it leads: a link out of a dangerous directory is in it all the same.
     let mut texts: Vec<String> = Vec::new();
     let mut tree = place.tree;
@@ -75,8 +76,11 @@ pub fn of_place(place: &Place, used: Use, at: &Surroundings) -> Vec<Danger> {
     let mut found: Vec<Danger> = Vec::new();
     if used == Use::Write && !at.agp.is_empty() {
         let own = texts.iter().find_map(|text| {
-            let within =
-                |own: &&String| paths::within(text, own) || tree && paths::within(own, text);
+            // What is not there is not changed with a tree that could hold it. Where nobody looked, it may be there.
+            let there = |own: &str| disk.resolve(own).is_none_or(|found| found.kind.is_some());
+            let within = |own: &&String| {
+                paths::within(text, own) || tree && paths::within(own, text) && there(own)
+            };
             at.agp.iter().find(within)
         });
         if let Some(own) = own {

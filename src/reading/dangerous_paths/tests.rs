@@ -1,6 +1,7 @@
 //! Each category of dangerous paths, and the honest neighbours of them.
 
 use super::*;
+use crate::reading::disk::{Git, NoDisk, Resolved};
 
 fn at() -> Surroundings {
     Surroundings {
@@ -14,7 +15,7 @@ fn at() -> Surroundings {
 }
 
 fn categories(place: &Place, used: Use) -> Vec<Category> {
-    let found = of_place(place, used, &at());
+    let found = of_place(place, used, &at(), &NoDisk);
     found.into_iter().map(|danger| danger.category).collect()
 }
 
@@ -123,7 +124,7 @@ fn a_link_a_tree_and_a_pattern_are_as_dangerous_as_what_they_lead_to() {
         ..known("/home/u/repo/docs.md")
     };
     assert_eq!(categories(&link, Use::Write), [Category::Persistence]);
-    let why = &of_place(&link, Use::Write, &at())[0].why;
+    let why = &of_place(&link, Use::Write, &at(), &NoDisk)[0].why;
     assert_eq!(why, "git runs it later: /home/u/repo/.git/hooks/pre-commit");
     let tree = |path: &str| Place {
         tree: true,
@@ -171,4 +172,52 @@ fn every_reason_reads_as_a_sentence_without_its_subject() {
             );
         }
     }
+}
+
+/// Looks, and finds nothing anywhere.
+struct Empty;
+
+impl Disk for Empty {
+    fn resolve(&self, path: &str) -> Option<Resolved> {
+        Some(Resolved {
+            real: path.to_owned(),
+            kind: None,
+            other_names: false,
+            identity: None,
+        })
+    }
+    fn names(&self, _: &str) -> Option<Vec<String>> {
+        None
+    }
+    fn below(&self, _: &str, _: bool) -> Option<Vec<String>> {
+        None
+    }
+    fn script(&self, _: &str) -> Option<String> {
+        None
+    }
+    fn git(&self, _: &str) -> Option<Git> {
+        None
+    }
+    fn ignored(&self, _: &str) -> Option<bool> {
+        None
+    }
+}
+
+#[test]
+fn a_tree_holds_agps_own_files_only_where_they_are_there() {
+    let tree = |path: &str| Place {
+        tree: true,
+        ..known(path)
+    };
+    let tampers = |place: &Place, disk: &dyn Disk| {
+        let found = of_place(place, Use::Write, &at(), disk);
+        found
+            .iter()
+            .any(|danger| danger.category == Category::Tampering)
+    };
+    assert!(tampers(&tree("/home/u"), &NoDisk));
+    assert!(!tampers(&tree("/home/u"), &Empty));
+    // To make one of them is to change it.
+    assert!(tampers(&known("/home/u/.agp/policy.json"), &Empty));
+    assert!(tampers(&known("/home/u/.agp"), &Empty));
 }

@@ -47,9 +47,9 @@ pub fn read(
 ) -> Reading {
     let mut reading = call(tool, args, at, disk, declared);
     // A path whose place is not known then lies anywhere: what is dangerous about its text is said before.
-    dangerous_paths::mark(&mut reading, at);
+    dangerous_paths::mark(&mut reading, at, disk);
     resolve::resolve(&mut reading, disk);
-    dangerous_paths::mark(&mut reading, at);
+    dangerous_paths::mark(&mut reading, at, disk);
     reading
 }
 
