@@ -79,6 +79,15 @@ pub(super) fn findings(
         let mentioned = position >= reading.atoms.len() || (nameless && unread.is_some());
         let before = remembered.iter().filter(|(at, _)| *at == position);
         let dangers = atom.dangers.iter().chain(before.map(|(_, danger)| danger));
+        let spared = match &atom.kind {
+            AtomKind::Write(place) => {
+                let deletes = |danger: &Danger| danger.category == Category::Delete;
+                atom.dangers.iter().any(deletes)
+                    && super::spared::is_spared(reading, place, at, disk)
+            }
+            _ => false,
+        };
+        let dangers = dangers.filter(|danger| !spared || danger.category != Category::Delete);
         of_atom(
             &judge,
             position,

@@ -416,7 +416,7 @@ impl<'a> Judge<'a> {
             PathText::Glob(path, pattern) => below(path) || pattern.contains(".git"),
             PathText::Anywhere => true,
         };
-        let root = place.tree && place.removes && self.inside_root(place);
+        let root = place.tree && place.removes && place.only.is_none() && self.inside_root(place);
         root || written
             || place.real.as_deref().is_some_and(below)
             || place.matches.iter().any(|path| below(path))

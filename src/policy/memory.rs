@@ -6,13 +6,15 @@ use crate::contracts::limits;
 use crate::reading::atoms::{
     Atom, AtomKind, Category, CodeClass, Danger, Found, Host, PathText, Place, Reading, Source,
 };
-use crate::reading::paths::normal;
+use crate::reading::paths::{normal, within};
 
 /// A session's memory. Bounded; what does not fit is remembered as "there was more".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Memory {
     /// Files that calls wrote, by where they lie.
     written: BTreeSet<String>,
+    /// Files and directories that were not there before calls made them.
+    made: BTreeSet<String>,
     /// Files and trees that came from the network, with whether all below is meant.
     fetched: BTreeMap<String, bool>,
     /// A path that bears secrets was read.
@@ -32,6 +34,39 @@ impl Memory {
         &self.written
     }
 
+    /// Whether this session made what lies at a path, or a directory that it lies in.
+    pub(super) fn made(&self, path: &str) -> bool {
+        let mut above = path;
+        loop {
+            if self.made.contains(above) {
+                return true;
+            }
+            match above.rsplit_once('/') {
+                Some((next, _)) => above = next,
+                None => return false,
+            }
+        }
+    }
+
+    /// A write makes what was not there; what is brought from elsewhere is no longer the session's alone.
+    fn makes(&mut self, place: &Place, only_makes: bool) {
+        let path = match (&place.real, &place.path) {
+            (Some(path), _) | (None, PathText::Known(path) | PathText::Below(path)) => normal(path),
+            _ => return self.made.clear(),
+        };
+        if place.removes {
+            self.made.remove(&path);
+        } else if !only_makes {
+            self.made
+                .retain(|made| !within(&path, made) && !within(made, &path));
+        } else if place.exists == Some(false)
+            && matches!(place.path, PathText::Known(_))
+            && self.made.len() < limits::MEMORY_PATHS
+        {
+            self.made.insert(path);
+        }
+    }
+
     /// Files that came from the network in this session, by their real paths.
     #[must_use]
     pub fn fetched(&self) -> BTreeSet<String> {
@@ -44,6 +79,10 @@ impl Memory {
         for atom in &reading.atoms {
             match &atom.kind {
                 AtomKind::Write(place) => {
+                    self.makes(
+                        place,
+                        super::spared::only_makes(reading, atom) && !downloads,
+                    );
                     self.wrote(place, downloads && atom.source != Source::Itself)
                 }
                 AtomKind::Read(place) => {

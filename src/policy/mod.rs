@@ -22,6 +22,7 @@ mod rules;
 mod ruling;
 mod sandboxed;
 mod shell_words;
+mod spared;
 #[cfg(test)]
 mod tests;
 mod tool_names;

@@ -160,6 +160,8 @@ pub struct Place {
     pub matches: Vec<String>,
     /// The file has other names (hard links).
     pub other_names: bool,
+    /// Of a path that is known: whether something lies there now; `None` where nobody looked.
+    pub exists: Option<bool>,
 }
 
 /// A path as far as it is known. Absolute, not normalized: `..` after a link is the file system's to say.

@@ -60,6 +60,7 @@ impl Place {
             real: None,
             matches: Vec::new(),
             other_names: false,
+            exists: None,
         }
     }
 }

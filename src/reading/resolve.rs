@@ -29,6 +29,9 @@ fn follow(place: &mut Place, disk: &dyn Disk) {
                     real
                 });
                 place.other_names = other_names && !place.removes;
+                if disk.looks() && !is_stream(path) {
+                    place.exists = disk.resolve(path).map(|found| found.kind.is_some());
+                }
             }
             None => place.path = PathText::Anywhere,
         },

@@ -5,6 +5,7 @@ use super::name::Name;
 use crate::contracts::secret;
 use crate::reading::atoms::{PathText, Place};
 use crate::reading::disk::Disk;
+use crate::reading::pathname;
 use crate::reading::paths::{join, normal, within};
 use crate::reading::surroundings::Surroundings;
 
@@ -420,6 +421,9 @@ impl List<Path> {
         }
         match on.disk.below(&root, place.leaves_out_ignored) {
             Some(files) => files.iter().any(|file| {
+                if !place.takes(file) {
+                    return false;
+                }
                 let file = normal(&join(&root, file));
                 let chosen = |own: &Path| own.matches(&file, on.around);
                 self.has(chosen, chosen)
@@ -471,12 +475,21 @@ fn both(path: &str, place: &Place, on: Ground<'_>, holds: impl Fn(&str) -> bool)
             .is_none_or(|real| real != written && holds(&real))
 }
 
+impl Place {
+    /// Whether a file below a tree is one of those that are meant.
+    fn takes(&self, file: &str) -> bool {
+        let only = self.only.as_ref();
+        only.is_none_or(|only| pathname::below_matches(only, file))
+    }
+}
+
 /// Whether a tree has something that exists and matches.
 fn tree_has(own: &Path, root: &str, place: &Place, on: Ground<'_>) -> bool {
     if !own.could_below(root, on.around) {
         return false;
     }
-    if own.matches(root, on.around) || own.matches_all_below(root, on.around) {
+    let whole = own.matches(root, on.around) || own.matches_all_below(root, on.around);
+    if whole && place.only.is_none() {
         return true;
     }
     // Where nobody looks, a name that could stand anywhere is not taken to stand here.
@@ -486,6 +499,9 @@ fn tree_has(own: &Path, root: &str, place: &Place, on: Ground<'_>) -> bool {
     // What is removed may be a directory's name, which no file's name says.
     match on.disk.below(root, place.leaves_out_ignored) {
         Some(files) => files.iter().any(|file| {
+            if !place.takes(file) {
+                return false;
+            }
             let file = normal(&join(root, file));
             own.matches(&file, on.around) || own.names_above(&file, root, on.around)
         }),
