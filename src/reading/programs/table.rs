@@ -20,6 +20,11 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("interpreters.toml", include_str!("interpreters.toml")),
     ("containers.toml", include_str!("containers.toml")),
     ("git.toml", include_str!("git.toml")),
+    ("rust.toml", include_str!("rust.toml")),
+    ("node.toml", include_str!("node.toml")),
+    ("python.toml", include_str!("python.toml")),
+    ("go.toml", include_str!("go.toml")),
+    ("make.toml", include_str!("make.toml")),
     ("handing_on.toml", include_str!("handing_on.toml")),
 ];
 

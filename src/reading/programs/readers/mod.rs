@@ -12,6 +12,7 @@ mod git;
 mod handing_on;
 mod interpreters;
 mod network;
+mod packages;
 mod sed;
 mod shell;
 mod text;
@@ -63,6 +64,10 @@ pub(super) fn by_name(name: &str) -> Option<Reader> {
         "shell-words" => handing_on::shell_words,
         "ssh-keygen" => files::ssh_keygen,
         "unzip" => files::unzip,
+        "packages" => packages::packages,
+        "runner" => packages::runner,
+        "environment" => packages::environment,
+        "run" => packages::run,
         "curl" => network::curl,
         "rsync" => network::rsync,
         "scp" => network::scp,
