@@ -7,6 +7,8 @@ use super::atoms::{CodeClass, Danger, Role, Set};
 use super::disk::Git;
 use super::word::Word;
 
+#[cfg(test)]
+mod build_tests;
 mod classify;
 mod notation;
 mod parse;
