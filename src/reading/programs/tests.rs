@@ -418,11 +418,11 @@ fn find() {
         find => @reads
         find . -name '*.pyc' -delete => @files; !rm ./** (delete)
         find -delete => @files; !rm ./** (delete)
-        find src tests -exec grep -n foo {} ';' => @reads; runs [grep -n foo src/**]; runs [grep -n foo tests/**]
+        find src tests -exec grep -n foo {} ';' => @reads; runs [grep -n foo src/…]; runs [grep -n foo tests/…]
         find . -type f -exec cat {} + => @reads; runs [cat ....]
         find . -exec sh -c 'rm {}' ';' => @reads; runs [sh -c rm …]
-        find . -exec {} ';' => @reads; runs [./**]
-        find . -execdir rm {} ';' => @reads; runs in ./** [rm ./**]
+        find . -exec {} ';' => @reads; runs [./…]
+        find . -execdir rm {} ';' => @reads; runs in ./… [rm ./…]
         find . -fprint out => @files; !w out
         find . -fprintf out '%p' => @files; !w out
         find . -files0-from x => @reads; !r x

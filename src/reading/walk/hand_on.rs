@@ -104,7 +104,13 @@ impl Walker<'_> {
                     inner.extend(words);
                     (inner, false)
                 }
-                None => (inner, true),
+                None => {
+                    // A path or an option could be among them.
+                    inner.push(Word {
+                        pieces: vec![Piece::Fields],
+                    });
+                    (inner, true)
+                }
             },
             More::No => {
                 if let Some([listed]) = fed.as_deref()

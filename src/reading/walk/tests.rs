@@ -158,7 +158,10 @@ fn a_command_is_read_into_its_atoms() {
             "cat a | r:/r/a | cat b | r:/r/b",
         ),
         ("./run.sh", "./run.sh | code:repo"),
-        ("xargs rm < list", "rm + | >r:/r/list"),
+        (
+            "xargs rm < list",
+            "rm … + | w:anywhere !Delete | >r:/r/list",
+        ),
         ("cat a b 2>/dev/null || true", "cat a b | r:/r/a | r:/r/b"),
         ("rm -rf \"$UNSET/x\"", "rm -rf ?/x | w:anywhere/** !Delete"),
         (

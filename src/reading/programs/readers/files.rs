@@ -251,7 +251,7 @@ pub(super) fn rm(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
         return;
     }
     let many = |piece: &Piece| match piece {
-        Piece::Glob(glob) => glob == "**",
+        Piece::Glob(glob) => glob.starts_with("**"),
         Piece::Fields => true,
         _ => false,
     };

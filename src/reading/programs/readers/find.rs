@@ -266,14 +266,24 @@ fn hand_on(
         starts
     };
     for start in starts {
-        let below = joined(start, &listed());
+        let below = joined(
+            start,
+            &Word {
+                pieces: vec![Piece::Unknown],
+            },
+        );
         let below = if start.known().is_none() && start.beginning().is_empty() {
             start.clone()
         } else {
             below
         };
         let stands = if in_directory {
-            joined(&Word::text("."), &listed())
+            joined(
+                &Word::text("."),
+                &Word {
+                    pieces: vec![Piece::Unknown],
+                },
+            )
         } else {
             below.clone()
         };
@@ -302,13 +312,6 @@ fn hand_on(
     }
 }
 
-/// Names of any depth that were found.
-fn listed() -> Word {
-    Word {
-        pieces: vec![Piece::Glob("**".to_owned())],
-    }
-}
-
 /// A word with a path for each `{}`.
 fn fill(word: &Word, path: &Word) -> Word {
     if !word
@@ -324,16 +327,12 @@ fn fill(word: &Word, path: &Word) -> Word {
     // Only at the beginning does the path say where the whole lies.
     let begins = word.beginning().starts_with("{}");
     let filled = super::shell::replace(word, "{}");
-    let cut = |piece: &Piece| match piece {
-        Piece::Glob(_) => Piece::Unknown,
-        other => other.clone(),
-    };
     match begins {
         true => Word {
             pieces: path
                 .pieces
                 .iter()
-                .map(cut)
+                .cloned()
                 .chain(filled.pieces.into_iter().skip(1))
                 .collect(),
         },

@@ -161,12 +161,7 @@ pub(super) fn kill(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) 
         && parsed
             .operand_words()
             .any(|(_, word)| matches!(word.known(), Some("-u" | "-U" | "-v" | ".*" | ".")));
-    let agp = parsed.operand_words().any(|(_, word)| {
-        word.known().is_some_and(|text| {
-            text == "agp" || text.starts_with("agp ") || text.ends_with("/agp") || text == "^agp"
-        })
-    });
-    if agp {
+    if names_agp(parsed) {
         made.danger(Category::Tampering, "ends agp");
     }
     if all || matching {
@@ -174,6 +169,23 @@ pub(super) fn kill(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) 
             Category::Privilege,
             "ends processes that are not the session's own",
         );
+    }
+}
+
+fn names_agp(parsed: &Parsed<'_>) -> bool {
+    let of = |text: &str| {
+        let name = text.trim_start_matches('^').trim_end_matches('$');
+        name == "agp" || name.starts_with("agp ") || name.ends_with("/agp")
+    };
+    parsed
+        .operand_words()
+        .any(|(_, word)| word.known().is_some_and(of))
+}
+
+/// `pgrep`, `pidof`: the numbers of agp's processes are good for nothing but to end them.
+pub(super) fn pgrep(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    if names_agp(parsed) {
+        made.danger(Category::Tampering, "looks for the processes of agp");
     }
 }
 

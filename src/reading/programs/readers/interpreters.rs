@@ -50,6 +50,11 @@ const READING_MODULES: [&str; 8] = [
     "pickletools",
 ];
 
+/// Programs among these that reach other machines, whether the table knows them or not.
+const REACHING_PROGRAMS: [&str; 11] = [
+    "pip", "pipx", "uv", "poetry", "pdm", "hatch", "pipenv", "twine", "conda", "aws", "yt-dlp",
+];
+
 /// Modules of Python's own that reach whatever their operands say.
 const REACHING_MODULES: [&str; 6] = [
     "webbrowser",
@@ -185,7 +190,7 @@ fn run_module(parsed: &Parsed<'_>, at: usize, module: &Word, made: &mut Invocati
     }
     let program = MODULES.iter().find(|(module, _)| *module == name);
     if let Some((_, program)) = program
-        && TABLE.program(program).is_some()
+        && (TABLE.program(program).is_some() || REACHING_PROGRAMS.contains(program))
     {
         let mut words = vec![Word::text(*program)];
         for (at, word) in parsed.operand_words() {

@@ -36,6 +36,7 @@ pub(super) fn by_name(name: &str) -> Option<Reader> {
         "less" => text::less,
         "man" => text::man,
         "mv" => files::mv,
+        "pgrep" => handing_on::pgrep,
         "printenv" => text::printenv,
         "ps" => text::ps,
         "rm" => files::rm,

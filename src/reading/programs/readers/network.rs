@@ -139,6 +139,36 @@ pub(super) fn curl(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) 
         }
     }
     outputs(parsed, &urls, made);
+    let input = [
+        "-d",
+        "--data-binary",
+        "--data-urlencode",
+        "--json",
+        "-F",
+        "-T",
+    ];
+    let reads_input = input.iter().any(|option| {
+        parsed.values(option).any(|(_, value)| {
+            let text = value.beginning();
+            matches!(text, "@-" | "-") || text.ends_with("=@-") || text.ends_with("=<-")
+        })
+    });
+    if away && reads_input {
+        made.danger(
+            Category::Exfiltration,
+            "sends what it reads to another machine",
+        );
+    }
+    let said = ["-H", "-A", "-u", "-b", "-e", "-X"];
+    let mut words = said
+        .iter()
+        .flat_map(|option| parsed.values(option))
+        .map(|(_, word)| word)
+        .chain(urls.iter().map(|(_, word)| word));
+    if away && words.any(|word| word.known().is_none()) {
+        let why = "sends a value that nobody knows to another machine";
+        made.danger(Category::Exfiltration, why);
+    }
     let writes = |one: &crate::reading::programs::Use| matches!(one.kind, UseKind::Write { .. });
     let method = parsed
         .values("-X")
@@ -306,6 +336,10 @@ pub(super) fn wget(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) 
             None => name,
         };
         made.write(&path, Some(*at), false, false);
+    }
+    if away && urls.iter().any(|(_, word)| word.known().is_none()) {
+        let why = "sends a value that nobody knows to another machine";
+        made.danger(Category::Exfiltration, why);
     }
     let sends = [
         "--post-data",
