@@ -74,8 +74,14 @@ pub(super) fn findings(
         candidates.sort_unstable();
         candidates.dedup();
         // A program of which no name is known is what is unread, and decided as such.
-        let nameless = matches!(&atom.kind, AtomKind::Program(program)
-            if program.words.first().is_none_or(|word| word.known().is_none()));
+        let nameless = match &atom.kind {
+            AtomKind::Program(program) => program
+                .words
+                .first()
+                .is_none_or(|word| word.known().is_none()),
+            AtomKind::Use => true,
+            _ => false,
+        };
         let mentioned = position >= reading.atoms.len() || (nameless && unread.is_some());
         let before = remembered.iter().filter(|(at, _)| *at == position);
         let dangers = atom.dangers.iter().chain(before.map(|(_, danger)| danger));
@@ -175,13 +181,16 @@ fn of_unread(judge: &Judge<'_>) -> Option<Finding> {
     if judge.reading.unread.is_empty() {
         return None;
     }
-    let (mut could, mut looking) = (Vec::new(), false);
+    let (mut could, mut looking, mut allowing) = (Vec::new(), false, false);
     for (at, rule) in layer.rules.iter().enumerate() {
         if !judge.conditions_hold(rule) {
             continue;
         }
         match rule.effect {
-            Decision::Allow => looking |= rule.looks(),
+            Decision::Allow => {
+                allowing = true;
+                looking |= rule.looks();
+            }
             // Those that choose no atoms speak about each of them already.
             Decision::Require | Decision::Deny => could.extend(rule.chooses().then_some(at)),
         }
@@ -191,6 +200,8 @@ fn of_unread(judge: &Judge<'_>) -> Option<Finding> {
     }
     // Nobody can say which program gets a secret.
     let decision = match judge.at.secrets.is_empty() || !layer.looks {
+        // Where nothing is allowed, this is not either.
+        true if !allowing => stricter(layer.unread, layer.otherwise),
         true => layer.unread,
         false => Decision::Deny,
     };

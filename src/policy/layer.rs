@@ -28,8 +28,8 @@ pub(super) struct Layer {
     pub(super) rules: Vec<Rule>,
     /// Of each rule, how many of the same effect speak before it.
     ranks: Vec<usize>,
-    /// Allows by commands, in the order in which they speak.
-    commands: Vec<usize>,
+    /// Allows that choose atoms, in the order in which they speak.
+    choosing: Vec<usize>,
     pub(super) index: Index,
     /// What holds where no rule matches. `Allow`: this layer says nothing then.
     pub(super) otherwise: Decision,
@@ -59,16 +59,14 @@ impl Layer {
                 *slot = rank;
             }
         }
-        let command = |(at, rule): &(usize, &Rule)| {
-            let when = rule.when.as_ref();
-            let commands = when.is_some_and(|when| when.command.is_some());
-            (commands && rule.effect == Decision::Allow).then_some(*at)
+        let choosing = |(at, rule): &(usize, &Rule)| {
+            (rule.chooses() && rule.effect == Decision::Allow).then_some(*at)
         };
-        let commands = ranked.iter().filter_map(command).collect();
+        let choosing = ranked.iter().filter_map(choosing).collect();
         Self {
             owner,
             ranks,
-            commands,
+            choosing,
             index: Index::new(&rules),
             otherwise: document.otherwise.unwrap_or(absent),
             unread: document.unread.unwrap_or(Decision::Require),
@@ -79,9 +77,9 @@ impl Layer {
         }
     }
 
-    /// Allows by commands, in the order in which they speak.
-    pub(super) fn commands(&self) -> impl Iterator<Item = usize> {
-        self.commands.iter().copied()
+    /// Allows that choose atoms, in the order in which they speak.
+    pub(super) fn choosing(&self) -> impl Iterator<Item = usize> {
+        self.choosing.iter().copied()
     }
 
     /// Of rules with the same effect, the one with the lowest rank speaks.

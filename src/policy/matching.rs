@@ -133,7 +133,7 @@ impl<'a> Judge<'a> {
             AtomKind::Use => {
                 index.of_code(into);
                 let layer = self.layer;
-                into.extend(layer.commands().find(|at| {
+                into.extend(layer.choosing().find(|at| {
                     let rule = layer.rules.get(*at);
                     rule.is_some_and(|rule| self.speaks(*at, rule, position))
                 }));
@@ -286,15 +286,15 @@ impl<'a> Judge<'a> {
         let Some(when) = rule.when.as_ref().filter(|when| when.chooses()) else {
             return self.knows_secrets(rule);
         };
+        // A command that does nothing outside of the shell passes where some command may do something.
+        if atom.kind == AtomKind::Use {
+            return super::tool_names::runs_commands(self.at.tool)
+                && self.reading.unread.is_empty()
+                && self.knows_secrets(rule);
+        }
         if when.command.is_some() {
             return match atom.kind {
                 AtomKind::Program(_) => self.written(position, at).is_some(),
-                // A command that does nothing outside of the shell passes where any command may run.
-                AtomKind::Use => {
-                    super::tool_names::runs_commands(self.at.tool)
-                        && self.reading.unread.is_empty()
-                        && self.knows_secrets(rule)
-                }
                 _ => atom.program.is_some_and(|program| {
                     let written = self.written(program, at);
                     written.is_some_and(|written| {
@@ -312,7 +312,6 @@ impl<'a> Judge<'a> {
                         .is_some_and(|list| self.is_code(position, program, list))
             }
             AtomKind::Code(_) => self.knows_secrets(rule) && self.with(when, atom) == Some(true),
-            AtomKind::Use => false,
             _ => self.with(when, atom) == Some(true),
         }
     }

@@ -164,14 +164,8 @@ fn terms(all: &[Of<'_>], decision: Decision) -> ApprovalTerms {
     if decision != Decision::Require {
         return ApprovalTerms::default();
     }
-    let by_rules = |of: &&Of<'_>| match &of.finding.cause {
-        Cause::Rule(_) => true,
-        Cause::Unread(could) => could.iter().any(|at| {
-            let rule = of.layer.rules.get(*at);
-            rule.is_some_and(|rule| rule.effect == Decision::Require)
-        }),
-        _ => false,
-    };
+    // What is not read is answered in the identical call alone.
+    let by_rules = |of: &&Of<'_>| matches!(of.finding.cause, Cause::Rule(_));
     let mut required = all
         .iter()
         .filter(|of| of.finding.decision == Decision::Require);

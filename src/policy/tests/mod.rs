@@ -4,6 +4,7 @@ mod atoms;
 mod combining;
 mod loading;
 mod plain;
+mod properties;
 
 use std::collections::BTreeSet;
 
