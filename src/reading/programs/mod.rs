@@ -10,6 +10,8 @@ use super::word::Word;
 #[cfg(test)]
 mod build_tests;
 mod classify;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod notation;
 mod parse;
 mod program;

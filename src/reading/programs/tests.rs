@@ -746,3 +746,37 @@ fn containers() {
     "#,
     );
 }
+
+/// Every program of the table, with words that are odd.
+#[test]
+fn no_words_break_a_reader() {
+    let odd = [
+        "-",
+        "--",
+        "-\u{1}",
+        "\u{1}",
+        "\u{2}",
+        "\u{3}",
+        "",
+        "-e\n\u{1}x",
+        "--=\nx",
+        "-ö\n=",
+        "a=\u{2}\n:",
+        "-c\n{",
+        "+\n-S\n",
+        "run\n-v\n:\nx",
+        "-f\n-\n-i",
+        "config\n-\n\u{1}",
+        "-exec\n{}\n+",
+        "s/\n-o\n|",
+        "push\n:\n+",
+        "-m\n\u{2}\n-x",
+    ];
+    let names: Vec<&str> = table::TABLE.names().collect();
+    for name in names {
+        for words in odd {
+            fuzz::program_words(format!("{name}\n{words}").as_bytes());
+            fuzz::program_words(format!("{name}\n{words}\n{words}\nz").as_bytes());
+        }
+    }
+}
