@@ -28,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     ("plain_command", policy::fuzz::plain_command),
     ("program_words", reading::programs::fuzz::program_words),
     ("shell_command", shell::fuzz::shell_command),
+    ("shell_reading", reading::walk::fuzz::walk),
     ("gateway_frame", gateway::fuzz::frame),
     ("gateway_answer", gateway::fuzz::answer),
     ("hook_claude", hook::fuzz::hook_claude),

@@ -360,6 +360,8 @@ pub const UNREAD_SENTENCES: usize = 16;
 pub const SHOWN_WORD: usize = 64;
 /// Directories that a command may be in at once; beyond, nobody knows where it is.
 pub const DIRECTORIES: usize = 8;
+/// Directories of a PATH that a command sets, in each of which every program of it is looked for.
+pub const PATH_DIRECTORIES: usize = 64;
 /// Words of one pattern of a rule.
 pub const PATTERN_WORDS: usize = 64;
 /// Names of a directory or tree that are looked at while a call is read; beyond, they are not known.

@@ -8,6 +8,7 @@ use super::places;
 use super::simple::{Prepared, shown};
 use super::state::{Value, Variable};
 use super::stream::Stream;
+use crate::contracts::limits;
 use crate::reading::atoms::{AtomKind, Category, Code, CodeClass, Danger, PathText};
 use crate::reading::hosts;
 use crate::reading::paths;
@@ -213,8 +214,12 @@ impl Walker<'_> {
             );
             return;
         };
-        let mut path = Vec::new();
+        let mut path: Vec<(String, bool)> = Vec::new();
         for name in value.split(':') {
+            if path.len() >= limits::PATH_DIRECTORIES {
+                self.unread("PATH has more directories than are read".to_owned());
+                break;
+            }
             let known = self.at.path.iter().find(|(dir, _)| dir == name);
             let system = SYSTEM.contains(&name);
             match known {

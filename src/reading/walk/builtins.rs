@@ -251,6 +251,7 @@ impl Walker<'_> {
             _ => None,
         };
         let words = self.state.positional().map(<[Word]>::to_vec);
+        self.steps += words.as_ref().map_or(0, Vec::len);
         let rest = match (words, count) {
             (Some(words), Some(count)) if !words.iter().take(count).any(Word::splits) => {
                 Some(words.into_iter().skip(count).collect())
@@ -302,6 +303,38 @@ impl Walker<'_> {
             self.state.assign(name, Value::Any);
         }
         self.names(&names);
+        self.read_listing(name, arguments, &names);
+    }
+
+    /// `read f`, `mapfile -t files` from a listing: paths of it.
+    fn read_listing(&mut self, builtin: &str, arguments: &[Word], names: &[Word]) {
+        let plain = |word: &Word| {
+            let known = ["-r", "-d", "", "-t", "-d ", "-rd", "\n", "\0"];
+            word.known().is_some_and(|text| known.contains(&text)) || names.contains(word)
+        };
+        let name = names
+            .first()
+            .and_then(Word::known)
+            .filter(|name| is_name(name));
+        let listing = self.feed.listing.clone();
+        let ([_], Some(name), Some([word])) = (names, name, listing.as_deref().map(Vec::as_slice))
+        else {
+            return;
+        };
+        if !arguments.iter().all(plain) || super::environment::effect(name).is_some() {
+            return;
+        }
+        let value = match builtin {
+            "read" => Value::Known {
+                word: word.clone(),
+                whole: true,
+            },
+            "mapfile" | "readarray" if arguments.iter().any(|word| word.known() == Some("-t")) => {
+                Value::List(vec![word.clone()])
+            }
+            _ => return,
+        };
+        self.set_variable(name, value);
     }
 
     /// Variables of these names get what nobody knows.

@@ -5,12 +5,9 @@ use std::rc::Rc;
 use super::Walker;
 use super::state::{Dirs, Value};
 use super::stream::Stream;
-use super::task::{CaseTask, IfTask, LoopTask, StageTask, Task};
+use super::task::{CaseTask, IfTask, StageTask, Task};
 use crate::reading::word::Piece;
 use crate::shell::ast::{Join, Node, NodeId, Script};
-
-/// Passes over a loop's body until what it changes is taken for unknown.
-const PASSES: usize = 2;
 
 impl Walker<'_> {
     pub(super) fn step(&mut self, task: Task) {
@@ -63,11 +60,12 @@ impl Walker<'_> {
             Task::Case(task) => self.arm(&script, *task),
             Task::Loop(task) => self.pass(&script, *task),
             Task::Again(task) => self.again(*task),
-            Task::Bind { node, value } => {
-                if let Some(Node::For { variable, .. }) = node_of(&script, node) {
-                    self.set_variable(variable, value);
-                }
-            }
+            Task::Bind {
+                node,
+                body,
+                values,
+                next,
+            } => self.bind(&script, node, body, values, next),
             Task::Join(mark) => {
                 self.state.join(mark);
                 let dirs = self.ok.clone().or(&self.failed);
@@ -422,71 +420,6 @@ impl Walker<'_> {
         self.stay();
         self.tasks.push(Task::Case(Box::new(task)));
         self.tasks.extend(body.map(Task::Visit));
-    }
-
-    fn begin_loop(&mut self, node: NodeId, values: Option<Rc<Vec<Value>>>, again: bool) {
-        let task = LoopTask {
-            node,
-            values,
-            again,
-            pass: 0,
-            mark: self.state.mark(),
-            dirs: self.dirs.clone(),
-        };
-        self.tasks.push(Task::Loop(Box::new(task)));
-    }
-
-    fn pass(&mut self, script: &Rc<Script>, task: LoopTask) {
-        let Some(node) = node_of(script, task.node) else {
-            return;
-        };
-        let id = task.node;
-        let mark = task.mark;
-        let values = task.values.clone();
-        self.go(task.dirs.clone());
-        self.tasks.push(Task::Again(Box::new(task)));
-        match node {
-            Node::For { body, .. } => {
-                for value in values.iter().flat_map(|values| values.iter().rev()) {
-                    self.tasks.push(Task::Join(mark));
-                    self.tasks.push(Task::Visit(*body));
-                    self.tasks.push(Task::Bind {
-                        node: id,
-                        value: value.clone(),
-                    });
-                    self.steps += 1;
-                }
-            }
-            Node::ArithmeticFor { body, .. } => self.tasks.push(Task::Visit(*body)),
-            Node::Loop { condition, body } => {
-                self.tasks.push(Task::Then(*body));
-                self.tasks.push(Task::Visit(*condition));
-            }
-            _ => {}
-        }
-    }
-
-    fn again(&mut self, mut task: LoopTask) {
-        let end = self.ok.clone().or(&self.failed).or(&task.dirs);
-        let wider = self.state.join(task.mark);
-        if task.again && (wider || end != task.dirs) {
-            task.pass += 1;
-            task.mark = self.state.mark();
-            task.dirs = end;
-            if task.pass > PASSES {
-                task.dirs = Dirs::unknown();
-            }
-            if task.pass > 2 * PASSES {
-                self.unread("a loop changes what its own commands are".to_owned());
-            } else {
-                self.tasks.push(Task::Loop(Box::new(task)));
-                return;
-            }
-            self.go(Dirs::unknown());
-        } else {
-            self.go(end);
-        }
-        self.stay();
     }
 }
 

@@ -260,6 +260,7 @@ impl Walker<'_> {
             Value::Unset => {}
             Value::Any => unknown(quoted, fields),
             Value::List(words) => {
+                self.steps += words.len();
                 let joined = of.name == "*"
                     || of
                         .subscript

@@ -1,7 +1,8 @@
 //! Programs that run programs: the commands that they hand on, with the words that they add.
 
 use super::Walker;
-use super::places;
+use super::listing::names_of_find;
+use super::places::{self, Listed};
 use super::simple::shown;
 use super::start::{Kind, Start};
 use super::state::Dirs;
@@ -90,13 +91,22 @@ impl Walker<'_> {
         more: More,
         entry: &str,
     ) -> (Vec<Word>, bool) {
+        let mut listed = Listed::default();
+        if entry == "find" {
+            listed = names_of_find(outer.get(1..).unwrap_or_default());
+            let known = |word: &Word| word.known().is_some();
+            if outer.iter().all(known) {
+                // All that is not known is what stands in the place of `{}`.
+                inner = inner.iter().map(|word| named(word, &listed)).collect();
+            }
+        }
         let fed = match entry {
             "xargs" => self.fed_words(),
             _ => None,
         };
         match more {
             More::Below(word) => {
-                inner.push(below(&word));
+                inner.push(below(&word, &listed));
                 (inner, false)
             }
             More::Any => match fed {
@@ -142,7 +152,7 @@ impl Walker<'_> {
 }
 
 /// Paths below a directory, as words.
-pub(super) fn below(word: &Word) -> Word {
+pub(super) fn below(word: &Word, listed: &Listed) -> Word {
     let mut pieces = word.pieces.clone();
     match pieces.last_mut() {
         Some(Piece::Text(text)) if text.ends_with('/') => {}
@@ -150,8 +160,19 @@ pub(super) fn below(word: &Word) -> Word {
         Some(_) => pieces.push(Piece::Text("/".to_owned())),
         None => {}
     }
-    pieces.push(Piece::Glob(places::LISTED.to_owned()));
+    pieces.push(listed.piece());
     Word { pieces }
+}
+
+/// A word of `find`'s inner command, with what stands for `{}`.
+fn named(word: &Word, listed: &Listed) -> Word {
+    let piece = |piece: &Piece| match piece {
+        Piece::Unknown => listed.piece(),
+        other => other.clone(),
+    };
+    Word {
+        pieces: word.pieces.iter().map(piece).collect(),
+    }
 }
 
 /// What `xargs -I` replaces.

@@ -13,8 +13,11 @@ mod declare;
 mod environment;
 mod expand;
 mod fields;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod hand_on;
 mod listing;
+mod loops;
 mod output;
 mod places;
 mod program;
@@ -249,7 +252,9 @@ impl<'a> Walker<'a> {
     /// `trap`s run at the end, or whenever a signal comes: only what never changes is known there.
     fn traps(&mut self) {
         for text in std::mem::take(&mut self.traps) {
-            for name in self.state.names() {
+            let names = self.state.names();
+            self.steps += names.len();
+            for name in names {
                 if self.state.changes_often(&name) {
                     self.state.assign(&name, state::Value::Any);
                 }

@@ -5,8 +5,74 @@ use crate::reading::atoms::PathText;
 use crate::reading::paths;
 use crate::reading::word::{Piece, Word};
 
-/// Names of any depth, where a word stands for paths that were listed.
-pub(super) const LISTED: &str = "**";
+/// What a [`Piece::Glob`] begins with that stands for paths that were listed. No pattern of a command's does: a blank
+/// stands in one only within brackets or parentheses.
+const LISTED: &str = "** ";
+
+/// Paths that a program has listed, one a line.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Listed {
+    /// Without what git ignores.
+    pub(super) leaves_out_ignored: bool,
+    /// Only files whose path matches this ([`crate::reading::pathname::below_matches`]).
+    pub(super) only: Option<String>,
+}
+
+impl Listed {
+    /// As a piece of a word.
+    pub(super) fn piece(&self) -> Piece {
+        let kind = if self.leaves_out_ignored {
+            "kept"
+        } else {
+            "any"
+        };
+        let only = self.only.as_deref().unwrap_or_default();
+        Piece::Glob(format!("{LISTED}{kind} {only}"))
+    }
+
+    /// As a word: paths below the directory at hand.
+    pub(super) fn word(&self) -> Word {
+        Word {
+            pieces: vec![self.piece()],
+        }
+    }
+
+    /// What a pattern stands for, where it is a listing.
+    pub(super) fn of(glob: &str) -> Option<Self> {
+        let (kind, only) = glob.strip_prefix(LISTED)?.split_once(' ')?;
+        Some(Self {
+            leaves_out_ignored: kind == "kept",
+            only: (!only.is_empty()).then(|| only.to_owned()),
+        })
+    }
+}
+
+/// A word as others see it: a listing is names of any depth.
+pub(super) fn plain(word: &Word) -> Word {
+    let mut word = word.clone();
+    for piece in &mut word.pieces {
+        if let Piece::Glob(glob) = piece
+            && glob.starts_with(LISTED)
+        {
+            "**".clone_into(glob);
+        }
+    }
+    word
+}
+
+/// The listing that a word is, with no more than a directory before it.
+pub(super) fn listing(word: &Word) -> Option<Listed> {
+    match word.pieces.as_slice() {
+        [Piece::Glob(glob)] => Listed::of(glob),
+        [Piece::Text(text), Piece::Glob(glob)] if text.ends_with('/') => {
+            let mut listed = Listed::of(glob)?;
+            // git was asked about other names.
+            listed.leaves_out_ignored &= text == "./";
+            Some(listed)
+        }
+        _ => None,
+    }
+}
 
 /// Where a word leads, from each directory.
 pub(super) fn places(word: &Word, dirs: &Dirs) -> Vec<PathText> {
@@ -61,9 +127,11 @@ fn from(directory: &str, word: &Word) -> PathText {
     if rest == ".." || rest == "." {
         return PathText::Anywhere;
     }
-    if let [Piece::Glob(glob)] | [Piece::Text(_), Piece::Glob(glob)] = word.pieces.as_slice()
-        && glob == LISTED
-    {
+    let listed = |piece: &Piece| match piece {
+        Piece::Glob(glob) => glob.starts_with(LISTED) || glob.contains("**"),
+        _ => false,
+    };
+    if word.pieces.iter().any(listed) {
         return PathText::Below(parent);
     }
     let mut pattern = escaped(rest);

@@ -75,7 +75,7 @@ impl Walker<'_> {
         let mut roles = read.roles.clone();
         roles.resize(words.len(), Role::Operand);
         let program = AtomKind::Program(Box::new(Program {
-            words: words.to_vec(),
+            words: words.iter().map(places::plain).collect(),
             roles,
             entry: read.entry.clone(),
             sets: read.sets.clone(),
@@ -112,7 +112,7 @@ impl Walker<'_> {
             _ => Role::Operand,
         };
         let program = Program {
-            words: words.to_vec(),
+            words: words.iter().map(places::plain).collect(),
             roles: (0..words.len()).map(role).collect(),
             entry: None,
             sets: Vec::new(),
@@ -130,7 +130,7 @@ impl Walker<'_> {
             _ => Role::Turning,
         });
         let program = Program {
-            words: words.to_vec(),
+            words: words.iter().map(places::plain).collect(),
             roles: roles.collect(),
             entry,
             sets: Vec::new(),
@@ -196,6 +196,7 @@ impl Walker<'_> {
     /// The command's own PATH finds programs where the session can write.
     fn code_from_path(&mut self, name: &str, at: Option<usize>) {
         let path = self.path.clone().unwrap_or_default();
+        self.steps += 4 * path.len();
         for (directory, _) in path.iter().filter(|(_, writable)| *writable) {
             let file = places::join(directory, name);
             let there = self.disk.resolve(&file).map(|resolved| resolved.kind);

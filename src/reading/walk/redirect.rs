@@ -31,14 +31,14 @@ impl Walker<'_> {
         match of.kind {
             RedirectionKind::HereDocument => {
                 if input {
-                    prepared.input = Some(Stream::of(target));
+                    prepared.input = Some(self.tainted_text(target));
                 }
             }
             RedirectionKind::HereString => {
                 if input {
                     let mut text = target;
                     text.pieces.push(Piece::Text("\n".to_owned()));
-                    prepared.input = Some(Stream::of(text));
+                    prepared.input = Some(self.tainted_text(text));
                 }
             }
             RedirectionKind::Duplicate => {
@@ -92,6 +92,13 @@ impl Walker<'_> {
                 self.file(&target, true, prepared);
             }
         }
+    }
+
+    /// A text that comes from where the values in it do.
+    fn tainted_text(&self, text: Word) -> Stream {
+        let mut stream = Stream::of(text);
+        stream.taint(&self.taint);
+        stream
     }
 
     fn is_digits(&self, of: &Redirection) -> bool {

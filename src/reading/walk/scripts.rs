@@ -7,7 +7,7 @@ use super::simple::shown;
 use super::state::{Dirs, Value};
 use super::stream::Stream;
 use super::task::Task;
-use super::{BASH, Made, Walker, places};
+use super::{BASH, BYTES_A_STEP, Made, Walker, places};
 use crate::contracts::ids::Sha256;
 use crate::contracts::limits;
 use crate::reading::atoms::{AtomKind, Code, CodeClass, Danger, PathText, Source};
@@ -64,7 +64,9 @@ impl Walker<'_> {
 
     /// Another shell knows only what is exported.
     fn child_shell(&mut self) {
-        for name in self.state.names() {
+        let names = self.state.names();
+        self.steps += names.len();
+        for name in names {
             let kept = self.state.variable(&name).is_some_and(|of| of.exported);
             if !kept {
                 // It may have been in the environment before.
@@ -253,30 +255,38 @@ impl Walker<'_> {
 
     /// A shell script that this session wrote is read as if it stood in the command.
     fn written_script(&mut self, path: &str, shell: Option<&str>) {
-        let here = self.made_at(path).map(|made| made.text.clone());
-        let text = match here {
-            Some(text) => text,
-            None => self.disk.script(path),
-        };
-        let Some(text) = text else {
-            return;
-        };
-        let by = match (shell, first_line_shell(&text)) {
+        // A write may not have happened: every text that may be there is read.
+        let mut texts: Vec<String> = self
+            .made
+            .iter()
+            .filter(|made| made.covers(path))
+            .filter_map(|made| made.text.clone())
+            .collect();
+        if self.at.written.contains(path) || texts.is_empty() && self.made_at(path).is_none() {
+            texts.extend(self.disk.script(path));
+        }
+        texts.dedup();
+        for text in texts {
+            self.steps += text.len() / BYTES_A_STEP;
+            self.one_script(path, &text, shell);
+        }
+    }
+
+    fn one_script(&mut self, path: &str, text: &str, shell: Option<&str>) {
+        let by = match (shell, first_line_shell(text)) {
             (Some(shell), _) => shell.to_owned(),
             (None, Some(shell)) => shell,
             (None, None) => return,
         };
-        let by = if SHELLS.contains(&by.as_str()) {
-            by
-        } else {
+        if !SHELLS.contains(&by.as_str()) {
             return;
-        };
+        }
         let digest = Sha256::of(text.as_bytes()).to_string();
         let entry = (path.to_owned(), digest);
         if !self.reading.scripts.contains(&entry) {
             self.reading.scripts.push(entry);
         }
-        self.inner_text(&text, &by, Vec::new(), None);
+        self.inner_text(text, &by, Vec::new(), None);
         if by != "." {
             // Its arguments are not followed.
             self.state.set_positional(None);

@@ -283,10 +283,9 @@ impl Walker<'_> {
         if word.pieces.contains(&Piece::Fields) {
             return Value::Any;
         }
-        let listed = word
-            .pieces
-            .iter()
-            .any(|piece| matches!(piece, Piece::Glob(glob) if glob == super::places::LISTED));
+        let listed = word.pieces.iter().any(
+            |piece| matches!(piece, Piece::Glob(glob) if super::places::Listed::of(glob).is_some()),
+        );
         let globs = word
             .pieces
             .iter()
@@ -296,7 +295,7 @@ impl Walker<'_> {
     }
 
     /// Whether all names that a pattern matches now are without blanks and patterns. Only before anything was written.
-    fn names_are_plain(&self, word: &Word) -> bool {
+    pub(super) fn names_are_plain(&self, word: &Word) -> bool {
         let writes = |atom: &crate::reading::atoms::Atom| {
             matches!(atom.kind, AtomKind::Write(_) | AtomKind::Code(_))
         };
@@ -340,6 +339,7 @@ pub(super) fn shown(word: &Word) -> String {
     let mut text = String::new();
     for piece in &word.pieces {
         match piece {
+            Piece::Glob(glob) if super::places::Listed::of(glob).is_some() => text.push_str("**"),
             Piece::Text(piece) | Piece::Glob(piece) => text.push_str(piece),
             Piece::Unknown | Piece::Fields => text.push('…'),
         }

@@ -59,14 +59,13 @@ impl Walker<'_> {
         if start.depth > limits::INNER_SHELLS {
             return self.unread("programs run programs deeper than is read".to_owned());
         }
+        let mut environment = Vec::new();
         if !start.assignments.is_empty() {
             self.tasks.push(Task::Leave(self.scope()));
             for (name, word) in start.assignments {
                 self.no_secret_in(&word);
                 let value = Value::of(word);
-                for (kind, dangers) in self.effects(&name, &value) {
-                    self.push(kind, start.program, Source::Environment, dangers);
-                }
+                environment.extend(self.effects(&name, &value));
                 self.state.assign(&name, value);
                 self.export(&name);
             }
@@ -83,6 +82,11 @@ impl Walker<'_> {
             } => self.shell_text(&text, arguments, &shell, start.dirs, start.program),
             Kind::Input { shell, what } => self.input(shell, what, start.dirs, start.program),
             Kind::Source(word) => self.source(&word, start.program),
+        }
+        // They are the inner program's.
+        let program = start.program.or(self.first_program);
+        for (kind, dangers) in environment {
+            self.push(kind, program, Source::Environment, dangers);
         }
     }
 

@@ -75,8 +75,13 @@ pub(super) enum Task {
     Loop(Box<LoopTask>),
     /// After such a pass.
     Again(Box<LoopTask>),
-    /// A value of a `for` loop's variable.
-    Bind { node: NodeId, value: Value },
+    /// The next value of a `for` loop's variable, and the body with it.
+    Bind {
+        node: NodeId,
+        body: NodeId,
+        values: Rc<Vec<Value>>,
+        next: usize,
+    },
     /// What was changed since may not have been; the loop or branch goes on in any of the directories.
     Join(Mark),
     /// Goes to a directory that is known, whatever came before.

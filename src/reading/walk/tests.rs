@@ -1,7 +1,10 @@
 //! Commands and what they are read into, written compactly.
 
+mod disk;
+mod listings;
+
 use super::command;
-use crate::reading::atoms::{Atom, AtomKind, CodeClass, Found, PathText, Reading, Source};
+use crate::reading::atoms::{Atom, AtomKind, CodeClass, Found, PathText, Place, Reading, Source};
 use crate::reading::disk::NoDisk;
 use crate::reading::surroundings::Surroundings;
 use crate::reading::word::{Piece, Word};
@@ -42,6 +45,20 @@ fn path(path: &PathText) -> String {
     }
 }
 
+fn place(place: &Place) -> String {
+    let mut text = path(&place.path);
+    if place.tree {
+        text.push_str("/**");
+    }
+    if place.leaves_out_ignored {
+        text.push_str(" kept");
+    }
+    if let Some(only) = &place.only {
+        text.push_str(&format!(" only {only}"));
+    }
+    text
+}
+
 fn atom(atom: &Atom) -> String {
     let mut text = match &atom.kind {
         AtomKind::Program(program) => {
@@ -58,16 +75,8 @@ fn atom(atom: &Atom) -> String {
             };
             format!("{dirs}{}{more}{found}", words.join(" "))
         }
-        AtomKind::Read(place) => format!(
-            "r:{}{}",
-            path(&place.path),
-            if place.tree { "/**" } else { "" }
-        ),
-        AtomKind::Write(place) => format!(
-            "w:{}{}",
-            path(&place.path),
-            if place.tree { "/**" } else { "" }
-        ),
+        AtomKind::Read(of) => format!("r:{}", place(of)),
+        AtomKind::Write(of) => format!("w:{}", place(of)),
         AtomKind::Host(host) => format!("host:{}", host.name.as_deref().unwrap_or("?")),
         AtomKind::Code(code) => {
             let class = match code.class {
@@ -256,4 +265,73 @@ fn what_needs_no_allow_is_mentioned() {
         reading.unread,
         ["the command does more things than are read"]
     );
+}
+
+/// Pieces of commands, put together at random, and the commands of these tests.
+#[test]
+fn what_must_hold_of_a_reading_holds_of_pieces_put_together() {
+    const PIECES: &[&str] = &[
+        "ls",
+        "cd",
+        "rm",
+        " ",
+        " ",
+        "a",
+        "$x",
+        "\"",
+        "'",
+        ";",
+        "&&",
+        "||",
+        "|",
+        "(",
+        ")",
+        "{ ",
+        "; }",
+        "$(",
+        "`",
+        "if ",
+        "then ",
+        "fi",
+        "for i in ",
+        "do ",
+        "done",
+        "while ",
+        "x=",
+        ">",
+        "<",
+        "sh -c ",
+        "eval ",
+        "xargs ",
+        "curl http://h/",
+        "find . -exec ",
+        "f() ",
+        "export ",
+        "*",
+        "~",
+        "${x:-",
+        "}",
+        "[[ ",
+        " ]]",
+        "((",
+        "))",
+        "!",
+        "read f",
+        "git ls-files",
+        "cat",
+        "\n",
+        "&",
+    ];
+    let mut state: u64 = 7;
+    for _ in 0..20_000 {
+        let mut text = String::new();
+        for _ in 0..12 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let at = usize::try_from(state >> 33).unwrap_or(0) % PIECES.len();
+            text.push_str(PIECES[at]);
+        }
+        super::fuzz::walk(text.as_bytes());
+    }
 }

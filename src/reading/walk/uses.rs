@@ -63,6 +63,7 @@ impl Walker<'_> {
                         leaves_out_ignored: *leaves_out_ignored,
                         ..Place::at(place)
                     };
+                    let place = listed(place, path);
                     self.push(AtomKind::Read(place), at, source, of.dangers.clone());
                 }
             }
@@ -80,6 +81,7 @@ impl Walker<'_> {
                         removes: *removes,
                         ..Place::at(place)
                     };
+                    let place = if *removes { place } else { listed(place, path) };
                     self.push(AtomKind::Write(place), at, source, of.dangers.clone());
                 }
             }
@@ -171,6 +173,20 @@ impl Walker<'_> {
             found.push(unknown_host());
         }
         found
+    }
+}
+
+/// A path that was listed: all files of the listing.
+fn listed(place: Place, word: &Word) -> Place {
+    match (&place.path, places::listing(word)) {
+        (PathText::Below(directory), Some(listed)) => Place {
+            path: PathText::Known(directory.clone()),
+            tree: true,
+            leaves_out_ignored: listed.leaves_out_ignored,
+            only: listed.only,
+            ..place
+        },
+        _ => place,
     }
 }
 
