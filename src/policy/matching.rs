@@ -15,7 +15,6 @@ use crate::reading::atoms::{
 };
 use crate::reading::known_tools;
 use crate::reading::paths::{normal, within};
-use crate::reading::word::Word;
 
 /// One layer asked about one call.
 pub(super) struct Judge<'a> {
@@ -477,25 +476,4 @@ impl Place {
 
 fn has(list: &List<CodeClass>, class: CodeClass) -> bool {
     list.has(|own| *own == class, |own| *own == class)
-}
-
-/// The program's words as they would be typed, as far as they are known.
-pub(super) fn typed(program: &Program) -> String {
-    let words = program.words.iter().map(|word| match word.known() {
-        Some(text) if !text.is_empty() && !text.contains([' ', '\t', '\n', '\'', '"']) => {
-            text.to_owned()
-        }
-        Some(text) => format!("'{text}'"),
-        None => shown(word),
-    });
-    words.collect::<Vec<_>>().join(" ")
-}
-
-fn shown(word: &Word) -> String {
-    use crate::reading::word::Piece;
-    let pieces = word.pieces.iter().map(|piece| match piece {
-        Piece::Text(text) | Piece::Glob(text) => text.as_str(),
-        Piece::Unknown | Piece::Fields => "…",
-    });
-    pieces.collect()
 }

@@ -26,6 +26,7 @@ mod spared;
 #[cfg(test)]
 mod tests;
 mod tool_names;
+mod typed;
 
 use std::fmt;
 use std::io;

@@ -167,7 +167,13 @@ impl Host {
             Some(name) => self.named(name),
             None => self.named == Named::Any,
         };
-        named && self.scheme_and_port(host, false) && self.path_certain(host)
+        // Other schemes speak to servers that never meant to hear an agent.
+        let usual = self.named != Named::Loopback
+            || matches!(
+                host.scheme.as_deref(),
+                None | Some("http" | "https" | "ws" | "wss")
+            );
+        named && usual && self.scheme_and_port(host, false) && self.path_certain(host)
     }
 
     /// Whether it could.

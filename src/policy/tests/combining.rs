@@ -222,6 +222,26 @@ fn what_touches_nothing_passes_where_some_command_may_do_something() {
 }
 
 #[test]
+fn this_machine_is_reached_by_the_web_alone() {
+    let fetch = |url: &str| {
+        let made = Made::default().program(&format!("curl &{url}"));
+        made.host(url, Source::Operand(1))
+            .asked()
+            .decision(&standard())
+    };
+    for (url, decision) in [
+        ("http://localhost:3000/x", Allow),
+        ("http://127.0.0.1:8000/", Allow),
+        ("http://[::1]/", Allow),
+        ("gopher://localhost:6379/_x", Require),
+        ("http://localhost.evil.example/", Require),
+        ("http://10.0.0.1/", Require),
+    ] {
+        assert_eq!(fetch(url), decision, "{url}");
+    }
+}
+
+#[test]
 fn code_asks_where_commands_are_not_confined_and_the_reason_says_so() {
     let code = || {
         Made::default()
