@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use agp::gateway::server::Peer;
-use agp::governor::{CallOutcome, Effect, Governor, GovernorConfig};
+use agp::governor::{CallOutcome, Effect, Governor, GovernorConfig, ReadingTerms};
 use agp::journal::redact::{Screen, journaled_args};
 use agp::journal::{self, Journal, Paths};
 use agp::policy::Policy;
@@ -79,6 +79,7 @@ fn on_memory_disk(stock: &Stock, policy: Policy, screen: Arc<Screen>) -> Fallibl
     let (journal, _) = Journal::open(&paths, stock.key()?, &[], Arc::clone(&screen))
         .map_err(|error| error.to_string())?;
     let governor = Governor::new(GovernorConfig {
+        reading: ReadingTerms::blind(),
         policy,
         screen,
         ..gated::terms(&journal, SHELL)?

@@ -8,7 +8,7 @@ use std::time::Duration;
 use agp::contracts::call::ToolCall;
 use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
 use agp::contracts::event::{Draft, Kind};
-use agp::governor::GovernorConfig;
+use agp::governor::{GovernorConfig, ReadingTerms};
 use agp::journal::{self, Journal, Permit};
 use agp::policy::Policy;
 use serde_json::{Map, json};
@@ -35,6 +35,7 @@ impl Channel for Nobody {
 
 pub(crate) fn terms(journal: &Journal, policy: &[u8]) -> Fallible<GovernorConfig> {
     Ok(GovernorConfig {
+        reading: ReadingTerms::blind(),
         session: events::call(0)?.session,
         policy: Policy::parse(policy)?,
         journal: journal.handle(),

@@ -12,7 +12,7 @@ use agp::contracts::call::ToolCall;
 use agp::contracts::ids::Sha256;
 use agp::contracts::sandbox::{Execution, SandboxError};
 use agp::gateway::server::{Gate, Server};
-use agp::governor::{Governor, GovernorConfig, Sandbox};
+use agp::governor::{Governor, GovernorConfig, ReadingTerms, Sandbox};
 use agp::journal::{Journal, Paths, Permit};
 use agp::sandbox::process::Process;
 use serde_json::{Value, json};
@@ -84,6 +84,7 @@ fn call(stock: &Stock) -> Fallible<Figure> {
         .map(|n| format!("{n}\tlet value = {n};\n"))
         .collect();
     let governor = Arc::new(Governor::new(GovernorConfig {
+        reading: ReadingTerms::blind(),
         sandbox: Some(Arc::new(AtOnce(text))),
         ..gated::terms(&journal, POLICY)?
     }));

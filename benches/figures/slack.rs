@@ -13,7 +13,7 @@ use agp::contracts::limits::CALLS_IN_FLIGHT;
 use agp::contracts::message::Message;
 use agp::gateway::client::{self, Said};
 use agp::gateway::server::Server;
-use agp::governor::{Governor, GovernorConfig};
+use agp::governor::{Governor, GovernorConfig, ReadingTerms};
 use agp::journal::{Journal, Paths, redact};
 
 use crate::double::{APP_TOKEN, BOT_TOKEN, CHANNEL, Click, SlackDouble};
@@ -44,6 +44,7 @@ pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
     .map_err(|error| error.to_string())?;
     let session = events::call(0)?.session;
     let governor = Arc::new(Governor::new(GovernorConfig {
+        reading: ReadingTerms::blind(),
         channel: Box::new(slack(&double, session.as_str(), &directory)?),
         approval_deadline: DEADLINE,
         ..gated::terms(&journal, POLICY)?

@@ -103,6 +103,12 @@ impl Channel for Console {
 
 /// One person sits at a terminal.
 fn too_few(request: &ApprovalRequest<'_>) -> Option<String> {
+    if let Some(named) = request.approvers.first() {
+        return Some(format!(
+            "a rule names who may approve ({}), and a terminal cannot tell who answers",
+            named.join(", ")
+        ));
+    }
     let people = request.terms.required.filter(|people| *people > 1)?;
     Some(format!(
         "the rule needs {people} approvers, but a terminal has one: use --channel slack"
@@ -273,7 +279,9 @@ mod tests {
             call: &call,
             verdict: &verdict,
             terms: ApprovalTerms::default(),
+            approvers: &[],
             args_sha256: Sha256([7; 32]),
+            reading_sha256: Sha256([7; 32]),
             deadline: Duration::from_secs(1),
         });
     }

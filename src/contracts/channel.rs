@@ -25,8 +25,12 @@ pub struct ApprovalRequest<'a> {
     pub verdict: &'a Verdict,
     /// What the rule asks for.
     pub terms: ApprovalTerms,
+    /// Who may approve, by each rule that says so: an approval needs somebody of each. Empty: any approver.
+    pub approvers: &'a [Vec<String>],
     /// Digest of the canonical arguments: what runs must have the same.
     pub args_sha256: Sha256,
+    /// Digest of what the call would do: an answer for the session is about exactly that.
+    pub reading_sha256: Sha256,
     /// No answer within this time is a deny.
     pub deadline: Duration,
 }

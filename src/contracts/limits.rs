@@ -370,6 +370,9 @@ pub const DISK_NAMES: usize = 1000;
 pub const READ_SCRIPT_BYTES: u64 = 64 * 1024;
 /// Looking at the file system while a call is read takes at most this long; then nothing more is known.
 pub const DISK_PATIENCE: Duration = Duration::from_millis(20);
+/// A call that changes what it would do while somebody thinks about it is asked about again, at most so often in all: whoever
+/// changes it each time is not to wear people out.
+pub const QUESTIONS_PER_CALL: usize = 3;
 /// Bytes of a file of git's that is read: its configuration, a list of what it ignores. Real ones have some kilobytes.
 pub const GIT_FILE_BYTES: u64 = 1 << 20;
 /// Tools of servers of which a policy says what their arguments are.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::git;
 use crate::contracts::{bounded_file, limits};
@@ -29,6 +30,11 @@ pub struct Grounds {
     pub home: PathBuf,
     /// Only listed.
     pub temporary: PathBuf,
+    /// Where directories of the calls' stand for others of this machine, theirs first; the longest that a path lies in
+    /// counts. A sandbox has a home and a temporary directory of its own.
+    pub placed: Vec<(PathBuf, PathBuf)>,
+    /// All else is another machine's, as in a container: it is taken by its names.
+    pub elsewhere: bool,
 }
 
 impl Grounds {
@@ -40,7 +46,29 @@ impl Grounds {
             repository: real(repository),
             home: real(home),
             temporary: real(temporary),
+            ..Self::default()
         }
+    }
+
+    /// Where a path of the calls' lies on this machine, if it does.
+    pub(super) fn outside(&self, path: &Path) -> Option<PathBuf> {
+        let placed = self.placed.iter().filter_map(|(inside, outside)| {
+            let rest = path.strip_prefix(inside).ok()?;
+            Some((inside.as_os_str().len(), outside, rest))
+        });
+        match placed.max_by_key(|(length, ..)| *length) {
+            // Joined with nothing, a file's path would end in a slash.
+            Some((_, outside, rest)) if rest.as_os_str().is_empty() => Some(outside.clone()),
+            Some((_, outside, rest)) => Some(outside.join(rest)),
+            None => (!self.elsewhere).then(|| path.to_owned()),
+        }
+    }
+
+    /// Whether something of this machine's stands below a path.
+    fn is_above(&self, path: &Path) -> bool {
+        self.placed
+            .iter()
+            .any(|(inside, _)| inside.starts_with(path))
     }
 
     fn lists(&self, path: &Path) -> bool {
@@ -53,7 +81,7 @@ impl Grounds {
     /// repository that this one is a worktree of.
     #[must_use]
     pub fn git_files(&self) -> Vec<PathBuf> {
-        git::files_outside(&self.repository, &self.home)
+        git::files_outside(self)
     }
 }
 
@@ -77,7 +105,7 @@ impl<'a> Looking<'a> {
     /// The text of a file below the repository, or of git's configuration.
     pub(super) fn text(&self, path: &Path, bound: u64) -> Option<Vec<u8>> {
         self.in_time()?;
-        let file = regular(path).ok()?;
+        let file = regular(&self.grounds.outside(path)?).ok()?;
         bounded_file::read_from(file, bound).ok()
     }
 
@@ -86,7 +114,19 @@ impl<'a> Looking<'a> {
         self.in_time()?;
         let links = Cell::new(0);
         let end = path_resolution::end_by(path, |path| {
-            let target = fs::read_link(path)?;
+            let Some(outside) = self.grounds.outside(path) else {
+                // Taken by its name, as a directory that is there: what is left of the way counts.
+                return Err(Errno::INVAL.into());
+            };
+            let target = match fs::read_link(outside) {
+                // Something stands below it.
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound && self.grounds.is_above(path) =>
+                {
+                    return Err(Errno::INVAL.into());
+                }
+                target => target?,
+            };
             links.set(links.get() + 1);
             Ok(target)
         });
@@ -95,7 +135,15 @@ impl<'a> Looking<'a> {
         }
         match end {
             End::At(at) => {
-                let meta = fs::symlink_metadata(&at).ok()?;
+                let Some(outside) = self.grounds.outside(&at) else {
+                    return Some((at, None));
+                };
+                let above = || {
+                    fs::symlink_metadata("/")
+                        .ok()
+                        .filter(|_| self.grounds.is_above(&at))
+                };
+                let meta = fs::symlink_metadata(outside).ok().or_else(above)?;
                 // It was none when it was looked at.
                 (!meta.is_symlink()).then_some((at, Some(meta)))
             }
@@ -113,7 +161,7 @@ impl<'a> Looking<'a> {
     /// The names in a directory.
     fn entries(&self, directory: &Path) -> Option<Vec<fs::DirEntry>> {
         let mut entries = Vec::new();
-        for entry in fs::read_dir(directory).ok()? {
+        for entry in fs::read_dir(self.grounds.outside(directory)?).ok()? {
             if entries.len() == limits::DISK_NAMES {
                 return None;
             }
@@ -181,7 +229,7 @@ impl Disk for Looking<'_> {
                     return None;
                 }
                 let kind = entry.file_type().ok()?;
-                let path = entry.path();
+                let path = directory.join(entry.file_name());
                 let out = entry.file_name() == GIT || ignored.covers(&path, kind.is_dir());
                 if leave_out_ignored && out {
                     continue;

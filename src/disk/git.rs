@@ -1,6 +1,5 @@
 //! What git would find: its directory, its configuration, and what it ignores; without running it.
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -258,16 +257,17 @@ fn hooks_in(looking: &Looking<'_>, directory: &Path) -> Vec<String> {
     };
     let runs = |name: &String| {
         let path = paths::join(&directory, name);
-        let meta = fs::metadata(path);
-        !name.ends_with(".sample") && meta.is_ok_and(|meta| meta.permissions().mode() & 0o111 != 0)
+        let meta = looking.end(Path::new(&path)).and_then(|(_, meta)| meta);
+        !name.ends_with(".sample")
+            && meta.is_some_and(|meta| meta.permissions().mode() & 0o111 != 0)
     };
     names.into_iter().filter(runs).collect()
 }
 
 /// Files of configuration that are outside of a repository; a worktree's directories stand with them.
-pub(super) fn files_outside(repository: &Path, home: &Path) -> Vec<PathBuf> {
-    let grounds = super::Grounds::new(repository, home, Path::new(""));
-    let looking = Looking::until(&grounds, std::time::Instant::now() + limits::DISK_PATIENCE);
+pub(super) fn files_outside(grounds: &super::Grounds) -> Vec<PathBuf> {
+    let (repository, home) = (&grounds.repository, &grounds.home);
+    let looking = Looking::until(grounds, std::time::Instant::now() + limits::DISK_PATIENCE);
     let mut files = vec![
         PathBuf::from(SYSTEM),
         home.join(".config/git"),
@@ -284,7 +284,7 @@ pub(super) fn files_outside(repository: &Path, home: &Path) -> Vec<PathBuf> {
     files.retain(|file| !file.starts_with(repository));
     let mut real: Vec<PathBuf> = files
         .iter()
-        .filter_map(|file| file.canonicalize().ok())
+        .filter_map(|file| grounds.outside(file)?.canonicalize().ok())
         .collect();
     real.dedup();
     real

@@ -84,7 +84,8 @@ fn places(grounds: &Grounds) -> Places {
         (Place::Home, &grounds.home),
         (Place::Temporary, &grounds.temporary),
     ] {
-        if path.is_dir() {
+        let outside = grounds.outside(path).filter(|path| path.is_dir());
+        if let Some(path) = outside {
             places = places.with(place, path);
         }
     }

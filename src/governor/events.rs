@@ -47,6 +47,10 @@ impl<'a> CallEvents<'a> {
         events
     }
 
+    pub(super) fn call(&self) -> &'a Arc<ToolCall> {
+        self.call
+    }
+
     fn draft(&self, kind: Kind, more: Value) -> Draft {
         let mut payload = self.base.clone();
         if let Value::Object(more) = more {

@@ -3,25 +3,25 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::contracts::call::{self, Actor, TEXTS, ToolCall, WORKDIR};
-use crate::contracts::channel::{Answer, ApprovalRequest, ApprovalTerms, Channel};
+use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::sandbox::{Execution, SandboxError};
-use crate::contracts::secret::{self, SHELL};
 use crate::contracts::verdict::Verdict;
 use crate::contracts::{limits, strict_json};
 use crate::journal::redact::Screen;
 use crate::journal::{Handle, Receipt};
-use crate::policy::Policy;
+use crate::policy::{Memory, Policy};
 
 use super::call_ledger::{Census, Ledger, OwnCalls};
 use super::events::WITHHELD;
+use super::judging::ReadingTerms;
 use super::sandbox::Sandbox;
 
 /// Governance itself has failed: nothing may run any more, and the session ends with exit code 3.
@@ -65,6 +65,8 @@ pub struct GovernorConfig {
     pub session: SessionId,
     /// Its rules.
     pub policy: Policy,
+    /// How its calls are read.
+    pub reading: ReadingTerms,
     /// Where it is recorded.
     pub journal: Handle,
     /// The secrets that must not be.
@@ -95,6 +97,8 @@ const WARNINGS: u32 = 20;
 pub struct Governor {
     pub(super) terms: GovernorConfig,
     pub(super) ledger: Ledger,
+    /// What calls that were allowed did.
+    pub(super) memory: Mutex<Memory>,
     warnings: AtomicU32,
     /// Whether the harness's own output has been seen to begin.
     pub(super) witnessing: AtomicBool,
@@ -113,6 +117,7 @@ impl Governor {
         Self {
             terms,
             ledger: Ledger::default(),
+            memory: Mutex::default(),
             warnings: AtomicU32::new(0),
             witnessing: AtomicBool::new(false),
             offered: OnceLock::new(),
@@ -193,23 +198,10 @@ impl Governor {
         }
     }
 
-    /// What the rules say. A call that agp runs can ask for secrets; to a harness's own their names
-    /// are words.
-    pub(super) fn policy_verdict(&self, call: &ToolCall, runs_here: bool) -> Verdict {
-        // No rule can mean this: whoever reads the key can write another journal.
+    /// Whether an argument of a call leads to one of agp's own files.
+    pub(super) fn names_own_files(&self, call: &ToolCall) -> bool {
         let there = call.args.get(WORKDIR).and_then(Value::as_str);
-        if self.name_own_files(&call.args, there.unwrap_or_default()) {
-            return Verdict::refused(
-                "the agent may not use agp's own files, or a path that agp cannot resolve",
-            );
-        }
-        let asked = runs_here.then(|| secret::asked_by(&call.tool, &call.args));
-        let policy = &self.terms.policy;
-        // What a command is depends on where it runs: elsewhere nobody is certain of it.
-        let command = call.args.get(SHELL.1).and_then(Value::as_str);
-        let command = command.filter(|_| !call.args.contains_key(WORKDIR));
-        let asked = asked.unwrap_or_default();
-        policy.decide_using(&call.tool, call.actor, &asked, command)
+        self.name_own_files(&call.args, there.unwrap_or_default())
     }
 
     /// At any depth; what nests too deep was refused before. Read from the session's directory and from the
@@ -240,10 +232,6 @@ impl Governor {
 
     pub(super) fn channel_name(&self) -> &'static str {
         self.terms.channel.name()
-    }
-
-    pub(super) fn approval_terms(&self, verdict: &Verdict) -> ApprovalTerms {
-        self.terms.policy.approval_terms(verdict.rule_id.as_deref())
     }
 
     pub(super) fn approval_deadline(&self) -> Duration {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::contracts::call::ToolCall;
 use crate::contracts::channel::{Answer, ApprovalRequest};
+use crate::contracts::event::Draft;
 use crate::contracts::ids::Sha256;
+use crate::contracts::limits;
 use crate::contracts::sandbox::Execution;
 use crate::contracts::verdict::{Decision, Denial, Verdict};
 use crate::gateway::server::Peer;
@@ -12,6 +14,7 @@ use crate::journal::{Permit, Receipt};
 
 use super::events::CallEvents;
 use super::governed_session::{Broken, Governor, Notice};
+use super::judging::Judged;
 use super::sandbox::Sandbox;
 
 /// What an allowed call comes to.
@@ -49,27 +52,26 @@ pub fn mediate(
 ) -> Result<CallOutcome, Broken> {
     let refusal = governor.refusal(call);
     let withheld = refusal.is_some();
-    let (events, verdict) = match refusal {
-        Some(refusal) => {
+    let runs_here = matches!(effect, Effect::Execute(_));
+    let (events, judged) = match (refusal, refused) {
+        (Some(refusal), _) => {
             let id = governor.shown_id(call.id.as_str());
-            (CallEvents::withheld(call, id, args_sha256), refusal)
+            let events = CallEvents::withheld(call, id, args_sha256);
+            (events, Judged::refused(refusal))
         }
-        None => {
-            let runs_here = matches!(effect, Effect::Execute(_));
-            let decide = || governor.policy_verdict(call, runs_here);
-            let verdict = refused.map_or_else(decide, Verdict::refused);
-            (CallEvents::new(call, args_sha256), verdict)
-        }
+        (None, Some(why)) => (
+            CallEvents::new(call, args_sha256),
+            Judged::refused(Verdict::refused(why)),
+        ),
+        (None, None) => (
+            CallEvents::new(call, args_sha256),
+            governor.judge(call, runs_here),
+        ),
     };
 
-    let mut drafts = vec![events.verdict(&verdict)];
-    let verdict = if verdict.decision == Decision::Require {
-        governor.record(drafts)?;
-        let answer = ask(governor, call, &verdict, args_sha256);
-        drafts = vec![events.answer(&answer, governor.channel_name())];
-        settle(verdict, &answer)
-    } else {
-        verdict
+    let (mut drafts, verdict) = match judged.verdict.decision {
+        Decision::Require => approved(governor, &events, judged, args_sha256, runs_here)?,
+        Decision::Allow | Decision::Deny => (vec![events.verdict(&judged.verdict)], judged.verdict),
     };
     if let Effect::Release(peer) = effect {
         drafts.push(events.gate(&verdict, *peer));
@@ -96,13 +98,54 @@ pub fn mediate(
     }
 }
 
-fn ask(governor: &Governor, call: &ToolCall, verdict: &Verdict, args_sha256: Sha256) -> Answer {
+/// Asks a person, and again where the call would do something else once there is an answer. Gives what is to be recorded
+/// of the last answer, and the effective verdict.
+fn approved(
+    governor: &Governor,
+    events: &CallEvents<'_>,
+    mut judged: Judged,
+    args_sha256: Sha256,
+    runs_here: bool,
+) -> Result<(Vec<Draft>, Verdict), Broken> {
+    let call = events.call();
+    for _ in 0..limits::QUESTIONS_PER_CALL {
+        governor.record(vec![events.verdict(&judged.verdict)])?;
+        let answer = ask(governor, call, &judged, args_sha256);
+        let drafts = vec![events.answer(&answer, governor.channel_name())];
+        let granted = matches!(answer, Answer::Granted { .. });
+        match granted.then(|| governor.changed(&judged, call, runs_here)) {
+            Some(Some(anew)) => {
+                governor.record(drafts)?;
+                judged = anew;
+                if judged.verdict.decision == Decision::Deny {
+                    return Ok((vec![events.verdict(&judged.verdict)], judged.verdict));
+                }
+            }
+            Some(None) => {
+                governor.remember(&judged);
+                return Ok((drafts, settle(judged.verdict, &answer)));
+            }
+            None => return Ok((drafts, settle(judged.verdict, &answer))),
+        }
+    }
+    let verdict = Verdict {
+        decision: Decision::Deny,
+        reason: "what it would do changed each time that somebody was asked".to_owned(),
+        ..judged.verdict
+    };
+    Ok((vec![events.verdict(&verdict)], verdict))
+}
+
+fn ask(governor: &Governor, call: &ToolCall, judged: &Judged, args_sha256: Sha256) -> Answer {
+    let verdict = &judged.verdict;
     governor.notice(&Notice::Asked { call, verdict });
     governor.ask(&ApprovalRequest {
         call,
         verdict,
-        terms: governor.approval_terms(verdict),
+        terms: judged.terms,
+        approvers: &judged.approvers,
         args_sha256,
+        reading_sha256: judged.reading_sha256(),
         deadline: governor.approval_deadline(),
     })
 }

@@ -5,12 +5,14 @@ mod call_outline;
 mod events;
 mod gate;
 mod governed_session;
+mod judging;
 pub mod mediate;
 mod sandbox;
 mod witness;
 
 pub use call_ledger::Census;
 pub use governed_session::{Broken, Governor, GovernorConfig, Notice};
+pub use judging::ReadingTerms;
 pub use mediate::{CallOutcome, Effect, mediate};
 pub use sandbox::Sandbox;
 pub use witness::AccountError;

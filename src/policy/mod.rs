@@ -143,6 +143,13 @@ impl Policy {
         declared.collect()
     }
 
+    /// Whether a rule asks which branch is checked out.
+    #[must_use]
+    pub fn asks_for_branches(&self) -> bool {
+        let mut rules = self.layers.iter().flat_map(|layer| &layer.rules);
+        rules.any(|rule| rule.when.as_ref().is_some_and(|when| when.branch.is_some()))
+    }
+
     /// What holds where a part of a call is not read, of the strictest layer.
     #[must_use]
     pub fn unread(&self) -> Decision {

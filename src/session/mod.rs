@@ -33,5 +33,6 @@ pub(crate) mod run;
 pub(crate) mod sandbox;
 pub(crate) mod slack;
 pub(crate) mod started_event;
+mod surroundings;
 pub(crate) mod thread_confinement;
 pub(crate) mod transcript;

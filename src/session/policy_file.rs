@@ -1,6 +1,11 @@
 //! The policy of a home, as a session reads it.
 
 use super::home::Home;
+
+/// The machine's policy, which nothing loosens.
+pub(crate) const MANAGED: &str = "/etc/agp/policy.json";
+/// Where a repository has its own.
+pub(crate) const REPOSITORY: &str = ".agp";
 use crate::policy::{Policy, PolicyError};
 use crate::report::failure::Failure;
 

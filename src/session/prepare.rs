@@ -14,8 +14,7 @@ use crate::contracts::channel::Channel;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::intendant::Intendant;
 use crate::disk::PathsThread;
-use crate::governor::Sandbox;
-use crate::governor::{Governor, GovernorConfig};
+use crate::governor::{Governor, GovernorConfig, ReadingTerms, Sandbox};
 use crate::intendants::environment::variable;
 use crate::intendants::scripted::ScriptedCall;
 use crate::jail::process_tree;
@@ -36,6 +35,7 @@ use super::kinds::Mode;
 use super::layout::HarnessPlace;
 use super::lease::Lease;
 use super::sandbox::{self, CallsSandbox};
+use super::surroundings::View;
 use super::{harness_sandbox, probe, slack, started_event, thread_confinement};
 use crate::report::failure::{Failure, complain, exit};
 
@@ -48,6 +48,8 @@ pub(crate) struct SessionSandboxes {
     pub(crate) enclosure: Option<Enclosure>,
     /// Claude Code's configuration on this host.
     pub(crate) claude_home: Option<ClaudeHome>,
+    /// Whether the container of the calls has bash, where they have one.
+    pub(crate) bash: Option<bool>,
 }
 
 /// A session that may begin.
@@ -106,8 +108,9 @@ impl SessionContext<'_> {
         let signals = watch_signals(self.events.clone());
         let signals = signals.map_err(|error| Failure::refused(error, "try again"))?;
         let sandboxes = self.sandboxes()?;
-        let paths = thread_confinement::paths(&self.options.repository)?;
-        let governor = self.governor(&sandboxes)?;
+        let view = View::of(self, &sandboxes);
+        let paths = thread_confinement::paths(view.grounds.clone())?;
+        let governor = self.governor(&sandboxes, view.terms(&paths))?;
         let intendant =
             intendant(self, &sandboxes, script, &governor).map_err(|error| Failure {
                 code: exit::REFUSED,
@@ -195,6 +198,7 @@ impl SessionContext<'_> {
             allow_write: &options.allow_write,
         })?;
         Ok(SessionSandboxes {
+            bash: calls.container.as_ref().map(|docker| docker.has_bash()),
             calls,
             own_container,
             enclosure,
@@ -202,7 +206,11 @@ impl SessionContext<'_> {
         })
     }
 
-    fn governor(&self, sandboxes: &SessionSandboxes) -> Result<Arc<Governor>, Failure> {
+    fn governor(
+        &self,
+        sandboxes: &SessionSandboxes,
+        reading: ReadingTerms,
+    ) -> Result<Arc<Governor>, Failure> {
         let options = self.options;
         let mediated = options.layout.mode() == Some(Mode::Mediated);
         let unchanged = gate_unchanged(options)
@@ -220,6 +228,7 @@ impl SessionContext<'_> {
             notices: notices(options, &self.terminal),
             broken: self.broken(),
             policy: self.policy.clone(),
+            reading,
         })))
     }
 

@@ -1,5 +1,6 @@
 //! The sandbox of a session: made as it was asked for, looked into, and told of.
 
+use std::ffi::OsString;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use crate::channels::escape;
 use crate::confine::Spawner;
 use crate::governor::Sandbox;
 use crate::intendants::executable::bridge_program;
+use crate::jail::spec::Spec;
 use crate::sandbox::docker::container::Docker;
 use crate::sandbox::network::Network;
 use crate::sandbox::process::{Process, ProcessConfig};
@@ -28,6 +30,10 @@ pub(crate) struct CallsSandbox {
     pub(crate) sandbox: Arc<dyn Sandbox>,
     /// The same, where it is a container.
     pub(crate) container: Option<Arc<Docker>>,
+    /// Its confinement, where it is the process sandbox.
+    pub(crate) spec: Option<Spec>,
+    /// The `PATH` of its commands.
+    pub(crate) search_path: Option<OsString>,
     /// What `sandbox.attested` says, where there was something to look into.
     pub(crate) attested: Option<Map<String, Value>>,
 }
@@ -42,6 +48,8 @@ pub(crate) fn ready(context: &SessionContext<'_>) -> Result<CallsSandbox, Failur
         let docker = Arc::new(calls::ready(context, container)?);
         return Ok(CallsSandbox {
             attested: Some(docker.attestation()),
+            spec: None,
+            search_path: None,
             sandbox: Arc::clone(&docker) as _,
             container: Some(docker),
         });
@@ -51,6 +59,8 @@ pub(crate) fn ready(context: &SessionContext<'_>) -> Result<CallsSandbox, Failur
         return Ok(CallsSandbox {
             sandbox,
             container: None,
+            spec: None,
+            search_path: None,
             attested: None,
         });
     }
@@ -73,6 +83,8 @@ pub(crate) fn ready(context: &SessionContext<'_>) -> Result<CallsSandbox, Failur
     process.stand_by();
     Ok(CallsSandbox {
         attested: Some(process.attestation()),
+        spec: Some(process.spec()),
+        search_path: process.search_path(),
         sandbox: Arc::new(process),
         container: None,
     })

@@ -1,7 +1,7 @@
 //! The confinement of agp's own threads, as the command line sees it: asked for, refused, given its
 //! places, told of.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,6 @@ use crate::confine::profile::ProfileSpec;
 use crate::confine::threads::{self, Standing};
 use crate::confine::{self, Place, Places, Profile, Spawner};
 use crate::disk::{Grounds, PathsThread};
-use crate::intendants::environment::variable;
 
 use super::home::Home;
 use super::kinds::{Harness, Provider};
@@ -77,9 +76,7 @@ pub(crate) fn harness_places(directory: &Path) -> Places {
 }
 
 /// Starts the thread that looks at the file system for calls that are decided.
-pub(crate) fn paths(repository: &Path) -> Result<PathsThread, Failure> {
-    let home = variable("HOME").map(PathBuf::from).unwrap_or_default();
-    let grounds = Grounds::new(repository, &home, &std::env::temp_dir());
+pub(crate) fn paths(grounds: Grounds) -> Result<PathsThread, Failure> {
     PathsThread::start(grounds).map_err(|error| Failure::refused(error.to_string(), SHOWN))
 }
 

@@ -146,6 +146,84 @@ fn another_name_of_a_file_is_the_same_file() {
 }
 
 #[test]
+fn a_sandbox_s_own_directories_are_looked_at_where_they_lie() {
+    let laid = Laid::out("placed");
+    laid.write("scratch/home/.gitconfig", "[alias]\n\tst = status\n");
+    laid.write("scratch/x", "");
+    symlink(laid.at("repo/.env"), laid.0.join("scratch/link")).unwrap();
+    symlink("/tmp/x", laid.0.join("scratch/own")).unwrap();
+    symlink("/tmp/link", laid.0.join("repo/out")).unwrap();
+    let repository = laid.0.join("repo");
+    let grounds = Grounds {
+        repository: repository.clone(),
+        home: "/tmp/home".into(),
+        temporary: "/tmp".into(),
+        // The repository may lie below what stands elsewhere.
+        placed: vec![
+            ("/tmp".into(), laid.0.join("scratch")),
+            (repository.clone(), repository),
+        ],
+        elsewhere: false,
+    };
+    let thread = PathsThread::start(grounds.clone()).unwrap();
+    let local = LocalDisk::new(grounds);
+    let real = |path: &str| {
+        let real = local.looking().resolve(path).unwrap().real;
+        assert_eq!(thread.looking().resolve(path).unwrap().real, real);
+        real
+    };
+    for (path, leads) in [
+        ("/tmp/link", laid.at("repo/.env")),
+        (&laid.at("repo/out"), laid.at("repo/.env")),
+        ("/tmp/own", "/tmp/x".to_owned()),
+        ("/tmp/none/y", "/tmp/none/y".to_owned()),
+        ("/tmp/home/../link", laid.at("repo/.env")),
+    ] {
+        assert_eq!(real(path), leads, "{path}");
+    }
+    let mut names = thread.looking().names("/tmp").unwrap();
+    names.sort();
+    assert_eq!(names, ["home", "link", "own", "x"]);
+    let git = thread.looking().git(&laid.at("repo")).unwrap();
+    assert_eq!(git.aliases, [("st".to_owned(), "status".to_owned())]);
+}
+
+#[test]
+fn a_container_has_the_repository_elsewhere_and_the_rest_of_its_own() {
+    let laid = Laid::out("container");
+    symlink("/repo/.env", laid.0.join("repo/link")).unwrap();
+    symlink(laid.at("repo/.env"), laid.0.join("repo/of-the-host")).unwrap();
+    laid.write("repo/run.sh", "echo hi\n");
+    let grounds = Grounds {
+        repository: "/repo".into(),
+        home: "/tmp/home".into(),
+        temporary: "/tmp".into(),
+        placed: vec![("/repo".into(), laid.0.join("repo"))],
+        elsewhere: true,
+    };
+    let thread = PathsThread::start(grounds).unwrap();
+    let real = |path: &str| thread.looking().resolve(path).unwrap().real;
+    for (path, leads) in [
+        ("/repo/link", "/repo/.env"),
+        ("/repo/src/../.env", "/repo/.env"),
+        ("/repo/src/a.rs", "/repo/src/a.rs"),
+        // There is no such directory inside.
+        ("/repo/of-the-host", &laid.at("repo/.env")),
+        ("/etc/passwd", "/etc/passwd"),
+        ("/tmp/../repo/link", "/repo/.env"),
+    ] {
+        assert_eq!(real(path), leads, "{path}");
+    }
+    let looking = thread.looking();
+    assert_eq!(looking.resolve("/etc/passwd").unwrap().kind, None);
+    assert_eq!(looking.names("/tmp"), Some(Vec::new()));
+    assert_eq!(looking.script("/repo/run.sh").as_deref(), Some("echo hi\n"));
+    let mut below = thread.looking().below("/repo/src", false).unwrap();
+    below.sort();
+    assert_eq!(below, ["a.rs", "b.rs"]);
+}
+
+#[test]
 fn names_are_listed_within_the_grounds_and_up_to_a_bound() {
     let laid = Laid::out("names");
     let disk = laid.disk();

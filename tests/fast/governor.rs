@@ -23,7 +23,7 @@ use agp::contracts::intendant::{Came, Observation, ToldResult};
 use agp::contracts::limits::ANOMALIES;
 use agp::gateway::GateError;
 use agp::gateway::server::{CallReport, Decided, Gate, Peer};
-use agp::governor::{Governor, GovernorConfig, Sandbox};
+use agp::governor::{Governor, GovernorConfig, ReadingTerms, Sandbox};
 use agp::journal::{Journal, args_sha256};
 use agp::policy::Policy;
 use agp::sandbox::recording::Recording;
@@ -88,6 +88,7 @@ impl Session {
         let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
         let (breaks, warns) = (Arc::clone(&broken), Arc::clone(&warnings));
         let governor = Governor::new(GovernorConfig {
+            reading: ReadingTerms::blind(),
             session: SessionId::new("s-1").unwrap(),
             policy: Policy::parse(rules.to_string().as_bytes()).unwrap(),
             journal: journal.handle(),

@@ -23,6 +23,7 @@ mod governor;
 mod journal_power;
 mod journal_verify;
 mod journal_writer;
+mod judging;
 mod mcp;
 mod mediation;
 mod model_double;

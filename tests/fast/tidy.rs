@@ -28,7 +28,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("channels", &["confine", "contracts"]),
     ("gateway", &["confine", "contracts", "journal"]),
     ("hook", &["contracts", "gateway", "jail", "journal"]),
-    ("governor", &["contracts", "gateway", "journal", "policy"]),
+    (
+        "governor",
+        &["contracts", "gateway", "journal", "policy", "reading"],
+    ),
     ("intendants", &["confine", "contracts", "hook", "jail"]),
     (
         "sandbox",
@@ -58,6 +61,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "jail",
             "journal",
             "policy",
+            "reading",
             "report",
             "sandbox",
         ],

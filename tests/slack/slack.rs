@@ -80,7 +80,9 @@ fn ask_unrecorded(asking: &Asking) -> thread::JoinHandle<Answer> {
             call: &call,
             verdict: &verdict,
             terms: ApprovalTerms::default(),
+            approvers: &[],
             args_sha256: args_sha256(&call.args),
+            reading_sha256: args_sha256(&call.args),
             deadline: LONG,
         })
     })

@@ -19,7 +19,7 @@ use agp::contracts::call::{Actor, ToolCall};
 use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
 use agp::contracts::event::{ApprovalBinding, Draft, Kind};
 use agp::contracts::ids::{MessageId, SessionId};
-use agp::governor::{Effect, Governor, GovernorConfig};
+use agp::governor::{Effect, Governor, GovernorConfig, ReadingTerms};
 use agp::journal::key::SigningKey;
 use agp::journal::redact::{self, Screen};
 use agp::journal::{Journal, Paths, args_sha256};
@@ -211,6 +211,7 @@ impl Asking {
         };
         let session = SessionId::new(SESSION).unwrap();
         let governor = Governor::new(GovernorConfig {
+            reading: ReadingTerms::blind(),
             session: session.clone(),
             policy: Policy::parse(json!({ "rules": [asks] }).to_string().as_bytes()).unwrap(),
             journal: self.journal.as_ref().unwrap().handle(),

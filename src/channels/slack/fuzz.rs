@@ -58,7 +58,9 @@ pub(crate) fn text(data: &[u8]) {
         call: &call,
         verdict: &verdict,
         terms: ApprovalTerms::default(),
+        approvers: &[],
         args_sha256: Sha256([0; 32]),
+        reading_sha256: Sha256([0; 32]),
         deadline: Duration::from_secs(300),
     };
     let about = About {

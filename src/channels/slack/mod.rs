@@ -225,6 +225,7 @@ impl Slack {
             rule,
             tool: request.call.tool.clone(),
             args_sha256: request.args_sha256,
+            reading_sha256: request.reading_sha256,
         })
     }
 
@@ -326,6 +327,12 @@ impl Channel for Slack {
 
     fn ask(&self, request: &ApprovalRequest<'_>) -> Answer {
         let expires = Instant::now() + request.deadline;
+        if let Some(named) = request.approvers.first() {
+            return Answer::Unreachable(format!(
+                "a rule names who may approve ({}), and agp does not know who that is in Slack",
+                named.join(", ")
+            ));
+        }
         let authority = self.approvals.authority();
         let required = match self.required(request) {
             Ok(required) => required,

@@ -129,6 +129,7 @@ pub(super) struct GrantKey {
     pub(super) rule: String,
     pub(super) tool: String,
     pub(super) args_sha256: Sha256,
+    pub(super) reading_sha256: Sha256,
 }
 
 /// A request that waits for its answer.

@@ -116,6 +116,12 @@ impl Docker {
         self.attested.clone()
     }
 
+    /// Whether its shell is bash; another reads some words otherwise.
+    #[must_use]
+    pub fn has_bash(&self) -> bool {
+        self.shell.is_some_and(|shell| shell.ends_with("bash"))
+    }
+
     /// The container's id.
     #[must_use]
     pub fn id(&self) -> &str {

@@ -132,6 +132,19 @@ impl Process {
         })
     }
 
+    /// The confinement of its commands.
+    #[must_use]
+    pub fn spec(&self) -> Spec {
+        self.spec.clone()
+    }
+
+    /// The `PATH` of its commands.
+    #[must_use]
+    pub fn search_path(&self) -> Option<OsString> {
+        let path = self.environment.iter().find(|(name, _)| name == "PATH");
+        path.map(|(_, value)| value.clone())
+    }
+
     /// The payload of `sandbox.attested`, without the session.
     #[must_use]
     pub fn attestation(&self) -> Map<String, Value> {

@@ -17,7 +17,7 @@ use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant};
 use crate::contracts::lock::locked;
 use crate::gateway::server::Server;
 use crate::governor::Sandbox;
-use crate::governor::{Broken, Census, Governor, GovernorConfig};
+use crate::governor::{Broken, Census, Governor, GovernorConfig, ReadingTerms};
 use crate::intendants::claude_code::{self, ClaudeCode};
 use crate::intendants::codex::{self, Codex};
 use crate::intendants::confined_query::Search;
@@ -222,6 +222,7 @@ impl<'a> Trial<'a> {
         let stop = Stop::default();
         let broken = Arc::new(Mutex::new(None));
         let governor = Arc::new(Governor::new(GovernorConfig {
+            reading: ReadingTerms::blind(),
             session: session.clone(),
             policy: Policy::parse(POLICY).map_err(|error| error.to_string())?,
             journal: journal.handle(),

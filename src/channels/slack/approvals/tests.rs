@@ -38,6 +38,7 @@ fn key() -> GrantKey {
         rule: "ask".into(),
         tool: "Bash".into(),
         args_sha256: Sha256([0; 32]),
+        reading_sha256: Sha256([0; 32]),
     }
 }
 
@@ -230,11 +231,19 @@ fn an_approval_for_the_session_is_all_of_theirs_and_ends_with_it() {
         approvals.granted(&key()),
         Some(Answer::Granted { .. })
     ));
-    let other = GrantKey {
-        args_sha256: Sha256([1; 32]),
-        ..key()
-    };
-    assert_eq!(approvals.granted(&other), None);
+    for other in [
+        GrantKey {
+            args_sha256: Sha256([1; 32]),
+            ..key()
+        },
+        // The same arguments, and a link that leads elsewhere.
+        GrantKey {
+            reading_sha256: Sha256([1; 32]),
+            ..key()
+        },
+    ] {
+        assert_eq!(approvals.granted(&other), None);
+    }
     approvals.hang_up(&Ended::SessionOver);
     assert_eq!(approvals.granted(&key()), None);
     let late = approvals.open(request("n3")).unwrap_err();

@@ -1,0 +1,217 @@
+//! What the rules say of a call: it is read into what it would do, and judged by what the session did before.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::governed_session::Governor;
+use crate::contracts::call::{ToolCall, WORKDIR};
+use crate::contracts::channel::ApprovalTerms;
+use crate::contracts::ids::Sha256;
+use crate::contracts::lock::locked;
+use crate::contracts::secret;
+use crate::contracts::verdict::{Decision, Verdict};
+use crate::policy::{Conditions, Ruling};
+use crate::reading::atoms::Reading;
+use crate::reading::disk::{Disk, NoDisk};
+use crate::reading::surroundings::Surroundings;
+use crate::reading::tools;
+
+/// What that a call would do is said of a change; a person reads no more.
+const CHANGES_SHOWN: usize = 3;
+
+/// How the calls of a session are read.
+pub struct ReadingTerms {
+    /// Where they are made, as their tools see it.
+    pub around: Surroundings,
+    /// A look at the file system for one call, within a budget of its own.
+    pub disk: Box<dyn Fn() -> Box<dyn Disk> + Send + Sync>,
+    /// Commands run in a sandbox, and egress is not `full`.
+    pub confined: bool,
+    /// The day, `2026-12-31`; `None` where nobody looks.
+    pub today: fn() -> Option<String>,
+}
+
+impl ReadingTerms {
+    /// Of a machine that nobody looks at.
+    #[must_use]
+    pub fn blind() -> Self {
+        Self {
+            around: Surroundings::default(),
+            disk: Box::new(|| Box::new(NoDisk)),
+            confined: false,
+            today: || None,
+        }
+    }
+}
+
+/// A call that was judged.
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    /// What an approval needs.
+    pub(super) terms: ApprovalTerms,
+    /// Who may approve, by each rule that says so.
+    pub(super) approvers: Vec<Vec<String>>,
+    /// What it would do. `None` where no rule was asked.
+    pub(super) reading: Option<Reading>,
+}
+
+impl Judged {
+    /// Refused before any rule.
+    pub(super) fn refused(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            terms: ApprovalTerms::default(),
+            approvers: Vec::new(),
+            reading: None,
+        }
+    }
+
+    /// Digest of what the call would do.
+    pub(super) fn reading_sha256(&self) -> Sha256 {
+        match &self.reading {
+            Some(reading) => Sha256::of(format!("{reading:?}").as_bytes()),
+            None => Sha256::of(b""),
+        }
+    }
+}
+
+impl Governor {
+    /// What the rules say. A call that agp runs can ask for secrets; to a harness's own their names
+    /// are words. What is allowed is remembered.
+    pub(super) fn judge(&self, call: &ToolCall, runs_here: bool) -> Judged {
+        self.judged(call, runs_here, true)
+    }
+
+    fn judged(&self, call: &ToolCall, runs_here: bool, remembers: bool) -> Judged {
+        // No rule can mean this: whoever reads the key can write another journal.
+        if self.names_own_files(call) {
+            return Judged::refused(Verdict::refused(
+                "the agent may not use agp's own files, or a path that agp cannot resolve",
+            ));
+        }
+        let asked = runs_here.then(|| secret::asked_by(&call.tool, &call.args));
+        let asked = asked.unwrap_or_default();
+        let (reading, ruling) = self.conditions(call, &asked, |reading, at| {
+            let mut memory = locked(&self.memory);
+            let ruling = self.terms.policy.judge(
+                reading,
+                &Conditions {
+                    memory: Some(&memory),
+                    ..*at
+                },
+            );
+            // Calls beside this one are judged by it, too.
+            if remembers && ruling.verdict.decision == Decision::Allow {
+                memory.record(reading);
+            }
+            ruling
+        });
+        let Ruling {
+            verdict,
+            terms,
+            approvers,
+            ..
+        } = ruling;
+        Judged {
+            verdict,
+            terms,
+            approvers,
+            reading: Some(reading),
+        }
+    }
+
+    /// Remembers a call that a person let through.
+    pub(super) fn remember(&self, judged: &Judged) {
+        if let Some(reading) = &judged.reading {
+            locked(&self.memory).record(reading);
+        }
+    }
+
+    /// Judges a call that a person approved once more, where it would do something else by now: a link, a script or a
+    /// remote is another. The reason says what.
+    pub(super) fn changed(
+        &self,
+        approved: &Judged,
+        call: &ToolCall,
+        runs_here: bool,
+    ) -> Option<Judged> {
+        let mut anew = self.judged(call, runs_here, false);
+        if anew.reading == approved.reading {
+            return None;
+        }
+        let words = |judged: &Judged| self.words(judged, call);
+        let (before, after) = (words(approved), words(&anew));
+        let mut new = after.difference(&before).take(CHANGES_SHOWN).peekable();
+        let what = match new.peek() {
+            Some(_) => new.cloned().collect::<Vec<_>>().join(", "),
+            None => "a file that decides what it does".to_owned(),
+        };
+        let verdict = &mut anew.verdict;
+        verdict.reason = format!("changed since it was approved: {what}. {}", verdict.reason);
+        if verdict.decision == Decision::Allow {
+            // A person was asked about something else.
+            verdict.decision = Decision::Require;
+        }
+        Some(anew)
+    }
+
+    /// What a call would do, in words.
+    fn words(&self, judged: &Judged, call: &ToolCall) -> BTreeSet<String> {
+        let none = BTreeSet::new();
+        let Some(reading) = &judged.reading else {
+            return none;
+        };
+        let (_, atoms) = self.conditions(call, &none, |_, at| {
+            self.terms.policy.explain(reading, at).atoms
+        });
+        atoms.into_iter().map(|atom| atom.text).collect()
+    }
+
+    /// Reads a call, and gives its reading with what `judge` makes of it.
+    fn conditions<T>(
+        &self,
+        call: &ToolCall,
+        secrets: &BTreeSet<String>,
+        judge: impl FnOnce(&Reading, &Conditions<'_>) -> T,
+    ) -> (Reading, T) {
+        let terms = &self.terms.reading;
+        let policy = &self.terms.policy;
+        let mut around = terms.around.clone();
+        {
+            let memory = locked(&self.memory);
+            around.written.clone_from(memory.written());
+            around.fetched = memory.fetched();
+        }
+        let disk = (terms.disk)();
+        let reading = tools::read(
+            &call.tool,
+            &call.args,
+            &around,
+            disk.as_ref(),
+            &policy.declared(),
+        );
+        let there = call.args.get(WORKDIR).and_then(Value::as_str);
+        let directory = there.unwrap_or(&around.directory);
+        let git = policy
+            .asks_for_branches()
+            .then(|| disk.git(directory))
+            .flatten();
+        let today = (terms.today)();
+        let at = Conditions {
+            tool: &call.tool,
+            args: &call.args,
+            actor: call.actor,
+            around: &around,
+            directory: Some(directory).filter(|directory| directory.starts_with('/')),
+            branch: git.as_ref().and_then(|git| git.branch.as_deref()),
+            confined: terms.confined,
+            today: today.as_deref(),
+            secrets,
+            memory: None,
+            disk: disk.as_ref(),
+        };
+        let judged = judge(&reading, &at);
+        (reading, judged)
+    }
+}

@@ -1,0 +1,173 @@
+//! Where a session's calls are made, as their tools see it: what reading them needs to know of this machine.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::contracts::timestamp;
+use crate::disk::{Grounds, PathsThread};
+use crate::gateway::client_file;
+use crate::governor::ReadingTerms;
+use crate::intendants::environment::{environment, variable};
+use crate::intendants::executable::bridge_program;
+use crate::jail::container_protocol;
+use crate::jail::spec::{RUN, Spec};
+use crate::reading::surroundings::Surroundings;
+use crate::sandbox::harness_host::Enclosure;
+use crate::sandbox::network::Network;
+
+use super::context::SessionContext;
+use super::docker::container::GATE;
+use super::kinds::{Mode, Provider};
+use super::policy_file::{MANAGED, REPOSITORY};
+use super::prepare::SessionSandboxes;
+
+/// Where bash is looked for; elsewhere another shell runs a harness's commands.
+const BASH: [&str; 3] = ["/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash"];
+
+/// What the calls of a session see.
+pub(crate) struct View {
+    around: Surroundings,
+    /// Where the thread that looks for them may look.
+    pub(crate) grounds: Grounds,
+    confined: bool,
+}
+
+impl View {
+    /// Of a session whose sandboxes are ready.
+    pub(crate) fn of(context: &SessionContext<'_>, sandboxes: &SessionSandboxes) -> Self {
+        let (options, directory) = (context.options, &context.directory);
+        let hooked = options.layout.mode() == Some(Mode::Hook);
+        let network = match hooked {
+            true => options.way_out.harness_network(directory),
+            false => options.way_out.calls_network(directory),
+        };
+        let spec = match hooked {
+            true => sandboxes.enclosure.as_ref().map(Enclosure::spec),
+            false => sandboxes.calls.spec.clone(),
+        };
+        let contained = options.layout.provider() == Provider::Docker;
+        let sandboxed = contained || spec.is_some();
+        let grounds = match (contained, &spec) {
+            (true, _) => in_container(&options.repository),
+            (false, Some(spec)) => in_sandbox(&options.repository, spec),
+            (false, None) => {
+                let home = variable("HOME").map(PathBuf::from).unwrap_or_default();
+                Grounds::new(&options.repository, &home, &env::temp_dir())
+            }
+        };
+        let path = match (contained, &sandboxes.calls.search_path) {
+            // Its own, without what can be changed.
+            (true, _) => None,
+            (false, Some(path)) if !hooked => Some(path.clone()),
+            (false, _) => environment(&options.harness_env, &options.changeable())
+                .into_iter()
+                .find_map(|(name, value)| (name == "PATH").then_some(value)),
+        };
+        let shell_there = match sandboxes.bash {
+            Some(there) => there,
+            None => BASH.iter().any(|shell| Path::new(shell).exists()),
+        };
+        let repository = text(&grounds.repository);
+        Self {
+            around: Surroundings {
+                directory: repository.clone(),
+                home: text(&grounds.home),
+                temporary: text(&grounds.temporary),
+                agp: own(context, &repository),
+                path: path.as_deref().map(entries).unwrap_or_default(),
+                other_shell: !shell_there,
+                repository,
+                ..Surroundings::default()
+            },
+            grounds,
+            confined: sandboxed && !matches!(network, Network::Host),
+        }
+    }
+
+    /// How calls are read, with this thread to look for them.
+    pub(crate) fn terms(self, paths: &PathsThread) -> ReadingTerms {
+        let paths = paths.clone();
+        ReadingTerms {
+            around: self.around,
+            disk: Box::new(move || Box::new(paths.looking())),
+            confined: self.confined,
+            today: || {
+                let now = timestamp::rfc3339(SystemTime::now());
+                now.split_once('T').map(|(day, _)| day.to_owned())
+            },
+        }
+    }
+}
+
+/// In a root of its own a sandbox has its temporary directory and its home elsewhere, and all that it was given where it is.
+fn in_sandbox(repository: &Path, spec: &Spec) -> Grounds {
+    let temporary = match spec.has_root() {
+        true => PathBuf::from("/tmp"),
+        false => spec.scratch.clone(),
+    };
+    let own_home = temporary.join("home");
+    let mut grounds = Grounds {
+        repository: repository.to_owned(),
+        home: spec.home.clone().unwrap_or(own_home),
+        temporary,
+        ..Grounds::default()
+    };
+    if spec.has_root() {
+        let given = spec.read.iter().chain(&spec.write).chain([&spec.directory]);
+        grounds.placed = given.map(|path| (path.clone(), path.clone())).collect();
+        let temporary = (grounds.temporary.clone(), spec.scratch.clone());
+        let home = spec
+            .home
+            .clone()
+            .map(|home| (home, spec.scratch.join("home")));
+        grounds.placed.extend([temporary].into_iter().chain(home));
+    }
+    grounds
+}
+
+/// A container has the repository of this machine, and all else of its own.
+fn in_container(repository: &Path) -> Grounds {
+    let inside = PathBuf::from(container_protocol::REPOSITORY);
+    Grounds {
+        placed: vec![(inside.clone(), repository.to_owned())],
+        repository: inside,
+        home: container_protocol::HOME.into(),
+        temporary: "/tmp".into(),
+        elsewhere: true,
+    }
+}
+
+/// What is agp's own: a call that writes there tampers with it.
+fn own(context: &SessionContext<'_>, repository: &str) -> Vec<String> {
+    let directory = &context.directory;
+    let mut own = vec![
+        context.home.root().to_owned(),
+        context.home.real_root(),
+        Path::new(MANAGED)
+            .parent()
+            .unwrap_or(Path::new(MANAGED))
+            .to_owned(),
+        Path::new(repository).join(REPOSITORY),
+        RUN.into(),
+    ];
+    let parts = [GATE, client_file::FILE, "settings.json", "mcp.json"];
+    own.extend(parts.map(|name| directory.join(name)));
+    own.extend(bridge_program().ok());
+    own.extend(env::current_exe().ok());
+    let mut own: Vec<String> = own.iter().map(|path| text(path)).collect();
+    own.sort();
+    own.dedup();
+    own
+}
+
+/// The directories of a `PATH` that has none which a call can write.
+fn entries(path: impl AsRef<OsStr>) -> Vec<(String, bool)> {
+    let entries = env::split_paths(path.as_ref());
+    entries.map(|entry| (text(&entry), false)).collect()
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}

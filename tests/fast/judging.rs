@@ -1,0 +1,353 @@
+//! A governor judges what a call would do: by the real file system, by what the session did before, and once more behind a
+//! person's answer.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "the support module serves other tests too; a JSON value indexed by a name it lacks is null; \
+              whatever fails here fails the test"
+)]
+
+use crate::support::journal as support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use agp::contracts::call::{Actor, ToolCall};
+use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
+use agp::contracts::event::ApprovalBinding;
+use agp::contracts::ids::{MessageId, SessionId};
+use agp::disk::{Grounds, Looking};
+use agp::gateway::server::{Decided, Gate, Peer};
+use agp::governor::{Governor, GovernorConfig, ReadingTerms};
+use agp::journal::Journal;
+use agp::policy::{Policy, shipped};
+use agp::reading::surroundings::Surroundings;
+use serde_json::{Value, json};
+use support::{Key, Scratch};
+
+const PEER: Peer = Peer { pid: 1, uid: 0 };
+
+type Meanwhile = Box<dyn FnMut(u32) + Send>;
+
+/// Approves everything, and does something before it says so.
+struct Yes {
+    meanwhile: Mutex<(u32, Meanwhile)>,
+    reasons: Arc<Mutex<Vec<String>>>,
+}
+
+impl Channel for Yes {
+    fn name(&self) -> &'static str {
+        "console"
+    }
+
+    fn ask(&self, request: &ApprovalRequest<'_>) -> Answer {
+        let reason = request.verdict.reason.clone();
+        self.reasons.lock().unwrap().push(reason);
+        let mut meanwhile = self.meanwhile.lock().unwrap();
+        meanwhile.0 += 1;
+        let times = meanwhile.0;
+        (meanwhile.1)(times);
+        Answer::Granted {
+            by: "operator".into(),
+            binding: ApprovalBinding::Console,
+        }
+    }
+
+    fn hang_up(&self) {}
+}
+
+struct Session {
+    governor: Governor,
+    reasons: Arc<Mutex<Vec<String>>>,
+    journal: Option<Journal>,
+    scratch: Scratch,
+    repository: PathBuf,
+    asked: u32,
+}
+
+impl Session {
+    fn new(policy: &str, meanwhile: impl FnOnce(PathBuf) -> Meanwhile) -> Self {
+        let scratch = Scratch::new("judging");
+        // A short path: reasons show its beginning only.
+        let root =
+            std::env::temp_dir().join(scratch.paths().log.parent().unwrap().file_name().unwrap());
+        fs::create_dir_all(&root).unwrap();
+        let root = root.canonicalize().unwrap();
+        for name in ["repo/src", "repo/.git/hooks", "home", "tmp"] {
+            fs::create_dir_all(root.join(name)).unwrap();
+        }
+        let repository = root.join("repo");
+        fs::write(repository.join(".env"), "A=b").unwrap();
+        fs::write(repository.join("notes.md"), "text").unwrap();
+        fs::write(repository.join("Cargo.toml"), "").unwrap();
+        let (journal, _) = support::open(&scratch.paths(), &Key::new()).unwrap();
+        let reasons: Arc<Mutex<Vec<String>>> = Arc::default();
+        let grounds = Grounds::new(&repository, &root.join("home"), &root.join("tmp"));
+        // Calls of tests wait for each other: 20 ms are not enough.
+        let grounds: &'static Grounds = Box::leak(Box::new(grounds));
+        let looking = || Looking::until(grounds, Instant::now() + Duration::from_secs(60));
+        let text = |name: &str| root.join(name).to_str().unwrap().to_owned();
+        let governor = Governor::new(GovernorConfig {
+            session: SessionId::new("s-1").unwrap(),
+            policy: Policy::parse(policy.as_bytes()).unwrap(),
+            reading: ReadingTerms {
+                around: Surroundings {
+                    directory: text("repo"),
+                    repository: text("repo"),
+                    home: text("home"),
+                    temporary: text("tmp"),
+                    agp: vec![text("home/.agp")],
+                    ..Surroundings::default()
+                },
+                disk: Box::new(move || Box::new(looking())),
+                confined: true,
+                today: || None,
+            },
+            journal: journal.handle(),
+            screen: support::screen(),
+            channel: Box::new(Yes {
+                meanwhile: Mutex::new((0, meanwhile(repository.clone()))),
+                reasons: Arc::clone(&reasons),
+            }),
+            approval_deadline: Duration::from_secs(60),
+            own_file: Box::new(|_| false),
+            gate_unchanged: Box::new(|| Ok(())),
+            watched: false,
+            sandbox: None,
+            notices: Box::new(|_| {}),
+            broken: Box::new(|_| {}),
+        });
+        Self {
+            governor,
+            reasons,
+            journal: Some(journal),
+            scratch,
+            repository,
+            asked: 0,
+        }
+    }
+
+    fn standard() -> Self {
+        Self::new(shipped("standard").unwrap(), |_| Box::new(|_| {}))
+    }
+
+    fn ask(&mut self, tool: &str, args: Value) -> Result<(), String> {
+        self.asked += 1;
+        let Value::Object(args) = args else {
+            panic!("{args}")
+        };
+        let call = ToolCall {
+            id: MessageId::new(format!("m{}", self.asked)).unwrap(),
+            session: SessionId::new("s-1").unwrap(),
+            tool: tool.into(),
+            args,
+            actor: Actor::ClaudeProcess,
+        };
+        match self.governor.request(call, PEER).unwrap() {
+            Decided::Denied(denial) => Err(denial.reason().to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    fn bash(&mut self, command: &str) -> Result<(), String> {
+        self.ask("Bash", json!({"command": command}))
+    }
+
+    /// How often somebody was asked so far.
+    fn questions(&self) -> usize {
+        self.reasons.lock().unwrap().len()
+    }
+
+    fn kinds(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.scratch.paths().log).unwrap();
+        let id = format!("m{}", self.asked);
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines
+            .filter(|event: &Value| event["payload"]["messageId"] == id.as_str())
+            .map(|event| event["kind"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.journal.take().into_iter().for_each(Journal::close);
+        let _ = fs::remove_dir_all(self.repository.parent().unwrap());
+    }
+}
+
+#[test]
+fn editing_a_test_script_and_running_it_asks_nothing_and_a_push_is_asked() {
+    let mut session = Session::standard();
+    let script = session.repository.join("src/check.sh");
+    let write = json!({"file_path": script.to_str().unwrap(), "content": "echo ok\n"});
+    for _ in 0..2 {
+        assert_eq!(session.ask("Write", write.clone()), Ok(()));
+        fs::write(&script, "echo again\n").unwrap();
+        assert_eq!(session.bash("bash src/check.sh 2>&1 | tail -40"), Ok(()));
+    }
+    for command in [
+        "git diff --stat HEAD~1",
+        "git status --short",
+        "rg -n foo src | head",
+    ] {
+        assert_eq!(session.bash(command), Ok(()), "{command}");
+    }
+    assert_eq!(session.questions(), 0, "{:?}", session.reasons);
+    for command in [
+        "git push",
+        "git -C . push",
+        "/usr/bin/git push",
+        "env git push",
+    ] {
+        let before = session.questions();
+        assert_eq!(session.bash(command), Ok(()), "{command}");
+        assert_eq!(session.questions(), before + 1, "{command}");
+    }
+}
+
+#[test]
+fn a_path_that_is_denied_is_denied_by_every_route() {
+    let mut session = Session::standard();
+    let repository = session.repository.clone();
+    symlink(".env", repository.join("plain.txt")).unwrap();
+    fs::hard_link(repository.join(".env"), repository.join("other.txt")).unwrap();
+    let text = |name: &str| json!({"file_path": repository.join(name).to_str().unwrap()});
+    for name in [".env", "src/../.env", "plain.txt"] {
+        assert!(session.ask("Read", text(name)).is_err(), "{name}");
+    }
+    for command in [
+        "cat .env",
+        "cat plain.txt",
+        "cd src && cat ../.env",
+        "grep -r A .",
+        "cat < .env",
+        "f=.env; cat \"$f\"",
+    ] {
+        let said = session.bash(command);
+        assert!(said.is_err(), "{command}");
+    }
+    assert_eq!(session.ask("Read", text("notes.md")), Ok(()));
+    assert_eq!(session.questions(), 0, "{:?}", session.reasons);
+}
+
+#[test]
+fn what_leads_elsewhere_once_it_is_approved_is_asked_anew() {
+    let policy = r#"{"rules": [{"id": "w", "effect": "require", "when": {"write": ["**"]}}]}"#;
+    let mut session = Session::new(policy, |repository| {
+        symlink("notes.md", repository.join("link")).unwrap();
+        Box::new(move |times| {
+            if times == 1 {
+                fs::remove_file(repository.join("link")).unwrap();
+                symlink("src/other", repository.join("link")).unwrap();
+            }
+        })
+    });
+    let link = session.repository.join("link");
+    let write = json!({"file_path": link.to_str().unwrap(), "content": "x"});
+    assert_eq!(session.ask("Write", write.clone()), Ok(()));
+    let reasons = session.reasons.lock().unwrap().clone();
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    assert!(reasons[0].contains("notes.md"), "{reasons:?}");
+    assert!(
+        reasons[1].starts_with("changed since it was approved: ")
+            && reasons[1].contains("src/other"),
+        "{reasons:?}"
+    );
+    assert_eq!(
+        session.kinds(),
+        [
+            "tool_call.require",
+            "approval.granted",
+            "tool_call.require",
+            "approval.granted",
+            "gate.allow"
+        ]
+    );
+    // By now it stays as it is.
+    assert_eq!(session.ask("Write", write), Ok(()));
+    assert_eq!(session.questions(), 3);
+}
+
+#[test]
+fn what_is_denied_by_the_time_it_is_approved_does_not_run() {
+    let policy = r#"{"rules": [
+        {"id": "r", "effect": "require", "tool": "Read"},
+        {"id": "env", "effect": "deny", "when": {"read": [".env"]}}]}"#;
+    let mut session = Session::new(policy, |repository| {
+        symlink("notes.md", repository.join("link")).unwrap();
+        Box::new(move |_| {
+            fs::remove_file(repository.join("link")).unwrap();
+            symlink(".env", repository.join("link")).unwrap();
+        })
+    });
+    let link = session.repository.join("link");
+    let said = session.ask("Read", json!({"file_path": link.to_str().unwrap()}));
+    let said = said.unwrap_err();
+    assert!(
+        said.contains("'env' denies") && said.contains(".env"),
+        "{said}"
+    );
+    assert_eq!(
+        session.kinds(),
+        [
+            "tool_call.require",
+            "approval.granted",
+            "tool_call.deny",
+            "gate.deny"
+        ]
+    );
+}
+
+#[test]
+fn whoever_changes_it_each_time_gets_a_deny() {
+    let policy = r#"{"rules": [{"id": "r", "effect": "require", "tool": "Read"}]}"#;
+    let mut session = Session::new(policy, |repository| {
+        symlink("notes.md", repository.join("link")).unwrap();
+        Box::new(move |times| {
+            fs::remove_file(repository.join("link")).unwrap();
+            symlink(format!("new{times}"), repository.join("link")).unwrap();
+        })
+    });
+    let link = session.repository.join("link");
+    let said = session.ask("Read", json!({"file_path": link.to_str().unwrap()}));
+    assert_eq!(session.questions(), 3);
+    let said = said.unwrap_err();
+    assert!(said.contains("changed each time"), "{said}");
+    assert_eq!(session.kinds().last().unwrap(), "gate.deny");
+}
+
+#[test]
+fn a_host_is_new_once_credentials_were_read() {
+    let policy = r#"{"otherwise": "require", "danger": {"exfiltration": "deny"}, "rules": [
+        {"id": "all", "effect": "allow", "tool": "*"},
+        {"id": "some", "effect": "allow", "when": {"host": ["known.example"]}}]}"#;
+    let mut session = Session::new(policy, |_| Box::new(|_| {}));
+    let fetch = |host: &str| json!({"url": format!("https://{host}/"), "prompt": "x"});
+    assert_eq!(session.ask("WebFetch", fetch("one.example")), Ok(()));
+    let home = session.repository.with_file_name("home");
+    let key = json!({"file_path": home.join(".ssh/id_ed25519").to_str().unwrap()});
+    assert_eq!(session.ask("Read", key), Ok(()));
+    let said = session.ask("WebFetch", fetch("two.example")).unwrap_err();
+    assert!(said.contains("id_ed25519"), "{said}");
+    assert_eq!(session.ask("WebFetch", fetch("known.example")), Ok(()));
+}
+
+#[test]
+fn a_command_reads_where_it_runs() {
+    let policy = r#"{"rules": [{"id": "c", "effect": "allow", "when": {"command": ["cat *"]}}]}"#;
+    let mut session = Session::new(policy, |_| Box::new(|_| {}));
+    let repository = session.repository.clone();
+    let within = |name: &str| {
+        let directory = repository.join(name);
+        json!({"command": "cat notes.md", "workdir": directory.to_str().unwrap()})
+    };
+    for (name, allowed) in [("src", true), ("../home", false), ("..", false)] {
+        let said = session.ask("Bash", within(name));
+        assert_eq!(said.is_ok(), allowed, "{name}: {said:?}");
+    }
+}
