@@ -51,10 +51,15 @@ impl ToolName {
         if let Some(instead) = foreign(text) {
             return Err(instead);
         }
-        if let Some(meant) = known_tools::near(text) {
+        let glob = Glob::new(text);
+        // `*Edit` is no misspelt `Edit`.
+        let means = |tool: &known_tools::KnownTool| text.contains('*') && glob.matches(tool.name);
+        if !known_tools::KNOWN.iter().any(means)
+            && let Some(meant) = known_tools::near(text)
+        {
             return Err(format!("unknown tool {text:?}: write {meant:?}"));
         }
-        Ok(Self::Glob(Glob::new(text)))
+        Ok(Self::Glob(glob))
     }
 
     /// As it was written.

@@ -44,3 +44,17 @@ fn a_problem_stays_on_one_short_line() {
         .to_string();
     assert!(!shown.contains(char::is_control), "{shown:?}");
 }
+
+#[test]
+fn a_pattern_that_means_a_tool_is_no_misspelt_one() {
+    let load = |tool: &str| {
+        let text = format!(r#"{{"rules":[{{"id":"a","effect":"allow","tool":"{tool}"}}]}}"#);
+        Policy::parse(text.as_bytes())
+    };
+    for tool in ["*Edit", "Edit*", "Edi*", "Edit"] {
+        assert!(load(tool).is_ok(), "{tool}");
+    }
+    for tool in ["Edits", "edit"] {
+        assert!(load(tool).is_err(), "{tool}");
+    }
+}
