@@ -58,6 +58,14 @@ impl Table {
     }
 }
 
+/// The entries that are in a named set, in no order. A set may hold one by more than this says (a reader's).
+#[must_use]
+pub fn members(set: Set) -> Vec<String> {
+    let entries = TABLE.entries.iter();
+    let within = entries.filter(|entry| entry.sets.contains(&set));
+    within.map(|entry| entry.name.clone()).collect()
+}
+
 /// One program or subcommand.
 #[derive(Debug)]
 pub(super) struct Entry {
