@@ -1,67 +1,91 @@
 //! `agp init`: a policy and a configuration to start from.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use argh::FromArgs;
 
+use crate::contracts::{bounded_file, limits, timestamp};
 use crate::journal::durable;
-#[cfg(test)]
-use crate::policy::Policy;
+use crate::policy::{SHIPPED, shipped};
 use crate::report::failure::{Failure, Outcome, say};
 use crate::session::home::Home;
 
-/// Write a starter policy and configuration.
+/// Write a policy and a configuration to start from.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "init")]
 pub(super) struct Init {
-    /// replace an existing policy and configuration
+    /// replace what exists; the old file is kept as FILE.bak-TIME
     #[argh(switch)]
     force: bool,
-    /// starter (allows reads, asks for changes; the default), readonly, or ask (asks for everything)
-    #[argh(option, default = "String::from(\"starter\")")]
-    policy: String,
+    /// write this policy, and no configuration where one exists: standard (the default), strict (asks before any
+    /// write or command that is not a read), or watch (allows and records)
+    #[argh(option)]
+    policy: Option<String>,
 }
 
-/// The policies that `--policy` names.
-const POLICIES: [(&str, &str); 3] = [
-    ("starter", include_str!("policies/starter.json")),
-    ("readonly", include_str!("policies/readonly.json")),
-    ("ask", include_str!("policies/ask.json")),
-];
+/// The policy that a home begins with.
+const STANDARD: &str = "standard";
 
 const CONFIG: &str = "{\n  \"approval\": { \"timeoutSeconds\": 300 }\n}\n";
 
 pub(super) fn init(home: &Home, command: &Init) -> Outcome {
-    let text = policy_text(&command.policy)?;
-    for path in [home.policy(), home.config()] {
-        if !command.force && path.exists() {
+    let name = command.policy.as_deref().unwrap_or(STANDARD);
+    let text = policy_text(name)?;
+    make_directories(home)?;
+    let policy = (home.policy(), text, format!(" ({name})"), true);
+    // Who names a policy wants no other configuration.
+    let config = (
+        home.config(),
+        CONFIG,
+        String::new(),
+        command.policy.is_none(),
+    );
+    for (path, text, _, wanted) in [&policy, &config] {
+        if *wanted && !command.force && path.exists() && !has(path, text) {
             let problem = format!("{} already exists", path.display());
-            return Err(Failure::refused(
-                problem,
-                "keep it, or run `agp init --force` to replace it",
-            ));
+            let mend = "keep it, or add --force: the old file is then kept as FILE.bak-TIME";
+            return Err(Failure::refused(problem, mend));
         }
     }
-    scaffold(home, text)?;
-    say(format_args!(
-        "policy   {} ({})",
-        home.policy().display(),
-        command.policy
-    ));
-    say(format_args!("config   {}", home.config().display()));
+    for (label, (path, text, note, wanted)) in [("policy", &policy), ("config", &config)] {
+        if !path.exists() {
+            write(path, text)?;
+        } else if *wanted && !has(path, text) {
+            let kept = keep(path)?;
+            write(path, text)?;
+            say(format_args!("kept     {}", kept.display()));
+        }
+        say(format_args!("{label}   {}{note}", path.display()));
+    }
     if !home.private_key().exists() {
         say("next: agp keygen");
     }
     Ok(0)
 }
 
+/// Whether a file already says this.
+fn has(path: &Path, text: &str) -> bool {
+    bounded_file::read(path, limits::POLICY_BYTES).is_ok_and(|bytes| bytes == text.as_bytes())
+}
+
+/// Keeps a file that is about to be replaced, as `FILE.bak-TIME` beside it.
+fn keep(path: &Path) -> Result<PathBuf, Failure> {
+    let stamp = timestamp::rfc3339(SystemTime::now());
+    let stamp: String = stamp.chars().filter(char::is_ascii_alphanumeric).collect();
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".bak-{stamp}"));
+    let kept = PathBuf::from(name);
+    std::fs::hard_link(path, &kept).map_err(|error| cannot_write(&kept, &error))?;
+    Ok(kept)
+}
+
 fn policy_text(name: &str) -> Result<&'static str, Failure> {
-    let found = POLICIES.iter().find(|(known, _)| *known == name);
-    found.map(|(_, text)| *text).ok_or_else(|| {
-        let known: Vec<&str> = POLICIES.iter().map(|(name, _)| *name).collect();
+    shipped(name).ok_or_else(|| {
+        let names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
         Failure::usage(
             format!("unknown policy {name:?}"),
-            format!("use agp init --policy {}", known.join("|")),
+            format!("use agp init --policy {}", names.join("|")),
         )
     })
 }
@@ -70,18 +94,12 @@ fn policy_text(name: &str) -> Result<&'static str, Failure> {
 pub(super) fn scaffold_missing(home: &Home) -> Result<(), Failure> {
     make_directories(home)?;
     if !home.policy().exists() {
-        write(&home.policy(), policy_text("starter")?)?;
+        write(&home.policy(), policy_text(STANDARD)?)?;
     }
     if !home.config().exists() {
         write(&home.config(), CONFIG)?;
     }
     Ok(())
-}
-
-fn scaffold(home: &Home, policy: &str) -> Result<(), Failure> {
-    make_directories(home)?;
-    write(&home.policy(), policy)?;
-    write(&home.config(), CONFIG)
 }
 
 fn make_directories(home: &Home) -> Result<(), Failure> {
@@ -98,16 +116,4 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
     let problem = format!("cannot write {}: {error}", path.display());
     Failure::refused(problem, "set AGP_HOME to a directory that you own")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_policy_that_can_be_named_loads() {
-        for (name, text) in POLICIES {
-            assert!(Policy::parse(text.as_bytes()).is_ok(), "{name}");
-        }
-    }
 }

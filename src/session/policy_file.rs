@@ -16,7 +16,7 @@ pub(crate) fn load_policy(home: &Home) -> Result<Policy, Failure> {
         PolicyError::Io { .. } => Failure::refused(error, "run `agp init`"),
         _ => {
             let problem = format!("{}: {error}", home.policy().display());
-            Failure::refused(problem, "fix the file, or run `agp init --force`")
+            Failure::refused(problem, "fix the file, then run `agp policy check`")
         }
     })
 }

@@ -58,22 +58,49 @@ fn quickstart_takes_an_empty_home_to_a_proven_journal() {
 fn init_writes_what_loads_and_replaces_it_only_when_told() {
     let world = World::empty();
     let first = world.agp(&["init"]).run().succeeded();
-    first.said(&["policy.json (starter)", "config.json", "next: agp keygen"]);
+    first.said(&["policy.json (standard)", "config.json", "next: agp keygen"]);
+    // Once more is no fault: nothing would change.
+    world.agp(&["init"]).run().succeeded();
     let policy = world.agp_home().join("policy.json");
+    let config = world.agp_home().join("config.json");
     fs::write(&policy, "{\"rules\":[]}").unwrap();
+    fs::write(&config, "{}").unwrap();
     let again = world.agp(&["init"]).run().exited(1);
-    again.complained(&["already exists", "agp init --force"]);
+    again.complained(&["policy.json already exists", "--force", ".bak-TIME"]);
     assert_eq!(fs::read_to_string(&policy).unwrap(), "{\"rules\":[]}");
-    for name in ["readonly", "ask", "starter"] {
+    for name in ["strict", "watch", "standard"] {
         let init = world.agp(&["init", "--force", "--policy", name]).run();
-        init.succeeded().said(&[name]);
+        init.succeeded().said(&[name, "kept ", "policy.json.bak-"]);
         let doctor = world.agp(&["doctor", "--check", "policy"]).run();
         doctor.succeeded().said(&["policy       ok"]);
+        // Who names a policy keeps the configuration.
+        assert_eq!(fs::read_to_string(&config).unwrap(), "{}");
     }
+    let kept = |name: &str| {
+        let entries = fs::read_dir(world.agp_home()).unwrap().flatten();
+        let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+        let mut kept: Vec<String> = names
+            .filter(|n| n.starts_with(&format!("{name}.bak-")))
+            .collect();
+        kept.sort();
+        kept
+    };
+    assert_eq!(
+        (kept("policy.json").len(), kept("config.json").len()),
+        (3, 0)
+    );
+    let first = world.agp_home().join(&kept("policy.json")[0]);
+    assert_eq!(fs::read_to_string(&first).unwrap(), "{\"rules\":[]}");
+    assert_eq!(mode(&first), 0o600);
+    world.agp(&["init", "--force"]).run().succeeded();
+    assert_eq!(
+        (kept("policy.json").len(), kept("config.json").len()),
+        (3, 1)
+    );
     let unknown = world.agp(&["init", "--force", "--policy", "lax"]).run();
     unknown
         .exited(2)
-        .complained(&["\"lax\"", "agp init --policy starter|readonly|ask"]);
+        .complained(&["\"lax\"", "agp init --policy standard|strict|watch"]);
 }
 
 #[test]
