@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use argh::FromArgs;
 
 use super::{
-    doctor, doctor_confinement, init, internal, keygen, log, quickstart, run, sessions,
+    doctor, doctor_confinement, init, internal, keygen, log, policy, quickstart, run, sessions,
     slack_manifest, verify,
 };
 use crate::report::failure::{self, Failure, Outcome};
@@ -27,6 +27,7 @@ enum Command {
     Keygen(keygen::Keygen),
     Doctor(doctor::Doctor),
     Run(options::Run),
+    Policy(policy::PolicyTools),
     Verify(verify::Verify),
     Sessions(sessions::Sessions),
     Slack(slack_manifest::Slack),
@@ -76,14 +77,19 @@ pub fn main(arguments: &[OsString]) -> u8 {
 }
 
 /// Options that take no value.
-const SWITCHES: [&str; 7] = [
+const SWITCHES: [&str; 12] = [
+    "--as-hook",
+    "--confined",
     "--follow",
     "--force",
     "--help",
     "--json",
     "--live",
+    "--no-disk",
     "--no-probe",
+    "--sarif",
     "--task-command",
+    "--unconfined",
 ];
 
 /// Splits `--name=value` in two, which the parser does not; what stands behind an option that
@@ -121,6 +127,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Keygen(command) => keygen::keygen(&Home::find()?, &command),
         Command::Doctor(command) => doctor::doctor(&Home::find()?, &command),
         Command::Run(command) => run::run(&Home::find()?, command),
+        Command::Policy(command) => policy::policy(command),
         Command::Verify(command) => verify::verify(command),
         Command::Sessions(command) => sessions::sessions(&Home::find()?, &command),
         Command::Slack(command) => slack_manifest::slack(&command),

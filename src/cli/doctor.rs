@@ -205,9 +205,10 @@ fn signing(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
 fn policy(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     let policy = load_policy(home)?;
     ok(format!(
-        "{}, sha256 {}",
+        "{}, sha256 {}; {}",
         count(policy.len(), "rule"),
-        policy.digest()
+        policy.digest(),
+        super::policy::summary(home)
     ))
 }
 

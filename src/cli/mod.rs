@@ -15,6 +15,8 @@ mod keygen;
 #[cfg(feature = "agp")]
 mod log;
 #[cfg(feature = "agp")]
+pub mod policy;
+#[cfg(feature = "agp")]
 mod quickstart;
 #[cfg(feature = "agp")]
 mod run;

@@ -382,3 +382,12 @@ pub const DECLARED_TOOLS: usize = 1000;
 pub const MEMORY_PATHS: usize = 10_000;
 /// Reasons that one verdict names: a person reads no more.
 pub const REASONS: usize = 8;
+/// Sessions that `agp policy decide` remembers: a recorded day of a large team. Beyond, a call of a new one is denied.
+pub const DECIDE_SESSIONS: usize = 10_000;
+/// Findings that `agp policy check` reports; a person mends these first.
+pub const CHECK_FINDINGS: usize = 1000;
+/// Bytes of a file of cases that `agp policy test` reads.
+pub const CASES_BYTES: u64 = 64 << 20;
+/// Looking at the file system for one case of `agp policy test`: nothing hangs there, and a busy machine is no reason
+/// for another answer.
+pub const CASE_PATIENCE: Duration = Duration::from_secs(10);

@@ -18,6 +18,9 @@ use crate::report::failure::Failure;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Config {
+    /// Where editors find the schema; says nothing to agp.
+    #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
     /// Slack, when approvals are asked there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slack: Option<SlackConfig>,
@@ -108,7 +111,7 @@ impl Config {
         let path = home.config();
         let wrong = |problem: String| {
             let problem = format!("{}: {problem}", path.display());
-            Failure::refused(problem, "fix the file, or run `agp init --force`")
+            Failure::refused(problem, "fix the file")
         };
         match bounded_file::read(&path, limits::SMALL_FILE_BYTES) {
             Ok(bytes) => {

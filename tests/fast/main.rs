@@ -13,6 +13,8 @@ mod support;
 mod architecture;
 mod claims;
 mod cli;
+mod cli_policy;
+mod cli_policy_schema;
 mod cli_told;
 mod demo;
 mod dependencies;

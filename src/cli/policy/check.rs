@@ -1,0 +1,174 @@
+//! `agp policy check`: what is wrong with a policy, and what is odd about it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use argh::FromArgs;
+use serde_json::{Value, json};
+
+use super::places::{Place, places};
+use super::warnings::{Finding, warnings};
+use super::{sarif, which};
+use crate::channels::escape;
+use crate::contracts::plural::count;
+use crate::policy::{Policy, PolicyError};
+use crate::report::failure::{Failure, Outcome, exit, say, say_folded};
+use crate::session::home::Home;
+
+/// Check a policy; exit 1 if it does not load. Warnings are no errors.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "check")]
+pub(super) struct Check {
+    /// the policy file (default: policy.json in AGP_HOME)
+    #[argh(positional)]
+    file: Option<PathBuf>,
+    /// print the findings as JSON
+    #[argh(switch)]
+    json: bool,
+    /// print the findings as SARIF 2.1.0
+    #[argh(switch)]
+    sarif: bool,
+}
+
+pub(super) fn check(command: &Check) -> Outcome {
+    if command.json && command.sarif {
+        return Err(Failure::usage(
+            "--json and --sarif are two forms",
+            "use one of them",
+        ));
+    }
+    let path = match &command.file {
+        Some(path) => path.clone(),
+        None => Home::find()?.policy(),
+    };
+    let (rules, findings) = findings(&which::read(&path)?);
+    let errors = findings.iter().filter(|finding| finding.error).count();
+    if command.sarif {
+        say(sarif::log(&path, &findings));
+    } else if command.json {
+        say(as_json(&path, rules, &findings));
+    } else {
+        print(&path, rules, &findings);
+    }
+    Ok(match errors {
+        0 => 0,
+        _ => exit::REFUSED,
+    })
+}
+
+/// How many rules a policy has, its base's too, and what is found about it.
+fn findings(bytes: &[u8]) -> (usize, Vec<Finding>) {
+    let text = String::from_utf8_lossy(bytes);
+    match Policy::parse(bytes) {
+        Ok(policy) => {
+            let document: Value = serde_json::from_str(&text).unwrap_or_default();
+            (policy.len(), warnings(&policy, &document, &places(&text)))
+        }
+        Err(error) => (0, vec![fault(&text, &error)]),
+    }
+}
+
+/// Why a policy does not load, with where.
+fn fault(text: &str, error: &PolicyError) -> Finding {
+    let (place, message) = match error {
+        PolicyError::Text {
+            line,
+            column,
+            problem,
+        } => (Some((*line, *column)), problem.clone()),
+        PolicyError::Base(problem) => (place_of(text, problem), problem.clone()),
+        other => (None, other.to_string()),
+    };
+    Finding {
+        error: true,
+        kind: "error",
+        place,
+        rule: None,
+        message,
+    }
+}
+
+/// Where what a problem with a base names stands: an id of `drop`, a rule of the same name, or `base` itself.
+fn place_of(text: &str, problem: &str) -> Option<Place> {
+    let document: Value = serde_json::from_str(text).ok()?;
+    let places: HashMap<String, Place> = places(text);
+    let names = |list: &str, of: fn(&Value) -> Option<&str>| {
+        let items = document.get(list).and_then(Value::as_array)?;
+        let at = items
+            .iter()
+            .position(|item| of(item).is_some_and(|id| problem.contains(&format!("{id:?}"))))?;
+        places.get(&format!("/{list}/{at}")).copied()
+    };
+    let dropped = problem
+        .starts_with("drop")
+        .then(|| names("drop", Value::as_str))
+        .flatten();
+    let named = || names("rules", |rule| rule.get("id")?.as_str());
+    let unknown = || problem.starts_with("unknown base").then_some(());
+    match (dropped, unknown()) {
+        (Some(place), _) => Some(place),
+        (None, None) => named().or_else(|| places.get("/base").copied()),
+        (None, Some(())) => places.get("/base").copied(),
+    }
+}
+
+fn as_json(path: &Path, rules: usize, findings: &[Finding]) -> Value {
+    let list = findings.iter().map(|finding| {
+        json!({
+            "level": level(finding),
+            "kind": finding.kind,
+            "line": finding.place.map(|place| place.0),
+            "column": finding.place.map(|place| place.1),
+            "rule": finding.rule,
+            "message": finding.message,
+        })
+    });
+    let list: Vec<Value> = list.collect();
+    let ok = findings.iter().all(|finding| !finding.error);
+    json!({"ok": ok, "file": path.display().to_string(), "rules": rules, "findings": list})
+}
+
+fn level(finding: &Finding) -> &'static str {
+    match finding.error {
+        true => "error",
+        false => "warning",
+    }
+}
+
+fn print(path: &Path, rules: usize, findings: &[Finding]) {
+    for finding in findings {
+        let place = finding
+            .place
+            .map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
+        let rule = finding
+            .rule
+            .as_ref()
+            .map_or_else(String::new, |rule| format!("rule {rule}: "));
+        let line = format!(
+            "{}{place}: {}: {rule}{} [{}]",
+            path.display(),
+            level(finding),
+            finding.message,
+            finding.kind
+        );
+        say_folded(&escape::line(&line), "    ".len());
+    }
+    let errors = findings.iter().filter(|finding| finding.error).count();
+    match errors {
+        0 => say(format_args!(
+            "{}, no errors, {}",
+            count(rules, "rule"),
+            count(findings.len(), "warning")
+        )),
+        _ => say(count(errors, "error")),
+    }
+}
+
+/// What `agp doctor` says of the home's policy.
+pub(in crate::cli) fn summary(home: &Home) -> String {
+    let warned = which::read(&home.policy()).map_or(0, |bytes| findings(&bytes).1.len());
+    format!(
+        "`agp policy check` finds no errors, {}",
+        count(warned, "warning")
+    )
+}

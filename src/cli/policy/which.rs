@@ -1,0 +1,75 @@
+//! Which policy a command is about: a file, one that ships, or the home's, under the machine's and the repository's.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::contracts::{bounded_file, limits};
+use crate::policy::{Owner, Policy, PolicyError, shipped};
+use crate::report::failure::Failure;
+use crate::session::home::Home;
+
+/// The machine's policy.
+const MANAGED: &str = "/etc/agp/policy.json";
+/// A repository's policy, within it.
+const REPOSITORY: &str = ".agp/policy.json";
+
+/// Loads the policy that `named` names (a file, or one that ships; the home's where absent) with the machine's and
+/// that of the repository.
+pub(super) fn load(named: Option<&str>, repository: &Path) -> Result<Policy, Failure> {
+    let (path, main) = match named.and_then(shipped) {
+        Some(text) => (
+            PathBuf::from(named.unwrap_or_default()),
+            text.as_bytes().to_vec(),
+        ),
+        None => {
+            let path = match named {
+                Some(path) => PathBuf::from(path),
+                None => Home::find()?.policy(),
+            };
+            let bytes = read(&path)?;
+            (path, bytes)
+        }
+    };
+    let (managed_path, repository_path) = (PathBuf::from(MANAGED), repository.join(REPOSITORY));
+    let managed = optional(&managed_path)?;
+    let own = optional(&repository_path)?;
+    Policy::layered(managed.as_deref(), &main, own.as_deref()).map_err(|(owner, error)| {
+        let path = match owner {
+            Owner::Managed => managed_path,
+            Owner::Main => path,
+            Owner::Repository => repository_path,
+        };
+        wrong(&path, &error)
+    })
+}
+
+/// Why a file is no policy, and where.
+pub(super) fn wrong(path: &Path, error: &PolicyError) -> Failure {
+    let problem = format!("{}: {error}", path.display());
+    Failure::refused(
+        problem,
+        format!("run `agp policy check {}`", path.display()),
+    )
+}
+
+/// A policy's bytes.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    bounded_file::read(path, limits::POLICY_BYTES).map_err(|error| {
+        let mend = match error.kind() {
+            io::ErrorKind::NotFound => {
+                "run `agp init`, or name a policy: a file, standard, strict or watch"
+            }
+            io::ErrorKind::FileTooLarge => "a policy has at most 8 MiB",
+            _ => "make the file readable",
+        };
+        Failure::usage(format!("cannot read {}: {error}", path.display()), mend)
+    })
+}
+
+fn optional(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
+        _ => read(path).map(Some),
+    }
+}
