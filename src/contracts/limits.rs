@@ -370,6 +370,9 @@ pub const DISK_NAMES: usize = 1000;
 pub const READ_SCRIPT_BYTES: u64 = 64 * 1024;
 /// Looking at the file system while a call is read takes at most this long; then nothing more is known.
 pub const DISK_PATIENCE: Duration = Duration::from_millis(20);
+/// Bytes of the policy's whole text in `session.started`; of a longer one there are the digests. Half a line: what else the
+/// event says has room.
+pub const STARTED_POLICY_BYTES: usize = LINE_BYTES / 2;
 /// A call that changes what it would do while somebody thinks about it is asked about again, at most so often in all: whoever
 /// changes it each time is not to wear people out.
 pub const QUESTIONS_PER_CALL: usize = 3;

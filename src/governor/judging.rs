@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::governed_session::Governor;
-use crate::contracts::call::{ToolCall, WORKDIR};
+use crate::contracts::call::{Actor, ToolCall, WORKDIR};
 use crate::contracts::channel::ApprovalTerms;
-use crate::contracts::ids::Sha256;
+use crate::contracts::ids::{MessageId, Sha256};
 use crate::contracts::lock::locked;
 use crate::contracts::secret;
 use crate::contracts::verdict::{Decision, Verdict};
 use crate::policy::{Conditions, Ruling};
-use crate::reading::atoms::Reading;
+use crate::reading::atoms::{Atom, AtomKind, Reading};
 use crate::reading::disk::{Disk, NoDisk};
 use crate::reading::surroundings::Surroundings;
-use crate::reading::tools;
+use crate::reading::{known_tools, tools};
 
 /// What that a call would do is said of a change; a person reads no more.
 const CHANGES_SHOWN: usize = 3;
@@ -119,6 +119,39 @@ impl Governor {
             approvers,
             reading: Some(reading),
         }
+    }
+
+    /// Of these tools those that no rule speaks about, whatever their arguments.
+    pub(super) fn unnamed(&self, offered: &[String]) -> Vec<String> {
+        let speaks = |tool: &String| {
+            let Ok(id) = MessageId::new("offered") else {
+                return true;
+            };
+            let call = ToolCall {
+                id,
+                session: self.session_id().clone(),
+                tool: known_tools::plain(tool).to_owned(),
+                // Whichever of them it has: it then does something.
+                args: ["command", "file_path", "notebook_path", "path", "url"]
+                    .map(|name| (name.to_owned(), Value::from("x")))
+                    .into_iter()
+                    .collect(),
+                actor: Actor::ClaudeProcess,
+            };
+            let (reading, ruling) = self.conditions(&call, &BTreeSet::new(), |reading, at| {
+                self.terms.policy.judge(reading, at)
+            });
+            // Of the others each call is known by what it does.
+            let known = |atom: &Atom| atom.kind != AtomKind::Use;
+            ruling.verdict.rule_id.is_some()
+                || !reading.unread.is_empty()
+                || reading.atoms.iter().any(known)
+        };
+        offered
+            .iter()
+            .filter(|tool| !speaks(tool))
+            .cloned()
+            .collect()
     }
 
     /// Remembers a call that a person let through.

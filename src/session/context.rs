@@ -14,7 +14,6 @@ use crate::intendants::process::Stop;
 use crate::journal::Handle;
 use crate::journal::key::SigningKey;
 use crate::journal::redact::Screen;
-use crate::policy::Policy;
 use crate::sandbox::process::Output;
 use crate::sandbox::secrets::Secrets;
 
@@ -24,13 +23,14 @@ use super::kinds::Stream;
 use super::options::SessionOptions;
 use super::output_view;
 use super::panic_hook::Panics;
+use super::policy_layers::Layers;
 
 /// One session: what it was asked to be, and what its parts share. A part takes this by reference, and beside
 /// it only what is its own.
 pub(crate) struct SessionContext<'a> {
     pub(crate) home: &'a Home,
     pub(crate) options: &'a SessionOptions,
-    pub(crate) policy: &'a Policy,
+    pub(crate) layers: &'a Layers,
     pub(crate) session: SessionId,
     /// Its private directory, which its lease makes and removes.
     pub(crate) directory: PathBuf,

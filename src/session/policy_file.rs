@@ -6,8 +6,18 @@ use super::home::Home;
 pub(crate) const MANAGED: &str = "/etc/agp/policy.json";
 /// Where a repository has its own.
 pub(crate) const REPOSITORY: &str = ".agp";
+use crate::contracts::{bounded_file, limits};
 use crate::policy::{Policy, PolicyError};
 use crate::report::failure::Failure;
+
+/// Reads the text of a home's policy.
+pub(crate) fn own_policy(home: &Home) -> Result<Vec<u8>, Failure> {
+    home.check_own()?;
+    bounded_file::read(&home.policy(), limits::POLICY_BYTES).map_err(|error| {
+        let problem = format!("cannot read {}: {error}", home.policy().display());
+        Failure::refused(problem, "run `agp init`")
+    })
+}
 
 /// Reads the policy of a home.
 pub(crate) fn load_policy(home: &Home) -> Result<Policy, Failure> {

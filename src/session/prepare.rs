@@ -227,7 +227,7 @@ impl SessionContext<'_> {
             sandbox: mediated.then(|| Arc::clone(&sandboxes.calls.sandbox)),
             notices: notices(options, &self.terminal),
             broken: self.broken(),
-            policy: self.policy.clone(),
+            policy: self.layers.policy.clone(),
             reading,
         })))
     }
@@ -253,16 +253,18 @@ impl SessionContext<'_> {
         } = prepared;
         let options = self.options;
         announce(options, &self.session, sandboxes.enclosure.is_some());
+        self.layers.announce();
         options.way_out.announce(options.layout);
         let mut payload = started_event::payload(
             &self.session,
             options,
-            self.policy,
+            &self.layers.policy,
             intendant.identity(),
             intendant.describe(),
             sandboxes.calls.sandbox.describe(),
             sandboxes.of_harness(),
         );
+        self.layers.describe(&self.screen, &mut payload);
         // Their names: a value is in no event.
         payload.insert("secrets".into(), json!(self.secrets.names()));
         let confinement = thread_confinement::described(self.standing, options);

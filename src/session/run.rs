@@ -33,7 +33,6 @@ use crate::gateway::server::Server;
 use crate::governor::Governor;
 use crate::intendants::process::Stop;
 use crate::intendants::scripted::ScriptedCall;
-use crate::policy::Policy;
 
 use super::build::{new_answer_key, new_session, read_script};
 use super::context::SessionContext;
@@ -44,14 +43,15 @@ use super::journal::{open_journal, screen, secrets};
 use super::lease;
 use super::options::SessionOptions;
 use super::panic_hook::Panics;
-use super::policy_file::load_policy;
+use super::policy_file::own_policy;
+use super::policy_layers::Layers;
 use super::prepare::Prepared;
 use super::{thread_confinement, transcript};
 use crate::report::failure::{Failure, Outcome};
 
 /// Runs a session whose questions go to `terminal`.
 pub(crate) fn session(home: &Home, options: &SessionOptions, terminal: &Arc<Terminal>) -> Outcome {
-    session_under(home, options, terminal, &load_policy(home)?)
+    session_under(home, options, terminal, &own_policy(home)?)
 }
 
 /// The same under a policy that is not the home's.
@@ -59,8 +59,9 @@ pub(crate) fn session_under(
     home: &Home,
     options: &SessionOptions,
     terminal: &Arc<Terminal>,
-    policy: &Policy,
+    policy: &[u8],
 ) -> Outcome {
+    let layers = Layers::over(policy, &home.policy(), home, &options.repository)?;
     let script = read_script(options)?;
     // Before the first thread is started.
     let (standing, spawner) = thread_confinement::arm()?;
@@ -76,7 +77,7 @@ pub(crate) fn session_under(
         let context = SessionContext {
             home,
             options,
-            policy,
+            layers: &layers,
             directory: lease::directory(&session),
             session,
             answers: new_answer_key().map_err(unrecorded)?,
@@ -118,6 +119,7 @@ fn governed(
         .map_err(|failure| context.refused(failure))?;
     prepared.lease.begins();
     context.record(&prepared).map_err(unrecorded)?;
+    context.layers.keep(context.home, &options.repository);
     let Prepared {
         mut lease,
         sandboxes,

@@ -365,11 +365,10 @@ fn verify_tells_intact_from_damaged_from_unchecked() {
 
     let log = world.agp_home().join("audit.log");
     let text = fs::read_to_string(&log).unwrap();
-    fs::write(
-        &log,
-        text.replacen("\"tool\":\"Grep\"", "\"tool\":\"Bash\"", 1),
-    )
-    .unwrap();
+    // Of a call: the policy in the first line names tools, too.
+    let (first, calls) = text.split_once('\n').unwrap();
+    let calls = calls.replacen("\"tool\":\"Grep\"", "\"tool\":\"Bash\"", 1);
+    fs::write(&log, format!("{first}\n{calls}")).unwrap();
     let damaged = world.agp(&["verify"]).run().exited(1);
     damaged.said(&["FAIL: ", "line 4 seq 4"]);
     let json = world.agp(&["verify", "--json"]).run().exited(1);

@@ -20,9 +20,10 @@ use agp::contracts::call::{Actor, ToolCall};
 use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
 use agp::contracts::event::ApprovalBinding;
 use agp::contracts::ids::{MessageId, SessionId};
+use agp::contracts::intendant::Observation;
 use agp::disk::{Grounds, Looking};
 use agp::gateway::server::{Decided, Gate, Peer};
-use agp::governor::{Governor, GovernorConfig, ReadingTerms};
+use agp::governor::{Governor, GovernorConfig, Notice, ReadingTerms};
 use agp::journal::Journal;
 use agp::policy::{Policy, shipped};
 use agp::reading::surroundings::Surroundings;
@@ -63,6 +64,7 @@ impl Channel for Yes {
 struct Session {
     governor: Governor,
     reasons: Arc<Mutex<Vec<String>>>,
+    warnings: Arc<Mutex<Vec<String>>>,
     journal: Option<Journal>,
     scratch: Scratch,
     repository: PathBuf,
@@ -91,6 +93,8 @@ impl Session {
         let grounds: &'static Grounds = Box::leak(Box::new(grounds));
         let looking = || Looking::until(grounds, Instant::now() + Duration::from_secs(60));
         let text = |name: &str| root.join(name).to_str().unwrap().to_owned();
+        let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
+        let warns = Arc::clone(&warnings);
         let governor = Governor::new(GovernorConfig {
             session: SessionId::new("s-1").unwrap(),
             policy: Policy::parse(policy.as_bytes()).unwrap(),
@@ -116,14 +120,19 @@ impl Session {
             approval_deadline: Duration::from_secs(60),
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),
-            watched: false,
+            watched: true,
             sandbox: None,
-            notices: Box::new(|_| {}),
+            notices: Box::new(move |notice| {
+                if let Notice::Warning(text) = notice {
+                    warns.lock().unwrap().push((*text).to_owned());
+                }
+            }),
             broken: Box::new(|_| {}),
         });
         Self {
             governor,
             reasons,
+            warnings,
             journal: Some(journal),
             scratch,
             repository,
@@ -335,6 +344,31 @@ fn a_host_is_new_once_credentials_were_read() {
     let said = session.ask("WebFetch", fetch("two.example")).unwrap_err();
     assert!(said.contains("id_ed25519"), "{said}");
     assert_eq!(session.ask("WebFetch", fetch("known.example")), Ok(()));
+}
+
+#[test]
+fn offered_tools_that_no_rule_speaks_about_are_told_once() {
+    let session = Session::standard();
+    let tools = [
+        "Bash",
+        "Read",
+        "TaskCreate",
+        "mcp__fs__x",
+        "Config",
+        "Brand New",
+    ];
+    for _ in 0..2 {
+        session.governor.witness(&Observation::Started {
+            tools: tools.map(str::to_owned).to_vec(),
+            directory: None,
+        });
+    }
+    let warnings = session.warnings.lock().unwrap().clone();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("Brand New"), "{warnings:?}");
+    for named in ["Bash", "Read", "TaskCreate", "mcp__fs__x"] {
+        assert!(!warnings[0].contains(named), "{warnings:?}");
+    }
 }
 
 #[test]
