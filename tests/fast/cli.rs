@@ -355,7 +355,7 @@ fn verify_tells_intact_from_damaged_from_unchecked() {
         .agp(&["verify"])
         .run()
         .succeeded()
-        .said(&["OK: 11 events"]);
+        .said(&["OK: 12 events"]);
     let json = world.agp(&["verify", "--json"]).run().succeeded();
     let report: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(
@@ -398,7 +398,7 @@ fn sessions_and_log_show_what_happened() {
 
     let listed = world.agp(&["sessions"]).run().succeeded();
     assert_eq!(listed.out.lines().count(), 2);
-    listed.said(&["scripted", "2 allowed, 3 denied, done"]);
+    listed.said(&["scripted", "3 allowed, 2 denied, done"]);
     let json = world.agp(&["sessions", "--json"]).run().succeeded();
     let sessions: Vec<Value> = json
         .out
@@ -593,7 +593,7 @@ fn a_reader_who_leaves_is_no_failure() {
         .unwrap();
     assert!(status.stderr.is_empty(), "{status:?}");
     wait_for("the journal", || {
-        (world.journal().len() == 11).then_some(())
+        (world.journal().len() == 12).then_some(())
     });
 }
 
