@@ -259,6 +259,64 @@ fn rules_mean_the_same_as_in_hook_mode_and_a_denied_call_leaves_no_trace() {
 }
 
 #[test]
+fn the_standard_policy_reads_what_a_call_would_do() {
+    let Some(claude) = claude() else { return };
+    let world = World::new();
+    let standard = agp::policy::shipped("standard").unwrap();
+    std::fs::write(world.agp_home().join("policy.json"), standard).unwrap();
+    world.put(".env", "TOKEN=never-told\n");
+    world.put("src/check.sh", "echo first\n");
+    std::os::unix::fs::symlink(".env", world.path("plain.txt")).unwrap();
+    let file = |name: &str| json!({"file_path": world.path(name)});
+    let edit = json!({"file_path": world.path("src/check.sh"), "content": "echo second\n"});
+    let model = turns(vec![
+        vec![
+            call("t1", "Read", file(".env")),
+            call("t2", "Read", file("plain.txt")),
+        ],
+        vec![
+            bash("t3", "cat .env"),
+            bash("t4", "cd src && cat ../plain.txt"),
+        ],
+        vec![
+            bash("t5", "grep -r TOKEN ."),
+            bash("t6", "cat < src/../.env"),
+        ],
+        // What one call has left in the sandbox's own /tmp is there for the next.
+        vec![bash(
+            "t7",
+            "mkdir -p /tmp/d && ln -s $PWD /tmp/d/link; ls /tmp/d",
+        )],
+        vec![bash("t8", "cat /tmp/d/link/.env")],
+        vec![call("t9", "Write", edit)],
+        vec![bash("t10", "bash src/check.sh 2>&1 | tail -40")],
+        vec![bash("t11", "git push"), bash("t12", "env git push")],
+    ]);
+    run(&world, &claude, &model).run().succeeded();
+    for id in ["t1", "t2", "t3", "t4", "t5", "t6", "t8"] {
+        let (wrong, text) = told(&model, id);
+        assert!(wrong && text.starts_with("Denied by agp: "), "{id}: {text}");
+        assert!(
+            text.contains("(rule 'env')") || text.contains("'env'"),
+            "{id}: {text}"
+        );
+    }
+    assert_eq!(told(&model, "t10").1.trim_end(), "second");
+    for id in ["t9", "t10"] {
+        assert_eq!(
+            world.kinds_of(id),
+            ["tool_call.allow", "tool_call.executed"],
+            "{id}"
+        );
+    }
+    for id in ["t11", "t12"] {
+        assert_eq!(world.kinds_of(id)[0], "tool_call.require", "{id}");
+    }
+    assert!(!world.journal_text().contains("never-told"));
+    world.verifies();
+}
+
+#[test]
 fn large_and_binary_outputs_are_told_within_bounds() {
     let Some(claude) = claude() else { return };
     let world = World::new();

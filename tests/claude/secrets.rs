@@ -251,7 +251,7 @@ fn a_rule_says_which_secrets_a_tool_may_use() {
         .run()
         .succeeded();
     ran.said(&[
-        "no rule allows tool 'Bash' to use these secrets in this command",
+        "no rule allows tool 'Bash' to use these secrets in this call",
         "no approver available",
     ]);
     for (name, there) in [
@@ -295,7 +295,7 @@ fn a_rule_says_which_commands_may_use_a_secret() {
         .env("AGP_SECRET_DEPLOY", value)
         .run()
         .succeeded();
-    ran.said(&["no rule allows tool 'Bash' to use these secrets in this command"]);
+    ran.said(&["no rule allows tool 'Bash' to use these secrets in this call"]);
     let mut there: Vec<String> = fs::read_dir(world.repo())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
