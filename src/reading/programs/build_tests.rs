@@ -355,3 +355,37 @@ fn make_c_and_other_builds() {
     ",
     );
 }
+
+#[test]
+fn services_and_the_rest() {
+    holds(
+        &Installed,
+        "
+        gh pr create --fill => turned; host ?
+        gh repo delete example/project --yes => host ?; (delete)
+        gh auth login => host ?; (credentials)
+        kubectl get pods => code unknown; host ?
+        terraform plan => code repo; host ?
+        terraform fmt -check => @build
+        aws s3 cp dist/x s3://bucket/ => code unknown; host ?; (exfiltration)
+        apt install x => code fetched; host ?; (privilege)
+        apt list --installed => @reads
+        brew install x => code fetched; host ?; (privilege)
+        sqlite3 /tmp/test.db 'select 1' => r /tmp/test.db; w /tmp/test.db; code inline
+        psql postgres://db.example/x -c 'select 1' => turned; code inline; host ?
+        envsubst => @reads
+        shasum -a 256 a => @reads; r a
+        ss -tlnp => @reads
+        ag foo src => @reads; r src/**-ignored
+        ag -u foo => @reads; r ./**
+        ack foo => @reads; r ./**
+        ag --pager ./x foo => turned; r ./**-ignored; sh {./x}
+        sd a b src/x => @files; r src/x; w src/x
+        pandoc -o ../x a.md => @files; w ../x; r a.md
+        pandoc --lua-filter x.lua a.md => turned; !code repo; r a.md
+        ffmpeg -i a b => turned; code repo
+        mknod x b 8 0 => w x; (disk)
+        ldd build/ring => @build; r build/ring; code repo
+    ",
+    );
+}

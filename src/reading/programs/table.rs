@@ -25,6 +25,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("python.toml", include_str!("python.toml")),
     ("go.toml", include_str!("go.toml")),
     ("make.toml", include_str!("make.toml")),
+    ("services.toml", include_str!("services.toml")),
     ("handing_on.toml", include_str!("handing_on.toml")),
 ];
 
