@@ -360,7 +360,7 @@ fn verify_tells_intact_from_damaged_from_unchecked() {
     let report: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(
         (&report["intact"], &report["events"]),
-        (&true.into(), &11.into())
+        (&true.into(), &12.into())
     );
 
     let log = world.agp_home().join("audit.log");
@@ -406,17 +406,17 @@ fn sessions_and_log_show_what_happened() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let second = sessions[1]["sessionId"].as_str().unwrap();
-    assert_eq!(sessions[1]["denied"], 3);
+    assert_eq!(sessions[1]["denied"], 2);
     assert_eq!(sessions[1]["end"], "done");
 
     let lines = |arguments: &[&str]| {
         let ran = world.agp(arguments).run().succeeded();
         ran.out.lines().count()
     };
-    assert_eq!(lines(&["log"]), 22);
-    assert_eq!(lines(&["log", "--session", second]), 11);
-    assert_eq!(lines(&["log", "--kind", "tool_call.deny"]), 2);
-    assert_eq!(lines(&["log", "--kind", "tool_call"]), 14);
+    assert_eq!(lines(&["log"]), 24);
+    assert_eq!(lines(&["log", "--session", second]), 12);
+    assert_eq!(lines(&["log", "--kind", "tool_call.require"]), 4);
+    assert_eq!(lines(&["log", "--kind", "tool_call"]), 16);
     world.agp(&["log", "--kind", "tool"]).run().exited(2);
     let of_both = ["log", "--session", second, "--kind", "session"];
     assert_eq!(lines(&of_both), 2);
