@@ -283,8 +283,11 @@ fn harness(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
             }
             ok(detail)
         }
-        Err(error) if needed => Err(Failure::refused(error.problem, error.mend)),
-        Err(error) => not_needed(format!("{} ({})", error.problem, error.mend)),
+        Err(error) if needed => Err(error.into()),
+        Err(error) => {
+            let failure = Failure::from(error);
+            not_needed(format!("{} ({})", failure.problem, failure.mend))
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 
+use crate::contracts::intendant::{HarnessError, HarnessFault};
+
 /// Exit codes, the same for every command.
 pub mod exit {
     /// Refused, or not intact.
@@ -68,6 +70,63 @@ impl Failure {
             complain(format!("  help: {}", self.mend));
         }
     }
+}
+
+impl From<HarnessError> for Failure {
+    fn from(error: HarnessError) -> Self {
+        Self::refused(error.problem, harness_help(&error.fault))
+    }
+}
+
+/// The step that mends a harness.
+#[must_use]
+pub fn harness_help(fault: &HarnessFault) -> String {
+    let step = match fault {
+        HarnessFault::Missing { install, variable } => {
+            return format!("install it ({install}), or set {variable} to its path");
+        }
+        HarnessFault::Changeable {
+            program,
+            variable,
+            by_path,
+        } => {
+            let instead = match by_path {
+                true => "remove that entry from PATH, or set",
+                false => "set",
+            };
+            return format!("{instead} {variable}=/absolute/path/to/{program}");
+        }
+        HarnessFault::Silent(command) => {
+            return format!("run `{command}` yourself to see why");
+        }
+        HarnessFault::Unversioned(program) => {
+            return format!(
+                "run `{program} --version` yourself, or rebuild the image (see docs/images.md)"
+            );
+        }
+        HarnessFault::TooOld(install) => install,
+        HarnessFault::TooOldForHooks(install) => {
+            return format!("use --mode mediated, or update: {install}");
+        }
+        HarnessFault::CodexConfig => "fix your Codex config.toml, or move it aside",
+        HarnessFault::CodexManaged => {
+            "check the settings in /etc/codex, or install a version tested with agp"
+        }
+        HarnessFault::CodexVersion => "install the version of Codex that agp was tried with",
+        HarnessFault::RepositoryPath => "start agp in a directory whose path is UTF-8",
+        HarnessFault::NotInImage(harness) => {
+            return format!("build an image with {harness} in its PATH (see docs/images.md)");
+        }
+        HarnessFault::Image => "rebuild the image (see docs/images.md)",
+        HarnessFault::Unconfined => {
+            "run `agp doctor --check sandbox`, or use --confine best-effort to query it unconfined"
+        }
+        HarnessFault::UnconfinedThread => "run `agp doctor --check confinement`",
+        HarnessFault::NoThread => "try again",
+        HarnessFault::Unprepared => "run `agp doctor --check harness`",
+        HarnessFault::Agp => "please report this, with the output above",
+    };
+    step.to_owned()
 }
 
 /// A command's outcome: the exit code, or why there is none.

@@ -88,8 +88,7 @@ pub(crate) fn ready(needs: &HarnessNeeds<'_>) -> Result<Option<Enclosure>, Failu
     let program = match harness {
         Harness::Codex => codex::program(needs.changeable),
         Harness::ClaudeCode => claude_code::program(needs.changeable),
-    };
-    let program = program.map_err(|error| Failure::refused(error.problem, error.mend))?;
+    }?;
     let sockets = Sockets::of_this_machine(needs.directory);
     let sockets = sockets.map_err(|error| refused(error.to_string()))?;
     let enclosed = setup(needs, (harness, confine), &program, &sockets)

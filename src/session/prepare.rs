@@ -36,7 +36,7 @@ use super::layout::HarnessPlace;
 use super::lease::Lease;
 use super::sandbox::{self, CallsSandbox};
 use super::{harness_sandbox, probe, slack, started_event, thread_confinement};
-use crate::report::failure::{Failure, complain, exit};
+use crate::report::failure::{Failure, complain};
 
 /// Where the session's calls run, and its harness.
 pub(crate) struct SessionSandboxes {
@@ -104,12 +104,7 @@ impl SessionContext<'_> {
         let signals = signals.map_err(|error| Failure::refused(error, "try again"))?;
         let sandboxes = self.sandboxes()?;
         let governor = self.governor(&sandboxes)?;
-        let intendant =
-            intendant(self, &sandboxes, script, &governor).map_err(|error| Failure {
-                code: exit::REFUSED,
-                problem: error.problem,
-                mend: error.mend,
-            })?;
+        let intendant = intendant(self, &sandboxes, script, &governor)?;
         Ok(Prepared {
             lease,
             signals,

@@ -27,7 +27,9 @@ use std::thread;
 
 use crate::channels::terminal::Terminal;
 use crate::confine::{self, Profile};
-use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant, Observation};
+use crate::contracts::intendant::{
+    HarnessError, HarnessExit, HarnessFault, Intendant, Observation,
+};
 use crate::gateway::server::Server;
 use crate::governor::Governor;
 use crate::intendants::process::Stop;
@@ -218,12 +220,10 @@ struct Ended {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        let outcome = self.outcome.take().unwrap_or_else(|| {
-            Err(HarnessError {
-                problem: "agp's own harness thread panicked".into(),
-                mend: "please report this, with the output above".into(),
-            })
-        });
+        let outcome = self
+            .outcome
+            .take()
+            .unwrap_or_else(|| Err(HarnessFault::Agp.of("agp's own harness thread panicked")));
         let _ = self.events.send(SessionEvent::Harness(outcome));
     }
 }

@@ -75,7 +75,7 @@ pub struct ClaudeInstall {
     pub fails_closed: bool,
 }
 
-const INSTALL: &str = "npm install -g @anthropic-ai/claude-code";
+pub(super) const INSTALL: &str = "npm install -g @anthropic-ai/claude-code";
 
 /// Finds Claude Code's program, where no agent can have put it.
 ///

@@ -26,7 +26,7 @@ use serde_json::{Map, Value, json};
 use crate::confine::Spawner;
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{
-    HarnessError, HarnessExit, HarnessHost, HarnessIdentity, Intendant, Observation,
+    HarnessError, HarnessExit, HarnessFault, HarnessHost, HarnessIdentity, Intendant, Observation,
 };
 use crate::contracts::limits;
 use crate::hook::login_renewal::CONFIGURATION;
@@ -131,20 +131,17 @@ impl ClaudeCode {
     /// # Errors
     /// [`HarnessError`] when the private directory cannot be written or the program not read.
     pub fn prepare(setup: ClaudeSetup) -> Result<Self, HarnessError> {
-        let failed = |error: io::Error| HarnessError {
-            problem: format!("cannot prepare Claude Code: {error}"),
-            mend: "run `agp doctor --check harness`".into(),
+        let failed = |error: io::Error| {
+            HarnessFault::Unprepared.of(format_args!("cannot prepare Claude Code: {error}"))
         };
         if !setup.mediated && !setup.found.fails_closed {
             let (version, [major, minor, patch]) = (&setup.found.version, HOOK_FLOOR);
-            return Err(HarnessError {
-                problem: format!(
+            return Err(
+                HarnessFault::TooOldForHooks(discovery::INSTALL).of(format_args!(
                     "Claude Code {version} runs tools when a hook fails; hook mode needs \
-                        {major}.{minor}.{patch} or later"
-                ),
-                mend: "use --mode mediated, or update: npm install -g @anthropic-ai/claude-code"
-                    .into(),
-            });
+                {major}.{minor}.{patch} or later"
+                )),
+            );
         }
         let bridge = executable::bridge_program().map_err(failed)?;
         let settings = setup.directory.join("settings.json");

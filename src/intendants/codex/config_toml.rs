@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use toml::Table;
 
-use crate::contracts::intendant::HarnessError;
+use crate::contracts::intendant::{HarnessError, HarnessFault};
 use crate::contracts::{bounded_file, limits};
 
 use super::config_error::ConfigError;
@@ -289,13 +289,9 @@ pub(crate) fn check_features(list: &str) -> Result<(), HarnessError> {
         let kept =
             line.is_some_and(|words| words.last() == Some(&"false") && !words.contains(&"removed"));
         if !kept {
-            return Err(HarnessError {
-                problem: format!(
-                    "this Codex does not keep its feature {name} disabled, so agp cannot gate it"
-                ),
-                mend: "check the settings in /etc/codex, or install a version tested with agp"
-                    .into(),
-            });
+            return Err(HarnessFault::CodexManaged.of(format_args!(
+                "this Codex does not keep its feature {name} disabled, so agp cannot gate it"
+            )));
         }
     }
     Ok(())
@@ -389,10 +385,10 @@ mod tests {
         let operators = HarnessError::from(operators);
         assert!(operators.problem.contains("config.toml"), "{operators:?}");
         assert!(!operators.problem.contains("s3cret"), "{operators:?}");
-        assert!(operators.mend.contains("config.toml"), "{operators:?}");
+        assert_eq!(operators.fault, HarnessFault::CodexConfig);
         std::fs::remove_dir_all(&home).unwrap();
         let of_codex = HarnessError::from(direct("{}").unwrap_err());
-        assert!(!of_codex.mend.contains("config.toml"), "{of_codex:?}");
+        assert_eq!(of_codex.fault, HarnessFault::CodexVersion);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::container::{self, Container, GATE, refused, user};
 use crate::contracts::ids::SessionId;
-use crate::contracts::intendant::{HarnessError, HarnessHost};
+use crate::contracts::intendant::{HarnessError, HarnessFault, HarnessHost};
 use crate::contracts::limits;
 use crate::hook::pre_post_tool;
 use crate::intendants::claude_code::command_shell::{self, CommandAccess};
@@ -199,10 +199,8 @@ pub(crate) fn codex_inside(
     docker: &Arc<Docker>,
     place: Arc<dyn HarnessHost>,
 ) -> Result<(codex::CodexInstall, codex::Inside), HarnessError> {
-    let answer = docker.version_of("codex").map_err(|error| HarnessError {
-        problem: error.0,
-        mend: "build an image with Codex in its PATH (see docs/images.md)".into(),
-    })?;
+    let answer = docker.version_of("codex");
+    let answer = answer.map_err(|error| HarnessFault::NotInImage("Codex").of(error.0))?;
     let found = codex::found_elsewhere(PathBuf::from("codex"), &answer)?;
     let options = Arc::clone(docker);
     let ask = move |words: &[&str], environment: &[(OsString, OsString)]| {
@@ -214,10 +212,7 @@ pub(crate) fn codex_inside(
         let words = ["codex"].iter().chain(words).map(|word| (*word).to_owned());
         options
             .answer_of(words.collect(), &given, limits::CATALOGUE_BYTES)
-            .map_err(|error| HarnessError {
-                problem: error.0,
-                mend: "rebuild the image (see docs/images.md)".into(),
-            })
+            .map_err(|error| HarnessFault::Image.of(error.0))
     };
     let inside = codex::Inside {
         place,
@@ -238,19 +233,16 @@ pub(crate) fn claude_inside(
     docker: &Arc<Docker>,
     place: Arc<dyn HarnessHost>,
 ) -> Result<(claude_code::ClaudeInstall, claude_code::Inside), HarnessError> {
-    let answer = docker.version_of("claude").map_err(|error| HarnessError {
-        problem: error.0,
-        mend: "build an image with Claude Code in its PATH (see docs/images.md)".into(),
-    })?;
+    let answer = docker.version_of("claude");
+    let answer = answer.map_err(|error| HarnessFault::NotInImage("Claude Code").of(error.0))?;
     let found = claude_code::found_elsewhere(PathBuf::from("claude"), &answer)?;
     let shell = Path::new(RUN).join(command_shell::FILES[0]);
     let mut environment = there(docker);
     environment.push((command_shell::VARIABLE.into(), shell.into()));
     // Whether the image has a git is seen when it is asked for.
     let own = Path::new(RUN).join(harness_git::DIRECTORY);
-    harness_git::first(&own, &mut environment).map_err(|error| HarnessError {
-        problem: format!("invalid PATH in the image: {error}"),
-        mend: "rebuild the image (see docs/images.md)".into(),
+    harness_git::first(&own, &mut environment).map_err(|error| {
+        HarnessFault::Image.of(format_args!("invalid PATH in the image: {error}"))
     })?;
     let inside = claude_code::Inside {
         place,

@@ -61,8 +61,7 @@ pub(crate) fn probe(options: &TrialOptions<'_>) -> Result<String, Failure> {
         }
         None => None,
     };
-    let probed = Probed::find(options.harness, &options.search, inside.as_ref())
-        .map_err(|error| Failure::refused(error.problem, error.mend))?;
+    let probed = Probed::find(options.harness, &options.search, inside.as_ref())?;
     let name = probed.name_and_version();
     let trial = Trial::new(
         options.layout,

@@ -13,7 +13,7 @@ use crate::channels::console::Console;
 use crate::channels::terminal::Terminal;
 use crate::confine::{self, Profile, Spawner};
 use crate::contracts::ids::SessionId;
-use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant};
+use crate::contracts::intendant::{HarnessError, HarnessExit, HarnessFault, Intendant};
 use crate::contracts::lock::locked;
 use crate::gateway::server::Server;
 use crate::governor::Sandbox;
@@ -264,10 +264,8 @@ impl<'a> Trial<'a> {
             .map_err(|error| error.problem)?;
         let places = thread_confinement::harness_places(self.root);
         let exit = bounded(PROBE_TIME, &stop, || {
-            confine::enter(Profile::Harness, &places).map_err(|error| HarnessError {
-                problem: error.to_string(),
-                mend: "run `agp doctor --check confinement`".into(),
-            })?;
+            confine::enter(Profile::Harness, &places)
+                .map_err(|error| HarnessFault::UnconfinedThread.of(error))?;
             harness.run(&mut |observation| governor.witness(&observation))
         })?;
         drop(gateway);
