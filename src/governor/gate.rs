@@ -15,7 +15,7 @@ use crate::journal;
 use super::call_ledger::{Args, Standing, Told};
 use super::call_outline::Outline;
 use super::events::{self, WITHHELD};
-use super::governed_session::{Governor, Notice};
+use super::governed_session::{Broken, Governor, Notice};
 use super::mediate::{CallOutcome, Effect, mediate};
 
 impl Governor {
@@ -37,6 +37,7 @@ impl Governor {
         effect: &Effect<'_>,
     ) -> Result<CallOutcome, GateError> {
         let changed = (self.terms.gate_unchanged)().err();
+        let changed = changed.map(|Broken(why)| why);
         if let Some(why) = &changed {
             // Whoever asks may be another than the hook that agp set up.
             self.break_off(why.clone());

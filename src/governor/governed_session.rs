@@ -76,7 +76,7 @@ pub struct GovernorConfig {
     /// Whether an argument names one of agp's own files: its key, policy or journal.
     pub own_file: Box<dyn Fn(&str) -> bool + Send + Sync>,
     /// Whether the harness still calls the hook that agp set up; if not, why that is thought.
-    pub gate_unchanged: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    pub gate_unchanged: Box<dyn Fn() -> Result<(), Broken> + Send + Sync>,
     /// Whether what the harness is seen to do is held against what was decided.
     pub watched: bool,
     /// Where agp runs the calls that come through the gateway; `None` where the harness runs its

@@ -21,6 +21,7 @@ use super::context::SessionContext;
 use super::docker::container;
 use super::kinds::{Harness, Mode, Provider};
 use super::layout::{HarnessPlace, Layout, LayoutError};
+use super::start_error::StartError;
 use crate::report::failure::{Failure, complain};
 
 /// Names of the proxies' sockets in the session's directory.
@@ -179,7 +180,7 @@ impl WayOut {
         &self,
         context: &SessionContext<'_>,
         governor: &Arc<Governor>,
-    ) -> Result<Vec<Proxy>, String> {
+    ) -> Result<Vec<Proxy>, StartError> {
         let layout = context.options.layout;
         let record = recorder(governor, &context.terminal);
         let mut proxies = Vec::new();
@@ -206,10 +207,11 @@ impl WayOut {
         ] {
             if let EgressScope::Listed(list) = scope {
                 let socket = directory.join(name);
-                let mut setup = ProxyConfig::new(socket, from, list.clone(), Arc::clone(&record));
+                let (list, record) = (list.clone(), Arc::clone(&record));
+                let mut setup = ProxyConfig::new(socket.clone(), from, list, record);
                 setup.user = user;
-                let proxy = Proxy::start(setup).map_err(|error| format!("{name}: {error}"))?;
-                proxies.push(proxy);
+                let proxy = Proxy::start(setup);
+                proxies.push(proxy.map_err(|error| StartError::Proxy(socket, error))?);
             }
         }
         Ok(proxies)

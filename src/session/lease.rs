@@ -21,6 +21,7 @@ use crate::journal::{Handle, durable};
 use crate::sandbox::docker::container;
 
 use super::home::Home;
+use super::start_error::StartError;
 
 /// Where Claude Code finds its login, within that directory.
 pub(crate) const HARNESS_LOGIN: &str = "harness-login";
@@ -170,11 +171,11 @@ fn clear(directory: &Path) {
 
 /// Cleans up after sessions whose governor died, or could not record their end, and records each as
 /// `session.reaped`.
-pub(crate) fn reap(home: &Home, journal: &Handle) -> Result<usize, String> {
+pub(crate) fn reap(home: &Home, journal: &Handle) -> Result<usize, StartError> {
     let entries = match fs::read_dir(home.sessions()) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(format!("{}: {error}", home.sessions().display())),
+        Err(error) => return Err(StartError::Lease(home.sessions(), error)),
     };
     let mut reaped = 0;
     for path in entries.flatten().map(|entry| entry.path()) {
@@ -225,7 +226,7 @@ pub(crate) fn live(home: &Home) -> usize {
         .count()
 }
 
-fn reap_one(path: &Path, journal: &Handle) -> Result<(), String> {
+fn reap_one(path: &Path, journal: &Handle) -> Result<(), StartError> {
     let text = bounded_file::read(path, limits::SMALL_FILE_BYTES).unwrap_or_default();
     // A lease that was cut by a crash names nothing that could be cleaned up.
     let terms = LeaseRecord::read(&text);
@@ -243,11 +244,11 @@ fn reap_one(path: &Path, journal: &Handle) -> Result<(), String> {
     journal
         .append_one(Draft::new(Kind::SessionReaped, payload))
         .map(drop)
-        .map_err(|error| error.to_string())?;
+        .map_err(StartError::Unreaped)?;
     if let Some(terms) = terms {
         clear(&terms.directory);
     }
-    fs::remove_file(path).map_err(|error| format!("{}: {error}", path.display()))
+    fs::remove_file(path).map_err(|error| StartError::Lease(path.to_owned(), error))
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ pub(crate) mod resolve;
 pub(crate) mod run;
 pub(crate) mod sandbox;
 pub(crate) mod slack;
+mod start_error;
 pub(crate) mod started_event;
 pub(crate) mod thread_confinement;
 pub(crate) mod transcript;

@@ -14,7 +14,7 @@ use crate::contracts::channel::Channel;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::intendant::Intendant;
 use crate::governor::Sandbox;
-use crate::governor::{Governor, GovernorConfig};
+use crate::governor::{Broken, Governor, GovernorConfig};
 use crate::intendants::environment::variable;
 use crate::intendants::scripted::ScriptedCall;
 use crate::jail::process_tree;
@@ -195,8 +195,10 @@ impl SessionContext<'_> {
     fn governor(&self, sandboxes: &SessionSandboxes) -> Result<Arc<Governor>, Failure> {
         let options = self.options;
         let mediated = options.layout.mode() == Some(Mode::Mediated);
-        let unchanged = gate_unchanged(options)
-            .map_err(|error| Failure::refused(error, "run `agp doctor --check harness`"))?;
+        let unchanged = gate_unchanged(options).map_err(|error| {
+            let problem = format!("cannot find the hook program: {error}");
+            Failure::refused(problem, "run `agp doctor --check harness`")
+        })?;
         Ok(Arc::new(Governor::new(GovernorConfig {
             session: self.session.clone(),
             journal: self.journal.clone(),
@@ -225,7 +227,7 @@ impl SessionContext<'_> {
     ///
     /// # Errors
     /// That it could not be recorded.
-    pub(crate) fn record(&self, prepared: &Prepared) -> Result<(), String> {
+    pub(crate) fn record(&self, prepared: &Prepared) -> Result<(), Broken> {
         let Prepared {
             governor,
             intendant,
@@ -248,15 +250,10 @@ impl SessionContext<'_> {
         payload.insert("secrets".into(), json!(self.secrets.names()));
         let confinement = thread_confinement::described(self.standing, options);
         payload.insert("confinement".into(), confinement);
-        let record = |kind, payload| {
-            governor
-                .record_session(kind, payload)
-                .map_err(|lost| lost.0)
-        };
-        record(Kind::SessionStarted, payload)?;
+        governor.record_session(Kind::SessionStarted, payload)?;
         if let Some(mut attested) = sandboxes.attested() {
             attested.insert("sessionId".into(), json!(self.session.as_str()));
-            record(Kind::SandboxAttested, attested)?;
+            governor.record_session(Kind::SandboxAttested, attested)?;
         }
         Ok(())
     }

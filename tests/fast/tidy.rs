@@ -265,15 +265,7 @@ fn deciding_touches_nothing_outside() {
 
 /// Results whose error is a sentence and no type, for each room. A sentence is fit for what nobody tells apart:
 /// it is only shown, to a model, to the operator, in the journal. The numbers only fall.
-const SENTENCES: &[(&str, usize)] = &[
-    ("channels", 1),
-    ("cli", 1),
-    ("governor", 1),
-    ("hook", 1),
-    ("sandbox", 17),
-    ("session", 13),
-    ("tools", 9),
-];
+const SENTENCES: &[(&str, usize)] = &[("channels", 1), ("cli", 1), ("hook", 1), ("tools", 9)];
 
 /// What the last argument of a `Result<` is, which stands before this text.
 fn error_type(arguments: &str) -> Option<&str> {
