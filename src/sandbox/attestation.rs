@@ -19,8 +19,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::expectation::{
-    self, Expectation, arrives_outside, namespaces, nothing_arrives, reaches_only, reaches_outside,
-    reads_only, reads_outside, status, unsignalled, way_out, writes, writes_only,
+    self, Difference, Expectation, arrives_outside, namespaces, nothing_arrives, reaches_only,
+    reaches_outside, reads_only, reads_outside, status, unsignalled, way_out, writes, writes_only,
 };
 use super::network;
 use crate::contracts::sandbox::SandboxError;
@@ -296,7 +296,7 @@ pub struct Looks {
 ///
 /// # Errors
 /// The first difference between what was asked and what was seen.
-pub fn judge(spec: &Spec, ask: &Ask, looks: &Looks) -> Result<Map<String, Value>, String> {
+pub fn judge(spec: &Spec, ask: &Ask, looks: &Looks) -> Result<Map<String, Value>, Difference> {
     let Looks {
         inside: (inside, _),
         landlock,

@@ -3,11 +3,15 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use crate::contracts::sandbox::SandboxError;
 use crate::jail::isolation_probe::{Ask, Sighting};
+
+use super::attestation::Unfit;
 
 /// One thing that was tried, and what must come of it.
 pub(super) struct Expectation<'a> {
@@ -29,11 +33,35 @@ pub(super) enum Must<'a> {
     Have(Vec<String>),
 }
 
+/// What was seen is not what must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference(String);
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<Difference> for SandboxError {
+    fn from(difference: Difference) -> Self {
+        Self(difference.0)
+    }
+}
+
+impl From<Difference> for Unfit {
+    fn from(difference: Difference) -> Self {
+        Self::Leaky(difference.0)
+    }
+}
+
 /// Holds what was seen against what must be.
 ///
 /// # Errors
 /// The first difference.
-pub(super) fn judge<'a>(table: impl IntoIterator<Item = Expectation<'a>>) -> Result<(), String> {
+pub(super) fn judge<'a>(
+    table: impl IntoIterator<Item = Expectation<'a>>,
+) -> Result<(), Difference> {
     for Expectation { seen, must, told } in table {
         let difference = match &must {
             Must::BeNone => seen.first(),
@@ -41,7 +69,7 @@ pub(super) fn judge<'a>(table: impl IntoIterator<Item = Expectation<'a>>) -> Res
             Must::Have(wanted) => wanted.iter().find(|one| !seen.contains(one)),
         };
         if let Some(difference) = difference {
-            return Err(told.replacen("{}", difference, 1));
+            return Err(Difference(told.replacen("{}", difference, 1)));
         }
     }
     Ok(())
@@ -299,7 +327,7 @@ mod tests {
         for (difference, why) in differences {
             // Wherever in the table it stands.
             let table = sound().into_iter().chain([difference]).chain(sound());
-            assert_eq!(judge(table), Err(why.to_owned()));
+            assert_eq!(judge(table), Err(Difference(why.to_owned())));
         }
     }
 

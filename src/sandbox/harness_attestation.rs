@@ -18,8 +18,9 @@ use crate::jail::tamper_probe::Steady;
 
 use super::attestation::{self, LANDLOCK_SIGNALS, Planted, STATUS, Unfit, Wires};
 use super::expectation::{
-    self, Expectation, arrives_outside, namespaces, nothing_arrives, reaches_only, reaches_outside,
-    reads_only, reads_outside, status, unix, unshaken, unsignalled, way_out, writes, writes_only,
+    self, Difference, Expectation, arrives_outside, namespaces, nothing_arrives, reaches_only,
+    reaches_outside, reads_only, reads_outside, status, unix, unshaken, unsignalled, way_out,
+    writes, writes_only,
 };
 use super::harness_host::{HarnessHostConfig, empty_file, temporary};
 use super::network;
@@ -154,7 +155,7 @@ pub(super) fn looked_into(
     let outside = from_outside(&attestation::command(&setup.bridge, &ask))
         .map_err(|error| failed("the self-test outside the sandbox failed", &error))?;
     let came = wires.arrived(&ask.token);
-    expectation::judge([arrives_outside(&ask, came)]).map_err(Unfit::Leaky)?;
+    expectation::judge([arrives_outside(&ask, came)])?;
     let trial = network::trial(&setup.network, &setup.directory, &setup.token)
         .map_err(|error| failed("cannot start the self-test's proxy", &error))?;
     let spec = &network::tried(spec, trial.as_ref(), &mut ask);
@@ -177,8 +178,8 @@ pub(super) fn looked_into(
         .collect();
     let inside = inside(setup, spec, &ask)?;
     let came = wires.arrived(&ask.token);
-    expectation::judge([nothing_arrives(came)]).map_err(Unfit::Leaky)?;
-    judge(&Looked {
+    expectation::judge([nothing_arrives(came)])?;
+    let attested = judge(&Looked {
         spec,
         ask: &ask,
         setup,
@@ -188,8 +189,8 @@ pub(super) fn looked_into(
         outside: &outside,
         inside: &inside.0,
         landlock: inside.1,
-    })
-    .map_err(Unfit::Leaky)
+    })?;
+    Ok(attested)
 }
 
 /// The protected paths, without those that were allowed by name.
@@ -236,7 +237,7 @@ struct Looked<'a> {
 }
 
 /// Holds the two looks together. Gives what `sandbox.attested` says.
-fn judge(looked: &Looked<'_>) -> Result<Map<String, Value>, String> {
+fn judge(looked: &Looked<'_>) -> Result<Map<String, Value>, Difference> {
     expectation::judge(expectations(looked))?;
     Ok(attested(looked))
 }

@@ -93,14 +93,14 @@ fn what_holds_is_attested_and_whatever_differs_is_refused() {
     for (said, change) in changes {
         let (spec, ask, mut looks) = sound();
         change(&mut looks);
-        let why = judge(&spec, &ask, &looks).unwrap_err();
+        let why = judge(&spec, &ask, &looks).unwrap_err().to_string();
         assert!(why.contains(said), "{said}: {why}");
     }
     for kind in ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"] {
         let (spec, ask, mut looks) = sound();
         let own = looks.outside.0.namespaces[kind].clone();
         looks.inside.0.namespaces.insert(kind.into(), own);
-        let why = judge(&spec, &ask, &looks).unwrap_err();
+        let why = judge(&spec, &ask, &looks).unwrap_err().to_string();
         assert!(
             why.contains(&format!("it shares the host's {kind} namespace")),
             "{why}"
@@ -121,7 +121,7 @@ fn a_way_out_lets_the_listed_host_through_and_no_other() {
     looks.inside.0.let_out.insert("a.test:443".into());
     judge(&spec, &ask, &looks).unwrap();
     looks.inside.0.let_out.insert("b.test:443".into());
-    let why = judge(&spec, &ask, &looks).unwrap_err();
+    let why = judge(&spec, &ask, &looks).unwrap_err().to_string();
     assert!(why.contains("an unlisted host was reachable"), "{why}");
 }
 

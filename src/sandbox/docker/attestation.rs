@@ -19,9 +19,9 @@ use crate::jail::tamper_probe::Steady;
 use crate::sandbox::attestation::{Bait, PROBE, Planted};
 use crate::sandbox::egress_self_test::Trial;
 use crate::sandbox::expectation::{
-    self, Expectation, among, arrives_outside, namespaces, never, none, nothing_arrives,
-    reaches_only, reaches_outside, reads_only, reads_outside, status, unshaken, way_out, writes,
-    writes_only,
+    self, Difference, Expectation, among, arrives_outside, namespaces, never, none,
+    nothing_arrives, reaches_only, reaches_outside, reads_only, reads_outside, status, unshaken,
+    way_out, writes, writes_only,
 };
 use crate::sandbox::network;
 
@@ -83,10 +83,10 @@ pub(super) fn attest(
     docker: &Docker,
     wanted: &Wanted,
     planted: Option<&Planted>,
-) -> Result<(Option<&'static str>, Map<String, Value>), String> {
+) -> Result<(Option<&'static str>, Map<String, Value>), SandboxError> {
     let setup = &docker.setup;
     let mut bait = Bait::lay(&setup.directory, &format!("{}-docker", setup.name))
-        .map_err(|error| format!("cannot start the self-test's listeners: {error}"))?;
+        .map_err(|error| failed("cannot start the self-test's listeners", &error))?;
     let here = bait.ask.unix.len();
     bait.ask
         .unix
@@ -127,7 +127,7 @@ pub(super) fn attest(
     let trial = match setup.network {
         network::Network::Listed { .. } => {
             let trial = Trial::lay_for(&run, &bait.ask.token, setup.user.0);
-            Some(trial.map_err(|error| format!("cannot start the self-test's proxy: {error}"))?)
+            Some(trial.map_err(|error| failed("cannot start the self-test's proxy", &error))?)
         }
         network::Network::Off | network::Network::Host => None,
     };
@@ -151,8 +151,13 @@ pub(super) fn attest(
     Ok((shell, looks.told()))
 }
 
-fn inside(docker: &Docker, ask: &Ask, trial: Option<&Trial>) -> Result<Surroundings, String> {
-    let ask = serde_json::to_string(ask).map_err(|error| error.to_string())?;
+fn failed(what: &str, error: &dyn std::fmt::Display) -> SandboxError {
+    SandboxError(format!("{what}: {error}"))
+}
+
+fn inside(docker: &Docker, ask: &Ask, trial: Option<&Trial>) -> Result<Surroundings, SandboxError> {
+    const WHAT: &str = "the self-test in the container failed";
+    let ask = serde_json::to_string(ask).map_err(|error| failed(WHAT, &error))?;
     let command = vec![HELPER.into(), "probe".into(), ask];
     let command = match trial {
         Some(trial) => relayed(trial.socket(), trial.ask.port, command),
@@ -169,13 +174,14 @@ fn inside(docker: &Docker, ask: &Ask, trial: Option<&Trial>) -> Result<Surroundi
             &[],
             &mut |_| {},
         )
-        .map_err(|SandboxError(why)| format!("the self-test in the container failed: {why}"))?;
+        .map_err(|SandboxError(why)| failed(WHAT, &why))?;
     match ran.ended {
-        Told::Exited(0) => serde_json::from_slice(&ran.output)
-            .map_err(|error| format!("the self-test in the container failed: {error}")),
-        other => Err(format!(
+        Told::Exited(0) => {
+            serde_json::from_slice(&ran.output).map_err(|error| failed(WHAT, &error))
+        }
+        other => Err(SandboxError(format!(
             "the self-test in the container ended unexpectedly: {other:?}"
-        )),
+        ))),
     }
 }
 
@@ -190,7 +196,7 @@ struct Looks<'a> {
 }
 
 impl Looks<'_> {
-    fn judge(&self) -> Result<(), String> {
+    fn judge(&self) -> Result<(), Difference> {
         let mut table = self.process();
         table.extend(self.files());
         table.extend(self.limits());

@@ -62,7 +62,7 @@ impl Docker {
             return Err(SandboxError(format!("warning from Docker: {warning}")));
         }
         let inspected = engine.inspect(&id).map_err(failed)?;
-        wanted.compare(&inspected).map_err(SandboxError)?;
+        wanted.compare(&inspected)?;
         let life = Life::listen(
             engine.attach(&id).map_err(failed)?,
             held,
@@ -78,8 +78,8 @@ impl Docker {
             )
             .map_err(|why| SandboxError(format!("the container did not start: {why}")))?;
         let inspected = engine.inspect(&id).map_err(failed)?;
-        wanted.compare(&inspected).map_err(SandboxError)?;
-        wanted.compare_networks(&inspected).map_err(SandboxError)?;
+        wanted.compare(&inspected)?;
+        wanted.compare_networks(&inspected)?;
         let first = inspected.pointer("/State/Pid").and_then(Value::as_i64);
         if first != Some(i64::from(link.peer)) {
             let problem = "the peer is not the container's first process";
@@ -102,8 +102,7 @@ impl Docker {
             attested: Map::new(),
             setup,
         };
-        let (shell, seen) =
-            attestation::attest(&docker, &wanted, planted.as_ref()).map_err(SandboxError)?;
+        let (shell, seen) = attestation::attest(&docker, &wanted, planted.as_ref())?;
         docker.shell = shell;
         docker.attested = docker.payload(&wanted, &image, seen);
         docker.life.tell(Arc::clone(&docker.setup.lost));

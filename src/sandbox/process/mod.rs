@@ -22,7 +22,7 @@ use crate::jail::writable_paths::Changeable;
 use crate::journal::Permit;
 
 use super::attestation::{self, Bait, Looks, PROBE, Unfit};
-use super::call_command::{self, Work, execution, not_run};
+use super::call_command::{self, Unrunnable, Work, execution, not_run};
 use super::network::{self, Network};
 use super::repo_triggers::Look;
 use super::secrets::Secrets;
@@ -342,7 +342,7 @@ fn attested(
         inside: (inside, bait.arrived()),
         landlock,
     };
-    attestation::judge(spec, &bait.ask, &looks).map_err(Unfit::Leaky)
+    Ok(attestation::judge(spec, &bait.ask, &looks)?)
 }
 
 /// The protected paths, without those that were allowed by name.
@@ -428,9 +428,12 @@ impl Sandbox for Process {
             .into_iter()
             .find(|shell| Path::new(shell).exists());
         let used = secrets.used_by(call);
-        let work = match used.and_then(|used| Work::of(call, used, program, shell)) {
+        let work = used
+            .map_err(Unrunnable::from)
+            .and_then(|used| Work::of(call, used, program, shell));
+        let work = match work {
             Ok(work) => work,
-            Err(why) => return Ok(not_run(secrets.scrubbed(&why))),
+            Err(why) => return Ok(not_run(secrets.scrubbed(&why.to_string()))),
         };
         let given = secrets.variables(&work.secrets);
         let given = given

@@ -18,7 +18,8 @@ use crate::contracts::call::ToolCall;
 use crate::contracts::limits;
 use crate::contracts::secret::{self, SHELL, Secret};
 
-pub use error::{SecretError, SecretFault};
+pub(super) use error::NAME_CHARS;
+pub use error::{SecretError, SecretFault, SecretMisuse};
 pub use references::{referring, variable};
 pub use scrubber::{Needles, Scrubber};
 
@@ -110,7 +111,7 @@ impl Secrets {
     ///
     /// # Errors
     /// Why the call cannot have what it asks for: it then does not run.
-    pub fn used_by(&self, call: &ToolCall) -> Result<Used, String> {
+    pub fn used_by(&self, call: &ToolCall) -> Result<Used, SecretMisuse> {
         let names: Vec<String> = secret::asked_by(&call.tool, &call.args)
             .into_iter()
             .collect();
@@ -118,17 +119,13 @@ impl Secrets {
             return Ok(Used::default());
         }
         if call.tool != SHELL.0 {
-            return Err(format!(
-                "secrets go only to commands of {}, not to {}",
-                SHELL.0, call.tool
-            ));
+            return Err(SecretMisuse::Tool(call.tool.clone()));
         }
         if let Some(unknown) = names.iter().find(|name| self.find(name).is_none()) {
-            let unknown = unknown.escape_debug().take(80).collect::<String>();
-            return Err(format!("unknown secret {unknown}"));
+            return Err(SecretMisuse::Unknown(unknown.clone()));
         }
         let command = call.args.get(SHELL.1).and_then(serde_json::Value::as_str);
-        let command = command.ok_or("Bash needs a command")?;
+        let command = command.ok_or(SecretMisuse::NoCommand)?;
         Ok(Used {
             command: Some(referring(command)?),
             names,
@@ -250,13 +247,24 @@ mod tests {
         let given: Vec<_> = secrets.variables(&used.names).collect();
         assert_eq!(given, [("AGP_SECRET_A".to_owned(), "value of a")]);
         assert_eq!(bash("echo none"), Ok(Used::default()));
-        assert!(bash("echo secret:C").unwrap_err().contains("secret C"));
-        assert!(bash("echo {{secret:a}}").unwrap_err().contains("secret a"));
+        assert!(
+            bash("echo secret:C")
+                .unwrap_err()
+                .to_string()
+                .contains("secret C")
+        );
+        assert!(
+            bash("echo {{secret:a}}")
+                .unwrap_err()
+                .to_string()
+                .contains("secret a")
+        );
         let write = call("Write", &json!({"content": "{{secret:A}}"}));
         assert!(
             secrets
                 .used_by(&write)
                 .unwrap_err()
+                .to_string()
                 .contains("not to Write")
         );
     }

@@ -82,7 +82,9 @@ fn sound(wanted: &Wanted) -> Surroundings {
 }
 
 /// What comes of a look around with this difference.
-fn judged(change: impl FnOnce(&mut Surroundings, &mut Sighting, &mut usize)) -> Result<(), String> {
+fn judged(
+    change: impl FnOnce(&mut Surroundings, &mut Sighting, &mut usize),
+) -> Result<(), Difference> {
     let wanted = wanted();
     let mut inside = sound(&wanted);
     let mut outside = Sighting {
@@ -112,7 +114,7 @@ fn refused(words: &str, change: impl FnOnce(&mut Surroundings, &mut Sighting, &m
     let Err(why) = judged(change) else {
         panic!("taken: {words}");
     };
-    assert!(why.contains(words), "{words:?} in {why:?}");
+    assert!(why.to_string().contains(words), "{words:?} in {why:?}");
 }
 
 #[test]
