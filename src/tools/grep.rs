@@ -8,6 +8,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 
+use super::tool_error::ToolError;
 use super::{Answer, text, walk};
 
 /// Lines or files shown when no limit is given.
@@ -56,7 +57,7 @@ enum Mode {
 }
 
 /// File types by their extensions, the common ones of those `rg --type` knows.
-const TYPES: &[(&str, &[&str])] = &[
+pub(super) const TYPES: &[(&str, &[&str])] = &[
     ("c", &["c", "h"]),
     ("cpp", &["cc", "cpp", "cxx", "h", "hh", "hpp"]),
     ("css", &["css", "scss"]),
@@ -99,18 +100,18 @@ pub(super) fn grep(asked: &GrepArguments, directory: &Path) -> Answer {
 }
 
 /// The expression that is asked for, no larger than its bound.
-pub(super) fn expression(asked: &GrepArguments) -> Result<Regex, String> {
+pub(super) fn expression(asked: &GrepArguments) -> Result<Regex, ToolError> {
     RegexBuilder::new(&asked.pattern)
         .case_insensitive(asked.any_case)
         .multi_line(true)
         .dot_matches_new_line(asked.multiline)
         .size_limit(EXPRESSION_BYTES)
         .build()
-        .map_err(|error| format!("Invalid regular expression: {error}"))
+        .map_err(ToolError::Expression)
 }
 
 impl Search {
-    fn of(asked: &GrepArguments, root: PathBuf) -> Result<Self, String> {
+    fn of(asked: &GrepArguments, root: PathBuf) -> Result<Self, ToolError> {
         let expression = expression(asked)?;
         let glob = asked.glob.as_ref().map(|glob| {
             // As with `rg --glob`: a pattern without a slash is one for names.
@@ -121,15 +122,12 @@ impl Search {
             let glob = GlobBuilder::new(&pattern).literal_separator(true).build();
             glob.map(|glob| glob.compile_matcher())
         });
-        let glob = glob
-            .transpose()
-            .map_err(|error| format!("Invalid glob: {error}"))?;
+        let glob = glob.transpose().map_err(ToolError::Glob)?;
         let extensions = asked.kind.as_ref().map(|kind| {
             let known = TYPES.iter().find(|(name, _)| name == kind);
-            known.map(|(_, extensions)| *extensions).ok_or_else(|| {
-                let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
-                format!("Unknown type {kind}; known: {}", names.join(" "))
-            })
+            known
+                .map(|(_, extensions)| *extensions)
+                .ok_or_else(|| ToolError::Type(kind.clone()))
         });
         Ok(Self {
             expression,

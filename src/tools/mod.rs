@@ -12,15 +12,18 @@ mod ignore;
 mod read;
 pub mod read_state;
 mod text;
+mod tool_error;
 mod walk;
 mod write;
 
+use std::fmt;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use read_state::ReadState;
+use tool_error::ToolError;
 
 /// What a tool answers its model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,10 +42,10 @@ impl Answer {
         }
     }
 
-    fn failed(text: impl Into<String>) -> Self {
+    fn failed(why: impl fmt::Display) -> Self {
         Self {
             ok: false,
-            text: text.into(),
+            text: why.to_string(),
         }
     }
 }
@@ -61,14 +64,13 @@ pub fn run(tool: &str, args: Map<String, Value>, directory: &Path, seen: &ReadSt
         "MultiEdit" => arguments(args).map(|asked| edit::multi_edit(&asked, directory, seen)),
         "Glob" => arguments(args).map(|asked| glob::glob(&asked, directory)),
         "Grep" => arguments(args).map(|asked| grep::grep(&asked, directory)),
-        _ => Err(format!("No such tool available: {tool}")),
+        _ => Err(ToolError::NoTool(tool.to_owned())),
     };
     answer.unwrap_or_else(Answer::failed)
 }
 
-fn arguments<T: DeserializeOwned>(args: Map<String, Value>) -> Result<T, String> {
-    serde_json::from_value(Value::Object(args))
-        .map_err(|error| format!("InputValidationError: {error}"))
+fn arguments<T: DeserializeOwned>(args: Map<String, Value>) -> Result<T, ToolError> {
+    serde_json::from_value(Value::Object(args)).map_err(ToolError::Arguments)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::read_state::ReadState;
+use super::tool_error::ToolError;
 use super::{Answer, text};
 
 #[derive(Deserialize)]
@@ -35,7 +36,7 @@ pub(super) fn write(asked: &WriteArguments, directory: &Path, seen: &ReadState) 
     }
     let updates = path.exists();
     if let Err(error) = put(&path, &asked.content) {
-        return Answer::failed(text::failed(&path, directory, &error));
+        return Answer::failed(ToolError::of_file(&path, directory, error));
     }
     seen.put(&path, asked.content.as_bytes());
     Answer::done(match updates {

@@ -192,8 +192,9 @@ impl Slack {
         Ok(())
     }
 
-    /// How many people a request needs: what the rule says, or else the configuration.
-    fn required(&self, request: &ApprovalRequest<'_>) -> Result<usize, String> {
+    /// How many people a request needs: what the rule says, or else the configuration. Where there are not as
+    /// many, what the request is answered.
+    fn required(&self, request: &ApprovalRequest<'_>) -> Result<usize, Answer> {
         let authority = self.approvals.authority();
         let of_rule = request
             .terms
@@ -202,9 +203,9 @@ impl Slack {
         let required = of_rule.unwrap_or(authority.required);
         let there = authority.approvers.len();
         if required > there {
-            return Err(format!(
+            return Err(Answer::Unreachable(format!(
                 "the rule needs {required} approvals, but slack.approvers lists {there}"
-            ));
+            )));
         }
         Ok(required)
     }
@@ -329,7 +330,7 @@ impl Channel for Slack {
         let authority = self.approvals.authority();
         let required = match self.required(request) {
             Ok(required) => required,
-            Err(why) => return Answer::Unreachable(why),
+            Err(answer) => return answer,
         };
         let grant = self.grant(request);
         if let Some(answer) = grant.as_ref().and_then(|key| self.approvals.granted(key)) {
