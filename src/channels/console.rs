@@ -148,10 +148,10 @@ fn question(
         let (name, of_name) = cut(name, chars.min(left));
         let (value, of_value) = cut(&value, chars.min(left));
         hidden += of_name + of_value;
-        let told = pieces(&format!("{name}: {value}"));
-        left = left.saturating_sub(told.len() * LINE_COLUMNS);
+        let line_pieces = pieces(&format!("{name}: {value}"));
+        left = left.saturating_sub(line_pieces.len() * LINE_COLUMNS);
         let mut bar = "|";
-        for piece in told {
+        for piece in line_pieces {
             line("", &format!("{bar} {piece}"));
             bar = "|  ";
         }
@@ -340,11 +340,11 @@ mod tests {
                 .map(|(name, value)| name.len() + value.to_string().len())
                 .sum();
             // Two quotes belong to no text.
-            let shown = text
+            let visible = text
                 .lines()
                 .filter_map(|line| line.trim_start().strip_prefix("| "));
-            let shown: usize = shown.map(|line| line.len() - ": ".len()).sum();
-            assert_eq!(hidden, whole - 2 - shown);
+            let visible: usize = visible.map(|line| line.len() - ": ".len()).sum();
+            assert_eq!(hidden, whole - 2 - visible);
             let (text, hidden) = question(request, usize::MAX, request.deadline);
             assert!(text.contains("tail-of-it") && text.contains("[y]es"));
             assert_eq!(hidden, 0);

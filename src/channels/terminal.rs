@@ -204,8 +204,8 @@ impl Terminal {
             }
             let dropped = std::mem::take(&mut state.dropped);
             if dropped > 0 {
-                let told = format!("({} not shown; see the journal)", count(dropped, "line"));
-                write_out(Output::Own, &told);
+                let line = format!("({} not shown; see the journal)", count(dropped, "line"));
+                write_out(Output::Own, &line);
             }
         }
     }

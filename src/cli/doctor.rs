@@ -86,10 +86,10 @@ const CHECKS: [(&str, Check); 8] = [
 ];
 
 pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
-    let asked = |name: &str| command.check.as_deref().is_none_or(|wanted| wanted == name);
+    let is_wanted = |name: &str| command.check.as_deref().is_none_or(|wanted| wanted == name);
     let mut findings: Vec<Finding> = CHECKS
         .iter()
-        .filter(|(name, _)| asked(name))
+        .filter(|(name, _)| is_wanted(name))
         .map(|(name, check)| finding(home, name, check(home, command.check.is_some())))
         .collect();
     if command.live {
@@ -293,11 +293,11 @@ fn harness(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
 
 fn docker(home: &Home, named: bool) -> Result<(Status, String), Failure> {
     let file = Config::load(home)?.sandbox.unwrap_or_default();
-    let asked = |name: &str| std::env::var(name).is_ok_and(|asked| asked == "docker");
+    let is_docker = |name: &str| std::env::var(name).is_ok_and(|value| value == "docker");
     let needed = named
         || config::first(None, "AGP_SANDBOX", file.provider).as_deref() == Some("docker")
-        || asked("AGP_CLAUDE_SANDBOX")
-        || asked("AGP_CODEX_SANDBOX");
+        || is_docker("AGP_CLAUDE_SANDBOX")
+        || is_docker("AGP_CODEX_SANDBOX");
     let image = config::first(None, "AGP_SANDBOX_IMAGE", file.image);
     match crate::session::docker::container::meet() {
         Ok(engine) => ok(crate::session::docker::container::examine(
@@ -349,17 +349,17 @@ fn sandbox(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
 }
 
 fn confinement(_home: &Home, _named: bool) -> Result<(Status, String), Failure> {
-    let shown = super::doctor_confinement::show()?;
-    let [made, refused, killed] = shown.counts;
-    let mut told = format!(
+    let tried = super::doctor_confinement::show()?;
+    let [made, refused, killed] = tried.counts;
+    let mut detail = format!(
         "Landlock ABI {}, seccomp; {} tried as expected ({made} allowed, {refused} denied, \
         {killed} killed)",
-        shown.standing.landlock,
+        tried.standing.landlock,
         count(made + refused + killed, "operation")
     );
-    for line in shown.threads {
-        told.push('\n');
-        told.push_str(&line);
+    for line in tried.threads {
+        detail.push('\n');
+        detail.push_str(&line);
     }
-    ok(told)
+    ok(detail)
 }

@@ -56,8 +56,8 @@ pub(super) fn init(home: &Home, command: &Init) -> Outcome {
 }
 
 fn policy_text(name: &str) -> Result<&'static str, Failure> {
-    let found = POLICIES.iter().find(|(known, _)| *known == name);
-    found.map(|(_, text)| *text).ok_or_else(|| {
+    let policy = POLICIES.iter().find(|(known, _)| *known == name);
+    policy.map(|(_, text)| *text).ok_or_else(|| {
         let known: Vec<&str> = POLICIES.iter().map(|(name, _)| *name).collect();
         Failure::usage(
             format!("unknown policy {name:?}"),

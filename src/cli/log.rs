@@ -210,9 +210,9 @@ fn for_people(entry: &Entry) -> String {
     let tool = text(payload, "tool").unwrap_or_default();
     for (name, place) in TOLD {
         let (first, within) = (place.first(), place.get(1));
-        let found = first.and_then(|first| payload?.get(*first));
-        let found = found.and_then(|found| within.map_or(Some(found), |name| found.get(name)));
-        let Some(told) = found.and_then(|found| told(found, tool)) else {
+        let value = first.and_then(|first| payload?.get(*first));
+        let value = value.and_then(|value| within.map_or(Some(value), |name| value.get(name)));
+        let Some(told) = value.and_then(|value| told(value, tool)) else {
             continue;
         };
         // What the agent says is not to pass for a field of agp's.

@@ -58,7 +58,7 @@ pub(super) fn sessions(home: &Home, command: &Sessions) -> Outcome {
         Err(error) => return Err(failed(error)),
     };
     let mut reader = BufReader::new(file);
-    let mut found: BTreeMap<String, Summary> = BTreeMap::new();
+    let mut summaries: BTreeMap<String, Summary> = BTreeMap::new();
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -70,10 +70,10 @@ pub(super) fn sessions(home: &Home, command: &Sessions) -> Outcome {
             break;
         }
         if let Some(Ok(entry)) = line.strip_suffix(b"\n").map(Entry::parse) {
-            take_in(&mut found, &entry);
+            take_in(&mut summaries, &entry);
         }
     }
-    let mut all: Vec<_> = found.into_iter().collect();
+    let mut all: Vec<_> = summaries.into_iter().collect();
     all.sort_by_key(|(_, summary)| summary.first_seq);
     for (id, mut summary) in all {
         summary.live = SessionId::new(&id).is_ok_and(|session| lease::is_live(home, &session));

@@ -363,12 +363,12 @@ pub(crate) mod tests {
                 continue;
             };
             let (terms, starter) = (profile.terms(), starter.terms());
-            let own: Vec<&BpfRule> = terms.rules().collect();
+            let rules: Vec<&BpfRule> = terms.rules().collect();
             let under: Vec<&BpfRule> = starter.rules().collect();
-            let narrower = narrowing(&under, &own);
+            let narrower = narrowing(&under, &rules);
             let narrower: Vec<&BpfRule> = narrower.iter().collect();
             let added = program(&narrower, allowed, KILL);
-            let whole = program(&own, KILL, KILL);
+            let whole = program(&rules, KILL, KILL);
             let under = program(&under, KILL, KILL);
             // Of two filters the stricter counts, and a kill is stricter than an error.
             let strict = |a: u32, b: u32| if a == KILL || b == allowed { a } else { b };
@@ -397,8 +397,8 @@ pub(crate) mod tests {
             if terms.others {
                 continue;
             }
-            let own: Vec<&BpfRule> = terms.rules().collect();
-            let program = program(&own, KILL, KILL);
+            let rules: Vec<&BpfRule> = terms.rules().collect();
+            let program = program(&rules, KILL, KILL);
             let may = |call: i64, arguments: [u64; 3]| {
                 let [a, b, c] = arguments;
                 let number = u32::try_from(call).unwrap();

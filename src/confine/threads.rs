@@ -175,8 +175,8 @@ impl Entered {
             return Err(io::Error::other("a thread's profile is not its starter's"));
         }
         let under: Vec<&BpfRule> = self.0.terms().rules().collect();
-        let own: Vec<&BpfRule> = profile.terms().rules().collect();
-        let narrower = narrowing(&under, &own);
+        let rules: Vec<&BpfRule> = profile.terms().rules().collect();
+        let narrower = narrowing(&under, &rules);
         let narrower: Vec<&BpfRule> = narrower.iter().collect();
         Ok(Narrower {
             profile,
@@ -339,11 +339,11 @@ fn files(profile: Profile, places: &Places) -> io::Result<u32> {
 /// Enters the filter of system calls.
 fn calls(profile: Profile) -> io::Result<()> {
     let terms = profile.terms();
-    let own: Vec<&BpfRule> = terms.rules().collect();
+    let rules: Vec<&BpfRule> = terms.rules().collect();
     let unnamed = if terms.others {
         SECCOMP_RET_ALLOW
     } else {
         deadly()
     };
-    apply_filter(&program(&own, unnamed, deadly())).map_err(io::Error::other)
+    apply_filter(&program(&rules, unnamed, deadly())).map_err(io::Error::other)
 }

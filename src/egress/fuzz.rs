@@ -152,11 +152,11 @@ pub(crate) fn hosts(data: &[u8]) {
     let Ok(entry) = AllowedHost::parse(entry) else {
         return;
     };
-    let shown = entry.to_string();
-    assert_eq!(AllowedHost::parse(&shown).as_ref(), Ok(&entry));
-    let list = Allowlist::parse([shown.as_str()]).expect("an entry is a list");
+    let text = entry.to_string();
+    assert_eq!(AllowedHost::parse(&text).as_ref(), Ok(&entry));
+    let list = Allowlist::parse([text.as_str()]).expect("an entry is a list");
     let Ok(host) = host else { return };
-    let (pattern, port) = shown.rsplit_once(':').expect("a port");
+    let (pattern, port) = text.rsplit_once(':').expect("a port");
     let port: u16 = port.parse().expect("a number");
     let named = match (pattern.strip_prefix("*."), &host) {
         (Some(suffix), Host::Name(name)) => name

@@ -80,10 +80,10 @@ impl Finder {
             }
             Host::Name(name) => name,
         };
-        let found = self.look_up(name, port, stop);
-        let mut found = found.map_err(|why| (why, None))?;
-        found.truncate(limits::EGRESS_ADDRESSES);
-        for address in &mut found {
+        let addresses = self.look_up(name, port, stop);
+        let mut addresses = addresses.map_err(|why| (why, None))?;
+        addresses.truncate(limits::EGRESS_ADDRESSES);
+        for address in &mut addresses {
             *address = SocketAddr::new(canonical(address.ip()), port);
             let ip = address.ip();
             let fine = address_classes::is_public(ip) && !self.own.contains(&ip);
@@ -91,10 +91,10 @@ impl Finder {
                 return Err((Reason::NotPublic, Some(ip)));
             }
         }
-        if found.is_empty() {
+        if addresses.is_empty() {
             return Err((Reason::NotResolved, None));
         }
-        Ok(found)
+        Ok(addresses)
     }
 
     /// On a thread of its own: the system's resolver takes as long as it likes, and a deep stack.
@@ -149,8 +149,8 @@ mod tests {
         let list = Allowlist::parse(listed.iter().copied()).unwrap();
         let host = Host::parse("a.test").unwrap();
         let (stop, _open) = io::pipe().unwrap();
-        let found = finder.find(&host, 443, &list, std::os::fd::AsFd::as_fd(&stop))?;
-        Ok(found.iter().map(SocketAddr::to_string).collect())
+        let addresses = finder.find(&host, 443, &list, std::os::fd::AsFd::as_fd(&stop))?;
+        Ok(addresses.iter().map(SocketAddr::to_string).collect())
     }
 
     #[test]

@@ -130,9 +130,9 @@ impl CallRecord {
 
     /// Takes in what the stream tells of its result, once.
     fn account(&mut self, told: Option<Told>) -> Option<Account> {
-        let told = told?;
-        let before = self.told.replace((told, true));
-        if before.is_some_and(|(before, by_stream)| by_stream || before.agrees(told)) {
+        let result = told?;
+        let before = self.told.replace((result, true));
+        if before.is_some_and(|(before, by_stream)| by_stream || before.agrees(result)) {
             return None;
         }
         Some(Account {
@@ -192,11 +192,11 @@ impl Calls {
     /// preferably another. Gives whether it was; `None` where nothing was shown, or what is not known.
     fn take(&mut self, id: &MessageId, decided: bool) -> Option<bool> {
         let open = self.open.get_mut(id)?;
-        let asked = self.asked.get(id);
+        let record = self.asked.get(id);
         let directory = self.directory.as_deref();
         let covered = |shown: &Option<Outline>| {
-            let (asked, shown) = (asked?, shown.as_ref()?);
-            Some(asked.outline.covers(shown, directory))
+            let (record, shown) = (record?, shown.as_ref()?);
+            Some(record.outline.covers(shown, directory))
         };
         let at = open
             .iter()
@@ -240,7 +240,7 @@ impl Ledger {
         if calls.asked.len() >= limits::CALLS_PER_SESSION {
             return Err(GateError::TooManyCalls);
         }
-        let asked = CallRecord {
+        let record = CallRecord {
             stage: Stage::Asked,
             args,
             outline,
@@ -250,11 +250,11 @@ impl Ledger {
             refused: 0,
             told: None,
         };
-        let seen = asked.seen;
-        calls.asked.insert(id.clone(), asked);
-        let shown = seen && !calls.differs(id);
-        if let Some(asked) = calls.asked.get_mut(id) {
-            asked.shown = shown;
+        let seen = record.seen;
+        calls.asked.insert(id.clone(), record);
+        let seen_alike = seen && !calls.differs(id);
+        if let Some(record) = calls.asked.get_mut(id) {
+            record.shown = seen_alike;
         }
         Ok(())
     }

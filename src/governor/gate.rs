@@ -183,7 +183,7 @@ impl Gate for Governor {
 
     fn report(&self, mut report: CallReport, peer: Peer) -> Result<(), GateError> {
         let digest = Sha256::of(report.output.as_bytes());
-        let told = Told {
+        let result = Told {
             ok: report.ok,
             output: digest,
             comparable: events::comparable(report.output_bytes),
@@ -192,7 +192,7 @@ impl Gate for Governor {
         let followed = self.followed();
         let standing = self
             .ledger
-            .report(&report.id, report.args_sha256, told, followed);
+            .report(&report.id, report.args_sha256, result, followed);
         match standing {
             Standing::Allowed(decided) => {
                 // Of what was decided about, which is what ran, and where.

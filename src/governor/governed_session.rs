@@ -146,9 +146,9 @@ impl Governor {
         if census.unproven > 0 {
             payload.insert("unproven".into(), json!(census.unproven));
         }
-        let own = self.own.all();
-        if !own.is_empty() {
-            payload.insert("ownCalls".into(), json!(own));
+        let own_calls = self.own.all();
+        if !own_calls.is_empty() {
+            payload.insert("ownCalls".into(), json!(own_calls));
         }
         if !self.terms.watched {
             payload.insert("witness".into(), json!("none"));
@@ -203,13 +203,13 @@ impl Governor {
                 "the agent may not use agp's own files, or a path that agp cannot resolve",
             );
         }
-        let asked = runs_here.then(|| secret::asked_by(&call.tool, &call.args));
+        let secrets = runs_here.then(|| secret::asked_by(&call.tool, &call.args));
         let policy = &self.terms.policy;
         // What a command is depends on where it runs: elsewhere nobody is certain of it.
         let command = call.args.get(SHELL.1).and_then(Value::as_str);
         let command = command.filter(|_| !call.args.contains_key(WORKDIR));
-        let asked = asked.unwrap_or_default();
-        policy.decide_using(&call.tool, call.actor, &asked, command)
+        let secrets = secrets.unwrap_or_default();
+        policy.decide_using(&call.tool, call.actor, &secrets, command)
     }
 
     /// At any depth; what nests too deep was refused before. Read from the session's directory and from the
@@ -266,15 +266,15 @@ impl Governor {
     /// Records. What cannot be recorded must not happen, so a failure ends the session.
     pub(super) fn record(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, Broken> {
         let channel = &self.terms.channel;
-        let told = drafts.iter().filter(|draft| channel.mirrors(draft.kind));
-        let told: Vec<Draft> = told.cloned().collect();
+        let mirrored = drafts.iter().filter(|draft| channel.mirrors(draft.kind));
+        let mirrored: Vec<Draft> = mirrored.cloned().collect();
         let receipts = self.terms.journal.append(drafts).map_err(|error| {
             let why = error.to_string();
             self.break_off(why.clone());
             Broken(why)
         })?;
-        if !told.is_empty() {
-            channel.mirror(told);
+        if !mirrored.is_empty() {
+            channel.mirror(mirrored);
         }
         Ok(receipts)
     }
@@ -355,9 +355,9 @@ impl Governor {
 }
 
 fn quotes(secret: &str) -> String {
-    let told = format!("the call contains the value of secret {secret}");
+    let problem = format!("the call contains the value of secret {secret}");
     match secret.strip_prefix("AGP_SECRET_") {
-        Some(name) => format!("{told}: use the reference {{{{secret:{name}}}}} instead"),
-        None => told,
+        Some(name) => format!("{problem}: use the reference {{{{secret:{name}}}}} instead"),
+        None => problem,
     }
 }

@@ -108,8 +108,8 @@ mod tests {
         let there = added("Read", relative, json!({"cwd": "/repo/vendor"})).unwrap();
         assert_eq!(there[WORKDIR], "/repo/vendor");
         for own in ["workdir", "withinAgent", "leadsTo"] {
-            let own = json!({own: "/repo"});
-            assert!(added("Bash", own, json!({"cwd": "/repo"})).is_err());
+            let args = json!({own: "/repo"});
+            assert!(added("Bash", args, json!({"cwd": "/repo"})).is_err());
         }
         assert!(added("Bash", command(), json!({})).is_err());
     }

@@ -77,11 +77,11 @@ pub fn serve(
             continue;
         }
         count += 1;
-        let asked = match read(&line) {
+        let request = match read(&line) {
             Some(request) => McpRequest::of(request, count),
             None => McpRequest::unreadable(&line, count),
         };
-        match asked {
+        match request {
             McpRequest::Nothing => {}
             McpRequest::Answer(answer) => say(&output, &answer),
             McpRequest::Call(call) => {

@@ -104,11 +104,12 @@ impl Search {
             false => &scratch.0,
         };
         let home = temporary.join("home");
-        let own = [("HOME", home.as_path()), ("TMPDIR", temporary)];
-        let own = own.map(|(name, path)| (OsString::from(name), path.as_os_str().to_owned()));
+        let variables = [("HOME", home.as_path()), ("TMPDIR", temporary)];
+        let variables =
+            variables.map(|(name, path)| (OsString::from(name), path.as_os_str().to_owned()));
         let mut environment = question.environment.to_vec();
         environment.retain(|(name, _)| name != "HOME" && name != "TMPDIR");
-        environment.extend(own);
+        environment.extend(variables);
         for (_, value) in environment.iter_mut().filter(|(name, _)| name == "PATH") {
             let kept = self.changeable.kept();
             *value = self.changeable.clone().in_sandbox(kept).search_path(value);
@@ -288,8 +289,11 @@ mod tests {
             );
         }
         for told in [Told::Exited(1), Told::Signalled(9), Told::Deadline] {
-            let told = confined.clone() + &line(&told);
-            assert!(matches!(ended(&told), Err(Unanswered::Itself(_))), "{told}");
+            let output = confined.clone() + &line(&told);
+            assert!(
+                matches!(ended(&output), Err(Unanswered::Itself(_))),
+                "{output}"
+            );
         }
     }
 }

@@ -54,12 +54,13 @@ pub fn find(
     }
     let path = env::var_os("PATH").unwrap_or_default();
     let mut entries = env::split_paths(&path);
-    let found = entries.find(|entry| is_program(&entry.join(program)));
-    let entry = found.ok_or_else(|| missing(format!("{program} is not on PATH")))?;
+    let holding = entries.find(|entry| is_program(&entry.join(program)));
+    let entry = holding.ok_or_else(|| missing(format!("{program} is not on PATH")))?;
     if !entry.is_absolute() {
-        let shown = entry.display();
-        let problem =
-            format!("PATH contains the relative entry {shown:?}, which a repository could fill");
+        let directory = entry.display();
+        let problem = format!(
+            "PATH contains the relative entry {directory:?}, which a repository could fill"
+        );
         return Err(refused(problem, true));
     }
     let followed = changeable.follow(&entry.join(program));
@@ -119,16 +120,16 @@ fn hear(child: &mut Child, until: Instant, bytes: usize) -> io::Result<Heard> {
         left()?;
         std::thread::sleep(Duration::from_millis(1));
     }
-    let mut told = Vec::new();
+    let mut errors = Vec::new();
     if let Some(pipe) = child.stderr.take() {
         // It has ended: all that it said is there.
         pipe.take(limits::VERSION_BYTES as u64)
-            .read_to_end(&mut told)?;
+            .read_to_end(&mut errors)?;
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(Heard {
         said: text(&said),
-        told: text(&told),
+        told: text(&errors),
         status: child.wait()?,
     })
 }
@@ -237,9 +238,9 @@ pub fn digest(path: &Path) -> io::Result<String> {
 /// # Errors
 /// What finding this program's own path gives.
 pub fn bridge_program() -> io::Result<PathBuf> {
-    let own = env::current_exe()?;
-    let beside = own.with_file_name("agp-bridge");
-    Ok(if is_program(&beside) { beside } else { own })
+    let program = env::current_exe()?;
+    let beside = program.with_file_name("agp-bridge");
+    Ok(if is_program(&beside) { beside } else { program })
 }
 
 /// Why the program that answers the hooks is not taken for the one that a session began with.
@@ -318,9 +319,9 @@ impl Pinned {
 }
 
 fn stamp(path: &Path) -> io::Result<Stamp> {
-    let found = path.symlink_metadata()?;
-    let changed = (found.ctime(), found.ctime_nsec());
-    Ok((found.dev(), found.ino(), found.len(), changed))
+    let meta = path.symlink_metadata()?;
+    let changed = (meta.ctime(), meta.ctime_nsec());
+    Ok((meta.dev(), meta.ino(), meta.len(), changed))
 }
 
 #[cfg(test)]

@@ -94,14 +94,14 @@ fn prepared(name: &Path, arguments: &[OsString]) -> io::Result<Command> {
     }
     signal_filter::enter()?;
     let mut shell = Command::new(shell);
-    let own = name.with_file_name(OWN);
+    let bin = name.with_file_name(OWN);
     if takes_snapshot(arguments) {
-        shell.args(arguments.iter().map(|word| without_entry(word, &own)));
+        shell.args(arguments.iter().map(|word| without_entry(word, &bin)));
     } else {
         shell.args(arguments);
     }
     if let Some(path) = std::env::var_os("PATH") {
-        shell.env("PATH", without_entry(&path, &own));
+        shell.env("PATH", without_entry(&path, &bin));
     }
     for name in &terms.without {
         shell.env_remove(name);
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn what_the_harness_has_first_on_its_path_is_no_commands() {
-        let own = Path::new("/run/agp/bin");
+        let bin = Path::new("/run/agp/bin");
         for (text, left) in [
             ("/run/agp/bin:/usr/bin:/bin", "/usr/bin:/bin"),
             (
@@ -207,7 +207,7 @@ mod tests {
             ("/bin:/run/agp/bin2:/x", "/bin:/run/agp/bin2:/x"),
             ("", ""),
         ] {
-            assert_eq!(without_entry(OsStr::new(text), own), left, "{text}");
+            assert_eq!(without_entry(OsStr::new(text), bin), left, "{text}");
         }
     }
 

@@ -58,7 +58,7 @@ fn serve() -> io::Result<()> {
             format!("{}: {error}", container_protocol::CONTROL),
         )
     })?;
-    let own = std::env::current_exe()?;
+    let program = std::env::current_exe()?;
     let mut keepers: HashMap<i32, UnixStream> = HashMap::new();
     loop {
         let mut polled = [
@@ -80,7 +80,7 @@ fn serve() -> io::Result<()> {
                 // The kernel ends with this process all that is inside.
                 return Ok(());
             };
-            start(&own, &mut keepers, descriptors);
+            start(&program, &mut keepers, descriptors);
         }
     }
 }

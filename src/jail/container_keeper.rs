@@ -34,8 +34,8 @@ pub fn run() -> u8 {
     let Ok(mut report) = report.map(UnixStream::from) else {
         return 1;
     };
-    let told = keep(&report).unwrap_or_else(|error| Told::Failed(error.to_string()));
-    let line = serde_json::to_string(&told).unwrap_or_default();
+    let status = keep(&report).unwrap_or_else(|error| Told::Failed(error.to_string()));
+    let line = serde_json::to_string(&status).unwrap_or_default();
     u8::from(writeln!(report, "{line}").is_err())
 }
 

@@ -234,8 +234,8 @@ impl Disks {
 }
 
 fn free(disk: &OwnedFd) -> Option<u64> {
-    let found = rustix::fs::fstatvfs(disk).ok()?;
-    Some(found.f_bavail.saturating_mul(found.f_frsize))
+    let stat = rustix::fs::fstatvfs(disk).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 pub(crate) fn of_status(status: ExitStatus) -> Told {

@@ -69,8 +69,8 @@ fn bounded(root: &Path, names: usize, sockets: usize) -> io::Result<Vec<PathBuf>
 
 /// Whether nobody of this user can enter a directory, or make it one that can be entered.
 fn is_closed(directory: &Path) -> bool {
-    let own = rustix::process::geteuid().as_raw();
-    let foreign = fs::symlink_metadata(directory).is_ok_and(|meta| meta.uid() != own);
+    let uid = rustix::process::geteuid().as_raw();
+    let foreign = fs::symlink_metadata(directory).is_ok_and(|meta| meta.uid() != uid);
     foreign && access(directory, Access::EXEC_OK).is_err()
 }
 
@@ -110,9 +110,9 @@ mod tests {
         let held = paths
             .each_ref()
             .map(|path| UnixListener::bind(path).unwrap());
-        let mut found = below(&root).unwrap();
-        found.sort();
-        assert_eq!(found, [paths[1].clone(), paths[0].clone()]);
+        let mut sockets = below(&root).unwrap();
+        sockets.sort();
+        assert_eq!(sockets, [paths[1].clone(), paths[0].clone()]);
         assert_eq!(below(&paths[0]).unwrap(), [paths[0].clone()]);
         let (listening, _) = listening(usize::MAX);
         assert!(paths.iter().all(|path| listening.contains(path)));
@@ -133,7 +133,7 @@ mod tests {
             0000000000000000: 00000002 00000000 00010000 0001 01 1 @/tmp/abstract\n\
             0000000000000000: 00000002 00000000 00010000 0001 01 2 relative\n\
             0000000000000000: 00000003 00000000 00000000 0001 03 3\n";
-        let found: Vec<PathBuf> = paths_of(table).into_iter().collect();
-        assert_eq!(found, [Path::new("/run/a b.sock")]);
+        let paths: Vec<PathBuf> = paths_of(table).into_iter().collect();
+        assert_eq!(paths, [Path::new("/run/a b.sock")]);
     }
 }

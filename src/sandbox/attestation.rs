@@ -93,10 +93,10 @@ pub(super) fn candidates(asked: Option<Namespaces>) -> Vec<Namespaces> {
 
 /// What was refused, as events tell it.
 pub(super) fn told(refused: &Refused) -> Value {
-    let told = refused
+    let refusals = refused
         .iter()
         .map(|(namespaces, why)| (namespaces.as_str().to_owned(), json!(why)));
-    Value::Object(told.collect())
+    Value::Object(refusals.collect())
 }
 
 /// Refuses a path that would stand around agp's own places inside: what is bound there would be what they
@@ -270,16 +270,16 @@ impl Drop for Planted {
 
 /// Every address of this host, loopback included.
 fn host_addresses() -> Vec<IpAddr> {
-    let mut found = vec![
+    let mut addresses = vec![
         IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(Ipv6Addr::LOCALHOST),
     ];
-    found.extend(egress::own_addresses());
+    addresses.extend(egress::own_addresses());
     // Link-local addresses mean nothing without their interface; the others stand for them.
-    found.retain(|address| !matches!(address, IpAddr::V6(six) if six.is_unicast_link_local()));
-    found.sort();
-    found.dedup();
-    found
+    addresses.retain(|address| !matches!(address, IpAddr::V6(six) if six.is_unicast_link_local()));
+    addresses.sort();
+    addresses.dedup();
+    addresses
 }
 
 /// What the probe saw, outside and inside.
@@ -329,11 +329,11 @@ fn expectations<'a>(spec: &'a Spec, ask: &Ask, looks: &Looks) -> Vec<Expectation
     }
     table.extend(way_out(ask, inside));
     table.extend(spec.write.iter().map(|path| {
-        let told = format!(
+        let problem = format!(
             "the sandbox cannot write {{}}: {} owns it. Inside, even root is an ordinary user. Run agp as the owner",
             owner(path)
         );
-        writes(inside, [path], told)
+        writes(inside, [path], problem)
     }));
     table.extend([
         reads_only(inside, |_| false),
@@ -354,7 +354,7 @@ fn expectations<'a>(spec: &'a Spec, ask: &Ask, looks: &Looks) -> Vec<Expectation
 }
 
 fn attested(spec: &Spec, ask: &Ask, inside: &Sighting, landlock: u32) -> Map<String, Value> {
-    let own = json!({
+    let particulars = json!({
         "kind": "process",
         "namespaces": spec.namespaces.as_str(),
         "landlock": landlock,
@@ -370,7 +370,7 @@ fn attested(spec: &Spec, ask: &Ask, inside: &Sighting, landlock: u32) -> Map<Str
     });
     let isolated = isolated(spec, landlock, inside.signalled);
     let shared = not_isolated(spec, landlock, inside.signalled);
-    expectation::attested(inside, &isolated, &shared, own)
+    expectation::attested(inside, &isolated, &shared, particulars)
 }
 
 fn isolated(spec: &Spec, landlock: u32, signalled: bool) -> Vec<&'static str> {

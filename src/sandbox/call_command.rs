@@ -209,8 +209,8 @@ pub(super) fn execution(ran: Ran, planted: &[PathBuf]) -> Execution {
         }
     }
     if !planted.is_empty() {
-        let shown = planted.iter().take(PLANTED_SHOWN);
-        let names: Vec<String> = shown.map(|path| path.display().to_string()).collect();
+        let named = planted.iter().take(PLANTED_SHOWN);
+        let names: Vec<String> = named.map(|path| path.display().to_string()).collect();
         let mut note = format!(
             "changed files that run outside the sandbox: {}",
             names.join(", ")

@@ -159,20 +159,21 @@ pub(super) fn reaches_outside(
     outside: &Sighting,
     names: impl IntoIterator<Item = String>,
 ) -> Expectation<'static> {
-    let told = "sandbox self-test inconclusive: {} is not reachable outside the sandbox either";
-    all(outside.reached.iter().cloned(), names, told)
+    let problem = "sandbox self-test inconclusive: {} is not reachable outside the sandbox either";
+    all(outside.reached.iter().cloned(), names, problem)
 }
 
 /// From outside, every listener on the network must have been reached, whatever the probe says.
 pub(super) fn arrives_outside(ask: &Ask, came: usize) -> Expectation<'static> {
-    let told = "sandbox self-test inconclusive: some test messages were lost outside the sandbox";
-    never(came < ask.tcp.len() + ask.udp.len(), told)
+    let problem =
+        "sandbox self-test inconclusive: some test messages were lost outside the sandbox";
+    never(came < ask.tcp.len() + ask.udp.len(), problem)
 }
 
 /// What must not be read inside is there outside: the first path stands for all.
 pub(super) fn reads_outside(outside: &Sighting, ask: &Ask) -> Expectation<'static> {
-    let told = "sandbox self-test inconclusive: {} is not readable outside the sandbox either";
-    all(shown(&outside.opened), shown(ask.read.first()), told)
+    let problem = "sandbox self-test inconclusive: {} is not readable outside the sandbox either";
+    all(shown(&outside.opened), shown(ask.read.first()), problem)
 }
 
 /// What may be spoken to inside.
@@ -180,14 +181,14 @@ pub(super) fn reaches_only<'a>(
     inside: &Sighting,
     fine: impl Fn(&str) -> bool + 'a,
 ) -> Expectation<'a> {
-    let told = "sandbox self-test failed: it could reach {}";
-    among(inside.reached.iter().cloned(), fine, told)
+    let problem = "sandbox self-test failed: it could reach {}";
+    among(inside.reached.iter().cloned(), fine, problem)
 }
 
 /// Whatever the probe says, nothing may arrive from inside.
 pub(super) fn nothing_arrives(came: usize) -> Expectation<'static> {
-    let told = "sandbox self-test failed: it could reach agp's own listeners";
-    never(came > 0, told)
+    let problem = "sandbox self-test failed: it could reach agp's own listeners";
+    never(came > 0, problem)
 }
 
 /// Where there is a way out it leads to the listed host, and to no other.
@@ -232,11 +233,11 @@ pub(super) fn writes_only<'a>(
     paths: impl IntoIterator<Item = &'a PathBuf>,
 ) -> Expectation<'static> {
     let paths: BTreeSet<String> = shown(paths).into_iter().collect();
-    let told = "sandbox self-test failed: it could write {}";
+    let problem = "sandbox self-test failed: it could write {}";
     among(
         shown(&inside.written),
         move |path| paths.contains(path),
-        told,
+        problem,
     )
 }
 
@@ -266,8 +267,8 @@ pub(super) fn status(
     wanted: &[(&str, &str)],
 ) -> Vec<Expectation<'static>> {
     let expected = wanted.iter().map(|(name, wanted)| {
-        let told = format!("sandbox self-test failed: {name} is not {{}}");
-        all(status.get(*name).cloned(), [(*wanted).to_owned()], told)
+        let problem = format!("sandbox self-test failed: {name} is not {{}}");
+        all(status.get(*name).cloned(), [(*wanted).to_owned()], problem)
     });
     expected.collect()
 }
@@ -279,8 +280,8 @@ pub(super) fn namespaces<'a>(
     inside: &Sighting,
 ) -> Expectation<'static> {
     let shared = |kind: &&str| {
-        let own = inside.namespaces.get(*kind);
-        own.is_none() || own == outside.namespaces.get(*kind)
+        let id = inside.namespaces.get(*kind);
+        id.is_none() || id == outside.namespaces.get(*kind)
     };
     let shared = kinds.into_iter().filter(shared).map(str::to_owned);
     none(
@@ -298,31 +299,31 @@ mod tests {
         let seen = |names: &[&str]| -> Vec<String> {
             names.iter().map(|name| (*name).to_owned()).collect()
         };
-        let told = "this: {}, not {}";
+        let problem = "this: {}, not {}";
         let some = seen(&["a", "b"]);
         let sound = || {
             [
-                none(seen(&[]), told),
-                never(false, told),
-                among(seen(&[]), |_| false, told),
-                among(some.clone(), |name| name < "c", told),
-                all(some.clone(), seen(&["b"]), told),
-                all(some.clone(), seen(&[]), told),
+                none(seen(&[]), problem),
+                never(false, problem),
+                among(seen(&[]), |_| false, problem),
+                among(some.clone(), |name| name < "c", problem),
+                all(some.clone(), seen(&["b"]), problem),
+                all(some.clone(), seen(&[]), problem),
             ]
         };
         assert_eq!(judge(sound()), Ok(()));
         let differences = [
-            (none(some.clone(), told), "this: a, not {}"),
+            (none(some.clone(), problem), "this: a, not {}"),
             (never(true, "so"), "so"),
             (
-                among(some.clone(), |name| name == "a", told),
+                among(some.clone(), |name| name == "a", problem),
                 "this: b, not {}",
             ),
             (
-                all(some.clone(), seen(&["b", "c"]), told),
+                all(some.clone(), seen(&["b", "c"]), problem),
                 "this: c, not {}",
             ),
-            (all(seen(&[]), seen(&["a"]), told), "this: a, not {}"),
+            (all(seen(&[]), seen(&["a"]), problem), "this: a, not {}"),
         ];
         for (difference, why) in differences {
             // Wherever in the table it stands.

@@ -264,16 +264,20 @@ fn expectations<'a>(looked: &Looked<'a>) -> Vec<Expectation<'a>> {
         // process outside refuse the start, unless it was said that it may be weaker.
         let dangerous = looked.setup.sockets.iter();
         let dangerous = dangerous.filter(|_| looked.setup.weaker);
-        let told = looked.bait.hidden.iter().chain(dangerous);
-        allowed.extend(told.chain(&looked.setup.listening).map(|path| unix(path)));
+        let visible = looked.bait.hidden.iter().chain(dangerous);
+        allowed.extend(
+            visible
+                .chain(&looked.setup.listening)
+                .map(|path| unix(path)),
+        );
     }
     if !root && !keeps_signals {
         allowed.insert(hidden_name);
     }
-    let own = [("net", spec.has_network()), (PID_NAMESPACE, root)];
-    let own = own
+    let kinds = [("net", spec.has_network()), (PID_NAMESPACE, root)];
+    let kinds = kinds
         .into_iter()
-        .filter_map(|(kind, own)| own.then_some(kind));
+        .filter_map(|(kind, has)| has.then_some(kind));
     let mut table = vec![
         reaches_outside(outside, bait),
         reads_outside(outside, ask),
@@ -285,7 +289,7 @@ fn expectations<'a>(looked: &Looked<'a>) -> Vec<Expectation<'a>> {
         reaches_only(inside, move |name| {
             allowed.contains(name) || network::is_no_leak(spec, name)
         }),
-        namespaces(own, outside, inside),
+        namespaces(kinds, outside, inside),
     ];
     table.extend(unshaken(
         inside,
@@ -351,7 +355,7 @@ fn attested(looked: &Looked<'_>) -> Map<String, Value> {
     let hosts = looked.setup.sockets.iter().chain(&looked.setup.listening);
     let open: Vec<String> =
         expectation::shown(hosts.filter(|path| inside.reached.contains(&unix(path))));
-    let own = json!({
+    let particulars = json!({
         "kind": "process",
         "namespaces": spec.namespaces.as_str(),
         "landlock": looked.landlock,
@@ -363,5 +367,5 @@ fn attested(looked: &Looked<'_>) -> Map<String, Value> {
             "unlisted": looked.ask.way_out.as_ref().map(|way_out| way_out.unlisted.len())},
         "readable": inside.opened,
     });
-    expectation::attested(inside, &isolated, &shared, own)
+    expectation::attested(inside, &isolated, &shared, particulars)
 }

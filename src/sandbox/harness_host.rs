@@ -212,14 +212,14 @@ pub(super) fn temporary(spec: &Spec) -> PathBuf {
 
 /// Limits as events tell them: null where there is none.
 fn told(limits: &Limits) -> Value {
-    let mut told = json!(limits);
-    let each = told.as_object_mut().map(Map::values_mut);
+    let mut values = json!(limits);
+    let each = values.as_object_mut().map(Map::values_mut);
     for limit in each.into_iter().flatten() {
         if limit.as_u64() == Some(u64::MAX) {
             *limit = Value::Null;
         }
     }
-    told
+    values
 }
 
 fn spec(

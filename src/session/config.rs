@@ -132,9 +132,9 @@ impl Config {
         }
         let open = fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0);
         if open {
-            let shown = path.display();
-            let problem = format!("{shown} contains Slack tokens, and other users can read it");
-            return Err(Failure::refused(problem, format!("chmod 600 {shown}")));
+            let file = path.display();
+            let problem = format!("{file} contains Slack tokens, and other users can read it");
+            return Err(Failure::refused(problem, format!("chmod 600 {file}")));
         }
         Ok(())
     }

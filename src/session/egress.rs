@@ -68,7 +68,7 @@ impl WayOut {
     ) -> Result<Self, Failure> {
         let file = config.sandbox.as_ref();
         let named = !flags.allow.is_empty();
-        let asked = match (flags.egress, named) {
+        let choice = match (flags.egress, named) {
             (None, true) => Some("allowlist".to_owned()),
             (flag, _) => {
                 let file = file.and_then(|sandbox| sandbox.egress.clone());
@@ -76,7 +76,7 @@ impl WayOut {
             }
         };
         let list = || list(flags.allow.clone(), file);
-        Self::of(layout, asked.as_deref(), named, &list, &hosts_of_model)
+        Self::of(layout, choice.as_deref(), named, &list, &hosts_of_model)
     }
 
     /// What a layout may reach for what was asked; `named` says that hosts are named with it, `list` gives the
@@ -393,7 +393,7 @@ fn denied(payload: &Map<String, Value>) -> String {
         Some(Value::Number(number)) => number.to_string(),
         _ => "?".to_owned(),
     };
-    let shown = |name: &str| escape::line_max(&text(name), HOST_CHARS);
+    let short = |name: &str| escape::line_max(&text(name), HOST_CHARS);
     let from = match text("from").as_str() {
         "harness" => "the harness",
         _ => "a call",
@@ -404,13 +404,13 @@ fn denied(payload: &Map<String, Value>) -> String {
         None | Some(Value::Null) => format!("egress denied to {from}"),
         Some(_) => format!(
             "egress denied: {}:{} to {from}",
-            shown("host"),
+            short("host"),
             text("port")
         ),
     };
     line.push_str(&format!(": {}", explained(&reason).unwrap_or(&reason)));
     if payload.contains_key("serverName") {
-        line.push_str(&format!(" (server name: {})", shown("serverName")));
+        line.push_str(&format!(" (server name: {})", short("serverName")));
     }
     line
 }

@@ -42,8 +42,8 @@ impl LeaseRecord {
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
         let terms: Self = strict_json::parse(text).ok()?;
         let name = directory_name(&terms.session_id);
-        let own = terms.directory.is_absolute() && terms.directory.ends_with(name);
-        own.then_some(terms)
+        let matches = terms.directory.is_absolute() && terms.directory.ends_with(name);
+        matches.then_some(terms)
     }
 }
 
@@ -144,7 +144,7 @@ fn clear(directory: &Path) {
     let ours = fs::symlink_metadata(directory)
         .is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw());
     if ours {
-        let own = [
+        let files = [
             "gate.sock",
             client_file::FILE,
             "settings.json",
@@ -152,13 +152,13 @@ fn clear(directory: &Path) {
             pre_post_tool::MARK,
         ];
         let laid_out = command_shell::FILES.iter().chain(&[harness_git::FILE]);
-        for name in own.iter().chain(laid_out) {
+        for name in files.iter().chain(laid_out) {
             let _ = fs::remove_file(directory.join(name));
         }
         let _ = fs::remove_dir(directory.join(harness_git::DIRECTORY));
         // A harness's private home; links in it are removed, not followed.
-        for own in [HARNESS_HOME, HARNESS_LOGIN, LOGIN_SCRATCH] {
-            let _ = fs::remove_dir_all(directory.join(own));
+        for name in [HARNESS_HOME, HARNESS_LOGIN, LOGIN_SCRATCH] {
+            let _ = fs::remove_dir_all(directory.join(name));
         }
         // What commands left in their /tmp; links in it are not followed.
         let _ = fs::remove_dir_all(directory.join("tmp"));

@@ -134,12 +134,12 @@ fn variable(name: &str) -> Option<OsString> {
 /// Sockets as a message lists them.
 pub(crate) fn listed(sockets: &[String]) -> String {
     const SHOWN: usize = 10;
-    let shown = sockets.iter().take(SHOWN).map(|path| escape::line(path));
-    let mut shown = shown.collect::<Vec<_>>().join(", ");
+    let names = sockets.iter().take(SHOWN).map(|path| escape::line(path));
+    let mut names = names.collect::<Vec<_>>().join(", ");
     if let Some(more) = sockets.len().checked_sub(SHOWN + 1) {
-        shown += &format!(", and {} more", more + 1);
+        names += &format!(", and {} more", more + 1);
     }
-    shown
+    names
 }
 
 #[cfg(test)]

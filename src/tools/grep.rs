@@ -178,20 +178,20 @@ impl Search {
     }
 
     fn files(&self, offset: usize, limit: usize) -> Answer {
-        let mut found = Vec::new();
+        let mut paths = Vec::new();
         self.each(&mut |path, content| {
             if self.expression.is_match(content) {
-                found.push(path.to_owned());
+                paths.push(path.to_owned());
             }
             ControlFlow::Continue(())
         });
-        if found.is_empty() {
+        if paths.is_empty() {
             return Answer::done("No files found");
         }
-        walk::newest_first(&mut found);
-        let shown = found.iter().skip(offset).take(limit);
-        let names: Vec<String> = shown.map(|path| path.display().to_string()).collect();
-        let count = found.len();
+        walk::newest_first(&mut paths);
+        let listed = paths.iter().skip(offset).take(limit);
+        let names: Vec<String> = listed.map(|path| path.display().to_string()).collect();
+        let count = paths.len();
         let word = if count == 1 { "file" } else { "files" };
         Answer::done(format!("Found {count} {word}\n{}", names.join("\n")))
     }
@@ -211,10 +211,10 @@ impl Search {
         if lines.is_empty() {
             return Answer::done("No matches found");
         }
-        let shown: Vec<String> = lines.into_iter().skip(asked.offset).take(limit).collect();
+        let page: Vec<String> = lines.into_iter().skip(asked.offset).take(limit).collect();
         Answer::done(format!(
             "{}\n\nFound {all} total occurrences across {files} files.",
-            shown.join("\n")
+            page.join("\n")
         ))
     }
 
@@ -276,7 +276,7 @@ impl Search {
         let (mut start, mut behind) = (0, 0);
         for (number, line) in content.split_inclusive(|byte| *byte == b'\n').enumerate() {
             let end = start + line.len();
-            let shown = line.strip_suffix(b"\n").unwrap_or(line);
+            let text = line.strip_suffix(b"\n").unwrap_or(line);
             let mut matched = false;
             while let Some(found) = matches.peek() {
                 // An empty match at a line's end belongs to that line.
@@ -294,16 +294,16 @@ impl Search {
                 for (number, line) in waiting.drain(..) {
                     each(number, line, false)?;
                 }
-                each(number + 1, shown, true)?;
+                each(number + 1, text, true)?;
                 behind = after;
             } else if behind > 0 {
                 behind -= 1;
-                each(number + 1, shown, false)?;
+                each(number + 1, text, false)?;
             } else if before > 0 {
                 if waiting.len() == before {
                     waiting.pop_front();
                 }
-                waiting.push_back((number + 1, shown));
+                waiting.push_back((number + 1, text));
             }
         }
         ControlFlow::Continue(())

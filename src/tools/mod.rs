@@ -260,9 +260,9 @@ mod tests {
     #[test]
     fn line_ends_of_two_characters_are_kept_and_need_not_be_known() {
         let repo = Repo::with(&[("crlf", "a\r\nb\r\nc\r\n"), ("mixed", "a\r\nb\nc\r\n")]);
-        let shown = |name: &str| repo.done("Read", json!({"file_path": name}));
-        assert_eq!(shown("crlf"), "1\ta\n2\tb\n3\tc\n4\t");
-        assert_eq!(shown("mixed"), "1\ta\r\n2\tb\n3\tc\r\n4\t");
+        let read = |name: &str| repo.done("Read", json!({"file_path": name}));
+        assert_eq!(read("crlf"), "1\ta\n2\tb\n3\tc\n4\t");
+        assert_eq!(read("mixed"), "1\ta\r\n2\tb\n3\tc\r\n4\t");
         let edit = |name: &str, old: &str, new: &str| json!({"file_path": name, "old_string": old, "new_string": new});
         repo.done("Edit", edit("crlf", "a\nb", "A\nnew\nB"));
         repo.done("Edit", edit("crlf", "c\r\n", "C\r\n"));
@@ -292,9 +292,9 @@ mod tests {
             names.sort();
             names.join(" ")
         };
-        let found = repo.done("Grep", json!({"pattern": "needle"}));
+        let answer = repo.done("Grep", json!({"pattern": "needle"}));
         assert_eq!(
-            names(&found),
+            names(&answer),
             "R/a.rs R/deep/b.rs R/deep/only-here R/keep.log"
         );
         let rust = repo.done("Grep", json!({"pattern": "needle", "type": "rust"}));
@@ -305,13 +305,13 @@ mod tests {
         assert_eq!(below, "R/deep/b.rs");
         for path in [".", "./deep/..", "./", "deep/."] {
             let here = repo.done("Glob", json!({"pattern": "**/b.rs", "path": path}));
-            let found = repo.done("Grep", json!({"pattern": "two", "path": path}));
-            let shown = match path {
+            let answer = repo.done("Grep", json!({"pattern": "two", "path": path}));
+            let expected = match path {
                 "./deep/.." => "R/deep/../deep/b.rs",
                 _ => "R/deep/b.rs",
             };
-            assert_eq!(here, shown);
-            assert_eq!(names(&found), shown);
+            assert_eq!(here, expected);
+            assert_eq!(names(&answer), expected);
         }
         assert_eq!(
             repo.done("Glob", json!({"pattern": "*.none"})),

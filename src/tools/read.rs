@@ -48,9 +48,9 @@ pub(super) fn read(asked: &ReadArguments, directory: &Path, seen: &ReadState) ->
         ));
     }
     let mut answer = String::new();
-    let shown = lines.iter().enumerate().skip(from - 1);
+    let numbered = lines.iter().enumerate().skip(from - 1);
     let mut left = asked.limit.unwrap_or(LINES);
-    for (number, line) in shown {
+    for (number, line) in numbered {
         if left == 0 || answer.len() > ANSWER_BYTES {
             if asked.limit.is_none() || left > 0 {
                 answer += &format!(

@@ -22,10 +22,10 @@ const UNSEEN: &str = "File has been modified since read, either by the user or b
 
 pub(super) fn write(asked: &WriteArguments, directory: &Path, seen: &ReadState) -> Answer {
     let path = text::at(directory, &asked.file_path);
-    let shown = path.display();
+    let name = path.display();
     if path.is_dir() {
         return Answer::failed(format!(
-            "{shown} is a directory, not a file. To create a file inside it, include the file name in \
+            "{name} is a directory, not a file. To create a file inside it, include the file name in \
              file_path."
         ));
     }
@@ -40,8 +40,8 @@ pub(super) fn write(asked: &WriteArguments, directory: &Path, seen: &ReadState) 
     }
     seen.put(&path, asked.content.as_bytes());
     Answer::done(match updates {
-        true => format!("The file {shown} has been updated successfully."),
-        false => format!("File created successfully at: {shown}"),
+        true => format!("The file {name} has been updated successfully."),
+        false => format!("File created successfully at: {name}"),
     })
 }
 

@@ -303,6 +303,28 @@ fn an_error_has_a_type() {
     }
 }
 
+/// A local is named for what it holds, not for what was done to get it.
+#[test]
+fn a_local_has_a_noun() {
+    let participles = ["asked", "found", "own", "shown", "told"];
+    for file in sources(&root()) {
+        // Checked once it has moved.
+        if file.starts_with(root().join("policy")) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        for line in text.lines() {
+            let Some(pattern) = line.trim_start().strip_prefix("let ") else {
+                continue;
+            };
+            let pattern = pattern.strip_prefix("mut ").unwrap_or(pattern);
+            let end = pattern.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let name = &pattern[..end.unwrap_or(pattern.len())];
+            assert!(!participles.contains(&name), "{}: {line}", file.display());
+        }
+    }
+}
+
 /// What a release is built without stands in one module, and the path of a call only names it.
 #[test]
 fn fault_injection_is_one_module() {

@@ -45,10 +45,10 @@ impl Ledger {
             calls.open.entry(id.clone()).or_default().push(outline);
         }
         let differs = calls.differs(&id);
-        let asked = calls.asked.get_mut(&id)?;
-        asked.seen = true;
-        asked.shown |= !differs;
-        let unlike = differs && asked.stage == Stage::Allowed && !by_agp;
+        let record = calls.asked.get_mut(&id)?;
+        record.seen = true;
+        record.shown |= !differs;
+        let unlike = differs && record.stage == Stage::Allowed && !by_agp;
         unlike.then_some(Unlike(OTHER))
     }
 
@@ -79,15 +79,15 @@ impl Ledger {
         let id = MessageId::known_as(id);
         let covered = id.as_ref().and_then(|id| calls.take(id, came == Came::Ran));
         let others = id.as_ref().is_some_and(|id| calls.open.contains_key(id));
-        let asked = id.and_then(|id| calls.asked.get_mut(&id));
-        let told = told.filter(|_| !by_agp);
-        let (finding, account) = match (came, asked) {
-            (Came::Ran, Some(asked)) => ran(asked, covered, others, told, by_agp),
+        let record = id.and_then(|id| calls.asked.get_mut(&id));
+        let result = told.filter(|_| !by_agp);
+        let (finding, account) = match (came, record) {
+            (Came::Ran, Some(record)) => ran(record, covered, others, result, by_agp),
             (Came::Ran, None) => (
                 Some(Finding::Bypassed("returned a result without asking")),
                 None,
             ),
-            (_, Some(asked)) => (over(asked, came), asked.ended(told)),
+            (_, Some(record)) => (over(record, came), record.ended(result)),
             (_, None) => {
                 // Nothing was there to decide.
                 calls.census.seen = calls.census.seen.saturating_sub(1);

@@ -182,9 +182,9 @@ impl ClaudeCode {
         };
         let shell = match &setup.confinement {
             Some(spec) if !setup.mediated => {
-                let own = setup.set.iter().find(|(name, _)| *name == CONFIGURATION);
-                let own = own.and_then(|(_, path)| path.as_ref());
-                let reach = CommandAccess::within(spec, own.map(Path::new));
+                let configuration = setup.set.iter().find(|(name, _)| *name == CONFIGURATION);
+                let configuration = configuration.and_then(|(_, path)| path.as_ref());
+                let reach = CommandAccess::within(spec, configuration.map(Path::new));
                 command_shell::lay_out(&setup.directory, &bridge, reach, &setup.environment)
                     .map_err(failed)?;
                 Some(there(&setup.directory.join(command_shell::FILES[0])))

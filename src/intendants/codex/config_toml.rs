@@ -184,7 +184,7 @@ impl Config<'_> {
             .map(|name| ((*name).to_owned(), json!(false)))
             .collect();
         let repository = self.repository.to_str().ok_or(ConfigError::Repository)?;
-        let mut own = json!({
+        let mut settings = json!({
             "approval_policy": "never",
             "check_for_update_on_startup": false,
             // The repository's words are not the operator's: the same as for every harness.
@@ -206,12 +206,12 @@ impl Config<'_> {
                 "default_tools_approval_mode": "approve",
             }},
         });
-        if let (Some(own), Some(catalogue)) = (own.as_object_mut(), &self.catalogue) {
-            own.insert("model_catalog_json".into(), json!(catalogue));
+        if let (Some(settings), Some(catalogue)) = (settings.as_object_mut(), &self.catalogue) {
+            settings.insert("model_catalog_json".into(), json!(catalogue));
         }
-        let own = Table::try_from(own).map_err(ConfigError::Unwritable)?;
+        let table = Table::try_from(settings).map_err(ConfigError::Unwritable)?;
         let mut all = carried;
-        all.extend(own);
+        all.extend(table);
         toml::to_string(&all).map_err(ConfigError::Unwritable)
     }
 }
@@ -269,14 +269,14 @@ pub(crate) fn of_ones_own(base_url: &str, catalogue: &str) -> Result<Table, Conf
         serde_json::from_str(catalogue).map_err(ConfigError::CatalogueNotJson)?;
     let model = catalogue.pointer("/models/0/slug").and_then(Value::as_str);
     let none = ConfigError::Catalogue("Codex's catalogue has no model");
-    let own = json!({
+    let settings = json!({
         "model": model.ok_or(none)?,
         "model_provider": "agp",
         PROVIDERS: {"agp": {
             "name": "agp", "base_url": base_url, "wire_api": "responses", "env_key": "OPENAI_API_KEY",
         }},
     });
-    Table::try_from(own).map_err(ConfigError::Unwritable)
+    Table::try_from(settings).map_err(ConfigError::Unwritable)
 }
 
 /// Holds what this version says of its features against what the gate needs.

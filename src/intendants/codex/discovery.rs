@@ -114,10 +114,10 @@ fn native(found: PathBuf) -> PathBuf {
         .join("vendor")
         .join(triple)
         .join("bin/codex");
-    let own = found.ancestors().nth(2).map(Path::to_owned);
-    let places = own.into_iter().flat_map(|own| {
-        let beside = own.with_file_name("");
-        [beside, own.join("node_modules/@openai")]
+    let package_root = found.ancestors().nth(2).map(Path::to_owned);
+    let places = package_root.into_iter().flat_map(|package_root| {
+        let beside = package_root.with_file_name("");
+        [beside, package_root.join("node_modules/@openai")]
     });
     let mut programs = places.map(|place| place.join(&vendor));
     programs.find(|path| path.is_file()).unwrap_or(found)

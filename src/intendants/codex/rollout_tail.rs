@@ -30,9 +30,9 @@ pub(crate) fn follow(top: &Path, ended: &AtomicBool, see: &mut dyn FnMut(Growth<
     loop {
         // Asked before the files are read, so that the last look comes after the end.
         let last = ended.load(Ordering::SeqCst);
-        let mut found = Vec::new();
-        below(top, DEPTH, &mut found);
-        for path in found {
+        let mut paths = Vec::new();
+        below(top, DEPTH, &mut paths);
+        for path in paths {
             if files.contains_key(&path) {
                 continue;
             }

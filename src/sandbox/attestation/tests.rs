@@ -98,8 +98,8 @@ fn what_holds_is_attested_and_whatever_differs_is_refused() {
     }
     for kind in ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"] {
         let (spec, ask, mut looks) = sound();
-        let own = looks.outside.0.namespaces[kind].clone();
-        looks.inside.0.namespaces.insert(kind.into(), own);
+        let id = looks.outside.0.namespaces[kind].clone();
+        looks.inside.0.namespaces.insert(kind.into(), id);
         let why = judge(&spec, &ask, &looks).unwrap_err().to_string();
         assert!(
             why.contains(&format!("it shares the host's {kind} namespace")),

@@ -233,15 +233,19 @@ impl Looks<'_> {
         let none = |set: &str| !set.is_empty() && set.bytes().all(|digit| digit == b'0');
         table.extend(CAPABILITIES.map(|name| {
             let set = capabilities.get(name).cloned().unwrap_or_default();
-            let told = format!("container self-test failed: it has capabilities: {name} \"{{}}\"");
-            among([set], none, told)
+            let problem =
+                format!("container self-test failed: it has capabilities: {name} \"{{}}\"");
+            among([set], none, problem)
         }));
         table.extend(status(&seen.status, &FILTERED));
         // Every command is under a filter of agp's own; the daemon's shows on the first process.
         for expected in status(first, &FILTERED) {
-            let told =
+            let problem =
                 "container self-test failed: the daemon's seccomp filter is not active".into();
-            table.push(Expectation { told, ..expected });
+            table.push(Expectation {
+                told: problem,
+                ..expected
+            });
         }
         table.push(namespaces(NAMESPACES, self.outside.0, seen));
         table
@@ -263,7 +267,7 @@ impl Looks<'_> {
             "container self-test failed: agp's files could be replaced: {}",
             "container self-test inconclusive: nothing can be renamed in its /tmp",
         ));
-        let asked = |place: &str, writable: bool| {
+        let is_mounted = |place: &str, writable: bool| {
             let mut mounts = self.wanted.mounts.iter();
             mounts.any(|mount| mount.target == Path::new(place) && (mount.writable || !writable))
         };
@@ -273,10 +277,10 @@ impl Looks<'_> {
             OWN_MOUNTS.contains(&place)
                 || SHOWN_MOUNTS.contains(&place)
                 || masked(place)
-                || asked(place, false)
+                || is_mounted(place, false)
         };
         let written = move |place: &str| {
-            OWN_MOUNTS.contains(&place) || place.starts_with("/proc/") || asked(place, true)
+            OWN_MOUNTS.contains(&place) || place.starts_with("/proc/") || is_mounted(place, true)
         };
         let mounts = &seen.writable_mounts;
         table.extend([
@@ -377,9 +381,9 @@ impl Looks<'_> {
         } = self.inside;
         // Whatever the network, no socket of the host's that has a path, no abstract one, and no
         // family that leads around the network namespace.
-        let own =
+        let loops_back =
             |name: &str| name.starts_with("tcp ") || name.starts_with("udp ") || name == "dns";
-        let mut table = vec![reaches_only(seen, own)];
+        let mut table = vec![reaches_only(seen, loops_back)];
         if self.wanted.network == Network::Bridge {
             return table;
         }
@@ -427,7 +431,7 @@ impl Looks<'_> {
             (true, true) => isolated.push("network, but for listed hosts"),
             (false, _) => shared.push("network"),
         }
-        let own = json!({
+        let particulars = json!({
             "netcheck": if self.netcheck { "held" } else { "SKIPPED" },
             "capabilities": inside.capabilities,
             "groups": inside.groups,
@@ -445,7 +449,7 @@ impl Looks<'_> {
             "arrived": self.arrived,
             "writableMounts": inside.seen.writable_mounts,
         });
-        expectation::attested(&inside.seen, &isolated, &shared, own)
+        expectation::attested(&inside.seen, &isolated, &shared, particulars)
     }
 }
 

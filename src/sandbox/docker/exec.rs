@@ -136,25 +136,25 @@ impl Sandbox for Docker {
 
     fn describe(&self) -> Value {
         let attested = self.attestation();
-        let told = |name: &str| attested.get(name).cloned().unwrap_or_default();
+        let part = |name: &str| attested.get(name).cloned().unwrap_or_default();
         json!({
             "kind": "docker",
-            "image": told("image"),
-            "imageId": told("imageId"),
-            "daemon": told("daemon"),
-            "container": told("container"),
-            "user": told("user"),
+            "image": part("image"),
+            "imageId": part("imageId"),
+            "daemon": part("daemon"),
+            "container": part("container"),
+            "user": part("user"),
             "network": self.setup.network.as_str(),
             "networkListed": self.setup.network.listed(),
-            "netcheck": told("netcheck"),
-            "mounts": told("mounts"),
+            "netcheck": part("netcheck"),
+            "mounts": part("mounts"),
             "limits": {
-                "memory": told("memory"),
-                "cpus": told("cpus"),
-                "pids": told("pids"),
+                "memory": part("memory"),
+                "cpus": part("cpus"),
+                "pids": part("pids"),
             },
-            "isolated": told("isolated"),
-            "notIsolated": told("notIsolated"),
+            "isolated": part("isolated"),
+            "notIsolated": part("notIsolated"),
             "vmGrade": false,
         })
     }

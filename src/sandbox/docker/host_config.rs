@@ -208,13 +208,13 @@ impl Wanted {
     pub fn compare(&self, inspected: &Value) -> Result<(), Mismatch> {
         let at = |path: &str| inspected.pointer(path).unwrap_or(&Value::Null);
         let differs = |path: &str, wanted: &Value| {
-            let found = at(path);
-            if said(found) == said(wanted) || (is_empty(found) && is_empty(wanted)) {
+            let value = at(path);
+            if said(value) == said(wanted) || (is_empty(value) && is_empty(wanted)) {
                 return Ok(());
             }
             Err(Mismatch::Other {
                 name: path.trim_start_matches('/').replace('/', "."),
-                reported: found.clone(),
+                reported: value.clone(),
                 wanted: wanted.clone(),
             })
         };
@@ -461,9 +461,9 @@ pub fn check_mounts(mounts: &[Mount], protected: &[PathBuf]) -> Result<(), Mount
 /// Which of the container's own it would hide.
 pub fn check_target(target: &Path) -> Result<(), MountError> {
     let hides = |own: &&&str| {
-        let own = Path::new(**own);
-        own.starts_with(target)
-            || (own != Path::new("/") && own != Path::new("/tmp") && target.starts_with(own))
+        let place = Path::new(**own);
+        place.starts_with(target)
+            || (place != Path::new("/") && place != Path::new("/tmp") && target.starts_with(place))
     };
     match OWN.iter().chain(&[REPOSITORY]).find(hides) {
         Some(own) => Err(MountError::Hides {
@@ -482,7 +482,7 @@ pub fn told(wanted: &Wanted) -> Map<String, Value> {
         .iter()
         .map(|mount| json!({"source": mount.source, "target": mount.target, "writable": mount.writable}))
         .collect();
-    let told = json!({
+    let described = json!({
         "user": wanted.user(),
         "network": wanted.network.mode(),
         "memory": wanted.bounds.memory,
@@ -490,8 +490,8 @@ pub fn told(wanted: &Wanted) -> Map<String, Value> {
         "pids": wanted.bounds.pids,
         "mounts": mounts,
     });
-    match told {
-        Value::Object(told) => told,
+    match described {
+        Value::Object(described) => described,
         _ => Map::new(),
     }
 }

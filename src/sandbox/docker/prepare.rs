@@ -209,8 +209,8 @@ fn wanted(setup: &ContainerConfig, image: &Image, run: &Path) -> Result<Wanted, 
 fn masks(mounts: &[Mount], own: &Path) -> Result<Vec<Mount>, SandboxError> {
     let mut masks = Vec::new();
     for mount in mounts.iter().filter(|mount| mount.source != own) {
-        let found = unix_sockets::below(&mount.source).map_err(failed)?;
-        masks.extend(found.iter().filter_map(|socket| {
+        let sockets = unix_sockets::below(&mount.source).map_err(failed)?;
+        masks.extend(sockets.iter().filter_map(|socket| {
             let name = socket.strip_prefix(&mount.source).ok()?;
             Some(Mount {
                 source: PathBuf::from("/dev/null"),

@@ -118,12 +118,12 @@ impl Taken {
             self.take(block, watch);
             return;
         };
-        let shown = if block.is_empty() {
+        let text = if block.is_empty() {
             scrub.finish()
         } else {
             scrub.push(block)
         };
-        self.take(&shown, watch);
+        self.take(&text, watch);
     }
 
     fn take(&mut self, block: &[u8], watch: &mut Watch<'_>) {

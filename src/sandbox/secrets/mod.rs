@@ -66,11 +66,11 @@ impl Secrets {
             let Some(name) = name.to_str().and_then(|name| name.strip_prefix(VARIABLE)) else {
                 continue;
             };
-            let shown = format!("{VARIABLE}{name}");
+            let label = format!("{VARIABLE}{name}");
             let value = value.into_string();
             let value = value.map_err(|_| SecretFault::NotUnicode);
             let secret = value.and_then(|value| checked(name, value));
-            all.push(secret.map_err(|fault| fault.of(&shown))?);
+            all.push(secret.map_err(|fault| fault.of(&label))?);
         }
         all.extend(files_of(directory, true)?);
         if let Some(credentials) = std::env::var_os("CREDENTIALS_DIRECTORY") {
@@ -137,8 +137,8 @@ impl Secrets {
         &'a self,
         names: &'a [String],
     ) -> impl Iterator<Item = (String, &'a str)> + 'a {
-        let found = names.iter().filter_map(|name| self.find(name));
-        found.map(|secret| (variable(secret.name()), secret.value()))
+        let held = names.iter().filter_map(|name| self.find(name));
+        held.map(|secret| (variable(secret.name()), secret.value()))
     }
 
     fn find(&self, name: &str) -> Option<&Secret> {
@@ -166,23 +166,23 @@ fn files_of(directory: &Path, all: bool) -> Result<Vec<Secret>, SecretError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(SecretFault::Io(error).of(directory.display())),
     };
-    let mut found = Vec::new();
+    let mut secrets = Vec::new();
     for entry in entries.flatten() {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
         if !all && !secret::is_name(&name) {
             continue;
         }
-        if found.len() >= limits::SECRETS {
+        if secrets.len() >= limits::SECRETS {
             return Err(SecretFault::TooMany.of(directory.display()));
         }
         // For a unit's own user systemd adds a right by name, whose mask shows as the group's.
         let others = if all { 0o077 } else { 0o037 };
         let secret = read(&path, others).and_then(|value| checked(&name, value));
-        found.push(secret.map_err(|fault| fault.of(path.display()))?);
+        secrets.push(secret.map_err(|fault| fault.of(path.display()))?);
     }
-    found.sort_by(|one, other| one.name().cmp(other.name()));
-    Ok(found)
+    secrets.sort_by(|one, other| one.name().cmp(other.name()));
+    Ok(secrets)
 }
 
 /// What a file holds, but for a newline at its end. It must be this user's alone: none of the bits
@@ -202,8 +202,8 @@ fn read(path: &Path, others: u32) -> Result<String, SecretFault> {
     if mode & others != 0 {
         return Err(SecretFault::OthersCanRead(mode));
     }
-    let own = rustix::process::geteuid().as_raw();
-    if meta.uid() != own && meta.uid() != 0 {
+    let uid = rustix::process::geteuid().as_raw();
+    if meta.uid() != uid && meta.uid() != 0 {
         return Err(SecretFault::OtherOwner);
     }
     let mut value = String::new();
@@ -280,9 +280,9 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         };
         put("TOKEN", b"a value with a newline\n", 0o600);
-        let found = files_of(&directory, true).unwrap();
+        let secrets = files_of(&directory, true).unwrap();
         assert_eq!(
-            (found[0].name(), found[0].value()),
+            (secrets[0].name(), secrets[0].value()),
             ("TOKEN", "a value with a newline")
         );
         for (name, text, mode, said) in [

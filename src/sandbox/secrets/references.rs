@@ -43,11 +43,11 @@ enum Other {
 /// # Errors
 /// Where one stands that cannot be replaced, and what to write instead.
 pub fn referring(command: &str) -> Result<String, SecretMisuse> {
-    let found = placeholders(command);
-    let mut out = String::with_capacity(command.len() + 32 * found.len());
+    let marks = placeholders(command);
+    let mut out = String::with_capacity(command.len() + 32 * marks.len());
     let mut reader = Reader::new(command);
     let mut from = 0;
-    for placeholder in &found {
+    for placeholder in &marks {
         reader.read_to(placeholder.start);
         out.push_str(command.get(from..placeholder.start).unwrap_or_default());
         out.push_str(&reader.reference(placeholder)?);

@@ -201,7 +201,7 @@ pub(crate) fn codex_inside(
 ) -> Result<(codex::CodexInstall, codex::Inside), HarnessError> {
     let answer = docker.version_of("codex");
     let answer = answer.map_err(|error| HarnessFault::NotInImage("Codex").of(error.0))?;
-    let found = codex::found_elsewhere(PathBuf::from("codex"), &answer)?;
+    let install = codex::found_elsewhere(PathBuf::from("codex"), &answer)?;
     let options = Arc::clone(docker);
     let ask = move |words: &[&str], environment: &[(OsString, OsString)]| {
         let text = |text: &OsString| text.to_string_lossy().into_owned();
@@ -225,7 +225,7 @@ pub(crate) fn codex_inside(
         socket: Path::new(RUN).join(GATE),
         owner: user(),
     };
-    Ok((found, inside))
+    Ok((install, inside))
 }
 
 /// The Claude Code of a container, and how it is started there.
@@ -235,13 +235,13 @@ pub(crate) fn claude_inside(
 ) -> Result<(claude_code::ClaudeInstall, claude_code::Inside), HarnessError> {
     let answer = docker.version_of("claude");
     let answer = answer.map_err(|error| HarnessFault::NotInImage("Claude Code").of(error.0))?;
-    let found = claude_code::found_elsewhere(PathBuf::from("claude"), &answer)?;
+    let install = claude_code::found_elsewhere(PathBuf::from("claude"), &answer)?;
     let shell = Path::new(RUN).join(command_shell::FILES[0]);
     let mut environment = there(docker);
     environment.push((command_shell::VARIABLE.into(), shell.into()));
     // Whether the image has a git is seen when it is asked for.
-    let own = Path::new(RUN).join(harness_git::DIRECTORY);
-    harness_git::first(&own, &mut environment).map_err(|error| {
+    let git = Path::new(RUN).join(harness_git::DIRECTORY);
+    harness_git::first(&git, &mut environment).map_err(|error| {
         HarnessFault::Image.of(format_args!("invalid PATH in the image: {error}"))
     })?;
     let inside = claude_code::Inside {
@@ -249,7 +249,7 @@ pub(crate) fn claude_inside(
         environment,
         without: HOSTS_OWN.to_vec(),
     };
-    Ok((found, inside))
+    Ok((install, inside))
 }
 
 /// A container of a harness's own: that of a session's harness, or of the probe's before it.
@@ -338,7 +338,7 @@ pub(crate) fn login(asked: Option<PathBuf>, layout: Layout) -> Result<Option<Pat
 fn login_mount(login: &Path) -> Result<Mount, Failure> {
     let (uid, _) = user();
     let owner = std::fs::metadata(login).map(|found| (found.is_file(), found.uid()));
-    let shown = login.display();
+    let file = login.display();
     match owner {
         Ok((true, owner)) if owner == uid => Ok(Mount {
             source: login.to_owned(),
@@ -346,15 +346,15 @@ fn login_mount(login: &Path) -> Result<Mount, Failure> {
             writable: true,
         }),
         Ok((true, owner)) => Err(Failure::refused(
-            format!("user {owner} owns {shown}, but Codex runs as user {uid} in the container"),
+            format!("user {owner} owns {file}, but Codex runs as user {uid} in the container"),
             "run agp as the file's owner, or set CODEX_API_KEY",
         )),
         Ok((false, _)) => Err(Failure::usage(
-            format!("{shown} is not a file"),
+            format!("{file} is not a file"),
             "pass --harness-login ~/.codex/auth.json",
         )),
         Err(error) => Err(Failure::usage(
-            format!("{shown}: {error}"),
+            format!("{file}: {error}"),
             "pass --harness-login ~/.codex/auth.json",
         )),
     }

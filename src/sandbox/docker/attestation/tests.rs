@@ -249,10 +249,10 @@ fn nothing_of_a_network_is_reached_where_there_is_to_be_none() {
         *arrived = 1;
     });
     // To oneself a packet can be sent, and arrives nowhere.
-    let own = judged(|inside, _, _| {
+    let to_itself = judged(|inside, _, _| {
         inside.seen.reached = set(&["dns", "udp 127.0.0.1:7", "udp [::1]:7"]);
     });
-    assert_eq!(own, Ok(()));
+    assert_eq!(to_itself, Ok(()));
 }
 
 #[test]

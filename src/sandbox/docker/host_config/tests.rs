@@ -43,10 +43,10 @@ fn account() -> Value {
 }
 
 fn refused(words: &str, change: impl FnOnce(&mut Value)) {
-    let mut told = account();
-    change(&mut told);
-    let judged = wanted().compare(&told);
-    let judged = judged.and_then(|()| wanted().compare_networks(&told));
+    let mut inspected = account();
+    change(&mut inspected);
+    let judged = wanted().compare(&inspected);
+    let judged = judged.and_then(|()| wanted().compare_networks(&inspected));
     let Err(why) = judged else {
         panic!("taken: {words}");
     };
