@@ -19,6 +19,7 @@ use rustix::mount::UnmountFlags;
 use crate::confine::profile::ProfileSpec;
 use crate::confine::threads::{self, Standing};
 use crate::confine::{self, Places, Profile};
+use crate::contracts::plural::count;
 use crate::report::failure::{Failure, exit};
 
 /// The hidden command that a trial's process is.
@@ -82,7 +83,7 @@ fn writes(terms: &ProfileSpec) -> bool {
 pub(super) struct Shown {
     /// What this kernel enforces.
     pub(super) standing: Standing,
-    /// How many attempts were made, refused, and killed, as they must be.
+    /// How many operations were allowed, denied and killed, each as expected.
     pub(super) counts: [usize; 3],
     /// A line for each thread.
     pub(super) threads: Vec<String>,
@@ -153,11 +154,11 @@ fn line(terms: &ProfileSpec) -> String {
     };
     let calls = if terms.others { "refused" } else { "allowed" };
     format!(
-        "{:<15} files: {files}; sockets: {}; exec: {}; {} calls {calls}",
+        "{:<15} files: {files}; sockets: {}; exec: {}; {calls} {}",
         terms.thread,
         terms.sockets(),
         if terms.execs() { "yes" } else { "no" },
-        terms.rules().count(),
+        count(terms.rules().count(), "call"),
     )
 }
 

@@ -38,7 +38,7 @@ pub(super) fn init(home: &Home, command: &Init) -> Outcome {
             let problem = format!("{} already exists", path.display());
             return Err(Failure::refused(
                 problem,
-                "keep it, or run `agp init --force` to replace it",
+                "keep it; `agp init --force` replaces policy.json and config.json",
             ));
         }
     }
@@ -61,7 +61,7 @@ fn policy_text(name: &str) -> Result<&'static str, Failure> {
         let known: Vec<&str> = POLICIES.iter().map(|(name, _)| *name).collect();
         Failure::usage(
             format!("unknown policy {name:?}"),
-            format!("use agp init --policy {}", known.join("|")),
+            format!("use --policy with one of {}", known.join(", ")),
         )
     })
 }

@@ -109,7 +109,7 @@ fn bridge(arguments: &[OsString]) -> u8 {
 }
 
 /// Keeps other processes of the same user from this one's memory and descriptors: what it says is the
-/// gate's word. Where that cannot be had, the harness's confinement keeps its commands from it.
+/// gate's word. Where the kernel refuses that, the harness's confinement keeps its commands from it.
 fn alone() {
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }

@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::channels::escape;
 use crate::contracts::event::Kind;
+use crate::contracts::fold::Next;
 use crate::contracts::limits;
 use crate::journal::Entry;
-use crate::report::failure::{Failure, Outcome, complain, try_say};
+use crate::report::failure::{Failure, Outcome, complain, say_folded, try_say};
 use crate::session::home::Home;
 use crate::session::transcript;
 
@@ -33,6 +34,12 @@ pub(super) struct Log {
     #[argh(switch)]
     json: bool,
 }
+
+/// How an event goes on: right of its number, where none begins.
+const EVENT: Next = Next {
+    indent: 7,
+    ..Next::FOREIGN
+};
 
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -100,7 +107,10 @@ impl Seen {
         {
             let all: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
             let problem = format!("unknown event kind {kind:?}");
-            return Err(Failure::usage(problem, format!("--kind {}", all.join("|"))));
+            return Err(Failure::usage(
+                problem,
+                format!("use --kind with one of {}", all.join(", ")),
+            ));
         }
         Ok(0)
     }
@@ -141,7 +151,7 @@ fn show(command: &Log, line: &[u8], seen: &mut Seen) -> bool {
     } else if command.json {
         try_say(String::from_utf8_lossy(line))
     } else {
-        try_say(for_people(&entry))
+        say_folded(&for_people(&entry), EVENT)
     }
 }
 

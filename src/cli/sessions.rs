@@ -8,10 +8,11 @@ use argh::FromArgs;
 use serde_json::{Map, Value, json};
 
 use crate::channels::escape;
+use crate::contracts::fold::Next;
 use crate::contracts::ids::SessionId;
 use crate::contracts::limits;
 use crate::journal::Entry;
-use crate::report::failure::{Failure, Outcome, exit, say};
+use crate::report::failure::{Failure, Outcome, exit, say, say_folded, try_say};
 use crate::session::home::Home;
 use crate::session::lease;
 
@@ -77,11 +78,14 @@ pub(super) fn sessions(home: &Home, command: &Sessions) -> Outcome {
     all.sort_by_key(|(_, summary)| summary.first_seq);
     for (id, mut summary) in all {
         summary.live = SessionId::new(&id).is_ok_and(|session| lease::is_live(home, &session));
-        say(if command.json {
-            as_json(&id, &summary)
+        let is_read = if command.json {
+            try_say(as_json(&id, &summary))
         } else {
-            for_people(&id, &summary)
-        });
+            say_folded(&for_people(&id, &summary), Next::FOREIGN)
+        };
+        if !is_read {
+            break;
+        }
     }
     Ok(0)
 }
@@ -143,7 +147,7 @@ fn for_people(id: &str, summary: &Summary) -> String {
         "no end recorded"
     };
     format!(
-        "{:<20} {} {:<12} {} allowed, {} denied, {}{}",
+        "{:<14} {} {:<12} {} allowed, {} denied, {}{}",
         escape::line(id),
         escape::line(&summary.started),
         escape::line(&summary.harness),

@@ -17,6 +17,7 @@ use crate::contracts::call::{Actor, ToolCall, UnreadableCall};
 use crate::contracts::ids::{MessageId, SessionId, Sha256};
 use crate::contracts::limits;
 use crate::contracts::message::Message;
+use crate::contracts::plural::count;
 use crate::contracts::verdict::{Denial, Verdict};
 use crate::journal::Permit;
 use crate::journal::key::SigningKey;
@@ -232,7 +233,10 @@ fn accept_all(
         match desk.hand(stream) {
             Handed::Over => {}
             Handed::Full(stream) => {
-                let problem = format!("{} calls are already waiting", limits::CALLS_IN_FLIGHT);
+                let problem = format!(
+                    "{} already in flight",
+                    count(limits::CALLS_IN_FLIGHT, "call")
+                );
                 refuse(&stream, None, None, problem);
             }
             Handed::ToStart(stream, place) => {
@@ -417,7 +421,7 @@ fn cut(mut output: String) -> String {
         let end = output.floor_char_boundary(limits::RESULT_OUTPUT_BYTES);
         let missing = output.len() - end;
         output.truncate(end);
-        output += &format!("\n[{missing} more bytes not shown]");
+        output += &format!("\n[{} not shown]", count(missing, "more byte"));
     }
     output
 }

@@ -223,7 +223,7 @@ fn close(at: &Path, bind: &Bind, source: &Open, empty: &Path) -> io::Result<()> 
 }
 
 /// Shows a directory through an overlay. A socket seen through one is another file than the one that is
-/// listened at, so no connection to it is had, also where it is made later.
+/// listened at, so nothing connects to it, also where it is made later.
 fn overlay(at: &Path, source: &Open, empty: &Path) -> io::Result<()> {
     make_directory(at)?;
     // Of one layer alone there is no overlay.

@@ -1,5 +1,7 @@
 //! Unix sockets among files: what listens at one would do what it is asked by whoever reaches it.
 
+use crate::contracts::plural::count;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -48,7 +50,10 @@ fn bounded(root: &Path, names: usize, sockets: usize) -> io::Result<Vec<PathBuf>
         for entry in entries.flatten() {
             seen += 1;
             if seen > names {
-                return Err(refused(format!("it contains more than {names} files")));
+                return Err(refused(format!(
+                    "it contains more than {}",
+                    count(names, "file")
+                )));
             }
             // One that has gone meanwhile is none.
             let Ok(kind) = entry.file_type() else {
@@ -61,7 +66,10 @@ fn bounded(root: &Path, names: usize, sockets: usize) -> io::Result<Vec<PathBuf>
             }
         }
         if found.len() > sockets {
-            return Err(refused(format!("it contains more than {sockets} sockets")));
+            return Err(refused(format!(
+                "it contains more than {}",
+                count(sockets, "socket")
+            )));
         }
     }
     Ok(found)
@@ -121,7 +129,7 @@ mod tests {
         assert!(said.contains("more than 5 files"), "{said}");
         assert!(bounded(&root, 6, 9).is_ok());
         let said = bounded(&root, 9, 1).unwrap_err().to_string();
-        assert!(said.contains("more than 1 sockets"), "{said}");
+        assert!(said.contains("more than 1 socket,"), "{said}");
         fs::remove_dir_all(&root).unwrap();
         assert!(below(&root).is_err());
     }

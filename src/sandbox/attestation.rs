@@ -124,6 +124,30 @@ pub(super) fn owner(path: &Path) -> String {
     }
 }
 
+/// What must be writable inside, each told with why it may not be and what to do.
+pub(super) fn writes_all(inside: &Sighting, paths: &[PathBuf]) -> Vec<Expectation<'static>> {
+    let expected = paths.iter().map(|path| {
+        let problem = format!("the sandbox cannot write {{}}: {}", unwritable(path));
+        writes(inside, [path], problem)
+    });
+    expected.collect()
+}
+
+fn unwritable(path: &Path) -> String {
+    let uid = rustix::process::geteuid().as_raw();
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.uid() != uid => format!(
+            "{} owns it. Inside, even root is an ordinary user. Run agp as the owner",
+            owner(path)
+        ),
+        Ok(meta) if meta.mode() & 0o200 == 0 => {
+            "its owner may not write it. Run `chmod u+w` on it".into()
+        }
+        Ok(_) => "its file system may be read-only".into(),
+        Err(error) => error.to_string(),
+    }
+}
+
 /// How long the look around from inside may take.
 pub(super) const PROBE: Duration = Duration::from_secs(20);
 
@@ -138,7 +162,7 @@ impl Wires {
     /// Listens on every address of this host, and asks the probe to try each.
     ///
     /// # Errors
-    /// When a listener cannot be had.
+    /// When it cannot listen.
     pub fn lay(ask: &mut Ask) -> io::Result<Self> {
         let mut wires = Self::default();
         // Inside, where it is named cannot be read.
@@ -204,7 +228,7 @@ impl Bait {
     /// Listens on every address of this host, on an abstract name, and on a path in `directory`.
     ///
     /// # Errors
-    /// When a listener cannot be had.
+    /// When it cannot listen.
     pub fn lay(directory: &Path, token: &str) -> io::Result<Self> {
         let mut ask = Ask::of_this_process();
         let wires = Wires::lay(&mut ask)?;
@@ -328,13 +352,7 @@ fn expectations<'a>(spec: &'a Spec, ask: &Ask, looks: &Looks) -> Vec<Expectation
         table.push(nothing_arrives(*came_inside));
     }
     table.extend(way_out(ask, inside));
-    table.extend(spec.write.iter().map(|path| {
-        let problem = format!(
-            "the sandbox cannot write {{}}: {} owns it. Inside, even root is an ordinary user. Run agp as the owner",
-            owner(path)
-        );
-        writes(inside, [path], problem)
-    }));
+    table.extend(writes_all(inside, &spec.write));
     table.extend([
         reads_only(inside, |_| false),
         writes_only(inside, &spec.write),

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::contracts::call::ToolCall;
 use crate::contracts::limits;
+use crate::contracts::plural::count;
 use crate::contracts::sandbox::Execution;
 use crate::jail::status::Told;
 
@@ -167,10 +168,7 @@ impl WorkKind {
             let _ = write!(answer, "\n[agp: {note}]");
         }
         if missing > 0 {
-            let _ = write!(
-                answer,
-                "\n[{missing} more bytes were printed and are not shown]"
-            );
+            let _ = write!(answer, "\n[{} not shown]", count(missing, "more byte"));
         }
         answer
     }

@@ -56,7 +56,7 @@ impl Trial {
     /// Lays it out in a private directory; the listed host answers with `token`.
     ///
     /// # Errors
-    /// When a listener cannot be had.
+    /// When it cannot listen.
     pub fn lay(directory: &Path, token: &str) -> io::Result<Self> {
         Self::lay_for(directory, token, rustix::process::geteuid().as_raw())
     }

@@ -20,7 +20,7 @@ use super::attestation::{self, LANDLOCK_SIGNALS, Planted, STATUS, Unfit, Wires};
 use super::expectation::{
     self, Difference, Expectation, arrives_outside, namespaces, nothing_arrives, reaches_only,
     reaches_outside, reads_only, reads_outside, status, unix, unshaken, unsignalled, way_out,
-    writes, writes_only,
+    writes_only,
 };
 use super::harness_host::{HarnessHostConfig, empty_file, temporary};
 use super::network;
@@ -297,9 +297,9 @@ fn expectations<'a>(looked: &Looked<'a>) -> Vec<Expectation<'a>> {
         "harness self-test inconclusive: nothing can be renamed inside the sandbox",
     ));
     table.extend(way_out(ask, inside));
+    table.extend(attestation::writes_all(inside, looked.writable));
     table.extend([
         reads_only(inside, |_| false),
-        writes(inside, looked.writable, "the sandbox cannot write {}"),
         writes_only(inside, looked.writable),
         unsignalled(inside, root || keeps_signals),
     ]);
@@ -338,7 +338,7 @@ fn attested(looked: &Looked<'_>) -> Map<String, Value> {
         let overlaid = |path: &Path| inside.overlays.iter().any(|place| path.starts_with(place));
         let read = spec.read.iter().filter(|path| path.is_dir());
         if !overlaid(Path::new(CLOSED)) || read.clone().any(|path| !overlaid(path)) {
-            shared.push("Unix sockets that are made later in what is read, where overlays are not to be had");
+            shared.push("Unix sockets that are made later in what is read, where overlays are not available");
         }
     } else {
         shared.extend([

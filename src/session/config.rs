@@ -108,7 +108,10 @@ impl Config {
         let path = home.config();
         let wrong = |problem: String| {
             let problem = format!("{}: {problem}", path.display());
-            Failure::refused(problem, "fix the file, or run `agp init --force`")
+            Failure::refused(
+                problem,
+                "fix the file; `agp init --force` replaces policy.json and config.json",
+            )
         };
         match bounded_file::read(&path, limits::SMALL_FILE_BYTES) {
             Ok(bytes) => {
@@ -147,6 +150,16 @@ pub fn first(flag: Option<String>, variable: &str, file: Option<String>) -> Opti
         .or(file)
 }
 
+/// Where [`first`] found a value, for people.
+#[must_use]
+pub fn source(given: bool, flag: &str, variable: &str, field: &str) -> String {
+    match env::var(variable) {
+        _ if given => flag.to_owned(),
+        Ok(value) if !value.is_empty() => variable.to_owned(),
+        _ => format!("{field} in config.json"),
+    }
+}
+
 /// The approval deadline within its bounds.
 ///
 /// # Errors
@@ -164,10 +177,10 @@ pub fn approval_deadline(flag: Option<u64>, config: &Config) -> Result<Duration,
     if (least..=most).contains(&options) {
         return Ok(options);
     }
-    let range = format!("{} to {} seconds", least.as_secs(), most.as_secs());
+    let range = format!("{} to {} s", least.as_secs(), most.as_secs());
     Err(Failure::usage(
         format!("the approval timeout ({seconds} s) must be {range}"),
-        "--approval-timeout 300",
+        "set it in config.json, or with --approval-timeout 300",
     ))
 }
 

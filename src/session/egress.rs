@@ -363,7 +363,10 @@ fn with_hosts(listed: &Allowlist, hosts: &[String]) -> Result<Allowlist, Failure
     let entries = listed.entries();
     let all = hosts.iter().chain(&entries).map(String::as_str);
     Allowlist::parse(all).map_err(|problem| {
-        Failure::refused(escape::line(&problem.to_string()), "--egress-allow HOST")
+        Failure::refused(
+            escape::line(&problem.to_string()),
+            "use --egress-allow HOST[:PORT] or *.SUFFIX[:PORT]",
+        )
     })
 }
 

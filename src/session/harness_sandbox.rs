@@ -65,7 +65,7 @@ pub(crate) struct HarnessNeeds<'a> {
     pub(crate) allow_write: &'a [PathBuf],
 }
 
-/// The harness's confinement, or none where none was asked for or, by `best-effort`, none is had.
+/// The harness's confinement, or none where none was asked for or, by `best-effort`, there is none.
 pub(crate) fn ready(needs: &HarnessNeeds<'_>) -> Result<Option<Enclosure>, Failure> {
     let (Some(harness), HarnessPlace::Host(confine)) =
         (needs.layout.harness(), needs.layout.place())

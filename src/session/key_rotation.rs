@@ -1,4 +1,4 @@
-//! The journal's signing key: minted, and rotated so that the old key signs the new one in.
+//! The journal's signing key: created, and rotated so that the old key signs the new one in.
 
 use std::fs::{self, File};
 use std::io;

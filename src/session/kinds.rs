@@ -45,7 +45,10 @@ pub(crate) enum Stream {
 }
 
 pub(crate) fn unknown(flag: &str, value: &str, known: &str) -> Failure {
-    Failure::usage(format!("unknown {flag} {value:?}"), format!("use {known}"))
+    Failure::usage(
+        format!("unknown value {value:?} for {flag}"),
+        format!("use {known}"),
+    )
 }
 
 /// Paths as they are, links followed: what is allowed is what is there now.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
 use crate::channels::escape;
-use crate::channels::terminal::Terminal;
+use crate::channels::terminal::{OUTPUT_BAR, Terminal};
 use crate::contracts::lock::locked;
 use crate::contracts::plural::count;
 use crate::contracts::sandbox::Execution;
@@ -53,7 +53,7 @@ impl Begun {
             view.extend(some.map(|line| of_output(line.strip_suffix(b"\n").unwrap_or(line))));
             let more = lines.count();
             if more > 0 {
-                view.push(format!("      | ({})", count(more, "more line")));
+                view.push(format!("{OUTPUT_BAR} ({})", count(more, "more line")));
             }
             begun.clear();
         }
@@ -74,7 +74,7 @@ fn of_output(line: &[u8]) -> String {
     // A tab moves no more than the cursor, and stands between a line's number and its text.
     let line = String::from_utf8_lossy(line).replace('\t', "  ");
     let line = escape::line_max(&line, LINE_CHARS);
-    format!("      | {}", line.trim_end())
+    format!("{OUTPUT_BAR} {}", line.trim_end())
 }
 
 /// How a call ended, where that is worth a line.

@@ -11,7 +11,10 @@ pub(crate) fn load_policy(home: &Home) -> Result<Policy, Failure> {
         PolicyError::Io { .. } => Failure::refused(error, "run `agp init`"),
         _ => {
             let problem = format!("{}: {error}", home.policy().display());
-            Failure::refused(problem, "fix the file, or run `agp init --force`")
+            Failure::refused(
+                problem,
+                "fix the file; `agp init --force` replaces policy.json and config.json",
+            )
         }
     })
 }

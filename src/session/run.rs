@@ -191,7 +191,7 @@ fn drive(
         let outcome = intendant.run(&mut |observation| {
             governor.witness(&observation);
             match (&observation, raw) {
-                (Observation::Raw(line), true) => terminal.show(line),
+                (Observation::Raw(line), true) => terminal.pass(line),
                 (_, true) => {}
                 (_, false) => {
                     if let Some(line) = transcript::observed(&observation) {

@@ -35,7 +35,7 @@ pub(crate) struct CallsSandbox {
 /// Makes the session's sandbox, and looks into it.
 ///
 /// # Errors
-/// [`Failure`] when it cannot be had as it was asked for: nothing weaker is taken instead.
+/// [`Failure`] when it cannot be made as it was asked for: nothing weaker is taken instead.
 pub(crate) fn ready(context: &SessionContext<'_>) -> Result<CallsSandbox, Failure> {
     let options = context.options;
     if let Some(container) = &options.container {
@@ -81,7 +81,7 @@ pub(crate) fn ready(context: &SessionContext<'_>) -> Result<CallsSandbox, Failur
 /// A sandbox for a probe's own repository.
 ///
 /// # Errors
-/// [`Failure`] when it cannot be had.
+/// [`Failure`] when it cannot be made.
 pub(crate) fn bare(
     home: &Home,
     repository: &Path,
@@ -139,7 +139,7 @@ fn with_a_home(mut setup: ProcessConfig, base: &Path) -> Result<ProcessConfig, F
 /// Starts the thread that starts processes.
 ///
 /// # Errors
-/// [`Failure`] when it cannot be had.
+/// [`Failure`] when it cannot be made.
 pub(crate) fn spawner() -> Result<Spawner, Failure> {
     Spawner::start()
         .map_err(|error| Failure::refused(error, "run `agp doctor --check confinement`"))

@@ -49,8 +49,11 @@ pub(super) fn multi_edit(asked: &AskedMany, directory: &Path, seen: &ReadState) 
         return Answer::failed("No changes to make: there are no edits.");
     }
     let applied = apply(&asked.file_path, &asked.edits, directory, seen);
-    let count = asked.edits.len();
-    answer(applied.map(|path| format!("Applied {count} edits to {path}")))
+    let edits = match asked.edits.len() {
+        1 => "1 edit".to_owned(),
+        several => format!("{several} edits"),
+    };
+    answer(applied.map(|path| format!("Applied {edits} to {path}")))
 }
 
 fn answer(outcome: Result<String, ToolError>) -> Answer {

@@ -42,6 +42,7 @@ use crate::confine::{self, Places, Profile};
 use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::lock::locked;
+use crate::contracts::plural::count;
 use crate::contracts::{limits, timestamp};
 
 use approvals::Approvals;
@@ -204,7 +205,8 @@ impl Slack {
         let there = authority.approvers.len();
         if required > there {
             return Err(Answer::Unreachable(format!(
-                "the rule needs {required} approvals, but slack.approvers lists {there}"
+                "the rule needs {}, but slack.approvers lists {there}",
+                count(required, "approval")
             )));
         }
         Ok(required)

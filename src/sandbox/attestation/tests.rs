@@ -213,3 +213,21 @@ fn what_the_journal_has_of_a_process_sandbox() {
         ])
     );
 }
+
+#[test]
+fn what_cannot_be_written_is_told_with_the_way_out() {
+    let directory = std::env::temp_dir().join(format!("agp-unwritable-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let reason = |mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&directory, mode).unwrap();
+        unwritable(&directory)
+    };
+    assert!(reason(0o500).contains("chmod u+w"));
+    assert!(reason(0o700).contains("read-only"));
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&directory, Some(12345), None).unwrap();
+        assert!(reason(0o500).starts_with("user 12345 owns it"));
+    }
+    std::fs::remove_dir(&directory).unwrap();
+}

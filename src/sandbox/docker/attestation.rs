@@ -352,7 +352,7 @@ impl Looks<'_> {
         vec![
             never(
                 memory != Some(bounds.memory),
-                format!("container self-test failed: the memory limit is {memory:?} bytes"),
+                format!("container self-test failed: the memory limit in bytes is {memory:?}"),
             ),
             never(swaps, "container self-test failed: swap is available"),
             never(
@@ -365,7 +365,7 @@ impl Looks<'_> {
             ),
             none(
                 cpu.filter(differs).map(time),
-                "container self-test failed: the CPU limit is {} microseconds",
+                "container self-test failed: the CPU limit in microseconds is {}",
             ),
         ]
     }

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::contracts::intendant::{HarnessExit, HarnessHost, Placed};
 use crate::contracts::limits;
+use crate::contracts::plural::count;
 use crate::contracts::sandbox::SandboxError;
 use crate::jail::container_protocol::{Job, REPOSITORY};
 use crate::jail::status::Told;
@@ -191,7 +192,8 @@ impl Docker {
             Told::Exited(0) if said.len() <= bytes => String::from_utf8(said)
                 .map_err(|_| SandboxError(format!("{command_line}: not UTF-8"))),
             Told::Exited(0) => Err(SandboxError(format!(
-                "{command_line}: larger than {bytes} bytes"
+                "{command_line}: larger than {}",
+                count(bytes, "byte")
             ))),
             other => Err(SandboxError(format!(
                 "{command_line} in the container: {other:?}"

@@ -33,7 +33,7 @@ impl Docker {
     /// Makes a session's container, and looks into it.
     ///
     /// # Errors
-    /// [`SandboxError`] when it cannot be had as it was asked for, or does not hold what it
+    /// [`SandboxError`] when it cannot be made as it was asked for, or does not hold what it
     /// promises. Nothing of it is left then.
     pub fn prepare(setup: ContainerConfig) -> Result<Self, SandboxError> {
         let engine = Engine::connect(&setup.daemon).map_err(failed)?;

@@ -265,7 +265,7 @@ fn what_a_harness_reaches_otherwise_than_asked_refuses_the_start() {
         ("it could read", |scene| {
             scene.inside.opened.insert(KEY.into());
         }),
-        ("cannot write /repo", |scene| {
+        ("cannot write /repo: No such file", |scene| {
             scene.inside.written.clear();
         }),
         ("it could write /etc", |scene| {

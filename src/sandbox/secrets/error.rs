@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::contracts::limits;
+use crate::contracts::plural::count;
 use crate::contracts::secret::SHELL;
 
 use super::references::variable;
@@ -72,13 +73,18 @@ impl fmt::Display for SecretError {
                 let least = limits::SECRET_BYTES_MIN;
                 write!(
                     f,
-                    " is shorter than {least} bytes: it could not be told from ordinary output"
+                    " is shorter than {}: agp could not tell it from ordinary output",
+                    count(least, "byte")
                 )
             }
             SecretFault::TooLong => {
-                write!(f, ": is longer than {} bytes", limits::SECRET_BYTES_MAX)
+                write!(
+                    f,
+                    ": is longer than {}",
+                    count(limits::SECRET_BYTES_MAX, "byte")
+                )
             }
-            SecretFault::TooMany => write!(f, ": more than {} secrets", limits::SECRETS),
+            SecretFault::TooMany => write!(f, ": more than {}", count(limits::SECRETS, "secret")),
             SecretFault::NotAFile => f.write_str(": is no regular file"),
             SecretFault::OthersCanRead(mode) => {
                 write!(f, ": other users can read it (mode {mode:o}): chmod 600")

@@ -209,7 +209,7 @@ fn what_is_read_written_and_mounted_inside_is_what_was_asked_for() {
 #[test]
 fn each_bound_is_the_one_that_was_asked_for() {
     for (name, words) in [
-        ("memory", "the memory limit is"),
+        ("memory", "the memory limit in bytes is"),
         ("swap", "swap is available"),
         ("pids", "the process limit is"),
         ("cpu", "CPU limit"),
