@@ -11,8 +11,8 @@ use crate::contracts::plural::count;
 use crate::intendants::confined_query::Search;
 use crate::intendants::{claude_code, codex};
 use crate::journal::redact::Screen;
-use crate::journal::{Journal, last_event};
-use crate::report::failure::{Failure, Outcome, exit, say_folded, try_say};
+use crate::journal::{Journal, OpenError, last_event};
+use crate::report::failure::{Failure, Outcome, exit, help_with, say_folded, try_say};
 use crate::session::config::{self, Config};
 use crate::session::harness_origin::changeable_here;
 use crate::session::home::Home;
@@ -252,7 +252,13 @@ fn journal(home: &Home, _named: bool) -> Result<Found, Failure> {
             &home.retired()?,
             Arc::new(Screen::new(&[])),
         )
-        .map_err(|error| Failure::refused(error, "run `agp verify`"))?;
+        .map_err(|error| {
+            let mend = match &error {
+                OpenError::Io { path, error } => help_with(path, error, "run `agp verify`"),
+                OpenError::Damaged { .. } => "run `agp verify`".into(),
+            };
+            Failure::refused(error, mend)
+        })?;
         journal.close();
     }
     let last = last_event(&paths.log).map_or(0, |last| last.seq);

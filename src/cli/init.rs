@@ -7,7 +7,7 @@ use argh::FromArgs;
 use crate::journal::durable;
 #[cfg(test)]
 use crate::policy::Policy;
-use crate::report::failure::{Failure, Outcome, say};
+use crate::report::failure::{Failure, Outcome, help_with, say};
 use crate::session::home::Home;
 
 /// Write a starter policy and configuration.
@@ -97,7 +97,8 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
     let problem = format!("cannot write {}: {error}", path.display());
-    Failure::refused(problem, "set AGP_HOME to a directory that you own")
+    let mend = help_with(path, error, "set AGP_HOME to a directory that you own");
+    Failure::refused(problem, mend)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::contracts::event::Kind;
 use crate::contracts::fold::Next;
 use crate::contracts::limits;
 use crate::journal::Entry;
-use crate::report::failure::{Failure, Outcome, complain, say_folded, try_say};
+use crate::report::failure::{Failure, Outcome, complain, help_with, say_folded, try_say};
 use crate::session::home::Home;
 use crate::session::transcript;
 
@@ -47,8 +47,8 @@ pub(super) fn log(home: &Home, command: &Log) -> Outcome {
     let path = home.journal().log;
     let failed = |error: io::Error| {
         let mend = match error.kind() {
-            io::ErrorKind::NotFound => "the first session creates it: run `agp quickstart`",
-            _ => "run `agp doctor --check journal`",
+            io::ErrorKind::NotFound => "the first session creates it: run `agp quickstart`".into(),
+            _ => help_with(&path, &error, "run `agp doctor --check journal`"),
         };
         Failure {
             code: crate::report::failure::exit::USAGE,

@@ -12,7 +12,7 @@ use crate::contracts::fold::Next;
 use crate::contracts::ids::SessionId;
 use crate::contracts::limits;
 use crate::journal::Entry;
-use crate::report::failure::{Failure, Outcome, exit, say, say_folded, try_say};
+use crate::report::failure::{Failure, Outcome, exit, help_with, say, say_folded, try_say};
 use crate::session::home::Home;
 use crate::session::lease;
 
@@ -45,7 +45,7 @@ pub(super) fn sessions(home: &Home, command: &Sessions) -> Outcome {
         code: exit::USAGE,
         ..Failure::refused(
             format!("{}: {error}", path.display()),
-            "run `agp doctor --check journal`",
+            help_with(&path, &error, "run `agp doctor --check journal`"),
         )
     };
     let file = match File::open(&path) {

@@ -4,6 +4,7 @@ use std::fmt::Display;
 #[cfg(feature = "agp")]
 use std::io::IsTerminal;
 use std::io::{self, Write};
+use std::path::Path;
 
 use crate::contracts::fold::{self, Next};
 
@@ -130,6 +131,25 @@ pub fn harness_help(fault: &HarnessFault) -> String {
         HarnessFault::Agp => "please report this, with the output above",
     };
     step.to_owned()
+}
+
+/// The step that helps where a file could not be read or written, by what the system said; `otherwise`
+/// where that says nothing of the file's owner or its disk.
+#[must_use]
+pub fn help_with(path: &Path, error: &io::Error, otherwise: &str) -> String {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("run agp as the owner, or make it yours; see `ls -ld {path}`")
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            format!("free space on its disk; see `df {path}`")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "its file system is read-only: mount it writable".into()
+        }
+        _ => otherwise.to_owned(),
+    }
 }
 
 /// A command's outcome: the exit code, or why there is none.

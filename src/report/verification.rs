@@ -9,6 +9,8 @@ use crate::contracts::plural::count;
 use crate::journal::key::{InvalidKey, PublicKey};
 use crate::journal::verify::{self, Report};
 
+use super::failure::help_with;
+
 /// Exit code of a verification that found nothing wrong.
 pub const INTACT: u8 = 0;
 /// Exit code of a verification that found something wrong.
@@ -43,10 +45,8 @@ pub fn run(
         Ok(report) => report,
         Err(error) => {
             writeln!(err, "agp: {}: {error}", journal.display())?;
-            writeln!(
-                err,
-                "  help: pass a readable journal file, with its .head file beside it"
-            )?;
+            let mend = "pass a readable journal file, with its .head file beside it";
+            writeln!(err, "  help: {}", help_with(journal, &error, mend))?;
             return Ok(NOT_CHECKED);
         }
     };

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::contracts::{bounded_file, limits, strict_json};
 
 use super::home::Home;
-use crate::report::failure::Failure;
+use crate::report::failure::{Failure, help_with};
 
 /// The configuration file. Every field may be absent; unknown ones are refused.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -121,7 +121,11 @@ impl Config {
                 Ok(config)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(wrong(error.to_string())),
+            Err(error) => {
+                let failure = wrong(error.to_string());
+                let mend = help_with(&path, &error, &failure.mend);
+                Err(Failure { mend, ..failure })
+            }
         }
     }
 }
