@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::contracts::{bounded_file, limits};
 use crate::journal::Paths;
 use crate::journal::key::{PublicKey, SigningKey};
-use crate::report::failure::Failure;
+use crate::report::failure::{Failure, help_with};
 
 /// The operator's directory and the names in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl Home {
         let meta = fs::metadata(&path).map_err(|error| {
             let mend = match error.kind() {
                 io::ErrorKind::NotFound => "run `agp keygen`".to_owned(),
-                _ => format!("ls -l {file}"),
+                _ => help_with(&path, &error, "run `agp doctor --check signing`"),
             };
             Failure::refused(format!("{file}: {error}"), mend)
         })?;

@@ -74,7 +74,10 @@ pub(crate) fn open_journal(home: &Home, screen: &Arc<Screen>) -> Result<Journal,
             },
         )?;
     if let Some(recovered) = opened.recovered {
-        let recovery = serde_json::to_string(&recovered).unwrap_or_default();
+        let recovered = recovered
+            .iter()
+            .map(|(name, value)| format!("{name} {value}"));
+        let recovery = recovered.collect::<Vec<_>>().join(", ");
         complain(format_args!(
             "agp: recovered the journal after a crash: {recovery}"
         ));

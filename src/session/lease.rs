@@ -22,6 +22,7 @@ use crate::sandbox::docker::container;
 
 use super::home::Home;
 use super::start_error::StartError;
+use crate::report::failure::{Failure, help_with};
 
 /// Where Claude Code finds its login, within that directory.
 pub(crate) const HARNESS_LOGIN: &str = "harness-login";
@@ -57,6 +58,30 @@ pub(crate) fn directory(session: &SessionId) -> PathBuf {
     runtime_base().join(directory_name(session))
 }
 
+/// Why a lease cannot be taken: something cannot be written.
+#[derive(Debug)]
+pub(crate) struct NotTaken {
+    in_home: bool,
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl From<NotTaken> for Failure {
+    fn from(not_taken: NotTaken) -> Self {
+        let NotTaken {
+            in_home,
+            path,
+            error,
+        } = not_taken;
+        let mend = match in_home {
+            true => help_with(&path, &error, "run `agp doctor`"),
+            false => "free space there, or set TMPDIR to another directory".to_owned(),
+        };
+        let problem = format!("cannot write {}: {error}", path.display());
+        Self::refused(problem, mend)
+    }
+}
+
 /// A live session's claim: held as long as this value lives, and lost with the process.
 pub(crate) struct Lease {
     path: PathBuf,
@@ -68,12 +93,15 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Claims a session and makes its private [`directory`] (0700) for the socket and settings.
-    pub(crate) fn take(home: &Home, session: &SessionId, directory: &Path) -> io::Result<Self> {
-        let named = |path: &Path, error: io::Error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot write {}: {error}", path.display()),
-            )
+    pub(crate) fn take(
+        home: &Home,
+        session: &SessionId,
+        directory: &Path,
+    ) -> Result<Self, NotTaken> {
+        let named = |path: &Path, error: io::Error| NotTaken {
+            in_home: path.starts_with(home.root()),
+            path: path.to_owned(),
+            error,
         };
         durable::private_dir(&home.sessions()).map_err(|error| named(&home.sessions(), error))?;
         let path = home.sessions().join(format!("{session}.lease"));
@@ -86,13 +114,14 @@ impl Lease {
             .mode(0o600)
             .open(&unnamed)
             .map_err(|error| named(&unnamed, error))?;
-        file.lock()?;
+        file.lock().map_err(|error| named(&unnamed, error))?;
         let terms = LeaseRecord {
             session_id: session.clone(),
             pid: std::process::id(),
             directory: directory.to_owned(),
         };
-        file.write_all(&serde_json::to_vec(&terms)?)
+        let terms = serde_json::to_vec(&terms).map_err(|error| named(&unnamed, error.into()))?;
+        file.write_all(&terms)
             .and_then(|()| file.sync_data())
             .and_then(|()| fs::rename(&unnamed, &path))
             .map_err(|error| named(&unnamed, error))?;

@@ -1,7 +1,6 @@
 //! A session that begins: its sandbox, its harness's surroundings, its governor and its harness are made
 //! ready and looked into. What is found wanting refuses it, on record.
 
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -86,14 +85,7 @@ impl SessionContext<'_> {
             ));
         }
         refuse_overlap(self.home, self.options)?;
-        let lease = Lease::take(self.home, &self.session, &self.directory);
-        let lease = lease.map_err(|error| {
-            let mend = match error.kind() {
-                ErrorKind::PermissionDenied => "make that directory yours (chmod 700)",
-                _ => "free space there, or set TMPDIR to another directory",
-            };
-            Failure::refused(error, mend)
-        })?;
+        let lease = Lease::take(self.home, &self.session, &self.directory)?;
         process_tree::adopt_orphans()
             .map_err(|error| Failure::refused(error, "use Linux 3.4 or later"))?;
         if self.options.container.is_some() {
