@@ -28,7 +28,7 @@ pub(crate) enum TrialError {
     ForeignTool(String),
     /// The harness's output does not show its calls.
     Unseen(Census),
-    /// The calls were not decided as they must be.
+    /// The calls were not decided as expected.
     Miscounted(Census),
     /// The journal of the trial does not verify.
     NotIntact,
