@@ -156,13 +156,13 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
     Ok(if sound { 0 } else { exit::REFUSED })
 }
 
-fn finding(home: &Home, check: &'static str, found: Result<Found, Failure>) -> Finding {
+fn finding(home: &Home, check: &'static str, outcome: Result<Found, Failure>) -> Finding {
     let absent = match check {
         "signing" => !home.private_key().exists(),
         "policy" => !home.policy().exists(),
         _ => false,
     };
-    match found {
+    match outcome {
         Ok(found) => {
             let mut lines = found.detail.lines().map(str::to_owned);
             Finding {
@@ -281,9 +281,9 @@ fn harness(home: &Home, _named: bool) -> Result<Found, Failure> {
         changeable: changeable_here(),
         ..Search::default()
     };
-    let (found, name, login, mend) = match configured(home)? {
+    let (install, name, login, mend) = match configured(home)? {
         Harness::Codex => (
-            codex::find(&search).map(|found| (found.version, found.program)),
+            codex::find(&search).map(|install| (install.version, install.program)),
             "Codex",
             match codex::login_present() {
                 true => Ok("login present".to_owned()),
@@ -292,7 +292,7 @@ fn harness(home: &Home, _named: bool) -> Result<Found, Failure> {
             "run `codex login`, or set CODEX_API_KEY",
         ),
         Harness::ClaudeCode => (
-            claude_code::find(&search).map(|found| (found.version, found.program)),
+            claude_code::find(&search).map(|install| (install.version, install.program)),
             "Claude Code",
             claude_code::login()
                 .map(|place| format!("login: {place}"))
@@ -300,11 +300,11 @@ fn harness(home: &Home, _named: bool) -> Result<Found, Failure> {
             "log in with `claude`, or set ANTHROPIC_API_KEY",
         ),
     };
-    match found {
+    match install {
         Ok((version, program)) => {
             let missing = login.is_err();
-            let (Ok(shown) | Err(shown)) = login;
-            let detail = format!("{name} {version} at {}, {shown}", program.display());
+            let (Ok(state) | Err(state)) = login;
+            let detail = format!("{name} {version} at {}, {state}", program.display());
             match missing {
                 true if needed => Err(Failure::refused(detail, mend)),
                 true => Ok(Found {
@@ -345,7 +345,7 @@ fn slack(home: &Home, named: bool) -> Result<Found, Failure> {
         // What is set up can be tried before it is used, and until then stands in nobody's way.
         None | Some("console") if crate::session::slack::is_set_up(&config) => {
             match crate::session::slack::examine(&config) {
-                Ok(found) => ok(found),
+                Ok(detail) => ok(detail),
                 Err(failure) if named => Err(failure),
                 Err(failure) => would_fail(failure),
             }
@@ -364,7 +364,7 @@ fn sandbox(home: &Home, _named: bool) -> Result<Found, Failure> {
     match config::first(None, "AGP_SANDBOX", provider).as_deref() {
         Some("recording") => ok("recording (scripts only); a harness runs on this host"),
         None => match crate::session::sandbox::permitted(home) {
-            Ok(told) => ok(format!("{told}; a harness runs on this host")),
+            Ok(detail) => ok(format!("{detail}; a harness runs on this host")),
             Err(failure) => not_needed(format!("recording (scripts only); {}", failure.problem)),
         },
         Some("process") => ok(crate::session::sandbox::permitted(home)?),

@@ -222,16 +222,16 @@ fn for_people(entry: &Entry) -> String {
         let (first, within) = (place.first(), place.get(1));
         let value = first.and_then(|first| payload?.get(*first));
         let value = value.and_then(|value| within.map_or(Some(value), |name| value.get(name)));
-        let Some(told) = value.and_then(|value| told(value, tool)) else {
+        let Some(words) = value.and_then(|value| told(value, tool)) else {
             continue;
         };
         // What the agent says is not to pass for a field of agp's.
         let foreign = ["tool", "args", "task"].contains(name)
-            && !told.chars().all(|c| c.is_ascii_graphic() && c != '"');
+            && !words.chars().all(|c| c.is_ascii_graphic() && c != '"');
         if foreign {
-            line.push_str(&format!(" {name}=\"{}\"", told.replace('"', "\\\"")));
+            line.push_str(&format!(" {name}=\"{}\"", words.replace('"', "\\\"")));
         } else {
-            line.push_str(&format!(" {name}={told}"));
+            line.push_str(&format!(" {name}={words}"));
         }
     }
     line

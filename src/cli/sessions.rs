@@ -90,13 +90,13 @@ pub(super) fn sessions(home: &Home, command: &Sessions) -> Outcome {
     Ok(0)
 }
 
-fn take_in(found: &mut BTreeMap<String, Summary>, entry: &Entry) {
+fn take_in(summaries: &mut BTreeMap<String, Summary>, entry: &Entry) {
     let text = |name: &str| {
         let payload = entry.payload()?;
         payload.get(name)?.as_str().map(str::to_owned)
     };
     let Some(id) = text("sessionId") else { return };
-    let summary = found.entry(id).or_insert_with(|| Summary {
+    let summary = summaries.entry(id).or_insert_with(|| Summary {
         first_seq: entry.seq,
         // One that was refused has not started; it was asked for then.
         started: entry.text("ts").unwrap_or_default().to_owned(),

@@ -135,16 +135,16 @@ fn op(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
 }
 
 /// What a filter that is added to another has to take away: from whoever is under `under`, all that
-/// `own` does not allow in the same way.
+/// `rules` do not allow in the same way.
 #[must_use]
-pub(super) fn narrowing(under: &[&BpfRule], own: &[&BpfRule]) -> Vec<BpfRule> {
+pub(super) fn narrowing(under: &[&BpfRule], rules: &[&BpfRule]) -> Vec<BpfRule> {
     // Nothing is one of no values.
     const DENIED: &[Case] = &[allow(&[only(0, ALL_BITS, &[])])];
     let mut narrower = Vec::new();
     for rule in under {
-        match own.iter().find(|own| own.call == rule.call) {
-            Some(own) if own.cases == rule.cases => {}
-            Some(own) => narrower.push(**own),
+        match rules.iter().find(|narrow| narrow.call == rule.call) {
+            Some(narrow) if narrow.cases == rule.cases => {}
+            Some(narrow) => narrower.push(**narrow),
             None => narrower.push(BpfRule {
                 cases: DENIED,
                 ..**rule

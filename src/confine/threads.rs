@@ -64,11 +64,11 @@ impl Places {
             self = self.with(Place::Names, etc);
         }
         for name in NAME_FILES {
-            let Ok(found) = etc.join(name).canonicalize() else {
+            let Ok(file) = etc.join(name).canonicalize() else {
                 continue;
             };
-            let directory = found.parent().filter(|directory| *directory != etc);
-            let path = directory.map_or(found.as_path(), |directory| directory);
+            let directory = file.parent().filter(|directory| *directory != etc);
+            let path = directory.map_or(file.as_path(), |directory| directory);
             self = self.with(Place::Names, path);
         }
         self
@@ -238,14 +238,14 @@ pub fn start_first(
     places: Places,
     work: impl FnOnce(Entered) + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    let (told, stands) = sync_channel(1);
+    let (outcome, stands) = sync_channel(1);
     let named = Builder::new().name(profile.terms().thread.into());
     let thread = named.spawn(move || {
         let entered = enter(profile, &places);
         let goes_on = entered.is_ok();
         // Whoever started it waits for this.
-        let _ = told.send(entered);
-        drop(told);
+        let _ = outcome.send(entered);
+        drop(outcome);
         if goes_on {
             work(Entered(profile));
         }

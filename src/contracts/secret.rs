@@ -142,9 +142,9 @@ pub fn asked_by(tool: &str, args: &Map<String, Value>) -> BTreeSet<String> {
 fn asked_in(value: &Value, names: &mut BTreeSet<String>) {
     match value {
         Value::String(text) => {
-            let whole = |found: &Placeholder<'_>| found.start == 0 && found.end == text.len();
-            let braced = |found: &Placeholder<'_>| {
-                let start = text.get(found.start..).unwrap_or_default();
+            let whole = |mark: &Placeholder<'_>| mark.start == 0 && mark.end == text.len();
+            let braced = |mark: &Placeholder<'_>| {
+                let start = text.get(mark.start..).unwrap_or_default();
                 start.starts_with(OPEN)
             };
             let marks = placeholders(text);
@@ -221,7 +221,7 @@ mod tests {
     use serde_json::json;
 
     fn names(text: &str) -> Vec<&str> {
-        placeholders(text).iter().map(|found| found.name).collect()
+        placeholders(text).iter().map(|mark| mark.name).collect()
     }
 
     #[test]

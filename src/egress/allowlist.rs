@@ -279,9 +279,9 @@ impl Allowlist {
 mod tests {
     use super::*;
 
-    fn allows(list: &[&str], asked: &str) -> bool {
+    fn allows(list: &[&str], name: &str) -> bool {
         let list = Allowlist::parse(list.iter().copied()).unwrap();
-        let (host, port) = host_and_port(asked).unwrap();
+        let (host, port) = host_and_port(name).unwrap();
         list.allows(&host, port.unwrap())
     }
 

@@ -46,8 +46,8 @@ pub(crate) fn request(
             return Err(Reason::Left);
         }
         head.extend_from_slice(&block);
-        if let Some(asked) = parse(&head)? {
-            return Ok(asked);
+        if let Some(request) = parse(&head)? {
+            return Ok(request);
         }
         if head.len() > limits::EGRESS_HEAD_BYTES {
             return Err(Reason::TooLong);

@@ -107,7 +107,7 @@ impl Finder {
         let until = Instant::now() + self.patience;
         let slot = self.lookups.take().ok_or(Reason::NotResolved)?;
         let (resolver, name) = (Arc::clone(&self.resolver), name.to_owned());
-        let (tell, told) = sync_channel(1);
+        let (tell, answers) = sync_channel(1);
         let looking = thread::Builder::new().name("egress-resolve".into());
         let looking = looking.spawn(move || {
             let _slot = slot;
@@ -117,8 +117,8 @@ impl Finder {
         looking.map_err(|_| Reason::NotResolved)?;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match told.recv_timeout(left.min(GLANCE)) {
-                Ok(found) => return found.map_err(|_| Reason::NotResolved),
+            match answers.recv_timeout(left.min(GLANCE)) {
+                Ok(addresses) => return addresses.map_err(|_| Reason::NotResolved),
                 Err(RecvTimeoutError::Timeout) if is_over(stop) => return Err(Reason::Over),
                 Err(RecvTimeoutError::Timeout) if left > GLANCE => {}
                 Err(_) => return Err(Reason::NotResolved),

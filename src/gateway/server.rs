@@ -307,7 +307,7 @@ fn answer(stream: &UnixStream, behind: &Behind) {
             "this gateway belongs to another user".into(),
         );
     };
-    let ((message, nonce), shown) = match frame::read(stream, limits::FRAME_DEADLINE) {
+    let ((message, nonce), file) = match frame::read(stream, limits::FRAME_DEADLINE) {
         Ok(question) => question,
         Err(error) => {
             gate.intruded(Some(peer), &error.to_string());
@@ -315,7 +315,7 @@ fn answer(stream: &UnixStream, behind: &Behind) {
         }
     };
     let proves = behind.proves.as_ref();
-    if proves.is_some_and(|ours| !shown.is_some_and(|shown| ours.client.is(shown))) {
+    if proves.is_some_and(|ours| !file.is_some_and(|file| ours.client.is(file))) {
         gate.unproven(peer);
         let problem = "this gateway answers only the session's own hooks and tools";
         return refuse(stream, None, None, problem.into());

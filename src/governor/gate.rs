@@ -131,7 +131,7 @@ fn not_by_itself(call: &ToolCall, effect: &Effect<'_>) -> Option<String> {
             if call
                 .args
                 .get(ISOLATION)
-                .is_some_and(|asked| !asked.is_null()) =>
+                .is_some_and(|value| !value.is_null()) =>
         {
             Some(
                 "hook mode does not support isolation: the harness would run git outside the gate. \

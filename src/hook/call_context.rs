@@ -28,8 +28,8 @@ pub(crate) fn add(
     tool: &str,
     usual: Option<&Path>,
 ) -> Result<(), InputError> {
-    if let Some(own) = ADDED.iter().find(|name| args.contains_key(**name)) {
-        return Err(InputError::Reserved(own));
+    if let Some(reserved) = ADDED.iter().find(|name| args.contains_key(**name)) {
+        return Err(InputError::Reserved(reserved));
     }
     if let Some(agent) = within_agent(fields, tool) {
         args.insert(WITHIN_AGENT.into(), agent.into());

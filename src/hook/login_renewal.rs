@@ -292,11 +292,11 @@ fn key_in(state: &[u8]) -> Option<String> {
 }
 
 /// Puts the login where the session sees it, whole at every moment.
-fn replace(shown: &Path, text: &str) -> io::Result<()> {
-    let new = shown.join("new");
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let new = path.join("new");
     let _ = fs::remove_file(&new);
     put(&new, text)?;
-    fs::rename(new, shown.join(FILE))
+    fs::rename(new, path.join(FILE))
 }
 
 fn put(path: &Path, text: &str) -> io::Result<()> {

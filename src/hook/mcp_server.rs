@@ -90,12 +90,12 @@ pub fn serve(
                     thread::sleep(FULL);
                 }
                 in_flight.fetch_add(1, Ordering::SeqCst);
-                let (told, ended) = (Arc::clone(&output), Arc::clone(&in_flight));
+                let (out, ended) = (Arc::clone(&output), Arc::clone(&in_flight));
                 let (link, request) = (link.clone(), call.request.clone());
                 let worker = thread::Builder::new().name("call".into()).spawn(move || {
                     let answer = call.make(&link);
                     ended.fetch_sub(1, Ordering::SeqCst);
-                    say(&told, &answer);
+                    say(&out, &answer);
                 });
                 if let Err(why) = worker {
                     // The call did not happen.

@@ -173,9 +173,9 @@ enum Unanswered {
 }
 
 /// How it ended, in the keeper's words.
-fn ended(told: &str) -> Result<(), Unanswered> {
+fn ended(output: &str) -> Result<(), Unanswered> {
     let mut confined = false;
-    for line in told.lines() {
+    for line in output.lines() {
         match serde_json::from_str(line) {
             Ok(Told::Confined { .. }) => confined = true,
             Ok(Told::Exited(0)) if confined => return Ok(()),

@@ -294,9 +294,9 @@ fn content(calls: Vec<ProbeCall>) -> Vec<Value> {
     calls.into_iter().map(block).collect()
 }
 
-fn message(asked: &Value, content: &[Value]) -> Value {
+fn message(request: &Value, content: &[Value]) -> Value {
     json!({
-        "id": "msg_probe", "type": "message", "role": "assistant", "model": asked.get("model"),
+        "id": "msg_probe", "type": "message", "role": "assistant", "model": request.get("model"),
         "content": content, "stop_reason": stop_reason(content), "stop_sequence": null,
         "usage": {"input_tokens": 1, "output_tokens": 1},
     })
@@ -309,8 +309,8 @@ fn stop_reason(content: &[Value]) -> &'static str {
     if calls { "tool_use" } else { "end_turn" }
 }
 
-fn events(asked: &Value, content: &[Value]) -> String {
-    let mut start = message(asked, &[]);
+fn events(request: &Value, content: &[Value]) -> String {
+    let mut start = message(request, &[]);
     if let Some(start) = start.as_object_mut() {
         start.insert("stop_reason".into(), Value::Null);
     }

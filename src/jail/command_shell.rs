@@ -128,8 +128,8 @@ fn below(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// What a harness has first on its `PATH` taken from that, or from a text that has all of it.
-fn without_entry(text: &OsStr, own: &Path) -> OsString {
-    let entry = [own.as_os_str().as_bytes(), b":"].concat();
+fn without_entry(text: &OsStr, directory: &Path) -> OsString {
+    let entry = [directory.as_os_str().as_bytes(), b":"].concat();
     let mut rest = text.as_bytes();
     let mut left = Vec::new();
     while let Some((next, behind)) = rest.split_first() {

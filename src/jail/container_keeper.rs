@@ -145,12 +145,12 @@ fn watch(
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let [ended, told] = polled.map(|fd| !fd.revents().is_empty());
+        let [ended, stop] = polled.map(|fd| !fd.revents().is_empty());
         if ended {
             return Ok(of_status(child.wait()?));
         }
         // Nothing more is ever sent: this is agp's end, or its word to stop.
-        let reason = if told {
+        let reason = if stop {
             Some(Told::Stopped)
         } else if until.is_some_and(|until| until <= Instant::now()) {
             Some(Told::Deadline)

@@ -32,11 +32,11 @@ fn bounded(root: &Path, names: usize, sockets: usize) -> io::Result<Vec<PathBuf>
             "{root}: {what}, so agp cannot hide all its sockets"
         ))
     };
-    let (mut found, mut seen) = (Vec::new(), 0_usize);
+    let (mut paths, mut seen) = (Vec::new(), 0_usize);
     match fs::symlink_metadata(root) {
         Ok(meta) if meta.is_dir() => {}
         Ok(meta) if meta.file_type().is_socket() => return Ok(vec![root.to_owned()]),
-        Ok(_) => return Ok(found),
+        Ok(_) => return Ok(paths),
         Err(error) => return Err(refused(error.to_string())),
     }
     let mut directories = vec![root.to_owned()];
@@ -62,17 +62,17 @@ fn bounded(root: &Path, names: usize, sockets: usize) -> io::Result<Vec<PathBuf>
             if kind.is_dir() {
                 directories.push(entry.path());
             } else if kind.is_socket() {
-                found.push(entry.path());
+                paths.push(entry.path());
             }
         }
-        if found.len() > sockets {
+        if paths.len() > sockets {
             return Err(refused(format!(
                 "it contains more than {}",
                 count(sockets, "socket")
             )));
         }
     }
-    Ok(found)
+    Ok(paths)
 }
 
 /// Whether nobody of this user can enter a directory, or make it one that can be entered.

@@ -183,9 +183,9 @@ fn parts(path: &Path) -> impl Iterator<Item = PathBuf> + '_ {
 }
 
 /// Whether anybody at all may change what stands in `directory` at `entry`.
-fn open_to_all(directory: &Path, entry: &Path, found: &fs::Metadata) -> Result<(), FollowFault> {
+fn open_to_all(directory: &Path, entry: &Path, meta: &fs::Metadata) -> Result<(), FollowFault> {
     let anybody = |path: &Path| Err(FollowFault::OfAnybody(path.to_owned()));
-    if !found.is_symlink() && !found.is_dir() && found.mode() & OTHERS_WRITE != 0 {
+    if !meta.is_symlink() && !meta.is_dir() && meta.mode() & OTHERS_WRITE != 0 {
         return anybody(entry);
     }
     let above = directory.metadata();
@@ -196,7 +196,7 @@ fn open_to_all(directory: &Path, entry: &Path, found: &fs::Metadata) -> Result<(
     if above.mode() & OTHERS_WRITE == 0 {
         return Ok(());
     }
-    let trusted = [0, geteuid().as_raw()].contains(&found.uid());
+    let trusted = [0, geteuid().as_raw()].contains(&meta.uid());
     match above.mode() & STICKY != 0 && trusted {
         true => Ok(()),
         false => anybody(directory),

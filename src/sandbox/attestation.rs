@@ -81,8 +81,8 @@ pub(super) fn strongest<T>(
 }
 
 /// The confinements that may be had, the strongest first.
-pub(super) fn candidates(asked: Option<Namespaces>) -> Vec<Namespaces> {
-    match asked {
+pub(super) fn candidates(only: Option<Namespaces>) -> Vec<Namespaces> {
+    match only {
         Some(namespaces) => vec![namespaces],
         None if rustix::process::geteuid().is_root() => {
             vec![Namespaces::User, Namespaces::Direct, Namespaces::Off]
@@ -337,7 +337,7 @@ fn expectations<'a>(spec: &'a Spec, ask: &Ask, looks: &Looks) -> Vec<Expectation
         inside: (inside, came_inside),
         landlock,
     } = looks;
-    let (own, root) = (spec.has_network(), spec.has_root());
+    let (has_network, root) = (spec.has_network(), spec.has_root());
     let tcp = ask.tcp.iter().map(|address| format!("tcp {address}"));
     let udp = ask.udp.iter().map(|address| format!("udp {address}"));
     let hidden = [format!("abstract {}", ask.abstract_name)];
@@ -348,7 +348,7 @@ fn expectations<'a>(spec: &'a Spec, ask: &Ask, looks: &Looks) -> Vec<Expectation
         reads_outside(outside, ask),
         reaches_only(inside, |name| network::is_no_leak(spec, name)),
     ];
-    if own || !spec.sockets.inet {
+    if has_network || !spec.sockets.inet {
         table.push(nothing_arrives(*came_inside));
     }
     table.extend(way_out(ask, inside));
@@ -363,7 +363,7 @@ fn expectations<'a>(spec: &'a Spec, ask: &Ask, looks: &Looks) -> Vec<Expectation
         let kinds = outside.namespaces.keys().map(String::as_str);
         let kinds = kinds.filter(|kind| match *kind {
             "user" => spec.namespaces == Namespaces::User,
-            "net" => own,
+            "net" => has_network,
             _ => true,
         });
         table.push(namespaces(kinds, outside, inside));

@@ -75,12 +75,12 @@ pub(super) fn judge<'a>(
     Ok(())
 }
 
-/// What the journal has of a sandbox that holds: what was seen in all of them alike, and `own`.
+/// What the journal has of a sandbox that holds: what was seen in all of them alike, and `particulars`.
 pub(super) fn attested(
     inside: &Sighting,
     isolated: &[&str],
     shared: &[&str],
-    own: Value,
+    particulars: Value,
 ) -> Map<String, Value> {
     let alike = json!({
         "status": inside.status,
@@ -93,10 +93,12 @@ pub(super) fn attested(
         "notIsolated": shared,
         "vmGrade": false,
     });
-    let both = [alike, own].into_iter().filter_map(|part| match part {
-        Value::Object(part) => Some(part),
-        _ => None,
-    });
+    let both = [alike, particulars]
+        .into_iter()
+        .filter_map(|part| match part {
+            Value::Object(part) => Some(part),
+            _ => None,
+        });
     both.flatten().collect()
 }
 
@@ -114,30 +116,30 @@ pub(super) fn unix(path: &Path) -> String {
 /// Nothing may come of it.
 pub(super) fn none(
     seen: impl IntoIterator<Item = String>,
-    told: impl Into<Cow<'static, str>>,
+    problem: impl Into<Cow<'static, str>>,
 ) -> Expectation<'static> {
     Expectation {
         seen: seen.into_iter().collect(),
         must: Must::BeNone,
-        told: told.into(),
+        told: problem.into(),
     }
 }
 
 /// It may not be so.
-pub(super) fn never(is_so: bool, told: impl Into<Cow<'static, str>>) -> Expectation<'static> {
-    none(is_so.then(String::new), told)
+pub(super) fn never(is_so: bool, problem: impl Into<Cow<'static, str>>) -> Expectation<'static> {
+    none(is_so.then(String::new), problem)
 }
 
 /// Nothing may come of it but what `fine` says yes to.
 pub(super) fn among<'a>(
     seen: impl IntoIterator<Item = String>,
     fine: impl Fn(&str) -> bool + 'a,
-    told: impl Into<Cow<'static, str>>,
+    problem: impl Into<Cow<'static, str>>,
 ) -> Expectation<'a> {
     Expectation {
         seen: seen.into_iter().collect(),
         must: Must::BeAmong(Box::new(fine)),
-        told: told.into(),
+        told: problem.into(),
     }
 }
 
@@ -145,12 +147,12 @@ pub(super) fn among<'a>(
 pub(super) fn all(
     seen: impl IntoIterator<Item = String>,
     wanted: impl IntoIterator<Item = String>,
-    told: impl Into<Cow<'static, str>>,
+    problem: impl Into<Cow<'static, str>>,
 ) -> Expectation<'static> {
     Expectation {
         seen: seen.into_iter().collect(),
         must: Must::Have(wanted.into_iter().collect()),
-        told: told.into(),
+        told: problem.into(),
     }
 }
 
@@ -222,9 +224,9 @@ pub(super) fn reads_only<'a>(
 pub(super) fn writes<'a>(
     inside: &Sighting,
     paths: impl IntoIterator<Item = &'a PathBuf>,
-    told: impl Into<Cow<'static, str>>,
+    problem: impl Into<Cow<'static, str>>,
 ) -> Expectation<'static> {
-    all(shown(&inside.written), shown(paths), told)
+    all(shown(&inside.written), shown(paths), problem)
 }
 
 /// What may be written inside of all that was tried.

@@ -98,11 +98,11 @@ impl Look {
     /// When there is no thread, or it cannot be confined.
     pub fn start(repository: &Path) -> io::Result<Self> {
         // Nobody waits in line: each call that asks waits for its answer.
-        let (ask, asked) = sync_channel::<SyncSender<Triggers>>(0);
+        let (ask, requests) = sync_channel::<SyncSender<Triggers>>(0);
         let repository = repository.to_owned();
         let places = Places::none().with(Place::Repository, &repository);
         confine::start(Profile::Look, places, move || {
-            while let Ok(reply) = asked.recv() {
+            while let Ok(reply) = requests.recv() {
                 // Whoever asked may be gone.
                 let _ = reply.send(Triggers::of(&repository));
             }

@@ -61,16 +61,16 @@ pub(crate) fn intendant(
             Ok(Box::new(Scripted::new(script, submit)))
         }
         Some(Harness::Codex) => {
-            let (found, inside) = match &sandboxes.own_container {
+            let (install, inside) = match &sandboxes.own_container {
                 Some(docker) => {
                     let place = Arc::new(harness_exec::Inside(Arc::clone(docker)));
-                    let (found, inside) = harness::codex_inside(docker, place)?;
-                    (found, Some(inside))
+                    let (install, inside) = harness::codex_inside(docker, place)?;
+                    (install, Some(inside))
                 }
                 None => (codex::find(&search)?, None),
             };
             let setup = codex::CodexSetup {
-                found,
+                found: install,
                 inside,
                 session: context.session.clone(),
                 socket: context.directory.join("gate.sock"),
@@ -93,16 +93,16 @@ pub(crate) fn intendant(
         }
         Some(Harness::ClaudeCode) => {
             let container = sandboxes.calls.container.as_ref();
-            let (found, inside) = match container.filter(|_| layout.in_container()) {
+            let (install, inside) = match container.filter(|_| layout.in_container()) {
                 Some(docker) => {
                     let place = Arc::new(harness_exec::Inside(Arc::clone(docker)));
-                    let (found, inside) = harness::claude_inside(docker, place)?;
-                    (found, Some(inside))
+                    let (install, inside) = harness::claude_inside(docker, place)?;
+                    (install, Some(inside))
                 }
                 None => (claude_code::find(&search)?, None),
             };
             let setup = claude_code::ClaudeSetup {
-                found,
+                found: install,
                 inside,
                 session: context.session.clone(),
                 socket: context.gate(),

@@ -83,19 +83,19 @@ impl WayOut {
     /// operator's own, `model_hosts` those that a harness cannot do without.
     pub(crate) fn of(
         layout: Layout,
-        asked: Option<&str>,
+        choice: Option<&str>,
         named: bool,
         list: &dyn Fn() -> Result<Allowlist, Failure>,
         model_hosts: &dyn Fn(Harness) -> Result<Vec<String>, Failure>,
     ) -> Result<Self, Failure> {
         if !layout.runs_anything() {
-            return match asked {
+            return match choice {
                 None | Some("none") => Ok(Self::nothing()),
                 Some(_) => Err(LayoutError::EgressOfRecording.into()),
             };
         }
         let in_session_container = layout.place() == HarnessPlace::SessionContainer;
-        let scope = match asked {
+        let scope = match choice {
             // It must reach its model, and is not given more for that.
             None if in_session_container => EgressScope::Listed(list()?),
             None | Some("none") => EgressScope::None,
@@ -110,7 +110,7 @@ impl WayOut {
             let problem = "--egress-allow needs --egress allowlist";
             return Err(Failure::usage(problem, "add --egress allowlist"));
         }
-        if asked == Some("none") && layout.mode() == Some(Mode::Hook) {
+        if choice == Some("none") && layout.mode() == Some(Mode::Hook) {
             return Err(LayoutError::EgressNoneInHookMode.into());
         }
         let with_its_model = |list: &Allowlist| match layout.harness() {

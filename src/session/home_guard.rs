@@ -52,8 +52,8 @@ mod tests {
     #[test]
     fn a_path_is_followed_as_the_kernel_does_and_no_further_than_agp_sees() {
         let root = std::env::temp_dir().join(format!("agp-own-file-{}", std::process::id()));
-        let (own, repository) = (root.join("own"), root.join("repo/deep"));
-        fs::create_dir_all(own.join("signing")).unwrap();
+        let (directory, repository) = (root.join("own"), root.join("repo/deep"));
+        fs::create_dir_all(directory.join("signing")).unwrap();
         fs::create_dir_all(&repository).unwrap();
         let root = root.canonicalize().unwrap();
         let home = root.join("own");

@@ -128,10 +128,10 @@ pub(crate) fn permitted(home: &Home) -> Result<String, Failure> {
 
 /// Before `agp init` there is no home of agp's to keep anybody out of: a directory stands for it.
 fn with_a_home(mut setup: ProcessConfig, base: &Path) -> Result<ProcessConfig, Failure> {
-    if let Some(own) = setup.protected.first_mut().filter(|own| !own.exists()) {
-        *own = base.join("home");
-        let made = std::fs::create_dir(&*own);
-        made.map_err(|error| refused(&format!("{}: {error}", own.display())))?;
+    if let Some(home) = setup.protected.first_mut().filter(|home| !home.exists()) {
+        *home = base.join("home");
+        let made = std::fs::create_dir(&*home);
+        made.map_err(|error| refused(&format!("{}: {error}", home.display())))?;
     }
     Ok(setup)
 }

@@ -34,22 +34,22 @@ pub(super) struct Change {
     replace_all: bool,
 }
 
-pub(super) fn edit(asked: &EditArguments, directory: &Path, seen: &ReadState) -> Answer {
+pub(super) fn edit(arguments: &EditArguments, directory: &Path, seen: &ReadState) -> Answer {
     let change = Change {
-        old_string: asked.old_string.clone(),
-        new_string: asked.new_string.clone(),
-        replace_all: asked.replace_all,
+        old_string: arguments.old_string.clone(),
+        new_string: arguments.new_string.clone(),
+        replace_all: arguments.replace_all,
     };
-    let applied = apply(&asked.file_path, &[change], directory, seen);
+    let applied = apply(&arguments.file_path, &[change], directory, seen);
     answer(applied.map(|path| format!("The file {path} has been updated successfully.")))
 }
 
-pub(super) fn multi_edit(asked: &AskedMany, directory: &Path, seen: &ReadState) -> Answer {
-    if asked.edits.is_empty() {
+pub(super) fn multi_edit(arguments: &AskedMany, directory: &Path, seen: &ReadState) -> Answer {
+    if arguments.edits.is_empty() {
         return Answer::failed("No changes to make: there are no edits.");
     }
-    let applied = apply(&asked.file_path, &asked.edits, directory, seen);
-    let edits = match asked.edits.len() {
+    let applied = apply(&arguments.file_path, &arguments.edits, directory, seen);
+    let edits = match arguments.edits.len() {
         1 => "1 edit".to_owned(),
         several => format!("{several} edits"),
     };

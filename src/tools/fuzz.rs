@@ -38,8 +38,8 @@ pub(crate) fn arguments(data: &[u8]) {
     more.insert("of another name".into(), Value::Null);
     assert_eq!(taken(&more), [false; 6]);
     // An expression that is too large is refused; none is slow to refuse.
-    if let Ok(asked) = super::arguments::<grep::GrepArguments>(args) {
-        let _ = grep::expression(&asked);
+    if let Ok(search) = super::arguments::<grep::GrepArguments>(args) {
+        let _ = grep::expression(&search);
     }
 }
 

@@ -20,12 +20,15 @@ pub(super) struct GlobArguments {
     path: Option<String>,
 }
 
-pub(super) fn glob(asked: &GlobArguments, directory: &Path) -> Answer {
-    let root = text::at(directory, asked.path.as_deref().unwrap_or(""));
+pub(super) fn glob(arguments: &GlobArguments, directory: &Path) -> Answer {
+    let root = text::at(directory, arguments.path.as_deref().unwrap_or(""));
     if !root.is_dir() {
         return Answer::failed(format!("Directory does not exist: {}", root.display()));
     }
-    let pattern = asked.pattern.strip_prefix("./").unwrap_or(&asked.pattern);
+    let pattern = arguments
+        .pattern
+        .strip_prefix("./")
+        .unwrap_or(&arguments.pattern);
     let glob = GlobBuilder::new(pattern).literal_separator(true).build();
     let matcher = match glob {
         Ok(glob) => glob.compile_matcher(),

@@ -58,12 +58,14 @@ pub const NAMES: [&str; 6] = ["Read", "Write", "Edit", "MultiEdit", "Glob", "Gre
 #[must_use]
 pub fn run(tool: &str, args: Map<String, Value>, directory: &Path, seen: &ReadState) -> Answer {
     let answer = match tool {
-        "Read" => arguments(args).map(|asked| read::read(&asked, directory, seen)),
-        "Write" => arguments(args).map(|asked| write::write(&asked, directory, seen)),
-        "Edit" => arguments(args).map(|asked| edit::edit(&asked, directory, seen)),
-        "MultiEdit" => arguments(args).map(|asked| edit::multi_edit(&asked, directory, seen)),
-        "Glob" => arguments(args).map(|asked| glob::glob(&asked, directory)),
-        "Grep" => arguments(args).map(|asked| grep::grep(&asked, directory)),
+        "Read" => arguments(args).map(|arguments| read::read(&arguments, directory, seen)),
+        "Write" => arguments(args).map(|arguments| write::write(&arguments, directory, seen)),
+        "Edit" => arguments(args).map(|arguments| edit::edit(&arguments, directory, seen)),
+        "MultiEdit" => {
+            arguments(args).map(|arguments| edit::multi_edit(&arguments, directory, seen))
+        }
+        "Glob" => arguments(args).map(|arguments| glob::glob(&arguments, directory)),
+        "Grep" => arguments(args).map(|arguments| grep::grep(&arguments, directory)),
         _ => Err(ToolError::NoTool(tool.to_owned())),
     };
     answer.unwrap_or_else(Answer::failed)

@@ -20,8 +20,8 @@ pub(super) struct WriteArguments {
 const UNSEEN: &str = "File has been modified since read, either by the user or by a linter. Read it \
     again before attempting to write it.";
 
-pub(super) fn write(asked: &WriteArguments, directory: &Path, seen: &ReadState) -> Answer {
-    let path = text::at(directory, &asked.file_path);
+pub(super) fn write(arguments: &WriteArguments, directory: &Path, seen: &ReadState) -> Answer {
+    let path = text::at(directory, &arguments.file_path);
     let name = path.display();
     if path.is_dir() {
         return Answer::failed(format!(
@@ -35,10 +35,10 @@ pub(super) fn write(asked: &WriteArguments, directory: &Path, seen: &ReadState) 
         return Answer::failed(UNSEEN);
     }
     let updates = path.exists();
-    if let Err(error) = put(&path, &asked.content) {
+    if let Err(error) = put(&path, &arguments.content) {
         return Answer::failed(ToolError::of_file(&path, directory, error));
     }
-    seen.put(&path, asked.content.as_bytes());
+    seen.put(&path, arguments.content.as_bytes());
     Answer::done(match updates {
         true => format!("The file {name} has been updated successfully."),
         false => format!("File created successfully at: {name}"),

@@ -318,7 +318,7 @@ const SERVER_ENVIRONMENT: [(&str, &str); 3] = [
 fn arguments(
     settings: Option<&Path>,
     servers: Option<&Path>,
-    own: &[String],
+    further: &[String],
     task: &str,
 ) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
@@ -343,7 +343,7 @@ fn arguments(
         arguments.push(servers.into());
         arguments.extend(["--allowedTools", "mcp__agp__*"].map(OsString::from));
     }
-    arguments.extend(own.iter().map(OsString::from));
+    arguments.extend(further.iter().map(OsString::from));
     // Behind `--`, so that a task that begins with a dash is no option.
     arguments.extend(["--print", "--"].map(OsString::from));
     arguments.push(task.into());

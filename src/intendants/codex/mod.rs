@@ -208,7 +208,7 @@ impl Intendant for Codex {
     }
 
     fn run(&mut self, observe: &mut dyn FnMut(Observation)) -> Result<HarnessExit, HarnessError> {
-        let (seen, told) = sync_channel(limits::OBSERVATIONS);
+        let (seen, stream) = sync_channel(limits::OBSERVATIONS);
         let ended = AtomicBool::new(false);
         let (launch, stop, sessions) = (&self.launch, &self.stop, &self.sessions);
         let mut rollout = Rollout::default();
@@ -240,7 +240,7 @@ impl Intendant for Codex {
         };
         let threads = ["rollout", "harness-output"].map(|name| Builder::new().name(name.into()));
         let exit = run_both(threads, &ended, follow, harness, || {
-            for observation in told {
+            for observation in stream {
                 observe(observation);
             }
         });

@@ -84,7 +84,7 @@ fn begins_word(text: &str, at: usize) -> bool {
 
 /// The parts of private keys that headers announce: what is between a header and the footer of the same
 /// label, or the text's end where another header comes first.
-fn keys(text: &str, found: &mut Vec<Found>) {
+fn keys(text: &str, hits: &mut Vec<Found>) {
     let mut announced: Option<Option<&str>> = None;
     let mut last: Option<Range<usize>> = None;
     for parts in KEYS.iter().flat_map(|keys| keys.captures_iter(text)) {
@@ -112,10 +112,10 @@ fn keys(text: &str, found: &mut Vec<Found>) {
                 .take()
                 .filter(|last| text.get(last.end..run.start()).is_some_and(joins));
             if joined.is_some() {
-                found.pop();
+                hits.pop();
             }
             let range = joined.map_or(run.start(), |last| last.start)..run.end();
-            found.push((range.clone(), "private-key"));
+            hits.push((range.clone(), "private-key"));
             last = Some(range);
         }
     }

@@ -334,7 +334,7 @@ impl Looks<'_> {
             || (!mounted
                 && ["/etc", "/root", "/var"]
                     .iter()
-                    .any(|own| path.starts_with(own)))
+                    .any(|top| path.starts_with(top)))
     }
 
     /// The limits of its control group.

@@ -460,15 +460,15 @@ pub fn check_mounts(mounts: &[Mount], protected: &[PathBuf]) -> Result<(), Mount
 /// # Errors
 /// Which of the container's own it would hide.
 pub fn check_target(target: &Path) -> Result<(), MountError> {
-    let hides = |own: &&&str| {
-        let place = Path::new(**own);
+    let hides = |place: &&&str| {
+        let place = Path::new(**place);
         place.starts_with(target)
             || (place != Path::new("/") && place != Path::new("/tmp") && target.starts_with(place))
     };
     match OWN.iter().chain(&[REPOSITORY]).find(hides) {
-        Some(own) => Err(MountError::Hides {
+        Some(place) => Err(MountError::Hides {
             path: target.to_owned(),
-            own,
+            own: place,
         }),
         None => Ok(()),
     }

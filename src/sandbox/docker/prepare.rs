@@ -206,9 +206,9 @@ fn wanted(setup: &ContainerConfig, image: &Image, run: &Path) -> Result<Wanted, 
 
 /// Something over each socket of the host's in what is mounted, but for agp's own: a mount is the same file
 /// system, and whoever listens there would answer.
-fn masks(mounts: &[Mount], own: &Path) -> Result<Vec<Mount>, SandboxError> {
+fn masks(mounts: &[Mount], run: &Path) -> Result<Vec<Mount>, SandboxError> {
     let mut masks = Vec::new();
-    for mount in mounts.iter().filter(|mount| mount.source != own) {
+    for mount in mounts.iter().filter(|mount| mount.source != run) {
         let sockets = unix_sockets::below(&mount.source).map_err(failed)?;
         masks.extend(sockets.iter().filter_map(|socket| {
             let name = socket.strip_prefix(&mount.source).ok()?;

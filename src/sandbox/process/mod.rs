@@ -103,10 +103,10 @@ impl Process {
         let given = [&setup.repository].into_iter();
         for path in given.chain(&setup.write).chain(&setup.read) {
             attestation::apart_from_own_places(path)?;
-            let holds = |own: &&PathBuf| own.starts_with(path) || path.starts_with(own);
-            if let Some(own) = setup.protected.first().filter(holds) {
-                let (own, path) = (own.display(), path.display());
-                let problem = format!("agp's directory {own} overlaps the sandbox's {path}");
+            let holds = |private: &&PathBuf| private.starts_with(path) || path.starts_with(private);
+            if let Some(private) = setup.protected.first().filter(holds) {
+                let (private, path) = (private.display(), path.display());
+                let problem = format!("agp's directory {private} overlaps the sandbox's {path}");
                 return Err(SandboxError(problem));
             }
         }
@@ -173,7 +173,7 @@ impl Process {
         if let Some(problem) = command.iter().find_map(|word| keeper_client::unfit(word)) {
             return Ok(Ran::nothing(Told::NotStarted(problem.into())));
         }
-        let made = self.next().take().and_then(|asked| asked.get().ok());
+        let made = self.next().take().and_then(|reply| reply.get().ok());
         // One that failed in the meantime, for want of memory say, is made anew.
         let standing = match made.filter(Standing::is_alive) {
             Some(standing) => standing,

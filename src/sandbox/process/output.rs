@@ -63,11 +63,11 @@ pub(crate) trait Keeper {
 /// confinement is known to stand without their word.
 pub(crate) fn settle(
     taken: Taken,
-    told: &str,
+    errors: &str,
     mut landlock: Option<u32>,
 ) -> Result<Ran, SandboxError> {
     let mut ended = None;
-    for line in told.lines() {
+    for line in errors.lines() {
         match serde_json::from_str(line) {
             Ok(Told::Confined { landlock: version }) => landlock = Some(version),
             Ok(Told::Failed(why)) => return Err(SandboxError(why)),

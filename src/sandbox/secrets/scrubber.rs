@@ -70,7 +70,7 @@ fn fit(form: &Form, text: &[u8]) -> Fit {
         }
         match text.get(at) {
             None => return Fit::Begun,
-            Some(found) if found == wanted => at += 1,
+            Some(byte) if byte == wanted => at += 1,
             Some(_) => return Fit::Not,
         }
     }

@@ -269,18 +269,18 @@ pub(crate) struct OwnContainer<'a> {
 }
 
 /// Makes a container for a Codex whose tools are agp's and run elsewhere, and looks into it.
-pub(crate) fn codex_container(own: OwnContainer<'_>) -> Result<Arc<Docker>, Failure> {
+pub(crate) fn codex_container(settings: OwnContainer<'_>) -> Result<Arc<Docker>, Failure> {
     let failed = |error: std::io::Error| {
         refused(&format!(
             "cannot prepare the harness's home directory: {error}"
         ))
     };
-    let home = own.directory.join(HARNESS_HOME);
+    let home = settings.directory.join(HARNESS_HOME);
     let made = std::fs::DirBuilder::new().mode(0o700).create(&home);
     made.map_err(failed)?;
     let (uid, gid) = user();
     std::os::unix::fs::chown(&home, Some(uid), Some(gid)).map_err(failed)?;
-    let run_directory = own.directory.join(HARNESS_BOX);
+    let run_directory = settings.directory.join(HARNESS_BOX);
     let managed = run_directory.join("managed");
     std::fs::create_dir_all(&managed).map_err(failed)?;
     put(&managed.join("requirements.toml"), 0o644, REQUIREMENTS).map_err(failed)?;
@@ -298,27 +298,27 @@ pub(crate) fn codex_container(own: OwnContainer<'_>) -> Result<Arc<Docker>, Fail
         },
     ];
     mounts.extend(named_files()?);
-    own.made(HARNESS_BOX, false, mounts)
+    settings.made(HARNESS_BOX, false, mounts)
 }
 
 /// Makes a container for a Claude Code that is to be tried, and looks into it.
 pub(crate) fn claude_container(
-    own: OwnContainer<'_>,
+    settings: OwnContainer<'_>,
     session: (&SessionId, String),
     deadline: Duration,
 ) -> Result<Arc<Docker>, Failure> {
-    let mut mounts = hooked(&own.directory.join(BOX), session, deadline)?;
+    let mut mounts = hooked(&settings.directory.join(BOX), session, deadline)?;
     mounts.extend(named_files()?);
-    own.made(BOX, true, mounts)
+    settings.made(BOX, true, mounts)
 }
 
 /// The login that is asked to be mounted, where that can be.
-pub(crate) fn login(asked: Option<PathBuf>, layout: Layout) -> Result<Option<PathBuf>, Failure> {
-    let Some(path) = asked else {
+pub(crate) fn login(path: Option<PathBuf>, layout: Layout) -> Result<Option<PathBuf>, Failure> {
+    let Some(path) = path else {
         return Ok(None);
     };
     match layout.place() {
-        HarnessPlace::OwnContainer => absolute(&[path]).map(|mut found| found.pop()),
+        HarnessPlace::OwnContainer => absolute(&[path]).map(|mut paths| paths.pop()),
         // Read-only it could not be renewed, and a renewal that is not kept ends the operator's own
         // login; to be changed it would be where every command can.
         HarnessPlace::SessionContainer => Err(Failure::usage(
@@ -337,7 +337,7 @@ pub(crate) fn login(asked: Option<PathBuf>, layout: Layout) -> Result<Option<Pat
 /// A login of Codex's, which renews it in place.
 fn login_mount(login: &Path) -> Result<Mount, Failure> {
     let (uid, _) = user();
-    let owner = std::fs::metadata(login).map(|found| (found.is_file(), found.uid()));
+    let owner = std::fs::metadata(login).map(|meta| (meta.is_file(), meta.uid()));
     let file = login.display();
     match owner {
         Ok((true, owner)) if owner == uid => Ok(Mount {

@@ -65,7 +65,7 @@ impl InContainer {
                 Failure::refused(problem, "free space in the temporary directory")
             })
         };
-        let (docker, shown) = match harness {
+        let (docker, place) = match harness {
             Harness::Codex => {
                 // It only looks into it: what writes there is agp's, elsewhere.
                 let seen = Permissions::from_mode(0o755);
@@ -83,7 +83,7 @@ impl InContainer {
         };
         Ok(Self {
             docker,
-            shown: root.join(shown),
+            shown: root.join(place),
             harness,
         })
     }

@@ -121,15 +121,15 @@ impl Probed {
         inside: Option<&InContainer>,
     ) -> Result<Self, HarnessError> {
         match (inside, harness) {
-            (Some(inside), _) => inside.find().map(|found| match found {
-                ContainerHarness::ClaudeCode(found, inside) => {
-                    Self::ClaudeCode(found, Some(inside))
+            (Some(inside), _) => inside.find().map(|harness| match harness {
+                ContainerHarness::ClaudeCode(install, inside) => {
+                    Self::ClaudeCode(install, Some(inside))
                 }
-                ContainerHarness::Codex(found, inside) => Self::Codex(found, Some(inside)),
+                ContainerHarness::Codex(install, inside) => Self::Codex(install, Some(inside)),
             }),
-            (None, Harness::Codex) => codex::find(search).map(|found| Self::Codex(found, None)),
+            (None, Harness::Codex) => codex::find(search).map(|install| Self::Codex(install, None)),
             (None, Harness::ClaudeCode) => {
-                claude_code::find(search).map(|found| Self::ClaudeCode(found, None))
+                claude_code::find(search).map(|install| Self::ClaudeCode(install, None))
             }
         }
     }
