@@ -82,7 +82,7 @@ impl Seen {
         let sockets = (double.sockets(), double.open_sockets());
         if self.sockets != sockets {
             self.sockets = sockets;
-            println!("== {} connection(s) open, {} so far", sockets.1, sockets.0);
+            println!("== connections: {} open, {} so far", sockets.1, sockets.0);
         }
         for (number, message) in double.messages().iter().enumerate() {
             let states = message.edits.len() + 1;

@@ -1,4 +1,4 @@
-//! `agp quickstart` in an empty home, start to end: scaffolded, minted, attested, played, verified.
+//! `agp quickstart` in an empty home, start to end: scaffolded, given a key, attested, played, verified.
 
 use std::fs;
 use std::path::Path;

@@ -47,7 +47,7 @@ fn panic_amid(order: &str) -> impl Fn(&str, &str) + use<> {
     let place = order.split_once(" panic ").unwrap_or_default().1;
     let (at, wanted) = place.split_once(' ').unwrap_or_default();
     let (at, wanted) = (at.to_owned(), wanted.to_owned());
-    let (asked, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (requests, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let over = AtomicBool::new(false);
     let wait_for = |happened: &dyn Fn() -> bool| {
         let until = Instant::now() + Duration::from_secs(20);
@@ -57,7 +57,7 @@ fn panic_amid(order: &str) -> impl Fn(&str, &str) + use<> {
     };
     move |stage, of| {
         match stage {
-            "asked" => _ = asked.fetch_add(1, Ordering::SeqCst),
+            "asked" => _ = requests.fetch_add(1, Ordering::SeqCst),
             "taken" if of == wanted => _ = taken.fetch_add(1, Ordering::SeqCst),
             _ => {}
         }
@@ -72,7 +72,7 @@ fn panic_amid(order: &str) -> impl Fn(&str, &str) + use<> {
             return;
         }
         if stage == "asked" {
-            wait_for(&|| asked.load(Ordering::SeqCst) >= 2);
+            wait_for(&|| requests.load(Ordering::SeqCst) >= 2);
         }
         let _over = Over(&over);
         #[expect(clippy::panic, reason = "that is what it is to do")]

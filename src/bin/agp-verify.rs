@@ -31,14 +31,14 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
     if let ["--version" | "-V"] = words.as_slice() {
         let version = concat!("agp-verify ", env!("CARGO_PKG_VERSION"), "\n");
-        let shown = io::stdout().write_all(version.as_bytes());
-        return ExitCode::from(shown.map_or(verification::NOT_CHECKED, |()| 0));
+        let written = io::stdout().write_all(version.as_bytes());
+        return ExitCode::from(written.map_or(verification::NOT_CHECKED, |()| 0));
     }
     let parsed = match Arguments::from_args(&["agp-verify"], &words) {
         Ok(parsed) => parsed,
         Err(exit) if exit.status.is_ok() => {
-            let shown = io::stdout().write_all(exit.output.as_bytes());
-            return ExitCode::from(if shown.is_ok() {
+            let written = io::stdout().write_all(exit.output.as_bytes());
+            return ExitCode::from(if written.is_ok() {
                 0
             } else {
                 verification::NOT_CHECKED

@@ -1,6 +1,5 @@
 //! The console channel: the operator approves at the terminal that `agp run` was started from.
 
-use crate::contracts::plural::count;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use serde_json::Value;
 use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
 use crate::contracts::event::ApprovalBinding;
 use crate::contracts::lock::locked;
+use crate::contracts::plural::count;
 
 use super::escape;
 use super::terminal::{Terminal, Typed};
@@ -111,7 +111,8 @@ fn too_few(request: &ApprovalRequest<'_>) -> Option<String> {
     }
     let people = request.terms.required.filter(|people| *people > 1)?;
     Some(format!(
-        "the rule needs {people} approvers, but a terminal has one: use --channel slack"
+        "the rule needs {}, but a terminal has one: use --channel slack",
+        count(people, "approver")
     ))
 }
 
@@ -154,10 +155,10 @@ fn question(
         let (name, of_name) = cut(name, chars.min(left));
         let (value, of_value) = cut(&value, chars.min(left));
         hidden += of_name + of_value;
-        let told = pieces(&format!("{name}: {value}"));
-        left = left.saturating_sub(told.len() * LINE_COLUMNS);
+        let line_pieces = pieces(&format!("{name}: {value}"));
+        left = left.saturating_sub(line_pieces.len() * LINE_COLUMNS);
         let mut bar = "|";
-        for piece in told {
+        for piece in line_pieces {
             line("", &format!("{bar} {piece}"));
             bar = "|  ";
         }
@@ -167,8 +168,12 @@ fn question(
     }
     let rule = request.verdict.rule_id.as_deref().unwrap_or("none");
     line("rule", &escape::line(rule));
-    line("reason", &escape::line(&request.verdict.reason));
-    line("args", &format!("sha256 {}", request.args_sha256));
+    let mut name = "reason";
+    for piece in pieces(&escape::line(&request.verdict.reason)) {
+        line(name, &piece);
+        name = "";
+    }
+    line("sha256", &request.args_sha256.to_string());
     line(
         "deadline",
         &format!("{} s left; no answer means Deny", left_to_answer.as_secs()),
@@ -179,7 +184,7 @@ fn question(
         let hidden = count(hidden, "character");
         let _ = write!(text, "{hidden} hidden: [d]etails, [n]o: ");
     } else {
-        text.push_str("[y]es, [n]o, [d]etails: ");
+        text.push_str("[y]es, [n]o: ");
     }
     (text, hidden)
 }
@@ -348,11 +353,11 @@ mod tests {
                 .map(|(name, value)| name.len() + value.to_string().len())
                 .sum();
             // Two quotes belong to no text.
-            let shown = text
+            let visible = text
                 .lines()
                 .filter_map(|line| line.trim_start().strip_prefix("| "));
-            let shown: usize = shown.map(|line| line.len() - ": ".len()).sum();
-            assert_eq!(hidden, whole - 2 - shown);
+            let visible: usize = visible.map(|line| line.len() - ": ".len()).sum();
+            assert_eq!(hidden, whole - 2 - visible);
             let (text, hidden) = question(request, usize::MAX, request.deadline);
             assert!(text.contains("tail-of-it") && text.contains("[y]es"));
             assert_eq!(hidden, 0);
@@ -365,8 +370,11 @@ mod tests {
         let spaces = " ".repeat(3 * LINE_COLUMNS - "command: ".len());
         let args = json!({"command": format!("{spaces}  rule     read"), "wide": wide});
         with_request("Bash", &args, |request| {
-            let (text, _) = question(request, SHOWN_CHARS, request.deadline);
-            for line in text.lines().filter(|line| !line.starts_with("  args")) {
+            let mut request = request.clone();
+            let verdict = Verdict::refused("a reason of many words ".repeat(9));
+            request.verdict = &verdict;
+            let (text, _) = question(&request, SHOWN_CHARS, request.deadline);
+            for line in text.lines() {
                 let columns: usize = line.chars().map(|c| 1 + usize::from(!c.is_ascii())).sum();
                 assert!(columns < 80, "{line}");
             }

@@ -20,22 +20,22 @@ pub fn line(text: &str) -> String {
 #[must_use]
 pub fn line_max(text: &str, max_chars: usize) -> String {
     let mut out = String::with_capacity(text.len().min(max_chars));
-    let mut shown = 0;
+    let mut length = 0;
     // Where to cut if the rest does not fit: the last place with room for the mark.
     let mut room = 0;
     for c in text.chars() {
-        if shown < max_chars {
+        if length < max_chars {
             room = out.len();
         }
         let before = out.len();
         push_escaped(&mut out, c);
         // All that is longer than one character is ASCII: bytes are characters.
-        shown += if obeyed_or_unseen(c) || c == '\\' {
+        length += if obeyed_or_unseen(c) || c == '\\' {
             out.len() - before
         } else {
             1
         };
-        if shown > max_chars {
+        if length > max_chars {
             out.truncate(room);
             out.push(CUT);
             break;
@@ -51,7 +51,7 @@ pub fn line_max(text: &str, max_chars: usize) -> String {
 pub fn block(text: &str, prefix: &str, max_lines: usize, max_chars: usize) -> String {
     let text = text.strip_suffix('\n').unwrap_or(text);
     let mut lines = text.split('\n');
-    let mut shown: Vec<String> = lines
+    let mut kept: Vec<String> = lines
         .by_ref()
         .take(max_lines)
         .map(|text| format!("{prefix}{}", line_max(text, max_chars)))
@@ -59,9 +59,9 @@ pub fn block(text: &str, prefix: &str, max_lines: usize, max_chars: usize) -> St
     let more = lines.count();
     if more > 0 {
         let lines = if more == 1 { "line" } else { "lines" };
-        shown.push(format!("{prefix}{CUT} {more} more {lines}"));
+        kept.push(format!("{prefix}{CUT} {more} more {lines}"));
     }
-    shown.join("\n")
+    kept.join("\n")
 }
 
 fn push_escaped(out: &mut String, c: char) {
@@ -176,10 +176,15 @@ mod tests {
         };
         for c in '\0'..=char::MAX {
             let text = String::from(c);
-            let shown = line(&text);
-            assert!(!shown.contains(hides), "{:x}", u32::from(c));
-            assert_eq!(unescape(&shown), text);
-            assert_eq!(shown == text, !hides(c) && c != '\\', "{:x}", u32::from(c));
+            let escaped = line(&text);
+            assert!(!escaped.contains(hides), "{:x}", u32::from(c));
+            assert_eq!(unescape(&escaped), text);
+            assert_eq!(
+                escaped == text,
+                !hides(c) && c != '\\',
+                "{:x}",
+                u32::from(c)
+            );
         }
     }
 

@@ -44,17 +44,17 @@ fn unescaped(text: &str) -> String {
 /// bound is kept.
 pub(crate) fn terminal_text(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let shown = escape::line(&text);
-    assert!(!shown.contains(acts_or_hides), "{shown:?}");
-    assert_eq!(unescaped(&shown), text);
+    let escaped = escape::line(&text);
+    assert!(!escaped.contains(acts_or_hides), "{escaped:?}");
+    assert_eq!(unescaped(&escaped), text);
     let max = usize::from(data.first().copied().unwrap_or(7)).max(1);
     let cut = escape::line_max(&text, max);
     assert!(cut.chars().count() <= max && !cut.contains(acts_or_hides));
-    let whole = cut == shown
+    let whole = cut == escaped
         || cut
             .strip_suffix('…')
-            .is_some_and(|begin| shown.starts_with(begin));
-    assert!(whole, "{cut:?} of {shown:?}");
+            .is_some_and(|begin| escaped.starts_with(begin));
+    assert!(whole, "{cut:?} of {escaped:?}");
     let block = escape::block(&text, "│ ", 5, max);
     let lines: Vec<&str> = block.split('\n').collect();
     assert!(lines.len() <= 6);

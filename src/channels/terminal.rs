@@ -1,6 +1,5 @@
 //! The operator's terminal: live lines and questions share it without running into each other.
 
-use crate::contracts::plural::count;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
@@ -11,10 +10,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::termios::{QueueSelector, tcflush};
 
+use crate::contracts::fold::{self, Next};
 use crate::contracts::lock::locked;
+use crate::contracts::plural::count;
 
 /// Lines held back while a question stands; beyond it the oldest are dropped and counted.
 const HELD_LINES: usize = 1000;
+/// Stands before each line of a command's output.
+pub const OUTPUT_BAR: &str = "      |";
 /// Bytes of an answer: a word.
 const ANSWER_BYTES: usize = 64;
 
@@ -25,10 +28,12 @@ struct TerminalState {
     dropped: usize,
 }
 
-/// Where a line goes: what the session does, or what agp itself has to say.
+/// Where a line goes: what the session does, the same from the harness for a program to read, or what
+/// agp itself has to say.
 #[derive(Clone, Copy)]
 enum Output {
     Session,
+    Raw,
     Own,
 }
 
@@ -135,6 +140,11 @@ impl Terminal {
         self.put(Output::Session, line);
     }
 
+    /// As [`Self::show`], of a line that a program may read: it is never broken.
+    pub fn pass(&self, line: &str) {
+        self.put(Output::Raw, line);
+    }
+
     /// As [`Self::show`], for agp's own words: on standard error, where a program that reads the
     /// session's output does not meet them.
     pub fn tell(&self, line: &str) {
@@ -204,22 +214,45 @@ impl Terminal {
             }
             let dropped = std::mem::take(&mut state.dropped);
             if dropped > 0 {
-                let told = format!("({} not shown; see the journal)", count(dropped, "line"));
-                write_out(Output::Own, &told);
+                let line = format!("({} not shown; see the journal)", count(dropped, "line"));
+                write_out(Output::Own, &line);
             }
         }
     }
 }
 
 fn write_out(output: Output, line: &str) {
+    let line = match output {
+        Output::Session => fold::stdout(line, next_of(line)),
+        Output::Raw => line.to_owned(),
+        Output::Own => fold::stderr(line, next_of(line)),
+    };
     // An operator who closed the output does not stop the session.
     let _ = match output {
-        Output::Session => {
+        Output::Session | Output::Raw => {
             let mut stdout = io::stdout().lock();
             writeln!(stdout, "{line}").and_then(|()| stdout.flush())
         }
         Output::Own => writeln!(io::stderr().lock(), "{line}"),
     };
+}
+
+/// How a live line goes on: a command's output behind its bar, what the model says below its beginning, and
+/// all else to the right of where a line of agp's begins.
+fn next_of(line: &str) -> Next {
+    let indent = line.len() - line.trim_start_matches(' ').len();
+    match line.get(indent..) {
+        Some(text) if text.starts_with(OUTPUT_BAR.trim_start()) => Next {
+            indent: OUTPUT_BAR.len() + 2,
+            bar: OUTPUT_BAR,
+            ..Next::FOREIGN
+        },
+        Some(_) if indent > 0 => Next {
+            indent,
+            ..Next::FOREIGN
+        },
+        _ => Next::FOREIGN,
+    }
 }
 
 impl Input {

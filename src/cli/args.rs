@@ -8,11 +8,12 @@ use super::{
     doctor, doctor_confinement, init, internal, keygen, log, policy, quickstart, run, sessions,
     slack_manifest, verify,
 };
+use crate::contracts::fold::{self, Next};
 use crate::report::failure::{self, Failure, Outcome};
 use crate::session::home::Home;
 use crate::session::{options, panic_hook};
 
-/// agp governs a coding agent: a policy decides every tool call, a signed journal records it.
+/// Govern a coding agent: policy decides each tool call, a signed journal keeps it.
 #[derive(FromArgs)]
 struct Arguments {
     #[argh(subcommand)]
@@ -65,12 +66,20 @@ pub fn main(arguments: &[OsString]) -> u8 {
     match Arguments::from_args(&["agp"], &words) {
         Ok(parsed) => finish(dispatch(parsed.command)),
         Err(early) if early.status.is_ok() => {
-            failure::say(early.output.trim_end());
+            failure::say(help(early.output.trim_end()));
             0
+        }
+        Err(_) if words.is_empty() => {
+            let help = Arguments::from_args(&["agp"], &["--help"]);
+            failure::complain(help.err().map_or_else(String::new, |help| help.output));
+            failure::complain("agp: no command\n  help: start with `agp quickstart`");
+            failure::exit::USAGE
         }
         Err(early) => {
             failure::complain(format_args!("agp: {}", early.output.trim()));
-            failure::complain("  help: run `agp --help` or `agp COMMAND --help`");
+            let command = words.first().filter(|word| is_command(word));
+            let command = command.map_or_else(String::new, |word| format!("{word} "));
+            failure::complain(format_args!("  help: run `agp {command}--help`"));
             failure::exit::USAGE
         }
     }
@@ -112,6 +121,31 @@ fn split<'a>(words: &[&'a str]) -> Vec<&'a str> {
         }
     }
     split
+}
+
+fn is_command(word: &str) -> bool {
+    let help = Arguments::from_args(&["agp"], &[word, "--help"]);
+    !word.starts_with('-') && help.is_err_and(|help| help.status.is_ok())
+}
+
+/// Stands for a space that is not to be broken at.
+const UNBROKEN: char = '\u{1}';
+
+/// A command's help, whose first line stands whole option by option where it is folded.
+fn help(text: &str) -> String {
+    let (usage, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let mut depth = 0_usize;
+    let usage = usage.chars().map(|c| {
+        match c {
+            '[' | '<' => depth += 1,
+            ']' | '>' => depth = depth.saturating_sub(1),
+            ' ' if depth > 0 => return UNBROKEN,
+            _ => {}
+        }
+        c
+    });
+    let usage = fold::stdout(&usage.collect::<String>(), Next::MESSAGE);
+    format!("{}\n{rest}", usage.replace(UNBROKEN, " "))
 }
 
 fn finish(outcome: Outcome) -> u8 {

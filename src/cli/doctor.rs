@@ -6,12 +6,13 @@ use std::sync::Arc;
 use argh::FromArgs;
 use serde::Serialize;
 
+use crate::contracts::fold::Next;
 use crate::contracts::plural::count;
 use crate::intendants::confined_query::Search;
 use crate::intendants::{claude_code, codex};
 use crate::journal::redact::Screen;
-use crate::journal::{Journal, last_event};
-use crate::report::failure::{Failure, Outcome, exit, say, say_folded};
+use crate::journal::{Journal, OpenError, last_event};
+use crate::report::failure::{Failure, Outcome, exit, help_with, say_folded, try_say};
 use crate::session::config::{self, Config};
 use crate::session::harness_origin::changeable_here;
 use crate::session::home::Home;
@@ -19,6 +20,7 @@ use crate::session::key_rotation::settle_rotation;
 use crate::session::kinds::Harness;
 use crate::session::lease;
 use crate::session::policy_file::load_policy;
+use crate::session::resolve;
 
 /// Check the installation before a session; exit 1 if anything needed is missing or broken.
 #[derive(FromArgs)]
@@ -68,11 +70,21 @@ struct Finding {
     more: Vec<String>,
 }
 
-/// Where the text of a finding starts.
-const DETAIL_COLUMN: usize = 25;
+/// What a check that did not fail found.
+struct Found {
+    status: Status,
+    detail: String,
+    mend: Option<String>,
+}
+
+/// How a finding goes on: below its text.
+const DETAIL: Next = Next {
+    indent: 25,
+    ..Next::MESSAGE
+};
 
 /// `named` says that this check was asked for, and not all of them.
-type Check = fn(&Home, named: bool) -> Result<(Status, String), Failure>;
+type Check = fn(&Home, named: bool) -> Result<Found, Failure>;
 
 const CHECKS: [(&str, Check); 8] = [
     ("signing", signing),
@@ -86,10 +98,10 @@ const CHECKS: [(&str, Check); 8] = [
 ];
 
 pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
-    let asked = |name: &str| command.check.as_deref().is_none_or(|wanted| wanted == name);
+    let is_wanted = |name: &str| command.check.as_deref().is_none_or(|wanted| wanted == name);
     let mut findings: Vec<Finding> = CHECKS
         .iter()
-        .filter(|(name, _)| asked(name))
+        .filter(|(name, _)| is_wanted(name))
         .map(|(name, check)| finding(home, name, check(home, command.check.is_some())))
         .collect();
     if command.live {
@@ -102,7 +114,7 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
                         home, harness,
                     )?)
                 })
-                .map(|held| (Status::Ok, held)),
+                .and_then(ok),
         ));
     }
     if findings.is_empty() {
@@ -112,14 +124,14 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
                 "unknown check {:?}",
                 command.check.as_deref().unwrap_or_default()
             ),
-            format!("--check {}", known.join("|")),
+            format!("use --check with one of {}", known.join(", ")),
         ));
     }
     let sound = findings
         .iter()
         .all(|finding| !matches!(finding.status, Status::Missing | Status::Failed));
     if command.json {
-        say(serde_json::json!({"ok": sound, "checks": findings}));
+        try_say(serde_json::json!({"ok": sound, "checks": findings}));
     } else {
         for finding in &findings {
             say_folded(
@@ -129,35 +141,35 @@ pub(super) fn doctor(home: &Home, command: &Doctor) -> Outcome {
                     finding.status.word(),
                     finding.detail
                 ),
-                DETAIL_COLUMN,
+                DETAIL,
             );
             // Asked for by its name a check tells all that it found.
             let all = command.check.is_some();
             for line in finding.more.iter().filter(|_| all) {
-                say_folded(&format!("{:24} {line}", ""), DETAIL_COLUMN);
+                say_folded(&format!("{:24} {line}", ""), DETAIL);
             }
             if let Some(mend) = &finding.mend {
-                say_folded(&format!("{:24} help: {mend}", ""), DETAIL_COLUMN);
+                say_folded(&format!("{:24} help: {mend}", ""), DETAIL);
             }
         }
     }
     Ok(if sound { 0 } else { exit::REFUSED })
 }
 
-fn finding(home: &Home, check: &'static str, found: Result<(Status, String), Failure>) -> Finding {
+fn finding(home: &Home, check: &'static str, outcome: Result<Found, Failure>) -> Finding {
     let absent = match check {
         "signing" => !home.private_key().exists(),
         "policy" => !home.policy().exists(),
         _ => false,
     };
-    match found {
-        Ok((status, detail)) => {
-            let mut lines = detail.lines().map(str::to_owned);
+    match outcome {
+        Ok(found) => {
+            let mut lines = found.detail.lines().map(str::to_owned);
             Finding {
                 check,
-                status,
+                status: found.status,
                 detail: lines.next().unwrap_or_default(),
-                mend: None,
+                mend: found.mend,
                 more: lines.collect(),
             }
         }
@@ -175,15 +187,30 @@ fn finding(home: &Home, check: &'static str, found: Result<(Status, String), Fai
     }
 }
 
-fn ok(detail: impl Into<String>) -> Result<(Status, String), Failure> {
-    Ok((Status::Ok, detail.into()))
+fn ok(detail: impl Into<String>) -> Result<Found, Failure> {
+    Ok(Found {
+        status: Status::Ok,
+        detail: detail.into(),
+        mend: None,
+    })
 }
 
-fn not_needed(detail: impl Into<String>) -> Result<(Status, String), Failure> {
-    Ok((Status::NotNeeded, detail.into()))
+fn not_needed(detail: impl Into<String>) -> Result<Found, Failure> {
+    Ok(Found {
+        status: Status::NotNeeded,
+        ..ok(detail)?
+    })
 }
 
-fn signing(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
+/// What would stand in the way, were it needed.
+fn would_fail(failure: Failure) -> Result<Found, Failure> {
+    Ok(Found {
+        mend: Some(failure.mend),
+        ..not_needed(failure.problem)?
+    })
+}
+
+fn signing(home: &Home, _named: bool) -> Result<Found, Failure> {
     let key = home.signing_key()?;
     let path = home.public_key();
     let public = crate::report::verification::read_key(&path).map_err(|problem| {
@@ -202,7 +229,7 @@ fn signing(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     ok(format!("key {}", public.id()))
 }
 
-fn policy(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
+fn policy(home: &Home, _named: bool) -> Result<Found, Failure> {
     let policy = load_policy(home)?;
     ok(format!(
         "{}, sha256 {}; {}",
@@ -212,7 +239,7 @@ fn policy(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     ))
 }
 
-fn journal(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
+fn journal(home: &Home, _named: bool) -> Result<Found, Failure> {
     let paths = home.journal();
     if fs::metadata(&paths.log).map_or(true, |meta| meta.len() == 0) {
         return ok("no journal yet; the first session creates it");
@@ -226,7 +253,13 @@ fn journal(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
             &home.retired()?,
             Arc::new(Screen::new(&[])),
         )
-        .map_err(|error| Failure::refused(error, "run `agp verify`"))?;
+        .map_err(|error| {
+            let mend = match &error {
+                OpenError::Io { path, error } => help_with(path, error, "run `agp verify`"),
+                OpenError::Damaged { .. } => "run `agp verify`".into(),
+            };
+            Failure::refused(error, mend)
+        })?;
         journal.close();
     }
     let last = last_event(&paths.log).map_or(0, |last| last.seq);
@@ -239,25 +272,19 @@ fn journal(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
 
 /// The harness that the configuration or the environment names; Claude Code where neither does.
 fn configured(home: &Home) -> Result<Harness, Failure> {
-    let config = Config::load(home)?;
-    let named = config::first(None, "AGP_INTENDANT", config.intendant);
-    Ok(match named.as_deref() {
-        Some("codex") => Harness::Codex,
-        None | Some(_) => Harness::ClaudeCode,
-    })
+    let named = resolve::harness(None, &Config::load(home)?)?;
+    Ok(named.unwrap_or(Harness::ClaudeCode))
 }
 
-fn harness(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
-    let config = Config::load(home)?;
-    let needed = config::first(None, "AGP_INTENDANT", config.intendant)
-        .is_some_and(|name| name != "scripted");
+fn harness(home: &Home, _named: bool) -> Result<Found, Failure> {
+    let needed = resolve::harness(None, &Config::load(home)?)?.is_some();
     let search = Search {
         changeable: changeable_here(),
         ..Search::default()
     };
-    let (found, name, login, mend) = match configured(home)? {
+    let (install, name, login, mend) = match configured(home)? {
         Harness::Codex => (
-            codex::find(&search).map(|found| (found.version, found.program)),
+            codex::find(&search).map(|install| (install.version, install.program)),
             "Codex",
             match codex::login_present() {
                 true => Ok("login present".to_owned()),
@@ -266,7 +293,7 @@ fn harness(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
             "run `codex login`, or set CODEX_API_KEY",
         ),
         Harness::ClaudeCode => (
-            claude_code::find(&search).map(|found| (found.version, found.program)),
+            claude_code::find(&search).map(|install| (install.version, install.program)),
             "Claude Code",
             claude_code::login()
                 .map(|place| format!("login: {place}"))
@@ -274,28 +301,32 @@ fn harness(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
             "log in with `claude`, or set ANTHROPIC_API_KEY",
         ),
     };
-    match found {
+    match install {
         Ok((version, program)) => {
             let missing = login.is_err();
-            let (Ok(shown) | Err(shown)) = login;
-            let detail = format!("{name} {version} at {}, {shown}", program.display());
-            if needed && missing {
-                return Err(Failure::refused(detail, mend));
+            let (Ok(state) | Err(state)) = login;
+            let detail = format!("{name} {version} at {}, {state}", program.display());
+            match missing {
+                true if needed => Err(Failure::refused(detail, mend)),
+                true => Ok(Found {
+                    mend: Some(mend.into()),
+                    ..ok(detail)?
+                }),
+                false => ok(detail),
             }
-            ok(detail)
         }
-        Err(error) if needed => Err(Failure::refused(error.problem, error.mend)),
-        Err(error) => not_needed(format!("{} ({})", error.problem, error.mend)),
+        Err(error) if needed => Err(error.into()),
+        Err(error) => would_fail(error.into()),
     }
 }
 
-fn docker(home: &Home, named: bool) -> Result<(Status, String), Failure> {
+fn docker(home: &Home, named: bool) -> Result<Found, Failure> {
     let file = Config::load(home)?.sandbox.unwrap_or_default();
-    let asked = |name: &str| std::env::var(name).is_ok_and(|asked| asked == "docker");
+    let is_docker = |name: &str| std::env::var(name).is_ok_and(|value| value == "docker");
     let needed = named
         || config::first(None, "AGP_SANDBOX", file.provider).as_deref() == Some("docker")
-        || asked("AGP_CLAUDE_SANDBOX")
-        || asked("AGP_CODEX_SANDBOX");
+        || is_docker("AGP_CLAUDE_SANDBOX")
+        || is_docker("AGP_CODEX_SANDBOX");
     let image = config::first(None, "AGP_SANDBOX_IMAGE", file.image);
     match crate::session::docker::container::meet() {
         Ok(engine) => ok(crate::session::docker::container::examine(
@@ -304,20 +335,20 @@ fn docker(home: &Home, named: bool) -> Result<(Status, String), Failure> {
             image.as_deref(),
         )?),
         Err(failure) if needed => Err(failure),
-        Err(failure) => not_needed(format!("{} ({})", failure.problem, failure.mend)),
+        Err(failure) => would_fail(failure),
     }
 }
 
-fn slack(home: &Home, named: bool) -> Result<(Status, String), Failure> {
+fn slack(home: &Home, named: bool) -> Result<Found, Failure> {
     let config = Config::load(home)?;
     match config::first(None, "AGP_CHANNEL", config.channel.clone()).as_deref() {
-        Some("slack") => crate::session::slack::examine(&config).map(|found| (Status::Ok, found)),
+        Some("slack") => crate::session::slack::examine(&config).and_then(ok),
         // What is set up can be tried before it is used, and until then stands in nobody's way.
         None | Some("console") if crate::session::slack::is_set_up(&config) => {
             match crate::session::slack::examine(&config) {
-                Ok(found) => ok(found),
+                Ok(detail) => ok(detail),
                 Err(failure) if named => Err(failure),
-                Err(failure) => not_needed(format!("{} ({})", failure.problem, failure.mend)),
+                Err(failure) => would_fail(failure),
             }
         }
         None | Some("console") => not_needed("approvals go to the console"),
@@ -328,13 +359,13 @@ fn slack(home: &Home, named: bool) -> Result<(Status, String), Failure> {
     }
 }
 
-fn sandbox(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
+fn sandbox(home: &Home, _named: bool) -> Result<Found, Failure> {
     let config = Config::load(home)?;
     let provider = config.sandbox.and_then(|sandbox| sandbox.provider);
     match config::first(None, "AGP_SANDBOX", provider).as_deref() {
         Some("recording") => ok("recording (scripts only); a harness runs on this host"),
         None => match crate::session::sandbox::permitted(home) {
-            Ok(told) => ok(format!("{told}; a harness runs on this host")),
+            Ok(detail) => ok(format!("{detail}; a harness runs on this host")),
             Err(failure) => not_needed(format!("recording (scripts only); {}", failure.problem)),
         },
         Some("process") => ok(crate::session::sandbox::permitted(home)?),
@@ -346,18 +377,18 @@ fn sandbox(home: &Home, _named: bool) -> Result<(Status, String), Failure> {
     }
 }
 
-fn confinement(_home: &Home, _named: bool) -> Result<(Status, String), Failure> {
-    let shown = super::doctor_confinement::show()?;
-    let [made, refused, killed] = shown.counts;
-    let mut told = format!(
+fn confinement(_home: &Home, _named: bool) -> Result<Found, Failure> {
+    let tried = super::doctor_confinement::show()?;
+    let [made, refused, killed] = tried.counts;
+    let mut detail = format!(
         "Landlock ABI {}, seccomp; {} tried as expected ({made} allowed, {refused} denied, \
         {killed} killed)",
-        shown.standing.landlock,
+        tried.standing.landlock,
         count(made + refused + killed, "operation")
     );
-    for line in shown.threads {
-        told.push('\n');
-        told.push_str(&line);
+    for line in tried.threads {
+        detail.push('\n');
+        detail.push_str(&line);
     }
-    ok(told)
+    ok(detail)
 }

@@ -19,6 +19,7 @@ use rustix::mount::UnmountFlags;
 use crate::confine::profile::ProfileSpec;
 use crate::confine::threads::{self, Standing};
 use crate::confine::{self, Places, Profile};
+use crate::contracts::plural::count;
 use crate::report::failure::{Failure, exit};
 
 /// The hidden command that a trial's process is.
@@ -82,7 +83,7 @@ fn writes(terms: &ProfileSpec) -> bool {
 pub(super) struct Shown {
     /// What this kernel enforces.
     pub(super) standing: Standing,
-    /// How many attempts were made, refused, and killed, as they must be.
+    /// How many operations were allowed, denied and killed, each as expected.
     pub(super) counts: [usize; 3],
     /// A line for each thread.
     pub(super) threads: Vec<String>,
@@ -153,11 +154,11 @@ fn line(terms: &ProfileSpec) -> String {
     };
     let calls = if terms.others { "refused" } else { "allowed" };
     format!(
-        "{:<15} files: {files}; sockets: {}; exec: {}; {} calls {calls}",
+        "{:<15} files: {files}; sockets: {}; exec: {}; {calls} {}",
         terms.thread,
         terms.sockets(),
         if terms.execs() { "yes" } else { "no" },
-        terms.rules().count(),
+        count(terms.rules().count(), "call"),
     )
 }
 
@@ -277,7 +278,7 @@ fn done(profile: Profile, deed: &str, root: &Path, allowed: u16, other: u16) -> 
 }
 
 /// What a thread of this kind is for.
-fn work(terms: &ProfileSpec, own: &Path, port: u16) -> io::Result<()> {
+fn work(terms: &ProfileSpec, directory: &Path, port: u16) -> io::Result<()> {
     let mut chance = [0; 32];
     let random = SystemRandom::new().fill(&mut chance);
     random.map_err(|_| io::Error::other("the system provides no random numbers"))?;
@@ -288,21 +289,21 @@ fn work(terms: &ProfileSpec, own: &Path, port: u16) -> io::Result<()> {
         started.join().map_err(|_| io::ErrorKind::Other)?;
     }
     if writes(terms) {
-        let (new, named) = (own.join("new"), own.join("named"));
+        let (new, named) = (directory.join("new"), directory.join("named"));
         let mut file = File::create(&new)?;
         file.lock()?;
         file.write_all(b"text")?;
         file.sync_data()?;
         fs::rename(&new, &named)?;
-        File::open(own)?.sync_all()?;
+        File::open(directory)?.sync_all()?;
         fs::remove_file(named)?;
     }
     let may = |word: &str| terms.files.iter().any(|ground| ground.may.contains(word));
     if may("read") {
-        fs::read(own.join("file"))?;
+        fs::read(directory.join("file"))?;
     }
     if terms.may(libc::SYS_getdents64) && (may("list") || may("read")) {
-        fs::read_dir(own)?.flatten().for_each(drop);
+        fs::read_dir(directory)?.flatten().for_each(drop);
     }
     if terms.sockets() == "inet" {
         TcpStream::connect(("127.0.0.1", port))?;

@@ -8,7 +8,7 @@ use argh::FromArgs;
 use crate::contracts::{bounded_file, limits, timestamp};
 use crate::journal::durable;
 use crate::policy::{SHIPPED, shipped};
-use crate::report::failure::{Failure, Outcome, say};
+use crate::report::failure::{Failure, Outcome, help_with, say};
 use crate::session::home::Home;
 
 /// Write a policy and a configuration to start from.
@@ -85,7 +85,7 @@ fn policy_text(name: &str) -> Result<&'static str, Failure> {
         let names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
         Failure::usage(
             format!("unknown policy {name:?}"),
-            format!("use agp init --policy {}", names.join("|")),
+            format!("use --policy with one of {}", names.join(", ")),
         )
     })
 }
@@ -115,5 +115,6 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
     let problem = format!("cannot write {}: {error}", path.display());
-    Failure::refused(problem, "set AGP_HOME to a directory that you own")
+    let mend = help_with(path, error, "set AGP_HOME to a directory that you own");
+    Failure::refused(problem, mend)
 }

@@ -3,6 +3,7 @@
 //! `agp-bridge` has only these; `agp` has them too.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use serde_json::Value;
 
-use crate::contracts::ids::SessionId;
+use crate::contracts::ids::{InvalidId, SessionId};
 use crate::contracts::{bounded_file, limits, strict_json};
 use crate::gateway::client::Governor;
 use crate::hook::{login_renewal, mcp_server, pre_post_tool};
@@ -19,7 +20,7 @@ use crate::jail::{
     command_shell, container_init, container_keeper, egress_relay, harness_git, keeper, leash,
 };
 use crate::jail::{container_probe, isolation_probe};
-use crate::journal::key::PublicKey;
+use crate::journal::key::{InvalidKey, PublicKey};
 use crate::report::failure::{complain, exit};
 use crate::tools;
 use crate::tools::read_state::ReadState;
@@ -108,7 +109,7 @@ fn bridge(arguments: &[OsString]) -> u8 {
 }
 
 /// Keeps other processes of the same user from this one's memory and descriptors: what it says is the
-/// gate's word. Where that cannot be had, the harness's confinement keeps its commands from it.
+/// gate's word. Where the kernel refuses that, the harness's confinement keeps its commands from it.
 fn alone() {
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
@@ -177,7 +178,44 @@ struct Bridge {
     within: Duration,
 }
 
-fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
+/// Why the arguments of a gateway's client are not taken.
+#[derive(Debug)]
+enum ArgumentError {
+    /// This option stands without a value.
+    NoValue(OsString),
+    /// This option does not take this value.
+    NotAccepted(OsString, OsString),
+    /// The session's ID is none.
+    Session(InvalidId),
+    /// The key is none.
+    AnswerKey(InvalidKey),
+    /// The deadline is no number.
+    Deadline,
+    /// Nothing names the session.
+    NoSession,
+    /// Nothing names the socket.
+    NoSocket,
+}
+
+impl fmt::Display for ArgumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoValue(name) => write!(f, "{} needs a value", name.display()),
+            Self::NotAccepted(name, value) => {
+                write!(f, "{} does not accept {}", name.display(), value.display())
+            }
+            Self::Session(error) => write!(f, "--session: {error}"),
+            Self::AnswerKey(error) => write!(f, "--answer-key: {error}"),
+            Self::Deadline => f.write_str("--deadline takes a number of seconds"),
+            Self::NoSession => {
+                f.write_str("--session is missing, and the socket's directory does not name one")
+            }
+            Self::NoSocket => f.write_str("--socket is missing"),
+        }
+    }
+}
+
+fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, ArgumentError> {
     let (mut socket, mut session, mut event) = (None, None, pre_post_tool::HookEvent::Pre);
     let (mut key, mut outside) = (None, false);
     let mut directory = None;
@@ -189,13 +227,12 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
         }
         let value = rest
             .next()
-            .ok_or_else(|| format!("{} needs a value", name.display()))?;
+            .ok_or_else(|| ArgumentError::NoValue(name.clone()))?;
         let text = value.to_str();
         match (name.to_str(), text) {
             (Some("--socket"), _) => socket = Some(PathBuf::from(value)),
             (Some("--session"), Some(text)) => {
-                session =
-                    Some(SessionId::new(text).map_err(|error| format!("--session: {error}"))?);
+                session = Some(SessionId::new(text).map_err(ArgumentError::Session)?);
             }
             // The one that has hooks.
             (Some("--harness"), Some("claude-code")) => {}
@@ -204,31 +241,24 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
             (Some("--event"), Some("post")) => event = pre_post_tool::HookEvent::Post,
             (Some("--answer-key"), Some(text)) => {
                 let read = PublicKey::from_spki_base64(text);
-                key = Some(read.map_err(|error| format!("--answer-key: {error}"))?);
+                key = Some(read.map_err(ArgumentError::AnswerKey)?);
             }
             (Some("--listener"), Some("outside")) => outside = true,
             (Some("--listener"), Some("anywhere")) => outside = false,
             (Some("--directory"), _) => directory = Some(PathBuf::from(value)),
             (Some("--deadline"), Some(text)) => {
-                let seconds = text
-                    .parse()
-                    .map_err(|_| "--deadline takes a number of seconds".to_owned())?;
+                let seconds = text.parse().map_err(|_| ArgumentError::Deadline)?;
                 within = Duration::from_secs(seconds);
             }
             _ => {
-                return Err(format!(
-                    "{} does not accept {}",
-                    name.display(),
-                    value.display()
-                ));
+                return Err(ArgumentError::NotAccepted(name.clone(), value.clone()));
             }
         }
     }
     match (socket, session) {
         (Some(socket), session) => {
             let session = session.or_else(|| session_of(&socket));
-            let session = session
-                .ok_or("--session is missing, and the socket's directory does not name one")?;
+            let session = session.ok_or(ArgumentError::NoSession)?;
             let governor = Governor {
                 socket,
                 key,
@@ -242,7 +272,7 @@ fn parse(arguments: &[OsString]) -> Result<Option<Bridge>, String> {
                 within,
             }))
         }
-        (None, _) => Err("--socket is missing".into()),
+        (None, _) => Err(ArgumentError::NoSocket),
     }
 }
 

@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::channels::escape;
 use crate::contracts::event::Kind;
+use crate::contracts::fold::Next;
 use crate::contracts::limits;
 use crate::journal::Entry;
-use crate::report::failure::{Failure, Outcome, complain, try_say};
+use crate::report::failure::{Failure, Outcome, complain, help_with, say_folded, try_say};
 use crate::session::home::Home;
 use crate::session::transcript;
 
@@ -34,14 +35,20 @@ pub(super) struct Log {
     json: bool,
 }
 
+/// How an event goes on: right of its number, where none begins.
+const EVENT: Next = Next {
+    indent: 7,
+    ..Next::FOREIGN
+};
+
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) fn log(home: &Home, command: &Log) -> Outcome {
     let path = home.journal().log;
     let failed = |error: io::Error| {
         let mend = match error.kind() {
-            io::ErrorKind::NotFound => "the first session creates it: run `agp quickstart`",
-            _ => "run `agp doctor --check journal`",
+            io::ErrorKind::NotFound => "the first session creates it: run `agp quickstart`".into(),
+            _ => help_with(&path, &error, "run `agp doctor --check journal`"),
         };
         Failure {
             code: crate::report::failure::exit::USAGE,
@@ -100,7 +107,10 @@ impl Seen {
         {
             let all: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
             let problem = format!("unknown event kind {kind:?}");
-            return Err(Failure::usage(problem, format!("--kind {}", all.join("|"))));
+            return Err(Failure::usage(
+                problem,
+                format!("use --kind with one of {}", all.join(", ")),
+            ));
         }
         Ok(0)
     }
@@ -141,7 +151,7 @@ fn show(command: &Log, line: &[u8], seen: &mut Seen) -> bool {
     } else if command.json {
         try_say(String::from_utf8_lossy(line))
     } else {
-        try_say(for_people(&entry))
+        say_folded(&for_people(&entry), EVENT)
     }
 }
 
@@ -210,18 +220,18 @@ fn for_people(entry: &Entry) -> String {
     let tool = text(payload, "tool").unwrap_or_default();
     for (name, place) in TOLD {
         let (first, within) = (place.first(), place.get(1));
-        let found = first.and_then(|first| payload?.get(*first));
-        let found = found.and_then(|found| within.map_or(Some(found), |name| found.get(name)));
-        let Some(told) = found.and_then(|found| told(found, tool)) else {
+        let value = first.and_then(|first| payload?.get(*first));
+        let value = value.and_then(|value| within.map_or(Some(value), |name| value.get(name)));
+        let Some(words) = value.and_then(|value| told(value, tool)) else {
             continue;
         };
         // What the agent says is not to pass for a field of agp's.
         let foreign = ["tool", "args", "task"].contains(name)
-            && !told.chars().all(|c| c.is_ascii_graphic() && c != '"');
+            && !words.chars().all(|c| c.is_ascii_graphic() && c != '"');
         if foreign {
-            line.push_str(&format!(" {name}=\"{}\"", told.replace('"', "\\\"")));
+            line.push_str(&format!(" {name}=\"{}\"", words.replace('"', "\\\"")));
         } else {
-            line.push_str(&format!(" {name}={told}"));
+            line.push_str(&format!(" {name}={words}"));
         }
     }
     line

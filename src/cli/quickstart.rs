@@ -61,15 +61,8 @@ pub(super) fn quickstart(home: &Home) -> Outcome {
     }
     say("");
     let journal = home.journal().log;
-    let verified = verification::run(
-        &journal,
-        // After a rotation, the key that the journal begins under.
-        &verify::first_key(home, &journal)?,
-        false,
-        &mut io::stdout().lock(),
-        &mut io::stderr().lock(),
-    );
-    let verified = verified.unwrap_or(verification::NOT_CHECKED);
+    // After a rotation, the key that the journal begins under.
+    let verified = verify::report(&journal, &verify::first_key(home, &journal)?, false);
     say("");
     say(format_args!("policy   {}", home.policy().display()));
     say(format_args!(

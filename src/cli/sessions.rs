@@ -8,10 +8,11 @@ use argh::FromArgs;
 use serde_json::{Map, Value, json};
 
 use crate::channels::escape;
+use crate::contracts::fold::Next;
 use crate::contracts::ids::SessionId;
 use crate::contracts::limits;
 use crate::journal::Entry;
-use crate::report::failure::{Failure, Outcome, exit, say};
+use crate::report::failure::{Failure, Outcome, exit, help_with, say, say_folded, try_say};
 use crate::session::home::Home;
 use crate::session::lease;
 
@@ -44,7 +45,7 @@ pub(super) fn sessions(home: &Home, command: &Sessions) -> Outcome {
         code: exit::USAGE,
         ..Failure::refused(
             format!("{}: {error}", path.display()),
-            "run `agp doctor --check journal`",
+            help_with(&path, &error, "run `agp doctor --check journal`"),
         )
     };
     let file = match File::open(&path) {
@@ -58,7 +59,7 @@ pub(super) fn sessions(home: &Home, command: &Sessions) -> Outcome {
         Err(error) => return Err(failed(error)),
     };
     let mut reader = BufReader::new(file);
-    let mut found: BTreeMap<String, Summary> = BTreeMap::new();
+    let mut summaries: BTreeMap<String, Summary> = BTreeMap::new();
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -70,29 +71,32 @@ pub(super) fn sessions(home: &Home, command: &Sessions) -> Outcome {
             break;
         }
         if let Some(Ok(entry)) = line.strip_suffix(b"\n").map(Entry::parse) {
-            take_in(&mut found, &entry);
+            take_in(&mut summaries, &entry);
         }
     }
-    let mut all: Vec<_> = found.into_iter().collect();
+    let mut all: Vec<_> = summaries.into_iter().collect();
     all.sort_by_key(|(_, summary)| summary.first_seq);
     for (id, mut summary) in all {
         summary.live = SessionId::new(&id).is_ok_and(|session| lease::is_live(home, &session));
-        say(if command.json {
-            as_json(&id, &summary)
+        let is_read = if command.json {
+            try_say(as_json(&id, &summary))
         } else {
-            for_people(&id, &summary)
-        });
+            say_folded(&for_people(&id, &summary), Next::FOREIGN)
+        };
+        if !is_read {
+            break;
+        }
     }
     Ok(0)
 }
 
-fn take_in(found: &mut BTreeMap<String, Summary>, entry: &Entry) {
+fn take_in(summaries: &mut BTreeMap<String, Summary>, entry: &Entry) {
     let text = |name: &str| {
         let payload = entry.payload()?;
         payload.get(name)?.as_str().map(str::to_owned)
     };
     let Some(id) = text("sessionId") else { return };
-    let summary = found.entry(id).or_insert_with(|| Summary {
+    let summary = summaries.entry(id).or_insert_with(|| Summary {
         first_seq: entry.seq,
         // One that was refused has not started; it was asked for then.
         started: entry.text("ts").unwrap_or_default().to_owned(),
@@ -143,7 +147,7 @@ fn for_people(id: &str, summary: &Summary) -> String {
         "no end recorded"
     };
     format!(
-        "{:<20} {} {:<12} {} allowed, {} denied, {}{}",
+        "{:<14} {} {:<12} {} allowed, {} denied, {}{}",
         escape::line(id),
         escape::line(&summary.started),
         escape::line(&summary.harness),

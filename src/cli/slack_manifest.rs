@@ -2,7 +2,7 @@
 
 use argh::FromArgs;
 
-use crate::report::failure::{Outcome, say};
+use crate::report::failure::{Outcome, try_say};
 
 /// What Slack's page "Create an app from a manifest" takes.
 const MANIFEST: &str = include_str!("slack_manifest.json");
@@ -28,7 +28,9 @@ struct Manifest {}
 
 pub(super) fn slack(command: &Slack) -> Outcome {
     match command.what {
-        What::Manifest(_) => say(MANIFEST.trim_end()),
+        What::Manifest(_) => {
+            try_say(MANIFEST.trim_end());
+        }
     }
     Ok(0)
 }

@@ -1,12 +1,12 @@
 //! `agp verify`: proves a journal; the operator's own, unless another is named.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use argh::FromArgs;
 
 use super::log;
-use crate::report::failure::{Failure, Outcome};
+use crate::contracts::fold::Next;
+use crate::report::failure::{Failure, Outcome, complain, say_folded, try_say};
 use crate::report::verification;
 use crate::session::home::Home;
 
@@ -38,16 +38,26 @@ pub(super) fn verify(command: Verify) -> Outcome {
             (journal, key)
         }
     };
-    let mut out = io::stdout().lock();
-    let code = verification::run(
-        &journal,
-        &key,
-        command.json,
-        &mut out,
-        &mut io::stderr().lock(),
-    );
-    out.flush().ok();
-    Ok(code.unwrap_or(verification::NOT_CHECKED))
+    Ok(report(&journal, &key, command.json))
+}
+
+/// Verifies and shows what came of it; gives the exit code.
+pub(super) fn report(journal: &Path, key: &Path, json: bool) -> u8 {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = verification::run(journal, key, json, &mut out, &mut err);
+    let [out, err] = [out, err].map(|said| String::from_utf8_lossy(&said).trim_end().to_owned());
+    let is_read = match (out.is_empty(), json) {
+        (true, _) => true,
+        (false, true) => try_say(out),
+        (false, false) => say_folded(&out, Next::MESSAGE),
+    };
+    if !err.is_empty() {
+        complain(err);
+    }
+    match code {
+        Ok(code) if is_read => code,
+        _ => verification::NOT_CHECKED,
+    }
 }
 
 /// The operator's own key that the journal begins under: after a rotation, a retired one.

@@ -135,16 +135,16 @@ fn op(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
 }
 
 /// What a filter that is added to another has to take away: from whoever is under `under`, all that
-/// `own` does not allow in the same way.
+/// `rules` do not allow in the same way.
 #[must_use]
-pub(super) fn narrowing(under: &[&BpfRule], own: &[&BpfRule]) -> Vec<BpfRule> {
+pub(super) fn narrowing(under: &[&BpfRule], rules: &[&BpfRule]) -> Vec<BpfRule> {
     // Nothing is one of no values.
     const DENIED: &[Case] = &[allow(&[only(0, ALL_BITS, &[])])];
     let mut narrower = Vec::new();
     for rule in under {
-        match own.iter().find(|own| own.call == rule.call) {
-            Some(own) if own.cases == rule.cases => {}
-            Some(own) => narrower.push(**own),
+        match rules.iter().find(|narrow| narrow.call == rule.call) {
+            Some(narrow) if narrow.cases == rule.cases => {}
+            Some(narrow) => narrower.push(**narrow),
             None => narrower.push(BpfRule {
                 cases: DENIED,
                 ..**rule
@@ -363,12 +363,12 @@ pub(crate) mod tests {
                 continue;
             };
             let (terms, starter) = (profile.terms(), starter.terms());
-            let own: Vec<&BpfRule> = terms.rules().collect();
+            let rules: Vec<&BpfRule> = terms.rules().collect();
             let under: Vec<&BpfRule> = starter.rules().collect();
-            let narrower = narrowing(&under, &own);
+            let narrower = narrowing(&under, &rules);
             let narrower: Vec<&BpfRule> = narrower.iter().collect();
             let added = program(&narrower, allowed, KILL);
-            let whole = program(&own, KILL, KILL);
+            let whole = program(&rules, KILL, KILL);
             let under = program(&under, KILL, KILL);
             // Of two filters the stricter counts, and a kill is stricter than an error.
             let strict = |a: u32, b: u32| if a == KILL || b == allowed { a } else { b };
@@ -397,8 +397,8 @@ pub(crate) mod tests {
             if terms.others {
                 continue;
             }
-            let own: Vec<&BpfRule> = terms.rules().collect();
-            let program = program(&own, KILL, KILL);
+            let rules: Vec<&BpfRule> = terms.rules().collect();
+            let program = program(&rules, KILL, KILL);
             let may = |call: i64, arguments: [u64; 3]| {
                 let [a, b, c] = arguments;
                 let number = u32::try_from(call).unwrap();

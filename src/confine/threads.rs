@@ -64,11 +64,11 @@ impl Places {
             self = self.with(Place::Names, etc);
         }
         for name in NAME_FILES {
-            let Ok(found) = etc.join(name).canonicalize() else {
+            let Ok(file) = etc.join(name).canonicalize() else {
                 continue;
             };
-            let directory = found.parent().filter(|directory| *directory != etc);
-            let path = directory.map_or(found.as_path(), |directory| directory);
+            let directory = file.parent().filter(|directory| *directory != etc);
+            let path = directory.map_or(file.as_path(), |directory| directory);
             self = self.with(Place::Names, path);
         }
         self
@@ -175,8 +175,8 @@ impl Entered {
             return Err(io::Error::other("a thread's profile is not its starter's"));
         }
         let under: Vec<&BpfRule> = self.0.terms().rules().collect();
-        let own: Vec<&BpfRule> = profile.terms().rules().collect();
-        let narrower = narrowing(&under, &own);
+        let rules: Vec<&BpfRule> = profile.terms().rules().collect();
+        let narrower = narrowing(&under, &rules);
         let narrower: Vec<&BpfRule> = narrower.iter().collect();
         Ok(Narrower {
             profile,
@@ -238,14 +238,14 @@ pub fn start_first(
     places: Places,
     work: impl FnOnce(Entered) + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    let (told, stands) = sync_channel(1);
+    let (outcome, stands) = sync_channel(1);
     let named = Builder::new().name(profile.terms().thread.into());
     let thread = named.spawn(move || {
         let entered = enter(profile, &places);
         let goes_on = entered.is_ok();
         // Whoever started it waits for this.
-        let _ = told.send(entered);
-        drop(told);
+        let _ = outcome.send(entered);
+        drop(outcome);
         if goes_on {
             work(Entered(profile));
         }
@@ -339,11 +339,11 @@ fn files(profile: Profile, places: &Places) -> io::Result<u32> {
 /// Enters the filter of system calls.
 fn calls(profile: Profile) -> io::Result<()> {
     let terms = profile.terms();
-    let own: Vec<&BpfRule> = terms.rules().collect();
+    let rules: Vec<&BpfRule> = terms.rules().collect();
     let unnamed = if terms.others {
         SECCOMP_RET_ALLOW
     } else {
         deadly()
     };
-    apply_filter(&program(&own, unnamed, deadly())).map_err(io::Error::other)
+    apply_filter(&program(&rules, unnamed, deadly())).map_err(io::Error::other)
 }

@@ -1,5 +1,7 @@
 //! Reading a whole file that must not be larger than expected.
 
+use crate::contracts::plural::count;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -20,7 +22,7 @@ pub fn read_from(from: impl Read, bound: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(bound + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bound {
-        let problem = format!("larger than {bound} bytes");
+        let problem = format!("larger than {}", count(bound, "byte"));
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
     }
     Ok(bytes)

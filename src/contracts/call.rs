@@ -1,5 +1,7 @@
 //! A tool call as the gate sees it, the same whichever harness made it.
 
+use crate::contracts::plural::count;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -115,8 +117,8 @@ impl Unreadable {
                 limits::FRAME_BYTES >> 20
             ),
             Self::TooMany => format!(
-                "the call has more than {} values: split it",
-                limits::FRAME_VALUES
+                "the call has more than {}: split it",
+                count(limits::FRAME_VALUES, "value")
             ),
             Self::TooDeep => too_deep(),
             Self::NotUnicode => "the arguments are not valid Unicode (lone surrogate)".into(),
@@ -131,8 +133,8 @@ impl Unreadable {
 #[must_use]
 pub fn too_deep() -> String {
     format!(
-        "the arguments are nested deeper than {} levels",
-        limits::ARGS_DEPTH
+        "the arguments are nested deeper than {}",
+        count(limits::ARGS_DEPTH, "level")
     )
 }
 

@@ -55,7 +55,7 @@ pub enum Answer {
     },
     /// Nobody answered before the deadline.
     TimedOut,
-    /// Nobody could be asked; says why and how to mend it.
+    /// No approver is available; says why and what helps.
     Unreachable(String),
     /// The session ended before anybody answered; says so.
     SessionOver(String),

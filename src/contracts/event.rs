@@ -44,7 +44,7 @@ kinds! {
     ToolCallRequire = "tool_call.require",
     /// A human approved.
     ApprovalGranted = "approval.granted",
-    /// A human refused, or nobody could be asked.
+    /// A human refused, or no approver was available.
     ApprovalDenied = "approval.denied",
     /// Nobody answered in time.
     ApprovalTimeout = "approval.timeout",

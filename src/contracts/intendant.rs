@@ -114,10 +114,71 @@ pub enum HarnessExit {
 /// Why a harness could not be started or followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HarnessError {
+    /// What is at fault.
+    pub fault: HarnessFault,
     /// What went wrong.
     pub problem: String,
-    /// The command or step that mends it.
-    pub mend: String,
+}
+
+/// What has to change before a harness can be started or followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HarnessFault {
+    /// It is not installed, or not where the variable says.
+    Missing {
+        /// What installs it.
+        install: &'static str,
+        /// The variable that names its program.
+        variable: &'static str,
+    },
+    /// An agent could change the program, or the way to it.
+    Changeable {
+        /// The name of the program.
+        program: &'static str,
+        /// The variable that names it.
+        variable: &'static str,
+        /// Whether `PATH` led there.
+        by_path: bool,
+    },
+    /// It does not answer this command.
+    Silent(String),
+    /// This program does not say its version.
+    Unversioned(String),
+    /// It is too old; this installs a newer one.
+    TooOld(&'static str),
+    /// It is too old for hook mode; this installs a newer one.
+    TooOldForHooks(&'static str),
+    /// The operator's configuration of Codex.
+    CodexConfig,
+    /// What an organisation sets for Codex, or its version.
+    CodexManaged,
+    /// A version of Codex that answers otherwise than agp expects.
+    CodexVersion,
+    /// The path of the repository.
+    RepositoryPath,
+    /// The image lacks this harness.
+    NotInImage(&'static str),
+    /// The image.
+    Image,
+    /// The machine confines no process.
+    Unconfined,
+    /// The machine confines no thread.
+    UnconfinedThread,
+    /// The machine starts no thread.
+    NoThread,
+    /// Its surroundings could not be prepared, or it could not be started.
+    Unprepared,
+    /// agp itself.
+    Agp,
+}
+
+impl HarnessFault {
+    /// The error of this fault.
+    pub fn of(self, problem: impl fmt::Display) -> HarnessError {
+        HarnessError {
+            fault: self,
+            problem: problem.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for HarnessError {

@@ -6,6 +6,7 @@ pub mod bounded_file;
 pub mod call;
 pub mod channel;
 pub mod event;
+pub mod fold;
 #[cfg(all(feature = "agp", any(test, fuzzing)))]
 pub(crate) mod fuzz;
 pub mod ids;

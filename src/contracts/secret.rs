@@ -74,7 +74,7 @@ const BARE: &str = "secret:";
 /// Finds what stands for a secret, in order.
 #[must_use]
 pub fn placeholders(text: &str) -> Vec<Placeholder<'_>> {
-    let mut found = Vec::new();
+    let mut all = Vec::new();
     let mut at = 0;
     while let Some(next) = text.get(at..).and_then(|rest| rest.find(BARE)) {
         let bare = at + next;
@@ -87,9 +87,9 @@ pub fn placeholders(text: &str) -> Vec<Placeholder<'_>> {
             None => bare_word(text, bare),
         };
         at = placeholder.map_or(bare + BARE.len(), |placeholder| placeholder.end);
-        found.extend(placeholder);
+        all.extend(placeholder);
     }
-    found
+    all
 }
 
 /// One without an end has all the rest for its name, which no secret has.
@@ -131,8 +131,8 @@ pub fn asked_by(tool: &str, args: &Map<String, Value>) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     if tool == SHELL.0 {
         let command = args.get(SHELL.1).and_then(Value::as_str);
-        let found = command.map(placeholders).unwrap_or_default();
-        names.extend(found.iter().map(|found| found.name.to_owned()));
+        let marks = command.map(placeholders).unwrap_or_default();
+        names.extend(marks.iter().map(|mark| mark.name.to_owned()));
     } else {
         args.values().for_each(|value| asked_in(value, &mut names));
     }
@@ -142,14 +142,14 @@ pub fn asked_by(tool: &str, args: &Map<String, Value>) -> BTreeSet<String> {
 fn asked_in(value: &Value, names: &mut BTreeSet<String>) {
     match value {
         Value::String(text) => {
-            let whole = |found: &Placeholder<'_>| found.start == 0 && found.end == text.len();
-            let braced = |found: &Placeholder<'_>| {
-                let start = text.get(found.start..).unwrap_or_default();
+            let whole = |mark: &Placeholder<'_>| mark.start == 0 && mark.end == text.len();
+            let braced = |mark: &Placeholder<'_>| {
+                let start = text.get(mark.start..).unwrap_or_default();
                 start.starts_with(OPEN)
             };
-            let found = placeholders(text);
-            let asked = found.iter().filter(|found| braced(found) || whole(found));
-            names.extend(asked.map(|found| found.name.to_owned()));
+            let marks = placeholders(text);
+            let taken = marks.iter().filter(|mark| braced(mark) || whole(mark));
+            names.extend(taken.map(|mark| mark.name.to_owned()));
         }
         Value::Array(items) => items.iter().for_each(|item| asked_in(item, names)),
         Value::Object(map) => map.values().for_each(|value| asked_in(value, names)),
@@ -221,7 +221,7 @@ mod tests {
     use serde_json::json;
 
     fn names(text: &str) -> Vec<&str> {
-        placeholders(text).iter().map(|found| found.name).collect()
+        placeholders(text).iter().map(|mark| mark.name).collect()
     }
 
     #[test]
@@ -250,22 +250,22 @@ mod tests {
         assert_eq!(names("{{secret:a b}} {{secret:"), ["a b", ""]);
         assert_eq!(names("{{secret:A"), ["A"]);
         let text = "ab{{secret:A}}c";
-        let found = placeholders(text);
-        assert_eq!(&text[found[0].start..found[0].end], "{{secret:A}}");
+        let marks = placeholders(text);
+        assert_eq!(&text[marks[0].start..marks[0].end], "{{secret:A}}");
     }
 
     #[test]
     fn a_call_asks_for_what_its_command_names() {
-        let asked = |tool: &str, args: Value| -> Vec<String> {
+        let names_in = |tool: &str, args: Value| -> Vec<String> {
             asked_by(tool, args.as_object().unwrap())
                 .into_iter()
                 .collect()
         };
         let bash = json!({"command": "a secret:B {{secret:A}}", "description": "secret:C"});
-        assert_eq!(asked("Bash", bash), ["A", "B"]);
+        assert_eq!(names_in("Bash", bash), ["A", "B"]);
         let write =
             json!({"content": "the text secret:A", "x": [{"y": "secret:B"}, "{{secret:C}}"]});
-        assert_eq!(asked("Write", write), ["B", "C"]);
+        assert_eq!(names_in("Write", write), ["B", "C"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::contracts::limits;
+use crate::contracts::plural::count;
 
 /// The port of an entry that names none: TLS.
 const HTTPS: u16 = 443;
@@ -131,7 +132,7 @@ impl fmt::Display for AllowlistError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Entry { text, wrong } => write!(f, "{text:?}: {wrong}"),
-            Self::TooMany => write!(f, "more than {} hosts", limits::EGRESS_ENTRIES),
+            Self::TooMany => write!(f, "more than {}", count(limits::EGRESS_ENTRIES, "host")),
         }
     }
 }
@@ -278,9 +279,9 @@ impl Allowlist {
 mod tests {
     use super::*;
 
-    fn allows(list: &[&str], asked: &str) -> bool {
+    fn allows(list: &[&str], name: &str) -> bool {
         let list = Allowlist::parse(list.iter().copied()).unwrap();
-        let (host, port) = host_and_port(asked).unwrap();
+        let (host, port) = host_and_port(name).unwrap();
         list.allows(&host, port.unwrap())
     }
 

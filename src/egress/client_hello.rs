@@ -46,8 +46,8 @@ pub(crate) fn request(
             return Err(Reason::Left);
         }
         head.extend_from_slice(&block);
-        if let Some(asked) = parse(&head)? {
-            return Ok(asked);
+        if let Some(request) = parse(&head)? {
+            return Ok(request);
         }
         if head.len() > limits::EGRESS_HEAD_BYTES {
             return Err(Reason::TooLong);
@@ -154,8 +154,8 @@ mod tests {
     use super::*;
 
     fn asked(text: &str) -> Result<Option<String>, Reason> {
-        let asked = parse(text.as_bytes())?;
-        Ok(asked.map(|asked| format!("{}:{}", asked.host, asked.port)))
+        let request = parse(text.as_bytes())?;
+        Ok(request.map(|request| format!("{}:{}", request.host, request.port)))
     }
 
     #[test]
@@ -192,8 +192,8 @@ mod tests {
 
     #[test]
     fn what_came_with_the_request_is_kept() {
-        let asked = parse(b"CONNECT a.test:443 HTTP/1.1\r\n\r\n\x16\x03\x01").unwrap();
-        assert_eq!(asked.unwrap().rest, b"\x16\x03\x01");
+        let request = parse(b"CONNECT a.test:443 HTTP/1.1\r\n\r\n\x16\x03\x01").unwrap();
+        assert_eq!(request.unwrap().rest, b"\x16\x03\x01");
     }
 
     #[test]
@@ -209,8 +209,8 @@ mod tests {
     #[test]
     fn what_is_not_tls_is_told_at_once() {
         for text in [&b"GET / HTTP/1.1\r\n"[..], b"SSH-2.0-OpenSSH\r\n", &[0; 64]] {
-            let told = feed(&mut Acceptor::default(), text);
-            assert_eq!(told, Err(Reason::NotTls), "{text:?}");
+            let outcome = feed(&mut Acceptor::default(), text);
+            assert_eq!(outcome, Err(Reason::NotTls), "{text:?}");
         }
         assert_eq!(feed(&mut Acceptor::default(), b"\x16\x03\x01"), Ok(None));
     }

@@ -100,8 +100,8 @@ impl ConnectionRules {
             refusal,
             in_tls: false,
         };
-        let asked = client_hello::request(client, Instant::now() + self.handshake, stop);
-        let ConnectRequest { host, port, rest } = asked.map_err(|why| http(Refusal::of(why)))?;
+        let request = client_hello::request(client, Instant::now() + self.handshake, stop);
+        let ConnectRequest { host, port, rest } = request.map_err(|why| http(Refusal::of(why)))?;
         let refusal = |reason, address: Option<IpAddr>| Refusal {
             host: Some(host.to_string()),
             port: Some(port),
@@ -131,7 +131,7 @@ impl ConnectionRules {
         let hello = client_hello::hello(client, rest, Instant::now() + self.handshake, stop);
         let hello = hello.map_err(|why| tls(refusal(why, first)))?;
         match (&host, hello.server_name) {
-            (Host::Name(asked), Some(named)) if *asked == named => {}
+            (Host::Name(requested), Some(named)) if *requested == named => {}
             // No name can be said for an address (RFC 6066).
             (Host::Address(_), None) => {}
             (Host::Name(_), None) => return Err(tls(refusal(Reason::NoName, first))),

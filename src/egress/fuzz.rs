@@ -29,21 +29,21 @@ pub(crate) fn connect(data: &[u8]) {
     let Some((end, decided)) = first else {
         return;
     };
-    let Ok(Some(asked)) = decided else {
+    let Ok(Some(request)) = decided else {
         assert!(whole.is_err(), "refused early, and taken late");
         return;
     };
-    assert!(asked.rest.is_empty());
+    assert!(request.rest.is_empty());
     let whole = whole.expect("taken early").expect("and complete");
-    assert_eq!((&whole.host, whole.port), (&asked.host, asked.port));
+    assert_eq!((&whole.host, whole.port), (&request.host, request.port));
     assert_eq!(whole.rest, &data[end..]);
     assert!(end <= limits::EGRESS_HEAD_BYTES);
     let head = String::from_utf8_lossy(&data[..end]).to_ascii_lowercase();
     let line = head.trim_start().lines().next().unwrap_or_default();
     assert!(line.starts_with("connect "), "{line:?}");
-    if let Host::Name(name) = &asked.host {
+    if let Host::Name(name) = &request.host {
         assert!(
-            line.contains(&format!(" {name}:{} ", asked.port)),
+            line.contains(&format!(" {name}:{} ", request.port)),
             "{line:?}"
         );
     }
@@ -144,19 +144,19 @@ fn server_name(data: &[u8]) -> Option<String> {
 /// it names.
 pub(crate) fn hosts(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let (entry, asked) = text.split_once('\n').unwrap_or((&text, "a.test"));
-    let host = Host::parse(asked);
+    let (entry, other) = text.split_once('\n').unwrap_or((&text, "a.test"));
+    let host = Host::parse(other);
     if let Ok(host) = &host {
         assert_eq!(Host::parse(&host.to_string()).as_ref(), Ok(host));
     }
     let Ok(entry) = AllowedHost::parse(entry) else {
         return;
     };
-    let shown = entry.to_string();
-    assert_eq!(AllowedHost::parse(&shown).as_ref(), Ok(&entry));
-    let list = Allowlist::parse([shown.as_str()]).expect("an entry is a list");
+    let text = entry.to_string();
+    assert_eq!(AllowedHost::parse(&text).as_ref(), Ok(&entry));
+    let list = Allowlist::parse([text.as_str()]).expect("an entry is a list");
     let Ok(host) = host else { return };
-    let (pattern, port) = shown.rsplit_once(':').expect("a port");
+    let (pattern, port) = text.rsplit_once(':').expect("a port");
     let port: u16 = port.parse().expect("a number");
     let named = match (pattern.strip_prefix("*."), &host) {
         (Some(suffix), Host::Name(name)) => name

@@ -121,8 +121,8 @@ impl Proxy {
     pub fn start(setup: ProxyConfig) -> io::Result<Self> {
         make_room()?;
         let socket = setup.socket.clone();
-        let own = Places::none().names().port(DNS);
-        let own = setup.list.ports().fold(own, Places::port);
+        let places = Places::none().names().port(DNS);
+        let places = setup.list.ports().fold(places, Places::port);
         let listener = Arc::new(UnixListener::bind(&socket)?);
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
         if setup.user != rustix::process::geteuid().as_raw() {
@@ -137,7 +137,7 @@ impl Proxy {
             stop,
         });
         let (accepting, sharing) = (Arc::clone(&listener), Arc::clone(&shared));
-        let thread = confine::start(Profile::Egress, own, move || {
+        let thread = confine::start(Profile::Egress, places, move || {
             accept_all(&accepting, &sharing);
         })?;
         Ok(Self {

@@ -80,10 +80,10 @@ impl Finder {
             }
             Host::Name(name) => name,
         };
-        let found = self.look_up(name, port, stop);
-        let mut found = found.map_err(|why| (why, None))?;
-        found.truncate(limits::EGRESS_ADDRESSES);
-        for address in &mut found {
+        let addresses = self.look_up(name, port, stop);
+        let mut addresses = addresses.map_err(|why| (why, None))?;
+        addresses.truncate(limits::EGRESS_ADDRESSES);
+        for address in &mut addresses {
             *address = SocketAddr::new(canonical(address.ip()), port);
             let ip = address.ip();
             let fine = address_classes::is_public(ip) && !self.own.contains(&ip);
@@ -91,10 +91,10 @@ impl Finder {
                 return Err((Reason::NotPublic, Some(ip)));
             }
         }
-        if found.is_empty() {
+        if addresses.is_empty() {
             return Err((Reason::NotResolved, None));
         }
-        Ok(found)
+        Ok(addresses)
     }
 
     /// On a thread of its own: the system's resolver takes as long as it likes, and a deep stack.
@@ -107,7 +107,7 @@ impl Finder {
         let until = Instant::now() + self.patience;
         let slot = self.lookups.take().ok_or(Reason::NotResolved)?;
         let (resolver, name) = (Arc::clone(&self.resolver), name.to_owned());
-        let (tell, told) = sync_channel(1);
+        let (tell, answers) = sync_channel(1);
         let looking = thread::Builder::new().name("egress-resolve".into());
         let looking = looking.spawn(move || {
             let _slot = slot;
@@ -117,8 +117,8 @@ impl Finder {
         looking.map_err(|_| Reason::NotResolved)?;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match told.recv_timeout(left.min(GLANCE)) {
-                Ok(found) => return found.map_err(|_| Reason::NotResolved),
+            match answers.recv_timeout(left.min(GLANCE)) {
+                Ok(addresses) => return addresses.map_err(|_| Reason::NotResolved),
                 Err(RecvTimeoutError::Timeout) if is_over(stop) => return Err(Reason::Over),
                 Err(RecvTimeoutError::Timeout) if left > GLANCE => {}
                 Err(_) => return Err(Reason::NotResolved),
@@ -149,8 +149,8 @@ mod tests {
         let list = Allowlist::parse(listed.iter().copied()).unwrap();
         let host = Host::parse("a.test").unwrap();
         let (stop, _open) = io::pipe().unwrap();
-        let found = finder.find(&host, 443, &list, std::os::fd::AsFd::as_fd(&stop))?;
-        Ok(found.iter().map(SocketAddr::to_string).collect())
+        let addresses = finder.find(&host, 443, &list, std::os::fd::AsFd::as_fd(&stop))?;
+        Ok(addresses.iter().map(SocketAddr::to_string).collect())
     }
 
     #[test]

@@ -103,8 +103,8 @@ impl ClientFile {
 }
 
 fn number(file: &File) -> io::Result<(u64, u64)> {
-    let found = file.metadata()?;
-    Ok((found.dev(), found.ino()))
+    let meta = file.metadata()?;
+    Ok((meta.dev(), meta.ino()))
 }
 
 /// Where the client file of this socket lies.
@@ -130,8 +130,8 @@ mod tests {
         let user = rustix::process::geteuid().as_raw();
         let laid = ClientFile::lay_beside(&socket, user).unwrap();
         assert!(ClientFile::lay_beside(&socket, user).is_err());
-        let found = fs::metadata(root.join(FILE)).unwrap();
-        assert_eq!((found.len(), found.mode() & 0o7777), (0, 0o400));
+        let meta = fs::metadata(root.join(FILE)).unwrap();
+        assert_eq!((meta.len(), meta.mode() & 0o7777), (0, 0o400));
         assert!(laid.is(open_beside(&socket).unwrap().unwrap()));
         // For whoever may do so: who is not root may not even open it so.
         fs::set_permissions(

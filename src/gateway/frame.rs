@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::contracts::message::Message;
+use crate::contracts::plural::count;
 use crate::contracts::{limits, strict_json};
 use crate::journal::key::SigningKey;
 
@@ -42,13 +43,13 @@ impl fmt::Display for FrameError {
             Self::Late => f.write_str("no complete message in time"),
             Self::TooLong => write!(
                 f,
-                "the message is longer than {} bytes",
-                limits::FRAME_BYTES
+                "the message is longer than {}",
+                count(limits::FRAME_BYTES, "byte")
             ),
             Self::TooMany => write!(
                 f,
-                "the message has more than {} values",
-                limits::FRAME_VALUES
+                "the message has more than {}",
+                count(limits::FRAME_VALUES, "value")
             ),
             Self::Malformed(why) => write!(f, "invalid message: {why}"),
             Self::Io(error) => write!(f, "the connection failed: {error}"),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::contracts::limits;
+use crate::contracts::plural::count;
 
 /// Why a question or a report is not answered: the peer hears it, and nothing runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +29,8 @@ impl fmt::Display for GateError {
         match self {
             Self::Replayed => f.write_str("this call's ID was already used"),
             Self::TooManyCalls => {
-                let most = limits::CALLS_PER_SESSION;
-                write!(f, "a session may make at most {most} calls")
+                let most = count(limits::CALLS_PER_SESSION, "call");
+                write!(f, "a session may make at most {most}")
             }
             Self::ReportedTwice => f.write_str("this call was already reported"),
             Self::ReportedOtherwise => {

@@ -17,6 +17,7 @@ use crate::contracts::call::{Actor, ToolCall, UnreadableCall};
 use crate::contracts::ids::{MessageId, SessionId, Sha256};
 use crate::contracts::limits;
 use crate::contracts::message::Message;
+use crate::contracts::plural::count;
 use crate::contracts::verdict::{Denial, Verdict};
 use crate::journal::Permit;
 use crate::journal::key::SigningKey;
@@ -232,7 +233,10 @@ fn accept_all(
         match desk.hand(stream) {
             Handed::Over => {}
             Handed::Full(stream) => {
-                let problem = format!("{} calls are already waiting", limits::CALLS_IN_FLIGHT);
+                let problem = format!(
+                    "{} already in flight",
+                    count(limits::CALLS_IN_FLIGHT, "call")
+                );
                 refuse(&stream, None, None, problem);
             }
             Handed::ToStart(stream, place) => {
@@ -303,7 +307,7 @@ fn answer(stream: &UnixStream, behind: &Behind) {
             "this gateway belongs to another user".into(),
         );
     };
-    let ((message, nonce), shown) = match frame::read(stream, limits::FRAME_DEADLINE) {
+    let ((message, nonce), file) = match frame::read(stream, limits::FRAME_DEADLINE) {
         Ok(question) => question,
         Err(error) => {
             gate.intruded(Some(peer), &error.to_string());
@@ -311,7 +315,7 @@ fn answer(stream: &UnixStream, behind: &Behind) {
         }
     };
     let proves = behind.proves.as_ref();
-    if proves.is_some_and(|ours| !shown.is_some_and(|shown| ours.client.is(shown))) {
+    if proves.is_some_and(|ours| !file.is_some_and(|file| ours.client.is(file))) {
         gate.unproven(peer);
         let problem = "this gateway answers only the session's own hooks and tools";
         return refuse(stream, None, None, problem.into());
@@ -417,7 +421,7 @@ fn cut(mut output: String) -> String {
         let end = output.floor_char_boundary(limits::RESULT_OUTPUT_BYTES);
         let missing = output.len() - end;
         output.truncate(end);
-        output += &format!("\n[{missing} more bytes not shown]");
+        output += &format!("\n[{} not shown]", count(missing, "more byte"));
     }
     output
 }

@@ -118,21 +118,21 @@ struct CallRecord {
 
 impl CallRecord {
     /// Takes in how it ended without having run to its end. A replay under its id leaves it is.
-    fn ended(&mut self, told: Option<Told>) -> Option<Account> {
+    fn ended(&mut self, result: Option<Told>) -> Option<Account> {
         if self.refused > 0 {
             self.refused -= 1;
             return None;
         }
         let open = self.stage == Stage::Allowed && !self.returned;
         self.returned |= open;
-        self.account(told.filter(|_| open))
+        self.account(result.filter(|_| open))
     }
 
     /// Takes in what the stream tells of its result, once.
-    fn account(&mut self, told: Option<Told>) -> Option<Account> {
-        let told = told?;
-        let before = self.told.replace((told, true));
-        if before.is_some_and(|(before, by_stream)| by_stream || before.agrees(told)) {
+    fn account(&mut self, result: Option<Told>) -> Option<Account> {
+        let result = result?;
+        let before = self.told.replace((result, true));
+        if before.is_some_and(|(before, by_stream)| by_stream || before.agrees(result)) {
             return None;
         }
         Some(Account {
@@ -178,25 +178,25 @@ pub(super) struct Ledger(Mutex<Calls>);
 impl Calls {
     /// Whether the stream shows other calls under this id, and none that is the one which was asked about.
     fn differs(&self, id: &MessageId) -> bool {
-        let (Some(asked), Some(open)) = (self.asked.get(id), self.open.get(id)) else {
+        let (Some(record), Some(open)) = (self.asked.get(id), self.open.get(id)) else {
             return false;
         };
         let covers = |shown: &Option<Outline>| match shown {
-            Some(shown) => asked.outline.covers(shown, self.directory.as_deref()),
+            Some(shown) => record.outline.covers(shown, self.directory.as_deref()),
             None => true,
         };
-        !asked.shown && !open.is_empty() && !open.iter().any(covers)
+        !record.shown && !open.is_empty() && !open.iter().any(covers)
     }
 
     /// Takes what came back under an id from what was shown: preferably one that was decided about, or else
     /// preferably another. Gives whether it was; `None` where nothing was shown, or what is not known.
     fn take(&mut self, id: &MessageId, decided: bool) -> Option<bool> {
         let open = self.open.get_mut(id)?;
-        let asked = self.asked.get(id);
+        let record = self.asked.get(id);
         let directory = self.directory.as_deref();
         let covered = |shown: &Option<Outline>| {
-            let (asked, shown) = (asked?, shown.as_ref()?);
-            Some(asked.outline.covers(shown, directory))
+            let (record, outline) = (record?, shown.as_ref()?);
+            Some(record.outline.covers(outline, directory))
         };
         let at = open
             .iter()
@@ -240,7 +240,7 @@ impl Ledger {
         if calls.asked.len() >= limits::CALLS_PER_SESSION {
             return Err(GateError::TooManyCalls);
         }
-        let asked = CallRecord {
+        let record = CallRecord {
             stage: Stage::Asked,
             args,
             outline,
@@ -250,11 +250,11 @@ impl Ledger {
             refused: 0,
             told: None,
         };
-        let seen = asked.seen;
-        calls.asked.insert(id.clone(), asked);
-        let shown = seen && !calls.differs(id);
-        if let Some(asked) = calls.asked.get_mut(id) {
-            asked.shown = shown;
+        let seen = record.seen;
+        calls.asked.insert(id.clone(), record);
+        let seen_alike = seen && !calls.differs(id);
+        if let Some(record) = calls.asked.get_mut(id) {
+            record.shown = seen_alike;
         }
         Ok(())
     }
@@ -273,8 +273,8 @@ impl Ledger {
             (&mut calls.census.denied, Stage::Denied)
         };
         *count += 1;
-        if let Some(asked) = calls.asked.get_mut(id) {
-            asked.stage = stage;
+        if let Some(record) = calls.asked.get_mut(id) {
+            record.stage = stage;
         }
     }
 
@@ -285,8 +285,8 @@ impl Ledger {
         calls.census.decided += 1;
         calls.census.denied += 1;
         calls.replays += 1;
-        if let Some(asked) = calls.asked.get_mut(id) {
-            asked.refused += 1;
+        if let Some(record) = calls.asked.get_mut(id) {
+            record.refused += 1;
         }
         calls.replays
     }
@@ -298,7 +298,7 @@ impl Ledger {
         &self,
         id: &MessageId,
         args: Sha256,
-        told: Told,
+        result: Told,
         followed: bool,
     ) -> Standing {
         let mut calls = self.calls();
@@ -311,22 +311,22 @@ impl Ledger {
         };
         let standing = match calls.asked.get_mut(id) {
             None => unlet("ran without asking", "was reported but never asked"),
-            Some(asked) => match asked.stage {
+            Some(record) => match record.stage {
                 // Anybody who reaches the gateway can report first: each report is held to the decision.
-                Stage::Allowed if asked.args.given != args => {
+                Stage::Allowed if record.args.given != args => {
                     Standing::Bypassed("was reported with different arguments than agp decided")
                 }
-                Stage::Allowed => match asked.told {
+                Stage::Allowed => match record.told {
                     None => {
-                        asked.told = Some((told, false));
-                        Standing::Allowed(asked.args.decided)
+                        record.told = Some((result, false));
+                        Standing::Allowed(record.args.decided)
                     }
-                    Some((before, _)) if !before.agrees(told) => Standing::Contradicted,
+                    Some((before, _)) if !before.agrees(result) => Standing::Contradicted,
                     Some((_, true)) => Standing::Confirmed,
                     Some((_, false)) => Standing::Repeated,
                 },
                 // A harness may report that a call it was denied has failed: it did not run.
-                Stage::Denied if !told.ok => Standing::DeniedAndFailed,
+                Stage::Denied if !result.ok => Standing::DeniedAndFailed,
                 Stage::Denied => unlet(
                     "ran although agp denied it",
                     "was reported although agp denied it",

@@ -128,8 +128,8 @@ mod tests {
     }
 
     fn covers(decided: &(&str, Value), shown: &(&str, Value)) -> bool {
-        let shown = outline(shown.0, &shown.1);
-        outline(decided.0, &decided.1).covers(&shown, Some(Path::new("/repo")))
+        let seen = outline(shown.0, &shown.1);
+        outline(decided.0, &decided.1).covers(&seen, Some(Path::new("/repo")))
     }
 
     #[test]
@@ -157,8 +157,8 @@ mod tests {
             &("ToolSearch", json!({"query": "x"}))
         ));
         let decided = json!({"-n": true, "limit": 3, "of": [{"a": false}]});
-        let shown = json!({"-n": "true", "limit": "3", "of": [{"a": "false"}]});
-        assert!(covers(&("Grep", decided.clone()), &("Grep", shown)));
+        let seen = json!({"-n": "true", "limit": "3", "of": [{"a": "false"}]});
+        assert!(covers(&("Grep", decided.clone()), &("Grep", seen)));
         assert!(!covers(
             &("Grep", decided),
             &("Grep", json!({"-n": "false"}))

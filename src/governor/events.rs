@@ -150,9 +150,9 @@ pub(super) fn shown_result(
     [id, tool]: [&str; 2],
     account: &Account,
     came: Came,
-    told: &ToldResult,
+    result: &ToldResult,
 ) -> Draft {
-    let output = kept(&told.output);
+    let output = kept(&result.output);
     let how = match came {
         Came::Ran => "ran",
         Came::Refused => "refused by the harness",
@@ -164,10 +164,10 @@ pub(super) fn shown_result(
         "sessionId": session,
         "tool": tool,
         "argsSha256": account.decided.to_hex(),
-        "ok": told.ok,
+        "ok": result.ok,
         "outputSha256": Sha256::of(output.as_bytes()).to_hex(),
-        "outputBytes": told.output.len(),
-        "outputCut": told.output.len() > output.len(),
+        "outputBytes": result.output.len(),
+        "outputCut": result.output.len() > output.len(),
         "seenBy": "stream",
         "how": how,
         "contradictsReport": account.contradicts,

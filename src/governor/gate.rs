@@ -15,7 +15,7 @@ use crate::journal;
 use super::call_ledger::{Args, Standing, Told};
 use super::call_outline::Outline;
 use super::events::{self, WITHHELD};
-use super::governed_session::{Governor, Notice};
+use super::governed_session::{Broken, Governor, Notice};
 use super::mediate::{CallOutcome, Effect, mediate};
 
 impl Governor {
@@ -37,6 +37,7 @@ impl Governor {
         effect: &Effect<'_>,
     ) -> Result<CallOutcome, GateError> {
         let changed = (self.terms.gate_unchanged)().err();
+        let changed = changed.map(|Broken(why)| why);
         if let Some(why) = &changed {
             // Whoever asks may be another than the hook that agp set up.
             self.break_off(why.clone());
@@ -130,7 +131,7 @@ fn not_by_itself(call: &ToolCall, effect: &Effect<'_>) -> Option<String> {
             if call
                 .args
                 .get(ISOLATION)
-                .is_some_and(|asked| !asked.is_null()) =>
+                .is_some_and(|value| !value.is_null()) =>
         {
             Some(
                 "hook mode does not support isolation: the harness would run git outside the gate. \
@@ -182,7 +183,7 @@ impl Gate for Governor {
 
     fn report(&self, mut report: CallReport, peer: Peer) -> Result<(), GateError> {
         let digest = Sha256::of(report.output.as_bytes());
-        let told = Told {
+        let result = Told {
             ok: report.ok,
             output: digest,
             comparable: events::comparable(report.output_bytes),
@@ -191,7 +192,7 @@ impl Gate for Governor {
         let followed = self.followed();
         let standing = self
             .ledger
-            .report(&report.id, report.args_sha256, told, followed);
+            .report(&report.id, report.args_sha256, result, followed);
         match standing {
             Standing::Allowed(decided) => {
                 // Of what was decided about, which is what ran, and where.

@@ -78,7 +78,7 @@ pub struct GovernorConfig {
     /// Whether an argument names one of agp's own files: its key, policy or journal.
     pub own_file: Box<dyn Fn(&str) -> bool + Send + Sync>,
     /// Whether the harness still calls the hook that agp set up; if not, why that is thought.
-    pub gate_unchanged: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    pub gate_unchanged: Box<dyn Fn() -> Result<(), Broken> + Send + Sync>,
     /// Whether what the harness is seen to do is held against what was decided.
     pub watched: bool,
     /// Where agp runs the calls that come through the gateway; `None` where the harness runs its
@@ -151,9 +151,9 @@ impl Governor {
         if census.unproven > 0 {
             payload.insert("unproven".into(), json!(census.unproven));
         }
-        let own = self.own.all();
-        if !own.is_empty() {
-            payload.insert("ownCalls".into(), json!(own));
+        let own_calls = self.own.all();
+        if !own_calls.is_empty() {
+            payload.insert("ownCalls".into(), json!(own_calls));
         }
         if !self.terms.watched {
             payload.insert("witness".into(), json!("none"));
@@ -254,15 +254,15 @@ impl Governor {
     /// Records. What cannot be recorded must not happen, so a failure ends the session.
     pub(super) fn record(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, Broken> {
         let channel = &self.terms.channel;
-        let told = drafts.iter().filter(|draft| channel.mirrors(draft.kind));
-        let told: Vec<Draft> = told.cloned().collect();
+        let mirrored = drafts.iter().filter(|draft| channel.mirrors(draft.kind));
+        let mirrored: Vec<Draft> = mirrored.cloned().collect();
         let receipts = self.terms.journal.append(drafts).map_err(|error| {
             let why = error.to_string();
             self.break_off(why.clone());
             Broken(why)
         })?;
-        if !told.is_empty() {
-            channel.mirror(told);
+        if !mirrored.is_empty() {
+            channel.mirror(mirrored);
         }
         Ok(receipts)
     }
@@ -343,9 +343,9 @@ impl Governor {
 }
 
 fn quotes(secret: &str) -> String {
-    let told = format!("the call contains the value of secret {secret}");
+    let problem = format!("the call contains the value of secret {secret}");
     match secret.strip_prefix("AGP_SECRET_") {
-        Some(name) => format!("{told}: use the reference {{{{secret:{name}}}}} instead"),
-        None => told,
+        Some(name) => format!("{problem}: use the reference {{{{secret:{name}}}}} instead"),
+        None => problem,
     }
 }

@@ -108,8 +108,8 @@ impl Governor {
                 });
                 let (finding, account) = self.ledger.returned(id, *came, result, self.by_agp());
                 self.found(id, finding);
-                if let (Some(account), Some(told)) = (account, told) {
-                    self.told(id, *came, &account, told);
+                if let (Some(account), Some(result)) = (account, told) {
+                    self.told(id, *came, &account, result);
                 }
             }
             Observation::Answered(tool) => self.own.count(tool),
@@ -144,7 +144,7 @@ impl Governor {
     }
 
     /// Records a result as the stream has it, where no report has, or another.
-    fn told(&self, id: &str, came: Came, account: &Account, told: &ToldResult) {
+    fn told(&self, id: &str, came: Came, account: &Account, result: &ToldResult) {
         if account.contradicts {
             let how = "was reported with a different result than the harness shows";
             self.anomaly(Some(id), Some(&account.tool), how, STREAM);
@@ -152,7 +152,7 @@ impl Governor {
         let session = self.session_id().as_str();
         let id = known(id);
         let named = [self.shown_id(&id), self.shown_id(&account.tool)];
-        let draft = events::shown_result(session, named, account, came, told);
+        let draft = events::shown_result(session, named, account, came, result);
         // A journal that fails has told the session so itself.
         let _ = self.record(vec![draft]);
     }
@@ -194,9 +194,9 @@ impl Governor {
         }
         // A journal that fails has told the session so itself.
         let _ = self.record(vec![self.odd(id, tool, how, seen_by)]);
-        if let Some(shown) = self.next_warning() {
+        if let Some(in_full) = self.next_warning() {
             let text = format!("gate.anomaly: a call {how}");
-            self.notice(&Notice::Warning(if shown {
+            self.notice(&Notice::Warning(if in_full {
                 &text
             } else {
                 "further anomalies not shown"

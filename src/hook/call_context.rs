@@ -28,8 +28,8 @@ pub(crate) fn add(
     tool: &str,
     usual: Option<&Path>,
 ) -> Result<(), InputError> {
-    if let Some(own) = ADDED.iter().find(|name| args.contains_key(**name)) {
-        return Err(InputError::Reserved(own));
+    if let Some(reserved) = ADDED.iter().find(|name| args.contains_key(**name)) {
+        return Err(InputError::Reserved(reserved));
     }
     if let Some(agent) = within_agent(fields, tool) {
         args.insert(WITHIN_AGENT.into(), agent.into());
@@ -108,8 +108,8 @@ mod tests {
         let there = added("Read", relative, json!({"cwd": "/repo/vendor"})).unwrap();
         assert_eq!(there[WORKDIR], "/repo/vendor");
         for own in ["workdir", "withinAgent", "leadsTo"] {
-            let own = json!({own: "/repo"});
-            assert!(added("Bash", own, json!({"cwd": "/repo"})).is_err());
+            let args = json!({own: "/repo"});
+            assert!(added("Bash", args, json!({"cwd": "/repo"})).is_err());
         }
         assert!(added("Bash", command(), json!({})).is_err());
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::contracts::limits;
+use crate::contracts::plural::count;
 use crate::contracts::strict_json::StrictError;
 use crate::gateway::client::AskError;
 
@@ -71,8 +72,8 @@ impl fmt::Display for InputError {
         match self {
             Self::Io(error) => write!(f, "cannot read the hook input: {error}"),
             Self::TooLong => {
-                let most = limits::HOOK_INPUT_BYTES;
-                write!(f, "the hook input is longer than {most} bytes")
+                let most = count(limits::HOOK_INPUT_BYTES, "byte");
+                write!(f, "the hook input is longer than {most}")
             }
             Self::Json(error) => write!(f, "the hook input is not strict JSON: {error}"),
             Self::NotAnObject => f.write_str("the hook input is not a JSON object"),

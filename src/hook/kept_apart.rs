@@ -49,9 +49,9 @@ impl Seen {
             .chain(&self.directories)
             .map(|d| &**d)
             .collect();
-        let found = self.found_in(args, &from);
-        let found = found.or_else(|| self.searched(tool, args, &from));
-        found.map(|path| path.to_string_lossy().into_owned())
+        let private_path = self.found_in(args, &from);
+        let private_path = private_path.or_else(|| self.searched(tool, args, &from));
+        private_path.map(|path| path.to_string_lossy().into_owned())
     }
 
     fn found(&self, value: &Value, from: &[&Path]) -> Option<PathBuf> {

@@ -154,15 +154,15 @@ impl Carrier {
     /// Takes up what stands in the operator's file, where that has changed.
     fn look(&mut self) -> io::Result<()> {
         let path = self.order.store.join(FILE);
-        let found = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
-        let stamp = found.map(|found| {
-            let size = found.size();
+        let meta = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
+        let stamp = meta.map(|meta| {
+            let size = meta.size();
             (
-                found.dev(),
-                found.ino(),
+                meta.dev(),
+                meta.ino(),
                 size,
-                found.mtime(),
-                found.mtime_nsec(),
+                meta.mtime(),
+                meta.mtime_nsec(),
             )
         });
         if stamp == self.stamp {
@@ -270,7 +270,7 @@ impl Login {
         let ends = login.get("expiresAt").and_then(Value::as_u64);
         let scopes = login.get("scopes").and_then(Value::as_array);
         let words = |scopes: &&Vec<Value>| scopes.iter().all(Value::is_string);
-        let shown = json!({"claudeAiOauth": {
+        let without_refresh = json!({"claudeAiOauth": {
             "accessToken": token,
             "expiresAt": ends,
             "scopes": scopes.filter(words)?,
@@ -278,7 +278,7 @@ impl Login {
             "rateLimitTier": filled("rateLimitTier"),
         }});
         Some(Self {
-            shown: shown.to_string(),
+            shown: without_refresh.to_string(),
             ends: ends.unwrap_or(u64::MAX),
             renewable: filled("refreshToken").is_some(),
         })
@@ -292,11 +292,11 @@ fn key_in(state: &[u8]) -> Option<String> {
 }
 
 /// Puts the login where the session sees it, whole at every moment.
-fn replace(shown: &Path, text: &str) -> io::Result<()> {
-    let new = shown.join("new");
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let new = path.join("new");
     let _ = fs::remove_file(&new);
     put(&new, text)?;
-    fs::rename(new, shown.join(FILE))
+    fs::rename(new, path.join(FILE))
 }
 
 fn put(path: &Path, text: &str) -> io::Result<()> {
@@ -326,12 +326,12 @@ mod tests {
         });
         let read = Login::read(&file(&login)).unwrap();
         assert_eq!((read.ends, read.renewable), (5, true));
-        let shown: Value = serde_json::from_str(&read.shown).unwrap();
+        let login: Value = serde_json::from_str(&read.shown).unwrap();
         let expected = json!({"claudeAiOauth": {
             "accessToken": "a", "expiresAt": 5, "scopes": ["s"],
             "subscriptionType": "max", "rateLimitTier": null,
         }});
-        assert_eq!(shown, expected);
+        assert_eq!(login, expected);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! offers agp's tools, sends each call to the governor, and hands the result back; it runs nothing
 //! itself (Model Context Protocol 2025-06-18, stdio transport: JSON-RPC 2.0, one object a line).
 
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -76,11 +77,11 @@ pub fn serve(
             continue;
         }
         count += 1;
-        let asked = match read(&line) {
+        let request = match read(&line) {
             Some(request) => McpRequest::of(request, count),
             None => McpRequest::unreadable(&line, count),
         };
-        match asked {
+        match request {
             McpRequest::Nothing => {}
             McpRequest::Answer(answer) => say(&output, &answer),
             McpRequest::Call(call) => {
@@ -89,12 +90,12 @@ pub fn serve(
                     thread::sleep(FULL);
                 }
                 in_flight.fetch_add(1, Ordering::SeqCst);
-                let (told, ended) = (Arc::clone(&output), Arc::clone(&in_flight));
+                let (out, ended) = (Arc::clone(&output), Arc::clone(&in_flight));
                 let (link, request) = (link.clone(), call.request.clone());
                 let worker = thread::Builder::new().name("call".into()).spawn(move || {
                     let answer = call.make(&link);
                     ended.fetch_sub(1, Ordering::SeqCst);
-                    say(&told, &answer);
+                    say(&out, &answer);
                 });
                 if let Err(why) = worker {
                     // The call did not happen.
@@ -195,7 +196,7 @@ impl McpRequest {
             "tools/list" => Self::Answer(result(&id, &json!({"tools": mcp_tool_schemas::tools()}))),
             "tools/call" => match Call::of(id.clone(), params, count) {
                 Ok(call) => Self::Call(call),
-                Err(problem) => Self::Answer(error(&id, INVALID_PARAMS, &problem)),
+                Err(problem) => Self::Answer(error(&id, INVALID_PARAMS, &problem.to_string())),
             },
             _ => Self::Answer(error(&id, METHOD_NOT_FOUND, "no such method")),
         }
@@ -218,22 +219,45 @@ pub(crate) enum Arguments {
     Unread(Vec<u8>),
 }
 
+/// Why a request is no call of a tool; its model is told.
+enum InvalidCall {
+    /// It names no tool.
+    Unnamed,
+    /// There is no such tool.
+    NoTool(String),
+    /// Its arguments are no object.
+    Arguments,
+    /// It has no ID.
+    NoId,
+}
+
+impl fmt::Display for InvalidCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unnamed => f.write_str("the call names no tool"),
+            Self::NoTool(tool) => write!(f, "No such tool available: {tool}"),
+            Self::Arguments => f.write_str("the call's arguments are not an object"),
+            Self::NoId => f.write_str("the call has no ID"),
+        }
+    }
+}
+
 impl Call {
-    fn of(request: Value, mut params: Map<String, Value>, count: u64) -> Result<Self, String> {
+    fn of(request: Value, mut params: Map<String, Value>, count: u64) -> Result<Self, InvalidCall> {
         let Some(Value::String(tool)) = params.remove("name") else {
-            return Err("the call names no tool".into());
+            return Err(InvalidCall::Unnamed);
         };
         if !mcp_tool_schemas::is_offered(&tool) {
-            return Err(format!("No such tool available: {tool}"));
+            return Err(InvalidCall::NoTool(tool));
         }
         let args = match params.remove("arguments") {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(args)) => args,
-            Some(_) => return Err("the call's arguments are not an object".into()),
+            Some(_) => return Err(InvalidCall::Arguments),
         };
         Ok(Self {
             request,
-            id: id_of(params.get("_meta"), count).ok_or("the call has no ID")?,
+            id: id_of(params.get("_meta"), count).ok_or(InvalidCall::NoId)?,
             tool,
             args: Arguments::Read(args),
         })

@@ -73,12 +73,12 @@ pub fn run(
 
 /// Says it to the harness; gives the exit code.
 fn say(answer: &Answer, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    let shown = out
+    let sent = out
         .write_all(answer.stdout.as_bytes())
         .and_then(|()| out.flush())
         .and_then(|()| err.write_all(answer.stderr.as_bytes()));
     // An allow that did not arrive whole must not end in the code for "no objection".
-    if shown.is_err() { BLOCKED } else { answer.code }
+    if sent.is_err() { BLOCKED } else { answer.code }
 }
 
 /// What a hook says to its harness.
@@ -302,9 +302,9 @@ mod tests {
         ];
         for input in inputs {
             let (code, out, err) = run_pre(input);
-            let shown = String::from_utf8_lossy(input);
-            assert_eq!((code, out.as_str()), (BLOCKED, ""), "{shown}");
-            assert!(err.len() > "agp: \n".len(), "{shown}");
+            let text = String::from_utf8_lossy(input);
+            assert_eq!((code, out.as_str()), (BLOCKED, ""), "{text}");
+            assert!(err.len() > "agp: \n".len(), "{text}");
         }
     }
 

@@ -13,9 +13,9 @@ use crate::contracts::{limits, strict_json, surrogates};
 /// where a name is there twice.
 pub(crate) fn members(text: &[u8]) -> Option<Vec<(String, &[u8])>> {
     let mut rest = text.trim_ascii_start().strip_prefix(b"{")?.trim_ascii();
-    let mut found: Vec<(String, &[u8])> = Vec::new();
+    let mut members: Vec<(String, &[u8])> = Vec::new();
     while !rest.starts_with(b"}") {
-        if !found.is_empty() {
+        if !members.is_empty() {
             rest = rest.strip_prefix(b",")?.trim_ascii_start();
         }
         let (name, behind) = value::<String>(rest)?;
@@ -23,16 +23,16 @@ pub(crate) fn members(text: &[u8]) -> Option<Vec<(String, &[u8])>> {
         let behind = behind.trim_ascii_start();
         let (_, after) = value::<IgnoredAny>(behind)?;
         let (span, _) = behind.split_at_checked(behind.len() - after.len())?;
-        if found.iter().any(|(known, _)| *known == name) {
+        if members.iter().any(|(known, _)| *known == name) {
             return None;
         }
-        found.push((name, span));
+        members.push((name, span));
         rest = after.trim_ascii_start();
     }
     rest.strip_prefix(b"}")?
         .trim_ascii()
         .is_empty()
-        .then_some(found)
+        .then_some(members)
 }
 
 /// One value at the beginning of a text, and what is behind it.
@@ -44,8 +44,8 @@ fn value<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<(T, &'a [u8])> {
 
 /// A member of that name.
 pub(crate) fn member<'a>(members: &[(String, &'a [u8])], name: &str) -> Option<&'a [u8]> {
-    let found = members.iter().find(|(known, _)| known == name);
-    found.map(|(_, value)| *value)
+    let pair = members.iter().find(|(known, _)| known == name);
+    pair.map(|(_, value)| *value)
 }
 
 /// A text among them. Half a surrogate pair is read as U+FFFD.

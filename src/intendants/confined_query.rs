@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::process::geteuid;
 
 use crate::confine::Spawner;
-use crate::contracts::intendant::HarnessError;
+use crate::contracts::intendant::{HarnessError, HarnessFault};
 use crate::contracts::limits;
 use crate::jail::order::CommandOrder;
 use crate::jail::spec::{Limits, Namespaces, Sockets, Spec};
@@ -45,40 +45,31 @@ pub(super) struct Question<'a> {
     pub(super) bytes: usize,
 }
 
-/// What mends a machine where nothing can be confined.
-const MEND: &str =
-    "run `agp doctor --check sandbox`, or use --confine best-effort to query it unconfined";
-
 impl Search {
     /// What the program answers.
     ///
     /// # Errors
     /// [`HarnessError`] when it does not answer, or cannot be confined.
     pub(super) fn ask(&self, question: &Question<'_>) -> Result<String, HarnessError> {
-        let failed = |problem: String, mend: &str| HarnessError {
-            problem: format!("{}: {problem}", question.program.display()),
-            mend: mend.into(),
+        let program = question.program.display();
+        let silent = |why: String| {
+            let command = format!("{program} {}", question.words.join(" "));
+            HarnessFault::Silent(command).of(format_args!("{program}: {why}"))
         };
         let mut refused = String::new();
         for namespaces in candidates() {
             match self.ask_within(question, *namespaces) {
                 Ok(answer) => return Ok(answer),
-                Err(Unanswered::Itself(why)) => {
-                    let words = question.words.join(" ");
-                    let program = question.program.display();
-                    return Err(failed(
-                        why,
-                        &format!("run `{program} {words}` yourself to see why"),
-                    ));
-                }
+                Err(Unanswered::Itself(why)) => return Err(silent(why)),
                 Err(Unanswered::NotConfined(why)) => {
                     refused = format!("{refused}; namespaces {}: {why}", namespaces.as_str());
                 }
             }
         }
         if !self.unconfined {
-            let problem = format!("cannot confine it, so it was not started{refused}");
-            return Err(failed(problem, MEND));
+            return Err(HarnessFault::Unconfined.of(format_args!(
+                "{program}: cannot confine it, so it was not started{refused}"
+            )));
         }
         let mut command = Command::new(question.program);
         command.args(question.words).env_clear().envs(
@@ -94,7 +85,7 @@ impl Search {
                 false => Err(io::Error::other(heard.status.to_string())),
             }
         });
-        answer.map_err(|error| failed(error.to_string(), MEND))
+        answer.map_err(|error| silent(error.to_string()))
     }
 
     fn ask_within(
@@ -113,11 +104,12 @@ impl Search {
             false => &scratch.0,
         };
         let home = temporary.join("home");
-        let own = [("HOME", home.as_path()), ("TMPDIR", temporary)];
-        let own = own.map(|(name, path)| (OsString::from(name), path.as_os_str().to_owned()));
+        let variables = [("HOME", home.as_path()), ("TMPDIR", temporary)];
+        let variables =
+            variables.map(|(name, path)| (OsString::from(name), path.as_os_str().to_owned()));
         let mut environment = question.environment.to_vec();
         environment.retain(|(name, _)| name != "HOME" && name != "TMPDIR");
-        environment.extend(own);
+        environment.extend(variables);
         for (_, value) in environment.iter_mut().filter(|(name, _)| name == "PATH") {
             let kept = self.changeable.kept();
             *value = self.changeable.clone().in_sandbox(kept).search_path(value);
@@ -181,9 +173,9 @@ enum Unanswered {
 }
 
 /// How it ended, in the keeper's words.
-fn ended(told: &str) -> Result<(), Unanswered> {
+fn ended(output: &str) -> Result<(), Unanswered> {
     let mut confined = false;
-    for line in told.lines() {
+    for line in output.lines() {
         match serde_json::from_str(line) {
             Ok(Told::Confined { .. }) => confined = true,
             Ok(Told::Exited(0)) if confined => return Ok(()),
@@ -297,8 +289,11 @@ mod tests {
             );
         }
         for told in [Told::Exited(1), Told::Signalled(9), Told::Deadline] {
-            let told = confined.clone() + &line(&told);
-            assert!(matches!(ended(&told), Err(Unanswered::Itself(_))), "{told}");
+            let output = confined.clone() + &line(&told);
+            assert!(
+                matches!(ended(&output), Err(Unanswered::Itself(_))),
+                "{output}"
+            );
         }
     }
 }

@@ -108,7 +108,7 @@ fn environment_from(
             || PASSED_PREFIXES
                 .iter()
                 .any(|prefix| name.starts_with(prefix))
-            || extra.iter().any(|asked| asked == name);
+            || extra.iter().any(|other| other == name);
         let withheld = WITHHELD_PREFIXES
             .iter()
             .chain(&NESTED)

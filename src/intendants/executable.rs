@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::contracts::ids::Sha256;
-use crate::contracts::intendant::HarnessError;
+use crate::contracts::intendant::{HarnessError, HarnessFault};
 use crate::contracts::limits;
 use crate::jail::writable_paths::Changeable;
 
@@ -25,18 +25,19 @@ use super::environment;
 /// # Errors
 /// [`HarnessError`] that names both ways, and what of the way to it an agent can change.
 pub fn find(
-    variable: &str,
-    program: &str,
-    install: &str,
+    variable: &'static str,
+    program: &'static str,
+    install: &'static str,
     changeable: &Changeable,
 ) -> Result<PathBuf, HarnessError> {
-    let missing = |problem: String| HarnessError {
-        problem,
-        mend: format!("install it ({install}), or set {variable} to its path"),
-    };
-    let refused = |problem: String, mend: &str| HarnessError {
-        problem: format!("cannot run {program}: {problem}"),
-        mend: format!("{mend}{variable}=/absolute/path/to/{program}"),
+    let missing = |problem: String| HarnessFault::Missing { install, variable }.of(problem);
+    let refused = |problem: String, by_path: bool| {
+        let fault = HarnessFault::Changeable {
+            program,
+            variable,
+            by_path,
+        };
+        fault.of(format_args!("cannot run {program}: {problem}"))
     };
     if let Some(named) = env::var_os(variable).filter(|path| !path.is_empty()) {
         let named = env::current_dir().unwrap_or_default().join(named);
@@ -49,21 +50,21 @@ pub fn find(
         // The file that will run, not the name that led to it: a link could be turned meanwhile.
         return changeable
             .follow(&named)
-            .map_err(|error| refused(error.to_string(), ""));
+            .map_err(|error| refused(error.to_string(), false));
     }
     let path = env::var_os("PATH").unwrap_or_default();
     let mut entries = env::split_paths(&path);
-    let found = entries.find(|entry| is_program(&entry.join(program)));
-    let entry = found.ok_or_else(|| missing(format!("{program} is not on PATH")))?;
+    let holding = entries.find(|entry| is_program(&entry.join(program)));
+    let entry = holding.ok_or_else(|| missing(format!("{program} is not on PATH")))?;
     if !entry.is_absolute() {
-        let shown = entry.display();
-        let problem =
-            format!("PATH contains the relative entry {shown:?}, which a repository could fill");
-        return Err(refused(problem, "remove this entry from PATH, or set "));
+        let directory = entry.display();
+        let problem = format!(
+            "PATH contains the relative entry {directory:?}, which a repository could fill"
+        );
+        return Err(refused(problem, true));
     }
-    let mend = "remove that entry from PATH, or set ";
     let followed = changeable.follow(&entry.join(program));
-    followed.map_err(|error| refused(error.to_string(), mend))
+    followed.map_err(|error| refused(error.to_string(), true))
 }
 
 fn is_program(path: &Path) -> bool {
@@ -119,16 +120,16 @@ fn hear(child: &mut Child, until: Instant, bytes: usize) -> io::Result<Heard> {
         left()?;
         std::thread::sleep(Duration::from_millis(1));
     }
-    let mut told = Vec::new();
+    let mut errors = Vec::new();
     if let Some(pipe) = child.stderr.take() {
         // It has ended: all that it said is there.
         pipe.take(limits::VERSION_BYTES as u64)
-            .read_to_end(&mut told)?;
+            .read_to_end(&mut errors)?;
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(Heard {
         said: text(&said),
-        told: text(&told),
+        told: text(&errors),
         status: child.wait()?,
     })
 }
@@ -160,12 +161,10 @@ pub fn version_in(
     pick: fn(&str) -> Option<&str>,
 ) -> Result<(String, Version), HarnessError> {
     let word = pick(answer).unwrap_or_default();
-    let numbers = numbers(word).ok_or_else(|| HarnessError {
-        problem: format!("{} does not report its version", program.display()),
-        mend: format!(
-            "run `{} --version` yourself, or rebuild the image (see docs/images.md)",
-            program.display()
-        ),
+    let numbers = numbers(word).ok_or_else(|| {
+        let program = program.display();
+        let fault = HarnessFault::Unversioned(program.to_string());
+        fault.of(format_args!("{program} does not report its version"))
     })?;
     Ok((word.to_owned(), numbers))
 }
@@ -184,18 +183,15 @@ pub fn check_floor(
     harness: &str,
     (version, numbers): (&str, Version),
     floor: Version,
-    install: &str,
+    install: &'static str,
 ) -> Result<(), HarnessError> {
     let [major, minor, patch] = floor;
     if numbers >= floor {
         return Ok(());
     }
-    Err(HarnessError {
-        problem: format!(
-            "agp does not support {harness} {version}; it needs {major}.{minor}.{patch} or later"
-        ),
-        mend: install.into(),
-    })
+    Err(HarnessFault::TooOld(install).of(format_args!(
+        "agp does not support {harness} {version}; it needs {major}.{minor}.{patch} or later"
+    )))
 }
 
 /// What belongs to a program: its package, where it lies in one, else its file.
@@ -242,9 +238,9 @@ pub fn digest(path: &Path) -> io::Result<String> {
 /// # Errors
 /// What finding this program's own path gives.
 pub fn bridge_program() -> io::Result<PathBuf> {
-    let own = env::current_exe()?;
-    let beside = own.with_file_name("agp-bridge");
-    Ok(if is_program(&beside) { beside } else { own })
+    let program = env::current_exe()?;
+    let beside = program.with_file_name("agp-bridge");
+    Ok(if is_program(&beside) { beside } else { program })
 }
 
 /// Why the program that answers the hooks is not taken for the one that a session began with.
@@ -323,9 +319,9 @@ impl Pinned {
 }
 
 fn stamp(path: &Path) -> io::Result<Stamp> {
-    let found = path.symlink_metadata()?;
-    let changed = (found.ctime(), found.ctime_nsec());
-    Ok((found.dev(), found.ino(), found.len(), changed))
+    let meta = path.symlink_metadata()?;
+    let changed = (meta.ctime(), meta.ctime_nsec());
+    Ok((meta.dev(), meta.ino(), meta.len(), changed))
 }
 
 #[cfg(test)]

@@ -40,11 +40,11 @@ pub(crate) fn claude_stream(data: &[u8]) {
         let kind = |part: &&Value| part.get("type").is_some_and(|kind| kind == "tool_result");
         parts.into_iter().flatten().filter(kind).count()
     };
-    let told = seen
+    let returned = seen
         .iter()
         .filter(|seen| matches!(seen, Observation::Returned { .. }));
     let user = value.get("type").is_some_and(|kind| kind == "user");
-    assert_eq!(told.count(), if user { results(&value) } else { 0 });
+    assert_eq!(returned.count(), if user { results(&value) } else { 0 });
 }
 
 /// Bounds that small inputs reach.
@@ -112,14 +112,14 @@ pub(crate) fn codex_stream(data: &[u8]) {
     assert!((1..=2).contains(&seen.len()));
     let raw = String::from_utf8_lossy(data).into_owned();
     assert_eq!(seen.first(), Some(&Observation::Raw(raw)));
-    let told = |seen: &Observation| {
+    let of_call = |seen: &Observation| {
         matches!(
             seen,
             Observation::Attempted { .. } | Observation::Returned { .. }
         )
     };
     assert!(
-        !seen.iter().any(told),
+        !seen.iter().any(of_call),
         "the rollout tells of calls, this does not"
     );
 }

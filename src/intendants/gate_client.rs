@@ -28,15 +28,15 @@ impl Asking<'_> {
         let seconds = self.within.as_secs().to_string();
         let socket = self.socket.display().to_string();
         let listener = if self.outside { "outside" } else { "anywhere" };
-        let own = [
+        let arguments = [
             ["--socket", &socket],
             ["--session", self.session.as_str()],
             ["--answer-key", self.answer_key],
             ["--listener", listener],
             ["--deadline", &seconds],
         ];
-        let own = own.as_flattened();
-        let words = [&[command], own, more].concat();
+        let arguments = arguments.as_flattened();
+        let words = [&[command], arguments, more].concat();
         words.into_iter().map(str::to_owned).collect()
     }
 }

@@ -28,7 +28,7 @@ pub fn lay_out(
     }
     put(directory, program)?;
     match there(&directory.join(FILE)).parent() {
-        Some(own) => first(own, environment),
+        Some(directory) => first(directory, environment),
         None => Ok(()),
     }
 }
@@ -46,9 +46,9 @@ pub fn put(directory: &Path, program: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When its name holds a colon.
-pub fn first(own: &Path, environment: &mut [(OsString, OsString)]) -> io::Result<()> {
+pub fn first(directory: &Path, environment: &mut [(OsString, OsString)]) -> io::Result<()> {
     for (_, path) in environment.iter_mut().filter(|(name, _)| name == "PATH") {
-        let entries = [own.to_owned()]
+        let entries = [directory.to_owned()]
             .into_iter()
             .chain(std::env::split_paths(path));
         *path = std::env::join_paths(entries).map_err(io::Error::other)?;

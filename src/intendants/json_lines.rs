@@ -4,6 +4,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 
 use crate::contracts::limits;
+use crate::contracts::plural::count;
 
 /// Bytes that are read at once.
 const BLOCK: usize = 64 << 10;
@@ -239,7 +240,7 @@ fn continues(byte: u8) -> bool {
 
 /// What stands for the bytes that a string has lost.
 pub(super) fn marker(missing: usize) -> String {
-    format!("[agp left out {missing} bytes here]")
+    format!("[agp left out {} here]", count(missing, "byte"))
 }
 
 #[cfg(test)]

@@ -93,12 +93,12 @@ pub fn of_codex() -> Result<Vec<String>, ModelHostError> {
 fn codex_by(config: &Table, variable: Option<String>) -> Result<Vec<String>, ModelHostError> {
     let text = |name: &str| config.get(name).and_then(toml::Value::as_str);
     let provider = text("model_provider").unwrap_or("openai");
-    let own = config
+    let chosen = config
         .get("model_providers")
         .and_then(|providers| providers.get(provider));
-    if let Some(own) = own {
+    if let Some(chosen) = chosen {
         let name = format!("model_providers.{provider}.base_url");
-        let url = own.get("base_url").and_then(toml::Value::as_str);
+        let url = chosen.get("base_url").and_then(toml::Value::as_str);
         // Without one it is the ordinary service.
         if let Some(url) = url {
             return host_of(&name, url).map(|host| vec![host]);
@@ -154,8 +154,8 @@ mod tests {
     fn a_model_is_where_its_variable_says() {
         let by = |set: &[(&str, &str)]| {
             claude_code_by(&|name| {
-                let found = set.iter().find(|(known, _)| *known == name);
-                found.map(|(_, value)| (*value).to_owned())
+                let pair = set.iter().find(|(known, _)| *known == name);
+                pair.map(|(_, value)| (*value).to_owned())
             })
         };
         assert_eq!(by(&[]).unwrap(), CLAUDE);
@@ -176,8 +176,9 @@ mod tests {
     fn codex_asks_where_its_configuration_says() {
         let by = |text: &str| codex_by(&toml::from_str(text).unwrap(), None);
         assert_eq!(by("").unwrap(), CODEX);
-        let own = "model_provider = \"p\"\n[model_providers.p]\nbase_url = \"https://m.test/v1\"";
-        assert_eq!(by(own).unwrap(), ["m.test:443"]);
+        let config =
+            "model_provider = \"p\"\n[model_providers.p]\nbase_url = \"https://m.test/v1\"";
+        assert_eq!(by(config).unwrap(), ["m.test:443"]);
         assert_eq!(
             by("openai_base_url = \"https://a.test\"").unwrap(),
             ["a.test:443"]

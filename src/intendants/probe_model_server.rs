@@ -151,15 +151,15 @@ fn answer(
     offered: &Mutex<BTreeSet<String>>,
 ) -> io::Result<()> {
     let (path, body) = read_request(&mut *stream)?;
-    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let request: Value = serde_json::from_slice(&body).unwrap_or_default();
     // Codex can name tools in the conversation, too.
-    let input = asked.get("input").and_then(Value::as_array);
+    let input = request.get("input").and_then(Value::as_array);
     let added = input.into_iter().flatten();
     let added = added.filter(|item| item.get("type") == Some(&json!("additional_tools")));
-    let lists = std::iter::once(&asked).chain(added);
+    let lists = std::iter::once(&request).chain(added);
     let lists = lists.filter_map(|holder| holder.get("tools").and_then(Value::as_array));
     locked(offered).extend(lists.flatten().flat_map(names));
-    let offers = asked
+    let offers = request
         .get("tools")
         .and_then(Value::as_array)
         .is_some_and(|tools| !tools.is_empty());
@@ -176,10 +176,10 @@ fn answer(
     } else {
         let calls = if offers { calls.take() } else { None };
         let content = content(calls.unwrap_or_default());
-        if asked.get("stream") == Some(&json!(true)) {
-            ("text/event-stream", events(&asked, &content))
+        if request.get("stream") == Some(&json!(true)) {
+            ("text/event-stream", events(&request, &content))
         } else {
-            ("application/json", message(&asked, &content).to_string())
+            ("application/json", message(&request, &content).to_string())
         }
     };
     let length = text.len();
@@ -294,9 +294,9 @@ fn content(calls: Vec<ProbeCall>) -> Vec<Value> {
     calls.into_iter().map(block).collect()
 }
 
-fn message(asked: &Value, content: &[Value]) -> Value {
+fn message(request: &Value, content: &[Value]) -> Value {
     json!({
-        "id": "msg_probe", "type": "message", "role": "assistant", "model": asked.get("model"),
+        "id": "msg_probe", "type": "message", "role": "assistant", "model": request.get("model"),
         "content": content, "stop_reason": stop_reason(content), "stop_sequence": null,
         "usage": {"input_tokens": 1, "output_tokens": 1},
     })
@@ -309,8 +309,8 @@ fn stop_reason(content: &[Value]) -> &'static str {
     if calls { "tool_use" } else { "end_turn" }
 }
 
-fn events(asked: &Value, content: &[Value]) -> String {
-    let mut start = message(asked, &[]);
+fn events(request: &Value, content: &[Value]) -> String {
+    let mut start = message(request, &[]);
     if let Some(start) = start.as_object_mut() {
         start.insert("stop_reason".into(), Value::Null);
     }

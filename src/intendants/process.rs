@@ -14,7 +14,7 @@ use rustix::process::Pid;
 
 use crate::confine::spawner::Started;
 use crate::confine::{self, Places, Profile, Spawner};
-use crate::contracts::intendant::{HarnessError, HarnessExit, HarnessHost};
+use crate::contracts::intendant::{HarnessError, HarnessExit, HarnessFault, HarnessHost};
 use crate::contracts::lock::locked;
 use crate::jail::process_tree;
 use crate::jail::spec::Spec;
@@ -89,9 +89,9 @@ pub fn run(
     stop: &Stop,
     on_line: &mut dyn FnMut(Option<&[u8]>),
 ) -> Result<HarnessExit, HarnessError> {
-    let failed = |error: io::Error| HarnessError {
-        problem: format!("cannot start {}: {error}", launch.program.display()),
-        mend: "run `agp doctor --check harness`".into(),
+    let failed = |error: io::Error| {
+        let program = launch.program.display();
+        HarnessFault::Unprepared.of(format_args!("cannot start {program}: {error}"))
     };
     if let Some(place) = &launch.place {
         return run_there(place.as_ref(), launch, stop, on_line).map_err(failed);

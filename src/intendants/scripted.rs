@@ -97,7 +97,12 @@ impl fmt::Display for ScriptError {
         let path = self.path.display();
         match &self.fault {
             ScriptFault::Io(error) => write!(f, "{path}: {error}"),
-            ScriptFault::Line(number, error) => write!(f, "{path}: line {number}: {error}"),
+            ScriptFault::Line(number, error) => {
+                let (column, error) = (error.column(), error.to_string());
+                // It counts the lines of the one line that it was given.
+                let problem = error.split(" at line ").next().unwrap_or_default();
+                write!(f, "{path}: line {number} column {column}: {problem}")
+            }
         }
     }
 }

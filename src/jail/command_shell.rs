@@ -94,14 +94,14 @@ fn prepared(name: &Path, arguments: &[OsString]) -> io::Result<Command> {
     }
     signal_filter::enter()?;
     let mut shell = Command::new(shell);
-    let own = name.with_file_name(OWN);
+    let bin = name.with_file_name(OWN);
     if takes_snapshot(arguments) {
-        shell.args(arguments.iter().map(|word| without_entry(word, &own)));
+        shell.args(arguments.iter().map(|word| without_entry(word, &bin)));
     } else {
         shell.args(arguments);
     }
     if let Some(path) = std::env::var_os("PATH") {
-        shell.env("PATH", without_entry(&path, &own));
+        shell.env("PATH", without_entry(&path, &bin));
     }
     for name in &terms.without {
         shell.env_remove(name);
@@ -128,8 +128,8 @@ fn below(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// What a harness has first on its `PATH` taken from that, or from a text that has all of it.
-fn without_entry(text: &OsStr, own: &Path) -> OsString {
-    let entry = [own.as_os_str().as_bytes(), b":"].concat();
+fn without_entry(text: &OsStr, directory: &Path) -> OsString {
+    let entry = [directory.as_os_str().as_bytes(), b":"].concat();
     let mut rest = text.as_bytes();
     let mut left = Vec::new();
     while let Some((next, behind)) = rest.split_first() {
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn what_the_harness_has_first_on_its_path_is_no_commands() {
-        let own = Path::new("/run/agp/bin");
+        let bin = Path::new("/run/agp/bin");
         for (text, left) in [
             ("/run/agp/bin:/usr/bin:/bin", "/usr/bin:/bin"),
             (
@@ -207,7 +207,7 @@ mod tests {
             ("/bin:/run/agp/bin2:/x", "/bin:/run/agp/bin2:/x"),
             ("", ""),
         ] {
-            assert_eq!(without_entry(OsStr::new(text), own), left, "{text}");
+            assert_eq!(without_entry(OsStr::new(text), bin), left, "{text}");
         }
     }
 

@@ -58,7 +58,7 @@ fn serve() -> io::Result<()> {
             format!("{}: {error}", container_protocol::CONTROL),
         )
     })?;
-    let own = std::env::current_exe()?;
+    let program = std::env::current_exe()?;
     let mut keepers: HashMap<i32, UnixStream> = HashMap::new();
     loop {
         let mut polled = [
@@ -70,24 +70,24 @@ fn serve() -> io::Result<()> {
             Err(rustix::io::Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
         }
-        let [asked, ended] = polled.map(|fd| !fd.revents().is_empty());
+        let [job, ended] = polled.map(|fd| !fd.revents().is_empty());
         if ended {
             while signals.read_signal()?.is_some() {}
             reap(&mut keepers)?;
         }
-        if asked {
+        if job {
             let Some(descriptors) = receive(&control)? else {
                 // The kernel ends with this process all that is inside.
                 return Ok(());
             };
-            start(&own, &mut keepers, descriptors);
+            start(&program, &mut keepers, descriptors);
         }
     }
 }
 
 /// Starts a keeper. A job that cannot be started ends with its report closed, and nothing told.
 fn start(
-    own: &std::path::Path,
+    program: &std::path::Path,
     keepers: &mut HashMap<i32, UnixStream>,
     [report, output, errors]: [OwnedFd; 3],
 ) {
@@ -98,7 +98,7 @@ fn start(
     let Ok(input) = report.try_clone() else {
         return;
     };
-    let started = Command::new(own)
+    let started = Command::new(program)
         .arg("job")
         .stdin(OwnedFd::from(input))
         .stdout(output)
@@ -114,8 +114,8 @@ fn start(
     }
 }
 
-fn tell(report: &mut UnixStream, told: &Told) {
-    let line = serde_json::to_string(told).unwrap_or_default();
+fn tell(report: &mut UnixStream, status: &Told) {
+    let line = serde_json::to_string(status).unwrap_or_default();
     // Whoever does not listen any more does not want to know.
     let _ = writeln!(report, "{line}");
 }

@@ -34,8 +34,8 @@ pub fn run() -> u8 {
     let Ok(mut report) = report.map(UnixStream::from) else {
         return 1;
     };
-    let told = keep(&report).unwrap_or_else(|error| Told::Failed(error.to_string()));
-    let line = serde_json::to_string(&told).unwrap_or_default();
+    let status = keep(&report).unwrap_or_else(|error| Told::Failed(error.to_string()));
+    let line = serde_json::to_string(&status).unwrap_or_default();
     u8::from(writeln!(report, "{line}").is_err())
 }
 
@@ -145,12 +145,12 @@ fn watch(
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let [ended, told] = polled.map(|fd| !fd.revents().is_empty());
+        let [ended, stop] = polled.map(|fd| !fd.revents().is_empty());
         if ended {
             return Ok(of_status(child.wait()?));
         }
         // Nothing more is ever sent: this is agp's end, or its word to stop.
-        let reason = if told {
+        let reason = if stop {
             Some(Told::Stopped)
         } else if until.is_some_and(|until| until <= Instant::now()) {
             Some(Told::Deadline)

@@ -164,18 +164,18 @@ const LIMITS: [(&str, &str); 8] = [
 
 fn limits() -> BTreeMap<String, u64> {
     let base = "/sys/fs/cgroup";
-    let mut found = BTreeMap::new();
+    let mut values = BTreeMap::new();
     for (name, file) in LIMITS {
         let text = fs::read_to_string(format!("{base}/{file}")).unwrap_or_default();
         if let Ok(value) = text.trim().parse() {
-            found.insert(name.to_owned(), value);
+            values.insert(name.to_owned(), value);
         }
     }
     let text = fs::read_to_string(format!("{base}/cpu.max")).unwrap_or_default();
     for (name, value) in ["cpu", "cpuPeriod"].iter().zip(text.split_whitespace()) {
         if let Ok(value) = value.parse() {
-            found.insert((*name).to_owned(), value);
+            values.insert((*name).to_owned(), value);
         }
     }
-    found
+    values
 }

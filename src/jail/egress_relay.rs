@@ -85,7 +85,7 @@ fn carry(client: &TcpStream, socket: &Path) {
 pub(crate) fn within(relay: &Relay, spec: &Spec) -> io::Result<()> {
     let listener = listen(relay.port)?;
     let (socket, spec) = (Path::new(PROXY), spec.clone());
-    let (tell, told) = sync_channel(1);
+    let (tell, outcome) = sync_channel(1);
     thread::Builder::new().name("relay".into()).spawn(move || {
         let sockets = Sockets {
             inet: true,
@@ -99,7 +99,8 @@ pub(crate) fn within(relay: &Relay, spec: &Spec) -> io::Result<()> {
             serve(&listener, socket);
         }
     })?;
-    told.recv()
+    outcome
+        .recv()
         .map_err(|_| io::Error::other("the relay thread ended"))?
 }
 

@@ -28,10 +28,10 @@ pub fn is_asked_for(name: &OsStr) -> bool {
 #[must_use]
 pub fn on(path: &OsStr) -> Option<PathBuf> {
     let of = |path: &Path| path.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
-    let own = of(Path::new("/proc/self/exe"));
+    let itself = of(Path::new("/proc/self/exe"));
     let entries = std::env::split_paths(path).filter(|entry| entry.is_absolute());
     let mut named = entries.map(|entry| entry.join(NAME));
-    named.find(|named| is_program(named) && of(named) != own)
+    named.find(|named| is_program(named) && of(named) != itself)
 }
 
 fn is_program(path: &Path) -> bool {
@@ -69,8 +69,8 @@ mod tests {
         for name in ["own", "script", "data", "true"] {
             fs::create_dir_all(root.join(name)).unwrap();
         }
-        let own = std::env::current_exe().unwrap();
-        std::os::unix::fs::symlink(own, root.join("own/git")).unwrap();
+        let program = std::env::current_exe().unwrap();
+        std::os::unix::fs::symlink(program, root.join("own/git")).unwrap();
         fs::write(root.join("script/git"), "#!/bin/sh\n").unwrap();
         fs::set_permissions(root.join("script/git"), fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(root.join("data/git"), ELF).unwrap();
@@ -80,8 +80,8 @@ mod tests {
         };
         assert_eq!(on(&path(&["own", "script", "data"])), None);
         std::os::unix::fs::symlink("/bin/true", root.join("true/git")).unwrap();
-        let found = on(&path(&["own", "script", "data", "true"]));
-        assert_eq!(found, Some(root.join("true/git")));
+        let git = on(&path(&["own", "script", "data", "true"]));
+        assert_eq!(git, Some(root.join("true/git")));
         fs::remove_dir_all(&root).unwrap();
         for name in ["git", "/run/agp/bin/git"] {
             assert!(is_asked_for(OsStr::new(name)));

@@ -130,17 +130,17 @@ mod tests {
         let root = fs::create_dir(&root)
             .and_then(|()| root.canonicalize())
             .unwrap();
-        let [gate, own, other] = ["gate", "own", "other"].map(|name| root.join(name));
-        for directory in [&gate, &own, &other, &own.join("snapshots")] {
+        let [gate, home, other] = ["gate", "own", "other"].map(|name| root.join(name));
+        for directory in [&gate, &home, &other, &home.join("snapshots")] {
             fs::create_dir(directory).unwrap();
         }
         fs::write(gate.join("secret"), "secret").unwrap();
-        fs::write(own.join("login"), "secret").unwrap();
-        fs::write(own.join("snapshots/one"), "seen").unwrap();
+        fs::write(home.join("login"), "secret").unwrap();
+        fs::write(home.join("snapshots/one"), "seen").unwrap();
         symlink(&gate, root.join("link")).unwrap();
         symlink(gate.join("secret"), other.join("link")).unwrap();
-        let places = [gate.clone(), own.clone(), root.join("never there")];
-        let snapshots = own.join("snapshots");
+        let places = [gate.clone(), home.clone(), root.join("never there")];
+        let snapshots = home.join("snapshots");
         let mut sleep = std::process::Command::new("/bin/sleep");
         let mut outside = sleep.arg("60").spawn().unwrap();
         assert!(fs::File::open(format!("/proc/{}/mem", outside.id())).is_ok());
@@ -190,7 +190,7 @@ mod tests {
         };
         hiding(&changed, || {
             fs::write(snapshots.join("two"), "").unwrap();
-            assert!(fs::write(own.join("settings"), "").is_err());
+            assert!(fs::write(home.join("settings"), "").is_err());
         });
         outside.kill().and_then(|()| outside.wait()).unwrap();
         fs::remove_dir_all(&root).unwrap();

@@ -322,11 +322,11 @@ fn status() -> BTreeMap<String, String> {
 
 fn namespaces() -> BTreeMap<String, String> {
     let kinds = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
-    let found = kinds.into_iter().filter_map(|kind| {
+    let namespaces = kinds.into_iter().filter_map(|kind| {
         let target = fs::read_link(format!("/proc/self/ns/{kind}")).ok()?;
         Some((kind.to_owned(), target.display().to_string()))
     });
-    found.collect()
+    namespaces.collect()
 }
 
 fn writable_mounts() -> io::Result<BTreeSet<String>> {

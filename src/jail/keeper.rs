@@ -31,8 +31,8 @@ use rustix::process::{
 
 use super::{egress_relay, process_tree};
 
-fn tell(told: &Told) {
-    let line = serde_json::to_string(told).unwrap_or_default();
+fn tell(status: &Told) {
+    let line = serde_json::to_string(status).unwrap_or_default();
     // Whoever does not listen any more does not want to know.
     let _ = writeln!(io::stderr(), "{line}");
 }
@@ -146,13 +146,13 @@ impl Events {
     fn order(&self, child: &mut Child) -> io::Result<Result<Duration, Ended>> {
         let (mut come, mut block) = (Vec::new(), vec![0; 64 << 10]);
         loop {
-            let [ended, told, sent] = self.next(PollFlags::IN, None)?;
+            let [ended, stop, sent] = self.next(PollFlags::IN, None)?;
             if ended {
                 return Ok(Err(Ended::Itself(child.wait()?)));
             }
-            let got = match sent && !told {
+            let got = match sent && !stop {
                 true => rustix::io::read(&self.starter, &mut block)?,
-                false if told => 0,
+                false if stop => 0,
                 false => continue,
             };
             if got == 0 {
@@ -172,11 +172,11 @@ impl Events {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let within = Timespec::try_from(left.min(LOOK)).map_err(io::Error::other)?;
-            let [ended, told, gone] = self.next(PollFlags::empty(), Some(&within))?;
+            let [ended, stop, gone] = self.next(PollFlags::empty(), Some(&within))?;
             if ended {
                 return Ok(Ended::Itself(child.wait()?));
             }
-            if told || gone {
+            if stop || gone {
                 return Ok(Ended::Killed(Told::Stopped));
             }
             if until <= Instant::now() {
@@ -234,8 +234,8 @@ impl Disks {
 }
 
 fn free(disk: &OwnedFd) -> Option<u64> {
-    let found = rustix::fs::fstatvfs(disk).ok()?;
-    Some(found.f_bavail.saturating_mul(found.f_frsize))
+    let stat = rustix::fs::fstatvfs(disk).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 pub(crate) fn of_status(status: ExitStatus) -> Told {
@@ -248,8 +248,8 @@ pub(crate) fn of_status(status: ExitStatus) -> Told {
 /// Confines this process and starts the order's command, or becomes it. Gives the exit code.
 pub fn confined(keeper: &str, spec: &str) -> u8 {
     match first(keeper, spec) {
-        Ok(told) => {
-            tell(&told);
+        Ok(status) => {
+            tell(&status);
             0
         }
         Err(error) => {

@@ -223,7 +223,7 @@ fn close(at: &Path, bind: &Bind, source: &Open, empty: &Path) -> io::Result<()> 
 }
 
 /// Shows a directory through an overlay. A socket seen through one is another file than the one that is
-/// listened at, so no connection to it is had, also where it is made later.
+/// listened at, so nothing connects to it, also where it is made later.
 fn overlay(at: &Path, source: &Open, empty: &Path) -> io::Result<()> {
     make_directory(at)?;
     // Of one layer alone there is no overlay.
@@ -417,9 +417,9 @@ mod tests {
         let plan = plan(&spec(true));
         let at = |path: &str| plan.get(Path::new(path)).unwrap();
         assert_eq!(at(HELPER).from, Path::new("/home/u/.cargo/bin/agp-bridge"));
-        let own: Vec<&PathBuf> = plan.keys().filter(|at| at.starts_with("/run")).collect();
-        assert_eq!(own.len(), 4, "{own:?}");
-        for part in own {
+        let parts: Vec<&PathBuf> = plan.keys().filter(|at| at.starts_with("/run")).collect();
+        assert_eq!(parts.len(), 4, "{parts:?}");
+        for part in parts {
             let above = part.ancestors().skip(1).filter_map(|above| plan.get(above));
             assert_eq!(above.count(), 0, "{}", part.display());
             assert_eq!(
@@ -438,12 +438,12 @@ mod tests {
             let closed = plan.into_iter().filter(|(_, bind)| bind.closed);
             closed.map(|(at, _)| at).collect()
         };
-        let found = closed(true);
+        let paths = closed(true);
         for at in ["/usr", "/etc", "/srv/read", "/run/agp-bin/harness/claude"] {
-            assert!(found.iter().any(|path| path == Path::new(at)), "{at}");
+            assert!(paths.iter().any(|path| path == Path::new(at)), "{at}");
         }
         for at in ["/srv/repo", "/tmp", "/run/agp/settings.json", HELPER] {
-            assert!(!found.iter().any(|path| path == Path::new(at)), "{at}");
+            assert!(!paths.iter().any(|path| path == Path::new(at)), "{at}");
         }
         assert_eq!(closed(false), Vec::<PathBuf>::new());
     }

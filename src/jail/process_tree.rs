@@ -62,23 +62,22 @@ pub fn sweep_but(spared: Option<Pid>) -> bool {
 fn descendants(spared: Option<Pid>) -> Vec<Pid> {
     let mut children = by_parent();
     let spared = spared.map(|pid| pid.as_raw_nonzero().get());
-    let mut found = Vec::new();
+    let mut descendants = Vec::new();
     let mut waiting = vec![getpid().as_raw_nonzero().get()];
     while let Some(parent) = waiting.pop() {
         let below = children.remove(&parent).unwrap_or_default();
         for child in below.into_iter().filter(|child| Some(*child) != spared) {
             waiting.push(child);
-            found.extend(Pid::from_raw(child));
+            descendants.extend(Pid::from_raw(child));
         }
     }
-    found
+    descendants
 }
 
 /// The children of one process, as far as `/proc` shows them.
 pub(crate) fn children(parent: Pid) -> Vec<Pid> {
-    let found = by_parent().remove(&parent.as_raw_nonzero().get());
-    found
-        .into_iter()
+    let pids = by_parent().remove(&parent.as_raw_nonzero().get());
+    pids.into_iter()
         .flatten()
         .filter_map(Pid::from_raw)
         .collect()

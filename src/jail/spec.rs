@@ -262,9 +262,9 @@ impl Spec {
 
     /// Directories inside, in a root of its own, in which names can be made, moved and taken away.
     pub fn loose(&self) -> impl Iterator<Item = &Path> {
-        let own = ["/tmp", "/dev/shm"].into_iter().map(Path::new);
+        let temporary = ["/tmp", "/dev/shm"].into_iter().map(Path::new);
         let given = self.write.iter().chain(&self.home);
-        own.chain(given.map(PathBuf::as_path))
+        temporary.chain(given.map(PathBuf::as_path))
     }
 
     /// What may be read and executed, the system's paths included.
@@ -277,9 +277,10 @@ impl Spec {
 /// Whether a path that somebody names lies around agp's own places inside, or in them.
 #[must_use]
 pub fn overlaps_own(path: &Path) -> bool {
-    let own = [RUN, BIN].map(Path::new);
-    own.iter()
-        .any(|own| own.starts_with(path) || path.starts_with(own))
+    let reserved = [RUN, BIN].map(Path::new);
+    reserved
+        .iter()
+        .any(|reserved| reserved.starts_with(path) || path.starts_with(reserved))
 }
 
 #[cfg(test)]

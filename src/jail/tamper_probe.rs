@@ -22,9 +22,9 @@ pub struct Steady {
 /// itself, and ends with the first success.
 #[must_use]
 pub fn shaken(part: &Steady) -> Option<String> {
-    let shown = part.path.display();
+    let name = part.path.display();
     if !part.write && part.path.is_file() && opened(&part.path).is_ok() {
-        return Some(format!("{shown} is writable"));
+        return Some(format!("{name} is writable"));
     }
     let way = part.path.ancestors().filter(|path| path.parent().is_some());
     for path in way {
@@ -42,16 +42,16 @@ pub fn shaken(part: &Steady) -> Option<String> {
 /// could have succeeded.
 #[must_use]
 pub fn succeeds_in(directory: &Path) -> bool {
-    let own = directory.join(format!(".agp-steady-{}", std::process::id()));
-    let part = own.join("part");
-    let made = fs::create_dir(&own).and_then(|()| fs::write(&part, ""));
+    let scratch = directory.join(format!(".agp-steady-{}", std::process::id()));
+    let part = scratch.join("part");
+    let made = fs::create_dir(&scratch).and_then(|()| fs::write(&part, ""));
     let tried = made.is_ok()
         && opened(&part).is_ok()
         && moved(&part).is_ok()
-        && moved(&own).is_ok()
-        && put_into(&own).is_ok();
+        && moved(&scratch).is_ok()
+        && put_into(&scratch).is_ok();
     // Below a directory of the probe's own.
-    let _ = fs::remove_dir_all(&own);
+    let _ = fs::remove_dir_all(&scratch);
     tried
 }
 
@@ -93,10 +93,10 @@ mod tests {
             path: part.clone(),
             write,
         };
-        let found = shaken(&of(false)).unwrap();
-        assert!(found.ends_with("part is writable"), "{found}");
-        let found = shaken(&of(true)).unwrap();
-        assert!(found.ends_with("part can be renamed"), "{found}");
+        let change = shaken(&of(false)).unwrap();
+        assert!(change.ends_with("part is writable"), "{change}");
+        let change = shaken(&of(true)).unwrap();
+        assert!(change.ends_with("part can be renamed"), "{change}");
         assert_eq!(fs::read_to_string(&part).unwrap(), "text");
         assert!(succeeds_in(&root));
         assert_eq!(fs::read_dir(&root).unwrap().count(), 1);

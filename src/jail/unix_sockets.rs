@@ -1,5 +1,7 @@
 //! Unix sockets among files: what listens at one would do what it is asked by whoever reaches it.
 
+use crate::contracts::plural::count;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -30,11 +32,11 @@ fn bounded(root: &Path, names: usize, sockets: usize) -> io::Result<Vec<PathBuf>
             "{root}: {what}, so agp cannot hide all its sockets"
         ))
     };
-    let (mut found, mut seen) = (Vec::new(), 0_usize);
+    let (mut paths, mut seen) = (Vec::new(), 0_usize);
     match fs::symlink_metadata(root) {
         Ok(meta) if meta.is_dir() => {}
         Ok(meta) if meta.file_type().is_socket() => return Ok(vec![root.to_owned()]),
-        Ok(_) => return Ok(found),
+        Ok(_) => return Ok(paths),
         Err(error) => return Err(refused(error.to_string())),
     }
     let mut directories = vec![root.to_owned()];
@@ -48,7 +50,10 @@ fn bounded(root: &Path, names: usize, sockets: usize) -> io::Result<Vec<PathBuf>
         for entry in entries.flatten() {
             seen += 1;
             if seen > names {
-                return Err(refused(format!("it contains more than {names} files")));
+                return Err(refused(format!(
+                    "it contains more than {}",
+                    count(names, "file")
+                )));
             }
             // One that has gone meanwhile is none.
             let Ok(kind) = entry.file_type() else {
@@ -57,20 +62,23 @@ fn bounded(root: &Path, names: usize, sockets: usize) -> io::Result<Vec<PathBuf>
             if kind.is_dir() {
                 directories.push(entry.path());
             } else if kind.is_socket() {
-                found.push(entry.path());
+                paths.push(entry.path());
             }
         }
-        if found.len() > sockets {
-            return Err(refused(format!("it contains more than {sockets} sockets")));
+        if paths.len() > sockets {
+            return Err(refused(format!(
+                "it contains more than {}",
+                count(sockets, "socket")
+            )));
         }
     }
-    Ok(found)
+    Ok(paths)
 }
 
 /// Whether nobody of this user can enter a directory, or make it one that can be entered.
 fn is_closed(directory: &Path) -> bool {
-    let own = rustix::process::geteuid().as_raw();
-    let foreign = fs::symlink_metadata(directory).is_ok_and(|meta| meta.uid() != own);
+    let uid = rustix::process::geteuid().as_raw();
+    let foreign = fs::symlink_metadata(directory).is_ok_and(|meta| meta.uid() != uid);
     foreign && access(directory, Access::EXEC_OK).is_err()
 }
 
@@ -110,9 +118,9 @@ mod tests {
         let held = paths
             .each_ref()
             .map(|path| UnixListener::bind(path).unwrap());
-        let mut found = below(&root).unwrap();
-        found.sort();
-        assert_eq!(found, [paths[1].clone(), paths[0].clone()]);
+        let mut sockets = below(&root).unwrap();
+        sockets.sort();
+        assert_eq!(sockets, [paths[1].clone(), paths[0].clone()]);
         assert_eq!(below(&paths[0]).unwrap(), [paths[0].clone()]);
         let (listening, _) = listening(usize::MAX);
         assert!(paths.iter().all(|path| listening.contains(path)));
@@ -121,7 +129,7 @@ mod tests {
         assert!(said.contains("more than 5 files"), "{said}");
         assert!(bounded(&root, 6, 9).is_ok());
         let said = bounded(&root, 9, 1).unwrap_err().to_string();
-        assert!(said.contains("more than 1 sockets"), "{said}");
+        assert!(said.contains("more than 1 socket,"), "{said}");
         fs::remove_dir_all(&root).unwrap();
         assert!(below(&root).is_err());
     }
@@ -133,7 +141,7 @@ mod tests {
             0000000000000000: 00000002 00000000 00010000 0001 01 1 @/tmp/abstract\n\
             0000000000000000: 00000002 00000000 00010000 0001 01 2 relative\n\
             0000000000000000: 00000003 00000000 00000000 0001 03 3\n";
-        let found: Vec<PathBuf> = paths_of(table).into_iter().collect();
-        assert_eq!(found, [Path::new("/run/a b.sock")]);
+        let paths: Vec<PathBuf> = paths_of(table).into_iter().collect();
+        assert_eq!(paths, [Path::new("/run/a b.sock")]);
     }
 }

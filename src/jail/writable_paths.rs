@@ -115,15 +115,15 @@ impl Changeable {
             if let Some(place) = self.holding(&next) {
                 return Err(FollowFault::OfTheAgent(place.clone()));
             }
-            let found = match fs::symlink_metadata(&next) {
+            let meta = match fs::symlink_metadata(&next) {
                 Ok(found) => found,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return Ok((rest.iter().fold(next, |at, part| at.join(part)), false));
                 }
                 Err(error) => return Err(FollowFault::Io { path: next, error }),
             };
-            open_to_all(&at, &next, &found)?;
-            if !found.is_symlink() {
+            open_to_all(&at, &next, &meta)?;
+            if !meta.is_symlink() {
                 at = next;
                 continue;
             }
@@ -183,9 +183,9 @@ fn parts(path: &Path) -> impl Iterator<Item = PathBuf> + '_ {
 }
 
 /// Whether anybody at all may change what stands in `directory` at `entry`.
-fn open_to_all(directory: &Path, entry: &Path, found: &fs::Metadata) -> Result<(), FollowFault> {
+fn open_to_all(directory: &Path, entry: &Path, meta: &fs::Metadata) -> Result<(), FollowFault> {
     let anybody = |path: &Path| Err(FollowFault::OfAnybody(path.to_owned()));
-    if !found.is_symlink() && !found.is_dir() && found.mode() & OTHERS_WRITE != 0 {
+    if !meta.is_symlink() && !meta.is_dir() && meta.mode() & OTHERS_WRITE != 0 {
         return anybody(entry);
     }
     let above = directory.metadata();
@@ -196,8 +196,8 @@ fn open_to_all(directory: &Path, entry: &Path, found: &fs::Metadata) -> Result<(
     if above.mode() & OTHERS_WRITE == 0 {
         return Ok(());
     }
-    let own = [0, geteuid().as_raw()].contains(&found.uid());
-    match above.mode() & STICKY != 0 && own {
+    let trusted = [0, geteuid().as_raw()].contains(&meta.uid());
+    match above.mode() & STICKY != 0 && trusted {
         true => Ok(()),
         false => anybody(directory),
     }
@@ -238,8 +238,8 @@ mod tests {
         let root = &scratch.0;
         symlink("own", root.join("link")).unwrap();
         symlink(root.join("link/claude"), root.join("claude")).unwrap();
-        let found = scratch.changeable().follow(&root.join("claude"));
-        assert_eq!(found.unwrap(), root.join("own/claude"));
+        let followed = scratch.changeable().follow(&root.join("claude"));
+        assert_eq!(followed.unwrap(), root.join("own/claude"));
     }
 
     #[test]

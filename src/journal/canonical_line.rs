@@ -100,9 +100,9 @@ impl<'a> Scan<'a> {
     }
 
     fn eat(&mut self, part: &str) -> Option<()> {
-        let found = self.rest().starts_with(part.as_bytes());
+        let begins = self.rest().starts_with(part.as_bytes());
         self.at += part.len();
-        found.then_some(())
+        begins.then_some(())
     }
 
     /// A string; what stands between its quotes, still escaped, and whether it has escapes.

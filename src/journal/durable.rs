@@ -70,8 +70,8 @@ pub(crate) fn replace(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
 
 /// Bytes that an ordinary user can still write to the file system of a directory.
 pub(crate) fn free_bytes(dir: &Path) -> io::Result<u64> {
-    let found = rustix::fs::statvfs(dir)?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    let stat = rustix::fs::statvfs(dir)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// Reads a whole file of at most `bound` bytes, not following a link.
@@ -136,14 +136,14 @@ impl Named {
 
     fn ask(start: impl AsFd, path: &Path, flags: AtFlags) -> io::Result<Self> {
         let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::SIZE;
-        let found = rustix::fs::statx(start, path, flags, wanted)?;
+        let stat = rustix::fs::statx(start, path, flags, wanted)?;
         Ok(Self {
             identity: Identity {
-                device: (found.stx_dev_major, found.stx_dev_minor),
-                inode: found.stx_ino,
+                device: (stat.stx_dev_major, stat.stx_dev_minor),
+                inode: stat.stx_ino,
             },
-            length: found.stx_size,
-            is_link: FileType::from_raw_mode(u32::from(found.stx_mode)) == FileType::Symlink,
+            length: stat.stx_size,
+            is_link: FileType::from_raw_mode(u32::from(stat.stx_mode)) == FileType::Symlink,
         })
     }
 }
@@ -219,12 +219,12 @@ mod tests {
         let directory = directory("head");
         let path = directory.join("head");
         let mut head = HeadFile::at(&path);
-        let shown = || fs::read_to_string(&path).unwrap().trim_end().to_owned();
+        let content = || fs::read_to_string(&path).unwrap().trim_end().to_owned();
 
         head.write("one").unwrap();
         head.write("two").unwrap();
         assert_eq!(
-            (shown(), fs::metadata(&path).unwrap().len()),
+            (content(), fs::metadata(&path).unwrap().len()),
             ("two".into(), 256)
         );
 
@@ -232,15 +232,15 @@ mod tests {
         replace(&other, 0o600, &[b'x'; HEAD_FILE_BYTES]).unwrap();
         fs::rename(&other, &path).unwrap();
         head.write("three").unwrap();
-        assert_eq!(shown(), "three", "another file of the right size");
+        assert_eq!(content(), "three", "another file of the right size");
 
         fs::write(&path, "short").unwrap();
         head.write("four").unwrap();
-        assert_eq!(shown(), "four", "another size");
+        assert_eq!(content(), "four", "another size");
 
         fs::remove_file(&path).unwrap();
         head.write("five").unwrap();
-        assert_eq!(shown(), "five", "none");
+        assert_eq!(content(), "five", "none");
 
         fs::rename(&path, &other).unwrap();
         std::os::unix::fs::symlink(&other, &path).unwrap();

@@ -131,11 +131,11 @@ pub(crate) fn canonical_json(data: &[u8]) {
     };
     let ours = canonical_json::canonical(&value);
     let theirs = serde_json_canonicalizer::to_vec(&value).expect("a value can be written");
-    let shown = String::from_utf8_lossy(&ours);
-    assert_eq!(shown, String::from_utf8_lossy(&theirs));
+    let text = String::from_utf8_lossy(&ours);
+    assert_eq!(text, String::from_utf8_lossy(&theirs));
     let mut reference = String::new();
     self::reference(&value, &mut reference);
-    assert_eq!(shown, reference);
+    assert_eq!(text, reference);
     let again = strict_json::from_slice(&ours).expect("canonical JSON is strict");
     assert_eq!(canonical_json::canonical(&again), ours);
     if let Value::Object(args) = &value {
@@ -234,9 +234,9 @@ pub(crate) fn ahead(data: &[u8]) {
     let wal = Wal::holding(&paths.wal, ahead).expect("a write-ahead log");
     let options = OpenOptions::new().read(true).write(true).open(&paths.log);
     let key = PublicKey::from_pem(JOURNAL_KEY).expect("a key");
-    let told = replay(&options.expect("a log"), &paths, &wal, &key, 1);
+    let replayed = replay(&options.expect("a log"), &paths, &wal, &key, 1);
     let after = std::fs::read_to_string(&paths.log).expect("text");
-    if !matches!(told, Ok(Some(_))) {
+    if !matches!(replayed, Ok(Some(_))) {
         assert_eq!(after, kept);
         return;
     }

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 
 use crate::contracts::event::{Draft, Kind};
+use crate::contracts::plural::count;
 
 use super::envelope::Sealed;
 use super::receipt::{self, Receipt};
@@ -64,7 +65,7 @@ impl Job {
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Job({} events)", self.events.len())
+        write!(f, "Job({})", count(self.events.len(), "event"))
     }
 }
 

@@ -66,7 +66,7 @@ impl Helper {
         chained: &[Chained],
         head: Vec<u8>,
     ) -> Result<Signatures, WriteError> {
-        let (own, others) = chained.split_at(chained.len().div_ceil(2));
+        let (ours, others) = chained.split_at(chained.len().div_ceil(2));
         let (signed, theirs) = sync_channel(1);
         let (head_signed, head_signature) = sync_channel(1);
         let task = Task {
@@ -79,7 +79,7 @@ impl Helper {
         let by_us = |events: &[Chained]| -> Vec<[u8; 64]> {
             events.iter().map(|event| key.sign(&event.signed)).collect()
         };
-        let mut events = by_us(own);
+        let mut events = by_us(ours);
         if let Ok(count) = u32::try_from(others.len())
             && count > 0
         {

@@ -69,20 +69,20 @@ impl Journal {
         recover::check_not_removed(paths)?;
         let file = durable::open_log(&paths.log).map_err(io_error)?;
         file.lock().map_err(io_error)?;
-        let found = open_locked(&file, paths, key.public(), retired);
+        let tail = open_locked(&file, paths, key.public(), retired);
         let unlocked = file.unlock();
-        let (found, wal) = found?;
+        let (tail, wal) = tail?;
         unlocked.map_err(io_error)?;
 
         let fault = Arc::new(Mutex::new(None));
         let key = Arc::new(key);
-        let store = Store::new(file, paths, wal, found.position, Arc::clone(&fault));
+        let store = Store::new(file, paths, wal, tail.position, Arc::clone(&fault));
         let mut writer = Writer {
             helper: Helper::start(Arc::clone(&key)).map_err(io_error)?,
             store: store.map_err(io_error)?,
             key,
         };
-        if let Some(payload) = found.recovered.clone() {
+        if let Some(payload) = tail.recovered.clone() {
             let draft = Draft::new(Kind::JournalRecovered, payload);
             let recorded = admit(vec![draft], &screen).and_then(|draft| writer.commit_alone(draft));
             recorded.map_err(|error| match error {
@@ -94,12 +94,12 @@ impl Journal {
             })?;
         }
         let (jobs, waiting) = sync_channel(limits::BATCH_EVENTS);
-        let own = Places::none().with(Place::Journal, durable::parent(&paths.log));
-        let thread = confine::start(Profile::Journal, own, move || writer.run(&waiting))
+        let places = Places::none().with(Place::Journal, durable::parent(&paths.log));
+        let thread = confine::start(Profile::Journal, places, move || writer.run(&waiting))
             .map_err(io_error)?;
         let opened = OpenedJournal {
-            seq: found.position.seq,
-            recovered: found.recovered,
+            seq: tail.position.seq,
+            recovered: tail.recovered,
         };
         Ok((
             Self {
@@ -157,18 +157,18 @@ fn open_locked(
             problem: format!("its event {seq} differs from the log"),
         },
     })?;
-    let mut found = recover::open_tail(file, paths, key, retired)?;
+    let mut tail = recover::open_tail(file, paths, key, retired)?;
     if let Some(replayed) = replayed.flatten() {
-        found.recovered.get_or_insert_default().extend(replayed);
+        tail.recovered.get_or_insert_default().extend(replayed);
     }
     // The first event begins it anew, too.
     if let Some(wal) = &wal
-        && found.position.seq > 0
+        && tail.position.seq > 0
     {
         file.sync_data().map_err(of(&paths.log))?;
-        wal.rebase(found.position.bytes).map_err(of(&paths.wal))?;
+        wal.rebase(tail.position.bytes).map_err(of(&paths.wal))?;
     }
-    Ok((found, wal))
+    Ok((tail, wal))
 }
 
 struct Writer {

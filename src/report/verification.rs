@@ -9,6 +9,8 @@ use crate::contracts::plural::count;
 use crate::journal::key::{InvalidKey, PublicKey};
 use crate::journal::verify::{self, Report};
 
+use super::failure::help_with;
+
 /// Exit code of a verification that found nothing wrong.
 pub const INTACT: u8 = 0;
 /// Exit code of a verification that found something wrong.
@@ -18,7 +20,8 @@ pub const NOT_CHECKED: u8 = 2;
 
 /// Verifies and prints; gives the exit code.
 ///
-/// Text: a first line `OK: <n> events ...` or `FAIL: <n> problems ...`, then a line a problem.
+/// Text: a first line `OK: <n> events ...` and the last event's hash, or `FAIL: <n> problems ...` and a
+/// line a problem.
 /// JSON: one object, [`Report`].
 ///
 /// # Errors
@@ -34,10 +37,7 @@ pub fn run(
         Ok(public) => public,
         Err(problem) => {
             writeln!(err, "agp: {}: {problem}", key.display())?;
-            writeln!(
-                err,
-                "  help: pass the journal's public key: --key signing/journal-ed25519.pub"
-            )?;
+            writeln!(err, "  help: pass the journal's public key with --key FILE")?;
             return Ok(NOT_CHECKED);
         }
     };
@@ -45,10 +45,8 @@ pub fn run(
         Ok(report) => report,
         Err(error) => {
             writeln!(err, "agp: {}: {error}", journal.display())?;
-            writeln!(
-                err,
-                "  help: pass a readable journal file, with its .head file beside it"
-            )?;
+            let mend = "pass a readable journal file, with its .head file beside it";
+            writeln!(err, "  help: {}", help_with(journal, &error, mend))?;
             return Ok(NOT_CHECKED);
         }
     };
@@ -107,11 +105,12 @@ impl std::error::Error for KeyFileError {
 
 fn text(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     if report.intact {
-        write!(out, "OK: {}", count(report.events, "event"))?;
+        let events = count(report.events, "event");
+        writeln!(out, "OK: {events}, key {}", report.keys.join(" then "))?;
         if let (Some(seq), Some(hash)) = (report.last_seq, &report.last_hash) {
-            write!(out, ", last {seq} {hash}")?;
+            // A line of its own: the hash takes most of a terminal's width.
+            writeln!(out, "last {seq} {hash}")?;
         }
-        writeln!(out, ", key {}", report.keys.join(" then "))?;
         if report.beyond_head > 0 {
             writeln!(
                 out,

@@ -19,8 +19,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::expectation::{
-    self, Expectation, arrives_outside, namespaces, nothing_arrives, reaches_only, reaches_outside,
-    reads_only, reads_outside, status, unsignalled, way_out, writes, writes_only,
+    self, Difference, Expectation, arrives_outside, namespaces, nothing_arrives, reaches_only,
+    reaches_outside, reads_only, reads_outside, status, unsignalled, way_out, writes, writes_only,
 };
 use super::network;
 use crate::contracts::sandbox::SandboxError;
@@ -81,8 +81,8 @@ pub(super) fn strongest<T>(
 }
 
 /// The confinements that may be had, the strongest first.
-pub(super) fn candidates(asked: Option<Namespaces>) -> Vec<Namespaces> {
-    match asked {
+pub(super) fn candidates(only: Option<Namespaces>) -> Vec<Namespaces> {
+    match only {
         Some(namespaces) => vec![namespaces],
         None if rustix::process::geteuid().is_root() => {
             vec![Namespaces::User, Namespaces::Direct, Namespaces::Off]
@@ -93,10 +93,10 @@ pub(super) fn candidates(asked: Option<Namespaces>) -> Vec<Namespaces> {
 
 /// What was refused, as events tell it.
 pub(super) fn told(refused: &Refused) -> Value {
-    let told = refused
+    let refusals = refused
         .iter()
         .map(|(namespaces, why)| (namespaces.as_str().to_owned(), json!(why)));
-    Value::Object(told.collect())
+    Value::Object(refusals.collect())
 }
 
 /// Refuses a path that would stand around agp's own places inside: what is bound there would be what they
@@ -124,6 +124,30 @@ pub(super) fn owner(path: &Path) -> String {
     }
 }
 
+/// What must be writable inside, each told with why it may not be and what to do.
+pub(super) fn writes_all(inside: &Sighting, paths: &[PathBuf]) -> Vec<Expectation<'static>> {
+    let expected = paths.iter().map(|path| {
+        let problem = format!("the sandbox cannot write {{}}: {}", unwritable(path));
+        writes(inside, [path], problem)
+    });
+    expected.collect()
+}
+
+fn unwritable(path: &Path) -> String {
+    let uid = rustix::process::geteuid().as_raw();
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.uid() != uid => format!(
+            "{} owns it. Inside, even root is an ordinary user. Run agp as the owner",
+            owner(path)
+        ),
+        Ok(meta) if meta.mode() & 0o200 == 0 => {
+            "its owner may not write it. Run `chmod u+w` on it".into()
+        }
+        Ok(_) => "its file system may be read-only".into(),
+        Err(error) => error.to_string(),
+    }
+}
+
 /// How long the look around from inside may take.
 pub(super) const PROBE: Duration = Duration::from_secs(20);
 
@@ -138,7 +162,7 @@ impl Wires {
     /// Listens on every address of this host, and asks the probe to try each.
     ///
     /// # Errors
-    /// When a listener cannot be had.
+    /// When it cannot listen.
     pub fn lay(ask: &mut Ask) -> io::Result<Self> {
         let mut wires = Self::default();
         // Inside, where it is named cannot be read.
@@ -204,7 +228,7 @@ impl Bait {
     /// Listens on every address of this host, on an abstract name, and on a path in `directory`.
     ///
     /// # Errors
-    /// When a listener cannot be had.
+    /// When it cannot listen.
     pub fn lay(directory: &Path, token: &str) -> io::Result<Self> {
         let mut ask = Ask::of_this_process();
         let wires = Wires::lay(&mut ask)?;
@@ -270,16 +294,16 @@ impl Drop for Planted {
 
 /// Every address of this host, loopback included.
 fn host_addresses() -> Vec<IpAddr> {
-    let mut found = vec![
+    let mut addresses = vec![
         IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(Ipv6Addr::LOCALHOST),
     ];
-    found.extend(egress::own_addresses());
+    addresses.extend(egress::own_addresses());
     // Link-local addresses mean nothing without their interface; the others stand for them.
-    found.retain(|address| !matches!(address, IpAddr::V6(six) if six.is_unicast_link_local()));
-    found.sort();
-    found.dedup();
-    found
+    addresses.retain(|address| !matches!(address, IpAddr::V6(six) if six.is_unicast_link_local()));
+    addresses.sort();
+    addresses.dedup();
+    addresses
 }
 
 /// What the probe saw, outside and inside.
@@ -296,7 +320,7 @@ pub struct Looks {
 ///
 /// # Errors
 /// The first difference between what was asked and what was seen.
-pub fn judge(spec: &Spec, ask: &Ask, looks: &Looks) -> Result<Map<String, Value>, String> {
+pub fn judge(spec: &Spec, ask: &Ask, looks: &Looks) -> Result<Map<String, Value>, Difference> {
     let Looks {
         inside: (inside, _),
         landlock,
@@ -313,7 +337,7 @@ fn expectations<'a>(spec: &'a Spec, ask: &Ask, looks: &Looks) -> Vec<Expectation
         inside: (inside, came_inside),
         landlock,
     } = looks;
-    let (own, root) = (spec.has_network(), spec.has_root());
+    let (has_network, root) = (spec.has_network(), spec.has_root());
     let tcp = ask.tcp.iter().map(|address| format!("tcp {address}"));
     let udp = ask.udp.iter().map(|address| format!("udp {address}"));
     let hidden = [format!("abstract {}", ask.abstract_name)];
@@ -324,17 +348,11 @@ fn expectations<'a>(spec: &'a Spec, ask: &Ask, looks: &Looks) -> Vec<Expectation
         reads_outside(outside, ask),
         reaches_only(inside, |name| network::is_no_leak(spec, name)),
     ];
-    if own || !spec.sockets.inet {
+    if has_network || !spec.sockets.inet {
         table.push(nothing_arrives(*came_inside));
     }
     table.extend(way_out(ask, inside));
-    table.extend(spec.write.iter().map(|path| {
-        let told = format!(
-            "the sandbox cannot write {{}}: {} owns it. Inside, even root is an ordinary user. Run agp as the owner",
-            owner(path)
-        );
-        writes(inside, [path], told)
-    }));
+    table.extend(writes_all(inside, &spec.write));
     table.extend([
         reads_only(inside, |_| false),
         writes_only(inside, &spec.write),
@@ -345,7 +363,7 @@ fn expectations<'a>(spec: &'a Spec, ask: &Ask, looks: &Looks) -> Vec<Expectation
         let kinds = outside.namespaces.keys().map(String::as_str);
         let kinds = kinds.filter(|kind| match *kind {
             "user" => spec.namespaces == Namespaces::User,
-            "net" => own,
+            "net" => has_network,
             _ => true,
         });
         table.push(namespaces(kinds, outside, inside));
@@ -354,7 +372,7 @@ fn expectations<'a>(spec: &'a Spec, ask: &Ask, looks: &Looks) -> Vec<Expectation
 }
 
 fn attested(spec: &Spec, ask: &Ask, inside: &Sighting, landlock: u32) -> Map<String, Value> {
-    let own = json!({
+    let particulars = json!({
         "kind": "process",
         "namespaces": spec.namespaces.as_str(),
         "landlock": landlock,
@@ -370,7 +388,7 @@ fn attested(spec: &Spec, ask: &Ask, inside: &Sighting, landlock: u32) -> Map<Str
     });
     let isolated = isolated(spec, landlock, inside.signalled);
     let shared = not_isolated(spec, landlock, inside.signalled);
-    expectation::attested(inside, &isolated, &shared, own)
+    expectation::attested(inside, &isolated, &shared, particulars)
 }
 
 fn isolated(spec: &Spec, landlock: u32, signalled: bool) -> Vec<&'static str> {

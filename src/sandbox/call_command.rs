@@ -1,7 +1,7 @@
 //! What a call comes to in a sandbox, and what its model and the journal are told of it.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,11 +9,12 @@ use serde_json::Value;
 
 use crate::contracts::call::ToolCall;
 use crate::contracts::limits;
+use crate::contracts::plural::count;
 use crate::contracts::sandbox::Execution;
 use crate::jail::status::Told;
 
 use super::process::output::Ran;
-use super::secrets::Used;
+use super::secrets::{NAME_CHARS, SecretMisuse, Used};
 
 /// What a call comes to inside.
 pub(super) struct Work {
@@ -41,14 +42,14 @@ impl Work {
         used: Used,
         program: &Path,
         shell: Option<&str>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Unrunnable> {
         if call.tool == "Bash" {
             return self::shell(call, used, shell.unwrap_or(SH));
         }
         if !crate::tools::NAMES.contains(&call.tool.as_str()) {
-            return Err(format!("No such tool available: {}", call.tool));
+            return Err(Unrunnable::Tool(call.tool.clone()));
         }
-        let input = serde_json::to_vec(&call.args).map_err(|error| error.to_string())?;
+        let input = serde_json::to_vec(&call.args).map_err(Unrunnable::Unwritable)?;
         Ok(Self {
             kind: WorkKind::Tool,
             command: vec![program.into(), "tool".into(), call.tool.clone().into()],
@@ -59,29 +60,67 @@ impl Work {
     }
 }
 
+/// Why a call cannot be run, in the words of its harness's own tools: its model is told.
+#[derive(Debug)]
+pub(super) enum Unrunnable {
+    /// There is no such tool.
+    Tool(String),
+    /// The tool takes no such argument.
+    Argument(String),
+    /// A command that is to go on behind its answer.
+    Background,
+    /// A call of the shell without a command.
+    NoCommand,
+    /// It may not have the secrets that it asks for.
+    Secret(SecretMisuse),
+    /// Its arguments are no JSON.
+    Unwritable(serde_json::Error),
+}
+
+impl From<SecretMisuse> for Unrunnable {
+    fn from(misuse: SecretMisuse) -> Self {
+        Self::Secret(misuse)
+    }
+}
+
+impl fmt::Display for Unrunnable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tool(name) => write!(f, "No such tool available: {name}"),
+            Self::Argument(name) => {
+                let name = name.escape_debug().take(NAME_CHARS).collect::<String>();
+                let known = SHELL_ARGUMENTS.join(", ");
+                write!(
+                    f,
+                    "InputValidationError: unknown field `{name}`, expected one of {known}"
+                )
+            }
+            Self::Background => f.write_str(
+                "run_in_background is not supported here. Run the command without it, with a \
+                sufficient timeout.",
+            ),
+            Self::NoCommand => f.write_str("Bash needs a command"),
+            Self::Secret(misuse) => write!(f, "{misuse}"),
+            Self::Unwritable(error) => write!(f, "{error}"),
+        }
+    }
+}
+
 /// What a command can be given. Other arguments would be shown to whoever approves it, and mean nothing.
 const SHELL_ARGUMENTS: [&str; 4] = ["command", "timeout", "description", "run_in_background"];
 
-fn shell(call: &ToolCall, used: Used, shell: &str) -> Result<Work, String> {
+fn shell(call: &ToolCall, used: Used, shell: &str) -> Result<Work, Unrunnable> {
     let mut names = call.args.keys();
     if let Some(unknown) = names.find(|name| !SHELL_ARGUMENTS.contains(&name.as_str())) {
-        let unknown = unknown.escape_debug().take(80).collect::<String>();
-        let known = SHELL_ARGUMENTS.join(", ");
-        return Err(format!(
-            "InputValidationError: unknown field `{unknown}`, expected one of {known}"
-        ));
+        return Err(Unrunnable::Argument(unknown.clone()));
     }
     let flag = |name: &str| call.args.get(name).and_then(Value::as_bool) == Some(true);
     if flag("run_in_background") {
-        return Err(
-            "run_in_background is not supported here. Run the command without it, with a \
-                sufficient timeout."
-                .into(),
-        );
+        return Err(Unrunnable::Background);
     }
     let command = call.args.get("command").and_then(Value::as_str);
     let command = used.command.as_deref().or(command);
-    let command = command.ok_or("Bash needs a command")?;
+    let command = command.ok_or(Unrunnable::NoCommand)?;
     // Milliseconds, as harnesses have it.
     let deadline = match call.args.get("timeout").and_then(Value::as_u64) {
         Some(millis) => Duration::from_millis(millis).min(limits::EXEC_DEADLINE_MAX),
@@ -129,10 +168,7 @@ impl WorkKind {
             let _ = write!(answer, "\n[agp: {note}]");
         }
         if missing > 0 {
-            let _ = write!(
-                answer,
-                "\n[{missing} more bytes were printed and are not shown]"
-            );
+            let _ = write!(answer, "\n[{} not shown]", count(missing, "more byte"));
         }
         answer
     }
@@ -171,8 +207,8 @@ pub(super) fn execution(ran: Ran, planted: &[PathBuf]) -> Execution {
         }
     }
     if !planted.is_empty() {
-        let shown = planted.iter().take(PLANTED_SHOWN);
-        let names: Vec<String> = shown.map(|path| path.display().to_string()).collect();
+        let named = planted.iter().take(PLANTED_SHOWN);
+        let names: Vec<String> = named.map(|path| path.display().to_string()).collect();
         let mut note = format!(
             "changed files that run outside the sandbox: {}",
             names.join(", ")

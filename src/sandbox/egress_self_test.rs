@@ -56,7 +56,7 @@ impl Trial {
     /// Lays it out in a private directory; the listed host answers with `token`.
     ///
     /// # Errors
-    /// When a listener cannot be had.
+    /// When it cannot listen.
     pub fn lay(directory: &Path, token: &str) -> io::Result<Self> {
         Self::lay_for(directory, token, rustix::process::geteuid().as_raw())
     }
@@ -69,8 +69,9 @@ impl Trial {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let host = listener.local_addr()?;
         let listed = format!("{LISTED}:{}", host.port());
-        let own = format!("{}:{}", IpAddr::V4(Ipv4Addr::LOCALHOST), host.port());
-        let list = Allowlist::parse([listed.as_str(), own.as_str()]).map_err(io::Error::other)?;
+        let loopback = format!("{}:{}", IpAddr::V4(Ipv4Addr::LOCALHOST), host.port());
+        let list =
+            Allowlist::parse([listed.as_str(), loopback.as_str()]).map_err(io::Error::other)?;
         let socket: PathBuf = directory.join("egress-try.sock");
         let mut setup = ProxyConfig::new(socket, "attestation", list, Arc::new(|_, _| Ok(())));
         setup.resolver = Arc::new(Here);

@@ -3,11 +3,15 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use crate::contracts::sandbox::SandboxError;
 use crate::jail::isolation_probe::{Ask, Sighting};
+
+use super::attestation::Unfit;
 
 /// One thing that was tried, and what must come of it.
 pub(super) struct Expectation<'a> {
@@ -29,11 +33,35 @@ pub(super) enum Must<'a> {
     Have(Vec<String>),
 }
 
+/// What was seen is not what must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference(String);
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<Difference> for SandboxError {
+    fn from(difference: Difference) -> Self {
+        Self(difference.0)
+    }
+}
+
+impl From<Difference> for Unfit {
+    fn from(difference: Difference) -> Self {
+        Self::Leaky(difference.0)
+    }
+}
+
 /// Holds what was seen against what must be.
 ///
 /// # Errors
 /// The first difference.
-pub(super) fn judge<'a>(table: impl IntoIterator<Item = Expectation<'a>>) -> Result<(), String> {
+pub(super) fn judge<'a>(
+    table: impl IntoIterator<Item = Expectation<'a>>,
+) -> Result<(), Difference> {
     for Expectation { seen, must, told } in table {
         let difference = match &must {
             Must::BeNone => seen.first(),
@@ -41,18 +69,18 @@ pub(super) fn judge<'a>(table: impl IntoIterator<Item = Expectation<'a>>) -> Res
             Must::Have(wanted) => wanted.iter().find(|one| !seen.contains(one)),
         };
         if let Some(difference) = difference {
-            return Err(told.replacen("{}", difference, 1));
+            return Err(Difference(told.replacen("{}", difference, 1)));
         }
     }
     Ok(())
 }
 
-/// What the journal has of a sandbox that holds: what was seen in all of them alike, and `own`.
+/// What the journal has of a sandbox that holds: what was seen in all of them alike, and `particulars`.
 pub(super) fn attested(
     inside: &Sighting,
     isolated: &[&str],
     shared: &[&str],
-    own: Value,
+    particulars: Value,
 ) -> Map<String, Value> {
     let alike = json!({
         "status": inside.status,
@@ -65,10 +93,12 @@ pub(super) fn attested(
         "notIsolated": shared,
         "vmGrade": false,
     });
-    let both = [alike, own].into_iter().filter_map(|part| match part {
-        Value::Object(part) => Some(part),
-        _ => None,
-    });
+    let both = [alike, particulars]
+        .into_iter()
+        .filter_map(|part| match part {
+            Value::Object(part) => Some(part),
+            _ => None,
+        });
     both.flatten().collect()
 }
 
@@ -86,30 +116,30 @@ pub(super) fn unix(path: &Path) -> String {
 /// Nothing may come of it.
 pub(super) fn none(
     seen: impl IntoIterator<Item = String>,
-    told: impl Into<Cow<'static, str>>,
+    problem: impl Into<Cow<'static, str>>,
 ) -> Expectation<'static> {
     Expectation {
         seen: seen.into_iter().collect(),
         must: Must::BeNone,
-        told: told.into(),
+        told: problem.into(),
     }
 }
 
 /// It may not be so.
-pub(super) fn never(is_so: bool, told: impl Into<Cow<'static, str>>) -> Expectation<'static> {
-    none(is_so.then(String::new), told)
+pub(super) fn never(is_so: bool, problem: impl Into<Cow<'static, str>>) -> Expectation<'static> {
+    none(is_so.then(String::new), problem)
 }
 
 /// Nothing may come of it but what `fine` says yes to.
 pub(super) fn among<'a>(
     seen: impl IntoIterator<Item = String>,
     fine: impl Fn(&str) -> bool + 'a,
-    told: impl Into<Cow<'static, str>>,
+    problem: impl Into<Cow<'static, str>>,
 ) -> Expectation<'a> {
     Expectation {
         seen: seen.into_iter().collect(),
         must: Must::BeAmong(Box::new(fine)),
-        told: told.into(),
+        told: problem.into(),
     }
 }
 
@@ -117,12 +147,12 @@ pub(super) fn among<'a>(
 pub(super) fn all(
     seen: impl IntoIterator<Item = String>,
     wanted: impl IntoIterator<Item = String>,
-    told: impl Into<Cow<'static, str>>,
+    problem: impl Into<Cow<'static, str>>,
 ) -> Expectation<'static> {
     Expectation {
         seen: seen.into_iter().collect(),
         must: Must::Have(wanted.into_iter().collect()),
-        told: told.into(),
+        told: problem.into(),
     }
 }
 
@@ -131,20 +161,21 @@ pub(super) fn reaches_outside(
     outside: &Sighting,
     names: impl IntoIterator<Item = String>,
 ) -> Expectation<'static> {
-    let told = "sandbox self-test inconclusive: {} is not reachable outside the sandbox either";
-    all(outside.reached.iter().cloned(), names, told)
+    let problem = "sandbox self-test inconclusive: {} is not reachable outside the sandbox either";
+    all(outside.reached.iter().cloned(), names, problem)
 }
 
 /// From outside, every listener on the network must have been reached, whatever the probe says.
 pub(super) fn arrives_outside(ask: &Ask, came: usize) -> Expectation<'static> {
-    let told = "sandbox self-test inconclusive: some test messages were lost outside the sandbox";
-    never(came < ask.tcp.len() + ask.udp.len(), told)
+    let problem =
+        "sandbox self-test inconclusive: some test messages were lost outside the sandbox";
+    never(came < ask.tcp.len() + ask.udp.len(), problem)
 }
 
 /// What must not be read inside is there outside: the first path stands for all.
 pub(super) fn reads_outside(outside: &Sighting, ask: &Ask) -> Expectation<'static> {
-    let told = "sandbox self-test inconclusive: {} is not readable outside the sandbox either";
-    all(shown(&outside.opened), shown(ask.read.first()), told)
+    let problem = "sandbox self-test inconclusive: {} is not readable outside the sandbox either";
+    all(shown(&outside.opened), shown(ask.read.first()), problem)
 }
 
 /// What may be spoken to inside.
@@ -152,14 +183,14 @@ pub(super) fn reaches_only<'a>(
     inside: &Sighting,
     fine: impl Fn(&str) -> bool + 'a,
 ) -> Expectation<'a> {
-    let told = "sandbox self-test failed: it could reach {}";
-    among(inside.reached.iter().cloned(), fine, told)
+    let problem = "sandbox self-test failed: it could reach {}";
+    among(inside.reached.iter().cloned(), fine, problem)
 }
 
 /// Whatever the probe says, nothing may arrive from inside.
 pub(super) fn nothing_arrives(came: usize) -> Expectation<'static> {
-    let told = "sandbox self-test failed: it could reach agp's own listeners";
-    never(came > 0, told)
+    let problem = "sandbox self-test failed: it could reach agp's own listeners";
+    never(came > 0, problem)
 }
 
 /// Where there is a way out it leads to the listed host, and to no other.
@@ -193,9 +224,9 @@ pub(super) fn reads_only<'a>(
 pub(super) fn writes<'a>(
     inside: &Sighting,
     paths: impl IntoIterator<Item = &'a PathBuf>,
-    told: impl Into<Cow<'static, str>>,
+    problem: impl Into<Cow<'static, str>>,
 ) -> Expectation<'static> {
-    all(shown(&inside.written), shown(paths), told)
+    all(shown(&inside.written), shown(paths), problem)
 }
 
 /// What may be written inside of all that was tried.
@@ -204,11 +235,11 @@ pub(super) fn writes_only<'a>(
     paths: impl IntoIterator<Item = &'a PathBuf>,
 ) -> Expectation<'static> {
     let paths: BTreeSet<String> = shown(paths).into_iter().collect();
-    let told = "sandbox self-test failed: it could write {}";
+    let problem = "sandbox self-test failed: it could write {}";
     among(
         shown(&inside.written),
         move |path| paths.contains(path),
-        told,
+        problem,
     )
 }
 
@@ -238,8 +269,8 @@ pub(super) fn status(
     wanted: &[(&str, &str)],
 ) -> Vec<Expectation<'static>> {
     let expected = wanted.iter().map(|(name, wanted)| {
-        let told = format!("sandbox self-test failed: {name} is not {{}}");
-        all(status.get(*name).cloned(), [(*wanted).to_owned()], told)
+        let problem = format!("sandbox self-test failed: {name} is not {{}}");
+        all(status.get(*name).cloned(), [(*wanted).to_owned()], problem)
     });
     expected.collect()
 }
@@ -251,8 +282,8 @@ pub(super) fn namespaces<'a>(
     inside: &Sighting,
 ) -> Expectation<'static> {
     let shared = |kind: &&str| {
-        let own = inside.namespaces.get(*kind);
-        own.is_none() || own == outside.namespaces.get(*kind)
+        let id = inside.namespaces.get(*kind);
+        id.is_none() || id == outside.namespaces.get(*kind)
     };
     let shared = kinds.into_iter().filter(shared).map(str::to_owned);
     none(
@@ -270,36 +301,36 @@ mod tests {
         let seen = |names: &[&str]| -> Vec<String> {
             names.iter().map(|name| (*name).to_owned()).collect()
         };
-        let told = "this: {}, not {}";
+        let problem = "this: {}, not {}";
         let some = seen(&["a", "b"]);
         let sound = || {
             [
-                none(seen(&[]), told),
-                never(false, told),
-                among(seen(&[]), |_| false, told),
-                among(some.clone(), |name| name < "c", told),
-                all(some.clone(), seen(&["b"]), told),
-                all(some.clone(), seen(&[]), told),
+                none(seen(&[]), problem),
+                never(false, problem),
+                among(seen(&[]), |_| false, problem),
+                among(some.clone(), |name| name < "c", problem),
+                all(some.clone(), seen(&["b"]), problem),
+                all(some.clone(), seen(&[]), problem),
             ]
         };
         assert_eq!(judge(sound()), Ok(()));
         let differences = [
-            (none(some.clone(), told), "this: a, not {}"),
+            (none(some.clone(), problem), "this: a, not {}"),
             (never(true, "so"), "so"),
             (
-                among(some.clone(), |name| name == "a", told),
+                among(some.clone(), |name| name == "a", problem),
                 "this: b, not {}",
             ),
             (
-                all(some.clone(), seen(&["b", "c"]), told),
+                all(some.clone(), seen(&["b", "c"]), problem),
                 "this: c, not {}",
             ),
-            (all(seen(&[]), seen(&["a"]), told), "this: a, not {}"),
+            (all(seen(&[]), seen(&["a"]), problem), "this: a, not {}"),
         ];
         for (difference, why) in differences {
             // Wherever in the table it stands.
             let table = sound().into_iter().chain([difference]).chain(sound());
-            assert_eq!(judge(table), Err(why.to_owned()));
+            assert_eq!(judge(table), Err(Difference(why.to_owned())));
         }
     }
 

@@ -16,16 +16,20 @@ pub(crate) fn keeper_report(data: &[u8]) {
     let Ok(ran) = settle(Taken::default(), &text, None) else {
         return;
     };
-    let told: Vec<Told> = text
+    let statuses: Vec<Told> = text
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
-    assert_eq!(told.len(), text.lines().count(), "a line that is none");
-    assert!(!told.iter().any(|told| matches!(told, Told::Failed(_))));
-    let stood = told
+    assert_eq!(statuses.len(), text.lines().count(), "a line that is none");
+    assert!(
+        !statuses
+            .iter()
+            .any(|status| matches!(status, Told::Failed(_)))
+    );
+    let stood = statuses
         .iter()
-        .any(|told| matches!(told, Told::Confined { .. }));
+        .any(|status| matches!(status, Told::Confined { .. }));
     let kept = matches!(ran.ended, Told::Deadline | Told::Stopped | Told::DiskFull);
     assert!(stood || kept);
-    assert!(told.contains(&ran.ended) && !matches!(ran.ended, Told::Confined { .. }));
+    assert!(statuses.contains(&ran.ended) && !matches!(ran.ended, Told::Confined { .. }));
 }

@@ -18,8 +18,9 @@ use crate::jail::tamper_probe::Steady;
 
 use super::attestation::{self, LANDLOCK_SIGNALS, Planted, STATUS, Unfit, Wires};
 use super::expectation::{
-    self, Expectation, arrives_outside, namespaces, nothing_arrives, reaches_only, reaches_outside,
-    reads_only, reads_outside, status, unix, unshaken, unsignalled, way_out, writes, writes_only,
+    self, Difference, Expectation, arrives_outside, namespaces, nothing_arrives, reaches_only,
+    reaches_outside, reads_only, reads_outside, status, unix, unshaken, unsignalled, way_out,
+    writes_only,
 };
 use super::harness_host::{HarnessHostConfig, empty_file, temporary};
 use super::network;
@@ -154,7 +155,7 @@ pub(super) fn looked_into(
     let outside = from_outside(&attestation::command(&setup.bridge, &ask))
         .map_err(|error| failed("the self-test outside the sandbox failed", &error))?;
     let came = wires.arrived(&ask.token);
-    expectation::judge([arrives_outside(&ask, came)]).map_err(Unfit::Leaky)?;
+    expectation::judge([arrives_outside(&ask, came)])?;
     let trial = network::trial(&setup.network, &setup.directory, &setup.token)
         .map_err(|error| failed("cannot start the self-test's proxy", &error))?;
     let spec = &network::tried(spec, trial.as_ref(), &mut ask);
@@ -177,8 +178,8 @@ pub(super) fn looked_into(
         .collect();
     let inside = inside(setup, spec, &ask)?;
     let came = wires.arrived(&ask.token);
-    expectation::judge([nothing_arrives(came)]).map_err(Unfit::Leaky)?;
-    judge(&Looked {
+    expectation::judge([nothing_arrives(came)])?;
+    let attested = judge(&Looked {
         spec,
         ask: &ask,
         setup,
@@ -188,8 +189,8 @@ pub(super) fn looked_into(
         outside: &outside,
         inside: &inside.0,
         landlock: inside.1,
-    })
-    .map_err(Unfit::Leaky)
+    })?;
+    Ok(attested)
 }
 
 /// The protected paths, without those that were allowed by name.
@@ -236,7 +237,7 @@ struct Looked<'a> {
 }
 
 /// Holds the two looks together. Gives what `sandbox.attested` says.
-fn judge(looked: &Looked<'_>) -> Result<Map<String, Value>, String> {
+fn judge(looked: &Looked<'_>) -> Result<Map<String, Value>, Difference> {
     expectation::judge(expectations(looked))?;
     Ok(attested(looked))
 }
@@ -263,16 +264,20 @@ fn expectations<'a>(looked: &Looked<'a>) -> Vec<Expectation<'a>> {
         // process outside refuse the start, unless it was said that it may be weaker.
         let dangerous = looked.setup.sockets.iter();
         let dangerous = dangerous.filter(|_| looked.setup.weaker);
-        let told = looked.bait.hidden.iter().chain(dangerous);
-        allowed.extend(told.chain(&looked.setup.listening).map(|path| unix(path)));
+        let visible = looked.bait.hidden.iter().chain(dangerous);
+        allowed.extend(
+            visible
+                .chain(&looked.setup.listening)
+                .map(|path| unix(path)),
+        );
     }
     if !root && !keeps_signals {
         allowed.insert(hidden_name);
     }
-    let own = [("net", spec.has_network()), (PID_NAMESPACE, root)];
-    let own = own
+    let kinds = [("net", spec.has_network()), (PID_NAMESPACE, root)];
+    let kinds = kinds
         .into_iter()
-        .filter_map(|(kind, own)| own.then_some(kind));
+        .filter_map(|(kind, has)| has.then_some(kind));
     let mut table = vec![
         reaches_outside(outside, bait),
         reads_outside(outside, ask),
@@ -284,7 +289,7 @@ fn expectations<'a>(looked: &Looked<'a>) -> Vec<Expectation<'a>> {
         reaches_only(inside, move |name| {
             allowed.contains(name) || network::is_no_leak(spec, name)
         }),
-        namespaces(own, outside, inside),
+        namespaces(kinds, outside, inside),
     ];
     table.extend(unshaken(
         inside,
@@ -292,9 +297,9 @@ fn expectations<'a>(looked: &Looked<'a>) -> Vec<Expectation<'a>> {
         "harness self-test inconclusive: nothing can be renamed inside the sandbox",
     ));
     table.extend(way_out(ask, inside));
+    table.extend(attestation::writes_all(inside, looked.writable));
     table.extend([
         reads_only(inside, |_| false),
-        writes(inside, looked.writable, "the sandbox cannot write {}"),
         writes_only(inside, looked.writable),
         unsignalled(inside, root || keeps_signals),
     ]);
@@ -333,7 +338,7 @@ fn attested(looked: &Looked<'_>) -> Map<String, Value> {
         let overlaid = |path: &Path| inside.overlays.iter().any(|place| path.starts_with(place));
         let read = spec.read.iter().filter(|path| path.is_dir());
         if !overlaid(Path::new(CLOSED)) || read.clone().any(|path| !overlaid(path)) {
-            shared.push("Unix sockets that are made later in what is read, where overlays are not to be had");
+            shared.push("Unix sockets that are made later in what is read, where overlays are not available");
         }
     } else {
         shared.extend([
@@ -350,7 +355,7 @@ fn attested(looked: &Looked<'_>) -> Map<String, Value> {
     let hosts = looked.setup.sockets.iter().chain(&looked.setup.listening);
     let open: Vec<String> =
         expectation::shown(hosts.filter(|path| inside.reached.contains(&unix(path))));
-    let own = json!({
+    let particulars = json!({
         "kind": "process",
         "namespaces": spec.namespaces.as_str(),
         "landlock": looked.landlock,
@@ -362,5 +367,5 @@ fn attested(looked: &Looked<'_>) -> Map<String, Value> {
             "unlisted": looked.ask.way_out.as_ref().map(|way_out| way_out.unlisted.len())},
         "readable": inside.opened,
     });
-    expectation::attested(inside, &isolated, &shared, own)
+    expectation::attested(inside, &isolated, &shared, particulars)
 }

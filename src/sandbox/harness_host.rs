@@ -81,10 +81,10 @@ pub fn prepare(setup: &HarnessHostConfig) -> Result<Enclosure, SandboxError> {
     for path in given {
         attestation::apart_from_own_places(path)?;
         no_socket(path)?;
-        let overlaps = |own: &&PathBuf| own.starts_with(path) || path.starts_with(own);
-        if let Some(own) = setup.protected.first().filter(overlaps) {
-            let (own, path) = (own.display(), path.display());
-            let problem = format!("agp's directory {own} overlaps the harness's {path}");
+        let overlaps = |private: &&PathBuf| private.starts_with(path) || path.starts_with(private);
+        if let Some(private) = setup.protected.first().filter(overlaps) {
+            let (private, path) = (private.display(), path.display());
+            let problem = format!("agp's directory {private} overlaps the harness's {path}");
             return Err(SandboxError(problem));
         }
     }
@@ -212,14 +212,14 @@ pub(super) fn temporary(spec: &Spec) -> PathBuf {
 
 /// Limits as events tell them: null where there is none.
 fn told(limits: &Limits) -> Value {
-    let mut told = json!(limits);
-    let each = told.as_object_mut().map(Map::values_mut);
+    let mut values = json!(limits);
+    let each = values.as_object_mut().map(Map::values_mut);
     for limit in each.into_iter().flatten() {
         if limit.as_u64() == Some(u64::MAX) {
             *limit = Value::Null;
         }
     }
-    told
+    values
 }
 
 fn spec(

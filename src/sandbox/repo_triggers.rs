@@ -98,11 +98,11 @@ impl Look {
     /// When there is no thread, or it cannot be confined.
     pub fn start(repository: &Path) -> io::Result<Self> {
         // Nobody waits in line: each call that asks waits for its answer.
-        let (ask, asked) = sync_channel::<SyncSender<Triggers>>(0);
+        let (ask, requests) = sync_channel::<SyncSender<Triggers>>(0);
         let repository = repository.to_owned();
-        let own = Places::none().with(Place::Repository, &repository);
-        confine::start(Profile::Look, own, move || {
-            while let Ok(reply) = asked.recv() {
+        let places = Places::none().with(Place::Repository, &repository);
+        confine::start(Profile::Look, places, move || {
+            while let Ok(reply) = requests.recv() {
                 // Whoever asked may be gone.
                 let _ = reply.send(Triggers::of(&repository));
             }
@@ -116,9 +116,9 @@ impl Look {
     /// When the thread is gone.
     pub fn triggers(&self) -> Result<Triggers, SandboxError> {
         let (reply, answer) = sync_channel(1);
-        let asked = self.0.send(reply).ok();
-        let found = asked.and_then(|()| answer.recv().ok());
-        found.ok_or_else(|| SandboxError("the repository watcher thread is gone".into()))
+        let sent = self.0.send(reply).ok();
+        let planted = sent.and_then(|()| answer.recv().ok());
+        planted.ok_or_else(|| SandboxError("the repository watcher thread is gone".into()))
     }
 }
 

@@ -11,7 +11,6 @@ use crate::channels::escape;
 use crate::channels::terminal::Terminal;
 use crate::contracts::channel::Channel;
 use crate::governor::Notice;
-use crate::report::failure::complain;
 
 /// Characters of a warning.
 const WARNING_CHARS: usize = 300;
@@ -35,7 +34,7 @@ pub(crate) fn notices(
         Notice::Asked { call, verdict } if elsewhere => {
             let line = transcript::decided(call, verdict, &repository);
             if raw {
-                complain(line);
+                terminal.tell(&line);
             } else {
                 terminal.show(&line);
             }
@@ -53,7 +52,7 @@ pub(crate) fn notices(
             };
             // In raw mode standard output is the harness's own, for a program to read.
             if raw {
-                complain(line);
+                terminal.tell(&line);
             } else {
                 terminal.show(&line);
             }

@@ -1,5 +1,6 @@
 //! The parts of a session, made from what was asked: harness, channel, journal, view.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::contracts::call::{Actor, ToolCall};
 use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::intendant::{HarnessError, Intendant};
 use crate::governor::Sandbox;
-use crate::governor::{CallOutcome, Effect, Governor};
+use crate::governor::{Broken, CallOutcome, Effect, Governor};
 use crate::intendants::claude_code::{self, ClaudeCode};
 use crate::intendants::codex::{self, Codex};
 use crate::intendants::executable::{self, Pinned};
@@ -28,6 +29,7 @@ use super::kinds::{Harness, Mode};
 use super::lease::HARNESS_HOME;
 use super::options::SessionOptions;
 use super::prepare::SessionSandboxes;
+use super::start_error::StartError;
 use crate::report::failure::Failure;
 
 /// Characters of a line of the harness's standard error.
@@ -59,16 +61,16 @@ pub(crate) fn intendant(
             Ok(Box::new(Scripted::new(script, submit)))
         }
         Some(Harness::Codex) => {
-            let (found, inside) = match &sandboxes.own_container {
+            let (install, inside) = match &sandboxes.own_container {
                 Some(docker) => {
                     let place = Arc::new(harness_exec::Inside(Arc::clone(docker)));
-                    let (found, inside) = harness::codex_inside(docker, place)?;
-                    (found, Some(inside))
+                    let (install, inside) = harness::codex_inside(docker, place)?;
+                    (install, Some(inside))
                 }
                 None => (codex::find(&search)?, None),
             };
             let setup = codex::CodexSetup {
-                found,
+                found: install,
                 inside,
                 session: context.session.clone(),
                 socket: context.directory.join("gate.sock"),
@@ -91,16 +93,16 @@ pub(crate) fn intendant(
         }
         Some(Harness::ClaudeCode) => {
             let container = sandboxes.calls.container.as_ref();
-            let (found, inside) = match container.filter(|_| layout.in_container()) {
+            let (install, inside) = match container.filter(|_| layout.in_container()) {
                 Some(docker) => {
                     let place = Arc::new(harness_exec::Inside(Arc::clone(docker)));
-                    let (found, inside) = harness::claude_inside(docker, place)?;
-                    (found, Some(inside))
+                    let (install, inside) = harness::claude_inside(docker, place)?;
+                    (install, Some(inside))
                 }
                 None => (claude_code::find(&search)?, None),
             };
             let setup = claude_code::ClaudeSetup {
-                found,
+                found: install,
                 inside,
                 session: context.session.clone(),
                 socket: context.gate(),
@@ -167,14 +169,13 @@ fn submit(
 /// Whether the hook's program is still the one that the session began with.
 pub(crate) fn gate_unchanged(
     options: &SessionOptions,
-) -> Result<Box<dyn Fn() -> Result<(), String> + Send + Sync>, String> {
+) -> io::Result<Box<dyn Fn() -> Result<(), Broken> + Send + Sync>> {
     if options.layout.harness().is_none() {
         return Ok(Box::new(|| Ok(())));
     }
-    let pinned = executable::bridge_program().and_then(Pinned::of);
-    let pinned = pinned.map_err(|error| format!("cannot find the hook program: {error}"))?;
+    let pinned = executable::bridge_program().and_then(Pinned::of)?;
     Ok(Box::new(move || {
-        pinned.check().map_err(|error| error.to_string())
+        pinned.check().map_err(|error| Broken(error.to_string()))
     }))
 }
 
@@ -196,17 +197,16 @@ pub(crate) fn read_script(options: &SessionOptions) -> Result<Vec<ScriptedCall>,
 }
 
 /// A key of a session's own.
-pub(crate) fn new_answer_key() -> Result<Arc<SigningKey>, String> {
+pub(crate) fn new_answer_key() -> Result<Arc<SigningKey>, StartError> {
     SigningKey::generate()
         .map(|(key, _)| Arc::new(key))
-        .map_err(|_| "the system provides no random numbers".into())
+        .map_err(|_| StartError::NoRandom)
 }
 
-pub(crate) fn new_session() -> Result<SessionId, String> {
+pub(crate) fn new_session() -> Result<SessionId, StartError> {
     let mut bytes = [0_u8; 6];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| "the system provides no random numbers")?;
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| StartError::NoRandom)?;
     let id = format!("s-{}", data_encoding::HEXLOWER.encode(&bytes));
-    SessionId::new(id).map_err(|error| error.to_string())
+    SessionId::new(id).map_err(|_| StartError::NoRandom)
 }

@@ -130,13 +130,13 @@ impl ClaudeHome {
         enclosed: Option<&Enclosure>,
     ) -> Vec<(&'static str, Option<String>)> {
         let spec = enclosed.map(Enclosure::spec);
-        let shown = |path: &Path| {
+        let place = |path: &Path| {
             let there = spec.as_ref().map(|spec| spec.inside(path));
             Some(there.as_deref().unwrap_or(path).display().to_string())
         };
         vec![
-            (CONFIGURATION, shown(&self.configuration())),
-            (STORE, shown(&self.login)),
+            (CONFIGURATION, place(&self.configuration())),
+            (STORE, place(&self.login)),
         ]
     }
 }

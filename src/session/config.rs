@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::contracts::{bounded_file, limits, strict_json};
 
 use super::home::Home;
-use crate::report::failure::Failure;
+use crate::report::failure::{Failure, help_with};
 
 /// The configuration file. Every field may be absent; unknown ones are refused.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -121,7 +121,11 @@ impl Config {
                 Ok(config)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(wrong(error.to_string())),
+            Err(error) => {
+                let failure = wrong(error.to_string());
+                let mend = help_with(&path, &error, &failure.mend);
+                Err(Failure { mend, ..failure })
+            }
         }
     }
 }
@@ -135,9 +139,9 @@ impl Config {
         }
         let open = fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0);
         if open {
-            let shown = path.display();
-            let problem = format!("{shown} contains Slack tokens, and other users can read it");
-            return Err(Failure::refused(problem, format!("chmod 600 {shown}")));
+            let file = path.display();
+            let problem = format!("{file} contains Slack tokens, and other users can read it");
+            return Err(Failure::refused(problem, format!("chmod 600 {file}")));
         }
         Ok(())
     }
@@ -148,6 +152,16 @@ impl Config {
 pub fn first(flag: Option<String>, variable: &str, file: Option<String>) -> Option<String> {
     flag.or_else(|| env::var(variable).ok().filter(|value| !value.is_empty()))
         .or(file)
+}
+
+/// Where [`first`] found a value, for people.
+#[must_use]
+pub fn source(given: bool, flag: &str, variable: &str, field: &str) -> String {
+    match env::var(variable) {
+        _ if given => flag.to_owned(),
+        Ok(value) if !value.is_empty() => variable.to_owned(),
+        _ => format!("{field} in config.json"),
+    }
 }
 
 /// The approval deadline within its bounds.
@@ -167,10 +181,10 @@ pub fn approval_deadline(flag: Option<u64>, config: &Config) -> Result<Duration,
     if (least..=most).contains(&options) {
         return Ok(options);
     }
-    let range = format!("{} to {} seconds", least.as_secs(), most.as_secs());
+    let range = format!("{} to {} s", least.as_secs(), most.as_secs());
     Err(Failure::usage(
         format!("the approval timeout ({seconds} s) must be {range}"),
-        "--approval-timeout 300",
+        "set it in config.json, or with --approval-timeout 300",
     ))
 }
 

@@ -21,6 +21,7 @@ use super::context::SessionContext;
 use super::docker::container;
 use super::kinds::{Harness, Mode, Provider};
 use super::layout::{HarnessPlace, Layout, LayoutError};
+use super::start_error::StartError;
 use crate::report::failure::{Failure, complain};
 
 /// Names of the proxies' sockets in the session's directory.
@@ -67,7 +68,7 @@ impl WayOut {
     ) -> Result<Self, Failure> {
         let file = config.sandbox.as_ref();
         let named = !flags.allow.is_empty();
-        let asked = match (flags.egress, named) {
+        let choice = match (flags.egress, named) {
             (None, true) => Some("allowlist".to_owned()),
             (flag, _) => {
                 let file = file.and_then(|sandbox| sandbox.egress.clone());
@@ -75,26 +76,26 @@ impl WayOut {
             }
         };
         let list = || list(flags.allow.clone(), file);
-        Self::of(layout, asked.as_deref(), named, &list, &hosts_of_model)
+        Self::of(layout, choice.as_deref(), named, &list, &hosts_of_model)
     }
 
     /// What a layout may reach for what was asked; `named` says that hosts are named with it, `list` gives the
     /// operator's own, `model_hosts` those that a harness cannot do without.
     pub(crate) fn of(
         layout: Layout,
-        asked: Option<&str>,
+        choice: Option<&str>,
         named: bool,
         list: &dyn Fn() -> Result<Allowlist, Failure>,
         model_hosts: &dyn Fn(Harness) -> Result<Vec<String>, Failure>,
     ) -> Result<Self, Failure> {
         if !layout.runs_anything() {
-            return match asked {
+            return match choice {
                 None | Some("none") => Ok(Self::nothing()),
                 Some(_) => Err(LayoutError::EgressOfRecording.into()),
             };
         }
         let in_session_container = layout.place() == HarnessPlace::SessionContainer;
-        let scope = match asked {
+        let scope = match choice {
             // It must reach its model, and is not given more for that.
             None if in_session_container => EgressScope::Listed(list()?),
             None | Some("none") => EgressScope::None,
@@ -109,7 +110,7 @@ impl WayOut {
             let problem = "--egress-allow needs --egress allowlist";
             return Err(Failure::usage(problem, "add --egress allowlist"));
         }
-        if asked == Some("none") && layout.mode() == Some(Mode::Hook) {
+        if choice == Some("none") && layout.mode() == Some(Mode::Hook) {
             return Err(LayoutError::EgressNoneInHookMode.into());
         }
         let with_its_model = |list: &Allowlist| match layout.harness() {
@@ -179,7 +180,7 @@ impl WayOut {
         &self,
         context: &SessionContext<'_>,
         governor: &Arc<Governor>,
-    ) -> Result<Vec<Proxy>, String> {
+    ) -> Result<Vec<Proxy>, StartError> {
         let layout = context.options.layout;
         let record = recorder(governor, &context.terminal);
         let mut proxies = Vec::new();
@@ -206,10 +207,11 @@ impl WayOut {
         ] {
             if let EgressScope::Listed(list) = scope {
                 let socket = directory.join(name);
-                let mut setup = ProxyConfig::new(socket, from, list.clone(), Arc::clone(&record));
+                let (list, record) = (list.clone(), Arc::clone(&record));
+                let mut setup = ProxyConfig::new(socket.clone(), from, list, record);
                 setup.user = user;
-                let proxy = Proxy::start(setup).map_err(|error| format!("{name}: {error}"))?;
-                proxies.push(proxy);
+                let proxy = Proxy::start(setup);
+                proxies.push(proxy.map_err(|error| StartError::Proxy(socket, error))?);
             }
         }
         Ok(proxies)
@@ -361,7 +363,10 @@ fn with_hosts(listed: &Allowlist, hosts: &[String]) -> Result<Allowlist, Failure
     let entries = listed.entries();
     let all = hosts.iter().chain(&entries).map(String::as_str);
     Allowlist::parse(all).map_err(|problem| {
-        Failure::refused(escape::line(&problem.to_string()), "--egress-allow HOST")
+        Failure::refused(
+            escape::line(&problem.to_string()),
+            "use --egress-allow HOST[:PORT] or *.SUFFIX[:PORT]",
+        )
     })
 }
 
@@ -391,7 +396,7 @@ fn denied(payload: &Map<String, Value>) -> String {
         Some(Value::Number(number)) => number.to_string(),
         _ => "?".to_owned(),
     };
-    let shown = |name: &str| escape::line_max(&text(name), HOST_CHARS);
+    let short = |name: &str| escape::line_max(&text(name), HOST_CHARS);
     let from = match text("from").as_str() {
         "harness" => "the harness",
         _ => "a call",
@@ -402,13 +407,13 @@ fn denied(payload: &Map<String, Value>) -> String {
         None | Some(Value::Null) => format!("egress denied to {from}"),
         Some(_) => format!(
             "egress denied: {}:{} to {from}",
-            shown("host"),
+            short("host"),
             text("port")
         ),
     };
     line.push_str(&format!(": {}", explained(&reason).unwrap_or(&reason)));
     if payload.contains_key("serverName") {
-        line.push_str(&format!(" (server name: {})", shown("serverName")));
+        line.push_str(&format!(" (server name: {})", short("serverName")));
     }
     line
 }

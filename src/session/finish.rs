@@ -12,7 +12,7 @@ use crate::governor::{Broken, Governor};
 use crate::intendants::process::Stop;
 
 use super::lease::Lease;
-use crate::report::failure::{Failure, Outcome, complain, say};
+use crate::report::failure::{Failure, Outcome, complain, harness_help, say};
 
 /// Characters of the reason for a broken end.
 const REASON_CHARS: usize = 500;
@@ -129,7 +129,7 @@ pub(crate) fn finish(governor: &Governor, end: &End, raw: bool, lease: &mut Leas
             ..
         } => (
             "failed".to_owned(),
-            Some(Failure::harness(error, error.mend.clone())),
+            Some(Failure::harness(error, harness_help(&error.fault))),
         ),
         End {
             harness: Ok(HarnessExit::Success),

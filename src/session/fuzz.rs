@@ -21,10 +21,10 @@ pub(crate) fn config_file(data: &[u8]) {
         strict_json::parse::<Config>(&written).ok().as_ref(),
         Some(&config)
     );
-    let shown = format!("{config:?}");
+    let debug = format!("{config:?}");
     let slack = config.slack.unwrap_or_default();
     for token in [slack.bot_token, slack.app_token].into_iter().flatten() {
-        assert!(token.len() < 12 || !shown.contains(&token));
+        assert!(token.len() < 12 || !debug.contains(&token));
     }
 }
 

@@ -93,11 +93,11 @@ mod tests {
         let (t, r) = (tools.display(), repository.display());
         let path = format!("bin:{r}/bin:{t}:{t}/missing:{t}:/usr/bin");
         let path = OsStr::new(&path);
-        let told = left_out(path, &repository, &[], &[]);
+        let unnamed = left_out(path, &repository, &[], &[]);
         let named = left_out(path, &repository, &[], &[base.join("tools")]);
         let written = left_out(path, &repository, &[base.join("tools")], &[]);
         fs::remove_dir_all(&base).unwrap();
-        assert_eq!(told, [tools]);
+        assert_eq!(unnamed, [tools]);
         assert_eq!((named, written), (Vec::new(), Vec::new()));
     }
 }

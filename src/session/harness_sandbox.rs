@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::channels::escape;
 use crate::confine::Spawner;
+use crate::contracts::sandbox::SandboxError;
 use crate::gateway::client_file;
 use crate::hook::pre_post_tool;
 use crate::intendants::claude_code::{self, command_shell};
@@ -64,7 +65,7 @@ pub(crate) struct HarnessNeeds<'a> {
     pub(crate) allow_write: &'a [PathBuf],
 }
 
-/// The harness's confinement, or none where none was asked for or, by `best-effort`, none is had.
+/// The harness's confinement, or none where none was asked for or, by `best-effort`, there is none.
 pub(crate) fn ready(needs: &HarnessNeeds<'_>) -> Result<Option<Enclosure>, Failure> {
     let (Some(harness), HarnessPlace::Host(confine)) =
         (needs.layout.harness(), needs.layout.place())
@@ -88,13 +89,12 @@ pub(crate) fn ready(needs: &HarnessNeeds<'_>) -> Result<Option<Enclosure>, Failu
     let program = match harness {
         Harness::Codex => codex::program(needs.changeable),
         Harness::ClaudeCode => claude_code::program(needs.changeable),
-    };
-    let program = program.map_err(|error| Failure::refused(error.problem, error.mend))?;
+    }?;
     let sockets = Sockets::of_this_machine(needs.directory);
     let sockets = sockets.map_err(|error| refused(error.to_string()))?;
     let enclosed = setup(needs, (harness, confine), &program, &sockets)
-        .and_then(|setup| harness_host::prepare(&setup).map_err(|error| error.0));
-    match enclosed {
+        .and_then(|setup| harness_host::prepare(&setup));
+    match enclosed.map_err(|SandboxError(why)| why) {
         Ok(enclosed) => {
             if enclosed.namespaces() == Namespaces::Off {
                 complain(format_args!(
@@ -156,13 +156,14 @@ fn setup(
     (harness, confine): (Harness, Confine),
     program: &Path,
     sockets: &Sockets,
-) -> Result<HarnessHostConfig, String> {
-    let bridge = bridge_program().map_err(|error| error.to_string())?;
+) -> Result<HarnessHostConfig, SandboxError> {
+    let bridge = bridge_program().map_err(|error| SandboxError(error.to_string()))?;
     let user = needs.user.clone();
     let user = user.filter(|user| user.is_absolute() && user.is_dir() && user.parent().is_some());
     let (directory, repository) = (needs.directory, needs.repository.to_owned());
     let mark = directory.join(pre_post_tool::MARK);
-    harness_host::empty_file(&mark).map_err(|error| format!("{}: {error}", mark.display()))?;
+    harness_host::empty_file(&mark)
+        .map_err(|error| SandboxError(format!("{}: {error}", mark.display())))?;
 
     let protected: Vec<PathBuf> = [needs.home.real_root()]
         .into_iter()

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::contracts::{bounded_file, limits};
 use crate::journal::Paths;
 use crate::journal::key::{PublicKey, SigningKey};
-use crate::report::failure::Failure;
+use crate::report::failure::{Failure, help_with};
 
 /// The operator's directory and the names in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,17 +120,17 @@ impl Home {
             let Ok(meta) = fs::metadata(&path) else {
                 continue;
             };
-            let shown = path.display();
+            let place = path.display();
             if meta.uid() != rustix::process::geteuid().as_raw() {
-                let problem = format!("{shown} belongs to another user (uid {})", meta.uid());
+                let problem = format!("{place} belongs to another user (uid {})", meta.uid());
                 return Err(Failure::refused(
                     problem,
                     "set AGP_HOME to a directory that you own",
                 ));
             }
             if meta.permissions().mode() & 0o022 != 0 {
-                let problem = format!("other users can write {shown}");
-                return Err(Failure::refused(problem, format!("chmod go-w {shown}")));
+                let problem = format!("other users can write {place}");
+                return Err(Failure::refused(problem, format!("chmod go-w {place}")));
             }
         }
         Ok(())
@@ -142,28 +142,28 @@ impl Home {
     /// [`Failure`] with the step that mends it.
     pub fn signing_key(&self) -> Result<SigningKey, Failure> {
         let path = self.private_key();
-        let shown = path.display();
+        let file = path.display();
         let meta = fs::metadata(&path).map_err(|error| {
             let mend = match error.kind() {
                 io::ErrorKind::NotFound => "run `agp keygen`".to_owned(),
-                _ => format!("ls -l {shown}"),
+                _ => help_with(&path, &error, "run `agp doctor --check signing`"),
             };
-            Failure::refused(format!("{shown}: {error}"), mend)
+            Failure::refused(format!("{file}: {error}"), mend)
         })?;
         if meta.permissions().mode() & 0o077 != 0 {
-            let problem = format!("other users can read {shown}");
+            let problem = format!("other users can read {file}");
             return Err(Failure::refused(
                 problem,
-                format!("chmod 600 {shown}, then run `agp keygen --force`"),
+                format!("chmod 600 {file}, then run `agp keygen --force`"),
             ));
         }
         if meta.uid() != rustix::process::geteuid().as_raw() {
-            let problem = format!("{shown} belongs to another user (uid {})", meta.uid());
+            let problem = format!("{file} belongs to another user (uid {})", meta.uid());
             return Err(Failure::refused(problem, "run `agp keygen --force`"));
         }
         let wrong = |problem: String| {
             Failure::refused(
-                format!("{shown}: {problem}"),
+                format!("{file}: {problem}"),
                 "restore the key, or run `agp keygen --force`",
             )
         };

@@ -52,14 +52,14 @@ mod tests {
     #[test]
     fn a_path_is_followed_as_the_kernel_does_and_no_further_than_agp_sees() {
         let root = std::env::temp_dir().join(format!("agp-own-file-{}", std::process::id()));
-        let (own, repository) = (root.join("own"), root.join("repo/deep"));
-        fs::create_dir_all(own.join("signing")).unwrap();
+        let (directory, repository) = (root.join("own"), root.join("repo/deep"));
+        fs::create_dir_all(directory.join("signing")).unwrap();
         fs::create_dir_all(&repository).unwrap();
         let root = root.canonicalize().unwrap();
-        let own = root.join("own");
+        let home = root.join("own");
         let link =
             |target: &Path, name: &str| symlink(target, root.join("repo").join(name)).unwrap();
-        link(&own, "there");
+        link(&home, "there");
         link(Path::new("../own/signing"), "beside");
         link(Path::new("there"), "again");
         link(Path::new("round"), "round");
@@ -84,10 +84,10 @@ mod tests {
             ("repo/deep", false),
             ("ownx", false),
         ] {
-            assert_eq!(leads_into(&root.join(path), &own), leads, "{path}");
+            assert_eq!(leads_into(&root.join(path), &home), leads, "{path}");
         }
         for path in ["/proc/self/root", "/proc/thread-self/cwd/x", "/dev/fd/0"] {
-            assert!(leads_into(Path::new(path), &own), "{path}");
+            assert!(leads_into(Path::new(path), &home), "{path}");
         }
         for path in [
             "/proc/self/maps",
@@ -97,7 +97,7 @@ mod tests {
             "/a\0b",
             "/nowhere/x",
         ] {
-            assert!(!leads_into(Path::new(path), &own), "{path}");
+            assert!(!leads_into(Path::new(path), &home), "{path}");
         }
         fs::remove_dir_all(root).unwrap();
     }
@@ -129,12 +129,12 @@ mod tests {
 
     #[test]
     fn what_agp_is_not_shown_may_lead_anywhere() {
-        let shown = |path: &Path| match path.to_str() {
+        let target_of = |path: &Path| match path.to_str() {
             Some("/closed/x") => Err(io::ErrorKind::PermissionDenied.into()),
             Some("/gone") => Err(io::ErrorKind::NotFound.into()),
             _ => Err(rustix::io::Errno::INVAL.into()),
         };
-        let leads = |path: &str| leads_by(Path::new(path), Path::new("/own"), shown);
+        let leads = |path: &str| leads_by(Path::new(path), Path::new("/own"), target_of);
         assert!(leads("/own/x") && leads("/closed/x"));
         assert!(!leads("/closed") && !leads("/gone/x") && !leads("/there"));
     }

@@ -59,8 +59,8 @@ pub(crate) fn refuse_overlap(home: &Home, options: &SessionOptions) -> Result<()
         ));
     }
     for path in options.allow_read.iter().chain(&options.allow_write) {
-        let found = path.canonicalize().unwrap_or_else(|_| path.clone());
-        if overlaps(&found) {
+        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if overlaps(&real) {
             return refused("the allowed path", path, "allow a narrower path");
         }
     }

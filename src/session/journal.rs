@@ -10,7 +10,7 @@ use super::options::SessionOptions;
 use crate::channels::escape;
 use crate::journal::redact::{Screen, Secret};
 use crate::journal::{Journal, OpenError};
-use crate::report::failure::{Failure, complain};
+use crate::report::failure::{Failure, complain, help_with};
 use crate::sandbox::secrets::{Secrets, variable};
 
 /// The secrets that calls may ask for by name.
@@ -57,25 +57,27 @@ pub(crate) fn quoted_secret(options: &SessionOptions, screen: &Screen) -> Option
 pub(crate) fn open_journal(home: &Home, screen: &Arc<Screen>) -> Result<Journal, Failure> {
     settle_rotation(home)?;
     let key = home.signing_key()?;
-    let (journal, opened) = Journal::open(
-        &home.journal(),
-        key,
-        &home.retired()?,
-        Arc::clone(screen),
-    )
-    .map_err(|error| {
-        let mend = match error {
-            OpenError::Io { .. } => {
-                "free space on its disk, and make its directory yours (chmod 700), then retry"
-            }
-            OpenError::Damaged { .. } => {
-                "run `agp verify`, then move the journal and its head aside for the auditor"
-            }
-        };
-        Failure::refused(error, mend)
-    })?;
+    let (journal, opened) =
+        Journal::open(&home.journal(), key, &home.retired()?, Arc::clone(screen)).map_err(
+            |error| {
+                let mend = match error {
+                    OpenError::Io {
+                        ref path,
+                        error: ref why,
+                    } => help_with(path, why, "run `agp doctor --check journal`"),
+                    OpenError::Damaged { .. } => {
+                        "run `agp verify`, then move the journal and its head aside for the auditor"
+                            .into()
+                    }
+                };
+                Failure::refused(error, mend)
+            },
+        )?;
     if let Some(recovered) = opened.recovered {
-        let recovery = serde_json::to_string(&recovered).unwrap_or_default();
+        let recovered = recovered
+            .iter()
+            .map(|(name, value)| format!("{name} {value}"));
+        let recovery = recovered.collect::<Vec<_>>().join(", ");
         complain(format_args!(
             "agp: recovered the journal after a crash: {recovery}"
         ));

@@ -1,4 +1,4 @@
-//! The journal's signing key: minted, and rotated so that the old key signs the new one in.
+//! The journal's signing key: created, and rotated so that the old key signs the new one in.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,12 +13,15 @@ use crate::contracts::{bounded_file, limits};
 use crate::journal::key::{PublicKey, SigningKey};
 use crate::journal::redact::Screen;
 use crate::journal::{Journal, durable, last_event};
-use crate::report::failure::Failure;
+use crate::report::failure::{Failure, help_with};
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> Failure + '_ {
     move |error| {
         let problem = format!("{}: {error}", path.display());
-        Failure::refused(problem, "make the directory writable: chmod u+rwx")
+        Failure::refused(
+            problem,
+            help_with(path, &error, "run `agp doctor --check signing`"),
+        )
     }
 }
 

@@ -45,16 +45,19 @@ pub(crate) enum Stream {
 }
 
 pub(crate) fn unknown(flag: &str, value: &str, known: &str) -> Failure {
-    Failure::usage(format!("unknown {flag} {value:?}"), format!("use {known}"))
+    Failure::usage(
+        format!("unknown value {value:?} for {flag}"),
+        format!("use {known}"),
+    )
 }
 
 /// Paths as they are, links followed: what is allowed is what is there now.
 pub(crate) fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let found = paths.iter().map(|path| {
+    let real = paths.iter().map(|path| {
         path.canonicalize().map_err(|error| {
             let problem = format!("{}: {error}", path.display());
             Failure::usage(problem, "use an existing path")
         })
     });
-    found.collect()
+    real.collect()
 }

@@ -178,8 +178,8 @@ impl Layout {
     }
 
     /// Why its mode is this one.
-    pub(crate) fn mode_reason(self, asked: Option<Mode>) -> &'static str {
-        match (self, asked) {
+    pub(crate) fn mode_reason(self, choice: Option<Mode>) -> &'static str {
+        match (self, choice) {
             (Self::ScriptRecorded | Self::ScriptInProcess | Self::ScriptInDocker, _) => "a script",
             (_, Some(Mode::Hook | Mode::Mediated)) => "requested",
             (Self::ClaudeHookInContainer | Self::CodexInOwnContainer, None) => "in a container",

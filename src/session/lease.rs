@@ -21,6 +21,8 @@ use crate::journal::{Handle, durable};
 use crate::sandbox::docker::container;
 
 use super::home::Home;
+use super::start_error::StartError;
+use crate::report::failure::{Failure, help_with};
 
 /// Where Claude Code finds its login, within that directory.
 pub(crate) const HARNESS_LOGIN: &str = "harness-login";
@@ -41,8 +43,8 @@ impl LeaseRecord {
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
         let terms: Self = strict_json::parse(text).ok()?;
         let name = directory_name(&terms.session_id);
-        let own = terms.directory.is_absolute() && terms.directory.ends_with(name);
-        own.then_some(terms)
+        let matches = terms.directory.is_absolute() && terms.directory.ends_with(name);
+        matches.then_some(terms)
     }
 }
 
@@ -56,6 +58,30 @@ pub(crate) fn directory(session: &SessionId) -> PathBuf {
     runtime_base().join(directory_name(session))
 }
 
+/// Why a lease cannot be taken: something cannot be written.
+#[derive(Debug)]
+pub(crate) struct NotTaken {
+    in_home: bool,
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl From<NotTaken> for Failure {
+    fn from(not_taken: NotTaken) -> Self {
+        let NotTaken {
+            in_home,
+            path,
+            error,
+        } = not_taken;
+        let mend = match in_home {
+            true => help_with(&path, &error, "run `agp doctor`"),
+            false => "free space there, or set TMPDIR to another directory".to_owned(),
+        };
+        let problem = format!("cannot write {}: {error}", path.display());
+        Self::refused(problem, mend)
+    }
+}
+
 /// A live session's claim: held as long as this value lives, and lost with the process.
 pub(crate) struct Lease {
     path: PathBuf,
@@ -67,12 +93,15 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Claims a session and makes its private [`directory`] (0700) for the socket and settings.
-    pub(crate) fn take(home: &Home, session: &SessionId, directory: &Path) -> io::Result<Self> {
-        let named = |path: &Path, error: io::Error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot write {}: {error}", path.display()),
-            )
+    pub(crate) fn take(
+        home: &Home,
+        session: &SessionId,
+        directory: &Path,
+    ) -> Result<Self, NotTaken> {
+        let named = |path: &Path, error: io::Error| NotTaken {
+            in_home: path.starts_with(home.root()),
+            path: path.to_owned(),
+            error,
         };
         durable::private_dir(&home.sessions()).map_err(|error| named(&home.sessions(), error))?;
         let path = home.sessions().join(format!("{session}.lease"));
@@ -85,13 +114,14 @@ impl Lease {
             .mode(0o600)
             .open(&unnamed)
             .map_err(|error| named(&unnamed, error))?;
-        file.lock()?;
+        file.lock().map_err(|error| named(&unnamed, error))?;
         let terms = LeaseRecord {
             session_id: session.clone(),
             pid: std::process::id(),
             directory: directory.to_owned(),
         };
-        file.write_all(&serde_json::to_vec(&terms)?)
+        let terms = serde_json::to_vec(&terms).map_err(|error| named(&unnamed, error.into()))?;
+        file.write_all(&terms)
             .and_then(|()| file.sync_data())
             .and_then(|()| fs::rename(&unnamed, &path))
             .map_err(|error| named(&unnamed, error))?;
@@ -143,7 +173,7 @@ fn clear(directory: &Path) {
     let ours = fs::symlink_metadata(directory)
         .is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw());
     if ours {
-        let own = [
+        let files = [
             "gate.sock",
             client_file::FILE,
             "settings.json",
@@ -151,13 +181,13 @@ fn clear(directory: &Path) {
             pre_post_tool::MARK,
         ];
         let laid_out = command_shell::FILES.iter().chain(&[harness_git::FILE]);
-        for name in own.iter().chain(laid_out) {
+        for name in files.iter().chain(laid_out) {
             let _ = fs::remove_file(directory.join(name));
         }
         let _ = fs::remove_dir(directory.join(harness_git::DIRECTORY));
         // A harness's private home; links in it are removed, not followed.
-        for own in [HARNESS_HOME, HARNESS_LOGIN, LOGIN_SCRATCH] {
-            let _ = fs::remove_dir_all(directory.join(own));
+        for name in [HARNESS_HOME, HARNESS_LOGIN, LOGIN_SCRATCH] {
+            let _ = fs::remove_dir_all(directory.join(name));
         }
         // What commands left in their /tmp; links in it are not followed.
         let _ = fs::remove_dir_all(directory.join("tmp"));
@@ -170,11 +200,11 @@ fn clear(directory: &Path) {
 
 /// Cleans up after sessions whose governor died, or could not record their end, and records each as
 /// `session.reaped`.
-pub(crate) fn reap(home: &Home, journal: &Handle) -> Result<usize, String> {
+pub(crate) fn reap(home: &Home, journal: &Handle) -> Result<usize, StartError> {
     let entries = match fs::read_dir(home.sessions()) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(format!("{}: {error}", home.sessions().display())),
+        Err(error) => return Err(StartError::Lease(home.sessions(), error)),
     };
     let mut reaped = 0;
     for path in entries.flatten().map(|entry| entry.path()) {
@@ -225,7 +255,7 @@ pub(crate) fn live(home: &Home) -> usize {
         .count()
 }
 
-fn reap_one(path: &Path, journal: &Handle) -> Result<(), String> {
+fn reap_one(path: &Path, journal: &Handle) -> Result<(), StartError> {
     let text = bounded_file::read(path, limits::SMALL_FILE_BYTES).unwrap_or_default();
     // A lease that was cut by a crash names nothing that could be cleaned up.
     let terms = LeaseRecord::read(&text);
@@ -243,11 +273,11 @@ fn reap_one(path: &Path, journal: &Handle) -> Result<(), String> {
     journal
         .append_one(Draft::new(Kind::SessionReaped, payload))
         .map(drop)
-        .map_err(|error| error.to_string())?;
+        .map_err(StartError::Unreaped)?;
     if let Some(terms) = terms {
         clear(&terms.directory);
     }
-    fs::remove_file(path).map_err(|error| format!("{}: {error}", path.display()))
+    fs::remove_file(path).map_err(|error| StartError::Lease(path.to_owned(), error))
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ pub(crate) mod resolve;
 pub(crate) mod run;
 pub(crate) mod sandbox;
 pub(crate) mod slack;
+mod start_error;
 pub(crate) mod started_event;
 mod surroundings;
 pub(crate) mod thread_confinement;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
 use crate::channels::escape;
-use crate::channels::terminal::Terminal;
+use crate::channels::terminal::{OUTPUT_BAR, Terminal};
 use crate::contracts::lock::locked;
 use crate::contracts::plural::count;
 use crate::contracts::sandbox::Execution;
@@ -41,7 +41,7 @@ impl Begun {
     /// Takes a worker's block of output, an empty one for its end. Gives the lines to show.
     fn take(&mut self, worker: ThreadId, block: &[u8]) -> Vec<String> {
         let mut begun = self.0.remove(&worker).unwrap_or_default();
-        let mut shown = Vec::new();
+        let mut view = Vec::new();
         let (whole, rest) = match block.iter().rposition(|byte| *byte == b'\n') {
             Some(end) => block.split_at(end + 1),
             None => (&[][..], block),
@@ -50,23 +50,23 @@ impl Begun {
             begun.extend_from_slice(whole);
             let mut lines = begun.split_inclusive(|byte| *byte == b'\n');
             let some = lines.by_ref().take(BURST_LINES);
-            shown.extend(some.map(|line| of_output(line.strip_suffix(b"\n").unwrap_or(line))));
+            view.extend(some.map(|line| of_output(line.strip_suffix(b"\n").unwrap_or(line))));
             let more = lines.count();
             if more > 0 {
-                shown.push(format!("      | ({})", count(more, "more line")));
+                view.push(format!("{OUTPUT_BAR} ({})", count(more, "more line")));
             }
             begun.clear();
         }
         begun.extend_from_slice(rest);
         let ended = block.is_empty() && !begun.is_empty();
         if ended || begun.len() > LINE_CHARS * 4 {
-            shown.push(of_output(&begun));
+            view.push(of_output(&begun));
             begun.clear();
         }
         if !begun.is_empty() {
             self.0.insert(worker, begun);
         }
-        shown
+        view
     }
 }
 
@@ -74,7 +74,7 @@ fn of_output(line: &[u8]) -> String {
     // A tab moves no more than the cursor, and stands between a line's number and its text.
     let line = String::from_utf8_lossy(line).replace('\t', "  ");
     let line = escape::line_max(&line, LINE_CHARS);
-    format!("      | {}", line.trim_end())
+    format!("{OUTPUT_BAR} {}", line.trim_end())
 }
 
 /// How a call ended, where that is worth a line.
@@ -101,15 +101,15 @@ mod tests {
     #[test]
     fn lines_of_calls_that_run_at_once_stay_whole() {
         let other = thread::spawn(|| thread::current().id()).join().unwrap();
-        let own = thread::current().id();
+        let first = thread::current().id();
         let mut begun = Begun::default();
-        assert_eq!(begun.take(own, b"one\nbe"), ["      | one"]);
+        assert_eq!(begun.take(first, b"one\nbe"), ["      | one"]);
         assert_eq!(begun.take(other, b"other"), [""; 0]);
-        assert_eq!(begun.take(own, b"gun\n"), ["      | begun"]);
+        assert_eq!(begun.take(first, b"gun\n"), ["      | begun"]);
         assert_eq!(begun.take(other, b""), ["      | other"]);
-        assert_eq!(begun.take(own, b""), [""; 0]);
+        assert_eq!(begun.take(first, b""), [""; 0]);
         assert!(begun.0.is_empty());
-        let many = begun.take(own, &b"x\n".repeat(BURST_LINES + 2));
+        let many = begun.take(first, &b"x\n".repeat(BURST_LINES + 2));
         assert_eq!(many.last().unwrap(), "      | (2 more lines)");
     }
 

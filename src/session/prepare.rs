@@ -14,7 +14,7 @@ use crate::contracts::channel::Channel;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::intendant::Intendant;
 use crate::disk::PathsThread;
-use crate::governor::{Governor, GovernorConfig, ReadingTerms, Sandbox};
+use crate::governor::{Broken, Governor, GovernorConfig, ReadingTerms, Sandbox};
 use crate::intendants::environment::variable;
 use crate::intendants::scripted::ScriptedCall;
 use crate::jail::process_tree;
@@ -37,7 +37,7 @@ use super::lease::Lease;
 use super::sandbox::{self, CallsSandbox};
 use super::surroundings::View;
 use super::{harness_sandbox, probe, slack, started_event, thread_confinement};
-use crate::report::failure::{Failure, complain, exit};
+use crate::report::failure::{Failure, complain};
 
 /// Where the session's calls run, and its harness.
 pub(crate) struct SessionSandboxes {
@@ -90,13 +90,7 @@ impl SessionContext<'_> {
             ));
         }
         refuse_overlap(self.home, self.options)?;
-        let lease = Lease::take(self.home, &self.session, &self.directory);
-        let lease = lease.map_err(|error| {
-            Failure::refused(
-                error,
-                "free space there, or set TMPDIR to another directory",
-            )
-        })?;
+        let lease = Lease::take(self.home, &self.session, &self.directory)?;
         process_tree::adopt_orphans()
             .map_err(|error| Failure::refused(error, "use Linux 3.4 or later"))?;
         if self.options.container.is_some() {
@@ -111,12 +105,7 @@ impl SessionContext<'_> {
         let view = View::of(self, &sandboxes);
         let paths = thread_confinement::paths(view.grounds.clone())?;
         let governor = self.governor(&sandboxes, view.terms(&paths))?;
-        let intendant =
-            intendant(self, &sandboxes, script, &governor).map_err(|error| Failure {
-                code: exit::REFUSED,
-                problem: error.problem,
-                mend: error.mend,
-            })?;
+        let intendant = intendant(self, &sandboxes, script, &governor)?;
         Ok(Prepared {
             lease,
             signals,
@@ -213,8 +202,10 @@ impl SessionContext<'_> {
     ) -> Result<Arc<Governor>, Failure> {
         let options = self.options;
         let mediated = options.layout.mode() == Some(Mode::Mediated);
-        let unchanged = gate_unchanged(options)
-            .map_err(|error| Failure::refused(error, "run `agp doctor --check harness`"))?;
+        let unchanged = gate_unchanged(options).map_err(|error| {
+            let problem = format!("cannot find the hook program: {error}");
+            Failure::refused(problem, "run `agp doctor --check harness`")
+        })?;
         Ok(Arc::new(Governor::new(GovernorConfig {
             session: self.session.clone(),
             journal: self.journal.clone(),
@@ -244,7 +235,7 @@ impl SessionContext<'_> {
     ///
     /// # Errors
     /// That it could not be recorded.
-    pub(crate) fn record(&self, prepared: &Prepared) -> Result<(), String> {
+    pub(crate) fn record(&self, prepared: &Prepared) -> Result<(), Broken> {
         let Prepared {
             governor,
             intendant,
@@ -269,15 +260,10 @@ impl SessionContext<'_> {
         payload.insert("secrets".into(), json!(self.secrets.names()));
         let confinement = thread_confinement::described(self.standing, options);
         payload.insert("confinement".into(), confinement);
-        let record = |kind, payload| {
-            governor
-                .record_session(kind, payload)
-                .map_err(|lost| lost.0)
-        };
-        record(Kind::SessionStarted, payload)?;
+        governor.record_session(Kind::SessionStarted, payload)?;
         if let Some(mut attested) = sandboxes.attested() {
             attested.insert("sessionId".into(), json!(self.session.as_str()));
-            record(Kind::SandboxAttested, attested)?;
+            governor.record_session(Kind::SandboxAttested, attested)?;
         }
         Ok(())
     }

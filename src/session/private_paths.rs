@@ -78,11 +78,11 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    /// Those of this machine, but for what lies below `own`.
+    /// Those of this machine, but for what lies below `directory`.
     ///
     /// # Errors
     /// When the operator's runtime directory cannot be looked through.
-    pub(crate) fn of_this_machine(own: &Path) -> io::Result<Self> {
+    pub(crate) fn of_this_machine(directory: &Path) -> io::Result<Self> {
         let mut dangerous = sockets();
         let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
         if let Some(runtime) = runtime.filter(|path| path.is_dir()) {
@@ -90,8 +90,8 @@ impl Sockets {
         }
         let (mut listening, all) = files::listening(LISTENING);
         let untold = all - listening.len();
-        listening.retain(|path| !path.starts_with(own) && !dangerous.contains(path));
-        dangerous.retain(|path| !path.starts_with(own));
+        listening.retain(|path| !path.starts_with(directory) && !dangerous.contains(path));
+        dangerous.retain(|path| !path.starts_with(directory));
         Ok(Self {
             dangerous,
             listening: listening.into_iter().collect(),
@@ -134,12 +134,12 @@ fn variable(name: &str) -> Option<OsString> {
 /// Sockets as a message lists them.
 pub(crate) fn listed(sockets: &[String]) -> String {
     const SHOWN: usize = 10;
-    let shown = sockets.iter().take(SHOWN).map(|path| escape::line(path));
-    let mut shown = shown.collect::<Vec<_>>().join(", ");
+    let names = sockets.iter().take(SHOWN).map(|path| escape::line(path));
+    let mut names = names.collect::<Vec<_>>().join(", ");
     if let Some(more) = sockets.len().checked_sub(SHOWN + 1) {
-        shown += &format!(", and {} more", more + 1);
+        names += &format!(", and {} more", more + 1);
     }
-    shown
+    names
 }
 
 #[cfg(test)]

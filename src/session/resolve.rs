@@ -144,24 +144,22 @@ fn identity(config: &Config) -> Result<(), Failure> {
 }
 
 /// The harness that is asked for; none is a script.
-fn harness(flag: Option<String>, config: &Config) -> Result<Option<Harness>, Failure> {
+pub(crate) fn harness(flag: Option<String>, config: &Config) -> Result<Option<Harness>, Failure> {
+    let name = config::source(flag.is_some(), "--intendant", "AGP_INTENDANT", "intendant");
     match config::first(flag, "AGP_INTENDANT", config.intendant.clone()).as_deref() {
         None | Some("scripted") => Ok(None),
         Some("claude-code") => Ok(Some(Harness::ClaudeCode)),
         Some("codex") => Ok(Some(Harness::Codex)),
-        Some(other) => Err(unknown(
-            "--intendant",
-            other,
-            "scripted, claude-code or codex",
-        )),
+        Some(other) => Err(unknown(&name, other, "scripted, claude-code or codex")),
     }
 }
 
 fn channel(flag: Option<String>, config: &Config) -> Result<Option<Slack>, Failure> {
+    let name = config::source(flag.is_some(), "--channel", "AGP_CHANNEL", "channel");
     match config::first(flag, "AGP_CHANNEL", config.channel.clone()).as_deref() {
         None | Some("console") => Ok(None),
         Some("slack") => slack::settings(config).map(Some),
-        Some(other) => Err(unknown("--channel", other, "console or slack")),
+        Some(other) => Err(unknown(&name, other, "console or slack")),
     }
 }
 
@@ -209,20 +207,30 @@ fn provider(
             Some(other) => return Err(unknown(name, other, "docker")),
         }
     }
+    let name = config::source(
+        flag.is_some(),
+        "--sandbox",
+        "AGP_SANDBOX",
+        "sandbox.provider",
+    );
     match config::first(flag, "AGP_SANDBOX", file).as_deref() {
         None => Ok(None),
         Some("recording") => Ok(Some(Provider::Recording)),
         Some("process") => Ok(Some(Provider::Process)),
         Some("docker") => Ok(Some(Provider::Docker)),
-        Some(other) => Err(unknown("--sandbox", other, "recording, process or docker")),
+        Some(other) => Err(unknown(&name, other, "recording, process or docker")),
     }
 }
 
 fn repository(named: Option<String>) -> Result<PathBuf, Failure> {
     let path = named.map_or_else(|| PathBuf::from("."), PathBuf::from);
-    let directory = path.canonicalize().ok().filter(|path| path.is_dir());
-    directory.ok_or_else(|| {
-        let problem = format!("cannot enter the repository directory {}", path.display());
-        Failure::usage(problem, "--repo DIR")
-    })
+    let refused = |why: &dyn std::fmt::Display| {
+        let problem = format!("cannot use the repository {}: {why}", path.display());
+        Failure::usage(problem, "pass a directory that you can enter: --repo DIR")
+    };
+    let directory = path.canonicalize().map_err(|error| refused(&error))?;
+    match directory.is_dir() {
+        true => Ok(directory),
+        false => Err(refused(&"it is not a directory")),
+    }
 }

@@ -28,7 +28,9 @@ use std::thread;
 
 use crate::channels::terminal::Terminal;
 use crate::confine::{self, Profile};
-use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant, Observation};
+use crate::contracts::intendant::{
+    HarnessError, HarnessExit, HarnessFault, Intendant, Observation,
+};
 use crate::gateway::server::Server;
 use crate::governor::Governor;
 use crate::intendants::process::Stop;
@@ -46,6 +48,7 @@ use super::panic_hook::Panics;
 use super::policy_file::own_policy;
 use super::policy_layers::Layers;
 use super::prepare::Prepared;
+use super::start_error::StartError;
 use super::{thread_confinement, transcript};
 use crate::report::failure::{Failure, Outcome};
 
@@ -71,16 +74,16 @@ pub(crate) fn session_under(
     let panics = Panics::default();
     let ended = Panics::caught(|| {
         let handle = journal.handle();
-        lease::reap(home, &handle).map_err(unrecorded)?;
+        lease::reap(home, &handle)?;
         let (events, happened) = channel();
-        let session = new_session().map_err(unrecorded)?;
+        let session = new_session()?;
         let context = SessionContext {
             home,
             options,
             layers: &layers,
             directory: lease::directory(&session),
             session,
-            answers: new_answer_key().map_err(unrecorded)?,
+            answers: new_answer_key()?,
             journal: handle,
             secrets,
             screen,
@@ -118,7 +121,7 @@ fn governed(
         .prepare(script)
         .map_err(|failure| context.refused(failure))?;
     prepared.lease.begins();
-    context.record(&prepared).map_err(unrecorded)?;
+    context.record(&prepared).map_err(StartError::Unrecorded)?;
     context.layers.keep(context.home, &options.repository);
     let Prepared {
         mut lease,
@@ -129,19 +132,15 @@ fn governed(
         intendant,
     } = prepared;
 
-    let proxies = options
-        .way_out
-        .open(context, &governor)
-        .map_err(|error| unrecorded(format!("cannot start the egress proxy: {error}")))?;
-    let gateway = gateway(context, &governor).map_err(unrecorded)?;
-    let harness = drive(context, intendant, Arc::clone(&governor))
-        .map_err(|error| unrecorded(error.to_string()))?;
+    let proxies = options.way_out.open(context, &governor)?;
+    let gateway = gateway(context, &governor)?;
+    let harness = drive(context, intendant, Arc::clone(&governor)).map_err(StartError::Thread)?;
     // What it had to read and to start is read and started.
     confine::enter(
         Profile::Main,
         &thread_confinement::main_places(context.home, &context.directory),
     )
-    .map_err(|error| unrecorded(error.to_string()))?;
+    .map_err(StartError::Unconfined)?;
     let mut end = wait(happened, &context.stop, &governor);
     // No call is decided behind the session's record: whoever is still being asked is told no.
     let _ = harness.join();
@@ -161,15 +160,11 @@ fn governed(
     ended
 }
 
-fn unrecorded(error: String) -> Failure {
-    Failure::broken(error, "run `agp doctor --check journal`")
-}
-
 /// Where a harness asks, if there is one.
 fn gateway(
     context: &SessionContext<'_>,
     governor: &Arc<Governor>,
-) -> Result<Option<Server>, String> {
+) -> Result<Option<Server>, StartError> {
     if context.options.layout.harness().is_none() {
         return Ok(None);
     }
@@ -182,7 +177,7 @@ fn gateway(
     let server = Server::start_for(&socket, peers, governor.clone(), Some(answers));
     server
         .map(Some)
-        .map_err(|error| format!("{}: {error}", socket.display()))
+        .map_err(|error| StartError::Gateway(socket, error))
 }
 
 fn drive(
@@ -201,7 +196,7 @@ fn drive(
         let outcome = intendant.run(&mut |observation| {
             governor.witness(&observation);
             match (&observation, raw) {
-                (Observation::Raw(line), true) => terminal.show(line),
+                (Observation::Raw(line), true) => terminal.pass(line),
                 (_, true) => {}
                 (_, false) => {
                     if let Some(line) = transcript::observed(&observation) {
@@ -223,12 +218,10 @@ struct Ended {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        let outcome = self.outcome.take().unwrap_or_else(|| {
-            Err(HarnessError {
-                problem: "agp's own harness thread panicked".into(),
-                mend: "please report this, with the output above".into(),
-            })
-        });
+        let outcome = self
+            .outcome
+            .take()
+            .unwrap_or_else(|| Err(HarnessFault::Agp.of("agp's own harness thread panicked")));
         let _ = self.events.send(SessionEvent::Harness(outcome));
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct CallsSandbox {
 /// Makes the session's sandbox, and looks into it.
 ///
 /// # Errors
-/// [`Failure`] when it cannot be had as it was asked for: nothing weaker is taken instead.
+/// [`Failure`] when it cannot be made as it was asked for: nothing weaker is taken instead.
 pub(crate) fn ready(context: &SessionContext<'_>) -> Result<CallsSandbox, Failure> {
     let options = context.options;
     if let Some(container) = &options.container {
@@ -93,7 +93,7 @@ pub(crate) fn ready(context: &SessionContext<'_>) -> Result<CallsSandbox, Failur
 /// A sandbox for a probe's own repository.
 ///
 /// # Errors
-/// [`Failure`] when it cannot be had.
+/// [`Failure`] when it cannot be made.
 pub(crate) fn bare(
     home: &Home,
     repository: &Path,
@@ -140,10 +140,10 @@ pub(crate) fn permitted(home: &Home) -> Result<String, Failure> {
 
 /// Before `agp init` there is no home of agp's to keep anybody out of: a directory stands for it.
 fn with_a_home(mut setup: ProcessConfig, base: &Path) -> Result<ProcessConfig, Failure> {
-    if let Some(own) = setup.protected.first_mut().filter(|own| !own.exists()) {
-        *own = base.join("home");
-        let made = std::fs::create_dir(&*own);
-        made.map_err(|error| refused(&format!("{}: {error}", own.display())))?;
+    if let Some(home) = setup.protected.first_mut().filter(|home| !home.exists()) {
+        *home = base.join("home");
+        let made = std::fs::create_dir(&*home);
+        made.map_err(|error| refused(&format!("{}: {error}", home.display())))?;
     }
     Ok(setup)
 }
@@ -151,7 +151,7 @@ fn with_a_home(mut setup: ProcessConfig, base: &Path) -> Result<ProcessConfig, F
 /// Starts the thread that starts processes.
 ///
 /// # Errors
-/// [`Failure`] when it cannot be had.
+/// [`Failure`] when it cannot be made.
 pub(crate) fn spawner() -> Result<Spawner, Failure> {
     Spawner::start()
         .map_err(|error| Failure::refused(error, "run `agp doctor --check confinement`"))

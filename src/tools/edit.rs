@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::read_state::ReadState;
+use super::tool_error::ToolError;
 use super::{Answer, text, write};
 
 #[derive(Deserialize)]
@@ -33,26 +34,29 @@ pub(super) struct Change {
     replace_all: bool,
 }
 
-pub(super) fn edit(asked: &EditArguments, directory: &Path, seen: &ReadState) -> Answer {
+pub(super) fn edit(arguments: &EditArguments, directory: &Path, seen: &ReadState) -> Answer {
     let change = Change {
-        old_string: asked.old_string.clone(),
-        new_string: asked.new_string.clone(),
-        replace_all: asked.replace_all,
+        old_string: arguments.old_string.clone(),
+        new_string: arguments.new_string.clone(),
+        replace_all: arguments.replace_all,
     };
-    let applied = apply(&asked.file_path, &[change], directory, seen);
+    let applied = apply(&arguments.file_path, &[change], directory, seen);
     answer(applied.map(|path| format!("The file {path} has been updated successfully.")))
 }
 
-pub(super) fn multi_edit(asked: &AskedMany, directory: &Path, seen: &ReadState) -> Answer {
-    if asked.edits.is_empty() {
+pub(super) fn multi_edit(arguments: &AskedMany, directory: &Path, seen: &ReadState) -> Answer {
+    if arguments.edits.is_empty() {
         return Answer::failed("No changes to make: there are no edits.");
     }
-    let applied = apply(&asked.file_path, &asked.edits, directory, seen);
-    let count = asked.edits.len();
-    answer(applied.map(|path| format!("Applied {count} edits to {path}")))
+    let applied = apply(&arguments.file_path, &arguments.edits, directory, seen);
+    let edits = match arguments.edits.len() {
+        1 => "1 edit".to_owned(),
+        several => format!("{several} edits"),
+    };
+    answer(applied.map(|path| format!("Applied {edits} to {path}")))
 }
 
-fn answer(outcome: Result<String, String>) -> Answer {
+fn answer(outcome: Result<String, ToolError>) -> Answer {
     match outcome {
         Ok(said) => Answer::done(said),
         Err(problem) => Answer::failed(problem),
@@ -65,7 +69,7 @@ fn apply(
     changes: &[Change],
     directory: &Path,
     seen: &ReadState,
-) -> Result<String, String> {
+) -> Result<String, ToolError> {
     let path = text::at(directory, file);
     let creates = changes
         .first()
@@ -77,7 +81,7 @@ fn apply(
     };
     let known = made || seen.is_current(&path, before.as_bytes()) == Some(true);
     let content = all_changed(before, changes)?;
-    write::put(&path, &content).map_err(|error| text::failed(&path, directory, &error))?;
+    write::put(&path, &content).map_err(|error| ToolError::of_file(&path, directory, error))?;
     // What somebody else has changed besides, the model does not know.
     if known {
         seen.put(&path, content.as_bytes());
@@ -87,7 +91,7 @@ fn apply(
 
 /// The content with all changes made. A model gives line ends of one character; where the file's
 /// have two throughout, so have the changes.
-fn all_changed(before: String, changes: &[Change]) -> Result<String, String> {
+fn all_changed(before: String, changes: &[Change]) -> Result<String, ToolError> {
     let two = text::ends_in_two(&before);
     let one = |text: &str| text.replace("\r\n", "\n");
     let mut content = if two { one(&before) } else { before };
@@ -110,33 +114,25 @@ fn all_changed(before: String, changes: &[Change]) -> Result<String, String> {
     })
 }
 
-pub(super) fn changed(content: &str, change: &Change) -> Result<String, String> {
+pub(super) fn changed(content: &str, change: &Change) -> Result<String, ToolError> {
     let Change {
         old_string: old,
         new_string: new,
         replace_all,
     } = change;
     if old == new {
-        return Err(
-            "No changes to make: old_string and new_string are exactly the same.".to_owned(),
-        );
+        return Err(ToolError::SameText);
     }
     if old.is_empty() {
         return if content.is_empty() {
             Ok(new.clone())
         } else {
-            Err("Cannot create new file - file already exists.".to_owned())
+            Err(ToolError::Exists)
         };
     }
     match (content.matches(old.as_str()).count(), replace_all) {
-        (0, _) => Err(format!(
-            "String to replace not found in file.\nString: {old}"
-        )),
+        (0, _) => Err(ToolError::NotInFile(old.clone())),
         (1, _) | (_, true) => Ok(content.replace(old.as_str(), new)),
-        (found, false) => Err(format!(
-            "Found {found} matches of the string to replace, but replace_all is false. To replace \
-             all occurrences, set replace_all to true. To replace only one occurrence, please \
-             provide more context to uniquely identify the instance.\nString: {old}"
-        )),
+        (count, false) => Err(ToolError::Ambiguous(count, old.clone())),
     }
 }

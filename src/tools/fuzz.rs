@@ -38,8 +38,8 @@ pub(crate) fn arguments(data: &[u8]) {
     more.insert("of another name".into(), Value::Null);
     assert_eq!(taken(&more), [false; 6]);
     // An expression that is too large is refused; none is slow to refuse.
-    if let Ok(asked) = super::arguments::<grep::GrepArguments>(args) {
-        let _ = grep::expression(&asked);
+    if let Ok(search) = super::arguments::<grep::GrepArguments>(args) {
+        let _ = grep::expression(&search);
     }
 }
 
@@ -52,16 +52,16 @@ pub(crate) fn edit(data: &[u8]) {
     for all in [false, true] {
         let change = json!({"old_string": old, "new_string": new, "replace_all": all});
         let change: edit::Change = serde_json::from_value(change).expect("a change");
-        let found = if old.is_empty() {
+        let matches = if old.is_empty() {
             0
         } else {
             content.matches(old).count()
         };
         match edit::changed(content, &change) {
-            Err(_) => assert!(old == new || found == 0 || (found > 1 && !all)),
+            Err(_) => assert!(old == new || matches == 0 || (matches > 1 && !all)),
             Ok(changed) if old.is_empty() => assert!(content.is_empty() && changed == new),
             Ok(changed) => {
-                assert!(found == 1 || all);
+                assert!(matches == 1 || all);
                 let parts: Vec<&str> = content.split(old).collect();
                 assert_eq!(changed, parts.join(new));
             }

@@ -20,36 +20,39 @@ pub(super) struct GlobArguments {
     path: Option<String>,
 }
 
-pub(super) fn glob(asked: &GlobArguments, directory: &Path) -> Answer {
-    let root = text::at(directory, asked.path.as_deref().unwrap_or(""));
+pub(super) fn glob(arguments: &GlobArguments, directory: &Path) -> Answer {
+    let root = text::at(directory, arguments.path.as_deref().unwrap_or(""));
     if !root.is_dir() {
         return Answer::failed(format!("Directory does not exist: {}", root.display()));
     }
-    let pattern = asked.pattern.strip_prefix("./").unwrap_or(&asked.pattern);
+    let pattern = arguments
+        .pattern
+        .strip_prefix("./")
+        .unwrap_or(&arguments.pattern);
     let glob = GlobBuilder::new(pattern).literal_separator(true).build();
     let matcher = match glob {
         Ok(glob) => glob.compile_matcher(),
         Err(error) => return Answer::failed(format!("Invalid glob pattern: {error}")),
     };
-    let mut found: Vec<PathBuf> = Vec::new();
+    let mut paths: Vec<PathBuf> = Vec::new();
     walk::files(&root, &mut |path| {
         let below = path.strip_prefix(&root).unwrap_or(path);
         if matcher.is_match(below) || matcher.is_match(path) {
-            found.push(path.to_owned());
+            paths.push(path.to_owned());
         }
-        if found.len() < COLLECTED {
+        if paths.len() < COLLECTED {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
         }
     });
-    if found.is_empty() {
+    if paths.is_empty() {
         return Answer::done("No files found");
     }
-    walk::newest_first(&mut found);
-    let shown = found.iter().take(SHOWN);
-    let mut lines: Vec<String> = shown.map(|path| path.display().to_string()).collect();
-    if found.len() > SHOWN {
+    walk::newest_first(&mut paths);
+    let listed = paths.iter().take(SHOWN);
+    let mut lines: Vec<String> = listed.map(|path| path.display().to_string()).collect();
+    if paths.len() > SHOWN {
         lines.push(
             "(Results are truncated. Consider using a more specific path or pattern.)".into(),
         );

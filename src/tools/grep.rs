@@ -8,6 +8,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 
+use super::tool_error::ToolError;
 use super::{Answer, text, walk};
 
 /// Lines or files shown when no limit is given.
@@ -56,7 +57,7 @@ enum Mode {
 }
 
 /// File types by their extensions, the common ones of those `rg --type` knows.
-const TYPES: &[(&str, &[&str])] = &[
+pub(super) const TYPES: &[(&str, &[&str])] = &[
     ("c", &["c", "h"]),
     ("cpp", &["cc", "cpp", "cxx", "h", "hh", "hpp"]),
     ("css", &["css", "scss"]),
@@ -87,32 +88,32 @@ struct Search {
     root: PathBuf,
 }
 
-pub(super) fn grep(asked: &GrepArguments, directory: &Path) -> Answer {
-    let root = text::at(directory, asked.path.as_deref().unwrap_or(""));
+pub(super) fn grep(arguments: &GrepArguments, directory: &Path) -> Answer {
+    let root = text::at(directory, arguments.path.as_deref().unwrap_or(""));
     if !root.exists() {
         return Answer::failed(format!("Path does not exist: {}", root.display()));
     }
-    match Search::of(asked, root) {
-        Ok(search) => search.run(asked),
+    match Search::of(arguments, root) {
+        Ok(search) => search.run(arguments),
         Err(problem) => Answer::failed(problem),
     }
 }
 
 /// The expression that is asked for, no larger than its bound.
-pub(super) fn expression(asked: &GrepArguments) -> Result<Regex, String> {
-    RegexBuilder::new(&asked.pattern)
-        .case_insensitive(asked.any_case)
+pub(super) fn expression(arguments: &GrepArguments) -> Result<Regex, ToolError> {
+    RegexBuilder::new(&arguments.pattern)
+        .case_insensitive(arguments.any_case)
         .multi_line(true)
-        .dot_matches_new_line(asked.multiline)
+        .dot_matches_new_line(arguments.multiline)
         .size_limit(EXPRESSION_BYTES)
         .build()
-        .map_err(|error| format!("Invalid regular expression: {error}"))
+        .map_err(ToolError::Expression)
 }
 
 impl Search {
-    fn of(asked: &GrepArguments, root: PathBuf) -> Result<Self, String> {
-        let expression = expression(asked)?;
-        let glob = asked.glob.as_ref().map(|glob| {
+    fn of(arguments: &GrepArguments, root: PathBuf) -> Result<Self, ToolError> {
+        let expression = expression(arguments)?;
+        let glob = arguments.glob.as_ref().map(|glob| {
             // As with `rg --glob`: a pattern without a slash is one for names.
             let pattern = match glob.contains('/') {
                 true => glob.trim_start_matches('/').to_owned(),
@@ -121,15 +122,12 @@ impl Search {
             let glob = GlobBuilder::new(&pattern).literal_separator(true).build();
             glob.map(|glob| glob.compile_matcher())
         });
-        let glob = glob
-            .transpose()
-            .map_err(|error| format!("Invalid glob: {error}"))?;
-        let extensions = asked.kind.as_ref().map(|kind| {
+        let glob = glob.transpose().map_err(ToolError::Glob)?;
+        let extensions = arguments.kind.as_ref().map(|kind| {
             let known = TYPES.iter().find(|(name, _)| name == kind);
-            known.map(|(_, extensions)| *extensions).ok_or_else(|| {
-                let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
-                format!("Unknown type {kind}; known: {}", names.join(" "))
-            })
+            known
+                .map(|(_, extensions)| *extensions)
+                .ok_or_else(|| ToolError::Type(kind.clone()))
         });
         Ok(Self {
             expression,
@@ -145,7 +143,7 @@ impl Search {
         self.glob.as_ref().is_none_or(|glob| glob.is_match(below))
             && self
                 .extensions
-                .is_none_or(|known| extension.is_some_and(|own| known.contains(&own)))
+                .is_none_or(|known| extension.is_some_and(|one| known.contains(&one)))
     }
 
     /// Goes through the files that are wanted and are text.
@@ -167,38 +165,38 @@ impl Search {
         }
     }
 
-    fn run(&self, asked: &GrepArguments) -> Answer {
-        let limit = match asked.head_limit {
+    fn run(&self, arguments: &GrepArguments) -> Answer {
+        let limit = match arguments.head_limit {
             Some(0) => usize::MAX,
             given => given.unwrap_or(SHOWN),
         };
-        match asked.output_mode {
-            Mode::FilesWithMatches => self.files(asked.offset, limit),
-            Mode::Count => self.counts(asked, limit),
-            Mode::Content => self.content(asked, limit),
+        match arguments.output_mode {
+            Mode::FilesWithMatches => self.files(arguments.offset, limit),
+            Mode::Count => self.counts(arguments, limit),
+            Mode::Content => self.content(arguments, limit),
         }
     }
 
     fn files(&self, offset: usize, limit: usize) -> Answer {
-        let mut found = Vec::new();
+        let mut paths = Vec::new();
         self.each(&mut |path, content| {
             if self.expression.is_match(content) {
-                found.push(path.to_owned());
+                paths.push(path.to_owned());
             }
             ControlFlow::Continue(())
         });
-        if found.is_empty() {
+        if paths.is_empty() {
             return Answer::done("No files found");
         }
-        walk::newest_first(&mut found);
-        let shown = found.iter().skip(offset).take(limit);
-        let names: Vec<String> = shown.map(|path| path.display().to_string()).collect();
-        let count = found.len();
+        walk::newest_first(&mut paths);
+        let listed = paths.iter().skip(offset).take(limit);
+        let names: Vec<String> = listed.map(|path| path.display().to_string()).collect();
+        let count = paths.len();
         let word = if count == 1 { "file" } else { "files" };
         Answer::done(format!("Found {count} {word}\n{}", names.join("\n")))
     }
 
-    fn counts(&self, asked: &GrepArguments, limit: usize) -> Answer {
+    fn counts(&self, arguments: &GrepArguments, limit: usize) -> Answer {
         let mut lines = Vec::new();
         let (mut all, mut files) = (0, 0);
         self.each(&mut |path, content| {
@@ -213,21 +211,25 @@ impl Search {
         if lines.is_empty() {
             return Answer::done("No matches found");
         }
-        let shown: Vec<String> = lines.into_iter().skip(asked.offset).take(limit).collect();
+        let page: Vec<String> = lines
+            .into_iter()
+            .skip(arguments.offset)
+            .take(limit)
+            .collect();
         Answer::done(format!(
             "{}\n\nFound {all} total occurrences across {files} files.",
-            shown.join("\n")
+            page.join("\n")
         ))
     }
 
-    fn content(&self, asked: &GrepArguments, limit: usize) -> Answer {
-        let around = asked.around.unwrap_or(0);
+    fn content(&self, arguments: &GrepArguments, limit: usize) -> Answer {
+        let around = arguments.around.unwrap_or(0);
         let context = (
-            asked.before.unwrap_or(around).min(1000),
-            asked.after.unwrap_or(around).min(1000),
+            arguments.before.unwrap_or(around).min(1000),
+            arguments.after.unwrap_or(around).min(1000),
         );
-        let numbers = asked.numbers.unwrap_or(true);
-        let (mut skip, mut lines, mut bytes) = (asked.offset, Vec::new(), 0_usize);
+        let numbers = arguments.numbers.unwrap_or(true);
+        let (mut skip, mut lines, mut bytes) = (arguments.offset, Vec::new(), 0_usize);
         self.each(&mut |path, content| {
             self.lines_of(content, context, &mut |number, line, matched| {
                 if skip > 0 {
@@ -257,7 +259,7 @@ impl Search {
             lines.push(format!(
                 "[Showing results with pagination = limit: {}, offset: {}]",
                 lines.len(),
-                asked.offset
+                arguments.offset
             ));
         }
         Answer::done(lines.join("\n"))
@@ -278,15 +280,15 @@ impl Search {
         let (mut start, mut behind) = (0, 0);
         for (number, line) in content.split_inclusive(|byte| *byte == b'\n').enumerate() {
             let end = start + line.len();
-            let shown = line.strip_suffix(b"\n").unwrap_or(line);
+            let text = line.strip_suffix(b"\n").unwrap_or(line);
             let mut matched = false;
-            while let Some(found) = matches.peek() {
+            while let Some(hit) = matches.peek() {
                 // An empty match at a line's end belongs to that line.
-                if found.start() >= end {
+                if hit.start() >= end {
                     break;
                 }
                 matched = true;
-                if found.end() > end {
+                if hit.end() > end {
                     break;
                 }
                 matches.next();
@@ -296,16 +298,16 @@ impl Search {
                 for (number, line) in waiting.drain(..) {
                     each(number, line, false)?;
                 }
-                each(number + 1, shown, true)?;
+                each(number + 1, text, true)?;
                 behind = after;
             } else if behind > 0 {
                 behind -= 1;
-                each(number + 1, shown, false)?;
+                each(number + 1, text, false)?;
             } else if before > 0 {
                 if waiting.len() == before {
                     waiting.pop_front();
                 }
-                waiting.push_back((number + 1, shown));
+                waiting.push_back((number + 1, text));
             }
         }
         ControlFlow::Continue(())

@@ -12,15 +12,18 @@ pub(crate) mod ignore;
 mod read;
 pub mod read_state;
 mod text;
+mod tool_error;
 mod walk;
 mod write;
 
+use std::fmt;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use read_state::ReadState;
+use tool_error::ToolError;
 
 /// What a tool answers its model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,10 +42,10 @@ impl Answer {
         }
     }
 
-    fn failed(text: impl Into<String>) -> Self {
+    fn failed(why: impl fmt::Display) -> Self {
         Self {
             ok: false,
-            text: text.into(),
+            text: why.to_string(),
         }
     }
 }
@@ -55,20 +58,21 @@ pub const NAMES: [&str; 6] = ["Read", "Write", "Edit", "MultiEdit", "Glob", "Gre
 #[must_use]
 pub fn run(tool: &str, args: Map<String, Value>, directory: &Path, seen: &ReadState) -> Answer {
     let answer = match tool {
-        "Read" => arguments(args).map(|asked| read::read(&asked, directory, seen)),
-        "Write" => arguments(args).map(|asked| write::write(&asked, directory, seen)),
-        "Edit" => arguments(args).map(|asked| edit::edit(&asked, directory, seen)),
-        "MultiEdit" => arguments(args).map(|asked| edit::multi_edit(&asked, directory, seen)),
-        "Glob" => arguments(args).map(|asked| glob::glob(&asked, directory)),
-        "Grep" => arguments(args).map(|asked| grep::grep(&asked, directory)),
-        _ => Err(format!("No such tool available: {tool}")),
+        "Read" => arguments(args).map(|arguments| read::read(&arguments, directory, seen)),
+        "Write" => arguments(args).map(|arguments| write::write(&arguments, directory, seen)),
+        "Edit" => arguments(args).map(|arguments| edit::edit(&arguments, directory, seen)),
+        "MultiEdit" => {
+            arguments(args).map(|arguments| edit::multi_edit(&arguments, directory, seen))
+        }
+        "Glob" => arguments(args).map(|arguments| glob::glob(&arguments, directory)),
+        "Grep" => arguments(args).map(|arguments| grep::grep(&arguments, directory)),
+        _ => Err(ToolError::NoTool(tool.to_owned())),
     };
     answer.unwrap_or_else(Answer::failed)
 }
 
-fn arguments<T: DeserializeOwned>(args: Map<String, Value>) -> Result<T, String> {
-    serde_json::from_value(Value::Object(args))
-        .map_err(|error| format!("InputValidationError: {error}"))
+fn arguments<T: DeserializeOwned>(args: Map<String, Value>) -> Result<T, ToolError> {
+    serde_json::from_value(Value::Object(args)).map_err(ToolError::Arguments)
 }
 
 #[cfg(test)]
@@ -258,9 +262,9 @@ mod tests {
     #[test]
     fn line_ends_of_two_characters_are_kept_and_need_not_be_known() {
         let repo = Repo::with(&[("crlf", "a\r\nb\r\nc\r\n"), ("mixed", "a\r\nb\nc\r\n")]);
-        let shown = |name: &str| repo.done("Read", json!({"file_path": name}));
-        assert_eq!(shown("crlf"), "1\ta\n2\tb\n3\tc\n4\t");
-        assert_eq!(shown("mixed"), "1\ta\r\n2\tb\n3\tc\r\n4\t");
+        let read = |name: &str| repo.done("Read", json!({"file_path": name}));
+        assert_eq!(read("crlf"), "1\ta\n2\tb\n3\tc\n4\t");
+        assert_eq!(read("mixed"), "1\ta\r\n2\tb\n3\tc\r\n4\t");
         let edit = |name: &str, old: &str, new: &str| json!({"file_path": name, "old_string": old, "new_string": new});
         repo.done("Edit", edit("crlf", "a\nb", "A\nnew\nB"));
         repo.done("Edit", edit("crlf", "c\r\n", "C\r\n"));
@@ -290,9 +294,9 @@ mod tests {
             names.sort();
             names.join(" ")
         };
-        let found = repo.done("Grep", json!({"pattern": "needle"}));
+        let answer = repo.done("Grep", json!({"pattern": "needle"}));
         assert_eq!(
-            names(&found),
+            names(&answer),
             "R/a.rs R/deep/b.rs R/deep/only-here R/keep.log"
         );
         let rust = repo.done("Grep", json!({"pattern": "needle", "type": "rust"}));
@@ -303,13 +307,13 @@ mod tests {
         assert_eq!(below, "R/deep/b.rs");
         for path in [".", "./deep/..", "./", "deep/."] {
             let here = repo.done("Glob", json!({"pattern": "**/b.rs", "path": path}));
-            let found = repo.done("Grep", json!({"pattern": "two", "path": path}));
-            let shown = match path {
+            let answer = repo.done("Grep", json!({"pattern": "two", "path": path}));
+            let expected = match path {
                 "./deep/.." => "R/deep/../deep/b.rs",
                 _ => "R/deep/b.rs",
             };
-            assert_eq!(here, shown);
-            assert_eq!(names(&found), shown);
+            assert_eq!(here, expected);
+            assert_eq!(names(&answer), expected);
         }
         assert_eq!(
             repo.done("Glob", json!({"pattern": "*.none"})),

@@ -24,8 +24,8 @@ pub(super) struct ReadArguments {
     limit: Option<usize>,
 }
 
-pub(super) fn read(asked: &ReadArguments, directory: &Path, seen: &ReadState) -> Answer {
-    let path = text::at(directory, &asked.file_path);
+pub(super) fn read(arguments: &ReadArguments, directory: &Path, seen: &ReadState) -> Answer {
+    let path = text::at(directory, &arguments.file_path);
     let content = match text::read(&path, directory) {
         Ok(content) => content,
         Err(problem) => return Answer::failed(problem),
@@ -40,7 +40,7 @@ pub(super) fn read(asked: &ReadArguments, directory: &Path, seen: &ReadState) ->
         "\n"
     };
     let lines: Vec<&str> = content.split(end).collect();
-    let from = asked.offset.max(1);
+    let from = arguments.offset.max(1);
     if from > lines.len() {
         return Answer::done(format!(
             "The file is shorter than the provided offset ({from}). The file has {} lines.",
@@ -48,11 +48,11 @@ pub(super) fn read(asked: &ReadArguments, directory: &Path, seen: &ReadState) ->
         ));
     }
     let mut answer = String::new();
-    let shown = lines.iter().enumerate().skip(from - 1);
-    let mut left = asked.limit.unwrap_or(LINES);
-    for (number, line) in shown {
+    let numbered = lines.iter().enumerate().skip(from - 1);
+    let mut left = arguments.limit.unwrap_or(LINES);
+    for (number, line) in numbered {
         if left == 0 || answer.len() > ANSWER_BYTES {
-            if asked.limit.is_none() || left > 0 {
+            if arguments.limit.is_none() || left > 0 {
                 answer += &format!(
                     "\n[Lines {from} to {number} of {} are shown; go on with offset {}.]",
                     lines.len(),

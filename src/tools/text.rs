@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use super::tool_error::ToolError;
+
 /// Bytes of a file that a tool reads: an editor's worth, far below the sandbox's memory.
 pub(super) const FILE_BYTES: u64 = 32 << 20;
 /// Bytes at a file's beginning among which a NUL tells that it is no text.
@@ -67,23 +69,19 @@ impl Buffer {
 }
 
 /// Reads a text file.
-pub(super) fn read(path: &Path, directory: &Path) -> Result<String, String> {
-    let bytes = bytes(path).map_err(|error| failed(path, directory, &error))?;
+pub(super) fn read(path: &Path, directory: &Path) -> Result<String, ToolError> {
+    let bytes = bytes(path).map_err(|error| ToolError::of_file(path, directory, error))?;
     if bytes.iter().take(LOOKED_AT).any(|byte| *byte == 0) {
-        return Err(format!(
-            "This tool cannot read binary files. {} appears to be one.",
-            path.display()
-        ));
+        return Err(ToolError::Binary(path.to_owned()));
     }
     Ok(String::from_utf8(bytes)
         .unwrap_or_else(|bytes| String::from_utf8_lossy(bytes.as_bytes()).into_owned()))
 }
 
 /// Reads a file that will be written back: it must be UTF-8, or writing would change the rest.
-pub(super) fn read_exactly(path: &Path, directory: &Path) -> Result<String, String> {
-    let bytes = bytes(path).map_err(|error| failed(path, directory, &error))?;
-    String::from_utf8(bytes)
-        .map_err(|_| format!("{} is not UTF-8 text; it was not changed", path.display()))
+pub(super) fn read_exactly(path: &Path, directory: &Path) -> Result<String, ToolError> {
+    let bytes = bytes(path).map_err(|error| ToolError::of_file(path, directory, error))?;
+    String::from_utf8(bytes).map_err(|_| ToolError::NotUtf8(path.to_owned()))
 }
 
 /// A file's content, if it is a regular file and no longer than [`FILE_BYTES`].
@@ -108,23 +106,4 @@ pub(super) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
         )));
     }
     Ok(bytes)
-}
-
-/// Why a file cannot be read, for a model.
-pub(super) fn failed(path: &Path, directory: &Path, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => format!(
-            "File does not exist. Note: your current working directory is {}.",
-            directory.display()
-        ),
-        io::ErrorKind::IsADirectory => format!(
-            "EISDIR: illegal operation on a directory, read '{}'",
-            path.display()
-        ),
-        io::ErrorKind::PermissionDenied => format!(
-            "EACCES: permission denied, '{}' (the sandbox or its rights do not let it)",
-            path.display()
-        ),
-        _ => format!("{}: {error}", path.display()),
-    }
 }

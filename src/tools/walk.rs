@@ -52,7 +52,9 @@ fn below(
         }
         if kind.is_file() {
             each(&path)?;
-        } else if kind.is_dir() && depth > 0 && !CONTROL.iter().any(|own| entry.file_name() == *own)
+        } else if kind.is_dir()
+            && depth > 0
+            && !CONTROL.iter().any(|name| entry.file_name() == *name)
         {
             below(&path, &ignored, depth - 1, each)?;
         }
@@ -63,7 +65,7 @@ fn below(
 /// Sorts files by the time of their last change, the newest first.
 pub(super) fn newest_first(files: &mut [PathBuf]) {
     files.sort_by_cached_key(|path| {
-        let changed = path.metadata().and_then(|found| found.modified());
+        let changed = path.metadata().and_then(|meta| meta.modified());
         std::cmp::Reverse(changed.unwrap_or(SystemTime::UNIX_EPOCH))
     });
 }

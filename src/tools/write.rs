@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::read_state::ReadState;
+use super::tool_error::ToolError;
 use super::{Answer, text};
 
 #[derive(Deserialize)]
@@ -19,12 +20,12 @@ pub(super) struct WriteArguments {
 const UNSEEN: &str = "File has been modified since read, either by the user or by a linter. Read it \
     again before attempting to write it.";
 
-pub(super) fn write(asked: &WriteArguments, directory: &Path, seen: &ReadState) -> Answer {
-    let path = text::at(directory, &asked.file_path);
-    let shown = path.display();
+pub(super) fn write(arguments: &WriteArguments, directory: &Path, seen: &ReadState) -> Answer {
+    let path = text::at(directory, &arguments.file_path);
+    let name = path.display();
     if path.is_dir() {
         return Answer::failed(format!(
-            "{shown} is a directory, not a file. To create a file inside it, include the file name in \
+            "{name} is a directory, not a file. To create a file inside it, include the file name in \
              file_path."
         ));
     }
@@ -34,13 +35,13 @@ pub(super) fn write(asked: &WriteArguments, directory: &Path, seen: &ReadState) 
         return Answer::failed(UNSEEN);
     }
     let updates = path.exists();
-    if let Err(error) = put(&path, &asked.content) {
-        return Answer::failed(text::failed(&path, directory, &error));
+    if let Err(error) = put(&path, &arguments.content) {
+        return Answer::failed(ToolError::of_file(&path, directory, error));
     }
-    seen.put(&path, asked.content.as_bytes());
+    seen.put(&path, arguments.content.as_bytes());
     Answer::done(match updates {
-        true => format!("The file {shown} has been updated successfully."),
-        false => format!("File created successfully at: {shown}"),
+        true => format!("The file {name} has been updated successfully."),
+        false => format!("File created successfully at: {name}"),
     })
 }
 

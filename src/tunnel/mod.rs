@@ -336,9 +336,9 @@ mod tests {
         let (mut client, mut server, carrying) = tunnel(b"GE", FREE);
         client.write_all(b"T").unwrap();
         client.shutdown(Half::Write).unwrap();
-        let mut asked = String::new();
-        server.read_to_string(&mut asked).unwrap();
-        assert_eq!(asked, "GET");
+        let mut request = String::new();
+        server.read_to_string(&mut request).unwrap();
+        assert_eq!(request, "GET");
         let answer = vec![7; 3 << 20];
         let sent = answer.clone();
         let answering = thread::spawn(move || server.write_all(&sent));

@@ -339,7 +339,7 @@ fn large_and_binary_outputs_are_told_within_bounds() {
     run(&world, &claude, &model).run().succeeded();
     let (failed, text) = told(&model, "t1");
     assert!(
-        !failed && text.len() < 31_000 && text.contains("more bytes were printed"),
+        !failed && text.len() < 31_000 && text.contains("more bytes not shown"),
         "{}",
         text.len()
     );

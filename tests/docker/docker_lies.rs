@@ -311,7 +311,7 @@ const LIES: &[(&str, Create, &str)] = &[
             host(wanted)["Memory"] = json!(0);
             host(wanted)["MemorySwap"] = json!(0);
         },
-        "the memory limit is",
+        "the memory limit in bytes is",
     ),
     (
         "swap",
@@ -331,7 +331,7 @@ const LIES: &[(&str, Create, &str)] = &[
     (
         "other processor time",
         |wanted, _| host(wanted)["NanoCpus"] = json!(1_000_000_000),
-        "the CPU limit is 100000 of each 100000 microseconds",
+        "the CPU limit in microseconds is 100000 of each 100000",
     ),
     (
         "a device",

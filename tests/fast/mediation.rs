@@ -22,7 +22,7 @@ use agp::contracts::intendant::Observation;
 use agp::contracts::secret::Secret;
 use agp::gateway::GateError;
 use agp::gateway::server::{Decided, Gate, Peer};
-use agp::governor::{Governor, GovernorConfig, ReadingTerms};
+use agp::governor::{Broken, Governor, GovernorConfig, ReadingTerms};
 use agp::journal::Journal;
 use agp::journal::redact::Screen;
 use agp::policy::Policy;
@@ -87,7 +87,12 @@ impl Session {
             channel: Box::new(Says(answer)),
             approval_deadline: Duration::from_secs(60),
             own_file: Box::new(|text| text == OWN),
-            gate_unchanged: Box::new(move || gate.lock().unwrap().clone().map_or(Ok(()), Err)),
+            gate_unchanged: Box::new(move || {
+                gate.lock()
+                    .unwrap()
+                    .clone()
+                    .map_or(Ok(()), |why| Err(Broken(why)))
+            }),
             watched: true,
             sandbox: runs.then(|| Arc::new(Recording) as _),
             notices: Box::new(|_| {}),

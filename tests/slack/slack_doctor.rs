@@ -225,7 +225,7 @@ fn what_is_wrong_in_the_settings_is_found() {
     doctor(&governed)
         .run()
         .exited(1)
-        .said(&["is 2, but there are 1 approvers"]);
+        .said(&["is 2, but slack.approvers lists 1 approver"]);
     config(
         &governed,
         &json!({"channel": CHANNEL, "approvers": [slack::OWN_USER]}),

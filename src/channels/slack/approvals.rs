@@ -371,7 +371,7 @@ fn rejection(table: &Table, click: &Click, reason: Reason) -> Rejection {
             Some((closed.message_id.clone(), closed.args_sha256))
         });
     let (message_id, args_sha256) = about.unzip();
-    let shown = |id: &str| {
+    let short_id = |id: &str| {
         let fits = id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
         if fits {
             id.to_owned()
@@ -383,9 +383,9 @@ fn rejection(table: &Table, click: &Click, reason: Reason) -> Rejection {
         reason,
         message_id,
         args_sha256,
-        user: shown(&click.user),
-        team: shown(&click.team),
-        channel: shown(&click.channel),
-        message: shown(&click.message),
+        user: short_id(&click.user),
+        team: short_id(&click.team),
+        channel: short_id(&click.channel),
+        message: short_id(&click.message),
     }
 }

@@ -205,12 +205,12 @@ pub(super) fn over(body: Option<Value>, word: &str) -> Value {
 /// The first message of a session: its thread.
 pub(super) fn opening(about: &About, payload: &Map<String, Value>, who: &str) -> Value {
     let at = |pointer: &str| {
-        let found = Value::Object(payload.clone());
-        let found = found
+        let whole = Value::Object(payload.clone());
+        let text = whole
             .pointer(pointer)
             .and_then(Value::as_str)
             .unwrap_or("?");
-        found.to_owned()
+        text.to_owned()
     };
     json!([
         {"type": "header", "text": plain_text("agp session")},

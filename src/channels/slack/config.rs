@@ -7,6 +7,7 @@ use ureq::http::Uri;
 use zeroize::Zeroizing;
 
 use crate::contracts::limits;
+use crate::contracts::plural::count;
 
 /// Where Slack's Web API is.
 const API: &str = "https://slack.com/api";
@@ -124,8 +125,8 @@ impl Settings {
         if !(1..=approvers.len()).contains(&required) {
             return Err(SetupError::new(
                 format!(
-                    "slack.approvalsRequired is {required}, but there are {} approvers",
-                    approvers.len()
+                    "slack.approvalsRequired is {required}, but slack.approvers lists {}",
+                    count(approvers.len(), "approver")
                 ),
                 "set it between 1 and the number of approvers",
             ));
@@ -171,7 +172,10 @@ fn approvers(given: Vec<String>) -> Result<BTreeSet<String>, SetupError> {
         return Err(SetupError::new(problem, mend));
     }
     if given.len() > limits::SLACK_APPROVERS {
-        let problem = format!("more than {} slack.approvers", limits::SLACK_APPROVERS);
+        let problem = format!(
+            "slack.approvers lists more than {}",
+            count(limits::SLACK_APPROVERS, "approver")
+        );
         return Err(SetupError::new(problem, mend));
     }
     let mut all = BTreeSet::new();

@@ -128,9 +128,8 @@ fn click(envelope: &str, payload: &Value) -> Option<Click> {
 }
 
 fn part(value: &Value, at: &str) -> String {
-    let found = value.pointer(at).and_then(Value::as_str);
-    found
-        .filter(|text| is_short(text))
+    let text = value.pointer(at).and_then(Value::as_str);
+    text.filter(|text| is_short(text))
         .unwrap_or_default()
         .to_owned()
 }

@@ -198,10 +198,10 @@ pub(crate) fn click(data: &[u8]) {
             .posted("n1", posted)
             .is_ok_and(|early| early.is_empty())
     );
-    let own =
+    let from_approver =
         click.app == "A1" && click.team == "T1" && ["U1", "W2"].contains(&click.user.as_str());
     let here = click.channel == "C1" && click.message == "1.2" && click.block == "b1";
-    let valid = own && here && click.value == "n1" && !click.is_bot;
+    let valid = from_approver && here && click.value == "n1" && !click.is_bot;
     match approvals.click(&click) {
         // Nobody has seen all of it, so only a deny can decide.
         Effect::Decided { .. } => assert!(valid && click.action == "deny"),

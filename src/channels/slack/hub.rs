@@ -100,7 +100,11 @@ impl Hub {
                 posted,
                 blocks,
             } => {
-                let word = format!("{have} of {need} approvals; the last by <@{}>", click.user);
+                let word = format!(
+                    "{have} of {}; the last by <@{}>",
+                    count(need, "approval"),
+                    click.user
+                );
                 let blocks = blocks::over(Some(blocks.clone()), &word);
                 self.post.send(Job::Update {
                     posted: posted.clone(),

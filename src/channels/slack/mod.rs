@@ -42,6 +42,7 @@ use crate::confine::{self, Places, Profile};
 use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::lock::locked;
+use crate::contracts::plural::count;
 use crate::contracts::{limits, timestamp};
 
 use approvals::Approvals;
@@ -192,8 +193,9 @@ impl Slack {
         Ok(())
     }
 
-    /// How many people a request needs: what the rule says, or else the configuration.
-    fn required(&self, request: &ApprovalRequest<'_>) -> Result<usize, String> {
+    /// How many people a request needs: what the rule says, or else the configuration. Where there are not as
+    /// many, what the request is answered.
+    fn required(&self, request: &ApprovalRequest<'_>) -> Result<usize, Answer> {
         let authority = self.approvals.authority();
         let of_rule = request
             .terms
@@ -202,9 +204,10 @@ impl Slack {
         let required = of_rule.unwrap_or(authority.required);
         let there = authority.approvers.len();
         if required > there {
-            return Err(format!(
-                "the rule needs {required} approvals, but slack.approvers lists {there}"
-            ));
+            return Err(Answer::Unreachable(format!(
+                "the rule needs {}, but slack.approvers lists {there}",
+                count(required, "approval")
+            )));
         }
         Ok(required)
     }
@@ -336,7 +339,7 @@ impl Channel for Slack {
         let authority = self.approvals.authority();
         let required = match self.required(request) {
             Ok(required) => required,
-            Err(why) => return Answer::Unreachable(why),
+            Err(answer) => return answer,
         };
         let grant = self.grant(request);
         if let Some(answer) = grant.as_ref().and_then(|key| self.approvals.granted(key)) {

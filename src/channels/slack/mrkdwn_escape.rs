@@ -63,8 +63,10 @@ pub(super) fn fences(text: &str, max_chars: usize) -> Vec<String> {
             *has += chars;
         }
     }
-    let shown = bodies.into_iter().filter(|(_, has)| *has > 0);
-    shown.map(|(body, _)| format!("```\n{body}\n```")).collect()
+    let filled = bodies.into_iter().filter(|(_, has)| *has > 0);
+    filled
+        .map(|(body, _)| format!("```\n{body}\n```"))
+        .collect()
 }
 
 /// Foreign text on one line of at most `max_chars` characters, for a `plain_text` object, in which
@@ -134,7 +136,7 @@ mod tests {
         for text in &texts {
             let whole: String = text.chars().filter(|c| *c != '\n').map(atom).collect();
             for max in [40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 500, 2900] {
-                let mut shown = String::new();
+                let mut joined = String::new();
                 for fence in fences(text, max) {
                     let body = fence
                         .strip_prefix("```\n")
@@ -147,10 +149,10 @@ mod tests {
                             "{max}: {piece}"
                         );
                         assert!(!piece.ends_with("&l") && !piece.ends_with("&am"), "{piece}");
-                        shown.push_str(&piece);
+                        joined.push_str(&piece);
                     }
                 }
-                assert_eq!(shown, whole, "{max}");
+                assert_eq!(joined, whole, "{max}");
             }
         }
     }

@@ -154,8 +154,8 @@ impl Keeper {
         // One asks, and waits for the answer.
         let (errands, waiting) = sync_channel(0);
         let directory = outbox.path.parent().unwrap_or(Path::new("."));
-        let own = Places::none().with(Place::Outbox, directory);
-        confine::start(Profile::SlackOutbox, own, move || {
+        let places = Places::none().with(Place::Outbox, directory);
+        confine::start(Profile::SlackOutbox, places, move || {
             while let Ok(errand) = waiting.recv() {
                 // Whoever asked may be gone.
                 let _ = match errand {

@@ -15,6 +15,9 @@ use super::blocks;
 use super::outbox::OutboxEntry;
 use super::web_api::Posted;
 
+/// The urgency of what can as well be left out.
+const LEAST: usize = 3;
+
 pub(super) const POST: &str = "chat.postMessage";
 pub(super) const UPDATE: &str = "chat.update";
 pub(super) const EPHEMERAL: &str = "chat.postEphemeral";
@@ -85,12 +88,12 @@ impl Job {
     }
 
     /// What is done first among what may be done now.
-    pub(super) fn urgency(&self) -> usize {
+    fn urgency(&self) -> usize {
         match self {
             Self::Modal { .. } | Self::Opening { .. } => 0,
             Self::Card { .. } => 1,
             Self::Update { .. } | Self::Say { weighty: true, .. } => 2,
-            _ => 3,
+            _ => LEAST,
         }
     }
 
@@ -166,10 +169,10 @@ pub(super) struct Waiting {
     pub(super) tries: u32,
 }
 
-/// What waits, by urgency, and what is known of Slack.
+/// What waits, the most urgent first, and what is known of Slack.
 #[derive(Default)]
 pub(super) struct QueueState {
-    pub(super) queues: [VecDeque<Waiting>; 4],
+    queue: VecDeque<Waiting>,
     /// Before this a method is not called again.
     pub(super) not_before: HashMap<&'static str, Instant>,
     pub(super) thread: Option<String>,
@@ -187,12 +190,25 @@ impl QueueState {
         if let Job::Stop(until) = job {
             self.stop = Some(until);
             self.told_to_stop = true;
-        } else if let Some(queue) = self.queues.get_mut(job.urgency()) {
-            queue.push_back(Waiting { job, tries: 0 });
+            return;
         }
+        let urgency = job.urgency();
+        let at = self
+            .queue
+            .partition_point(|other| other.job.urgency() <= urgency);
+        self.queue.insert(at, Waiting { job, tries: 0 });
     }
 
-    pub(super) fn due(&self, method: &str) -> Option<Instant> {
+    /// What waits, and can still be of use, goes before all that is as urgent.
+    pub(super) fn again(&mut self, waiting: Waiting) {
+        let urgency = waiting.job.urgency();
+        let at = self
+            .queue
+            .partition_point(|other| other.job.urgency() < urgency);
+        self.queue.insert(at, waiting);
+    }
+
+    fn due(&self, method: &str) -> Option<Instant> {
         self.not_before
             .get(method)
             .copied()
@@ -201,51 +217,128 @@ impl QueueState {
 
     /// The next job that may be done now.
     pub(super) fn next(&mut self) -> Option<Waiting> {
-        for at in 0..self.queues.len() {
-            let method = self
-                .queues
-                .get(at)?
-                .front()
-                .map(|waiting| waiting.job.method());
-            if let Some(method) = method
-                && self.due(method).is_none()
-            {
-                return self.queues.get_mut(at)?.pop_front();
-            }
-        }
-        None
+        let may = |waiting: &Waiting| self.due(waiting.job.method()).is_none();
+        let at = self.queue.iter().position(may)?;
+        self.queue.remove(at)
     }
 
     /// When that may change by itself.
     pub(super) fn wake(&self) -> Option<Instant> {
-        let fronts = self.queues.iter().filter_map(VecDeque::front);
-        fronts
-            .filter_map(|waiting| self.due(waiting.job.method()))
-            .chain(self.stop)
-            .min()
+        let methods = self.queue.iter().map(|waiting| waiting.job.method());
+        let dues = methods.filter_map(|method| self.due(method));
+        dues.chain(self.stop).min()
     }
 
     /// Whether there is no room for what can as well be left out.
     pub(super) fn is_full(&self) -> bool {
-        self.queues
-            .last()
-            .is_some_and(|queue| queue.len() >= limits::SLACK_JOBS)
+        let least = self.queue.iter();
+        let least = least.filter(|waiting| waiting.job.urgency() == LEAST);
+        least.count() >= limits::SLACK_JOBS
     }
 
     /// How many jobs wait.
     pub(super) fn waiting(&self) -> u64 {
-        let waiting: usize = self.queues.iter().map(VecDeque::len).sum();
-        u64::try_from(waiting).unwrap_or(u64::MAX)
+        u64::try_from(self.queue.len()).unwrap_or(u64::MAX)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.queues.iter().all(VecDeque::is_empty)
+        self.queue.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn card(nonce: &str) -> Job {
+        Job::Card {
+            nonce: nonce.into(),
+            text: String::new(),
+            blocks: Value::Null,
+            until: Instant::now(),
+        }
     }
 
-    /// What waits, and can still be of use, goes first in its queue.
-    pub(super) fn again(&mut self, waiting: Waiting) {
-        if let Some(queue) = self.queues.get_mut(waiting.job.urgency()) {
-            queue.push_front(waiting);
+    fn modal(nonce: &str) -> Job {
+        Job::Modal {
+            nonce: nonce.into(),
+            user: String::new(),
+            trigger: String::new(),
+            view: Value::Null,
+            since: Instant::now(),
         }
+    }
+
+    fn ephemeral(text: &str) -> Job {
+        Job::Ephemeral {
+            user: String::new(),
+            text: text.into(),
+        }
+    }
+
+    fn name(waiting: &Waiting) -> String {
+        match &waiting.job {
+            Job::Card { nonce, .. } | Job::Modal { nonce, .. } => nonce.clone(),
+            Job::Ephemeral { text, .. } => text.clone(),
+            _ => String::new(),
+        }
+    }
+
+    #[test]
+    fn the_most_urgent_goes_first_and_what_is_as_urgent_in_order() {
+        let mut state = QueueState::default();
+        for job in [
+            ephemeral("e1"),
+            card("c1"),
+            ephemeral("e2"),
+            card("c2"),
+            modal("m1"),
+        ] {
+            state.add(job);
+        }
+        assert_eq!(name(&state.next().unwrap()), "m1");
+        let tried = state.next().unwrap();
+        assert_eq!(name(&tried), "c1");
+        state.add(card("c3"));
+        state.again(tried);
+        let order: Vec<String> = std::iter::from_fn(|| state.next())
+            .map(|waiting| name(&waiting))
+            .collect();
+        assert_eq!(order, ["c1", "c2", "c3", "e1", "e2"]);
+        assert!(state.is_empty());
+    }
+
+    #[test]
+    fn what_must_wait_for_its_method_keeps_nothing_else_waiting() {
+        let mut state = QueueState::default();
+        let later = Instant::now() + Duration::from_secs(3600);
+        state.not_before.insert(POST, later);
+        let opening = Job::Opening {
+            text: String::new(),
+            blocks: Value::Null,
+        };
+        for job in [opening, card("c1"), modal("m1"), ephemeral("e1")] {
+            state.add(job);
+        }
+        // As urgent as the opening, behind it, and of another method.
+        assert_eq!(name(&state.next().unwrap()), "m1");
+        assert_eq!(name(&state.next().unwrap()), "e1");
+        assert!(state.next().is_none());
+        assert_eq!(state.wake(), Some(later));
+        assert_eq!(state.waiting(), 2);
+    }
+
+    #[test]
+    fn only_what_can_be_left_out_fills_the_queue() {
+        let mut state = QueueState::default();
+        for at in 0..limits::SLACK_JOBS {
+            assert!(!state.is_full(), "{at}");
+            state.add(card("c"));
+            state.add(ephemeral("e"));
+        }
+        assert!(state.is_full());
+        while let Some(Job::Card { .. }) = state.next().map(|waiting| waiting.job) {}
+        assert!(!state.is_full());
     }
 }

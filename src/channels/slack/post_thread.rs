@@ -121,9 +121,9 @@ impl Poster {
         let mut pause = pace;
         match done {
             Ok(()) => {}
-            Err(ApiError::RateLimited(asked)) => {
-                pause = asked;
-                self.limited(state, waiting, asked);
+            Err(ApiError::RateLimited(delay)) => {
+                pause = delay;
+                self.limited(state, waiting, delay);
             }
             Err(error @ ApiError::Failed(_)) if waiting.tries < limits::SLACK_TRIES => {
                 // It may stand there all the same, and the pace is by what stands there.
@@ -150,11 +150,11 @@ impl Poster {
         }
     }
 
-    fn limited(&self, state: &mut QueueState, waiting: Waiting, asked: Duration) {
+    fn limited(&self, state: &mut QueueState, waiting: Waiting, delay: Duration) {
         if let Job::Card { nonce, until, .. } = &waiting.job
-            && Instant::now() + asked >= *until
+            && Instant::now() + delay >= *until
         {
-            let error = ApiError::RateLimited(asked);
+            let error = ApiError::RateLimited(delay);
             self.not_posted(nonce, &format!("cannot post the request: {error}"));
             return;
         }

@@ -45,11 +45,11 @@ pub fn examine(settings: &Settings, roots: Option<&Path>) -> Result<String, Setu
         ));
     }
     Ok(format!(
-        "app {}{apps} in team {}, {} of {} approvers must approve{people}, channel {}{member}, socket opened",
+        "app {}{apps} in team {}, {} of {} must approve{people}, channel {}{member}, socket opened",
         link.app,
         identity.team,
         settings.required,
-        settings.approvers.len(),
+        count(settings.approvers.len(), "approver"),
         settings.channel,
     ))
 }

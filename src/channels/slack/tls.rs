@@ -18,23 +18,23 @@ use super::config::SetupError;
 pub(super) struct Tls {
     provider: Arc<CryptoProvider>,
     /// Instead of the bundled ones.
-    own: Option<Vec<CertificateDer<'static>>>,
+    custom: Option<Vec<CertificateDer<'static>>>,
 }
 
 impl Tls {
     /// The bundled roots, or instead of them those in the PEM file `roots`.
     pub(super) fn new(roots: Option<&Path>) -> Result<Self, SetupError> {
-        let own = roots.map(read).transpose()?;
+        let custom = roots.map(read).transpose()?;
         Ok(Self {
             provider: Arc::new(ring::default_provider()),
-            own,
+            custom,
         })
     }
 
     pub(super) fn for_http(&self) -> TlsConfig {
-        let roots = match &self.own {
+        let roots = match &self.custom {
             None => RootCerts::WebPki,
-            Some(own) => own
+            Some(custom) => custom
                 .iter()
                 .map(|root| Certificate::from_der(root.as_ref()).to_owned())
                 .collect::<Vec<_>>()
@@ -48,9 +48,9 @@ impl Tls {
 
     pub(super) fn for_socket(&self) -> Result<Arc<ClientConfig>, SetupError> {
         let mut roots = RootCertStore::empty();
-        match &self.own {
+        match &self.custom {
             None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-            Some(own) => drop(roots.add_parsable_certificates(own.iter().cloned())),
+            Some(custom) => drop(roots.add_parsable_certificates(custom.iter().cloned())),
         }
         let config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()

@@ -264,12 +264,12 @@ pub(super) fn read_with_scopes(
         .map(str::to_owned);
     let status = response.status().as_u16();
     if status == 429 {
-        let asked = response.headers().get("retry-after");
-        let asked = asked
+        let header = response.headers().get("retry-after");
+        let delay = header
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .map_or(RETRY_AFTER, Duration::from_secs);
         return Err(ApiError::RateLimited(
-            asked.clamp(limits::SLACK_PACE, RETRY_AFTER_MAX),
+            delay.clamp(limits::SLACK_PACE, RETRY_AFTER_MAX),
         ));
     }
     if status != 200 {
@@ -318,9 +318,8 @@ fn failed(error: ureq::Error) -> ApiError {
 }
 
 fn text(reply: &Value, at: &str) -> Result<String, ApiError> {
-    let found = reply.pointer(at).and_then(Value::as_str);
-    found
-        .filter(|text| (1..=limits::SLACK_ID_BYTES).contains(&text.len()))
+    let text = reply.pointer(at).and_then(Value::as_str);
+    text.filter(|text| (1..=limits::SLACK_ID_BYTES).contains(&text.len()))
         .map(str::to_owned)
         .ok_or_else(|| ApiError::Failed(format!("its reply has no {at}")))
 }

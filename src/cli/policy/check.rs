@@ -10,6 +10,7 @@ use super::places::{Place, places};
 use super::warnings::{Finding, warnings};
 use super::{sarif, which};
 use crate::channels::escape;
+use crate::contracts::fold::Next;
 use crate::contracts::plural::count;
 use crate::policy::{Policy, PolicyError};
 use crate::report::failure::{Failure, Outcome, exit, say, say_folded};
@@ -151,7 +152,7 @@ fn print(path: &Path, rules: usize, findings: &[Finding]) {
             finding.message,
             finding.kind
         );
-        say_folded(&escape::line(&line), "    ".len());
+        say_folded(&escape::line(&line), Next::FOREIGN);
     }
     let errors = findings.iter().filter(|finding| finding.error).count();
     match errors {

@@ -11,6 +11,7 @@ use super::hook_line::{self, HookLine};
 use super::{decide, which};
 use crate::channels::escape;
 use crate::contracts::call::Actor;
+use crate::contracts::fold::Next;
 use crate::contracts::secret::SHELL;
 use crate::contracts::verdict::Decision;
 use crate::contracts::{bounded_file, limits, strict_json};
@@ -241,7 +242,13 @@ fn as_json(reading: &Reading, explanation: &Explanation, bounds: &Bounds<'_>) ->
 fn print(hook: &HookLine, reading: &Reading, explanation: &Explanation, bounds: &Bounds<'_>) {
     let line = |label: &str, text: &str| {
         let text = escape::line(text);
-        say_folded(&format!("{label:<11} {text}"), COLUMN);
+        say_folded(
+            &format!("{label:<11} {text}"),
+            Next {
+                indent: COLUMN,
+                ..Next::FOREIGN
+            },
+        );
     };
     match hook.args.get(SHELL.1).and_then(Value::as_str) {
         Some(command) => line(&hook.tool, command),

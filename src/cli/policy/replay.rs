@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::asking::{self, Asking, Session};
 use super::{decide, recorded, which};
 use crate::channels::escape;
+use crate::contracts::fold::Next;
 use crate::contracts::plural::count;
 use crate::disk::{Grounds, LocalDisk};
 use crate::report::failure::{Outcome, say, say_folded};
@@ -99,8 +100,8 @@ pub(super) fn replay(command: &Replay) -> Outcome {
             number(change),
             text(change, "call")
         );
-        say_folded(&line, INDENT);
-        say_folded(&format!("{:6} {}", "", text(change, "reason")), INDENT);
+        say_folded(&line, NEXT);
+        say_folded(&format!("{:6} {}", "", text(change, "reason")), NEXT);
     }
     for call in &undecidable {
         let line = format!(
@@ -108,7 +109,7 @@ pub(super) fn replay(command: &Replay) -> Outcome {
             number(call),
             text(call, "call")
         );
-        say_folded(&line, INDENT);
+        say_folded(&line, NEXT);
     }
     say(format_args!(
         "{}: {} would change, {} undecidable",
@@ -120,7 +121,10 @@ pub(super) fn replay(command: &Replay) -> Outcome {
 }
 
 /// Where a line's text starts, behind its number.
-const INDENT: usize = 7;
+const NEXT: Next = Next {
+    indent: 7,
+    ..Next::FOREIGN
+};
 /// Characters of a call that are shown.
 const SHOWN: usize = 200;
 

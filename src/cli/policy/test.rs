@@ -6,6 +6,7 @@ use argh::FromArgs;
 use serde_json::json;
 
 use super::cases;
+use crate::contracts::fold::Next;
 use crate::contracts::plural::count;
 use crate::report::failure::{Failure, Outcome, exit, say, say_folded};
 
@@ -41,7 +42,13 @@ pub(super) fn test(command: &Test) -> Outcome {
         );
     } else {
         for failing in &whole.failing {
-            say_folded(&failing.to_string(), "  ".len());
+            say_folded(
+                &failing.to_string(),
+                Next {
+                    indent: 2,
+                    ..Next::FOREIGN
+                },
+            );
         }
         say(format_args!(
             "{}, {} failing",

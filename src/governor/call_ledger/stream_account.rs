@@ -45,10 +45,10 @@ impl Ledger {
             calls.open.entry(id.clone()).or_default().push(outline);
         }
         let differs = calls.differs(&id);
-        let asked = calls.asked.get_mut(&id)?;
-        asked.seen = true;
-        asked.shown |= !differs;
-        let unlike = differs && asked.stage == Stage::Allowed && !by_agp;
+        let record = calls.asked.get_mut(&id)?;
+        record.seen = true;
+        record.shown |= !differs;
+        let unlike = differs && record.stage == Stage::Allowed && !by_agp;
         unlike.then_some(Unlike(OTHER))
     }
 
@@ -72,22 +72,22 @@ impl Ledger {
         &self,
         id: &str,
         came: Came,
-        told: Option<Told>,
+        result: Option<Told>,
         by_agp: bool,
     ) -> (Option<Finding>, Option<Account>) {
         let mut calls = self.calls();
         let id = MessageId::known_as(id);
         let covered = id.as_ref().and_then(|id| calls.take(id, came == Came::Ran));
         let others = id.as_ref().is_some_and(|id| calls.open.contains_key(id));
-        let asked = id.and_then(|id| calls.asked.get_mut(&id));
-        let told = told.filter(|_| !by_agp);
-        let (finding, account) = match (came, asked) {
-            (Came::Ran, Some(asked)) => ran(asked, covered, others, told, by_agp),
+        let record = id.and_then(|id| calls.asked.get_mut(&id));
+        let result = result.filter(|_| !by_agp);
+        let (finding, account) = match (came, record) {
+            (Came::Ran, Some(record)) => ran(record, covered, others, result, by_agp),
             (Came::Ran, None) => (
                 Some(Finding::Bypassed("returned a result without asking")),
                 None,
             ),
-            (_, Some(asked)) => (over(asked, came), asked.ended(told)),
+            (_, Some(record)) => (over(record, came), record.ended(result)),
             (_, None) => {
                 // Nothing was there to decide.
                 calls.census.seen = calls.census.seen.saturating_sub(1);
@@ -124,26 +124,26 @@ pub(crate) const OTHER: &str = "differs from the call that agp decided";
 
 /// A call that asked and came back: how it got past the gate or what is odd about it, and its result.
 fn ran(
-    asked: &mut CallRecord,
+    record: &mut CallRecord,
     covered: Option<bool>,
     others: bool,
-    told: Option<Told>,
+    result: Option<Told>,
     by_agp: bool,
 ) -> (Option<Finding>, Option<Account>) {
     let bypassed = |how| (Some(Finding::Bypassed(how)), None);
-    match asked.stage {
+    match record.stage {
         // agp's own answer is sent once the decision stands: what comes back earlier is another's.
         Stage::Asked => bypassed("returned a result before the decision"),
         Stage::Denied if by_agp => (None, None),
         Stage::Denied => bypassed("returned a result although agp denied it"),
         // Where agp answers, its refusal of a replay comes back under the same id.
-        Stage::Allowed if by_agp && asked.refused > 0 => {
-            asked.refused -= 1;
+        Stage::Allowed if by_agp && record.refused > 0 => {
+            record.refused -= 1;
             (None, None)
         }
-        Stage::Allowed if asked.returned => bypassed("returned two results for one decision"),
+        Stage::Allowed if record.returned => bypassed("returned two results for one decision"),
         Stage::Allowed => {
-            asked.returned = true;
+            record.returned = true;
             let odd = match covered {
                 Some(false) if by_agp => Some("differs from the call that agp decided and ran"),
                 Some(false) => return bypassed(OTHER),
@@ -151,16 +151,16 @@ fn ran(
                 _ if others && !by_agp => Some("returned a result while others used its ID"),
                 _ => None,
             };
-            (odd.map(Finding::Odd), asked.account(told))
+            (odd.map(Finding::Odd), record.account(result))
         }
     }
 }
 
 /// What is odd about a call that asked and did not run to its end.
-fn over(asked: &CallRecord, came: Came) -> Option<Finding> {
+fn over(record: &CallRecord, came: Came) -> Option<Finding> {
     let odd = came == Came::Blocked
-        && asked.stage == Stage::Allowed
-        && !asked.returned
-        && asked.refused == 0;
+        && record.stage == Stage::Allowed
+        && !record.returned
+        && record.refused == 0;
     odd.then_some(Finding::Odd("was blocked although agp allowed it"))
 }

@@ -258,8 +258,8 @@ fn what_is_shown_as_another_call_than_was_let_through_ends_the_session_and_is_a_
         let before = ledger.census().bypassed;
         ask(&ledger, name);
         ledger.decide(&id(name), true);
-        let shown = ledger.attempted(name, Some(outline("evil")), false);
-        assert_eq!(shown, Some(Unlike(OTHER)));
+        let unlike = ledger.attempted(name, Some(outline("evil")), false);
+        assert_eq!(unlike, Some(Unlike(OTHER)));
         assert_eq!(ledger.census().bypassed, before, "{name}: nothing ran yet");
         let finding = found(&ledger, name, came);
         assert_eq!(
@@ -290,8 +290,11 @@ fn what_is_shown_while_it_is_decided_is_held_to_the_decision() {
     ask(&ledger, "m");
     ledger.decide(&id("m"), true);
     assert_eq!(ledger.attempted("m", Some(outline("evil")), true), None);
-    let shown = ledger.returned("m", Came::Ran, None, true).0;
-    assert_eq!(odd(shown), "differs from the call that agp decided and ran");
+    let oddity = ledger.returned("m", Came::Ran, None, true).0;
+    assert_eq!(
+        odd(oddity),
+        "differs from the call that agp decided and ran"
+    );
 }
 
 #[test]

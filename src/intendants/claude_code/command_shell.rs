@@ -43,10 +43,10 @@ pub struct CommandAccess {
 }
 
 impl CommandAccess {
-    /// In this confinement: all but what agp has put there for the harness. `own` is the harness's
+    /// In this confinement: all but what agp has put there for the harness. `configuration` is the harness's
     /// configuration, as it knows it.
     #[must_use]
-    pub fn within(spec: &Spec, own: Option<&Path>) -> Self {
+    pub fn within(spec: &Spec, configuration: Option<&Path>) -> Self {
         let gate = spec.placed.iter().filter(|part| part.at.starts_with(RUN));
         let hidden = match spec.has_root() {
             true => [RUN, HELPER].map(PathBuf::from).into(),
@@ -65,8 +65,8 @@ impl CommandAccess {
         Self {
             among: among.chain([scratch.to_owned()]).collect(),
             hidden,
-            snapshots: own.map(|own| own.join(SNAPSHOTS)),
-            written: own.map(|own| own.join(WRITTEN_DOWN)),
+            snapshots: configuration.map(|configuration| configuration.join(SNAPSHOTS)),
+            written: configuration.map(|configuration| configuration.join(WRITTEN_DOWN)),
         }
     }
 
@@ -95,7 +95,7 @@ pub fn lay_out(
 ) -> io::Result<()> {
     let without = WITHHELD
         .into_iter()
-        .filter(|name| !named.iter().any(|asked| asked == name));
+        .filter(|name| !named.iter().any(|other| other == name));
     let terms = ShellTerms {
         among: reach.among,
         hidden: reach.hidden,

@@ -75,7 +75,7 @@ pub struct ClaudeInstall {
     pub fails_closed: bool,
 }
 
-const INSTALL: &str = "npm install -g @anthropic-ai/claude-code";
+pub(super) const INSTALL: &str = "npm install -g @anthropic-ai/claude-code";
 
 /// Finds Claude Code's program, where no agent can have put it.
 ///
@@ -214,11 +214,12 @@ mod tests {
     #[test]
     fn the_login_is_where_claude_code_has_it() {
         let store = |set: &[(&str, &str)]| {
-            let found = store_by(|name| {
+            let stored = store_by(|name| {
                 let is = |(known, _): &&(&str, &str)| *known == name;
                 set.iter().find(is).map(|(_, value)| PathBuf::from(value))
             });
-            found.map(|store| [store.directory, store.state].map(|path| path.display().to_string()))
+            stored
+                .map(|store| [store.directory, store.state].map(|path| path.display().to_string()))
         };
         let home = ("HOME", "/h");
         let of = |directory: &str, state: &str| Some([directory.to_owned(), state.to_owned()]);

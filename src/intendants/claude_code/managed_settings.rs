@@ -27,10 +27,10 @@ pub(crate) fn seen(directory: &Path) -> String {
     files.extend(beside);
     files.retain(|file| file.exists());
     for file in &files {
-        let shown = file.display();
+        let path = file.display();
         match bounded_file::read(file, limits::SMALL_FILE_BYTES) {
             Err(error) => {
-                return format!("cannot read {shown}, which may disable hooks: {error}");
+                return format!("cannot read {path}, which may disable hooks: {error}");
             }
             Ok(text) => {
                 let settings: Value = serde_json::from_slice(&text).unwrap_or_default();
@@ -38,7 +38,7 @@ pub(crate) fn seen(directory: &Path) -> String {
                     .iter()
                     .find(|name| settings.get(**name) == Some(&Value::Bool(true)));
                 if let Some(name) = set {
-                    return format!("{shown} sets {name}");
+                    return format!("{path} sets {name}");
                 }
             }
         }

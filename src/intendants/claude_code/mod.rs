@@ -26,7 +26,7 @@ use serde_json::{Map, Value, json};
 use crate::confine::Spawner;
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{
-    HarnessError, HarnessExit, HarnessHost, HarnessIdentity, Intendant, Observation,
+    HarnessError, HarnessExit, HarnessFault, HarnessHost, HarnessIdentity, Intendant, Observation,
 };
 use crate::contracts::limits;
 use crate::hook::login_renewal::CONFIGURATION;
@@ -131,20 +131,17 @@ impl ClaudeCode {
     /// # Errors
     /// [`HarnessError`] when the private directory cannot be written or the program not read.
     pub fn prepare(setup: ClaudeSetup) -> Result<Self, HarnessError> {
-        let failed = |error: io::Error| HarnessError {
-            problem: format!("cannot prepare Claude Code: {error}"),
-            mend: "run `agp doctor --check harness`".into(),
+        let failed = |error: io::Error| {
+            HarnessFault::Unprepared.of(format_args!("cannot prepare Claude Code: {error}"))
         };
         if !setup.mediated && !setup.found.fails_closed {
             let (version, [major, minor, patch]) = (&setup.found.version, HOOK_FLOOR);
-            return Err(HarnessError {
-                problem: format!(
+            return Err(
+                HarnessFault::TooOldForHooks(discovery::INSTALL).of(format_args!(
                     "Claude Code {version} runs tools when a hook fails; hook mode needs \
-                        {major}.{minor}.{patch} or later"
-                ),
-                mend: "use --mode mediated, or update: npm install -g @anthropic-ai/claude-code"
-                    .into(),
-            });
+                {major}.{minor}.{patch} or later"
+                )),
+            );
         }
         let bridge = executable::bridge_program().map_err(failed)?;
         let settings = setup.directory.join("settings.json");
@@ -185,9 +182,9 @@ impl ClaudeCode {
         };
         let shell = match &setup.confinement {
             Some(spec) if !setup.mediated => {
-                let own = setup.set.iter().find(|(name, _)| *name == CONFIGURATION);
-                let own = own.and_then(|(_, path)| path.as_ref());
-                let reach = CommandAccess::within(spec, own.map(Path::new));
+                let configuration = setup.set.iter().find(|(name, _)| *name == CONFIGURATION);
+                let configuration = configuration.and_then(|(_, path)| path.as_ref());
+                let reach = CommandAccess::within(spec, configuration.map(Path::new));
                 command_shell::lay_out(&setup.directory, &bridge, reach, &setup.environment)
                     .map_err(failed)?;
                 Some(there(&setup.directory.join(command_shell::FILES[0])))
@@ -321,7 +318,7 @@ const SERVER_ENVIRONMENT: [(&str, &str); 3] = [
 fn arguments(
     settings: Option<&Path>,
     servers: Option<&Path>,
-    own: &[String],
+    further: &[String],
     task: &str,
 ) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
@@ -346,7 +343,7 @@ fn arguments(
         arguments.push(servers.into());
         arguments.extend(["--allowedTools", "mcp__agp__*"].map(OsString::from));
     }
-    arguments.extend(own.iter().map(OsString::from));
+    arguments.extend(further.iter().map(OsString::from));
     // Behind `--`, so that a task that begins with a dash is no option.
     arguments.extend(["--print", "--"].map(OsString::from));
     arguments.push(task.into());

@@ -322,12 +322,12 @@ mod tests {
     #[test]
     fn a_result_is_told_as_the_post_tool_hook_tells_it() {
         let (_, failed) = line("Exit code 3", r#","tool_use_result":"Error: Exit code 3""#);
-        let told = |ok: bool, output: &str, comparable: bool| ToldResult {
+        let result = |ok: bool, output: &str, comparable: bool| ToldResult {
             ok,
             output: output.into(),
             comparable,
         };
-        assert_eq!(failed, told(false, "Exit code 3", true));
+        assert_eq!(failed, result(false, "Exit code 3", true));
         let of = |more: &str| {
             let line = format!(
                 r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"t","content":"x"}}]}}{more}}}"#
@@ -340,11 +340,11 @@ mod tests {
         let object = r#"{"stderr":"","stdout":"x"}"#;
         assert_eq!(
             of(&format!(r#","tool_use_result":{object}"#)),
-            told(true, object, true)
+            result(true, object, true)
         );
         assert_eq!(
             of(""),
-            told(true, "x", false),
+            result(true, "x", false),
             "an agent's: the model's part"
         );
     }

@@ -39,10 +39,10 @@ const DROPPING: [(&str, &[&str]); 6] = [
 const DROPPED_EMPTY: [(&str, &str); 1] = [("Read", "pages")];
 
 /// A tool's name as the call that asks has it: agp's own without their server's.
-pub(crate) fn name(shown: &str) -> &str {
-    let alias = ALIASES.iter().find(|(alias, _)| *alias == shown);
-    let own = shown.strip_prefix(OWN_TOOLS).unwrap_or(shown);
-    alias.map_or(own, |(_, asked)| asked)
+pub(crate) fn name(tool: &str) -> &str {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == tool);
+    let bare = tool.strip_prefix(OWN_TOOLS).unwrap_or(tool);
+    alias.map_or(bare, |(_, asked)| asked)
 }
 
 /// Reads a call's arguments as the harness does before it asks. A relative path stays one: from which

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use toml::Table;
 
-use crate::contracts::intendant::HarnessError;
+use crate::contracts::intendant::{HarnessError, HarnessFault};
 use crate::contracts::{bounded_file, limits};
 
 use super::config_error::ConfigError;
@@ -184,7 +184,7 @@ impl Config<'_> {
             .map(|name| ((*name).to_owned(), json!(false)))
             .collect();
         let repository = self.repository.to_str().ok_or(ConfigError::Repository)?;
-        let mut own = json!({
+        let mut settings = json!({
             "approval_policy": "never",
             "check_for_update_on_startup": false,
             // The repository's words are not the operator's: the same as for every harness.
@@ -206,12 +206,12 @@ impl Config<'_> {
                 "default_tools_approval_mode": "approve",
             }},
         });
-        if let (Some(own), Some(catalogue)) = (own.as_object_mut(), &self.catalogue) {
-            own.insert("model_catalog_json".into(), json!(catalogue));
+        if let (Some(settings), Some(catalogue)) = (settings.as_object_mut(), &self.catalogue) {
+            settings.insert("model_catalog_json".into(), json!(catalogue));
         }
-        let own = Table::try_from(own).map_err(ConfigError::Unwritable)?;
+        let table = Table::try_from(settings).map_err(ConfigError::Unwritable)?;
         let mut all = carried;
-        all.extend(own);
+        all.extend(table);
         toml::to_string(&all).map_err(ConfigError::Unwritable)
     }
 }
@@ -269,14 +269,14 @@ pub(crate) fn of_ones_own(base_url: &str, catalogue: &str) -> Result<Table, Conf
         serde_json::from_str(catalogue).map_err(ConfigError::CatalogueNotJson)?;
     let model = catalogue.pointer("/models/0/slug").and_then(Value::as_str);
     let none = ConfigError::Catalogue("Codex's catalogue has no model");
-    let own = json!({
+    let settings = json!({
         "model": model.ok_or(none)?,
         "model_provider": "agp",
         PROVIDERS: {"agp": {
             "name": "agp", "base_url": base_url, "wire_api": "responses", "env_key": "OPENAI_API_KEY",
         }},
     });
-    Table::try_from(own).map_err(ConfigError::Unwritable)
+    Table::try_from(settings).map_err(ConfigError::Unwritable)
 }
 
 /// Holds what this version says of its features against what the gate needs.
@@ -289,13 +289,9 @@ pub(crate) fn check_features(list: &str) -> Result<(), HarnessError> {
         let kept =
             line.is_some_and(|words| words.last() == Some(&"false") && !words.contains(&"removed"));
         if !kept {
-            return Err(HarnessError {
-                problem: format!(
-                    "this Codex does not keep its feature {name} disabled, so agp cannot gate it"
-                ),
-                mend: "check the settings in /etc/codex, or install a version tested with agp"
-                    .into(),
-            });
+            return Err(HarnessFault::CodexManaged.of(format_args!(
+                "this Codex does not keep its feature {name} disabled, so agp cannot gate it"
+            )));
         }
     }
     Ok(())
@@ -389,10 +385,10 @@ mod tests {
         let operators = HarnessError::from(operators);
         assert!(operators.problem.contains("config.toml"), "{operators:?}");
         assert!(!operators.problem.contains("s3cret"), "{operators:?}");
-        assert!(operators.mend.contains("config.toml"), "{operators:?}");
+        assert_eq!(operators.fault, HarnessFault::CodexConfig);
         std::fs::remove_dir_all(&home).unwrap();
         let of_codex = HarnessError::from(direct("{}").unwrap_err());
-        assert!(!of_codex.mend.contains("config.toml"), "{of_codex:?}");
+        assert_eq!(of_codex.fault, HarnessFault::CodexVersion);
     }
 
     #[test]

@@ -101,9 +101,9 @@ pub fn found_elsewhere(program: PathBuf, answer: &str) -> Result<CodexInstall, H
 }
 
 /// The program behind npm's start script, where it is one: what runs is what is identified.
-fn native(found: PathBuf) -> PathBuf {
-    if !found.ends_with("codex/bin/codex.js") {
-        return found;
+fn native(program: PathBuf) -> PathBuf {
+    if !program.ends_with("codex/bin/codex.js") {
+        return program;
     }
     let (package, triple) = if cfg!(target_arch = "aarch64") {
         ("codex-linux-arm64", "aarch64-unknown-linux-musl")
@@ -114,13 +114,13 @@ fn native(found: PathBuf) -> PathBuf {
         .join("vendor")
         .join(triple)
         .join("bin/codex");
-    let own = found.ancestors().nth(2).map(Path::to_owned);
-    let places = own.into_iter().flat_map(|own| {
-        let beside = own.with_file_name("");
-        [beside, own.join("node_modules/@openai")]
+    let package_root = program.ancestors().nth(2).map(Path::to_owned);
+    let places = package_root.into_iter().flat_map(|package_root| {
+        let beside = package_root.with_file_name("");
+        [beside, package_root.join("node_modules/@openai")]
     });
     let mut programs = places.map(|place| place.join(&vendor));
-    programs.find(|path| path.is_file()).unwrap_or(found)
+    programs.find(|path| path.is_file()).unwrap_or(program)
 }
 
 /// The directory of programs that the start script puts on `PATH`.

@@ -17,8 +17,8 @@ pub(crate) fn observations(line: Option<&[u8]>) -> Vec<Observation> {
     let raw = Observation::Raw(String::from_utf8_lossy(line).into_owned());
     let value: Value = serde_json::from_slice(line).unwrap_or_default();
     let at = |pointer: &str| {
-        let found = value.pointer(pointer).and_then(Value::as_str);
-        found.unwrap_or_default().to_owned()
+        let text = value.pointer(pointer).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
     };
     let said = match (at("/type").as_str(), at("/item/type").as_str()) {
         ("item.completed", "agent_message") => Some(Observation::Said(at("/item/text"))),

@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 
 use crate::confine::{self, Places, Profile};
 use crate::contracts::intendant::{
-    HarnessError, HarnessExit, HarnessIdentity, Intendant, Observation,
+    HarnessError, HarnessExit, HarnessFault, HarnessIdentity, Intendant, Observation,
 };
 use crate::contracts::limits;
 
@@ -142,20 +142,17 @@ impl Codex {
 
 impl From<ConfigError> for HarnessError {
     fn from(error: ConfigError) -> Self {
-        let mend = match error {
+        let fault = match error {
             ConfigError::Io { .. } | ConfigError::NotUtf8(_) | ConfigError::NotToml { .. } => {
-                "fix your Codex config.toml, or move it aside"
+                HarnessFault::CodexConfig
             }
-            ConfigError::Repository => "start agp in a directory whose path is UTF-8",
+            ConfigError::Repository => HarnessFault::RepositoryPath,
             ConfigError::CatalogueNotJson(_) | ConfigError::Catalogue(_) => {
-                "install the version of Codex that agp was tried with"
+                HarnessFault::CodexVersion
             }
-            ConfigError::Unwritable(_) => "run `agp doctor --check harness`",
+            ConfigError::Unwritable(_) => HarnessFault::Unprepared,
         };
-        Self {
-            problem: error.to_string(),
-            mend: mend.into(),
-        }
+        fault.of(error)
     }
 }
 
@@ -211,7 +208,7 @@ impl Intendant for Codex {
     }
 
     fn run(&mut self, observe: &mut dyn FnMut(Observation)) -> Result<HarnessExit, HarnessError> {
-        let (seen, told) = sync_channel(limits::OBSERVATIONS);
+        let (seen, stream) = sync_channel(limits::OBSERVATIONS);
         let ended = AtomicBool::new(false);
         let (launch, stop, sessions) = (&self.launch, &self.stop, &self.sessions);
         let mut rollout = Rollout::default();
@@ -243,16 +240,13 @@ impl Intendant for Codex {
         };
         let threads = ["rollout", "harness-output"].map(|name| Builder::new().name(name.into()));
         let exit = run_both(threads, &ended, follow, harness, || {
-            for observation in told {
+            for observation in stream {
                 observe(observation);
             }
         });
         exit.map_err(|error| unstarted(&error))?
             .unwrap_or_else(|_| {
-                Err(HarnessError {
-                    problem: "the thread that reads Codex's output panicked".into(),
-                    mend: "please report this, with the output above".into(),
-                })
+                Err(HarnessFault::Agp.of("the thread that reads Codex's output panicked"))
             })
     }
 }
@@ -289,10 +283,7 @@ impl Drop for Ending<'_> {
 }
 
 fn unstarted(error: &io::Error) -> HarnessError {
-    HarnessError {
-        problem: format!("cannot start a thread for Codex: {error}"),
-        mend: "try again".into(),
-    }
+    HarnessFault::NoThread.of(format_args!("cannot start a thread for Codex: {error}"))
 }
 
 #[cfg(test)]

@@ -142,9 +142,9 @@ impl Rollout {
             name => name,
         };
         let calls = self.calls.entry(id.to_owned()).or_default();
-        let own = HARMLESS.into_iter().find(|tool| *tool == name);
-        let own = own.filter(|_| OWN_GROUP.contains(&text(payload, "namespace")));
-        if let Some(tool) = own.filter(|_| kind == "function_call") {
+        let harmless = HARMLESS.into_iter().find(|tool| *tool == name);
+        let harmless = harmless.filter(|_| OWN_GROUP.contains(&text(payload, "namespace")));
+        if let Some(tool) = harmless.filter(|_| kind == "function_call") {
             calls.own += 1;
             calls.own_items += 1;
             seen.push(Observation::Answered(tool));

@@ -30,9 +30,9 @@ pub(crate) fn follow(top: &Path, ended: &AtomicBool, see: &mut dyn FnMut(Growth<
     loop {
         // Asked before the files are read, so that the last look comes after the end.
         let last = ended.load(Ordering::SeqCst);
-        let mut found = Vec::new();
-        below(top, DEPTH, &mut found);
-        for path in found {
+        let mut paths = Vec::new();
+        below(top, DEPTH, &mut paths);
+        for path in paths {
             if files.contains_key(&path) {
                 continue;
             }
@@ -62,16 +62,16 @@ pub(crate) fn follow(top: &Path, ended: &AtomicBool, see: &mut dyn FnMut(Growth<
 }
 
 /// The `.jsonl` files within `depth` directories. What is a link is not the harness's own.
-fn below(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+fn below(directory: &Path, depth: usize, paths: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let Ok(kind) = entry.file_type() else {
             continue;
         };
         let path = entry.path();
         if kind.is_dir() && depth > 0 {
-            below(&path, depth - 1, found);
+            below(&path, depth - 1, paths);
         } else if kind.is_file() && path.extension().is_some_and(|end| end == "jsonl") {
-            found.push(path);
+            paths.push(path);
         }
     }
 }

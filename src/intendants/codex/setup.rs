@@ -13,7 +13,7 @@ use super::config_toml::{GIT_DIR, Server};
 use super::discovery::{CodexInstall, companions};
 use crate::confine::Spawner;
 use crate::contracts::ids::SessionId;
-use crate::contracts::intendant::{HarnessError, HarnessHost};
+use crate::contracts::intendant::{HarnessError, HarnessFault, HarnessHost};
 use crate::contracts::limits;
 use crate::intendants::confined_query::{Question, Search};
 use crate::intendants::environment;
@@ -108,10 +108,7 @@ impl CodexSetup {
     reason = "made for map_err, which gives it away"
 )]
 pub(crate) fn unprepared(error: io::Error) -> HarnessError {
-    HarnessError {
-        problem: format!("cannot prepare Codex: {error}"),
-        mend: "run `agp doctor --check harness`".into(),
-    }
+    HarnessFault::Unprepared.of(format_args!("cannot prepare Codex: {error}"))
 }
 
 pub(crate) fn environment_of(

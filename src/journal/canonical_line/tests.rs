@@ -31,11 +31,11 @@ fn taken(line: &[u8]) -> bool {
     let Some(fast) = Entry::from_canonical(line) else {
         return false;
     };
-    let shown = String::from_utf8_lossy(line);
-    let slow = Entry::from_any(line).unwrap_or_else(|flaw| panic!("{flaw:?}: {shown}"));
+    let text = String::from_utf8_lossy(line);
+    let slow = Entry::from_any(line).unwrap_or_else(|flaw| panic!("{flaw:?}: {text}"));
     // Asked for, so that the fields are compared too.
-    assert_eq!(fast.payload(), slow.payload(), "{shown}");
-    assert!(fast == slow, "{shown}");
+    assert_eq!(fast.payload(), slow.payload(), "{text}");
+    assert!(fast == slow, "{text}");
     true
 }
 

@@ -161,8 +161,8 @@ mod tests {
         for before in ["", "u", "us", "user:"] {
             for after in ["", "x", "xy", "\nhost"] {
                 let text = format!("{before}{VALUE}{after}");
-                let shown = data_encoding::BASE64.encode(text.as_bytes());
-                assert_eq!(found(&json!(shown)).as_deref(), Some("DB"), "{text:?}");
+                let encoded = data_encoding::BASE64.encode(text.as_bytes());
+                assert_eq!(found(&json!(encoded)).as_deref(), Some("DB"), "{text:?}");
             }
         }
     }
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn debug_output_shows_no_value() {
-        let shown = format!("{:?} {:?}", Secret::new("N", "topsecret"), screen());
-        assert_eq!(shown, r#"Secret("N") Screen(["OTHER", "DB", "NUMBER"])"#);
+        let debug = format!("{:?} {:?}", Secret::new("N", "topsecret"), screen());
+        assert_eq!(debug, r#"Secret("N") Screen(["OTHER", "DB", "NUMBER"])"#);
     }
 }

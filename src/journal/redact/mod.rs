@@ -8,6 +8,7 @@ mod token_scanner;
 use serde_json::{Map, Value};
 
 use crate::contracts::limits;
+use crate::contracts::plural::count;
 
 pub use crate::contracts::secret::Secret;
 pub use known_secrets::Screen;
@@ -53,7 +54,7 @@ fn redact_value(value: &mut Value, max: usize) {
             }
             if text.len() > max {
                 text.truncate(text.floor_char_boundary(max));
-                text.push_str(&format!("… [cut, {bytes} bytes in all]"));
+                text.push_str(&format!("… [cut, {} in all]", count(bytes, "byte")));
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| redact_value(item, max)),
@@ -132,7 +133,7 @@ mod tests {
         let args = object(json!({ "command": text, "short": "ü" }));
         let kept = journaled_args(&args);
         let command = kept["command"].as_str().unwrap();
-        let end = format!("ü… [cut, {} bytes in all]", text.len());
+        let end = format!("ü… [cut, {} in all]", count(text.len(), "byte"));
         assert!(command.ends_with(&end), "{command}");
         let (head, _) = command.split_once('…').unwrap();
         assert_eq!(head.len(), limits::JOURNALED_STRING_BYTES - 1);

@@ -25,14 +25,14 @@ fn replaced(text: &str) -> Option<String> {
     if text.len() < SHORTEST {
         return None;
     }
-    let mut found = tokens(text);
-    if found.is_empty() {
+    let mut hits = tokens(text);
+    if hits.is_empty() {
         return None;
     }
-    found.sort_by_key(|(range, _)| range.start);
+    hits.sort_by_key(|(range, _)| range.start);
     let mut out = String::new();
     let mut copied = 0;
-    for (range, kind) in found {
+    for (range, kind) in hits {
         if range.start >= copied {
             out.push_str(text.get(copied..range.start).unwrap_or_default());
             out.push_str("[redacted:");
@@ -46,7 +46,7 @@ fn replaced(text: &str) -> Option<String> {
 }
 
 fn tokens(text: &str) -> Vec<Found> {
-    let mut found = Vec::new();
+    let mut hits = Vec::new();
     let mut at = 0;
     while let Some(token) = TOKENS.as_ref().and_then(|tokens| tokens.find_at(text, at)) {
         let pattern = PATTERNS
@@ -57,19 +57,19 @@ fn tokens(text: &str) -> Vec<Found> {
             if pattern.prefix == OPENAI_BARE && !begins_word(text, token.start()) {
                 at = token.start() + 1;
             } else {
-                found.push((token.range(), pattern.kind));
+                hits.push((token.range(), pattern.kind));
             }
         }
     }
     if text.contains("eyJ")
         && let Some(tokens) = &*WEB_TOKENS
     {
-        found.extend(tokens.find_iter(text).map(|token| (token.range(), "jwt")));
+        hits.extend(tokens.find_iter(text).map(|token| (token.range(), "jwt")));
     }
     if text.contains("-----BEGIN ") {
-        keys(text, &mut found);
+        keys(text, &mut hits);
     }
-    found
+    hits
 }
 
 /// Whether what stands at `at` is not the rest of a word. An escape (`\n`, `%3D`) is none.
@@ -84,7 +84,7 @@ fn begins_word(text: &str, at: usize) -> bool {
 
 /// The parts of private keys that headers announce: what is between a header and the footer of the same
 /// label, or the text's end where another header comes first.
-fn keys(text: &str, found: &mut Vec<Found>) {
+fn keys(text: &str, hits: &mut Vec<Found>) {
     let mut announced: Option<Option<&str>> = None;
     let mut last: Option<Range<usize>> = None;
     for parts in KEYS.iter().flat_map(|keys| keys.captures_iter(text)) {
@@ -112,10 +112,10 @@ fn keys(text: &str, found: &mut Vec<Found>) {
                 .take()
                 .filter(|last| text.get(last.end..run.start()).is_some_and(joins));
             if joined.is_some() {
-                found.pop();
+                hits.pop();
             }
             let range = joined.map_or(run.start(), |last| last.start)..run.end();
-            found.push((range.clone(), "private-key"));
+            hits.push((range.clone(), "private-key"));
             last = Some(range);
         }
     }

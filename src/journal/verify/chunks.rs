@@ -19,14 +19,14 @@ pub(super) fn settled_end(file: &File) -> io::Result<u64> {
     if !file.metadata()?.is_file() {
         return Ok(u64::MAX);
     }
-    let asked = Instant::now();
+    let started = Instant::now();
     loop {
         let length = file.metadata()?.len();
         let mut last = [b'\n'];
         if length > 0 && file.read_at(&mut last, length - 1)? == 0 {
             continue;
         }
-        if last == [b'\n'] || asked.elapsed() > WRITE_PATIENCE {
+        if last == [b'\n'] || started.elapsed() > WRITE_PATIENCE {
             return Ok(length);
         }
         match file.try_lock_shared() {

@@ -131,7 +131,10 @@ pub fn verify_with(log: &Path, key: &PublicKey, workers: usize) -> io::Result<Re
     let paths = Paths::of(log);
     // The head first: the log only grows, so a live journal is never taken for a cut one.
     let file = File::open(&paths.log)?;
-    let head = HeadText::read(&paths.head)?;
+    let head = HeadText::read(&paths.head).map_err(|error| {
+        let problem = format!("cannot read its head {}: {error}", paths.head.display());
+        io::Error::new(error.kind(), problem)
+    })?;
     let end = settled_end(&file)?;
     let mut joiner = Joiner::new(key, head.seq());
     thread::scope(|scope| {

@@ -93,14 +93,14 @@ fn what_holds_is_attested_and_whatever_differs_is_refused() {
     for (said, change) in changes {
         let (spec, ask, mut looks) = sound();
         change(&mut looks);
-        let why = judge(&spec, &ask, &looks).unwrap_err();
+        let why = judge(&spec, &ask, &looks).unwrap_err().to_string();
         assert!(why.contains(said), "{said}: {why}");
     }
     for kind in ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"] {
         let (spec, ask, mut looks) = sound();
-        let own = looks.outside.0.namespaces[kind].clone();
-        looks.inside.0.namespaces.insert(kind.into(), own);
-        let why = judge(&spec, &ask, &looks).unwrap_err();
+        let id = looks.outside.0.namespaces[kind].clone();
+        looks.inside.0.namespaces.insert(kind.into(), id);
+        let why = judge(&spec, &ask, &looks).unwrap_err().to_string();
         assert!(
             why.contains(&format!("it shares the host's {kind} namespace")),
             "{why}"
@@ -121,7 +121,7 @@ fn a_way_out_lets_the_listed_host_through_and_no_other() {
     looks.inside.0.let_out.insert("a.test:443".into());
     judge(&spec, &ask, &looks).unwrap();
     looks.inside.0.let_out.insert("b.test:443".into());
-    let why = judge(&spec, &ask, &looks).unwrap_err();
+    let why = judge(&spec, &ask, &looks).unwrap_err().to_string();
     assert!(why.contains("an unlisted host was reachable"), "{why}");
 }
 
@@ -212,4 +212,22 @@ fn what_the_journal_has_of_a_process_sandbox() {
             "no Landlock: only mounts and file modes restrict files",
         ])
     );
+}
+
+#[test]
+fn what_cannot_be_written_is_told_with_the_way_out() {
+    let directory = std::env::temp_dir().join(format!("agp-unwritable-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let reason = |mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&directory, mode).unwrap();
+        unwritable(&directory)
+    };
+    assert!(reason(0o500).contains("chmod u+w"));
+    assert!(reason(0o700).contains("read-only"));
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&directory, Some(12345), None).unwrap();
+        assert!(reason(0o500).starts_with("user 12345 owns it"));
+    }
+    std::fs::remove_dir(&directory).unwrap();
 }

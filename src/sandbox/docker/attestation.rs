@@ -19,9 +19,9 @@ use crate::jail::tamper_probe::Steady;
 use crate::sandbox::attestation::{Bait, PROBE, Planted};
 use crate::sandbox::egress_self_test::Trial;
 use crate::sandbox::expectation::{
-    self, Expectation, among, arrives_outside, namespaces, never, none, nothing_arrives,
-    reaches_only, reaches_outside, reads_only, reads_outside, status, unshaken, way_out, writes,
-    writes_only,
+    self, Difference, Expectation, among, arrives_outside, namespaces, never, none,
+    nothing_arrives, reaches_only, reaches_outside, reads_only, reads_outside, status, unshaken,
+    way_out, writes, writes_only,
 };
 use crate::sandbox::network;
 
@@ -83,10 +83,10 @@ pub(super) fn attest(
     docker: &Docker,
     wanted: &Wanted,
     planted: Option<&Planted>,
-) -> Result<(Option<&'static str>, Map<String, Value>), String> {
+) -> Result<(Option<&'static str>, Map<String, Value>), SandboxError> {
     let setup = &docker.setup;
     let mut bait = Bait::lay(&setup.directory, &format!("{}-docker", setup.name))
-        .map_err(|error| format!("cannot start the self-test's listeners: {error}"))?;
+        .map_err(|error| failed("cannot start the self-test's listeners", &error))?;
     let here = bait.ask.unix.len();
     bait.ask
         .unix
@@ -127,7 +127,7 @@ pub(super) fn attest(
     let trial = match setup.network {
         network::Network::Listed { .. } => {
             let trial = Trial::lay_for(&run, &bait.ask.token, setup.user.0);
-            Some(trial.map_err(|error| format!("cannot start the self-test's proxy: {error}"))?)
+            Some(trial.map_err(|error| failed("cannot start the self-test's proxy", &error))?)
         }
         network::Network::Off | network::Network::Host => None,
     };
@@ -151,8 +151,13 @@ pub(super) fn attest(
     Ok((shell, looks.told()))
 }
 
-fn inside(docker: &Docker, ask: &Ask, trial: Option<&Trial>) -> Result<Surroundings, String> {
-    let ask = serde_json::to_string(ask).map_err(|error| error.to_string())?;
+fn failed(what: &str, error: &dyn std::fmt::Display) -> SandboxError {
+    SandboxError(format!("{what}: {error}"))
+}
+
+fn inside(docker: &Docker, ask: &Ask, trial: Option<&Trial>) -> Result<Surroundings, SandboxError> {
+    const WHAT: &str = "the self-test in the container failed";
+    let ask = serde_json::to_string(ask).map_err(|error| failed(WHAT, &error))?;
     let command = vec![HELPER.into(), "probe".into(), ask];
     let command = match trial {
         Some(trial) => relayed(trial.socket(), trial.ask.port, command),
@@ -169,13 +174,14 @@ fn inside(docker: &Docker, ask: &Ask, trial: Option<&Trial>) -> Result<Surroundi
             &[],
             &mut |_| {},
         )
-        .map_err(|SandboxError(why)| format!("the self-test in the container failed: {why}"))?;
+        .map_err(|SandboxError(why)| failed(WHAT, &why))?;
     match ran.ended {
-        Told::Exited(0) => serde_json::from_slice(&ran.output)
-            .map_err(|error| format!("the self-test in the container failed: {error}")),
-        other => Err(format!(
+        Told::Exited(0) => {
+            serde_json::from_slice(&ran.output).map_err(|error| failed(WHAT, &error))
+        }
+        other => Err(SandboxError(format!(
             "the self-test in the container ended unexpectedly: {other:?}"
-        )),
+        ))),
     }
 }
 
@@ -190,7 +196,7 @@ struct Looks<'a> {
 }
 
 impl Looks<'_> {
-    fn judge(&self) -> Result<(), String> {
+    fn judge(&self) -> Result<(), Difference> {
         let mut table = self.process();
         table.extend(self.files());
         table.extend(self.limits());
@@ -227,15 +233,19 @@ impl Looks<'_> {
         let none = |set: &str| !set.is_empty() && set.bytes().all(|digit| digit == b'0');
         table.extend(CAPABILITIES.map(|name| {
             let set = capabilities.get(name).cloned().unwrap_or_default();
-            let told = format!("container self-test failed: it has capabilities: {name} \"{{}}\"");
-            among([set], none, told)
+            let problem =
+                format!("container self-test failed: it has capabilities: {name} \"{{}}\"");
+            among([set], none, problem)
         }));
         table.extend(status(&seen.status, &FILTERED));
         // Every command is under a filter of agp's own; the daemon's shows on the first process.
         for expected in status(first, &FILTERED) {
-            let told =
+            let problem =
                 "container self-test failed: the daemon's seccomp filter is not active".into();
-            table.push(Expectation { told, ..expected });
+            table.push(Expectation {
+                told: problem,
+                ..expected
+            });
         }
         table.push(namespaces(NAMESPACES, self.outside.0, seen));
         table
@@ -257,7 +267,7 @@ impl Looks<'_> {
             "container self-test failed: agp's files could be replaced: {}",
             "container self-test inconclusive: nothing can be renamed in its /tmp",
         ));
-        let asked = |place: &str, writable: bool| {
+        let is_mounted = |place: &str, writable: bool| {
             let mut mounts = self.wanted.mounts.iter();
             mounts.any(|mount| mount.target == Path::new(place) && (mount.writable || !writable))
         };
@@ -267,10 +277,10 @@ impl Looks<'_> {
             OWN_MOUNTS.contains(&place)
                 || SHOWN_MOUNTS.contains(&place)
                 || masked(place)
-                || asked(place, false)
+                || is_mounted(place, false)
         };
         let written = move |place: &str| {
-            OWN_MOUNTS.contains(&place) || place.starts_with("/proc/") || asked(place, true)
+            OWN_MOUNTS.contains(&place) || place.starts_with("/proc/") || is_mounted(place, true)
         };
         let mounts = &seen.writable_mounts;
         table.extend([
@@ -324,7 +334,7 @@ impl Looks<'_> {
             || (!mounted
                 && ["/etc", "/root", "/var"]
                     .iter()
-                    .any(|own| path.starts_with(own)))
+                    .any(|top| path.starts_with(top)))
     }
 
     /// The limits of its control group.
@@ -342,7 +352,7 @@ impl Looks<'_> {
         vec![
             never(
                 memory != Some(bounds.memory),
-                format!("container self-test failed: the memory limit is {memory:?} bytes"),
+                format!("container self-test failed: the memory limit in bytes is {memory:?}"),
             ),
             never(swaps, "container self-test failed: swap is available"),
             never(
@@ -355,7 +365,7 @@ impl Looks<'_> {
             ),
             none(
                 cpu.filter(differs).map(time),
-                "container self-test failed: the CPU limit is {} microseconds",
+                "container self-test failed: the CPU limit in microseconds is {}",
             ),
         ]
     }
@@ -371,9 +381,9 @@ impl Looks<'_> {
         } = self.inside;
         // Whatever the network, no socket of the host's that has a path, no abstract one, and no
         // family that leads around the network namespace.
-        let own =
+        let loops_back =
             |name: &str| name.starts_with("tcp ") || name.starts_with("udp ") || name == "dns";
-        let mut table = vec![reaches_only(seen, own)];
+        let mut table = vec![reaches_only(seen, loops_back)];
         if self.wanted.network == Network::Bridge {
             return table;
         }
@@ -421,7 +431,7 @@ impl Looks<'_> {
             (true, true) => isolated.push("network, but for listed hosts"),
             (false, _) => shared.push("network"),
         }
-        let own = json!({
+        let particulars = json!({
             "netcheck": if self.netcheck { "held" } else { "SKIPPED" },
             "capabilities": inside.capabilities,
             "groups": inside.groups,
@@ -439,7 +449,7 @@ impl Looks<'_> {
             "arrived": self.arrived,
             "writableMounts": inside.seen.writable_mounts,
         });
-        expectation::attested(&inside.seen, &isolated, &shared, own)
+        expectation::attested(&inside.seen, &isolated, &shared, particulars)
     }
 }
 

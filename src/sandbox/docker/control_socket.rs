@@ -45,23 +45,22 @@ impl Awaited {
         within: Duration,
         gone: &dyn Fn() -> Option<String>,
         spawner: Spawner,
-    ) -> Result<ControlSocket, String> {
+    ) -> io::Result<ControlSocket> {
         let until = Instant::now() + within;
         loop {
             match self.listener.accept() {
-                Ok((stream, _)) => {
-                    return ControlSocket::of(stream, spawner).map_err(|error| error.to_string());
-                }
+                Ok((stream, _)) => return ControlSocket::of(stream, spawner),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(error),
             }
             if let Some(why) = gone() {
-                return Err(why);
+                return Err(io::Error::other(why));
             }
             if Instant::now() > until {
-                return Err("its first process does not connect to agp".into());
+                let problem = "its first process does not connect to agp";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, problem));
             }
-            let look = Timespec::try_from(LOOK).map_err(|error| error.to_string())?;
+            let look = Timespec::try_from(LOOK).map_err(io::Error::other)?;
             let _ = poll(
                 &mut [PollFd::new(&self.listener, PollFlags::IN)],
                 Some(&look),

@@ -201,14 +201,14 @@ impl Engine {
         const CALL: &str = "look up the image";
         let target = format!("/images/{}/json", escaped(reference));
         let reply = self.ask(CALL, ("GET", &target), None)?;
-        let found: Value = self.json(CALL, &reply)?;
-        let id = found.get("Id").and_then(Value::as_str).unwrap_or_default();
+        let image: Value = self.json(CALL, &reply)?;
+        let id = image.get("Id").and_then(Value::as_str).unwrap_or_default();
         if !is_digest(id) {
             return Err(self.unfit(CALL, "the daemon reports no digest for it"));
         }
-        let digests = found.get("RepoDigests").and_then(Value::as_array);
+        let digests = image.get("RepoDigests").and_then(Value::as_array);
         let digests = digests.into_iter().flatten().filter_map(Value::as_str);
-        let config = found.get("Config");
+        let config = image.get("Config");
         let volumes = config.and_then(|config| config.get("Volumes"));
         let volumes = volumes.and_then(Value::as_object);
         let environment = config.and_then(|config| config.get("Env"));
@@ -267,11 +267,11 @@ impl Engine {
         const CALL: &str = "inspect the container";
         let target = format!("/containers/{id}/json");
         let reply = self.ask(CALL, ("GET", &target), None)?;
-        let found: Value = self.json(CALL, &reply)?;
-        if found.get("Id").and_then(Value::as_str) != Some(id) {
+        let container: Value = self.json(CALL, &reply)?;
+        if container.get("Id").and_then(Value::as_str) != Some(id) {
             return Err(self.unfit(CALL, "the daemon answered about another container"));
         }
-        Ok(found)
+        Ok(container)
     }
 
     /// Attaches to what a container's first process says. The stream ends with the container, or
@@ -340,13 +340,13 @@ impl Engine {
         let filters = json!({"label": [format!("{label}={value}")]}).to_string();
         let target = format!("/containers/json?all=1&filters={}", escaped(&filters));
         let reply = self.ask(CALL, ("GET", &target), None)?;
-        let found: Vec<Found> = self.json(CALL, &reply)?;
-        let ours = found.into_iter().filter_map(|found| {
-            let labels = found.labels.unwrap_or_default();
+        let listed: Vec<Found> = self.json(CALL, &reply)?;
+        let ours = listed.into_iter().filter_map(|listed| {
+            let labels = listed.labels.unwrap_or_default();
             // A daemon that does not know the filter gives all there are.
             let ours = labels.get(label).and_then(Value::as_str) == Some(value);
-            (ours && is_id(&found.id)).then_some(Listed {
-                id: found.id,
+            (ours && is_id(&listed.id)).then_some(Listed {
+                id: listed.id,
                 labels,
             })
         });

@@ -17,7 +17,7 @@ use crate::jail::container_protocol::{Job, REPOSITORY, RUN};
 use crate::jail::spec::HELPER;
 use crate::jail::status::Told;
 use crate::journal::Permit;
-use crate::sandbox::call_command::{Work, execution, not_run};
+use crate::sandbox::call_command::{Unrunnable, Work, execution, not_run};
 use crate::sandbox::network::Network;
 use crate::sandbox::process::keeper_client;
 use crate::sandbox::process::output::{Feed, Ran, Taken, Watch, follow, settle};
@@ -136,25 +136,25 @@ impl Sandbox for Docker {
 
     fn describe(&self) -> Value {
         let attested = self.attestation();
-        let told = |name: &str| attested.get(name).cloned().unwrap_or_default();
+        let part = |name: &str| attested.get(name).cloned().unwrap_or_default();
         json!({
             "kind": "docker",
-            "image": told("image"),
-            "imageId": told("imageId"),
-            "daemon": told("daemon"),
-            "container": told("container"),
-            "user": told("user"),
+            "image": part("image"),
+            "imageId": part("imageId"),
+            "daemon": part("daemon"),
+            "container": part("container"),
+            "user": part("user"),
             "network": self.setup.network.as_str(),
             "networkListed": self.setup.network.listed(),
-            "netcheck": told("netcheck"),
-            "mounts": told("mounts"),
+            "netcheck": part("netcheck"),
+            "mounts": part("mounts"),
             "limits": {
-                "memory": told("memory"),
-                "cpus": told("cpus"),
-                "pids": told("pids"),
+                "memory": part("memory"),
+                "cpus": part("cpus"),
+                "pids": part("pids"),
             },
-            "isolated": told("isolated"),
-            "notIsolated": told("notIsolated"),
+            "isolated": part("isolated"),
+            "notIsolated": part("notIsolated"),
             "vmGrade": false,
         })
     }
@@ -163,10 +163,12 @@ impl Sandbox for Docker {
         let call = permit.call();
         let secrets = &self.setup.secrets;
         let used = secrets.used_by(call);
-        let work = used.and_then(|used| Work::of(call, used, Path::new(HELPER), self.shell));
+        let work = used
+            .map_err(Unrunnable::from)
+            .and_then(|used| Work::of(call, used, Path::new(HELPER), self.shell));
         let work = match work {
             Ok(work) => work,
-            Err(why) => return Ok(not_run(secrets.scrubbed(&why))),
+            Err(why) => return Ok(not_run(secrets.scrubbed(&why.to_string()))),
         };
         let command = work.command.iter();
         let errand = Errand {

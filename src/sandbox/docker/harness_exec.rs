@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::contracts::intendant::{HarnessExit, HarnessHost, Placed};
 use crate::contracts::limits;
+use crate::contracts::plural::count;
 use crate::contracts::sandbox::SandboxError;
 use crate::jail::container_protocol::{Job, REPOSITORY};
 use crate::jail::status::Told;
@@ -150,15 +151,16 @@ impl Docker {
     /// The variables that every process in the container needs to be what it is there.
     #[must_use]
     pub fn environment(&self) -> Vec<(OsString, OsString)> {
-        let own = self.environment.iter();
-        let own = own.map(|(name, value)| match (name.as_str(), self.shell) {
+        let variables = self.environment.iter();
+        let variables = variables.map(|(name, value)| match (name.as_str(), self.shell) {
             ("SHELL", Some(shell)) => (name.into(), shell.into()),
             _ => (name.into(), value.into()),
         });
         // Its relay says by itself where it is.
         let direct = self.setup.network.variables().into_iter();
         let direct = direct.filter(|(name, _)| name.eq_ignore_ascii_case("no_proxy"));
-        own.chain(direct.map(|(name, value)| (name.into(), value.into())))
+        variables
+            .chain(direct.map(|(name, value)| (name.into(), value.into())))
             .collect()
     }
 
@@ -172,7 +174,7 @@ impl Docker {
         given: &[(String, String)],
         bytes: usize,
     ) -> Result<String, SandboxError> {
-        let shown = command.join(" ");
+        let command_line = command.join(" ");
         let errand = Errand {
             command,
             input: Vec::new(),
@@ -187,11 +189,15 @@ impl Docker {
         };
         let ran = self.run_given(errand, given, &mut keep)?;
         match ran.ended {
-            Told::Exited(0) if said.len() <= bytes => {
-                String::from_utf8(said).map_err(|_| SandboxError(format!("{shown}: not UTF-8")))
-            }
-            Told::Exited(0) => Err(SandboxError(format!("{shown}: larger than {bytes} bytes"))),
-            other => Err(SandboxError(format!("{shown} in the container: {other:?}"))),
+            Told::Exited(0) if said.len() <= bytes => String::from_utf8(said)
+                .map_err(|_| SandboxError(format!("{command_line}: not UTF-8"))),
+            Told::Exited(0) => Err(SandboxError(format!(
+                "{command_line}: larger than {}",
+                count(bytes, "byte")
+            ))),
+            other => Err(SandboxError(format!(
+                "{command_line} in the container: {other:?}"
+            ))),
         }
     }
 

@@ -4,11 +4,13 @@
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
 use crate::contracts::limits;
+use crate::contracts::sandbox::SandboxError;
 use crate::jail::container_protocol::{HOME, REPOSITORY, RUN};
 use crate::jail::spec::HELPER;
 
@@ -203,20 +205,21 @@ impl Wanted {
     ///
     /// # Errors
     /// The first difference.
-    pub fn compare(&self, inspected: &Value) -> Result<(), String> {
+    pub fn compare(&self, inspected: &Value) -> Result<(), Mismatch> {
         let at = |path: &str| inspected.pointer(path).unwrap_or(&Value::Null);
         let differs = |path: &str, wanted: &Value| {
-            let found = at(path);
-            if said(found) == said(wanted) || (is_empty(found) && is_empty(wanted)) {
+            let value = at(path);
+            if said(value) == said(wanted) || (is_empty(value) && is_empty(wanted)) {
                 return Ok(());
             }
-            Err(format!(
-                "the daemon reports {} as {found} instead of {wanted}",
-                path.trim_start_matches('/').replace('/', "."),
-            ))
+            Err(Mismatch::Other {
+                name: path.trim_start_matches('/').replace('/', "."),
+                reported: value.clone(),
+                wanted: wanted.clone(),
+            })
         };
         let Value::Object(host) = self.host() else {
-            return Err("the daemon reports no host configuration".into());
+            return Err(Mismatch::Missing("host configuration"));
         };
         for (name, wanted) in &host {
             differs(&format!("/HostConfig/{name}"), wanted)?;
@@ -227,30 +230,33 @@ impl Wanted {
         differs("/Config/Cmd", &json!(["inside"]))?;
         let labels = at("/Config/Labels").as_object();
         let Value::Object(wanted) = self.labels() else {
-            return Err("the daemon reports no labels".into());
+            return Err(Mismatch::Missing("labels"));
         };
         if !wanted
             .iter()
             .all(|(name, value)| labels.and_then(|labels| labels.get(name)) == Some(value))
         {
-            return Err("the daemon did not keep its labels".into());
+            return Err(Mismatch::Labels);
         }
         for name in EMPTY {
-            if !is_empty(at(&format!("/HostConfig/{name}"))) {
-                let found = at(&format!("/HostConfig/{name}"));
-                return Err(format!("the daemon reports HostConfig.{name} as {found}"));
+            let reported = at(&format!("/HostConfig/{name}"));
+            if !is_empty(reported) {
+                return Err(Mismatch::NotEmpty(name, reported.clone()));
             }
         }
-        for name in ["MaskedPaths", "ReadonlyPaths"] {
-            if is_empty(at(&format!("/HostConfig/{name}"))) {
-                return Err(format!("the daemon reports no HostConfig.{name}"));
+        for (name, path) in [
+            ("HostConfig.MaskedPaths", "/HostConfig/MaskedPaths"),
+            ("HostConfig.ReadonlyPaths", "/HostConfig/ReadonlyPaths"),
+        ] {
+            if is_empty(at(path)) {
+                return Err(Mismatch::Missing(name));
             }
         }
         self.compare_mounts(at("/Mounts"))
     }
 
     /// What is mounted must be what was asked for, and nothing else: an image can ask for volumes.
-    fn compare_mounts(&self, mounts: &Value) -> Result<(), String> {
+    fn compare_mounts(&self, mounts: &Value) -> Result<(), Mismatch> {
         let text = |mount: &Value, name: &str| -> String {
             let text = mount.get(name).and_then(Value::as_str);
             text.unwrap_or_default().to_owned()
@@ -269,12 +275,12 @@ impl Wanted {
             });
             match known {
                 Some(at) => drop(left.swap_remove(at)),
-                None => return Err(format!("unexpected mount {target}")),
+                None => return Err(Mismatch::Mount(target)),
             }
         }
         match left.first() {
             None => Ok(()),
-            Some(missing) => Err(format!("{} is not mounted", missing.target.display())),
+            Some(missing) => Err(Mismatch::NotMounted(missing.target.clone())),
         }
     }
 
@@ -282,16 +288,71 @@ impl Wanted {
     ///
     /// # Errors
     /// The first that was not asked for.
-    pub fn compare_networks(&self, inspected: &Value) -> Result<(), String> {
+    pub fn compare_networks(&self, inspected: &Value) -> Result<(), Mismatch> {
         let networks = inspected.pointer("/NetworkSettings/Networks");
         let Some(networks) = networks.and_then(Value::as_object) else {
-            return Err("the daemon reports no networks".into());
+            return Err(Mismatch::Missing("networks"));
         };
         let mode = self.network.mode();
         match networks.keys().find(|name| *name != mode) {
-            Some(other) => Err(format!("the container is in the network {other:?}")),
+            Some(other) => Err(Mismatch::Network(other.clone())),
             None => Ok(()),
         }
+    }
+}
+
+/// What the daemon says of a container is not what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mismatch {
+    /// A setting has another value.
+    Other {
+        /// The setting.
+        name: String,
+        /// What the daemon says.
+        reported: Value,
+        /// What was asked for.
+        wanted: Value,
+    },
+    /// The daemon says nothing of this.
+    Missing(&'static str),
+    /// This part of `HostConfig` is not empty.
+    NotEmpty(&'static str, Value),
+    /// A label has another value.
+    Labels,
+    /// Something is mounted here that was not asked for.
+    Mount(String),
+    /// This is not mounted.
+    NotMounted(PathBuf),
+    /// The container is in another network.
+    Network(String),
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Other {
+                name,
+                reported,
+                wanted,
+            } => write!(
+                f,
+                "the daemon reports {name} as {reported} instead of {wanted}"
+            ),
+            Self::Missing(name) => write!(f, "the daemon reports no {name}"),
+            Self::NotEmpty(name, reported) => {
+                write!(f, "the daemon reports HostConfig.{name} as {reported}")
+            }
+            Self::Labels => f.write_str("the daemon did not keep its labels"),
+            Self::Mount(target) => write!(f, "unexpected mount {target}"),
+            Self::NotMounted(target) => write!(f, "{} is not mounted", target.display()),
+            Self::Network(name) => write!(f, "the container is in the network {name:?}"),
+        }
+    }
+}
+
+impl From<Mismatch> for SandboxError {
+    fn from(mismatch: Mismatch) -> Self {
+        Self(mismatch.to_string())
     }
 }
 
@@ -399,15 +460,15 @@ pub fn check_mounts(mounts: &[Mount], protected: &[PathBuf]) -> Result<(), Mount
 /// # Errors
 /// Which of the container's own it would hide.
 pub fn check_target(target: &Path) -> Result<(), MountError> {
-    let hides = |own: &&&str| {
-        let own = Path::new(**own);
-        own.starts_with(target)
-            || (own != Path::new("/") && own != Path::new("/tmp") && target.starts_with(own))
+    let hides = |place: &&&str| {
+        let place = Path::new(**place);
+        place.starts_with(target)
+            || (place != Path::new("/") && place != Path::new("/tmp") && target.starts_with(place))
     };
     match OWN.iter().chain(&[REPOSITORY]).find(hides) {
-        Some(own) => Err(MountError::Hides {
+        Some(place) => Err(MountError::Hides {
             path: target.to_owned(),
-            own,
+            own: place,
         }),
         None => Ok(()),
     }
@@ -421,7 +482,7 @@ pub fn told(wanted: &Wanted) -> Map<String, Value> {
         .iter()
         .map(|mount| json!({"source": mount.source, "target": mount.target, "writable": mount.writable}))
         .collect();
-    let told = json!({
+    let described = json!({
         "user": wanted.user(),
         "network": wanted.network.mode(),
         "memory": wanted.bounds.memory,
@@ -429,8 +490,8 @@ pub fn told(wanted: &Wanted) -> Map<String, Value> {
         "pids": wanted.bounds.pids,
         "mounts": mounts,
     });
-    match told {
-        Value::Object(told) => told,
+    match described {
+        Value::Object(described) => described,
         _ => Map::new(),
     }
 }

@@ -386,8 +386,8 @@ mod tests {
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
             b"no http at all\r\n\r\n",
         ] {
-            let shown = String::from_utf8_lossy(text);
-            assert!(whole(text).is_err(), "{shown}");
+            let readable = String::from_utf8_lossy(text);
+            assert!(whole(text).is_err(), "{readable}");
         }
     }
 

@@ -33,7 +33,7 @@ impl Docker {
     /// Makes a session's container, and looks into it.
     ///
     /// # Errors
-    /// [`SandboxError`] when it cannot be had as it was asked for, or does not hold what it
+    /// [`SandboxError`] when it cannot be made as it was asked for, or does not hold what it
     /// promises. Nothing of it is left then.
     pub fn prepare(setup: ContainerConfig) -> Result<Self, SandboxError> {
         let engine = Engine::connect(&setup.daemon).map_err(failed)?;
@@ -62,7 +62,7 @@ impl Docker {
             return Err(SandboxError(format!("warning from Docker: {warning}")));
         }
         let inspected = engine.inspect(&id).map_err(failed)?;
-        wanted.compare(&inspected).map_err(SandboxError)?;
+        wanted.compare(&inspected)?;
         let life = Life::listen(
             engine.attach(&id).map_err(failed)?,
             held,
@@ -78,8 +78,8 @@ impl Docker {
             )
             .map_err(|why| SandboxError(format!("the container did not start: {why}")))?;
         let inspected = engine.inspect(&id).map_err(failed)?;
-        wanted.compare(&inspected).map_err(SandboxError)?;
-        wanted.compare_networks(&inspected).map_err(SandboxError)?;
+        wanted.compare(&inspected)?;
+        wanted.compare_networks(&inspected)?;
         let first = inspected.pointer("/State/Pid").and_then(Value::as_i64);
         if first != Some(i64::from(link.peer)) {
             let problem = "the peer is not the container's first process";
@@ -102,8 +102,7 @@ impl Docker {
             attested: Map::new(),
             setup,
         };
-        let (shell, seen) =
-            attestation::attest(&docker, &wanted, planted.as_ref()).map_err(SandboxError)?;
+        let (shell, seen) = attestation::attest(&docker, &wanted, planted.as_ref())?;
         docker.shell = shell;
         docker.attested = docker.payload(&wanted, &image, seen);
         docker.life.tell(Arc::clone(&docker.setup.lost));
@@ -207,11 +206,11 @@ fn wanted(setup: &ContainerConfig, image: &Image, run: &Path) -> Result<Wanted, 
 
 /// Something over each socket of the host's in what is mounted, but for agp's own: a mount is the same file
 /// system, and whoever listens there would answer.
-fn masks(mounts: &[Mount], own: &Path) -> Result<Vec<Mount>, SandboxError> {
+fn masks(mounts: &[Mount], run: &Path) -> Result<Vec<Mount>, SandboxError> {
     let mut masks = Vec::new();
-    for mount in mounts.iter().filter(|mount| mount.source != own) {
-        let found = unix_sockets::below(&mount.source).map_err(failed)?;
-        masks.extend(found.iter().filter_map(|socket| {
+    for mount in mounts.iter().filter(|mount| mount.source != run) {
+        let sockets = unix_sockets::below(&mount.source).map_err(failed)?;
+        masks.extend(sockets.iter().filter_map(|socket| {
             let name = socket.strip_prefix(&mount.source).ok()?;
             Some(Mount {
                 source: PathBuf::from("/dev/null"),

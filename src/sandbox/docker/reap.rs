@@ -25,13 +25,13 @@ pub fn leftovers(
     home: &str,
     live: &dyn Fn(&str) -> bool,
 ) -> Result<Vec<Leftover>, EngineError> {
-    let found = engine.labelled(LABEL_HOME, home)?;
-    let found = found.into_iter().filter_map(|listed| {
+    let containers = engine.labelled(LABEL_HOME, home)?;
+    let leftovers = containers.into_iter().filter_map(|listed| {
         let session = listed.labels.get(LABEL_SESSION).and_then(Value::as_str)?;
         (!live(session)).then(|| Leftover {
             session: session.to_owned(),
             container: listed.id.clone(),
         })
     });
-    Ok(found.collect())
+    Ok(leftovers.collect())
 }

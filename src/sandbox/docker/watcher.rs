@@ -65,15 +65,15 @@ impl Life {
         let connection = attached.connection()?;
         let (tell, removed) = sync_channel(1);
         let state: Arc<Mutex<WatcherState>> = Arc::default();
-        let told = Arc::clone(&state);
+        let shared = Arc::clone(&state);
         confine::start(Profile::Docker, Places::none(), move || {
             let mut keep = |_, block: &[u8]| {
-                let mut state = locked(&told);
+                let mut state = locked(&shared);
                 let room = limits::DOCKER_WORDS_BYTES - state.words.len();
                 state.words.extend(block.iter().take(room));
             };
             let ended = stdcopy::demultiplex(attached, &mut keep);
-            let mut state = locked(&told);
+            let mut state = locked(&shared);
             let mut why = match ended {
                 Ok(()) => "the container or the Docker daemon stopped".to_owned(),
                 Err(error) => format!("lost the connection to the container: {error}"),

@@ -265,7 +265,7 @@ fn what_a_harness_reaches_otherwise_than_asked_refuses_the_start() {
         ("it could read", |scene| {
             scene.inside.opened.insert(KEY.into());
         }),
-        ("cannot write /repo", |scene| {
+        ("cannot write /repo: No such file", |scene| {
             scene.inside.written.clear();
         }),
         ("it could write /etc", |scene| {
@@ -290,7 +290,7 @@ fn what_a_harness_reaches_otherwise_than_asked_refuses_the_start() {
         });
         scene.spec.sockets.inet = true;
         change(&mut scene);
-        let why = judge(&scene.looked()).unwrap_err();
+        let why = judge(&scene.looked()).unwrap_err().to_string();
         assert!(why.contains(said), "{said}: {why}");
     }
 }
@@ -328,7 +328,7 @@ fn a_harnesss_way_out_leads_to_listed_hosts_alone() {
     assert_eq!(attested["letOut"], json!(["a.test:443"]));
     assert_eq!(attested["tried"]["unlisted"], json!(1));
     scene.inside.let_out.insert("b.test:443".into());
-    let why = judge(&scene.looked()).unwrap_err();
+    let why = judge(&scene.looked()).unwrap_err().to_string();
     assert!(
         why.contains("an unlisted host was reachable: b.test:443"),
         "{why}"

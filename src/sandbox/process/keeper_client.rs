@@ -51,8 +51,8 @@ pub struct Held {
 type Stamp = (u64, i64, i64);
 
 fn stamp(file: &File) -> io::Result<Stamp> {
-    let found = file.metadata()?;
-    Ok((found.len(), found.ctime(), found.ctime_nsec()))
+    let meta = file.metadata()?;
+    Ok((meta.len(), meta.ctime(), meta.ctime_nsec()))
 }
 
 impl Held {
@@ -264,11 +264,11 @@ impl Running {
         }
         let _ = keeper.child.wait();
         let taken = taken.map_err(failed)?;
-        let mut told = String::new();
+        let mut errors = String::new();
         if let Some(mut pipe) = keeper.child.stderr.take() {
-            pipe.read_to_string(&mut told).map_err(failed)?;
+            pipe.read_to_string(&mut errors).map_err(failed)?;
         }
-        settle(taken, &told, None)
+        settle(taken, &errors, None)
     }
 }
 

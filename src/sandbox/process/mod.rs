@@ -22,7 +22,7 @@ use crate::jail::writable_paths::Changeable;
 use crate::journal::Permit;
 
 use super::attestation::{self, Bait, Looks, PROBE, Unfit};
-use super::call_command::{self, Work, execution, not_run};
+use super::call_command::{self, Unrunnable, Work, execution, not_run};
 use super::network::{self, Network};
 use super::repo_triggers::Look;
 use super::secrets::Secrets;
@@ -103,10 +103,10 @@ impl Process {
         let given = [&setup.repository].into_iter();
         for path in given.chain(&setup.write).chain(&setup.read) {
             attestation::apart_from_own_places(path)?;
-            let holds = |own: &&PathBuf| own.starts_with(path) || path.starts_with(own);
-            if let Some(own) = setup.protected.first().filter(holds) {
-                let (own, path) = (own.display(), path.display());
-                let problem = format!("agp's directory {own} overlaps the sandbox's {path}");
+            let holds = |private: &&PathBuf| private.starts_with(path) || path.starts_with(private);
+            if let Some(private) = setup.protected.first().filter(holds) {
+                let (private, path) = (private.display(), path.display());
+                let problem = format!("agp's directory {private} overlaps the sandbox's {path}");
                 return Err(SandboxError(problem));
             }
         }
@@ -186,7 +186,7 @@ impl Process {
         if let Some(problem) = command.iter().find_map(|word| keeper_client::unfit(word)) {
             return Ok(Ran::nothing(Told::NotStarted(problem.into())));
         }
-        let made = self.next().take().and_then(|asked| asked.get().ok());
+        let made = self.next().take().and_then(|reply| reply.get().ok());
         // One that failed in the meantime, for want of memory say, is made anew.
         let standing = match made.filter(Standing::is_alive) {
             Some(standing) => standing,
@@ -355,7 +355,7 @@ fn attested(
         inside: (inside, bait.arrived()),
         landlock,
     };
-    attestation::judge(spec, &bait.ask, &looks).map_err(Unfit::Leaky)
+    Ok(attestation::judge(spec, &bait.ask, &looks)?)
 }
 
 /// The protected paths, without those that were allowed by name.
@@ -441,9 +441,12 @@ impl Sandbox for Process {
             .into_iter()
             .find(|shell| Path::new(shell).exists());
         let used = secrets.used_by(call);
-        let work = match used.and_then(|used| Work::of(call, used, program, shell)) {
+        let work = used
+            .map_err(Unrunnable::from)
+            .and_then(|used| Work::of(call, used, program, shell));
+        let work = match work {
             Ok(work) => work,
-            Err(why) => return Ok(not_run(secrets.scrubbed(&why))),
+            Err(why) => return Ok(not_run(secrets.scrubbed(&why.to_string()))),
         };
         let given = secrets.variables(&work.secrets);
         let given = given

@@ -63,11 +63,11 @@ pub(crate) trait Keeper {
 /// confinement is known to stand without their word.
 pub(crate) fn settle(
     taken: Taken,
-    told: &str,
+    errors: &str,
     mut landlock: Option<u32>,
 ) -> Result<Ran, SandboxError> {
     let mut ended = None;
-    for line in told.lines() {
+    for line in errors.lines() {
         match serde_json::from_str(line) {
             Ok(Told::Confined { landlock: version }) => landlock = Some(version),
             Ok(Told::Failed(why)) => return Err(SandboxError(why)),
@@ -118,12 +118,12 @@ impl Taken {
             self.take(block, watch);
             return;
         };
-        let shown = if block.is_empty() {
+        let text = if block.is_empty() {
             scrub.finish()
         } else {
             scrub.push(block)
         };
-        self.take(&shown, watch);
+        self.take(&text, watch);
     }
 
     fn take(&mut self, block: &[u8], watch: &mut Watch<'_>) {

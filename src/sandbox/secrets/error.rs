@@ -4,6 +4,10 @@ use std::fmt;
 use std::io;
 
 use crate::contracts::limits;
+use crate::contracts::plural::count;
+use crate::contracts::secret::SHELL;
+
+use super::references::variable;
 
 /// A secret, or a place of secrets, that cannot be used. It is the operator's to correct.
 #[derive(Debug)]
@@ -69,13 +73,18 @@ impl fmt::Display for SecretError {
                 let least = limits::SECRET_BYTES_MIN;
                 write!(
                     f,
-                    " is shorter than {least} bytes: it could not be told from ordinary output"
+                    " is shorter than {}: agp could not tell it from ordinary output",
+                    count(least, "byte")
                 )
             }
             SecretFault::TooLong => {
-                write!(f, ": is longer than {} bytes", limits::SECRET_BYTES_MAX)
+                write!(
+                    f,
+                    ": is longer than {}",
+                    count(limits::SECRET_BYTES_MAX, "byte")
+                )
             }
-            SecretFault::TooMany => write!(f, ": more than {} secrets", limits::SECRETS),
+            SecretFault::TooMany => write!(f, ": more than {}", count(limits::SECRETS, "secret")),
             SecretFault::NotAFile => f.write_str(": is no regular file"),
             SecretFault::OthersCanRead(mode) => {
                 write!(f, ": other users can read it (mode {mode:o}): chmod 600")
@@ -90,6 +99,66 @@ impl std::error::Error for SecretError {
         match &self.fault {
             SecretFault::Io(error) => Some(error),
             _ => None,
+        }
+    }
+}
+
+/// Characters of a name that a model is told.
+pub(in crate::sandbox) const NAME_CHARS: usize = 80;
+
+/// Why a call may not have the secrets that it asks for; its model is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretMisuse {
+    /// It is a call of this tool, which gets none.
+    Tool(String),
+    /// There is no such secret.
+    Unknown(String),
+    /// It is a call of the shell without a command.
+    NoCommand,
+    /// This secret stands where agp cannot put its variable.
+    Place(String, SecretPlace),
+}
+
+/// Where in a command agp puts no variable for a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretPlace {
+    /// Behind a backslash.
+    Escaped,
+    /// In or after a here-document.
+    HereDocument,
+    /// In a substitution or quotes of a command with `case`.
+    Case,
+    /// In backticks, `${}` or arithmetic.
+    Substitution,
+}
+
+impl fmt::Display for SecretMisuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tool(tool) => write!(
+                f,
+                "secrets go only to commands of {}, not to {tool}",
+                SHELL.0
+            ),
+            Self::Unknown(name) => {
+                let name = name.escape_debug().take(NAME_CHARS).collect::<String>();
+                write!(f, "unknown secret {name}")
+            }
+            Self::NoCommand => write!(f, "{} needs a command", SHELL.0),
+            Self::Place(name, place) => {
+                let place = match place {
+                    SecretPlace::Escaped => "follow a backslash",
+                    SecretPlace::HereDocument => "be in or after a here-document",
+                    SecretPlace::Case => "be in a substitution or quotes in a command with `case`",
+                    SecretPlace::Substitution => "be in backticks, ${...} or arithmetic",
+                };
+                write!(
+                    f,
+                    "a secret cannot {place}. Start the command with the line \
+                    `# {{{{secret:{name}}}}}`, and use \"${}\" for the value",
+                    variable(name)
+                )
+            }
         }
     }
 }

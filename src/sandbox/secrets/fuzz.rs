@@ -16,16 +16,16 @@ use super::scrubber::{Needles, Scrubber};
 /// Nothing of a command changes but its placeholders.
 pub(crate) fn reference(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let found = placeholders(&text);
+    let marks = placeholders(&text);
     let Ok(out) = referring(&text) else {
-        assert!(!found.is_empty());
+        assert!(!marks.is_empty());
         return;
     };
     // The command can quote a reference itself, behind a placeholder that became nothing: each way to
     // read what came out is followed.
     let mut ends = vec![0];
     let mut from = 0;
-    for placeholder in &found {
+    for placeholder in &marks {
         let before = &text[from..placeholder.start];
         let variable = format!("${{AGP_SECRET_{}}}", placeholder.name);
         let forms = [
@@ -58,7 +58,7 @@ pub(crate) fn scrubbed(data: &[u8]) {
         return;
     }
     let needles = Arc::new(Needles::of(&[Secret::new("S", value)]));
-    let shown = |output: &[u8], length: usize| {
+    let scrubbed = |output: &[u8], length: usize| {
         let mut scrubber = Scrubber::new(Arc::clone(&needles));
         let blocks = output.chunks(length);
         let mut out: Vec<u8> = blocks.flat_map(|block| scrubber.push(block)).collect();
@@ -70,9 +70,9 @@ pub(crate) fn scrubbed(data: &[u8]) {
         data_encoding::BASE64.encode(format!("{around}{value}").as_bytes()),
         data_encoding::HEXLOWER.encode(format!("{value}{around}").as_bytes()),
     ] {
-        let whole = shown(output.as_bytes(), output.len());
+        let whole = scrubbed(output.as_bytes(), output.len());
         for length in [1, 2, 3, 7] {
-            assert_eq!(shown(output.as_bytes(), length), whole, "{length}");
+            assert_eq!(scrubbed(output.as_bytes(), length), whole, "{length}");
         }
         let redacted = String::from_utf8_lossy(&whole).into_owned();
         assert!(redacted.contains("[redacted:S]"), "{output}");

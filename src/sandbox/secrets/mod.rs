@@ -18,7 +18,8 @@ use crate::contracts::call::ToolCall;
 use crate::contracts::limits;
 use crate::contracts::secret::{self, SHELL, Secret};
 
-pub use error::{SecretError, SecretFault};
+pub(super) use error::NAME_CHARS;
+pub use error::{SecretError, SecretFault, SecretMisuse};
 pub use references::{referring, variable};
 pub use scrubber::{Needles, Scrubber};
 
@@ -65,11 +66,11 @@ impl Secrets {
             let Some(name) = name.to_str().and_then(|name| name.strip_prefix(VARIABLE)) else {
                 continue;
             };
-            let shown = format!("{VARIABLE}{name}");
+            let label = format!("{VARIABLE}{name}");
             let value = value.into_string();
             let value = value.map_err(|_| SecretFault::NotUnicode);
             let secret = value.and_then(|value| checked(name, value));
-            all.push(secret.map_err(|fault| fault.of(&shown))?);
+            all.push(secret.map_err(|fault| fault.of(&label))?);
         }
         all.extend(files_of(directory, true)?);
         if let Some(credentials) = std::env::var_os("CREDENTIALS_DIRECTORY") {
@@ -110,7 +111,7 @@ impl Secrets {
     ///
     /// # Errors
     /// Why the call cannot have what it asks for: it then does not run.
-    pub fn used_by(&self, call: &ToolCall) -> Result<Used, String> {
+    pub fn used_by(&self, call: &ToolCall) -> Result<Used, SecretMisuse> {
         let names: Vec<String> = secret::asked_by(&call.tool, &call.args)
             .into_iter()
             .collect();
@@ -118,17 +119,13 @@ impl Secrets {
             return Ok(Used::default());
         }
         if call.tool != SHELL.0 {
-            return Err(format!(
-                "secrets go only to commands of {}, not to {}",
-                SHELL.0, call.tool
-            ));
+            return Err(SecretMisuse::Tool(call.tool.clone()));
         }
         if let Some(unknown) = names.iter().find(|name| self.find(name).is_none()) {
-            let unknown = unknown.escape_debug().take(80).collect::<String>();
-            return Err(format!("unknown secret {unknown}"));
+            return Err(SecretMisuse::Unknown(unknown.clone()));
         }
         let command = call.args.get(SHELL.1).and_then(serde_json::Value::as_str);
-        let command = command.ok_or("Bash needs a command")?;
+        let command = command.ok_or(SecretMisuse::NoCommand)?;
         Ok(Used {
             command: Some(referring(command)?),
             names,
@@ -140,8 +137,8 @@ impl Secrets {
         &'a self,
         names: &'a [String],
     ) -> impl Iterator<Item = (String, &'a str)> + 'a {
-        let found = names.iter().filter_map(|name| self.find(name));
-        found.map(|secret| (variable(secret.name()), secret.value()))
+        let held = names.iter().filter_map(|name| self.find(name));
+        held.map(|secret| (variable(secret.name()), secret.value()))
     }
 
     fn find(&self, name: &str) -> Option<&Secret> {
@@ -169,23 +166,23 @@ fn files_of(directory: &Path, all: bool) -> Result<Vec<Secret>, SecretError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(SecretFault::Io(error).of(directory.display())),
     };
-    let mut found = Vec::new();
+    let mut secrets = Vec::new();
     for entry in entries.flatten() {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
         if !all && !secret::is_name(&name) {
             continue;
         }
-        if found.len() >= limits::SECRETS {
+        if secrets.len() >= limits::SECRETS {
             return Err(SecretFault::TooMany.of(directory.display()));
         }
         // For a unit's own user systemd adds a right by name, whose mask shows as the group's.
         let others = if all { 0o077 } else { 0o037 };
         let secret = read(&path, others).and_then(|value| checked(&name, value));
-        found.push(secret.map_err(|fault| fault.of(path.display()))?);
+        secrets.push(secret.map_err(|fault| fault.of(path.display()))?);
     }
-    found.sort_by(|one, other| one.name().cmp(other.name()));
-    Ok(found)
+    secrets.sort_by(|one, other| one.name().cmp(other.name()));
+    Ok(secrets)
 }
 
 /// What a file holds, but for a newline at its end. It must be this user's alone: none of the bits
@@ -205,8 +202,8 @@ fn read(path: &Path, others: u32) -> Result<String, SecretFault> {
     if mode & others != 0 {
         return Err(SecretFault::OthersCanRead(mode));
     }
-    let own = rustix::process::geteuid().as_raw();
-    if meta.uid() != own && meta.uid() != 0 {
+    let uid = rustix::process::geteuid().as_raw();
+    if meta.uid() != uid && meta.uid() != 0 {
         return Err(SecretFault::OtherOwner);
     }
     let mut value = String::new();
@@ -250,13 +247,24 @@ mod tests {
         let given: Vec<_> = secrets.variables(&used.names).collect();
         assert_eq!(given, [("AGP_SECRET_A".to_owned(), "value of a")]);
         assert_eq!(bash("echo none"), Ok(Used::default()));
-        assert!(bash("echo secret:C").unwrap_err().contains("secret C"));
-        assert!(bash("echo {{secret:a}}").unwrap_err().contains("secret a"));
+        assert!(
+            bash("echo secret:C")
+                .unwrap_err()
+                .to_string()
+                .contains("secret C")
+        );
+        assert!(
+            bash("echo {{secret:a}}")
+                .unwrap_err()
+                .to_string()
+                .contains("secret a")
+        );
         let write = call("Write", &json!({"content": "{{secret:A}}"}));
         assert!(
             secrets
                 .used_by(&write)
                 .unwrap_err()
+                .to_string()
                 .contains("not to Write")
         );
     }
@@ -272,9 +280,9 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         };
         put("TOKEN", b"a value with a newline\n", 0o600);
-        let found = files_of(&directory, true).unwrap();
+        let secrets = files_of(&directory, true).unwrap();
         assert_eq!(
-            (found[0].name(), found[0].value()),
+            (secrets[0].name(), secrets[0].value()),
             ("TOKEN", "a value with a newline")
         );
         for (name, text, mode, said) in [

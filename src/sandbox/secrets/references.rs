@@ -6,6 +6,8 @@
 
 use crate::contracts::secret::{Placeholder, placeholders};
 
+use super::error::{SecretMisuse, SecretPlace};
+
 /// The variable that holds a secret.
 #[must_use]
 pub fn variable(name: &str) -> String {
@@ -40,12 +42,12 @@ enum Other {
 ///
 /// # Errors
 /// Where one stands that cannot be replaced, and what to write instead.
-pub fn referring(command: &str) -> Result<String, String> {
-    let found = placeholders(command);
-    let mut out = String::with_capacity(command.len() + 32 * found.len());
+pub fn referring(command: &str) -> Result<String, SecretMisuse> {
+    let marks = placeholders(command);
+    let mut out = String::with_capacity(command.len() + 32 * marks.len());
     let mut reader = Reader::new(command);
     let mut from = 0;
-    for placeholder in &found {
+    for placeholder in &marks {
         reader.read_to(placeholder.start);
         out.push_str(command.get(from..placeholder.start).unwrap_or_default());
         out.push_str(&reader.reference(placeholder)?);
@@ -85,29 +87,21 @@ impl<'a> Reader<'a> {
         self.places.last().copied().unwrap_or(ShellContext::Words)
     }
 
-    fn reference(&self, placeholder: &Placeholder<'_>) -> Result<String, String> {
+    fn reference(&self, placeholder: &Placeholder<'_>) -> Result<String, SecretMisuse> {
         let variable = variable(placeholder.name);
         if self.place() == ShellContext::Comment {
             // Nothing comes of it, but that the variable is there.
             return Ok(String::new());
         }
-        let refused = |why: &str| {
-            Err(format!(
-                "{why}. Start the command with the line `# {{{{secret:{}}}}}`, and use \
-                    \"${variable}\" for the value",
-                placeholder.name
-            ))
-        };
+        let refused = |place| Err(SecretMisuse::Place(placeholder.name.to_owned(), place));
         if self.escaping {
-            return refused("a secret cannot follow a backslash");
+            return refused(SecretPlace::Escaped);
         }
         if self.here_document {
-            return refused("a secret cannot be in or after a here-document");
+            return refused(SecretPlace::HereDocument);
         }
         if self.has_case && self.places.len() > 1 {
-            return refused(
-                "a secret cannot be in a substitution or quotes in a command with `case`",
-            );
+            return refused(SecretPlace::Case);
         }
         Ok(match self.place() {
             ShellContext::Words => format!("\"${{{variable}}}\""),
@@ -116,7 +110,7 @@ impl<'a> Reader<'a> {
             ShellContext::Escaped => format!("'\"${{{variable}}}\"$'"),
             ShellContext::Comment => String::new(),
             ShellContext::Other(_) => {
-                return refused("a secret cannot be in backticks, ${...} or arithmetic");
+                return refused(SecretPlace::Substitution);
             }
         })
     }
@@ -329,7 +323,7 @@ mod tests {
             "a `b '` {{secret:A}}",
             "a \"$(case b in b) c;; esac {{secret:A}})\"",
         ] {
-            let why = referring(command).unwrap_err();
+            let why = referring(command).unwrap_err().to_string();
             assert!(why.contains("\"$AGP_SECRET_A\""), "{command}: {why}");
         }
     }

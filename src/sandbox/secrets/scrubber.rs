@@ -70,7 +70,7 @@ fn fit(form: &Form, text: &[u8]) -> Fit {
         }
         match text.get(at) {
             None => return Fit::Begun,
-            Some(found) if found == wanted => at += 1,
+            Some(byte) if byte == wanted => at += 1,
             Some(_) => return Fit::Not,
         }
     }
@@ -209,9 +209,9 @@ mod tests {
     #[test]
     fn within_longer_base64_it_is_taken_out_too() {
         for before in ["", "u", "us", "user:"] {
-            let shown = BASE64.encode(format!("{before}{VALUE}\n").as_bytes());
+            let encoded = BASE64.encode(format!("{before}{VALUE}\n").as_bytes());
             assert!(
-                scrubbed(&[shown.as_bytes()]).contains("[redacted:DB]"),
+                scrubbed(&[encoded.as_bytes()]).contains("[redacted:DB]"),
                 "{before}"
             );
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::container::{self, Container, GATE, refused, user};
 use crate::contracts::ids::SessionId;
-use crate::contracts::intendant::{HarnessError, HarnessHost};
+use crate::contracts::intendant::{HarnessError, HarnessFault, HarnessHost};
 use crate::contracts::limits;
 use crate::hook::pre_post_tool;
 use crate::intendants::claude_code::command_shell::{self, CommandAccess};
@@ -199,11 +199,9 @@ pub(crate) fn codex_inside(
     docker: &Arc<Docker>,
     place: Arc<dyn HarnessHost>,
 ) -> Result<(codex::CodexInstall, codex::Inside), HarnessError> {
-    let answer = docker.version_of("codex").map_err(|error| HarnessError {
-        problem: error.0,
-        mend: "build an image with Codex in its PATH (see docs/images.md)".into(),
-    })?;
-    let found = codex::found_elsewhere(PathBuf::from("codex"), &answer)?;
+    let answer = docker.version_of("codex");
+    let answer = answer.map_err(|error| HarnessFault::NotInImage("Codex").of(error.0))?;
+    let install = codex::found_elsewhere(PathBuf::from("codex"), &answer)?;
     let options = Arc::clone(docker);
     let ask = move |words: &[&str], environment: &[(OsString, OsString)]| {
         let text = |text: &OsString| text.to_string_lossy().into_owned();
@@ -214,10 +212,7 @@ pub(crate) fn codex_inside(
         let words = ["codex"].iter().chain(words).map(|word| (*word).to_owned());
         options
             .answer_of(words.collect(), &given, limits::CATALOGUE_BYTES)
-            .map_err(|error| HarnessError {
-                problem: error.0,
-                mend: "rebuild the image (see docs/images.md)".into(),
-            })
+            .map_err(|error| HarnessFault::Image.of(error.0))
     };
     let inside = codex::Inside {
         place,
@@ -230,7 +225,7 @@ pub(crate) fn codex_inside(
         socket: Path::new(RUN).join(GATE),
         owner: user(),
     };
-    Ok((found, inside))
+    Ok((install, inside))
 }
 
 /// The Claude Code of a container, and how it is started there.
@@ -238,26 +233,23 @@ pub(crate) fn claude_inside(
     docker: &Arc<Docker>,
     place: Arc<dyn HarnessHost>,
 ) -> Result<(claude_code::ClaudeInstall, claude_code::Inside), HarnessError> {
-    let answer = docker.version_of("claude").map_err(|error| HarnessError {
-        problem: error.0,
-        mend: "build an image with Claude Code in its PATH (see docs/images.md)".into(),
-    })?;
-    let found = claude_code::found_elsewhere(PathBuf::from("claude"), &answer)?;
+    let answer = docker.version_of("claude");
+    let answer = answer.map_err(|error| HarnessFault::NotInImage("Claude Code").of(error.0))?;
+    let install = claude_code::found_elsewhere(PathBuf::from("claude"), &answer)?;
     let shell = Path::new(RUN).join(command_shell::FILES[0]);
     let mut environment = there(docker);
     environment.push((command_shell::VARIABLE.into(), shell.into()));
     // Whether the image has a git is seen when it is asked for.
-    let own = Path::new(RUN).join(harness_git::DIRECTORY);
-    harness_git::first(&own, &mut environment).map_err(|error| HarnessError {
-        problem: format!("invalid PATH in the image: {error}"),
-        mend: "rebuild the image (see docs/images.md)".into(),
+    let git = Path::new(RUN).join(harness_git::DIRECTORY);
+    harness_git::first(&git, &mut environment).map_err(|error| {
+        HarnessFault::Image.of(format_args!("invalid PATH in the image: {error}"))
     })?;
     let inside = claude_code::Inside {
         place,
         environment,
         without: HOSTS_OWN.to_vec(),
     };
-    Ok((found, inside))
+    Ok((install, inside))
 }
 
 /// A container of a harness's own: that of a session's harness, or of the probe's before it.
@@ -277,18 +269,18 @@ pub(crate) struct OwnContainer<'a> {
 }
 
 /// Makes a container for a Codex whose tools are agp's and run elsewhere, and looks into it.
-pub(crate) fn codex_container(own: OwnContainer<'_>) -> Result<Arc<Docker>, Failure> {
+pub(crate) fn codex_container(settings: OwnContainer<'_>) -> Result<Arc<Docker>, Failure> {
     let failed = |error: std::io::Error| {
         refused(&format!(
             "cannot prepare the harness's home directory: {error}"
         ))
     };
-    let home = own.directory.join(HARNESS_HOME);
+    let home = settings.directory.join(HARNESS_HOME);
     let made = std::fs::DirBuilder::new().mode(0o700).create(&home);
     made.map_err(failed)?;
     let (uid, gid) = user();
     std::os::unix::fs::chown(&home, Some(uid), Some(gid)).map_err(failed)?;
-    let run_directory = own.directory.join(HARNESS_BOX);
+    let run_directory = settings.directory.join(HARNESS_BOX);
     let managed = run_directory.join("managed");
     std::fs::create_dir_all(&managed).map_err(failed)?;
     put(&managed.join("requirements.toml"), 0o644, REQUIREMENTS).map_err(failed)?;
@@ -306,27 +298,27 @@ pub(crate) fn codex_container(own: OwnContainer<'_>) -> Result<Arc<Docker>, Fail
         },
     ];
     mounts.extend(named_files()?);
-    own.made(HARNESS_BOX, false, mounts)
+    settings.made(HARNESS_BOX, false, mounts)
 }
 
 /// Makes a container for a Claude Code that is to be tried, and looks into it.
 pub(crate) fn claude_container(
-    own: OwnContainer<'_>,
+    settings: OwnContainer<'_>,
     session: (&SessionId, String),
     deadline: Duration,
 ) -> Result<Arc<Docker>, Failure> {
-    let mut mounts = hooked(&own.directory.join(BOX), session, deadline)?;
+    let mut mounts = hooked(&settings.directory.join(BOX), session, deadline)?;
     mounts.extend(named_files()?);
-    own.made(BOX, true, mounts)
+    settings.made(BOX, true, mounts)
 }
 
 /// The login that is asked to be mounted, where that can be.
-pub(crate) fn login(asked: Option<PathBuf>, layout: Layout) -> Result<Option<PathBuf>, Failure> {
-    let Some(path) = asked else {
+pub(crate) fn login(path: Option<PathBuf>, layout: Layout) -> Result<Option<PathBuf>, Failure> {
+    let Some(path) = path else {
         return Ok(None);
     };
     match layout.place() {
-        HarnessPlace::OwnContainer => absolute(&[path]).map(|mut found| found.pop()),
+        HarnessPlace::OwnContainer => absolute(&[path]).map(|mut paths| paths.pop()),
         // Read-only it could not be renewed, and a renewal that is not kept ends the operator's own
         // login; to be changed it would be where every command can.
         HarnessPlace::SessionContainer => Err(Failure::usage(
@@ -345,8 +337,8 @@ pub(crate) fn login(asked: Option<PathBuf>, layout: Layout) -> Result<Option<Pat
 /// A login of Codex's, which renews it in place.
 fn login_mount(login: &Path) -> Result<Mount, Failure> {
     let (uid, _) = user();
-    let owner = std::fs::metadata(login).map(|found| (found.is_file(), found.uid()));
-    let shown = login.display();
+    let owner = std::fs::metadata(login).map(|meta| (meta.is_file(), meta.uid()));
+    let file = login.display();
     match owner {
         Ok((true, owner)) if owner == uid => Ok(Mount {
             source: login.to_owned(),
@@ -354,15 +346,15 @@ fn login_mount(login: &Path) -> Result<Mount, Failure> {
             writable: true,
         }),
         Ok((true, owner)) => Err(Failure::refused(
-            format!("user {owner} owns {shown}, but Codex runs as user {uid} in the container"),
+            format!("user {owner} owns {file}, but Codex runs as user {uid} in the container"),
             "run agp as the file's owner, or set CODEX_API_KEY",
         )),
         Ok((false, _)) => Err(Failure::usage(
-            format!("{shown} is not a file"),
+            format!("{file} is not a file"),
             "pass --harness-login ~/.codex/auth.json",
         )),
         Err(error) => Err(Failure::usage(
-            format!("{shown}: {error}"),
+            format!("{file}: {error}"),
             "pass --harness-login ~/.codex/auth.json",
         )),
     }

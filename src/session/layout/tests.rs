@@ -63,14 +63,14 @@ fn scope(scope: &EgressScope) -> String {
 }
 
 /// What may be reached, or why that is refused, as the table writes it.
-fn egress(layout: Layout, asked: Option<&str>) -> String {
-    let named = asked == Some("allowlist");
-    let own = || {
+fn egress(layout: Layout, choice: Option<&str>) -> String {
+    let named = choice == Some("allowlist");
+    let listed = || {
         let hosts: &[&str] = if named { &["own.test"] } else { &[] };
         Ok(Allowlist::parse(hosts.iter().copied()).unwrap())
     };
     let model = |_| Ok(vec!["model.test".to_owned()]);
-    match WayOut::of(layout, asked, named, &own, &model) {
+    match WayOut::of(layout, choice, named, &listed, &model) {
         Ok(way_out) => format!("{}/{}", scope(&way_out.calls), scope(&way_out.harness)),
         Err(failure) => refusal(&failure),
     }
@@ -94,8 +94,8 @@ fn whatever_is_asked_for_is_a_layout_of_the_table_or_its_refusal() {
         let outcome = match Layout::of(request, || true) {
             Err(error) => format!("{error:?}"),
             Ok(layout) => {
-                let asked = [None, Some("none"), Some("full"), Some("allowlist")];
-                let reached = asked.map(|asked| egress(layout, asked));
+                let choices = [None, Some("none"), Some("full"), Some("allowlist")];
+                let reached = choices.map(|choice| egress(layout, choice));
                 format!("{layout:?} {}", reached.join(" "))
             }
         };

@@ -48,7 +48,7 @@ impl InContainer {
         deadline: Duration,
     ) -> Result<Self, Failure> {
         let repository = root.join("repo");
-        let own = OwnContainer {
+        let settings = OwnContainer {
             context,
             container,
             suffix: "probe",
@@ -65,25 +65,25 @@ impl InContainer {
                 Failure::refused(problem, "free space in the temporary directory")
             })
         };
-        let (docker, shown) = match harness {
+        let (docker, place) = match harness {
             Harness::Codex => {
                 // It only looks into it: what writes there is agp's, elsewhere.
                 let seen = Permissions::from_mode(0o755);
                 readied(std::fs::set_permissions(&repository, seen))?;
-                (harness::codex_container(own)?, HARNESS_BOX)
+                (harness::codex_container(settings)?, HARNESS_BOX)
             }
             Harness::ClaudeCode => {
                 let (uid, gid) = container::user();
                 readied(chown(&repository, Some(uid), Some(gid)))?;
                 (
-                    harness::claude_container(own, (session, answer_key), deadline)?,
+                    harness::claude_container(settings, (session, answer_key), deadline)?,
                     BOX,
                 )
             }
         };
         Ok(Self {
             docker,
-            shown: root.join(shown),
+            shown: root.join(place),
             harness,
         })
     }

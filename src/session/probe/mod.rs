@@ -3,6 +3,7 @@
 
 pub(crate) mod docker;
 pub(crate) mod trial;
+mod trial_error;
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -20,10 +21,9 @@ use super::sandbox;
 use crate::report::failure::Failure;
 use docker::InContainer;
 use trial::{PROBE_TIME, Probed, Trial};
+use trial_error::TrialError;
 
 pub(crate) use trial::TrialOptions;
-
-const MEND: &str = "do not use this harness under agp until `agp doctor --live` passes";
 
 /// A directory of the probe's own, removed with everything in it.
 struct Scratch(PathBuf);
@@ -40,14 +40,15 @@ impl Drop for Scratch {
 /// # Errors
 /// [`Failure`] with the cause when the gate does not fire, or could not be tried.
 pub(crate) fn probe(options: &TrialOptions<'_>) -> Result<String, Failure> {
-    let refused = |problem: String| Failure::refused(problem, MEND);
-    let session = new_session().map_err(refused)?;
-    let answers = new_answer_key().map_err(refused)?;
+    let session = new_session()?;
+    let answers = new_answer_key()?;
     let root = std::env::temp_dir().join(format!("agp-{session}"));
     let scratch = Scratch(root.clone());
     for directory in [root.clone(), root.join("repo"), root.join("home")] {
         let made = fs::DirBuilder::new().mode(0o700).create(&directory);
-        made.map_err(|error| refused(format!("{}: {error}", directory.display())))?;
+        made.map_err(|error| {
+            TrialError::not_made(format_args!("{}: {error}", directory.display()))
+        })?;
     }
     let inside = match options.container {
         Some(container) => {
@@ -61,8 +62,7 @@ pub(crate) fn probe(options: &TrialOptions<'_>) -> Result<String, Failure> {
         }
         None => None,
     };
-    let probed = Probed::find(options.harness, &options.search, inside.as_ref())
-        .map_err(|error| Failure::refused(error.problem, error.mend))?;
+    let probed = Probed::find(options.harness, &options.search, inside.as_ref())?;
     let name = probed.name_and_version();
     let trial = Trial::new(
         options.layout,
@@ -71,7 +71,7 @@ pub(crate) fn probe(options: &TrialOptions<'_>) -> Result<String, Failure> {
         inside.as_ref(),
         answers,
     );
-    let trial = trial.map_err(refused)?;
+    let trial = trial?;
     let sandbox = match options.layout.runs_calls() {
         false => None,
         true => Some(sandbox::bare(
@@ -86,7 +86,7 @@ pub(crate) fn probe(options: &TrialOptions<'_>) -> Result<String, Failure> {
         .has_claude_home()
         .then(|| ClaudeHome::empty(&root))
         .transpose();
-    let claude = claude.map_err(|error| refused(error.to_string()))?;
+    let claude = claude.map_err(TrialError::not_made)?;
     let enclosed = harness_sandbox::ready(&harness_sandbox::HarnessNeeds {
         layout: options.layout,
         home: options.home,
@@ -108,10 +108,8 @@ pub(crate) fn probe(options: &TrialOptions<'_>) -> Result<String, Failure> {
         (None, None) => "not confined",
     };
     let from_inside = enclosed.as_ref().map_or_else(String::new, of_inside);
-    let outcome = trial
-        .run(options, session, probed, (sandbox, enclosed, claude))
-        .map_err(refused)?;
-    outcome.judge(options, &scratch.0).map_err(refused)?;
+    let outcome = trial.run(options, session, probed, (sandbox, enclosed, claude))?;
+    outcome.judge(options, &scratch.0)?;
     Ok(format!(
         "{name}, {is}: the denied call was blocked, the allowed call ran{from_inside}"
     ))

@@ -9,11 +9,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::docker::{ContainerHarness, InContainer, MODEL_PORT};
+use super::trial_error::TrialError;
 use crate::channels::console::Console;
 use crate::channels::terminal::Terminal;
 use crate::confine::{self, Profile, Spawner};
 use crate::contracts::ids::SessionId;
-use crate::contracts::intendant::{HarnessError, HarnessExit, Intendant};
+use crate::contracts::intendant::{HarnessError, HarnessExit, HarnessFault, Intendant};
 use crate::contracts::lock::locked;
 use crate::gateway::server::Server;
 use crate::governor::Sandbox;
@@ -120,15 +121,15 @@ impl Probed {
         inside: Option<&InContainer>,
     ) -> Result<Self, HarnessError> {
         match (inside, harness) {
-            (Some(inside), _) => inside.find().map(|found| match found {
-                ContainerHarness::ClaudeCode(found, inside) => {
-                    Self::ClaudeCode(found, Some(inside))
+            (Some(inside), _) => inside.find().map(|harness| match harness {
+                ContainerHarness::ClaudeCode(install, inside) => {
+                    Self::ClaudeCode(install, Some(inside))
                 }
-                ContainerHarness::Codex(found, inside) => Self::Codex(found, Some(inside)),
+                ContainerHarness::Codex(install, inside) => Self::Codex(install, Some(inside)),
             }),
-            (None, Harness::Codex) => codex::find(search).map(|found| Self::Codex(found, None)),
+            (None, Harness::Codex) => codex::find(search).map(|install| Self::Codex(install, None)),
             (None, Harness::ClaudeCode) => {
-                claude_code::find(search).map(|found| Self::ClaudeCode(found, None))
+                claude_code::find(search).map(|install| Self::ClaudeCode(install, None))
             }
         }
     }
@@ -186,14 +187,15 @@ impl<'a> Trial<'a> {
         probed: &Probed,
         inside: Option<&'a InContainer>,
         answers: Arc<SigningKey>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, TrialError> {
         let calls = probed.calls(layout, root);
         let model = match inside {
             Some(inside) => inside.model(calls),
             None => ProbeModel::start(calls),
         };
-        let model =
-            model.map_err(|error| format!("cannot start the self-test's model: {error}"))?;
+        let model = model.map_err(|error| {
+            TrialError::not_made(format_args!("cannot start the self-test's model: {error}"))
+        })?;
         Ok(Self {
             root,
             inside,
@@ -213,18 +215,18 @@ impl<'a> Trial<'a> {
             Option<Enclosure>,
             Option<ClaudeHome>,
         ),
-    ) -> Result<TrialOutcome, String> {
-        let (key, _) = SigningKey::generate().map_err(|error| error.to_string())?;
+    ) -> Result<TrialOutcome, TrialError> {
+        let (key, _) = SigningKey::generate().map_err(TrialError::not_made)?;
         let public = key.public().clone();
         let screen = Arc::new(Screen::new(&[]));
         let (journal, _) = Journal::open(&self.paths, key, &[], Arc::clone(&screen))
-            .map_err(|error| error.to_string())?;
+            .map_err(TrialError::not_made)?;
         let stop = Stop::default();
         let broken = Arc::new(Mutex::new(None));
         let governor = Arc::new(Governor::new(GovernorConfig {
             reading: ReadingTerms::blind(),
             session: session.clone(),
-            policy: Policy::parse(POLICY).map_err(|error| error.to_string())?,
+            policy: Policy::parse(POLICY).map_err(TrialError::not_made)?,
             journal: journal.handle(),
             screen,
             channel: Box::new(Console::new(
@@ -252,7 +254,7 @@ impl<'a> Trial<'a> {
             governor.clone(),
             Some(Arc::clone(&self.answers)),
         )
-        .map_err(|error| error.to_string())?;
+        .map_err(TrialError::not_made)?;
         let mut harness = self
             .harness(
                 options,
@@ -262,13 +264,11 @@ impl<'a> Trial<'a> {
                 socket,
                 &stop,
             )
-            .map_err(|error| error.problem)?;
+            .map_err(TrialError::Harness)?;
         let places = thread_confinement::harness_places(self.root);
         let exit = bounded(PROBE_TIME, &stop, || {
-            confine::enter(Profile::Harness, &places).map_err(|error| HarnessError {
-                problem: error.to_string(),
-                mend: "run `agp doctor --check confinement`".into(),
-            })?;
+            confine::enter(Profile::Harness, &places)
+                .map_err(|error| HarnessFault::UnconfinedThread.of(error))?;
             harness.run(&mut |observation| governor.witness(&observation))
         })?;
         drop(gateway);
@@ -281,7 +281,7 @@ impl<'a> Trial<'a> {
                 && tool != PLACEHOLDER
                 && !codex::HARMLESS.contains(&tool.as_str())
         });
-        let report = verify::verify(&self.paths.log, &public).map_err(|error| error.to_string())?;
+        let report = verify::verify(&self.paths.log, &public).map_err(TrialError::not_made)?;
         let broken = locked(&broken).clone();
         Ok(TrialOutcome {
             exit,
@@ -397,7 +397,7 @@ fn bounded<T: Send>(
     time: Duration,
     stop: &Stop,
     run: impl FnOnce() -> T + Send,
-) -> Result<T, String> {
+) -> Result<T, TrialError> {
     let (done, waits) = channel::<()>();
     thread::scope(|scope| {
         let named = thread::Builder::new().name("harness".into());
@@ -406,44 +406,34 @@ fn bounded<T: Send>(
             drop(done);
             value
         });
-        let running = running.map_err(|error| error.to_string())?;
+        let running = running.map_err(TrialError::not_made)?;
         if waits.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
             stop.now();
         }
         let ran = running.join();
-        ran.map_err(|_| "the self-test's harness thread panicked".into())
+        ran.map_err(|_| TrialError::not_made("the self-test's harness thread panicked"))
     })
 }
 
 impl TrialOutcome {
     /// What the disk, the gate and the witness say, and whether they say the same.
-    pub(crate) fn judge(&self, options: &TrialOptions<'_>, root: &Path) -> Result<(), String> {
+    pub(crate) fn judge(self, options: &TrialOptions<'_>, root: &Path) -> Result<(), TrialError> {
         if root.join("repo/denied").exists() {
-            return Err("THE GATE DOES NOT WORK: a denied call ran".into());
+            return Err(TrialError::DeniedRan);
         }
-        if let Some(broken) = &self.broken {
-            return Err(format!("the gate failed: {broken}"));
+        if let Some(broken) = self.broken {
+            return Err(TrialError::GateBroken(broken));
         }
-        if let Some(tool) = &self.foreign {
-            return Err(format!(
-                "the harness offers its model a tool that is not agp's: {tool}"
-            ));
+        if let Some(tool) = self.foreign {
+            return Err(TrialError::ForeignTool(tool));
         }
-        match &self.exit {
+        match self.exit {
             Ok(HarnessExit::Success) => {}
-            Ok(other) => {
-                return Err(format!(
-                    "the harness failed during the self-test: {other:?}"
-                ));
-            }
-            Err(error) => return Err(error.problem.clone()),
+            Ok(other) => return Err(TrialError::Exit(other)),
+            Err(error) => return Err(TrialError::Harness(error)),
         }
         if options.witness && self.census.seen != self.census.decided {
-            return Err(format!(
-                "the harness's output does not show its calls ({} seen, {} decided); --witness off \
-                runs it without this check",
-                self.census.seen, self.census.decided
-            ));
+            return Err(TrialError::Unseen(self.census));
         }
         let expected = Census {
             seen: if options.witness { 2 } else { 0 },
@@ -455,17 +445,13 @@ impl TrialOutcome {
             unproven: 0,
         };
         if self.census != expected {
-            return Err(format!(
-                "the gate failed: of two test calls {} were seen, {} decided, {} allowed, {} \
-                denied (expected: 1 allowed, 1 denied)",
-                self.census.seen, self.census.decided, self.census.allowed, self.census.denied
-            ));
+            return Err(TrialError::Miscounted(self.census));
         }
         if !root.join("repo/allowed").exists() {
-            return Err("an allowed call did not run".into());
+            return Err(TrialError::AllowedDidNotRun);
         }
         if !self.intact {
-            return Err("the self-test's journal does not verify".into());
+            return Err(TrialError::NotIntact);
         }
         Ok(())
     }

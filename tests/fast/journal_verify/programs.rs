@@ -16,7 +16,7 @@ fn agp_verify_says_so_in_text_in_json_and_by_its_exit_code() {
             let hash = "cc7f79af4415d7b616e5bc67e49790bf47a9d98ef3e24f8bcaac22f8d7eb82db";
             assert_eq!(
                 shown,
-                format!("OK: 11 events, last 11 {hash}, key 4c7cef085671f9c6\n")
+                format!("OK: 11 events, key 4c7cef085671f9c6\nlast 11 {hash}\n")
             );
         } else {
             let plural = if problems.len() == 1 { "" } else { "s" };

@@ -116,11 +116,11 @@ fn an_allow_is_an_approvers_own_on_this_very_request() {
         assert_eq!(rejected(approvals.click(&changed)), reason);
         assert!(ended.try_recv().is_err(), "{reason:?} decides nothing");
         // It burns nothing either.
-        let own = Click {
+        let valid = Click {
             envelope: "another".into(),
             ..click("n1", "U1", "allow")
         };
-        assert!(decided(&approvals.click(&own)), "{reason:?}");
+        assert!(decided(&approvals.click(&valid)), "{reason:?}");
         assert!(matches!(answer(&ended), Answer::Granted { by, .. } if by == "slack:T1/U1"));
         assert!(approvals.is_open("n2"));
     }

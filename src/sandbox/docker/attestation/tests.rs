@@ -82,7 +82,9 @@ fn sound(wanted: &Wanted) -> Surroundings {
 }
 
 /// What comes of a look around with this difference.
-fn judged(change: impl FnOnce(&mut Surroundings, &mut Sighting, &mut usize)) -> Result<(), String> {
+fn judged(
+    change: impl FnOnce(&mut Surroundings, &mut Sighting, &mut usize),
+) -> Result<(), Difference> {
     let wanted = wanted();
     let mut inside = sound(&wanted);
     let mut outside = Sighting {
@@ -112,7 +114,7 @@ fn refused(words: &str, change: impl FnOnce(&mut Surroundings, &mut Sighting, &m
     let Err(why) = judged(change) else {
         panic!("taken: {words}");
     };
-    assert!(why.contains(words), "{words:?} in {why:?}");
+    assert!(why.to_string().contains(words), "{words:?} in {why:?}");
 }
 
 #[test]
@@ -207,7 +209,7 @@ fn what_is_read_written_and_mounted_inside_is_what_was_asked_for() {
 #[test]
 fn each_bound_is_the_one_that_was_asked_for() {
     for (name, words) in [
-        ("memory", "the memory limit is"),
+        ("memory", "the memory limit in bytes is"),
         ("swap", "swap is available"),
         ("pids", "the process limit is"),
         ("cpu", "CPU limit"),
@@ -247,10 +249,10 @@ fn nothing_of_a_network_is_reached_where_there_is_to_be_none() {
         *arrived = 1;
     });
     // To oneself a packet can be sent, and arrives nowhere.
-    let own = judged(|inside, _, _| {
+    let to_itself = judged(|inside, _, _| {
         inside.seen.reached = set(&["dns", "udp 127.0.0.1:7", "udp [::1]:7"]);
     });
-    assert_eq!(own, Ok(()));
+    assert_eq!(to_itself, Ok(()));
 }
 
 #[test]

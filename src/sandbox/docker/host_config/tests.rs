@@ -43,14 +43,14 @@ fn account() -> Value {
 }
 
 fn refused(words: &str, change: impl FnOnce(&mut Value)) {
-    let mut told = account();
-    change(&mut told);
-    let judged = wanted().compare(&told);
-    let judged = judged.and_then(|()| wanted().compare_networks(&told));
+    let mut inspected = account();
+    change(&mut inspected);
+    let judged = wanted().compare(&inspected);
+    let judged = judged.and_then(|()| wanted().compare_networks(&inspected));
     let Err(why) = judged else {
         panic!("taken: {words}");
     };
-    assert!(why.contains(words), "{words:?} in {why:?}");
+    assert!(why.to_string().contains(words), "{words:?} in {why}");
 }
 
 #[test]
@@ -61,16 +61,16 @@ fn an_account_of_what_was_asked_is_taken() {
 
 #[test]
 fn whatever_the_daemon_leaves_out_changes_or_adds_is_refused() {
-    let Value::Object(asked) = wanted().host() else {
+    let Value::Object(host) = wanted().host() else {
         panic!("no object");
     };
-    let telling = asked.iter().filter(|(_, value)| !is_empty(value));
+    let telling = host.iter().filter(|(_, value)| !is_empty(value));
     for (name, _) in telling {
         refused(&format!("HostConfig.{name} as"), |told| {
             told["HostConfig"].as_object_mut().unwrap().remove(name);
         });
     }
-    for name in asked.keys().map(String::as_str).chain(EMPTY) {
+    for name in host.keys().map(String::as_str).chain(EMPTY) {
         refused(&format!("HostConfig.{name} as"), |told| {
             told["HostConfig"][name] = json!("other");
         });
