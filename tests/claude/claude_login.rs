@@ -173,10 +173,15 @@ fn hostile(mode: &str, prepare: impl Fn(&World)) {
     put(&world, &login(0, 3600));
     prepare(&world);
     let before = tree(&home);
-    let command = HOSTILE.replace("$PLACE", home.to_str().unwrap());
+    // In a script, of which no policy reads what it would do.
+    world.put(
+        "hostile.sh",
+        &HOSTILE.replace("$PLACE", home.to_str().unwrap()),
+    );
+    let command = "sh hostile.sh";
     let calls = match mode {
-        "hook" => vec![vec![bash("call_hostile", &command)]],
-        _ => vec![vec![governed::mediated::bash("call_hostile", &command)]],
+        "hook" => vec![vec![bash("call_hostile", command)]],
+        _ => vec![vec![governed::mediated::bash("call_hostile", command)]],
     };
     let model = turns(calls);
     let service = LoginDouble::before(&model);
@@ -382,7 +387,8 @@ fn the_harnesss_own_tools_do_not_follow_a_link_to_what_agp_keeps_apart() {
         ),
     ];
     let read = |id: &str, path: &str| governed::call(id, "Read", json!({"file_path": path}));
-    let mut calls = vec![vec![bash("call_links", LINKS)]];
+    world.put("links.sh", LINKS);
+    let mut calls = vec![vec![bash("call_links", "sh links.sh")]];
     calls.extend(refused.iter().map(|(id, path)| vec![read(id, path)]));
     let own = json!({"file_path": "/tmp/own/settings.json", "content": "{}"});
     calls.push(vec![governed::call("call_write", "Write", own)]);
@@ -475,16 +481,19 @@ fn without_namespaces_a_link_to_the_login_is_not_followed_and_the_private_tmp_is
     assert!(!model.bodies().iter().any(token), "the token was told");
 }
 
+/// What the policy does not see: it is in a script of the repository's.
+const FURTHER: &str = "own=$CLAUDE_CONFIG_DIR
+cat $own/projects/*/*.jsonl $own/.claude.json $1/../../../*.jsonl && touch ran-read
+echo x >> $1.txt && touch ran-written
+ls $own/projects && touch ran-listed
+true";
+
 /// Reads what the harness says it has saved of the last command, in another, and what lies around it.
 fn reads_what_was_saved(request: &Value) -> model::Turn {
     let text = request.to_string();
     let saved = text.split("Full output saved to: ").nth(1).unwrap();
     let saved = saved.split(".txt").next().unwrap();
-    let command = format!(
-        "tail -n 1 {saved}.txt; ls $(dirname {saved}); own=$CLAUDE_CONFIG_DIR; \
-         cat $own/projects/*/*.jsonl $own/.claude.json {saved}/../../../*.jsonl && touch ran-read; \
-         echo x >> {saved}.txt && touch ran-written; ls $own/projects && touch ran-listed; true"
-    );
+    let command = format!("tail -n 1 {saved}.txt; ls $(dirname {saved}); sh further.sh {saved}");
     model::Turn::Calls(vec![bash("call_tail", &command)])
 }
 
@@ -493,6 +502,7 @@ fn a_command_reads_what_the_harness_has_saved_of_another() {
     let Some((world, claude)) = world() else {
         return;
     };
+    world.put("further.sh", FURTHER);
     let model = ModelDouble::start(vec![
         model::Turn::Calls(vec![bash("call_seq", "seq 1 100000; echo the end")]),
         model::Turn::Then(reads_what_was_saved),

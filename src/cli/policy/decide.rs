@@ -11,6 +11,7 @@ use super::asking::{self, Asking, Call, Session};
 use super::{hook_line, which};
 use crate::contracts::call::Actor;
 use crate::contracts::limits;
+use crate::contracts::plural::count;
 use crate::contracts::verdict::{Decision, Verdict};
 use crate::disk::{Grounds, LocalDisk};
 use crate::reading::disk::NoDisk;
@@ -170,8 +171,8 @@ impl Decider<'_> {
                 &mut alone
             }
             Some(name) if full && !self.sessions.contains_key(&name) => {
-                let sessions = limits::DECIDE_SESSIONS;
-                return self.refused(&format!("more than {sessions} sessions in one run"));
+                let sessions = count(limits::DECIDE_SESSIONS, "session");
+                return self.refused(&format!("more than {sessions} in one run"));
             }
             Some(name) => {
                 let session = self.sessions.entry(name);
