@@ -333,16 +333,30 @@ fn could_word(own: &Pattern, item: &Item<'_>, view: &View<'_>) -> bool {
 /// A path as it would be written from its own directory, and from the repository; each from `/`.
 fn spellings(text: &str, view: &View<'_>) -> impl Iterator<Item = String> {
     let own = (!text.starts_with('/') && !escapes(text)).then(|| normal(text));
-    let repository = &view.on.around.repository;
     let directories = view.program.directories.iter();
-    let from_repository = directories.filter_map(|directory| {
-        let path = normal(&join(directory, text));
-        let within = !repository.is_empty() && within(&path, repository);
-        within
-            .then(|| path.get(repository.len()..).map(normal))
-            .flatten()
-    });
-    own.into_iter().chain(from_repository.collect::<Vec<_>>())
+    let others = directories.filter_map(|directory| from_repository(directory, text, view));
+    own.into_iter().chain(others)
+}
+
+/// A path as it would be written from the repository, from `/`. `None`: it is not in it.
+fn from_repository(directory: &str, text: &str, view: &View<'_>) -> Option<String> {
+    let repository = &view.on.around.repository;
+    let path = normal(&join(directory, text));
+    let within = !repository.is_empty() && within(&path, repository);
+    within
+        .then(|| path.get(repository.len()..).map(normal))
+        .flatten()
+}
+
+/// Whether a program runs where relative paths of patterns begin.
+fn is_at_home(view: &View<'_>) -> bool {
+    let around = view.on.around;
+    let home = match around.repository.as_str() {
+        "" => &around.directory,
+        repository => repository,
+    };
+    let mut directories = view.program.directories.iter();
+    directories.all(|directory| directory == home)
 }
 
 /// Whether a relative path leads out of its directory, by its names.
@@ -455,7 +469,8 @@ fn certain_word(own: &Pattern, item: &Item<'_>, view: &View<'_>) -> Option<Writt
     if secrets(text) != own.secrets {
         return None;
     }
-    if own.name.literal() == Some(text) {
+    let elsewhere = item.role == Role::Path && !own.text.starts_with(['/', '~', '$']);
+    if own.name.literal() == Some(text) && (!elsewhere || is_at_home(view)) {
         return Some(Written::Whole);
     }
     if item.role == Role::Turning && view.program.entry.is_some() {
@@ -502,7 +517,14 @@ fn certain_word(own: &Pattern, item: &Item<'_>, view: &View<'_>) -> Option<Writt
                 };
                 return holds.then_some(Written::Beginning);
             }
-            let holds = spellings(text, view).any(|spelled| path.matches(&spelled, around));
+            let mut directories = view.program.directories.iter().peekable();
+            let holds = match directories.peek() {
+                Some(_) => directories.all(|from| {
+                    let spelled = from_repository(from, text, view);
+                    spelled.is_some_and(|spelled| path.matches(&spelled, around))
+                }),
+                None => false,
+            };
             holds.then_some(Written::No)
         }
         _ => own.name.matches(text).then_some(Written::No),
