@@ -26,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     ("policy", policy::fuzz::policy),
     ("tool_pattern", policy::fuzz::tool_pattern),
     ("plain_command", policy::fuzz::plain_command),
+    ("permissions", policy::import::fuzz::permissions),
     ("program_words", reading::programs::fuzz::program_words),
     ("shell_command", shell::fuzz::shell_command),
     ("shell_reading", reading::walk::fuzz::walk),

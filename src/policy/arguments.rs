@@ -6,7 +6,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, Visitor};
 use serde_json::{Map, Value};
 
 use super::glob::Glob;
-use super::patterns::List;
+use super::patterns::{List, PatternError};
 use crate::contracts::limits;
 
 /// Values that one pointer with `*` reaches at most; beyond, they are not known.
@@ -18,16 +18,17 @@ pub struct Pointer(Vec<String>);
 
 impl Pointer {
     /// Reads one.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, PatternError> {
+        let error = |wrong| PatternError::Pointer(text.to_owned(), wrong);
         let rest = text
             .strip_prefix('/')
-            .ok_or_else(|| format!("{text:?}: a JSON pointer begins with /"))?;
+            .ok_or_else(|| error("a JSON pointer begins with /"))?;
         let names = rest.split('/').map(|name| {
             let escapes = name.matches('~').count();
             let known = name.matches("~0").count() + name.matches("~1").count();
             match escapes == known {
                 true => Ok(name.replace("~1", "/").replace("~0", "~")),
-                false => Err(format!("{text:?}: write ~0 for ~ and ~1 for /")),
+                false => Err(error("write ~0 for ~ and ~1 for /")),
             }
         });
         Ok(Self(names.collect::<Result<_, _>>()?))

@@ -7,10 +7,10 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use super::arguments::{Pointer, Scalar};
 use super::fields::{Strings, Text};
 use super::glob::Glob;
-use super::patterns::List;
 use super::patterns::command::Command;
 use super::patterns::host::Host;
 use super::patterns::path::Path;
+use super::patterns::{List, PatternError};
 use crate::contracts::limits;
 use crate::reading::atoms::CodeClass;
 
@@ -117,7 +117,7 @@ impl<'de> Visitor<'de> for WhenSeed {
                 }
                 WhenField::Args => when.args = access.next_value_seed(Arguments)?,
                 WhenField::Directory => {
-                    when.directory = Some(access.next_value_seed(paths("directory"))?)
+                    when.directory = Some(access.next_value_seed(paths("directory"))?);
                 }
                 WhenField::Branch => {
                     when.branch =
@@ -139,15 +139,16 @@ fn paths(field: &'static str) -> Patterns<Path> {
     Patterns::new(field, "paths", Path::parse)
 }
 
-fn class(text: &str) -> Result<CodeClass, String> {
+fn class(text: &str) -> Result<CodeClass, PatternError> {
     let class = CLASSES.iter().find(|(name, _)| *name == text);
-    class
-        .map(|(_, class)| *class)
-        .ok_or_else(|| format!("{text:?}: the classes of code are repo, inline, unknown, fetched"))
+    class.map(|(_, class)| *class).ok_or_else(|| {
+        let wrong = "the classes of code are repo, inline, unknown, fetched";
+        PatternError::Class(text.to_owned(), wrong)
+    })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as the other readers of patterns")]
-fn name(text: &str) -> Result<Glob, String> {
+fn name(text: &str) -> Result<Glob, PatternError> {
     Ok(Glob::new(text))
 }
 
@@ -155,11 +156,15 @@ fn name(text: &str) -> Result<Glob, String> {
 struct Patterns<T> {
     field: &'static str,
     what: &'static str,
-    parse: fn(&str) -> Result<T, String>,
+    parse: fn(&str) -> Result<T, PatternError>,
 }
 
 impl<T> Patterns<T> {
-    fn new(field: &'static str, what: &'static str, parse: fn(&str) -> Result<T, String>) -> Self {
+    fn new(
+        field: &'static str,
+        what: &'static str,
+        parse: fn(&str) -> Result<T, PatternError>,
+    ) -> Self {
         Self { field, what, parse }
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::document::Document;
 use super::layer::{Layer, Owner};
+use super::layer_error::LayerError;
 use super::{Policy, PolicyError};
 use crate::contracts::ids::Sha256;
 use crate::contracts::verdict::Decision;
@@ -44,13 +45,13 @@ pub(super) fn layer(owner: Owner, bytes: &[u8]) -> Result<(Layer, Source), Polic
     };
     text.remove("$schema");
     if let Some(base) = document.base.take() {
-        text = over(&base, &document.drop, text).map_err(PolicyError::Base)?;
+        text = over(&base, &document.drop, text).map_err(PolicyError::Layer)?;
         let whole = Value::Object(text.clone()).to_string();
         document = strict_json::parse(whole.as_bytes())
-            .map_err(|error| PolicyError::Base(format!("over {base}: {error}")))?;
+            .map_err(|error| PolicyError::Layer(LayerError::Over(base, error)))?;
     }
     if owner == Owner::Repository {
-        tightens(&document).map_err(PolicyError::Base)?;
+        tightens(&document).map_err(PolicyError::Layer)?;
     }
     let source = Source {
         owner,
@@ -65,14 +66,10 @@ fn over(
     base: &str,
     drop: &[String],
     mut own: Map<String, Value>,
-) -> Result<Map<String, Value>, String> {
-    let names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
-    let text = shipped(base)
-        .ok_or_else(|| format!("unknown base {base:?}, expected one of {}", names.join(" ")))?;
-    let below: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let Value::Object(mut whole) = below else {
-        return Err(format!("base {base:?} is no object"));
-    };
+) -> Result<Map<String, Value>, LayerError> {
+    let text = shipped(base).ok_or_else(|| LayerError::UnknownBase(base.to_owned()))?;
+    let mut whole: Map<String, Value> =
+        serde_json::from_str(text).map_err(|error| LayerError::Over(base.to_owned(), error))?;
     let mut rules = match whole.remove("rules") {
         Some(Value::Array(rules)) => rules,
         _ => Vec::new(),
@@ -82,7 +79,10 @@ fn over(
         let before = rules.len();
         rules.retain(|rule| id(rule).as_ref() != Some(dropped));
         if rules.len() == before {
-            return Err(format!("drop: base {base:?} has no rule {dropped:?}"));
+            return Err(LayerError::UnknownDrop {
+                base: base.to_owned(),
+                rule: dropped.clone(),
+            });
         }
     }
     let added = match own.remove("rules") {
@@ -91,10 +91,9 @@ fn over(
     };
     for rule in &added {
         let taken = rules.iter().any(|other| id(other) == id(rule));
-        if let (true, Some(id)) = (taken, id(rule)) {
-            return Err(format!(
-                "base {base:?} has a rule {id:?}: drop it, or name your own another way"
-            ));
+        if let (true, Some(rule)) = (taken, id(rule)) {
+            let base = base.to_owned();
+            return Err(LayerError::Taken { base, rule });
         }
     }
     rules.extend(added);
@@ -114,19 +113,16 @@ fn over(
 }
 
 /// A repository's policy can only tighten.
-fn tightens(document: &Document) -> Result<(), String> {
+fn tightens(document: &Document) -> Result<(), LayerError> {
     let allow = document
         .rules
         .iter()
         .find(|rule| rule.effect == Decision::Allow);
     if let Some(rule) = allow {
-        return Err(format!(
-            "rule {:?}: a repository's policy can only deny and require",
-            rule.id
-        ));
+        return Err(LayerError::Loosens(rule.id.clone()));
     }
     if document.otherwise.is_some() || document.unread.is_some() || !document.tools.is_empty() {
-        return Err("a repository's policy has only rules and danger".to_owned());
+        return Err(LayerError::MoreThanRules);
     }
     Ok(())
 }

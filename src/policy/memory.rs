@@ -83,7 +83,7 @@ impl Memory {
                         place,
                         super::spared::only_makes(reading, atom) && !downloads,
                     );
-                    self.wrote(place, downloads && atom.source != Source::Itself)
+                    self.wrote(place, downloads && atom.source != Source::Itself);
                 }
                 AtomKind::Read(place) => {
                     let bears = |danger: &Danger| danger.category == Category::Credentials;
@@ -147,10 +147,9 @@ impl Memory {
                 self.written.remove(&path);
                 // A tool that writes below where it is told to, too: a checkout, an archive.
                 self.put_fetched(path, true);
-            } else if !self.fetched.contains_key(&path) {
-                if self.written.len() < limits::MEMORY_PATHS {
-                    self.written.insert(path);
-                }
+            } else if !self.fetched.contains_key(&path) && self.written.len() < limits::MEMORY_PATHS
+            {
+                self.written.insert(path);
             }
         }
     }

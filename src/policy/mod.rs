@@ -14,6 +14,7 @@ mod glob;
 pub mod import;
 mod index;
 mod layer;
+mod layer_error;
 mod layers;
 mod matching;
 mod memory;
@@ -47,6 +48,7 @@ pub use danger::{CATEGORIES, category_name};
 pub use explain::{AtomExplained, Explanation, RuleOutcome};
 pub use glob::Glob;
 pub use layer::Owner;
+pub use layer_error::LayerError;
 pub use layers::{SHIPPED, shipped};
 pub use memory::Memory;
 pub use named_sets::{SET_NAMES, set_members};
@@ -196,7 +198,7 @@ pub enum PolicyError {
     /// The file is longer than [`limits::POLICY_BYTES`].
     TooLarge,
     /// It does not fit its place: the policy below it, or the layer that it is.
-    Base(String),
+    Layer(LayerError),
     /// The text is not a policy.
     Text {
         /// Counted from 1.
@@ -231,7 +233,7 @@ impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { path, error } => write!(f, "cannot read {}: {error}", path.display()),
-            Self::Base(problem) => f.write_str(problem),
+            Self::Layer(error) => error.fmt(f),
             Self::TooLarge => write!(f, "longer than {} bytes", limits::POLICY_BYTES),
             Self::Text {
                 line,
@@ -246,7 +248,8 @@ impl std::error::Error for PolicyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { error, .. } => Some(error),
-            Self::TooLarge | Self::Base(_) | Self::Text { .. } => None,
+            Self::Layer(error) => Some(error),
+            Self::TooLarge | Self::Text { .. } => None,
         }
     }
 }

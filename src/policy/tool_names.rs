@@ -1,5 +1,7 @@
 //! The tools that a rule names, and what to write instead of what another program's rules look like.
 
+use std::fmt;
+
 use super::glob::Glob;
 use super::patterns::List;
 use crate::contracts::call::Actor;
@@ -23,9 +25,47 @@ pub(super) fn runs_commands(tool: &str) -> bool {
 /// The named sets of tools.
 const SETS: [&str; 2] = ["@plan", "@edits"];
 
+/// Why a text names no tool; it is its author's to correct.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ToolNameError {
+    /// There is no such set.
+    Set(String),
+    /// A misspelt tool, and the one that is meant.
+    Unknown(String, String),
+    /// A rule of another program's.
+    Foreign {
+        /// As it was written.
+        text: String,
+        /// Which program's.
+        whose: &'static str,
+        /// What to write in this language.
+        instead: String,
+    },
+}
+
+impl fmt::Display for ToolNameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set(text) => write!(
+                f,
+                "{text:?}: the named sets of tools are {}",
+                SETS.join(" and ")
+            ),
+            Self::Unknown(text, meant) => write!(f, "unknown tool {text:?}: write {meant:?}"),
+            Self::Foreign {
+                text,
+                whose,
+                instead,
+            } => write!(f, "{text:?} is {whose}'s syntax: write {instead}"),
+        }
+    }
+}
+
+impl std::error::Error for ToolNameError {}
+
 /// A tool, or tools, as a rule names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ToolName {
+pub(super) enum ToolName {
     /// By their names; `*` is any run of characters.
     Glob(Glob),
     /// What touches nothing outside the conversation.
@@ -36,20 +76,17 @@ pub enum ToolName {
 
 impl ToolName {
     /// Reads one.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, ToolNameError> {
         match text {
             "@plan" => return Ok(Self::Plan),
             "@edits" => return Ok(Self::Edits),
             _ if text.starts_with('@') => {
-                return Err(format!(
-                    "{text:?}: the named sets of tools are {}",
-                    SETS.join(" and ")
-                ));
+                return Err(ToolNameError::Set(text.to_owned()));
             }
             _ => {}
         }
-        if let Some(instead) = foreign(text) {
-            return Err(instead);
+        if let Some(foreign) = foreign(text) {
+            return Err(foreign);
         }
         let glob = Glob::new(text);
         // `*Edit` is no misspelt `Edit`.
@@ -57,14 +94,15 @@ impl ToolName {
         if !known_tools::KNOWN.iter().any(means)
             && let Some(meant) = known_tools::near(text)
         {
-            return Err(format!("unknown tool {text:?}: write {meant:?}"));
+            let meant = meant.to_owned();
+            return Err(ToolNameError::Unknown(text.to_owned(), meant));
         }
         Ok(Self::Glob(glob))
     }
 
     /// As it was written.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         match self {
             Self::Glob(glob) => glob.as_str(),
             Self::Plan => "@plan",
@@ -109,11 +147,16 @@ impl List<ToolName> {
 }
 
 /// What a tool that is written as Claude Code's or Codex's rules are should be written as.
-fn foreign(text: &str) -> Option<String> {
+fn foreign(text: &str) -> Option<ToolNameError> {
+    let written = |whose, instead| ToolNameError::Foreign {
+        text: text.to_owned(),
+        whose,
+        instead,
+    };
     if let Some(rest) = text.strip_prefix("prefix_rule(") {
         let words = quoted(rest.split("decision").next().unwrap_or(rest));
         let instead = when("command", &format!("{} *", words.join(" ")), None);
-        return Some(format!("{text:?} is Codex's syntax: write {instead}"));
+        return Some(written("Codex", instead));
     }
     let (tool, rest) = text.split_once('(')?;
     let inside = rest.strip_suffix(')').unwrap_or(rest).trim();
@@ -136,7 +179,7 @@ fn foreign(text: &str) -> Option<String> {
         // Another tool's arguments: the person names the one that is meant.
         other => when("args", inside, Some(other)),
     };
-    Some(format!("{text:?} is Claude Code's syntax: write {instead}"))
+    Some(written("Claude Code", instead))
 }
 
 fn when(what: &str, pattern: &str, tool: Option<&str>) -> String {

@@ -14,7 +14,7 @@ use crate::contracts::ids::Sha256;
 use crate::contracts::verdict::Decision;
 use crate::contracts::{bounded_file, limits};
 use crate::journal::redact::Screen;
-use crate::policy::{Owner, Policy, PolicyError};
+use crate::policy::{LayerError, Owner, Policy, PolicyError};
 use crate::report::failure::{Failure, complain};
 
 /// What stands for a digest where a repository had no policy.
@@ -188,9 +188,7 @@ fn of_repository(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
         }
         Err(error) => return Err(wrong(&error)),
         Ok(meta) if !meta.is_file() => {
-            return Err(wrong(&PolicyError::Base(
-                "the repository's policy must be a regular file".into(),
-            )));
+            return Err(wrong(&PolicyError::Layer(LayerError::NotAFile)));
         }
         Ok(_) => {}
     }

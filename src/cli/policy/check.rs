@@ -12,7 +12,7 @@ use super::{sarif, which};
 use crate::channels::escape;
 use crate::contracts::fold::Next;
 use crate::contracts::plural::count;
-use crate::policy::{Policy, PolicyError};
+use crate::policy::{LayerError, Policy, PolicyError};
 use crate::report::failure::{Failure, Outcome, exit, say, say_folded};
 use crate::session::home::Home;
 
@@ -77,7 +77,7 @@ fn fault(text: &str, error: &PolicyError) -> Finding {
             column,
             problem,
         } => (Some((*line, *column)), problem.clone()),
-        PolicyError::Base(problem) => (place_of(text, problem), problem.clone()),
+        PolicyError::Layer(error) => (place_of(text, error), error.to_string()),
         other => (None, other.to_string()),
     };
     Finding {
@@ -89,27 +89,21 @@ fn fault(text: &str, error: &PolicyError) -> Finding {
     }
 }
 
-/// Where what a problem with a base names stands: an id of `drop`, a rule of the same name, or `base` itself.
-fn place_of(text: &str, problem: &str) -> Option<Place> {
+/// Where what does not fit stands: an id of `drop`, a rule by its id, or `base` itself.
+fn place_of(text: &str, error: &LayerError) -> Option<Place> {
     let document: Value = serde_json::from_str(text).ok()?;
     let places: HashMap<String, Place> = places(text);
-    let names = |list: &str, of: fn(&Value) -> Option<&str>| {
-        let items = document.get(list).and_then(Value::as_array)?;
-        let at = items
-            .iter()
-            .position(|item| of(item).is_some_and(|id| problem.contains(&format!("{id:?}"))))?;
+    let item = |list: &str, is: &dyn Fn(&Value) -> bool| {
+        let at = document.get(list)?.as_array()?.iter().position(is)?;
         places.get(&format!("/{list}/{at}")).copied()
     };
-    let dropped = problem
-        .starts_with("drop")
-        .then(|| names("drop", Value::as_str))
-        .flatten();
-    let named = || names("rules", |rule| rule.get("id")?.as_str());
-    let unknown = || problem.starts_with("unknown base").then_some(());
-    match (dropped, unknown()) {
-        (Some(place), _) => Some(place),
-        (None, None) => named().or_else(|| places.get("/base").copied()),
-        (None, Some(())) => places.get("/base").copied(),
+    match error {
+        LayerError::UnknownDrop { rule, .. } => item("drop", &|id| id == rule),
+        LayerError::Taken { rule, .. } | LayerError::Loosens(rule) => {
+            item("rules", &|own| own.get("id").is_some_and(|id| id == rule))
+        }
+        LayerError::UnknownBase(_) | LayerError::Over(..) => places.get("/base").copied(),
+        LayerError::MoreThanRules | LayerError::NotAFile => None,
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn import(command: &Import) -> Outcome {
     let bytes = bounded_file::read(&command.file, limits::POLICY_BYTES)
         .map_err(|error| usage(error.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|error| usage(error.to_string()))?;
-    let imported = importers::import(&text).map_err(usage)?;
+    let imported = importers::import(&text).map_err(|error| usage(error.to_string()))?;
     let rules = json!({"rules": imported.rules});
     say(serde_json::to_string_pretty(&rules).unwrap_or_default());
     for line in &imported.left_out {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Imported, of_tool, when};
+use super::{ImportError, Imported, of_tool, when};
 use crate::contracts::strict_json;
 
 /// Lists of permissions with the effect that each has here. Claude Code evaluates deny, ask, allow: the same order.
@@ -13,10 +13,10 @@ const READERS: [&str; 4] = ["Read", "Glob", "Grep", "LS"];
 /// Tools whose specifier is a path that they write.
 const WRITERS: [&str; 4] = ["Edit", "Write", "MultiEdit", "NotebookEdit"];
 
-pub(super) fn import(text: &str) -> Result<Imported, String> {
-    let settings = strict_json::from_slice(text.as_bytes()).map_err(|error| error.to_string())?;
+pub(super) fn import(text: &str) -> Result<Imported, ImportError> {
+    let settings = strict_json::from_slice(text.as_bytes()).map_err(ImportError::Json)?;
     let permissions = settings.get("permissions").and_then(Value::as_object);
-    let permissions = permissions.ok_or("it has no \"permissions\" object")?;
+    let permissions = permissions.ok_or(ImportError::NoPermissions)?;
     let mut imported = Imported::default();
     for (list, effect) in LISTS {
         match permissions.get(list) {

@@ -1,9 +1,9 @@
 //! Codex's `.rules`: calls of `prefix_rule(pattern = [...], decision = "...")`, as much of Starlark as these need.
 
-use super::{Imported, when};
+use super::{ImportError, Imported, when};
 
 /// Tokens of one file that are read.
-const TOKENS: usize = 100_000;
+pub(super) const TOKENS: usize = 100_000;
 /// Commands that the alternatives of one rule may come to.
 const ALTERNATIVES: usize = 100;
 
@@ -14,19 +14,19 @@ enum Token {
     Mark(char),
 }
 
-pub(super) fn import(text: &str) -> Result<Imported, String> {
+pub(super) fn import(text: &str) -> Result<Imported, ImportError> {
     let tokens = tokens(text)?;
     let mut imported = Imported::default();
     let mut rest = tokens.as_slice();
     while let Some((token, after)) = rest.split_first() {
         rest = after;
         let Token::Name(name) = token else {
-            return Err(format!("expected prefix_rule(...), found {token:?}"));
+            return Err(ImportError::NoCall(format!("{token:?}")));
         };
         let Some((Token::Mark('('), inner)) = rest.split_first() else {
-            return Err(format!("expected ( after {name}"));
+            return Err(ImportError::NoArguments(name.clone()));
         };
-        let length = closing(inner).ok_or_else(|| format!("{name}( is not closed"))?;
+        let length = closing(inner).ok_or_else(|| ImportError::Open(name.clone()))?;
         let (arguments, behind) = inner.split_at_checked(length).unwrap_or((inner, &[]));
         rest = behind.get(1..).unwrap_or_default();
         if name == "prefix_rule" {
@@ -153,7 +153,7 @@ fn closing(tokens: &[Token]) -> Option<usize> {
     })
 }
 
-fn tokens(text: &str) -> Result<Vec<Token>, String> {
+fn tokens(text: &str) -> Result<Vec<Token>, ImportError> {
     let mut tokens = Vec::new();
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
@@ -165,11 +165,11 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
                 let mut word = String::new();
                 loop {
                     match rest.next() {
-                        None | Some('\n') => return Err("a string is not closed".into()),
+                        None | Some('\n') => return Err(ImportError::OpenString),
                         Some(end) if end == c => break,
                         Some('\\') => match rest.next() {
                             Some(escaped @ ('"' | '\'' | '\\')) => word.push(escaped),
-                            _ => return Err("an escape other than \\\\, \\\" and \\'".into()),
+                            _ => return Err(ImportError::Escape),
                         },
                         Some(other) => word.push(other),
                     }
@@ -183,10 +183,10 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
                 }
                 tokens.push(Token::Name(name));
             }
-            other => return Err(format!("{other:?} is more of Starlark than is read here")),
+            other => return Err(ImportError::Starlark(other)),
         }
         if tokens.len() > TOKENS {
-            return Err(format!("more than {TOKENS} words"));
+            return Err(ImportError::TooManyWords);
         }
     }
     Ok(tokens)

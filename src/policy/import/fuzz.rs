@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::policy::Policy;
 
 /// Whatever is imported is a policy that loads, and what is said of the rest is one line each.
-pub(crate) fn import(data: &[u8]) {
+pub(crate) fn permissions(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let Ok(imported) = super::import(&text) else {
         return;

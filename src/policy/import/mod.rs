@@ -4,11 +4,13 @@ mod claude_settings;
 mod codex_rules;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod import_error;
 
 use serde_json::{Map, Value, json};
 
 use super::{Policy, PolicyError};
 use crate::contracts::limits;
+pub use import_error::ImportError;
 
 /// What became of a file of permissions.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,10 +24,10 @@ pub struct Imported {
 /// Reads a Claude Code `settings.json` or Codex `.rules`; which of both, its first character says.
 ///
 /// # Errors
-/// What is wrong with the file as a whole, on one line.
-pub fn import(text: &str) -> Result<Imported, String> {
+/// [`ImportError`]: what is wrong with the file as a whole.
+pub fn import(text: &str) -> Result<Imported, ImportError> {
     if text.len() > IMPORT_BYTES {
-        return Err(format!("longer than {} KiB", IMPORT_BYTES / 1024));
+        return Err(ImportError::TooLarge);
     }
     if text.trim_start().starts_with('{') {
         claude_settings::import(text)
@@ -57,7 +59,7 @@ impl Imported {
         let alone = json!({ "rules": [rule] }).to_string();
         match Policy::parse(alone.as_bytes()) {
             Ok(_) if self.rules.len() < limits::POLICY_RULES => {
-                self.rules.push(Value::Object(rule))
+                self.rules.push(Value::Object(rule));
             }
             Ok(_) => self.left_out(entry, "more rules than a policy can hold"),
             Err(PolicyError::Text { problem, .. }) => self.left_out(entry, &problem),

@@ -1,6 +1,7 @@
 //! Commands as a rule writes them: word by word, `*` for a word or a part of one, as the last word for all that
 //! follow, `**` for any number anywhere, or a named set.
 
+use super::PatternError;
 use super::host::Host;
 use super::name::Name;
 use super::path::Path;
@@ -31,7 +32,6 @@ const SECRET: (&str, &str) = ("{{secret:", "}}");
 /// A pattern of commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::policy) struct Command {
-    text: String,
     pub(super) head: Head,
     /// Behind the program, as written.
     pub(super) elements: Vec<Element>,
@@ -116,13 +116,12 @@ impl Command {
     ///
     /// # Errors
     /// What makes it no pattern.
-    pub(in crate::policy) fn parse(text: &str) -> Result<Self, String> {
-        let unsupported = |wanted: &str| format!("{text:?} is an unsupported pattern: {wanted}");
+    pub(in crate::policy) fn parse(text: &str) -> Result<Self, PatternError> {
+        let unsupported = |wrong| PatternError::Command(text.to_owned(), wrong);
         if text.starts_with('@') {
             let set = SETS.iter().find(|(name, _)| *name == text);
             return set
                 .map(|(_, set)| Self {
-                    text: text.to_owned(),
                     head: Head::Set(*set),
                     elements: Vec::new(),
                     loose: Vec::new(),
@@ -136,7 +135,6 @@ impl Command {
             .map_err(unsupported)?;
         if text.trim() == "*" {
             return Ok(Self {
-                text: text.to_owned(),
                 head: Head::Any,
                 elements: vec![Element::Many],
                 loose: loose(&[Element::Many]),
@@ -166,16 +164,10 @@ impl Command {
         };
         let elements: Vec<Element> = read.into_iter().enumerate().map(element).collect();
         Ok(Self {
-            text: text.to_owned(),
             head: Head::Program(program),
             loose: loose(&elements),
             elements,
         })
-    }
-
-    /// As it was written.
-    pub(in crate::policy) fn as_str(&self) -> &str {
-        &self.text
     }
 
     /// The set that it names.

@@ -1,6 +1,6 @@
 //! Hosts: a name, `*.name`, a port, the beginning of a URL, or a named set.
 
-use super::List;
+use super::{List, PatternError};
 use crate::reading::atoms::Host as Reached;
 
 /// Package registries, and where their packages are kept. `@registries`.
@@ -48,7 +48,6 @@ enum Named {
 /// A pattern of hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::policy) struct Host {
-    text: String,
     named: Named,
     port: Option<u16>,
     scheme: Option<String>,
@@ -63,14 +62,12 @@ impl Host {
     ///
     /// # Errors
     /// What makes it no pattern.
-    pub(in crate::policy) fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::policy) fn parse(text: &str) -> Result<Self, PatternError> {
+        let error = |wrong| PatternError::Host(text.to_owned(), wrong);
         let wrong = || {
-            format!(
-                "{text:?}: write a host's name, *.name, name:port, the beginning of a URL, or @registries"
-            )
+            error("write a host's name, *.name, name:port, the beginning of a URL, or @registries")
         };
         let mut host = Self {
-            text: text.to_owned(),
             named: Named::Registries,
             port: None,
             scheme: None,
@@ -84,8 +81,8 @@ impl Host {
                     host.named = Named::Loopback;
                     Ok(host)
                 }
-                _ => Err(format!(
-                    "{text:?}: the named sets of hosts are @registries and @loopback"
+                _ => Err(error(
+                    "the named sets of hosts are @registries and @loopback",
                 )),
             };
         }
@@ -103,9 +100,7 @@ impl Host {
                     .inspect(|_| host.more = true)
                     .unwrap_or(path);
                 if path.contains('*') || path.contains("..") || path.contains('%') {
-                    return Err(format!(
-                        "{text:?}: a URL's path can end in *, and has no .. or %"
-                    ));
+                    return Err(error("a URL's path can end in *, and has no .. or %"));
                 }
                 host.path = Some(path.to_owned());
             }
@@ -120,11 +115,9 @@ impl Host {
             host.named = Named::Exact(name.to_ascii_lowercase());
             return Ok(host);
         }
-        if let Some((name, port)) = rest.split_once(':') {
-            if rest.matches(':').count() == 1 {
-                host.port = Some(port.parse().map_err(|_| wrong())?);
-                rest = name;
-            }
+        if let (Some((name, port)), 1) = (rest.split_once(':'), rest.matches(':').count()) {
+            host.port = Some(port.parse().map_err(|_| wrong())?);
+            rest = name;
         }
         let name = rest.trim_end_matches('.').to_ascii_lowercase();
         let letter = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
@@ -136,11 +129,6 @@ impl Host {
             _ => return Err(wrong()),
         };
         Ok(host)
-    }
-
-    /// As it was written.
-    pub(in crate::policy) fn as_str(&self) -> &str {
-        &self.text
     }
 
     /// The one host that it names by itself.

@@ -399,7 +399,7 @@ fn certain_words(
             match element {
                 Element::Many if stands_for_any(item, view) => next |= 1 << at,
                 Element::One(word) if certain_word(word, item, view).is_some() => {
-                    next |= 1 << (at + 1)
+                    next |= 1 << (at + 1);
                 }
                 _ => {}
             }

@@ -6,6 +6,9 @@ pub(super) mod matching;
 pub(super) mod name;
 mod options;
 pub(super) mod path;
+mod pattern_error;
+
+pub(super) use pattern_error::PatternError;
 
 /// A list of a rule: what it chooses, and what `!` takes out of that whatever the order.
 #[derive(Debug, Clone, PartialEq, Eq)]

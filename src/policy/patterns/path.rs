@@ -1,7 +1,7 @@
 //! Paths: `*` is a part of a name, `**` any number of names, and what a path is relative to.
 
-use super::List;
 use super::name::Name;
+use super::{List, PatternError};
 use crate::contracts::secret;
 use crate::reading::atoms::{PathText, Place};
 use crate::reading::disk::Disk;
@@ -92,13 +92,14 @@ impl Path {
     ///
     /// # Errors
     /// What makes it no pattern, and what to write instead.
-    pub(in crate::policy) fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::policy) fn parse(text: &str) -> Result<Self, PatternError> {
+        let error = |wrong| PatternError::Path(text.to_owned(), wrong);
         if !secret::placeholders(text).is_empty() {
-            return Err(format!("{text:?}: a path cannot name a secret"));
+            return Err(error("a path cannot name a secret"));
         }
         let (base, rest) = if let Some(rest) = text.strip_prefix("${") {
             let Some((name, rest)) = rest.split_once('}') else {
-                return Err(format!("{text:?}: ${{ has no }}"));
+                return Err(error("${ has no }"));
             };
             let base = match name {
                 "repo" => Base::Repository,
@@ -106,21 +107,17 @@ impl Path {
                 "tmp" => Base::Temporary,
                 "system" => Base::System,
                 _ => {
-                    return Err(format!(
-                        "{text:?}: use ${{repo}}, ${{home}}, ${{tmp}} or ${{system}}"
-                    ));
+                    return Err(error("use ${repo}, ${home}, ${tmp} or ${system}"));
                 }
             };
             if !rest.is_empty() && !rest.starts_with('/') {
-                return Err(format!("{text:?}: write a / behind ${{{name}}}"));
+                return Err(error("write a / behind the }"));
             }
             (base, rest)
         } else if text == "~" || text.starts_with("~/") {
             (Base::Home, text.trim_start_matches('~'))
         } else if text.starts_with('~') {
-            return Err(format!(
-                "{text:?}: write the home of another user as a path"
-            ));
+            return Err(error("write the home of another user as a path"));
         } else if text.starts_with('/') {
             (Base::Root, text)
         } else if text.contains('/') {
@@ -129,9 +126,7 @@ impl Path {
             (Base::Root, text)
         };
         if rest.contains("${") {
-            return Err(format!(
-                "{text:?}: ${{...}} can only stand at the beginning"
-            ));
+            return Err(error("${...} can only stand at the beginning"));
         }
         let mut parts = Vec::new();
         if base == Base::Root && !text.contains('/') {
@@ -140,7 +135,7 @@ impl Path {
         for name in rest.split('/') {
             match name {
                 "" | "." => {}
-                ".." => return Err(format!("{text:?}: a pattern cannot have ..")),
+                ".." => return Err(error("a pattern cannot have ..")),
                 "**" if parts.last() == Some(&Part::Any) => {}
                 "**" => parts.push(Part::Any),
                 name => parts.push(Part::One(Name::new(name))),
@@ -152,10 +147,10 @@ impl Path {
         }
         let whole = parts.is_empty() && rest.is_empty() && text.is_empty();
         if whole {
-            return Err("an empty path: write a name, or ** for every path".to_owned());
+            return Err(error("an empty path: write a name, or ** for every path"));
         }
         if parts.len() > NAMES {
-            return Err(format!("{text:?}: more than {NAMES} names"));
+            return Err(error("it has too many names"));
         }
         Ok(Self {
             text: text.to_owned(),
@@ -171,11 +166,6 @@ impl Path {
             base,
             parts: vec![Part::Any],
         }
-    }
-
-    /// As it was written.
-    pub(in crate::policy) fn as_str(&self) -> &str {
-        &self.text
     }
 
     /// Whether it says where it begins: `/`, `~`, `${...}`.

@@ -193,16 +193,6 @@ impl Made {
         self
     }
 
-    fn found(mut self, found: Found) -> Self {
-        let last = self.last();
-        if let Some(AtomKind::Program(program)) =
-            self.0.atoms.get_mut(last).map(|atom| &mut atom.kind)
-        {
-            program.found = found;
-        }
-        self
-    }
-
     fn asked<'a>(self) -> Asked<'a> {
         bash(self.0)
     }
