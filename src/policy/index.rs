@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::patterns::List;
 use super::patterns::command::Command;
-use super::patterns::matching::View;
 use super::patterns::path::{Base, Path};
+use super::patterns::view::View;
 use super::rules::Rule;
 use super::tool_names::{OTHER_SHELLS, SHELL};
 use crate::reading::atoms::{Host, PathText, Place, Set};

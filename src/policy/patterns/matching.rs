@@ -1,58 +1,12 @@
 //! Holding a pattern against a program: whether every command that it could be is meant, or one of them.
 
 use super::command::{Command, Element, Head, Word as Pattern, base, secrets};
-use super::name::Name;
-use super::path::{Ground, SYSTEM, could as path_could};
+use super::place::could as path_could;
+use super::view::{Item, View};
 use super::{List, options};
-use crate::reading::atoms::{Atom, AtomKind, Found, Place, Program, Reading, Role, Source};
+use crate::reading::atoms::{AtomKind, Found, Role};
 use crate::reading::paths::{join, normal, within};
 use crate::reading::word::{Piece, Word};
-
-/// A program of a reading, prepared to be held against many patterns.
-pub(in crate::policy) struct View<'a> {
-    pub(in crate::policy) program: &'a Program,
-    /// The last part of the program's path, as written and as it lies.
-    pub(in crate::policy) names: Vec<&'a str>,
-    /// All words behind the program.
-    pub(in crate::policy) items: Vec<Item<'a>>,
-    /// What comes of a word.
-    of_words: Vec<(usize, &'a Atom)>,
-    on: Ground<'a>,
-}
-
-/// A word behind the program.
-pub(in crate::policy) struct Item<'a> {
-    /// Its position among the program's words.
-    pub(in crate::policy) at: usize,
-    pub(in crate::policy) word: &'a Word,
-    pub(in crate::policy) text: Option<&'a str>,
-    pub(in crate::policy) role: Role,
-    /// What is known of it, where that is not all.
-    pub(super) name: Option<Name>,
-    /// It stands behind `--`.
-    pub(super) behind_end: bool,
-    /// It could become an option.
-    pub(super) may_be_option: bool,
-}
-
-impl Item<'_> {
-    /// Whether the table takes it for a path or URL, which has many spellings.
-    pub(in crate::policy) fn is_path(&self) -> bool {
-        matches!(self.role, Role::Path | Role::Url)
-    }
-
-    /// Options and their values: a deny looks past them.
-    pub(in crate::policy) fn is_option(&self) -> bool {
-        let by_role = matches!(
-            self.role,
-            Role::Harmless | Role::Turning | Role::Value | Role::Global | Role::End
-        );
-        let dash = self
-            .text
-            .is_some_and(|text| text.len() > 1 && text.starts_with('-'));
-        by_role || (dash && !self.behind_end)
-    }
-}
 
 /// How a pattern writes a word out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,89 +17,6 @@ pub(in crate::policy) enum Written {
     Beginning,
     /// All of it.
     Whole,
-}
-
-impl<'a> View<'a> {
-    pub(in crate::policy) fn new(
-        reading: &'a Reading,
-        at: usize,
-        program: &'a Program,
-        on: Ground<'a>,
-    ) -> Self {
-        let mut names = Vec::new();
-        if let Some(first) = program.words.first().and_then(Word::known) {
-            names.push(base(first));
-            if let Found::At(real) = &program.found {
-                names.push(base(real));
-            }
-        }
-        // Where the table does not know the program, `--` may be another word to it.
-        let known = program.entry.is_some();
-        let mut ended = false;
-        let mut items = Vec::new();
-        for (at, word) in program.words.iter().enumerate().skip(1) {
-            let role = program.roles.get(at).copied().unwrap_or(Role::Operand);
-            let text = word.known();
-            let pieces = word.pieces.iter().map(|piece| match piece {
-                Piece::Text(text) => Some(text.as_str()),
-                _ => None,
-            });
-            items.push(Item {
-                at,
-                word,
-                text,
-                role,
-                name: text.is_none().then(|| Name::of_pieces(pieces)),
-                behind_end: ended,
-                may_be_option: !ended
-                    && matches!(word.beginning().chars().next(), None | Some('-')),
-            });
-            ended |= known && role == Role::End;
-        }
-        let of_words = reading.atoms.iter().filter(|atom| atom.program == Some(at));
-        let of_words = of_words.filter_map(|atom| match atom.source {
-            Source::Operand(word) | Source::Option(word) => Some((word, atom)),
-            _ => None,
-        });
-        Self {
-            program,
-            names,
-            items,
-            of_words: of_words.collect(),
-            on,
-        }
-    }
-
-    fn places(&self, word: usize) -> impl Iterator<Item = &'a Place> {
-        let of_word = self.of_words.iter().filter(move |(at, _)| *at == word);
-        of_word.filter_map(|(_, atom)| match &atom.kind {
-            AtomKind::Read(place) | AtomKind::Write(place) => Some(place),
-            _ => None,
-        })
-    }
-
-    /// Whether the program lies where only root writes, or is the shell's own.
-    fn is_systems(&self) -> bool {
-        match &self.program.found {
-            Found::Path | Found::Shell => true,
-            Found::WritablePath => false,
-            Found::At(real) => {
-                let written = self.program.words.first().and_then(Word::known);
-                let system = |path: &str| SYSTEM.iter().any(|own| within(path, own));
-                let real = normal(real);
-                // A link elsewhere with another program's name is that other program.
-                let same = |written: &str| {
-                    let version = |c: char| c.is_ascii_digit() || c == '.' || c == '-';
-                    let rest = base(&real).strip_prefix(base(written));
-                    rest.is_some_and(|rest| rest.chars().all(version))
-                };
-                system(&real)
-                    && written.is_some_and(|path| {
-                        same(path) || system(&normal(path)) && path.starts_with('/')
-                    })
-            }
-        }
-    }
 }
 
 impl Command {

@@ -7,6 +7,8 @@ pub(super) mod name;
 mod options;
 pub(super) mod path;
 mod pattern_error;
+pub(super) mod place;
+pub(super) mod view;
 
 pub(super) use pattern_error::PatternError;
 

@@ -1,8 +1,8 @@
 //! Whether an option that a deny or require names stands in a command, in any of its spellings.
 
 use super::command::Word as Pattern;
-use super::matching::Item;
 use super::name::Name;
+use super::view::Item;
 
 /// Short options whose long ones mean the same in every usual program that has both.
 const LONG: [(&str, &str); 4] = [
