@@ -10,7 +10,7 @@ use super::task::Task;
 use super::{BASH, BYTES_A_STEP, Made, Walker, places};
 use crate::contracts::ids::Sha256;
 use crate::contracts::limits;
-use crate::reading::atoms::{AtomKind, Code, CodeClass, Danger, PathText, Source};
+use crate::reading::atoms::{AtomKind, Code, CodeClass, Danger, PathText, Place, Source};
 use crate::reading::paths;
 use crate::reading::word::Word;
 
@@ -182,6 +182,16 @@ impl Walker<'_> {
             }
         }
         let dirs = self.dirs.clone();
+        // Its assignments and errors say what is in it.
+        if self.process(word).is_none() {
+            for place in places::places(word, &dirs) {
+                let device = matches!(&place, PathText::Known(path) if places::is_no_file(&paths::normal(path)));
+                if !device {
+                    let read = AtomKind::Read(Place::at(place));
+                    self.push(read, program, Source::Itself, Vec::new());
+                }
+            }
+        }
         self.script_file(word, &dirs, Some("."), program, Source::Itself);
     }
 
@@ -275,6 +285,7 @@ impl Walker<'_> {
     fn one_script(&mut self, path: &str, text: &str, shell: Option<&str>) {
         let by = match (shell, first_line_shell(text)) {
             (Some(shell), _) => shell.to_owned(),
+            (None, _) if self.foreign => return,
             (None, Some(shell)) => shell,
             (None, None) => return,
         };

@@ -116,14 +116,18 @@ impl Walker<'_> {
                 self.push(AtomKind::Code(code), at, source, dangers);
             }
             UseKind::Script(word) => {
-                let shell = at
+                let entry = at
                     .and_then(|at| self.reading.atoms.get(at))
                     .and_then(|atom| match &atom.kind {
                         AtomKind::Program(program) => program.entry.clone(),
                         _ => None,
                     })
-                    .filter(|entry| SHELLS.contains(&entry.as_str()));
+                    .unwrap_or_default();
+                let foreign = of.word != Some(0) && is_foreign(&entry);
+                let outer = std::mem::replace(&mut self.foreign, foreign);
+                let shell = SHELLS.contains(&entry.as_str()).then_some(entry);
                 self.script_file(word, dirs, shell.as_deref(), at, source);
+                self.foreign = outer;
             }
         }
     }
@@ -174,6 +178,18 @@ impl Walker<'_> {
         }
         found
     }
+}
+
+/// Programs that read the file that they run as a text of their own language, whatever its first line says.
+const FOREIGN: &[&str] = &[
+    "node", "nodejs", "deno", "bun", "php", "lua", "luajit", "Rscript", "julia", "elixir", "swift",
+    "groovy", "tclsh", "guile", "racket", "awk", "gawk", "mawk", "sed", "gsed", "cmake", "ctest",
+    "tsx", "ts-node", "java", "go run",
+];
+
+/// Whether a program takes no file for the text of a shell. ruby and perl run what the first line names.
+fn is_foreign(entry: &str) -> bool {
+    FOREIGN.contains(&entry) || entry.starts_with("python") || entry.starts_with("pypy")
 }
 
 /// A path that was listed: all files of the listing.
