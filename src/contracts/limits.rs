@@ -368,10 +368,12 @@ pub const PATTERN_WORDS: usize = 64;
 pub const DISK_NAMES: usize = 1000;
 /// Bytes of a script that is read as if it stood in the command.
 pub const READ_SCRIPT_BYTES: u64 = 64 * 1024;
-/// Looking at the file system while a call is read takes at most this long; then nothing more is known. Three paths
-/// take some 0.1 ms. Far above it: what a call would do must not depend on how busy the machine is, or it is asked
-/// about twice. Only a file system that hangs takes longer.
-pub const DISK_PATIENCE: Duration = Duration::from_millis(500);
+/// Names and files that are looked at while a call is read; beyond, nothing more is known. A look takes some microseconds, all
+/// of them some 20 milliseconds. A count, as what a call may do is not to depend on what else the machine does.
+pub const DISK_LOOKS: usize = 8192;
+/// A file system that answers later than this hangs; from then on nothing more is known. Far above the 0.1 ms of three paths,
+/// as a busy machine changes no verdict.
+pub const DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// Bytes of the policy's whole text in `session.started`; of a longer one there are the digests. Half a line: what else the
 /// event says has room.
 pub const STARTED_POLICY_BYTES: usize = LINE_BYTES / 2;

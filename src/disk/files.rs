@@ -5,6 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use rustix::fs::OFlags;
@@ -89,16 +91,47 @@ impl Grounds {
 pub struct Looking<'a> {
     grounds: &'a Grounds,
     deadline: Instant,
+    looks: Looks,
+}
+
+/// How often one call may still look at the file system.
+#[derive(Debug, Clone)]
+pub struct Looks(Arc<AtomicUsize>);
+
+impl Looks {
+    /// As many as a call has ([`limits::DISK_LOOKS`]).
+    #[must_use]
+    pub fn of_a_call() -> Self {
+        Self(Arc::new(AtomicUsize::new(limits::DISK_LOOKS)))
+    }
+
+    /// Takes one; `None` when there is none left.
+    fn take(&self) -> Option<()> {
+        let one_less = |left: usize| left.checked_sub(1);
+        let taken = (self.0).fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+        taken.is_ok().then_some(())
+    }
 }
 
 impl<'a> Looking<'a> {
-    /// One whose time ends then.
+    /// One for a call, whose time ends then.
     #[must_use]
     pub fn until(grounds: &'a Grounds, deadline: Instant) -> Self {
-        Self { grounds, deadline }
+        Self::within(grounds, deadline, Looks::of_a_call())
+    }
+
+    /// One of several for a call, which share what it may look at.
+    #[must_use]
+    pub fn within(grounds: &'a Grounds, deadline: Instant, looks: Looks) -> Self {
+        Self {
+            grounds,
+            deadline,
+            looks,
+        }
     }
 
     fn in_time(&self) -> Option<()> {
+        self.looks.take()?;
         (Instant::now() < self.deadline).then_some(())
     }
 

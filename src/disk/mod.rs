@@ -8,7 +8,7 @@ mod git;
 mod git_config;
 mod thread;
 
-pub use files::{Grounds, Looking};
+pub use files::{Grounds, Looking, Looks};
 pub use thread::{PathsThread, ThreadLooking};
 
 use std::time::Instant;
@@ -26,7 +26,7 @@ impl LocalDisk {
         Self(grounds)
     }
 
-    /// For one call, with its own budget of time ([`limits::DISK_PATIENCE`]).
+    /// For one call, with its own budget ([`limits::DISK_LOOKS`], [`limits::DISK_PATIENCE`]).
     #[must_use]
     pub fn looking(&self) -> Looking<'_> {
         Looking::until(&self.0, Instant::now() + limits::DISK_PATIENCE)

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Instant;
 
-use super::files::{Grounds, Looking};
+use super::files::{Grounds, Looking, Looks};
 use crate::confine::{self, Place, Places, Profile};
 use crate::contracts::limits;
 use crate::reading::disk::{Disk, Git, Resolved};
@@ -14,6 +14,7 @@ use crate::reading::disk::{Disk, Git, Resolved};
 struct Ask {
     question: Question,
     deadline: Instant,
+    looks: Looks,
     reply: SyncSender<Answer>,
 }
 
@@ -56,22 +57,25 @@ impl PathsThread {
             while let Ok(Ask {
                 question,
                 deadline,
+                looks,
                 reply,
             }) = asked.recv()
             {
+                let looking = Looking::within(&grounds, deadline, looks);
                 // Whoever asked may have gone on.
-                let _ = reply.try_send(answer(&grounds, deadline, question));
+                let _ = reply.try_send(answer(&looking, question));
             }
         })?;
         Ok(Self(ask))
     }
 
-    /// For one call, with its own budget of time ([`limits::DISK_PATIENCE`]).
+    /// For one call, with its own budget ([`limits::DISK_LOOKS`], [`limits::DISK_PATIENCE`]).
     #[must_use]
     pub fn looking(&self) -> ThreadLooking {
         ThreadLooking {
             ask: self.0.clone(),
             deadline: Instant::now() + limits::DISK_PATIENCE,
+            looks: Looks::of_a_call(),
         }
     }
 }
@@ -95,8 +99,7 @@ fn places(grounds: &Grounds) -> Places {
     places
 }
 
-fn answer(grounds: &Grounds, deadline: Instant, question: Question) -> Answer {
-    let looking = Looking::until(grounds, deadline);
+fn answer(looking: &Looking<'_>, question: Question) -> Answer {
     match question {
         Question::Resolve(path) => Answer::Resolved(looking.resolve(&path)),
         Question::Names(directory) => Answer::Names(looking.names(&directory)),
@@ -107,11 +110,12 @@ fn answer(grounds: &Grounds, deadline: Instant, question: Question) -> Answer {
     }
 }
 
-/// Asks the thread until its time is over; from then on nothing is known.
+/// Asks the thread until its budget is spent; from then on nothing is known.
 #[derive(Debug)]
 pub struct ThreadLooking {
     ask: SyncSender<Ask>,
     deadline: Instant,
+    looks: Looks,
 }
 
 impl ThreadLooking {
@@ -121,6 +125,7 @@ impl ThreadLooking {
         let ask = Ask {
             question,
             deadline: self.deadline,
+            looks: self.looks.clone(),
             reply,
         };
         self.ask.try_send(ask).ok()?;
