@@ -9,6 +9,7 @@ use super::files::{Grounds, Looking, Looks};
 use crate::confine::{self, Place, Places, Profile};
 use crate::contracts::limits;
 use crate::reading::disk::{Disk, Git, Resolved};
+use crate::reading::programs;
 
 /// A question, with when it is to be answered, and where the answer goes.
 struct Ask {
@@ -54,6 +55,8 @@ impl PathsThread {
         // A question for which there is no room is not answered: the file system hangs.
         let (ask, asked) = sync_channel::<Ask>(limits::CALLS_IN_FLIGHT);
         confine::start(Profile::Paths, places(&grounds), move || {
+            // While the session starts, so that its first call does not wait for it.
+            programs::warm();
             while let Ok(Ask {
                 question,
                 deadline,

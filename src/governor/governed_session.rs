@@ -104,6 +104,8 @@ pub struct Governor {
     pub(super) witnessing: AtomicBool,
     /// The tools that the harness was seen to offer its model.
     pub(super) offered: OnceLock<Vec<String>>,
+    /// Set once it was said which of these no rule speaks about.
+    pub(super) unnamed_said: OnceLock<()>,
     /// Calls that the harness answered itself, of tools that touch nothing.
     pub(super) own: OwnCalls,
     /// Why nothing may run any more, once something has broken.
@@ -121,6 +123,7 @@ impl Governor {
             warnings: AtomicU32::new(0),
             witnessing: AtomicBool::new(false),
             offered: OnceLock::new(),
+            unnamed_said: OnceLock::new(),
             own: OwnCalls::default(),
             over: OnceLock::new(),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::governed_session::Governor;
+use super::governed_session::{Governor, Notice};
 use crate::contracts::call::{Actor, ToolCall, WORKDIR};
 use crate::contracts::channel::ApprovalTerms;
 use crate::contracts::ids::{MessageId, Sha256};
@@ -80,7 +80,24 @@ impl Governor {
     /// What the rules say. A call that agp runs can ask for secrets; to a harness's own their names
     /// are words. What is allowed is remembered.
     pub(super) fn judge(&self, call: &ToolCall, runs_here: bool) -> Judged {
+        self.say_unnamed();
         self.judged(call, runs_here, true)
+    }
+
+    /// Says once which of the tools that the harness offers no rule speaks about. With the first call, and not where
+    /// the harness is watched: that waits for nothing.
+    fn say_unnamed(&self) {
+        let Some(offered) = self.offered.get() else {
+            return;
+        };
+        if self.unnamed_said.set(()).is_err() {
+            return;
+        }
+        let unnamed = self.unnamed(offered);
+        if !unnamed.is_empty() {
+            let text = format!("no rule speaks about {}", unnamed.join(", "));
+            self.notice(&Notice::Warning(&text));
+        }
     }
 
     fn judged(&self, call: &ToolCall, runs_here: bool, remembers: bool) -> Judged {
@@ -122,7 +139,7 @@ impl Governor {
     }
 
     /// Of these tools those that no rule speaks about, whatever their arguments.
-    pub(super) fn unnamed(&self, offered: &[String]) -> Vec<String> {
+    fn unnamed(&self, offered: &[String]) -> Vec<String> {
         let speaks = |tool: &String| {
             let Ok(id) = MessageId::new("offered") else {
                 return true;

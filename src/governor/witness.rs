@@ -86,12 +86,8 @@ impl Governor {
                     .map(|tool| tool.chars().take(limits::TOOL_NAME_BYTES).collect())
                     .collect();
                 if !named.is_empty() {
-                    let unnamed = self.unnamed(&named);
                     // A harness that starts its stream anew offers the same.
-                    if self.offered.set(named).is_ok() && !unnamed.is_empty() {
-                        let text = format!("no rule speaks about {}", unnamed.join(", "));
-                        self.notice(&Notice::Warning(&text));
-                    }
+                    let _ = self.offered.set(named);
                 }
             }
             Observation::Attempted { id, tool, input } => {

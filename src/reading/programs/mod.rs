@@ -22,7 +22,7 @@ mod table;
 mod tests;
 
 pub use program::read;
-pub use table::members;
+pub use table::{members, warm};
 
 /// What a program's reader asks about the place where it would run. A directory is what the program's own options change
 /// to (`git -C`), relative to where it would run; `None`: there. Every answer may be "not known".

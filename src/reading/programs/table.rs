@@ -32,6 +32,11 @@ pub(super) const FILES: &[(&str, &str)] = &[
 /// The table. It is empty where its files are not sound, and then every program is unknown: a test holds that they are.
 pub(super) static TABLE: LazyLock<Table> = LazyLock::new(|| load(FILES).unwrap_or_default());
 
+/// Reads the table, where nobody waits for it yet.
+pub fn warm() {
+    LazyLock::force(&TABLE);
+}
+
 /// Every entry, and the programs by name.
 #[derive(Debug, Default)]
 pub(super) struct Table {
