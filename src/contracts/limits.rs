@@ -90,6 +90,12 @@ pub const ARGS_DEPTH: usize = 64;
 pub const POLICY_BYTES: u64 = 8 << 20;
 /// Rules in a policy: a decision walks all of them.
 pub const POLICY_RULES: usize = 10_000;
+/// Names of a repository that are looked at for files that a policy hides: 20 ms for a large one.
+pub const WITHHELD_NAMES: usize = 50_000;
+/// Paths that a sandbox withholds: each is a mount at each call.
+pub const WITHHELD_PATHS: usize = 128;
+/// Of them those that the self-test tries to read.
+pub const WITHHELD_TRIED: usize = 16;
 /// Bytes of a rule's id, tool pattern or tier.
 pub const RULE_NAME_BYTES: usize = 128;
 /// Commands that a rule names: more would be a list for a person to lose sight of.

@@ -7,7 +7,7 @@ use crate::contracts::limits;
 use crate::contracts::plural::count;
 
 /// The port of an entry that names none: TLS.
-const HTTPS: u16 = 443;
+pub(crate) const HTTPS: u16 = 443;
 /// Bytes of a whole name and of one of its labels (RFC 1035).
 const NAME_BYTES: usize = 253;
 const LABEL_BYTES: usize = 63;
@@ -105,6 +105,20 @@ pub fn host_and_port(text: &str) -> Result<(Host, Option<u16>), &'static str> {
     };
     Ok((Host::parse(host)?, port))
 }
+
+/// What the session's policy says of a host, besides the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ruled {
+    /// Nothing: the list decides.
+    Listed,
+    /// It may be reached at [`HTTPS`], listed or not.
+    Open,
+    /// It may not be reached, listed or not.
+    Refused,
+}
+
+/// Asks the policy about a host and a port.
+pub type HostPolicy = dyn Fn(&Host, u16) -> Ruled + Send + Sync;
 
 /// What one entry names.
 #[derive(Debug, Clone, PartialEq, Eq)]

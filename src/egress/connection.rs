@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::net::{SendFlags, Shutdown, send, shutdown};
@@ -10,7 +11,7 @@ use rustix::net::{SendFlags, Shutdown, send, shutdown};
 use crate::tunnel::{self, Bounds, End, read_within};
 
 use super::ProxyConfig;
-use super::allowlist::{Allowlist, Host};
+use super::allowlist::{Allowlist, HTTPS, Host, HostPolicy, Ruled};
 use super::client_hello::{self, ConnectRequest};
 use super::connect;
 use super::connection_events::Ledger;
@@ -29,6 +30,7 @@ const LAST_MOMENT: Duration = Duration::from_millis(500);
 /// By what a connection is judged.
 pub(crate) struct ConnectionRules {
     list: Allowlist,
+    policy: Arc<HostPolicy>,
     finder: Finder,
     handshake: Duration,
     patience: Duration,
@@ -54,6 +56,7 @@ impl ConnectionRules {
     pub(crate) fn of(setup: ProxyConfig) -> Self {
         Self {
             list: setup.list,
+            policy: setup.policy,
             finder: Finder::new(setup.resolver, setup.patience),
             handshake: setup.handshake,
             patience: setup.patience,
@@ -108,11 +111,16 @@ impl ConnectionRules {
             address,
             ..Refusal::of(reason)
         };
-        if !self.list.allows(&host, port) {
-            let reason = match host {
+        let refused = match (self.policy)(&host, port) {
+            Ruled::Refused => Some(Reason::Policy),
+            Ruled::Open if port == HTTPS => None,
+            Ruled::Open | Ruled::Listed if self.list.allows(&host, port) => None,
+            Ruled::Open | Ruled::Listed => Some(match host {
                 Host::Name(_) => Reason::NotListed,
                 Host::Address(_) => Reason::AddressNotListed,
-            };
+            }),
+        };
+        if let Some(reason) = refused {
             return Err(http(refusal(reason, None)));
         }
         if !self.ledger.has_room() {

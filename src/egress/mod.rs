@@ -35,7 +35,9 @@ use connection::ConnectionRules;
 use refusal::{Reason, Refusal};
 
 pub(crate) use address_classes::own as own_addresses;
-pub use allowlist::{AllowedHost, Allowlist, AllowlistError, Host, LOCALHOST, host_and_port};
+pub use allowlist::{
+    AllowedHost, Allowlist, AllowlistError, Host, HostPolicy, LOCALHOST, Ruled, host_and_port,
+};
 pub use connection_events::{Record, Unrecorded};
 pub use refusal::explained;
 pub use resolver::{Resolver, System};
@@ -55,6 +57,10 @@ pub struct ProxyConfig {
     pub from: &'static str,
     /// What may be reached.
     pub list: Allowlist,
+    /// What the policy says besides.
+    pub policy: Arc<HostPolicy>,
+    /// Whether that may open hosts that are not listed.
+    pub opens: bool,
     /// What looks names up.
     pub resolver: Arc<dyn Resolver>,
     /// How long a client may take to say what it wants, and again to begin its TLS.
@@ -78,6 +84,8 @@ impl ProxyConfig {
             user: rustix::process::geteuid().as_raw(),
             from,
             list,
+            policy: Arc::new(|_, _| Ruled::Listed),
+            opens: false,
             resolver: Arc::new(System),
             handshake: limits::EGRESS_HANDSHAKE,
             patience: limits::EGRESS_PATIENCE,
@@ -122,6 +130,10 @@ impl Proxy {
         make_room()?;
         let socket = setup.socket.clone();
         let places = Places::none().names().port(DNS);
+        let places = match setup.opens {
+            true => places.port(allowlist::HTTPS),
+            false => places,
+        };
         let places = setup.list.ports().fold(places, Places::port);
         let listener = Arc::new(UnixListener::bind(&socket)?);
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;

@@ -49,6 +49,8 @@ reasons! {
     NoTarget = "target-malformed", "400 Bad Request", "CONNECT takes HOST:PORT";
     /// The host is not on the list, or not at this port.
     NotListed = "not-listed", "403 Forbidden", "this host is not allowed (--egress-allow)";
+    /// The session's policy denies it.
+    Policy = "policy", "403 Forbidden", "the policy does not allow this host";
     /// An address is asked for that is not on the list.
     AddressNotListed = "address-not-listed", "403 Forbidden", "this address is not allowed: use a host name (--egress-allow)";
     /// The name has no address, or none was had in time.

@@ -178,6 +178,12 @@ impl Governor {
         }
     }
 
+    /// Whether a call that was allowed in this session names this host, in lower case.
+    #[must_use]
+    pub fn reached(&self, host: &str) -> bool {
+        locked(&self.memory).names(host)
+    }
+
     /// Judges a call that a person approved once more, where it would do something else by now: a link, a script or a
     /// remote is another. The reason says what.
     pub(super) fn changed(

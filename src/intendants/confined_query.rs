@@ -220,6 +220,7 @@ fn spec(question: &Question<'_>, scratch: &Path, bridge: &Path, namespaces: Name
             .collect(),
         placed: Vec::new(),
         masked: Vec::new(),
+        withheld: Vec::new(),
         scratch: scratch.to_owned(),
         home: home.filter(|home| home != Path::new("/tmp")),
         terminals: false,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, pivot_root};
 
-use super::spec::{DEVICES, EMPTY, HELPER, PROXY, SYSTEM, Spec};
+use super::spec::{DEVICES, EMPTY, HELPER, PROXY, SYSTEM, Spec, Withheld};
 use super::unix_sockets;
 
 /// Where the new root is put together: any directory that is there.
@@ -68,6 +68,9 @@ pub fn enter_root(spec: &Spec) -> io::Result<()> {
     for socket in &spec.masked {
         cover(&under(root, socket))?;
     }
+    for withheld in &spec.withheld {
+        withhold(spec, root, withheld, &empty)?;
+    }
     devices(root, spec.terminals)?;
     let proc = under(root, Path::new("/proc"));
     make_directory(&proc)?;
@@ -76,7 +79,7 @@ pub fn enter_root(spec: &Spec) -> io::Result<()> {
         "/proc",
         mount(Some("proc"), &proc, Some("proc"), flags, NONE),
     )?;
-    seal(root, &plan)?;
+    seal(spec, root, &plan)?;
 
     step("chdir", chdir(root))?;
     step("pivot_root", pivot_root(".", "."))?;
@@ -242,6 +245,54 @@ fn cover(socket: &Path) -> io::Result<()> {
     }
 }
 
+/// Covers what a policy hides, or makes a mount of its own of what it keeps from being changed, which
+/// [`seal`] makes read-only. A name below what may be changed can by now be another file's, or a link out of the new
+/// root: nothing is mounted there then, and nothing runs.
+fn withhold(spec: &Spec, root: &Path, withheld: &Withheld, empty: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+    let path = withheld.path.as_path();
+    let within = |given: &[PathBuf]| given.iter().any(|given| path.starts_with(given));
+    let changeable = within(&spec.write);
+    let moved = || {
+        let problem = format!(
+            "{}: the policy withholds it, and it was moved",
+            path.display()
+        );
+        io::Error::other(problem)
+    };
+    let stage = openat(CWD, root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let opened = openat2(
+        &stage,
+        path.strip_prefix("/").unwrap_or(path),
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+    );
+    let opened = match opened {
+        Ok(opened) => opened,
+        // Nothing of it is in the new root.
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) if !changeable => return Ok(()),
+        Err(_) => return Err(moved()),
+    };
+    let meta = fstat(&opened)?;
+    // An overlay has numbers of its own, and nobody inside can change what lies below it.
+    if changeable && meta.st_ino != withheld.inode {
+        return Err(moved());
+    }
+    let at = format!("/proc/self/fd/{}", opened.as_raw_fd());
+    let own = Path::new(&at);
+    let source = match (withheld.hidden, meta.st_mode & 0o170_000 == 0o040_000) {
+        (false, _) => own,
+        (true, true) => empty,
+        (true, false) => Path::new("/dev/null"),
+    };
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+    step(
+        &path.display().to_string(),
+        mount(Some(source), own, NONE, flags, NONE),
+    )
+}
+
 fn devices(root: &Path, terminals: bool) -> io::Result<()> {
     let shm = under(root, Path::new("/dev/shm"));
     make_directory(&shm)?;
@@ -273,7 +324,7 @@ fn devices(root: &Path, terminals: bool) -> io::Result<()> {
 
 /// Takes the right to write, to use devices and set-user-ID programs from what was bound, also from
 /// what is mounted below it.
-fn seal(root: &Path, plan: &BTreeMap<PathBuf, Bind>) -> io::Result<()> {
+fn seal(spec: &Spec, root: &Path, plan: &BTreeMap<PathBuf, Bind>) -> io::Result<()> {
     let table = fs::read_to_string(TABLE)?;
     for line in table.lines() {
         // Fields 5 and 6 of proc_pid_mountinfo(5): the place, and the mount's own options.
@@ -299,7 +350,8 @@ fn seal(root: &Path, plan: &BTreeMap<PathBuf, Bind>) -> io::Result<()> {
         if has("noexec") {
             flags |= MsFlags::MS_NOEXEC;
         }
-        if has("ro") || !bind.write {
+        let withheld = spec.withheld.iter().any(|one| one.path == inside);
+        if has("ro") || withheld || !bind.write {
             flags |= MsFlags::MS_RDONLY;
         }
         step(
@@ -394,6 +446,7 @@ mod tests {
                 placed("/home/u/claude", "/run/agp-bin/harness/claude", false, true),
             ],
             masked: Vec::new(),
+            withheld: Vec::new(),
             scratch: "/tmp/s/tmp".into(),
             home: Some("/home/u".into()),
             terminals: false,

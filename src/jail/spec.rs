@@ -112,6 +112,18 @@ pub struct Placed {
     pub foreign: bool,
 }
 
+/// A path that a policy withholds from whatever runs inside, in a root of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Withheld {
+    /// Without links on the way.
+    pub path: PathBuf,
+    /// The file that was found there: another one in its place is not what was meant.
+    pub inode: u64,
+    /// It cannot be read, or listed. Otherwise it cannot be changed.
+    pub hidden: bool,
+}
+
 /// What a confined process may do. Whatever is not named here it may not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -126,6 +138,8 @@ pub struct Spec {
     pub placed: Vec<Placed>,
     /// Sockets below what may be changed, which cannot be reached in a root of its own.
     pub masked: Vec<PathBuf>,
+    /// What a policy withholds of what may be read or changed.
+    pub withheld: Vec<Withheld>,
     /// The directory that becomes its `/tmp`, or stands for it where there is no mount namespace.
     pub scratch: PathBuf,
     /// Where `home` of [`Spec::scratch`] stands for the operator's home, in a root of its own.
@@ -304,6 +318,7 @@ pub(crate) mod tests {
                 placed("/home/u/claude", "/run/agp-bin/harness/claude"),
             ],
             masked: Vec::new(),
+            withheld: Vec::new(),
             scratch: "/tmp/s/tmp".into(),
             home: None,
             terminals: false,

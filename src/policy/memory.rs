@@ -19,7 +19,9 @@ pub struct Memory {
     fetched: BTreeMap<String, bool>,
     /// A path that bears secrets was read.
     secrets_read: Option<String>,
-    /// Hosts that were reached since.
+    /// Hosts that allowed calls name.
+    hosts: BTreeSet<String>,
+    /// Those that were reached since.
     reached: BTreeSet<String>,
     /// Rules that a person answered, each for one atom.
     grants: BTreeSet<(String, String)>,
@@ -67,6 +69,12 @@ impl Memory {
         }
     }
 
+    /// Whether a call that was allowed names this host, in lower case.
+    #[must_use]
+    pub fn names(&self, host: &str) -> bool {
+        self.hosts.contains(host)
+    }
+
     /// Files that came from the network in this session, by their real paths.
     #[must_use]
     pub fn fetched(&self) -> BTreeSet<String> {
@@ -94,18 +102,19 @@ impl Memory {
                 _ => {}
             }
         }
-        // Hosts of the same call count: it read and sent in one.
-        if self.secrets_read.is_some() {
-            let hosts = reading.atoms.iter().filter_map(|atom| match &atom.kind {
-                AtomKind::Host(Host {
-                    name: Some(name), ..
-                }) => Some(name.clone()),
-                _ => None,
-            });
-            for host in hosts {
-                if self.reached.len() < limits::MEMORY_PATHS {
-                    self.reached.insert(host);
-                }
+        let hosts = reading.atoms.iter().filter_map(|atom| match &atom.kind {
+            AtomKind::Host(Host {
+                name: Some(name), ..
+            }) => Some(name),
+            _ => None,
+        });
+        for host in hosts {
+            if self.hosts.len() < limits::MEMORY_PATHS {
+                self.hosts.insert(host.clone());
+            }
+            // Hosts of the same call count: it read and sent in one.
+            if self.secrets_read.is_some() && self.reached.len() < limits::MEMORY_PATHS {
+                self.reached.insert(host.clone());
             }
         }
     }

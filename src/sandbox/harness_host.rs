@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::confine::Spawner;
 use crate::contracts::limits;
 use crate::contracts::sandbox::SandboxError;
-use crate::jail::spec::{HARNESS, Limits, Namespaces, Placed, SCRATCH, Sockets, Spec};
+use crate::jail::spec::{HARNESS, Limits, Namespaces, Placed, SCRATCH, Sockets, Spec, Withheld};
 use crate::jail::unix_sockets;
 
 use super::attestation;
@@ -56,6 +56,8 @@ pub struct HarnessHostConfig {
     pub without_namespaces: bool,
     /// Whether it may then be one in which dangerous sockets can be reached.
     pub weaker: bool,
+    /// What the policy withholds of all this.
+    pub withheld: Vec<Withheld>,
     /// What network it has: the host's, or a way out to listed hosts.
     pub network: Network,
     /// A name for the probe's listener that nobody else has.
@@ -195,6 +197,7 @@ impl Enclosure {
             "notIsolated": attested("notIsolated"),
             "read": self.spec.read,
             "write": self.spec.write,
+            "withheld": self.spec.withheld,
             "privateHome": self.spec.has_root() && self.spec.home.is_some(),
             "limits": told(&self.spec.limits),
             "vmGrade": false,
@@ -257,6 +260,11 @@ fn spec(
             .cloned()
             .collect(),
         masked: masked.to_vec(),
+        // Without a root of its own nothing can be mounted.
+        withheld: match namespaces {
+            Namespaces::Off => Vec::new(),
+            Namespaces::User | Namespaces::Direct => setup.withheld.clone(),
+        },
         free_bytes: 0,
     };
     let later = setup.write_later.iter().map(PathBuf::as_path);

@@ -6,10 +6,12 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use crate::confine::{self, Place, Places, Profile};
 use crate::contracts::sandbox::SandboxError;
+use crate::jail::spec::Withheld;
 
 /// Files and directories of a repository that git, a shell, an editor or a harness takes commands
 /// from. Of a directory the entries count.
@@ -88,8 +90,17 @@ impl Triggers {
     }
 }
 
+/// Finds what a policy withholds of a repository.
+pub type Withholding = dyn Fn() -> Vec<Withheld> + Send + Sync;
+
+/// What the thread is asked for, with where the answer goes.
+enum Wanted {
+    Triggers(SyncSender<Triggers>),
+    Withheld(Arc<Withholding>, SyncSender<Vec<Withheld>>),
+}
+
 /// A way to the thread `look`, which may list the repository: a call worker may not.
-pub struct Look(SyncSender<SyncSender<Triggers>>);
+pub struct Look(SyncSender<Wanted>);
 
 impl Look {
     /// Starts the thread for a repository.
@@ -98,13 +109,16 @@ impl Look {
     /// When there is no thread, or it cannot be confined.
     pub fn start(repository: &Path) -> io::Result<Self> {
         // Nobody waits in line: each call that asks waits for its answer.
-        let (ask, requests) = sync_channel::<SyncSender<Triggers>>(0);
+        let (ask, requests) = sync_channel::<Wanted>(0);
         let repository = repository.to_owned();
         let places = Places::none().with(Place::Repository, &repository);
         confine::start(Profile::Look, places, move || {
-            while let Ok(reply) = requests.recv() {
+            while let Ok(wanted) = requests.recv() {
                 // Whoever asked may be gone.
-                let _ = reply.send(Triggers::of(&repository));
+                match wanted {
+                    Wanted::Triggers(reply) => drop(reply.send(Triggers::of(&repository))),
+                    Wanted::Withheld(find, reply) => drop(reply.send(find())),
+                }
             }
         })?;
         Ok(Self(ask))
@@ -115,10 +129,22 @@ impl Look {
     /// # Errors
     /// When the thread is gone.
     pub fn triggers(&self) -> Result<Triggers, SandboxError> {
+        self.ask(Wanted::Triggers)
+    }
+
+    /// What is to be withheld as the repository is now.
+    ///
+    /// # Errors
+    /// When the thread is gone.
+    pub fn withheld(&self, find: &Arc<Withholding>) -> Result<Vec<Withheld>, SandboxError> {
+        self.ask(|reply| Wanted::Withheld(Arc::clone(find), reply))
+    }
+
+    fn ask<T>(&self, wanted: impl FnOnce(SyncSender<T>) -> Wanted) -> Result<T, SandboxError> {
         let (reply, answer) = sync_channel(1);
-        let sent = self.0.send(reply).ok();
-        let planted = sent.and_then(|()| answer.recv().ok());
-        planted.ok_or_else(|| SandboxError("the repository watcher thread is gone".into()))
+        let sent = self.0.send(wanted(reply)).ok();
+        let seen = sent.and_then(|()| answer.recv().ok());
+        seen.ok_or_else(|| SandboxError("the repository watcher thread is gone".into()))
     }
 }
 

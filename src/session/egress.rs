@@ -19,7 +19,8 @@ use crate::sandbox::network::Network;
 use super::config::{self, Config};
 use super::context::SessionContext;
 use super::docker::container;
-use super::kinds::{Harness, Mode, Provider};
+use super::host_policy::HostRules;
+use super::kinds::{Confine, Harness, Mode, Provider};
 use super::layout::{HarnessPlace, Layout, LayoutError};
 use super::start_error::StartError;
 use crate::report::failure::{Failure, complain};
@@ -50,6 +51,12 @@ pub(crate) struct WayOut {
     pub(crate) calls: EgressScope,
     /// The harness, and what it runs itself.
     pub(crate) harness: EgressScope,
+    /// Hosts of the harness's model, where what it reaches is listed.
+    pub(crate) model: Allowlist,
+    /// Nobody listed hosts: the policy opens them.
+    pub(crate) by_policy: bool,
+    /// Why a harness that runs its own tools has this host's network, where nobody asked for it.
+    pub(crate) unlisted: Option<String>,
 }
 
 /// What the flags say of it.
@@ -95,9 +102,27 @@ impl WayOut {
             };
         }
         let in_session_container = layout.place() == HarnessPlace::SessionContainer;
+        let mut unlisted = None;
+        let hook_default = match (choice, layout) {
+            // Whoever runs it with less than a sandbox has no list that holds.
+            (None, Layout::ClaudeHookOnHost(Confine::Strict)) => {
+                match layout.harness().map(model_hosts) {
+                    Some(Ok(hosts)) if !hosts.is_empty() => true,
+                    Some(Err(Failure { problem, .. })) => {
+                        unlisted = Some(problem);
+                        false
+                    }
+                    _ => {
+                        unlisted = Some("agp does not know the hosts of its model".to_owned());
+                        false
+                    }
+                }
+            }
+            _ => false,
+        };
         let scope = match choice {
             // It must reach its model, and is not given more for that.
-            None if in_session_container => EgressScope::Listed(list()?),
+            None if in_session_container || hook_default => EgressScope::Listed(list()?),
             None | Some("none") => EgressScope::None,
             Some("full") => EgressScope::Full,
             Some("allowlist") => EgressScope::Listed(list()?),
@@ -113,10 +138,16 @@ impl WayOut {
         if choice == Some("none") && layout.mode() == Some(Mode::Hook) {
             return Err(LayoutError::EgressNoneInHookMode.into());
         }
-        let with_its_model = |list: &Allowlist| match layout.harness() {
-            Some(harness) => with_hosts(list, &model_hosts(harness)?),
+        let mut model = Allowlist::default();
+        let mut with_its_model = |list: &Allowlist| match layout.harness() {
+            Some(harness) => {
+                let hosts = model_hosts(harness)?;
+                model = with_hosts(&Allowlist::default(), &hosts).unwrap_or_default();
+                with_hosts(list, &hosts)
+            }
             None => Ok(list.clone()),
         };
+        let by_policy = choice.is_none();
         let harness = match (layout.place(), &scope) {
             (HarnessPlace::Nowhere, _) => EgressScope::None,
             // What it runs itself reaches what it does.
@@ -125,8 +156,13 @@ impl WayOut {
                     EgressScope::Listed(list) => EgressScope::Listed(with_its_model(&list)?),
                     EgressScope::None | EgressScope::Full => scope,
                 };
-                let harness = EgressScope::None;
-                return Ok(Self { calls, harness });
+                return Ok(Self {
+                    calls,
+                    harness: EgressScope::None,
+                    model,
+                    by_policy,
+                    unlisted,
+                });
             }
             (HarnessPlace::Host(_) | HarnessPlace::OwnContainer, EgressScope::Listed(list)) => {
                 EgressScope::Listed(with_its_model(list)?)
@@ -146,13 +182,22 @@ impl WayOut {
             EgressScope::Listed(list) if list.is_empty() => EgressScope::None,
             EgressScope::Full | EgressScope::Listed(_) => scope,
         };
-        Ok(Self { calls, harness })
+        Ok(Self {
+            calls,
+            harness,
+            model,
+            by_policy,
+            unlisted,
+        })
     }
 
     pub(crate) fn nothing() -> Self {
         Self {
             calls: EgressScope::None,
             harness: EgressScope::None,
+            model: Allowlist::default(),
+            by_policy: false,
+            unlisted: None,
         }
     }
 
@@ -210,6 +255,19 @@ impl WayOut {
                 let (list, record) = (list.clone(), Arc::clone(&record));
                 let mut setup = ProxyConfig::new(socket.clone(), from, list, record);
                 setup.user = user;
+                // What agp runs itself has no model to reach.
+                let model = match from {
+                    "harness" => self.model.clone(),
+                    _ => Allowlist::default(),
+                };
+                setup.opens = self.by_policy;
+                setup.policy = HostRules {
+                    policy: context.layers.policy.clone(),
+                    governor: Arc::clone(governor),
+                    model,
+                    opens: self.by_policy,
+                }
+                .shared();
                 let proxy = Proxy::start(setup);
                 proxies.push(proxy.map_err(|error| StartError::Proxy(socket, error))?);
             }
@@ -224,10 +282,19 @@ impl WayOut {
             EgressScope::Full => "everything that this host can reach".to_owned(),
             EgressScope::Listed(list) => format!("only {}", list.entries().join(" ")),
         };
+        let more = match self.by_policy {
+            true => ", hosts that the policy allows, and those of allowed calls",
+            false => "",
+        };
         if matches!(self.harness, EgressScope::Listed(_)) {
             complain(format_args!(
-                "egress: the harness can reach {}",
+                "egress: the harness can reach {}{more}",
                 words(&self.harness)
+            ));
+        }
+        if let Some(why) = &self.unlisted {
+            complain(format_args!(
+                "egress: the harness has unrestricted network access: {why}"
             ));
         }
         if self.calls == EgressScope::Full {
@@ -245,7 +312,7 @@ impl WayOut {
                 None | Some(Mode::Mediated) => "commands",
             };
             complain(format_args!(
-                "egress: {who} can reach {}",
+                "egress: {who} can reach {}{more}",
                 words(&self.calls)
             ));
         }
@@ -280,6 +347,9 @@ impl WayOut {
         let harness = &self.harness;
         let main = self.main(layout);
         put("egress", json!(main.word()));
+        if self.by_policy && matches!(main, EgressScope::Listed(_)) {
+            put("egressByPolicy", json!(true));
+        }
         if let EgressScope::Listed(list) = main {
             put("egressAllowed", json!(list.entries()));
         }

@@ -13,7 +13,7 @@ use crate::intendants::claude_code::{self, command_shell};
 use crate::intendants::environment::variable;
 use crate::intendants::executable::{bridge_program, package};
 use crate::intendants::{codex, harness_git};
-use crate::jail::spec::{Namespaces, Placed, RUN};
+use crate::jail::spec::{Namespaces, Placed, RUN, Withheld};
 use crate::jail::writable_paths::Changeable;
 use crate::sandbox::harness_host::{self, Enclosure, HarnessHostConfig};
 use crate::sandbox::network::Network;
@@ -57,6 +57,8 @@ pub(crate) struct HarnessNeeds<'a> {
     pub(crate) user: Option<PathBuf>,
     /// Claude Code's own configuration.
     pub(crate) claude: Option<&'a ClaudeHome>,
+    /// What the policy withholds of all this.
+    pub(crate) withheld: Vec<Withheld>,
     /// What network it has.
     pub(crate) network: Network,
     /// What its agent can change.
@@ -229,6 +231,7 @@ fn setup(
         weaker: confine == Confine::BestEffort,
         token: format!("{}-{}", token.to_string_lossy(), std::process::id()),
         namespaces: None,
+        withheld: needs.withheld.clone(),
         network: needs.network.clone(),
     })
 }

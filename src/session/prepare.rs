@@ -36,6 +36,7 @@ use super::layout::HarnessPlace;
 use super::lease::Lease;
 use super::sandbox::{self, CallsSandbox};
 use super::surroundings::View;
+use super::withheld::withheld;
 use super::{harness_sandbox, probe, slack, started_event, thread_confinement};
 use crate::report::failure::{Failure, complain};
 
@@ -181,6 +182,7 @@ impl SessionContext<'_> {
             writes: options.container.is_none(),
             user: variable("HOME").map(PathBuf::from),
             claude: claude_home.as_ref(),
+            withheld: withheld(&self.layers.policy, &options.repository),
             network: options.way_out.harness_network(directory),
             changeable: &changeable,
             allow_read: &options.allow_read,

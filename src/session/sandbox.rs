@@ -16,6 +16,7 @@ use crate::sandbox::docker::container::Docker;
 use crate::sandbox::network::Network;
 use crate::sandbox::process::{Process, ProcessConfig};
 use crate::sandbox::recording::Recording;
+use crate::sandbox::repo_triggers::Withholding;
 use crate::sandbox::secrets::Secrets;
 
 use super::context::SessionContext;
@@ -23,6 +24,7 @@ use super::docker::calls;
 use super::home::Home;
 use super::kinds::Provider;
 use super::private_paths::{private_paths, sockets};
+use super::withheld::withheld;
 use crate::report::failure::Failure;
 
 /// The sandbox of the session's calls, which may be used.
@@ -69,6 +71,7 @@ pub(crate) fn ready(context: &SessionContext<'_>) -> Result<CallsSandbox, Failur
         read: options.allow_read.clone(),
         write: options.allow_write.clone(),
         network: options.way_out.calls_network(directory),
+        withholding: withholding(context),
         secrets: context.secrets.clone(),
         output: context.output(),
         stopped: context.stopped(),
@@ -88,6 +91,13 @@ pub(crate) fn ready(context: &SessionContext<'_>) -> Result<CallsSandbox, Failur
         sandbox: Arc::new(process),
         container: None,
     })
+}
+
+/// Finds what the session's policy withholds of its repository.
+fn withholding(context: &SessionContext<'_>) -> Arc<Withholding> {
+    let policy = context.layers.policy.clone();
+    let repository = context.options.repository.clone();
+    Arc::new(move || withheld(&policy, &repository))
 }
 
 /// A sandbox for a probe's own repository.
@@ -188,6 +198,7 @@ fn setup(
         sockets: sockets(),
         read: Vec::new(),
         write: Vec::new(),
+        withholding: Arc::new(Vec::new),
         network: Network::Off,
         secrets: Secrets::default(),
         token: format!("{}-{}", token.to_string_lossy(), std::process::id()),

@@ -132,7 +132,7 @@ fn explain_shows_each_part_and_each_rule() {
     let run = explain(&["--command", "git -C . push && cat .env"]).succeeded();
     run.said(&[
         "matches   require by rule publish",
-        "matches   deny by rule env, by reading",
+        "matches   deny by rule env, by the sandbox too",
         "verdict     deny",
         "no match  think, ",
     ]);
@@ -140,7 +140,40 @@ fn explain_shows_each_part_and_each_rule() {
     world.put("p.json", &policy.to_string());
     let args = json!({"file_path": "/srv/x"}).to_string();
     let masked = explain(&["--tool", "Read", "--args", &args, "--policy", "p.json"]).succeeded();
-    masked.said(&["deny by rule x, by the sandbox too"]);
+    // Nothing lies there that a mount could hide.
+    masked.said(&["deny by rule x, by reading"]);
+    let policy = json!({"base": "standard", "rules": [
+        {"id": "ci-only", "effect": "deny", "when": {"write": [".github/**"]}},
+        {"id": "net", "effect": "deny", "when": {"host": ["x.test"]}},
+        {"id": "url", "effect": "deny", "when": {"host": ["https://y.test/private/*"]}},
+    ]});
+    world.put("p.json", &policy.to_string());
+    let held = |command: &str, arguments: &[&str], by: &str| {
+        let words = [&["--policy", "p.json", "--command", command], arguments].concat();
+        explain(&words).succeeded().said(&[&format!(", by {by}")]);
+    };
+    world.put(".github/ci.yml", "steps\n");
+    held("rm .github/ci.yml", &[], "the sandbox too");
+    held("rm .github/ci.yml", &["--unconfined"], "reading");
+    held(
+        "touch a/.github/ci.yml .env.new; cat .env.new",
+        &[],
+        "reading",
+    );
+    held("cat .env", &["--no-disk"], "reading");
+    held("curl https://x.test/", &[], "the sandbox too");
+    held(
+        "curl https://x.test/",
+        &["--egress", "allowlist"],
+        "the sandbox too",
+    );
+    held("curl https://x.test/", &["--egress", "full"], "reading");
+    // The proxy does not see what lies behind TLS.
+    held(
+        "curl https://y.test/private/a",
+        &["--egress", "allowlist"],
+        "reading",
+    );
     let (code, out) = piped(
         &world,
         &["explain", "--harness", "claude-code", "--json"],

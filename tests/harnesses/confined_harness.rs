@@ -426,6 +426,7 @@ fn without_namespaces_a_socket_that_answers_refuses_the_start() {
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir(&directory).unwrap();
         prepare(&HarnessHostConfig {
+            withheld: Vec::new(),
             bridge: env!("CARGO_BIN_EXE_agp-bridge").into(),
             spawner: agp::confine::Spawner::start().unwrap(),
             directory,

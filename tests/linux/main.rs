@@ -18,3 +18,4 @@ mod programs;
 mod sandbox_prepared;
 mod sandbox_process;
 mod static_binaries;
+mod withheld;

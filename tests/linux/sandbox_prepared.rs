@@ -32,6 +32,7 @@ fn setup(world: &World, namespaces: Option<Namespaces>) -> ProcessConfig {
     fs::create_dir_all(&directory).unwrap();
     fs::create_dir_all(world.agp_home()).unwrap();
     ProcessConfig {
+        withholding: Arc::new(Vec::new),
         bridge: PathBuf::from(env!("CARGO_BIN_EXE_agp-bridge")),
         repository: world.repo(),
         spawner: Spawner::start().unwrap(),

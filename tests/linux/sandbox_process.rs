@@ -110,6 +110,7 @@ impl Place {
 
     fn spec(&self) -> Spec {
         Spec {
+            withheld: Vec::new(),
             namespaces: self.case.namespaces,
             read: Vec::new(),
             write: vec![self.path("repo")],

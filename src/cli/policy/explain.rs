@@ -1,7 +1,7 @@
 //! `agp policy explain`: what a call would do, what each rule says of it, and the verdict.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use argh::FromArgs;
 use serde_json::{Map, Value, json};
@@ -16,13 +16,15 @@ use crate::contracts::secret::SHELL;
 use crate::contracts::verdict::Decision;
 use crate::contracts::{bounded_file, limits, strict_json};
 use crate::disk::{Grounds, LocalDisk};
+use crate::jail::spec::Withheld;
 use crate::policy::{
     AtomExplained, Explanation, Owner, Policy, RuleOutcome, SET_NAMES, category_name, set_members,
 };
-use crate::reading::atoms::{AtomKind, Reading};
+use crate::reading::atoms::{AtomKind, PathText, Place, Reading};
 use crate::reading::disk::{Disk, NoDisk};
 use crate::reading::surroundings::Surroundings;
 use crate::report::failure::{Failure, Outcome, say, say_folded};
+use crate::session::withheld::withheld;
 
 /// Explain a call: what it would do, what each rule says of that, and the verdict.
 #[derive(FromArgs)]
@@ -100,6 +102,11 @@ pub(super) fn explain(command: &Explain) -> Outcome {
     let bounds = Bounds {
         policy: &policy,
         around: asking.around(),
+        withheld: match confined && !command.no_disk {
+            true => withheld(&policy, Path::new(&asking.around().repository)),
+            false => Vec::new(),
+        },
+        egress: (!command.unconfined).then_some(command.egress.as_str()),
     };
     match command.json {
         true => say(as_json(&reading, &explanation, &bounds)),
@@ -164,6 +171,10 @@ fn print_set(name: &str, json: bool) -> Outcome {
 struct Bounds<'a> {
     policy: &'a Policy,
     around: &'a Surroundings,
+    /// What mounts of a sandbox for these commands would withhold.
+    withheld: Vec<Withheld>,
+    /// What a sandbox reaches, where commands run in one.
+    egress: Option<&'a str>,
 }
 
 impl Bounds<'_> {
@@ -174,18 +185,47 @@ impl Bounds<'_> {
         }
         let by_sandbox = match kind {
             Some(AtomKind::Host(host)) => {
-                let said = self.policy.egress(host);
-                said.is_some_and(|(decision, id)| decision == Decision::Deny && id == rule.id)
+                let says = self.policy.egress(host);
+                let denies = says == Some((Decision::Deny, Some(rule.id.as_str())));
+                match self.egress {
+                    Some("none") => true,
+                    Some("allowlist") => denies,
+                    _ => false,
+                }
             }
-            _ => {
-                let withheld = self.policy.withheld(self.around);
-                withheld.iter().any(|path| path.rule == rule.id)
-            }
+            Some(AtomKind::Read(place)) => self.withholds(rule, place, true),
+            Some(AtomKind::Write(place)) => self.withholds(rule, place, false),
+            _ => false,
         };
         Some(match by_sandbox {
             true => "by the sandbox too",
             false => "by reading",
         })
+    }
+}
+
+impl Bounds<'_> {
+    /// Whether a mount holds this rule at all of a place that is known.
+    fn withholds(&self, rule: &RuleOutcome, place: &Place, reads: bool) -> bool {
+        let path = match (&place.real, &place.path) {
+            (Some(real), PathText::Known(_)) => real,
+            (None, PathText::Known(path)) => path,
+            _ => return false,
+        };
+        let mut mounts = self.withheld.iter().filter(|one| one.hidden || !reads);
+        let mount = mounts.find(|one| Path::new(path).starts_with(&one.path));
+        let Some(mount) = mount.and_then(|mount| mount.path.to_str()) else {
+            return false;
+        };
+        let mut literal = self.policy.withheld(self.around).into_iter();
+        let named =
+            literal.any(|one| one.rule == rule.id && Path::new(path).starts_with(&one.path));
+        let hiding = |whole| {
+            self.policy
+                .hidden_at(mount, whole, self.around)
+                .contains(&rule.id.as_str())
+        };
+        named || hiding(false) || hiding(true)
     }
 }
 

@@ -29,6 +29,7 @@ impl Scene {
         spec.masked = vec!["/run/dbus".into()];
         let gate = spec.placed[0].clone();
         let setup = HarnessHostConfig {
+            withheld: Vec::new(),
             bridge: "/bin/agp-bridge".into(),
             spawner: Spawner::start().unwrap(),
             directory: "/nowhere".into(),

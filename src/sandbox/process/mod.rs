@@ -4,6 +4,7 @@ pub mod keeper_client;
 pub mod output;
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::contracts::lock::locked;
 use crate::contracts::sandbox::{Execution, SandboxError};
 use crate::governor::Sandbox;
 use crate::jail::isolation_probe::Sighting;
-use crate::jail::spec::{HELPER, Limits, Namespaces, Sockets, Spec};
+use crate::jail::spec::{HELPER, Limits, Namespaces, Sockets, Spec, Withheld};
 use crate::jail::status::Told;
 use crate::jail::writable_paths::Changeable;
 use crate::journal::Permit;
@@ -24,7 +25,7 @@ use crate::journal::Permit;
 use super::attestation::{self, Bait, Looks, PROBE, Unfit};
 use super::call_command::{self, Unrunnable, Work, execution, not_run};
 use super::network::{self, Network};
-use super::repo_triggers::Look;
+use super::repo_triggers::{Look, Withholding};
 use super::secrets::Secrets;
 use keeper_client::{Bridge, Held, Job, Maker, PendingKeeper, Standing};
 use output::{Ran, Watch};
@@ -51,6 +52,8 @@ pub struct ProcessConfig {
     pub read: Vec<PathBuf>,
     /// What may be changed besides the repository: `--allow-write`.
     pub write: Vec<PathBuf>,
+    /// Finds what the policy withholds of all this.
+    pub withholding: Arc<Withholding>,
     /// What network it has.
     pub network: Network,
     /// What is given to commands that ask for it by name, and to nobody else.
@@ -72,6 +75,8 @@ pub struct Process {
     /// the gate looks whether the file at its path is still the same.
     bridge: Held,
     spec: Spec,
+    /// What is withheld now, in a root of its own.
+    withheld: Mutex<Vec<Withheld>>,
     attested: Map<String, Value>,
     refused: Vec<(Namespaces, String)>,
     environment: Vec<(OsString, OsString)>,
@@ -123,6 +128,7 @@ impl Process {
             ahead: named.all(|path| path.is_dir()),
             next: Mutex::default(),
             look: look.map_err(|error| SandboxError(error.to_string()))?,
+            withheld: Mutex::new(spec.withheld.clone()),
             setup,
             bridge,
             spec,
@@ -186,11 +192,12 @@ impl Process {
         if let Some(problem) = command.iter().find_map(|word| keeper_client::unfit(word)) {
             return Ok(Ran::nothing(Told::NotStarted(problem.into())));
         }
+        self.withhold_again()?;
         let made = self.next().take().and_then(|reply| reply.get().ok());
         // One that failed in the meantime, for want of memory say, is made anew.
         let standing = match made.filter(Standing::is_alive) {
             Some(standing) => standing,
-            None => self.maker().ask()?.get()?,
+            None => self.ask()?.get()?,
         };
         let running = standing.give(Job {
             command,
@@ -218,17 +225,39 @@ impl Process {
         let listens = way_out.is_none_or(|relay| relay.socket.exists());
         if next.is_none() && self.ahead && listens {
             // The call itself tells of what fails here.
-            *next = self.maker().ask().ok();
+            *next = self.ask().ok();
         }
     }
 
-    fn maker(&self) -> Maker<'_> {
-        Maker {
+    /// Has a confinement made with what is withheld now.
+    fn ask(&self) -> Result<PendingKeeper, SandboxError> {
+        let spec = Spec {
+            withheld: locked(&self.withheld).clone(),
+            ..self.spec.clone()
+        };
+        let maker = Maker {
             spawner: &self.setup.spawner,
             bridge: Bridge::Held(&self.bridge),
-            spec: &self.spec,
+            spec: &spec,
             environment: &self.environment,
+        };
+        maker.ask()
+    }
+
+    /// Looks for what is to be withheld once more, where a file that is has been moved or replaced: a call
+    /// can rename a directory above it. Files that are made later are found then, too, and not before.
+    fn withhold_again(&self) -> Result<(), SandboxError> {
+        let there = |one: &Withheld| {
+            let meta = std::fs::symlink_metadata(&one.path);
+            meta.is_ok_and(|meta| meta.ino() == one.inode)
+        };
+        if locked(&self.withheld).iter().all(there) {
+            return Ok(());
         }
+        let now = self.look.withheld(&self.setup.withholding)?;
+        *locked(&self.withheld) = now;
+        drop(self.next().take());
+        Ok(())
     }
 
     fn next(&self) -> MutexGuard<'_, Option<PendingKeeper>> {
@@ -258,6 +287,11 @@ fn spec(setup: &ProcessConfig, scratch: &Path, namespaces: Namespaces) -> Spec {
         placed: Vec::new(),
         // No command of it has a socket to connect.
         masked: Vec::new(),
+        // Without a root of its own nothing can be mounted.
+        withheld: match namespaces {
+            Namespaces::Off => Vec::new(),
+            Namespaces::User | Namespaces::Direct => (setup.withholding)(),
+        },
         scratch: scratch.to_owned(),
         home: None,
         terminals: false,
@@ -332,6 +366,10 @@ fn attested(
     let system = [Path::new("/usr"), Path::new("/etc")].map(Path::to_owned);
     bait.ask.write.extend(system);
     bait.ask.families = true;
+    let hidden = spec.withheld.iter();
+    let hidden = hidden.filter(|one| one.hidden && !one.path.is_dir());
+    let hidden = hidden.take(limits::WITHHELD_TRIED);
+    bait.ask.read.extend(hidden.map(|one| one.path.clone()));
     let trial = network::trial(&setup.network, &setup.directory, &setup.token)
         .map_err(|error| failed("cannot start the self-test's proxy", &error))?;
     let spec = &network::tried(spec, trial.as_ref(), &mut bait.ask);
@@ -424,6 +462,7 @@ impl Sandbox for Process {
             "notIsolated": attested("notIsolated"),
             "allowRead": self.setup.read,
             "allowWrite": self.setup.write,
+            "withheld": self.spec.withheld,
             "limits": self.spec.limits,
             "vmGrade": false,
         })

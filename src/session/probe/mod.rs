@@ -98,6 +98,7 @@ pub(crate) fn probe(options: &TrialOptions<'_>) -> Result<String, Failure> {
         claude: claude.as_ref(),
         // Its model is agp's own, on this host.
         network: Network::Host,
+        withheld: Vec::new(),
         changeable: &options.search.changeable,
         allow_read: options.allowed[0],
         allow_write: options.allowed[1],
