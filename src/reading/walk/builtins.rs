@@ -3,6 +3,7 @@
 use super::Walker;
 use super::expand::is_name;
 use super::places;
+use super::positional::Positional;
 use super::simple::shown;
 use super::state::{Dirs, Value};
 use super::stream::Stream;
@@ -203,13 +204,13 @@ impl Walker<'_> {
             };
             if text == "--" || text == "-" {
                 let rest: Vec<Word> = words.cloned().collect();
-                self.state.set_positional(Some(rest));
+                self.state.set_positional(Some(Positional::of(rest)));
                 return;
             }
             let Some(letters) = text.strip_prefix(['-', '+']) else {
                 let mut rest = vec![word.clone()];
                 rest.extend(words.cloned());
-                self.state.set_positional(Some(rest));
+                self.state.set_positional(Some(Positional::of(rest)));
                 return;
             };
             for letter in letters.chars() {
@@ -250,11 +251,10 @@ impl Walker<'_> {
             [count] => count.known().and_then(|text| text.parse::<usize>().ok()),
             _ => None,
         };
-        let words = self.state.positional().map(<[Word]>::to_vec);
-        self.steps += words.as_ref().map_or(0, Vec::len);
-        let rest = match (words, count) {
-            (Some(words), Some(count)) if !words.iter().take(count).any(Word::splits) => {
-                Some(words.into_iter().skip(count).collect())
+        let rest = match (self.state.positional(), count) {
+            (Some(words), Some(count)) => {
+                self.spend(count.min(words.words().len()));
+                words.shift(count)
             }
             _ => None,
         };

@@ -67,7 +67,7 @@ impl Walker<'_> {
                 next,
             } => self.bind(&script, node, body, values, next),
             Task::Join(mark) => {
-                self.state.join(mark);
+                self.join(mark);
                 let dirs = self.ok.clone().or(&self.failed);
                 self.go(dirs);
             }
@@ -190,7 +190,7 @@ impl Walker<'_> {
                 let words = match words {
                     Some(words) => words.iter().flat_map(|word| self.expand(word)).collect(),
                     None => match self.state.positional() {
-                        Some(words) => words.to_vec(),
+                        Some(words) => words.words().to_vec(),
                         None => vec![crate::reading::word::Word {
                             pieces: vec![Piece::Fields],
                         }],
@@ -277,14 +277,14 @@ impl Walker<'_> {
             }
             Join::And => {
                 if after_or {
-                    self.state.join(mark);
+                    mark = self.join(mark);
                 }
                 let failed = self.failed.clone();
                 self.go(self.ok.clone());
                 then = Some(Task::OrFailed(failed));
             }
             Join::Or => {
-                self.state.join(mark);
+                mark = self.join(mark);
                 let ok = self.ok.clone();
                 self.go(self.failed.clone());
                 then = Some(Task::OrSucceeded(ok));
@@ -308,7 +308,7 @@ impl Walker<'_> {
             .and_then(|last| items.get(last))
             .is_some_and(|(join, _)| *join != Join::Then);
         if guarded {
-            self.state.join(mark);
+            self.join(mark);
         }
     }
 
@@ -379,7 +379,7 @@ impl Walker<'_> {
         else {
             return;
         };
-        self.state.join(task.mark);
+        task.mark = self.join(task.mark);
         task.ok = task.ok.or(&self.ok);
         task.failed = task.failed.or(&self.failed);
         self.go(task.otherwise.clone());
@@ -404,7 +404,7 @@ impl Walker<'_> {
             return;
         };
         if task.next > 0 {
-            self.state.join(task.mark);
+            task.mark = self.join(task.mark);
             task.ok = task.ok.or(&self.ok);
             task.failed = task.failed.or(&self.failed);
         }

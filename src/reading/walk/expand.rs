@@ -1,10 +1,10 @@
 //! Expansions of words (Bash manual, 3.5), as far as their values are known.
 
 use super::fields::Fields;
+use super::positional::At;
 use super::state::{Dir, Value};
 use super::stream::Stream;
 use super::{BYTES_A_STEP, Walker};
-use crate::contracts::limits;
 use crate::reading::word::{Piece, Word};
 use crate::shell::ast::{self, Operation, Parameter, Part};
 
@@ -48,7 +48,7 @@ impl Walker<'_> {
         for part in &word.parts {
             // Values multiply: what they make is counted, and beyond the bound nothing more is made.
             let made = fields.bytes();
-            if self.steps > limits::WALK_STEPS {
+            if self.is_spent() {
                 fields.unquoted();
                 return;
             }
@@ -82,7 +82,7 @@ impl Walker<'_> {
                     fields.unknown();
                 }
             }
-            self.steps += 1 + fields.bytes().saturating_sub(made) / BYTES_A_STEP;
+            self.spend(1 + fields.bytes().saturating_sub(made) / BYTES_A_STEP);
         }
     }
 
@@ -111,6 +111,7 @@ impl Walker<'_> {
             return self.positional(name);
         }
         if let Some(variable) = self.state.variable(name) {
+            self.spend(variable.value.size());
             return variable.value.clone();
         }
         match name {
@@ -138,18 +139,13 @@ impl Walker<'_> {
         let Ok(number) = name.parse::<usize>() else {
             return Value::Any;
         };
-        let (Some(before), Some(words)) = (number.checked_sub(1), self.state.positional()) else {
+        let (1.., Some(words)) = (number, self.state.positional()) else {
             return Value::Any;
         };
-        let splits = |word: &Word| word.pieces.contains(&Piece::Fields);
-        let first = words.iter().take(before + 1);
-        if first.clone().any(splits) {
-            return Value::Any;
-        }
-        match words.get(before) {
-            Some(word) => Value::of(word.clone()),
-            None if words.iter().any(splits) => Value::Any,
-            None => Value::Unset,
+        match words.at(number) {
+            At::Word(word) => Value::of(word.clone()),
+            At::Unset => Value::Unset,
+            At::Any => Value::Any,
         }
     }
 
@@ -226,7 +222,7 @@ impl Walker<'_> {
             return self
                 .state
                 .positional()
-                .map(|words| Value::List(words.to_vec()));
+                .map(|words| Value::List(words.words().to_vec()));
         }
         let value = self.lookup(&of.name);
         if let Some(subscript) = &of.subscript {
@@ -260,7 +256,7 @@ impl Walker<'_> {
             Value::Unset => {}
             Value::Any => unknown(quoted, fields),
             Value::List(words) => {
-                self.steps += words.len();
+                self.spend(2 * words.len());
                 let joined = of.name == "*"
                     || of
                         .subscript

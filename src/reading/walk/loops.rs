@@ -75,7 +75,7 @@ impl Walker<'_> {
 
     pub(super) fn again(&mut self, mut task: LoopTask) {
         let end = self.ok.clone().or(&self.failed).or(&task.dirs);
-        let wider = self.state.join(task.mark);
+        let wider = self.join_wider(task.mark);
         if task.again && (wider || end != task.dirs) {
             task.pass += 1;
             task.mark = self.state.mark();

@@ -20,6 +20,7 @@ mod listing;
 mod loops;
 mod output;
 mod places;
+mod positional;
 mod program;
 mod redirect;
 mod scripts;
@@ -34,11 +35,12 @@ mod tests;
 mod text;
 mod uses;
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
-use self::state::{Dirs, State};
+use self::state::{Dirs, Mark, State};
 use self::stream::Stream;
 use self::task::{Scope, SearchPath, Task};
 use super::atoms::{Atom, AtomKind, Danger, PathText, Reading, Source};
@@ -70,6 +72,7 @@ const BYTES_A_STEP: usize = 16;
 /// A file that this command writes.
 #[derive(Debug, PartialEq, Eq)]
 struct Made {
+    /// Normalized.
     place: PathText,
     tree: bool,
     /// The command that fetched it.
@@ -90,7 +93,8 @@ struct Walker<'a> {
     /// The one that is walked now.
     script: usize,
     tasks: Vec<Task>,
-    steps: usize,
+    /// What reading has cost so far.
+    steps: Cell<usize>,
     inner_shells: usize,
     /// Functions that have been called and have not returned.
     calls: usize,
@@ -132,7 +136,7 @@ struct Walker<'a> {
     /// Variables whose values come from the network, or from a decoder.
     tainted: HashMap<String, Stream>,
     /// Texts that the command spells in numbers of their letters.
-    spelled: Vec<String>,
+    spelled: BTreeSet<String>,
     made: Vec<Made>,
     /// The first program that the simple command at hand has started.
     first_program: Option<usize>,
@@ -158,7 +162,7 @@ impl<'a> Walker<'a> {
             scripts: Vec::new(),
             script: 0,
             tasks: Vec::new(),
-            steps: 0,
+            steps: Cell::new(0),
             inner_shells: 0,
             calls: 0,
             state: State::new(),
@@ -180,7 +184,7 @@ impl<'a> Walker<'a> {
             processes: Vec::new(),
             taint: Stream::default(),
             tainted: HashMap::new(),
-            spelled: Vec::new(),
+            spelled: BTreeSet::new(),
             made: Vec::new(),
             first_program: None,
             locals: Vec::new(),
@@ -221,14 +225,22 @@ impl<'a> Walker<'a> {
         true
     }
 
+    /// Whether another shell within the shell is read.
+    fn may_enter(&mut self) -> bool {
+        let may = self.inner_shells < limits::INNER_SHELLS;
+        if !may {
+            self.unread("there are more shells within each other than are read".to_owned());
+        }
+        may
+    }
+
     /// The text of a shell within the shell.
     fn enter_inner(&mut self, text: &str, shell: &str) -> bool {
-        self.inner_shells += 1;
-        if self.inner_shells > limits::INNER_SHELLS {
-            self.unread("there are more shells within each other than are read".to_owned());
+        if !self.may_enter() {
             return false;
         }
-        self.steps += text.len() / BYTES_A_STEP;
+        self.inner_shells += 1;
+        self.spend(text.len() / BYTES_A_STEP);
         if text.len() > limits::COMMAND_BYTES {
             self.unread("the command is longer than what is read".to_owned());
             return false;
@@ -238,8 +250,8 @@ impl<'a> Walker<'a> {
 
     fn run(&mut self) {
         while let Some(task) = self.tasks.pop() {
-            self.steps += 1;
-            if self.steps > limits::WALK_STEPS {
+            self.spend(1);
+            if self.is_spent() {
                 self.unread("the command is longer than what is read".to_owned());
                 self.tasks.clear();
                 return;
@@ -247,7 +259,7 @@ impl<'a> Walker<'a> {
             self.step(task);
         }
         // The last one may have been the longest.
-        if self.steps > limits::WALK_STEPS {
+        if self.is_spent() {
             self.unread("the command is longer than what is read".to_owned());
         }
     }
@@ -255,8 +267,11 @@ impl<'a> Walker<'a> {
     /// `trap`s run at the end, or whenever a signal comes: only what never changes is known there.
     fn traps(&mut self) {
         for text in std::mem::take(&mut self.traps) {
+            if !self.may_enter() || self.is_spent() {
+                return;
+            }
             let names = self.state.names();
-            self.steps += names.len();
+            self.spend(names.len());
             for name in names {
                 if self.state.changes_often(&name) {
                     self.state.assign(&name, state::Value::Any);
@@ -348,6 +363,29 @@ impl<'a> Walker<'a> {
                 self.reading.misplaced_secrets.extend(names);
             }
         }
+    }
+
+    /// Pays for work of the budget that the whole call has.
+    fn spend(&self, steps: usize) {
+        self.steps.set(self.steps.get().saturating_add(steps));
+    }
+
+    /// Nothing is left of the budget: the rest is unread.
+    fn is_spent(&self) -> bool {
+        self.steps.get() > limits::WALK_STEPS
+    }
+
+    /// What was changed since the mark may not have been. The mark from which the next such join begins: what was
+    /// changed before is joined already.
+    fn join(&mut self, mark: Mark) -> Mark {
+        self.join_wider(mark);
+        self.state.mark()
+    }
+
+    /// The same. Says whether anything is less known than it was at the mark.
+    fn join_wider(&mut self, mark: Mark) -> bool {
+        self.spend(self.state.changes_since(mark));
+        self.state.join(mark)
     }
 
     /// What a subshell gives back at its end.

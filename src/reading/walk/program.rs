@@ -60,7 +60,7 @@ impl Walker<'_> {
         if self.in_this_shell(&name, words, depth) {
             return;
         }
-        self.steps += words.len();
+        self.spend(words.len());
         let here = Here {
             dirs,
             disk: self.disk,
@@ -157,6 +157,7 @@ impl Walker<'_> {
 
     fn spelled_dangers(&self, name: &str, dangers: &[Danger]) -> Vec<Danger> {
         let mut dangers = dangers.to_vec();
+        self.spend(self.spelled.len());
         if self.spelled.iter().any(|text| name.contains(text.as_str())) {
             dangers.push(obfuscation(format!(
                 "spells {name} in numbers of its letters"
@@ -196,7 +197,7 @@ impl Walker<'_> {
     /// The command's own PATH finds programs where the session can write.
     fn code_from_path(&mut self, name: &str, at: Option<usize>) {
         let path = self.path.clone().unwrap_or_default();
-        self.steps += 4 * path.len();
+        self.spend(4 * path.len());
         for (directory, _) in path.iter().filter(|(_, writable)| *writable) {
             let file = places::join(directory, name);
             let there = self.disk.resolve(&file).map(|resolved| resolved.kind);

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::positional::Positional;
 use super::program::{SHELLS, execute, obfuscation};
 use super::simple::shown;
 use super::state::{Dirs, Value};
@@ -16,6 +17,8 @@ use crate::reading::word::Word;
 
 /// Files that this command has written, which are looked through in one step.
 const MADE_A_STEP: usize = 4;
+/// Steps for each variable that another shell may not know.
+const NAME_STEPS: usize = 4;
 /// Ends of files below the home that prepare a shell for a toolchain, and do nothing besides.
 const ACTIVATES: &[&str] = &[
     "/bin/activate",
@@ -52,20 +55,23 @@ impl Walker<'_> {
             self.enter_inner(text, BASH);
             return;
         }
+        if !self.may_enter() {
+            return;
+        }
         self.tasks.push(Task::Leave(self.scope()));
         self.child_shell();
         if let Some(dirs) = dirs {
             self.go(dirs);
         }
         let arguments = arguments.into_iter().skip(1).collect();
-        self.state.set_positional(Some(arguments));
+        self.state.set_positional(Some(Positional::of(arguments)));
         self.enter_inner(text, shell);
     }
 
     /// Another shell knows only what is exported.
     fn child_shell(&mut self) {
         let names = self.state.names();
-        self.steps += names.len();
+        self.spend(NAME_STEPS * names.len());
         for name in names {
             let kept = self.state.variable(&name).is_some_and(|of| of.exported);
             if !kept {
@@ -277,7 +283,7 @@ impl Walker<'_> {
         }
         texts.dedup();
         for text in texts {
-            self.steps += text.len() / BYTES_A_STEP;
+            self.spend(text.len() / BYTES_A_STEP);
             self.one_script(path, &text, shell);
         }
     }
@@ -357,13 +363,19 @@ impl Walker<'_> {
         network: Option<String>,
         text: Option<String>,
     ) {
+        let place = match place {
+            PathText::Known(path) => PathText::Known(paths::normal(&path)),
+            PathText::Below(path) => PathText::Below(paths::normal(&path)),
+            PathText::Glob(path, pattern) => PathText::Glob(paths::normal(&path), pattern),
+            PathText::Anywhere => PathText::Anywhere,
+        };
         let made = Made {
             place,
             tree,
             network,
             text,
         };
-        self.steps += self.made.len() / MADE_A_STEP;
+        self.spend(self.made.len() / MADE_A_STEP);
         self.made.retain(|other| *other != made);
         if self.made.len() < limits::CALL_ATOMS {
             self.made.push(made);
@@ -374,19 +386,26 @@ impl Walker<'_> {
 
     /// What this command has written at a path.
     fn made_at(&self, path: &str) -> Option<&Made> {
+        self.spend(self.made.len() / MADE_A_STEP);
         self.made.iter().rev().find(|made| made.covers(path))
     }
 
     /// The command that fetched what lies at a place.
     pub(super) fn fetched_by(&self, place: &PathText) -> Option<String> {
+        if self.made.is_empty() {
+            return None;
+        }
+        self.spend(self.made.len() / MADE_A_STEP);
+        let (path, whole) = match place {
+            PathText::Known(path) => (paths::normal(path), true),
+            PathText::Below(path) | PathText::Glob(path, _) => (paths::normal(path), false),
+            PathText::Anywhere => ("/".to_owned(), false),
+        };
         let fetched = |made: &&Made| {
             made.network.is_some()
-                && match place {
-                    PathText::Known(path) => made.covers(&paths::normal(path)),
-                    PathText::Below(path) | PathText::Glob(path, _) => {
-                        made.touches(&paths::normal(path))
-                    }
-                    PathText::Anywhere => true,
+                && match whole {
+                    true => made.covers(&path),
+                    false => made.touches(&path),
                 }
         };
         self.made.iter().rev().find(fetched)?.network.clone()
@@ -403,13 +422,8 @@ impl Walker<'_> {
 impl Made {
     fn covers(&self, path: &str) -> bool {
         match &self.place {
-            PathText::Known(made) => {
-                let made = paths::normal(made);
-                made == path || (self.tree && paths::within(path, &made))
-            }
-            PathText::Below(made) | PathText::Glob(made, _) => {
-                paths::within(path, &paths::normal(made))
-            }
+            PathText::Known(made) => made == path || (self.tree && paths::within(path, made)),
+            PathText::Below(made) | PathText::Glob(made, _) => paths::within(path, made),
             PathText::Anywhere => true,
         }
     }
@@ -417,8 +431,7 @@ impl Made {
     fn touches(&self, directory: &str) -> bool {
         match &self.place {
             PathText::Known(made) | PathText::Below(made) | PathText::Glob(made, _) => {
-                let made = paths::normal(made);
-                paths::within(&made, directory) || paths::within(directory, &made)
+                paths::within(made, directory) || paths::within(directory, made)
             }
             PathText::Anywhere => true,
         }

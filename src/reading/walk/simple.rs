@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::Walker;
 use super::compound::node_of;
+use super::positional::Positional;
 use super::start::Start;
 use super::state::{Value, Variable};
 use super::stream::Stream;
@@ -61,7 +62,7 @@ impl Walker<'_> {
                 prepared.words.extend(expanded);
             }
         }
-        self.steps += prepared.words.len();
+        self.spend(prepared.words.len());
         if prepared.words.len() > limits::COMMAND_WORDS {
             self.unread("a program has more words than are read".to_owned());
             prepared.words.truncate(limits::COMMAND_WORDS);
@@ -181,7 +182,7 @@ impl Walker<'_> {
         self.locals.push(std::collections::BTreeMap::new());
         let arguments: Vec<Word> = words.iter().skip(1).cloned().collect();
         let mark = self.state.mark();
-        let positional = self.state.set_positional(Some(arguments));
+        let positional = self.state.set_positional(Some(Positional::of(arguments)));
         self.tasks.push(Task::Return {
             positional,
             script: self.script,
@@ -210,7 +211,7 @@ impl Walker<'_> {
 
     pub(super) fn end_call(
         &mut self,
-        positional: Option<Vec<Word>>,
+        positional: Option<Positional>,
         script: usize,
         mark: super::state::Mark,
         returned: bool,
@@ -223,7 +224,7 @@ impl Walker<'_> {
         }
         if self.returned {
             // What stands behind `return` may not have run.
-            self.state.join(mark);
+            self.join(mark);
         }
         self.returned = returned;
     }

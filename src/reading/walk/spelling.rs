@@ -1,8 +1,10 @@
 //! Letters that are spelled by their numbers (`$'\x72\x6d'`): nobody writes so what may be seen.
 
+use std::collections::BTreeSet;
+
 /// Texts of at least one letter or digit that a command spells in numbers.
-pub(super) fn spelled(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
+pub(super) fn spelled(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
     let mut rest = text;
     while let Some(at) = rest.find("$'") {
         rest = rest.get(at + 2..).unwrap_or_default();
@@ -22,7 +24,7 @@ pub(super) fn spelled(text: &str) -> Vec<String> {
                 }
                 None => {
                     if !spelled.is_empty() {
-                        found.push(std::mem::take(&mut spelled));
+                        found.insert(std::mem::take(&mut spelled));
                     }
                     let skipped = match rest.strip_prefix('\\').and_then(|rest| rest.chars().next())
                     {
@@ -34,7 +36,7 @@ pub(super) fn spelled(text: &str) -> Vec<String> {
             }
         }
         if !spelled.is_empty() {
-            found.push(spelled);
+            found.insert(spelled);
         }
     }
     found

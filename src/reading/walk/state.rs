@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::BYTES_A_STEP;
+use super::positional::Positional;
 use crate::contracts::limits;
 use crate::reading::word::{Piece, Word};
 use crate::shell::ast::NodeId;
@@ -118,6 +120,15 @@ impl Value {
         Self::Known { word, whole: false }
     }
 
+    /// What a copy costs, in steps.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Known { word, .. } => word.beginning().len() / BYTES_A_STEP,
+            Self::List(words) => words.len(),
+            Self::Number | Self::Any | Self::Unset => 0,
+        }
+    }
+
     /// Its text where it is one and all of it is known.
     pub(super) fn known(&self) -> Option<&str> {
         match self {
@@ -164,7 +175,7 @@ pub(super) type Body = Option<(usize, NodeId)>;
 enum Change {
     Variable(String, Option<Variable>),
     Function(String, Option<Vec<Body>>),
-    Positional(Option<Vec<Word>>),
+    Positional(Option<Positional>),
 }
 
 /// A place in the notes of changes.
@@ -177,7 +188,7 @@ pub(super) struct State {
     variables: HashMap<String, Variable>,
     functions: HashMap<String, Vec<Body>>,
     /// `$1` and so on; `None` where nobody knows.
-    positional: Option<Vec<Word>>,
+    positional: Option<Positional>,
     changes: Vec<Change>,
     /// How often each variable was assigned in all.
     assigned: HashMap<String, usize>,
@@ -186,7 +197,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn new() -> Self {
         Self {
-            positional: Some(Vec::new()),
+            positional: Some(Positional::default()),
             ..Self::default()
         }
     }
@@ -250,18 +261,23 @@ impl State {
         }
     }
 
-    pub(super) fn positional(&self) -> Option<&[Word]> {
-        self.positional.as_deref()
+    pub(super) fn positional(&self) -> Option<&Positional> {
+        self.positional.as_ref()
     }
 
-    pub(super) fn set_positional(&mut self, words: Option<Vec<Word>>) -> Option<Vec<Word>> {
-        let old = std::mem::replace(&mut self.positional, words);
+    pub(super) fn set_positional(&mut self, now: Option<Positional>) -> Option<Positional> {
+        let old = std::mem::replace(&mut self.positional, now);
         self.changes.push(Change::Positional(old.clone()));
         old
     }
 
     pub(super) fn mark(&self) -> Mark {
         Mark(self.changes.len())
+    }
+
+    /// How many changes were noted since.
+    pub(super) fn changes_since(&self, mark: Mark) -> usize {
+        self.changes.len().saturating_sub(mark.0)
     }
 
     /// Takes all back that was changed since: the end of a subshell.

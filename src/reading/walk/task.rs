@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use super::Walker;
+use super::positional::Positional;
 use super::simple::Prepared;
 use super::start::Start;
 use super::state::{Dirs, Mark, Value};
 use super::stream::Stream;
-use crate::reading::word::Word;
 use crate::shell::ast::{self, NodeId, Operation, Part};
 
 /// PATH as the command sets it; `None` where it is left alone.
@@ -102,7 +102,7 @@ pub(super) enum Task {
     Done(Box<Prepared>),
     /// The end of a function.
     Return {
-        positional: Option<Vec<Word>>,
+        positional: Option<Positional>,
         script: usize,
         mark: Mark,
         returned: bool,
@@ -175,7 +175,7 @@ impl Walker<'_> {
         let mut rest: Vec<&ast::Word> = words.into_iter().collect();
         rest.reverse();
         while let Some(word) = rest.pop() {
-            self.steps += word.parts.len();
+            self.spend(word.parts.len());
             for part in &word.parts {
                 match part {
                     Part::Command { body, .. } | Part::Process { body } => bodies.extend(body),

@@ -2,6 +2,7 @@
 
 mod disk;
 mod listings;
+mod long;
 
 use super::command;
 use crate::reading::atoms::{Atom, AtomKind, CodeClass, Found, PathText, Place, Reading, Source};
