@@ -23,6 +23,7 @@ fn attempts_from_inside_come_to_nothing() {
         return;
     };
     let world = world();
+    world.put("write-agp.sh", "echo x >/run/agp/x");
     let (commands, _listener) = attempts(daemon);
     let calls: Vec<Value> = commands.iter().map(|command| bash(command)).collect();
     session(daemon, &world, BUSYBOX, &calls).run().succeeded();

@@ -150,7 +150,8 @@ const ATTEMPTS: &[(&str, &str, Where)] = &[
     ("write outside of the mounts", "echo x >/etc/x", Seen),
     ("write beside the repository", "echo x >/repo/../x", Seen),
     ("write the bridge", "echo x >/run/agp-bin/agp-bridge", Other),
-    ("write agp's directory", "echo x >/run/agp/x", Other),
+    // A script of the repository's: a command that says so is denied.
+    ("write agp's directory", "sh write-agp.sh", Other),
     ("remount the root", "mount -o remount,rw /", Seen),
     ("mount a file system", "mount -t tmpfs none /repo", Seen),
     (
