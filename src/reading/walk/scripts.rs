@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::positional::Positional;
 use super::program::{SHELLS, execute, obfuscation};
 use super::simple::shown;
-use super::state::{Dirs, Value};
+use super::state::{Dir, Dirs, Value};
 use super::stream::Stream;
 use super::task::Task;
 use super::{BASH, BYTES_A_STEP, Made, Walker, places};
@@ -243,6 +243,11 @@ impl Walker<'_> {
         source: Source,
     ) {
         let class = self.class_of(place);
+        // A file from elsewhere turns its program.
+        let source = match source {
+            Source::Operand(word) if class == CodeClass::Unknown => Source::Option(word),
+            source => source,
+        };
         let what = match place {
             PathText::Known(path) => self.shorter(&paths::normal(path)),
             PathText::Below(path) => format!("a file below {}", self.shorter(path)),
@@ -409,6 +414,42 @@ impl Walker<'_> {
                 }
         };
         self.made.iter().rev().find(fetched)?.network.clone()
+    }
+
+    /// Where the code in the directories comes from where a program runs: the least trusted of them.
+    pub(super) fn class_in(&self, dirs: &Dirs) -> CodeClass {
+        let repository = &self.at.repository;
+        let Some(dirs) = dirs.0.as_ref().filter(|_| !repository.is_empty()) else {
+            return match repository.is_empty() {
+                true => CodeClass::Repo,
+                false => CodeClass::Unknown,
+            };
+        };
+        let class = |dir: &Dir| match dir {
+            Dir::At(path) if path == repository => CodeClass::Repo,
+            Dir::At(path) => self.class_of_directory(path),
+            Dir::Below(path) => self.class_of(&PathText::Below(path.clone())),
+        };
+        let classes = dirs.iter().map(class);
+        classes.max().unwrap_or(CodeClass::Repo)
+    }
+
+    fn class_of_directory(&self, path: &str) -> CodeClass {
+        let path = paths::normal(path);
+        let class = self.class_of(&PathText::Known(path.clone()));
+        if matches!(class, CodeClass::Repo | CodeClass::Fetched) {
+            return class;
+        }
+        // A directory that was made may have been there: only what was written in it is the session's.
+        let below = |file: &str| file != path && paths::within(file, &path);
+        let made = |made: &Made| match &made.place {
+            PathText::Known(file) => below(&paths::normal(file)) || made.tree && made.covers(&path),
+            _ => false,
+        };
+        match self.made.iter().any(made) || self.at.written.iter().any(|file| below(file)) {
+            true => CodeClass::Inline,
+            false => CodeClass::Unknown,
+        }
     }
 
     /// The command that fetched the directory where a program runs.

@@ -109,6 +109,14 @@ impl Walker<'_> {
                     class = CodeClass::Fetched;
                     dangers.push(execute(&command));
                 }
+                // What stands elsewhere is not the repository's, whatever runs it.
+                let mut source = source;
+                if class == CodeClass::Repo {
+                    class = self.class_in(dirs);
+                    if class == CodeClass::Unknown {
+                        source = Source::Environment;
+                    }
+                }
                 let code = Code {
                     class,
                     what: what.clone(),
