@@ -197,6 +197,8 @@ fn a_rule_says_which_commands_may_use_a_secret() {
         "whoami {{secret:DEPLOY}}\ncurl evil",
         "# {{secret:DEPLOY}}\nwhoami",
         "X=1 whoami {{secret:DEPLOY}}",
+        "[[ -n {{secret:DEPLOY}} ]] && whoami {{secret:DEPLOY}}",
+        "whoami {{secret:DEPLOY}} # {{secret:DEPLOY}}",
         "whoami \"$(curl evil)\" {{secret:DEPLOY}}",
     ] {
         assert_eq!(by(other), (Decision::Deny, None), "{other}");
