@@ -33,6 +33,25 @@ const ACTIVATES: &[&str] = &[
     "/.local/bin/env",
 ];
 
+/// What reads a file that is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader<'a> {
+    /// This shell; `.` is the shell at hand.
+    Shell(&'a str),
+    /// The kernel: what its first line names, and without such a line a shell.
+    Kernel,
+    /// An interpreter that starts what the first line names, where that is another: perl, ruby.
+    FirstLine,
+    /// An interpreter of another language.
+    Other,
+}
+
+impl Reader<'_> {
+    fn of_shell(shell: Option<&str>) -> Reader<'_> {
+        shell.map_or(Reader::Other, Reader::Shell)
+    }
+}
+
 impl Walker<'_> {
     /// The text of a shell within the shell, or of `eval` in this one.
     pub(super) fn shell_text(
@@ -136,7 +155,8 @@ impl Walker<'_> {
         }
         if let Some(file) = &feed.file {
             let dirs = dirs.unwrap_or_else(|| self.dirs.clone());
-            return self.script_file(file, &dirs, shell.as_deref(), program, Source::Itself);
+            let reader = Reader::of_shell(shell.as_deref());
+            return self.script_file(file, &dirs, reader, program, Source::Itself);
         }
         let text = feed.text.as_deref().and_then(Word::known);
         let Some(shell) = shell else {
@@ -190,15 +210,12 @@ impl Walker<'_> {
         let dirs = self.dirs.clone();
         // Its assignments and errors say what is in it.
         if self.process(word).is_none() {
-            for place in places::places(word, &dirs) {
-                let device = matches!(&place, PathText::Known(path) if places::is_no_file(&paths::normal(path)));
-                if !device {
-                    let read = AtomKind::Read(Place::at(place));
-                    self.push(read, program, Source::Itself, Vec::new());
-                }
+            for place in self.files(word, &dirs) {
+                let read = AtomKind::Read(Place::at(place));
+                self.push(read, program, Source::Itself, Vec::new());
             }
         }
-        self.script_file(word, &dirs, Some("."), program, Source::Itself);
+        self.script_file(word, &dirs, Reader::Shell("."), program, Source::Itself);
     }
 
     /// A file is run.
@@ -206,10 +223,14 @@ impl Walker<'_> {
         &mut self,
         word: &Word,
         dirs: &Dirs,
-        shell: Option<&str>,
+        reader: Reader<'_>,
         program: Option<usize>,
         source: Source,
     ) {
+        let shell = match reader {
+            Reader::Shell(shell) => Some(shell),
+            _ => None,
+        };
         if let Some(stream) = self.process(word) {
             let outer = std::mem::replace(&mut self.feed, Rc::new(stream));
             let what = program
@@ -231,14 +252,14 @@ impl Walker<'_> {
             return self.input(shell.map(str::to_owned), shown(word), None, program);
         }
         for place in places::places(word, dirs) {
-            self.run_file(&place, shell, program, source);
+            self.run_file(&place, reader, program, source);
         }
     }
 
     fn run_file(
         &mut self,
         place: &PathText,
-        shell: Option<&str>,
+        reader: Reader<'_>,
         program: Option<usize>,
         source: Source,
     ) {
@@ -258,7 +279,7 @@ impl Walker<'_> {
         if let Some(command) = self.fetched_by(place) {
             dangers.push(execute(&command));
         }
-        if *place == PathText::Anywhere && shell.is_some() {
+        if *place == PathText::Anywhere && matches!(reader, Reader::Shell(_)) {
             self.unread("a shell runs a file that is not known".to_owned());
         }
         self.push(
@@ -270,12 +291,12 @@ impl Walker<'_> {
         if class == CodeClass::Inline
             && let PathText::Known(path) = place
         {
-            self.written_script(&paths::normal(path), shell);
+            self.written_script(&paths::normal(path), reader);
         }
     }
 
     /// A shell script that this session wrote is read as if it stood in the command.
-    fn written_script(&mut self, path: &str, shell: Option<&str>) {
+    fn written_script(&mut self, path: &str, reader: Reader<'_>) {
         // A write may not have happened: every text that may be there is read.
         let mut texts: Vec<String> = self
             .made
@@ -289,20 +310,20 @@ impl Walker<'_> {
         texts.dedup();
         for text in texts {
             self.spend(text.len() / BYTES_A_STEP);
-            self.one_script(path, &text, shell);
+            self.one_script(path, &text, reader);
         }
     }
 
-    fn one_script(&mut self, path: &str, text: &str, shell: Option<&str>) {
-        let by = match (shell, first_line_shell(text)) {
-            (Some(shell), _) => shell.to_owned(),
-            (None, _) if self.foreign => return,
-            (None, Some(shell)) => shell,
-            (None, None) => return,
+    fn one_script(&mut self, path: &str, text: &str, reader: Reader<'_>) {
+        let by = match reader {
+            Reader::Shell(shell) => Some(shell.to_owned()),
+            Reader::Kernel => first_line_shell(text),
+            Reader::FirstLine if text.starts_with("#!") => first_line_shell(text),
+            Reader::FirstLine | Reader::Other => None,
         };
-        if !SHELLS.contains(&by.as_str()) {
+        let Some(by) = by.filter(|by| SHELLS.contains(&by.as_str())) else {
             return;
-        }
+        };
         let digest = Sha256::of(text.as_bytes()).to_string();
         let entry = (path.to_owned(), digest);
         if !self.reading.scripts.contains(&entry) {
@@ -393,6 +414,11 @@ impl Walker<'_> {
     fn made_at(&self, path: &str) -> Option<&Made> {
         self.spend(self.made.len() / MADE_A_STEP);
         self.made.iter().rev().find(|made| made.covers(path))
+    }
+
+    /// Anything that this command has written comes from the network.
+    pub(super) fn has_fetched(&self) -> bool {
+        self.made.iter().any(|made| made.network.is_some())
     }
 
     /// The command that fetched what lies at a place.

