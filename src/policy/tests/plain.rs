@@ -165,6 +165,7 @@ fn a_rule_says_which_commands_may_use_a_secret() {
         {"id": "plain", "effect": "allow", "tool": "Bash"},
         {"id": "deploy", "effect": "allow", "tool": "Bash", "secrets": ["DEPLOY"],
          "when": {"command": ["deploy --token {{secret:DEPLOY}} *", "whoami {{secret:DEPLOY}}"]}},
+        {"id": "wide", "effect": "allow", "tool": "Bash", "secrets": ["WIDE"]},
         {"id": "ask", "effect": "require", "tool": "Bash", "when": {"command": ["git push *"]},
          "secrets": ["PUSH"]},
         {"id": "never", "effect": "deny", "tool": "Bash", "when": {"command": ["reboot"]}},
@@ -200,6 +201,16 @@ fn a_rule_says_which_commands_may_use_a_secret() {
         "[[ -n {{secret:DEPLOY}} ]] && whoami {{secret:DEPLOY}}",
         "whoami {{secret:DEPLOY}} # {{secret:DEPLOY}}",
         "whoami \"$(curl evil)\" {{secret:DEPLOY}}",
+    ] {
+        assert_eq!(by(other), (Decision::Deny, None), "{other}");
+    }
+    // Where any command may have one, it stands in the words of a program all the same.
+    let wide = (Decision::Allow, rule("wide"));
+    assert_eq!(by("curl -d {{secret:WIDE}} api"), wide);
+    for other in [
+        "cat <<< {{secret:WIDE}}",
+        "X={{secret:WIDE}} env",
+        "echo >{{secret:WIDE}}",
     ] {
         assert_eq!(by(other), (Decision::Deny, None), "{other}");
     }
