@@ -20,11 +20,9 @@ mod matching;
 mod memory;
 mod named_sets;
 mod patterns;
-mod plain;
 mod rules;
 mod ruling;
 mod sandboxed;
-mod shell_words;
 mod spared;
 #[cfg(test)]
 mod tests;
