@@ -148,6 +148,7 @@ fn setup(work: &Path, namespaces: Option<Namespaces>, turn: u64) -> Fallible<Pro
         read: Vec::new(),
         write: Vec::new(),
         network: Network::Off,
+        withholding: Arc::new(Vec::new),
         secrets: Secrets::default(),
         token: format!("figures-{}-{turn}", std::process::id()),
         namespaces,

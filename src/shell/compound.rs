@@ -3,8 +3,8 @@
 use super::Unparsed;
 use super::ast::{Node, NodeId, Part, Word};
 use super::frames::{
-    Arithmetic, ArithmeticOf, Bare, CaseFrame, CaseStage, Done, End, ForFrame, Frame, IfFrame,
-    ListFrame, Mode, Redirects, Reserved, TestFrame, TestStage, WordOut,
+    Arithmetic, ArithmeticOf, Bare, CaseFrame, CaseStage, End, ForFrame, Frame, IfFrame, ListFrame,
+    Mode, Redirects, Reserved, TestFrame, TestStage, WordOut,
 };
 use super::machine::Machine;
 use super::source::{is_name, metacharacter};

@@ -104,13 +104,13 @@ impl Machine<'_> {
             return self
                 .unsupported("a newline in a substitution behind a here-document's operator");
         }
-        for document in documents {
+        for document in &documents {
             self.cut_body(document)?;
         }
         Ok(())
     }
 
-    fn cut_body(&mut self, document: Document) -> Result<(), Unparsed> {
+    fn cut_body(&mut self, document: &Document) -> Result<(), Unparsed> {
         let origin = self.at();
         let mut body = String::new();
         loop {

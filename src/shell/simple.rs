@@ -256,7 +256,7 @@ impl Machine<'_> {
             for part in &word.parts {
                 match (part, &mut text) {
                     (Part::Literal(piece) | Part::Quoted(piece), Some(text)) => {
-                        text.push_str(piece)
+                        text.push_str(piece);
                     }
                     _ => text = None,
                 }

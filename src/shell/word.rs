@@ -72,10 +72,7 @@ impl Machine<'_> {
     }
 
     fn bare(&mut self, mut frame: Box<WordFrame>, mut bare: Bare) -> Step {
-        loop {
-            let Some(byte) = self.src().peek() else {
-                break;
-            };
+        while let Some(byte) = self.src().peek() {
             match byte {
                 b'\'' => {
                     let text = self.single_quoted()?;

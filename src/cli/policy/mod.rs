@@ -33,7 +33,6 @@ pub(super) struct PolicyTools {
 
 #[derive(FromArgs)]
 #[argh(subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, parsed once")]
 enum Command {
     Check(check::Check),
     Explain(explain::Explain),

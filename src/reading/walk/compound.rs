@@ -71,7 +71,6 @@ impl Walker<'_> {
                 let dirs = self.ok.clone().or(&self.failed);
                 self.go(dirs);
             }
-            Task::Dirs(dirs) => self.go(dirs),
             Task::Redirected(prepared) => self.done(*prepared, true),
             Task::Assign { prepared, next } => self.assign_next(&script, prepared, next),
             Task::Assigned { prepared, next } => self.assigned(&script, prepared, next),

@@ -84,8 +84,6 @@ pub(super) enum Task {
     },
     /// What was changed since may not have been; the loop or branch goes on in any of the directories.
     Join(Mark),
-    /// Goes to a directory that is known, whatever came before.
-    Dirs(Dirs),
     /// Redirections of a compound command end.
     Redirected(Box<Prepared>),
     /// The next assignment of a simple command.

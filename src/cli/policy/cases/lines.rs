@@ -147,7 +147,6 @@ impl<T> OneOrMore<T> {
 
 /// A line.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum Line {
     Header(Header),
     Case(Case),

@@ -70,16 +70,12 @@ pub fn run(path: &Path) -> Result<Report, NotCases> {
     let bytes = bounded_file::read(path, limits::CASES_BYTES).map_err(|error| named(&error))?;
     let text = String::from_utf8(bytes).map_err(|error| named(&error))?;
     let mut report = Report::default();
-    let mut lines = text.lines().enumerate().peekable();
     let at = |number: usize, problem: &dyn fmt::Display| {
         NotCases::of(format_args!("{}:{}: {problem}", path.display(), number + 1))
     };
     let mut header: Option<(usize, Header)> = None;
     let mut cases = Vec::new();
-    loop {
-        let Some((number, line)) = lines.next() else {
-            break;
-        };
+    for (number, line) in text.lines().enumerate() {
         if line.trim().is_empty() {
             continue;
         }
