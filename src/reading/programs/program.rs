@@ -54,6 +54,17 @@ pub fn read(words: &[Word], context: &dyn Context) -> Invocation {
         },
         None => unknown(first, rest),
     };
+    // It prints that and ends, whatever else it can do.
+    let version = matches!(rest, [only] if only.known() == Some("--version"));
+    let harmless = made.uses.is_empty() && made.hands_on.is_empty() && !made.sets.is_empty();
+    if version && !harmless && made.entry.is_some() && !MAKES_WORDS.contains(&name) {
+        made = Invocation {
+            entry: made.entry,
+            roles: vec![Role::Program, Role::Harmless],
+            sets: vec![Set::Reads],
+            ..Invocation::default()
+        };
+    }
     if elsewhere {
         // A file of that name, whatever it is.
         made.push(UseKind::Script(first.clone()), Some(0), true);
@@ -61,6 +72,11 @@ pub fn read(words: &[Word], context: &dyn Context) -> Invocation {
     }
     made
 }
+
+/// Programs for which `--version` is a word as any other.
+const MAKES_WORDS: &[&str] = &[
+    "eval", "exec", "command", "test", "[", ".", "source", "trap", "alias",
+];
 
 /// A program that is not in the table.
 fn unknown(first: &Word, rest: &[Word]) -> Invocation {

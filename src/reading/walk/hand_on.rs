@@ -3,6 +3,7 @@
 use super::Walker;
 use super::listing::names_of_find;
 use super::places::{self, Listed};
+use super::program::SHELLS;
 use super::simple::shown;
 use super::start::{Kind, Start};
 use super::state::Dirs;
@@ -55,7 +56,11 @@ impl Walker<'_> {
                 } => Kind::Shell {
                     text,
                     arguments,
-                    shell: entry.clone(),
+                    shell: match entry.as_str() {
+                        entry if entry == "eval" || SHELLS.contains(&entry) => entry.to_owned(),
+                        // It has the system's shell read it.
+                        _ => "sh".to_owned(),
+                    },
                 },
                 HandOn::Input { shell, what } => Kind::Input {
                     shell: shell.then(|| entry.clone()),

@@ -375,6 +375,21 @@ impl Walker<'_> {
         if self.made_at(&path).is_some() || self.at.written.contains(&real) {
             return CodeClass::Inline;
         }
+        // `.venv/bin/python`: the system's own, which takes packages from beside the link.
+        let python = |path: &str| {
+            let name = path.rsplit('/').next();
+            name.is_some_and(|name| name.starts_with("python"))
+        };
+        let here = |path: &str| paths::within(path, &self.at.repository);
+        let written = here(&real) || paths::within(&real, &self.at.temporary);
+        if !self.at.repository.is_empty()
+            && here(&path)
+            && python(&path)
+            && python(&real)
+            && !written
+        {
+            return CodeClass::Repo;
+        }
         match !self.at.repository.is_empty() && paths::within(&real, &self.at.repository) {
             true => CodeClass::Repo,
             false => CodeClass::Unknown,

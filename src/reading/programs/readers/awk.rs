@@ -2,7 +2,7 @@
 
 use crate::reading::atoms::{CodeClass, Role, Set};
 use crate::reading::programs::parse::Parsed;
-use crate::reading::programs::{Context, Invocation};
+use crate::reading::programs::{Context, HandOn, Invocation};
 use crate::reading::word::Word;
 
 /// Words behind which a `/` begins a pattern.
@@ -35,6 +35,21 @@ pub(super) fn awk(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
                     true,
                 );
                 made.sets = vec![Set::Build];
+                for text in program.known().map(texts).unwrap_or_default() {
+                    match text {
+                        Literal::Command(text) => made.hands_on.push(HandOn::Shell {
+                            text: Word::text(text),
+                            arguments: Vec::new(),
+                            other_shell: true,
+                        }),
+                        Literal::Read(path) => {
+                            made.read(&Word::text(path), Some(at), true, false, false);
+                        }
+                        Literal::Write(path) => {
+                            made.write_turning(&Word::text(path), Some(at), false)
+                        }
+                    }
+                }
             }
         }
     }
@@ -53,6 +68,66 @@ pub(super) fn awk(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
     };
     made.uses
         .retain(|one| one.turns || !one.word.is_some_and(assigned));
+}
+
+/// A text between quotation marks, and what a program does with it.
+enum Literal {
+    /// `system("x")`, `"x" | getline`, `print | "x"`.
+    Command(String),
+    /// `getline < "x"`.
+    Read(String),
+    /// `print > "x"`.
+    Write(String),
+}
+
+/// The commands and files that a program which is not understood names by whole texts. It may do more.
+fn texts(program: &str) -> Vec<Literal> {
+    let mut texts = Vec::new();
+    let mut rest = program;
+    while let Some((before, opened)) = rest.split_once('"') {
+        let mut text = String::new();
+        let mut letters = opened.char_indices();
+        let mut end = opened.len();
+        while let Some((at, letter)) = letters.next() {
+            match letter {
+                '"' => {
+                    end = at + 1;
+                    break;
+                }
+                '\\' => match letters.next() {
+                    Some((_, 'n')) => text.push('\n'),
+                    Some((_, 't')) => text.push('\t'),
+                    Some((_, other)) => text.push(other),
+                    None => {}
+                },
+                other => text.push(other),
+            }
+        }
+        rest = opened.get(end..).unwrap_or_default();
+        let (ahead, behind) = (before.trim_end(), rest.trim_start());
+        let called = ahead.strip_suffix('(').map(str::trim_end);
+        let piped = behind
+            .strip_prefix('|')
+            .map(|behind| behind.trim_start_matches('&').trim_start());
+        // Another text behind it would be joined to it.
+        let whole = behind.is_empty() || behind.starts_with([';', '}', ')', ',', '\n', '|']);
+        let command = (called.is_some_and(|ahead| ahead.ends_with("system"))
+            && behind.starts_with(')'))
+            || (ahead.ends_with('|') && !ahead.ends_with("||"))
+            || ahead.ends_with("|&")
+            || piped.is_some_and(|behind| behind.starts_with("getline"));
+        if !whole {
+            continue;
+        }
+        if command {
+            texts.push(Literal::Command(text));
+        } else if ahead.ends_with('<') {
+            texts.push(Literal::Read(text));
+        } else if ahead.ends_with('>') {
+            texts.push(Literal::Write(text));
+        }
+    }
+    texts
 }
 
 /// What stood before a place in a program, as far as it says what a `/` is.

@@ -96,6 +96,28 @@ const HARMLESS_PROGRAMS: [&str; 9] = [
     "false",
 ];
 
+/// Keys whose value git gives to a shell.
+const COMMAND_KEYS: [&str; 8] = [
+    "core.pager",
+    "core.editor",
+    "sequence.editor",
+    "core.sshcommand",
+    "core.fsmonitor",
+    "diff.external",
+    "core.alternaterefscommand",
+    "uploadpack.packobjectshook",
+];
+/// Ends of such keys: `diff.NAME.textconv`.
+const COMMAND_ENDINGS: [&str; 7] = [
+    ".textconv",
+    ".command",
+    ".clean",
+    ".smudge",
+    ".process",
+    ".driver",
+    ".cmd",
+];
+
 /// Hooks that even a command which only reads starts.
 const HOOKS_OF_READS: [&str; 2] = ["post-index-change", "reference-transaction"];
 
@@ -107,6 +129,13 @@ pub(super) fn git(parsed: &Parsed<'_>, context: &dyn Context, made: &mut Invocat
             made.turn(*at);
             let what = format!("git -c {}", display(setting));
             made.code(CodeClass::Inline, what, Some(*at), true);
+            if let Some(text) = setting.known().and_then(command_of) {
+                made.hands_on.push(HandOn::Shell {
+                    text: Word::text(text),
+                    arguments: Vec::new(),
+                    other_shell: true,
+                });
+            }
         }
     }
     let configuration = context.git(made.directory.as_ref());
@@ -153,6 +182,27 @@ pub(super) fn git(parsed: &Parsed<'_>, context: &dyn Context, made: &mut Invocat
         let what = format!("what the repository's git names: {}", names.join(", "));
         made.code(CodeClass::Repo, what, None, false);
     }
+}
+
+/// The command line that a setting `KEY=VALUE` has git give to a shell.
+fn command_of(setting: &str) -> Option<&str> {
+    let (key, value) = setting.split_once('=')?;
+    let key = key.to_ascii_lowercase();
+    let command = match key.as_str() {
+        "credential.helper" => value.strip_prefix('!')?,
+        key if key.starts_with("alias.") => value.strip_prefix('!')?,
+        key if COMMAND_KEYS.contains(&key)
+            || COMMAND_ENDINGS.iter().any(|end| key.ends_with(end)) =>
+        {
+            value
+        }
+        key if key.starts_with("pager.") => value,
+        _ => return None,
+    };
+    // A single name is a file, which git looks up itself.
+    command
+        .contains(|c: char| !c.is_ascii_alphanumeric() && !"-_./".contains(c))
+        .then_some(command)
 }
 
 /// A value of an option in front of the subcommand.
@@ -439,7 +489,8 @@ fn put_remote(word: &Word, at: usize, writes: bool, made: &mut Invocation) {
     let beginning = word.beginning();
     if beginning.contains("::") {
         made.turn(at);
-        made.code(CodeClass::Inline, display(word), Some(at), true);
+        // `ext::COMMAND` runs its words.
+        made.code(CodeClass::Unknown, display(word), Some(at), true);
         return;
     }
     let path = beginning.starts_with(['/', '.']) || beginning.starts_with("file:");
@@ -502,6 +553,21 @@ pub(super) fn remote_operand(parsed: &Parsed<'_>, _: &dyn Context, made: &mut In
     match parsed.operand(0) {
         None => made.push(UseKind::Remote(None), None, false),
         Some((at, word)) => put_remote(&word.clone(), at, false, made),
+    }
+}
+
+/// `git add`: `--force` keeps what git ignores, and from then on shows it.
+pub(super) fn add(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    if !parsed.has("-f") || parsed.has("-n") {
+        return;
+    }
+    let paths: Vec<(usize, Word)> = parsed
+        .operand_words()
+        .map(|(at, word)| (at, word.clone()))
+        .collect();
+    for (at, path) in paths {
+        made.role(at, Role::Path);
+        made.read(&path, Some(at), false, true, false);
     }
 }
 

@@ -87,6 +87,7 @@ pub(super) fn by_name(name: &str) -> Option<Reader> {
         "git-clean" => git::clean,
         "git-push" => git::push,
         "git-remote-operand" => git::remote_operand,
+        "git-add" => git::add,
         "git-clone" => git::clone,
         "git-config" => git::config,
         "git-apply" => git::apply,

@@ -62,8 +62,8 @@ pub(super) fn sed(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
                     }
                     Act::RunsText => {
                         let what = "text that sed makes".to_owned();
-                        made.code(CodeClass::Inline, what, place, true);
-                        made.sets = vec![Set::Build];
+                        made.code(CodeClass::Unknown, what, place, true);
+                        made.sets.clear();
                     }
                 }
             }
