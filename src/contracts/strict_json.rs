@@ -58,14 +58,23 @@ pub fn from_slice(bytes: &[u8]) -> Result<Value, StrictError> {
 /// # Errors
 /// As [`from_slice`], and where the text does not have the type's shape.
 pub fn parse<T: de::DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+    parse_both(bytes).map(|(read, _)| read)
+}
+
+/// The same, with the object as it is written.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_both<T: de::DeserializeOwned>(
+    bytes: &[u8],
+) -> Result<(T, Map<String, Value>), serde_json::Error> {
     // Twice over the same bytes: the first pass finds duplicates, the second keeps line and
     // column in the type's own errors.
     let value = from_slice(bytes)?;
     let read = serde_json::from_slice(bytes)?;
-    if value.is_object() {
-        Ok(read)
-    } else {
-        Err(de::Error::custom("not a JSON object"))
+    match value {
+        Value::Object(map) => Ok((read, map)),
+        _ => Err(de::Error::custom("not a JSON object")),
     }
 }
 

@@ -7,7 +7,7 @@ use super::matching::Judge;
 use super::rules::Rule;
 use crate::contracts::secret::placeholders;
 use crate::contracts::verdict::Decision;
-use crate::reading::atoms::{AtomKind, Category, Danger, Place, Reading};
+use crate::reading::atoms::{AtomKind, Category, Danger, Reading};
 use crate::reading::known_tools;
 use crate::reading::word::Piece;
 
@@ -261,9 +261,4 @@ fn secrets_astray(reading: &Reading, at: &Conditions<'_>) -> bool {
     names.sort_unstable();
     seen.sort_unstable();
     marks != 0 || names != seen
-}
-
-/// The place of a path that is known.
-pub(super) fn known_place(path: &str) -> Place {
-    Place::at(crate::reading::atoms::PathText::Known(path.to_owned()))
 }

@@ -1,20 +1,19 @@
 //! Which rules of many could speak about an atom, without a look at each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
+use super::path_index::Paths;
 use super::patterns::List;
 use super::patterns::command::Command;
-use super::patterns::path::{Base, Path};
+use super::patterns::place::{Ground, Spot};
 use super::patterns::view::View;
 use super::rules::Rule;
 use super::tool_names::{OTHER_SHELLS, SHELL};
-use crate::reading::atoms::{Host, PathText, Place, Set};
+use crate::reading::atoms::{Host, Set};
 use crate::reading::known_tools;
-use crate::reading::paths::{normal, within};
-use crate::reading::surroundings::Surroundings;
 
 /// Positions of rules.
-type Rules = Vec<usize>;
+pub(super) type Rules = Vec<usize>;
 
 /// Rules by what they are about.
 #[derive(Debug, Clone, Default)]
@@ -24,11 +23,7 @@ pub(super) struct Index {
     sets: HashMap<Set, Rules>,
     /// Lists of exclusions alone.
     any_program: Rules,
-    /// By the one name that a path has at its end.
-    names: HashMap<String, Rules>,
-    /// By what a path begins with.
-    prefixes: BTreeMap<(Base, String), Rules>,
-    any_path: Rules,
+    paths: Paths,
     hosts: HashMap<String, Rules>,
     any_host: Rules,
     codes: Rules,
@@ -76,7 +71,7 @@ impl Index {
             return;
         }
         for paths in when.paths() {
-            self.add_paths(at, paths);
+            self.paths.add(at, paths);
         }
         if let Some(hosts) = &when.host {
             match hosts.included.iter().all(|host| host.exact().is_some())
@@ -117,23 +112,6 @@ impl Index {
         }
     }
 
-    fn add_paths(&mut self, at: usize, paths: &List<Path>) {
-        if paths.included.is_empty() {
-            put(&mut self.any_path, at);
-        }
-        for path in &paths.included {
-            if let Some(name) = path.name_alone() {
-                put(self.names.entry(name.to_owned()).or_default(), at);
-                continue;
-            }
-            let (base, prefix) = path.prefix();
-            match base == Base::Root && prefix.is_empty() {
-                true => put(&mut self.any_path, at),
-                false => put(self.prefixes.entry((base, prefix)).or_default(), at),
-            }
-        }
-    }
-
     /// Rules that choose no atoms.
     pub(super) fn of_tool(&self, tool: &str, into: &mut Rules) {
         into.extend(&self.any_tool);
@@ -165,70 +143,8 @@ impl Index {
     }
 
     /// Rules about this path.
-    pub(super) fn of_place(&self, place: &Place, around: &Surroundings, into: &mut Rules) {
-        into.extend(&self.any_path);
-        let written = match &place.path {
-            PathText::Known(path) | PathText::Below(path) | PathText::Glob(path, _) => path,
-            PathText::Anywhere => {
-                into.extend(self.names.values().flatten());
-                into.extend(self.prefixes.values().flatten());
-                return;
-            }
-        };
-        let open = place.tree || !matches!(place.path, PathText::Known(_));
-        let mut paths = vec![normal(written)];
-        paths.extend(place.real.as_deref().map(normal));
-        paths.extend(place.matches.iter().map(|path| normal(path)));
-        if open {
-            into.extend(self.names.values().flatten());
-        }
-        for path in &paths {
-            let name = path.rsplit('/').next().unwrap_or_default();
-            into.extend(self.names.get(name).into_iter().flatten());
-            self.of_path(path, open, around, into);
-        }
-    }
-
-    fn of_path(&self, path: &str, open: bool, around: &Surroundings, into: &mut Rules) {
-        let bases = [
-            Base::Root,
-            Base::Repository,
-            Base::Home,
-            Base::Temporary,
-            Base::System,
-        ];
-        for base in bases {
-            for directory in base.directories(around) {
-                if open && within(directory, path) {
-                    let all = self.prefixes.range((base, String::new())..);
-                    let all = all.take_while(|((own, _), _)| *own == base);
-                    into.extend(all.flat_map(|(_, rules)| rules));
-                    continue;
-                }
-                if !within(path, directory) {
-                    continue;
-                }
-                let rest = path.get(directory.trim_end_matches('/').len()..);
-                let rest = rest.unwrap_or_default().trim_end_matches('/');
-                let mut above = rest;
-                loop {
-                    let key = (base, above.to_owned());
-                    into.extend(self.prefixes.get(&key).into_iter().flatten());
-                    match above.rsplit_once('/') {
-                        Some((next, _)) => above = next,
-                        None => break,
-                    }
-                }
-                if open {
-                    let below = format!("{rest}/");
-                    let range = self.prefixes.range((base, below.clone())..);
-                    let range = range.take_while(|((own, prefix), _)| {
-                        *own == base && prefix.starts_with(&below)
-                    });
-                    into.extend(range.flat_map(|(_, rules)| rules));
-                }
-            }
-        }
+    pub(super) fn of_place(&self, spot: &Spot<'_>, on: Ground<'_>, into: &mut Rules) {
+        self.paths.of(spot, on, into);
     }
 
     /// Rules about this host.
@@ -275,7 +191,7 @@ impl Programs {
     }
 }
 
-fn put(rules: &mut Rules, at: usize) {
+pub(super) fn put(rules: &mut Rules, at: usize) {
     if rules.last() != Some(&at) {
         rules.push(at);
     }

@@ -37,17 +37,13 @@ pub(super) fn layer(owner: Owner, bytes: &[u8]) -> Result<(Layer, Source), Polic
     if u64::try_from(bytes.len()).is_ok_and(|len| len > limits::POLICY_BYTES) {
         return Err(PolicyError::TooLarge);
     }
-    let mut document: Document = strict_json::parse(bytes)?;
-    let text = strict_json::from_slice(bytes).map_err(serde_json::Error::from)?;
-    let mut text = match text {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    };
+    let (mut document, mut text): (Document, _) = strict_json::parse_both(bytes)?;
     text.remove("$schema");
     if let Some(base) = document.base.take() {
         text = over(&base, &document.drop, text).map_err(PolicyError::Layer)?;
         let whole = Value::Object(text.clone()).to_string();
-        document = strict_json::parse(whole.as_bytes())
+        // Made of strict JSON, it needs no second look for that.
+        document = serde_json::from_str(&whole)
             .map_err(|error| PolicyError::Layer(LayerError::Over(base, error)))?;
     }
     if owner == Owner::Repository {

@@ -1,13 +1,14 @@
 //! Whether a rule speaks about an atom of a call.
 
+use std::rc::Rc;
+
 use super::call::{Asked, Conditions};
 use super::conditions::When;
-use super::engine::known_place;
 use super::layer::Layer;
 use super::patterns::List;
 use super::patterns::matching::Written;
 use super::patterns::path::{Base, Path};
-use super::patterns::place::Ground;
+use super::patterns::place::{Ground, Spot};
 use super::patterns::view::View;
 use super::rules::{ANY_SECRET, Rule};
 use super::tool_names::{Caller, ToolName};
@@ -23,13 +24,15 @@ pub(super) struct Judge<'a> {
     pub(super) layer: &'a Layer,
     pub(super) reading: &'a Reading,
     pub(super) at: &'a Conditions<'a>,
-    on: Ground<'a>,
-    /// Of each atom and each that is mentioned, its program prepared.
+    pub(super) on: Ground<'a>,
+    /// Of each atom and each that is mentioned, its path prepared.
+    spots: Vec<Option<Rc<Spot<'a>>>>,
+    /// The same for its program.
     views: Vec<Option<View<'a>>>,
     /// Of each program, the allows that mean it, with how they write its words.
     means: Vec<Vec<(usize, Vec<Written>)>>,
     /// `${repo}/**` and `${tmp}/**`.
-    inside: List<Path>,
+    pub(super) inside: List<Path>,
 }
 
 impl<'a> Judge<'a> {
@@ -44,15 +47,20 @@ impl<'a> Judge<'a> {
             disk,
         };
         let count = reading.atoms.len();
-        let atoms = reading.atoms.iter().chain(&reading.mentioned).enumerate();
-        let views = atoms.map(|(position, atom)| match &atom.kind {
+        let atoms = reading.atoms.iter().chain(&reading.mentioned);
+        let spots = atoms.clone().map(|atom| match &atom.kind {
+            AtomKind::Read(place) | AtomKind::Write(place) => Some(Rc::new(Spot::new(place, disk))),
+            _ => None,
+        });
+        let spots: Vec<Option<Rc<Spot<'_>>>> = spots.collect();
+        let views = atoms.enumerate().map(|(position, atom)| match &atom.kind {
             AtomKind::Program(program) => {
                 // What is mentioned has no atoms of its own.
                 let position = match position < count {
                     true => position,
                     false => usize::MAX,
                 };
-                Some(View::new(reading, position, program, on))
+                Some(View::new(reading, position, program, &spots, on))
             }
             _ => None,
         });
@@ -62,6 +70,7 @@ impl<'a> Judge<'a> {
             at,
             on,
             views: views.collect(),
+            spots,
             means: Vec::new(),
             inside: List {
                 included: vec![
@@ -103,12 +112,16 @@ impl<'a> Judge<'a> {
             if let Some(written) = commands.certain(view)
                 && self
                     .uses_of(position)
-                    .all(|(_, atom)| self.with(when, atom) != Some(false))
+                    .all(|(own, atom)| self.with(when, own, atom) != Some(false))
             {
                 meant.push((at, written));
             }
         }
         meant
+    }
+
+    pub(super) fn spot(&self, position: usize) -> Option<&Spot<'a>> {
+        self.spots.get(position)?.as_deref()
     }
 
     fn uses_of(&self, program: usize) -> impl Iterator<Item = (usize, &'a Atom)> {
@@ -126,8 +139,10 @@ impl<'a> Judge<'a> {
                 }
                 index.of_code(into);
             }
-            AtomKind::Read(place) | AtomKind::Write(place) => {
-                index.of_place(place, self.at.around, into);
+            AtomKind::Read(_) | AtomKind::Write(_) => {
+                if let Some(spot) = self.spot(position) {
+                    index.of_place(spot, self.on, into);
+                }
             }
             AtomKind::Host(host) => index.of_host(host, into),
             AtomKind::Code(_) => index.of_code(into),
@@ -185,8 +200,14 @@ impl<'a> Judge<'a> {
         }
         let directory = |list: &List<Path>| match (at.directory, allow) {
             (None, allow) => !allow,
-            (Some(path), true) => list.certain(&known_place(path), self.on),
-            (Some(path), false) => list.could(&known_place(path), self.on),
+            (Some(path), allow) => {
+                let place = Place::at(PathText::Known(path.to_owned()));
+                let spot = Spot::new(&place, self.on.disk);
+                match allow {
+                    true => list.certain(&spot, self.on),
+                    false => list.could(&spot, self.on),
+                }
+            }
         };
         when.directory.as_ref().is_none_or(directory)
             && when.branch.as_ref().is_none_or(|list| match at.branch {
@@ -245,18 +266,21 @@ impl<'a> Judge<'a> {
                         .as_ref()
                         .is_some_and(|list| has(list, CodeClass::Unknown))
             }
-            _ => self.could_use(when, atom),
+            _ => self.could_use(when, position, atom),
         }
     }
 
     /// Whether an atom could be one of the paths, hosts or classes of a rule.
-    fn could_use(&self, when: &When, atom: &Atom) -> bool {
-        let in_list = |list: &Option<List<Path>>, place: &Place| {
-            list.as_ref().is_some_and(|list| list.could(place, self.on))
+    fn could_use(&self, when: &When, position: usize, atom: &Atom) -> bool {
+        let in_list = |list: &Option<List<Path>>| {
+            list.as_ref().is_some_and(|list| {
+                let spot = self.spot(position);
+                spot.is_some_and(|spot| list.could(spot, self.on))
+            })
         };
         match &atom.kind {
-            AtomKind::Read(place) => in_list(&when.read, place) || in_list(&when.path, place),
-            AtomKind::Write(place) => in_list(&when.write, place) || in_list(&when.path, place),
+            AtomKind::Read(_) => in_list(&when.read) || in_list(&when.path),
+            AtomKind::Write(_) => in_list(&when.write) || in_list(&when.path),
             AtomKind::Host(host) => when.host.as_ref().is_some_and(|list| list.could(host)),
             AtomKind::Code(code) => when.code.as_ref().is_some_and(|list| has(list, code.class)),
             AtomKind::Program(_) | AtomKind::Use => false,
@@ -274,7 +298,7 @@ impl<'a> Judge<'a> {
         }
         let any = |kind: fn(&AtomKind) -> bool| {
             let mut uses = self.uses_of(position);
-            uses.any(|(_, atom)| kind(&atom.kind) && self.could_use(when, atom))
+            uses.any(|(own, atom)| kind(&atom.kind) && self.could_use(when, own, atom))
         };
         let path = when.paths().next().is_none()
             || any(|kind| matches!(kind, AtomKind::Read(_) | AtomKind::Write(_)));
@@ -299,7 +323,8 @@ impl<'a> Judge<'a> {
                 _ => atom.program.is_some_and(|program| {
                     let written = self.written(program, at);
                     written.is_some_and(|written| {
-                        self.with(when, atom) == Some(true) || self.covers(program, atom, written)
+                        self.with(when, position, atom) == Some(true)
+                            || self.covers(program, position, atom, written)
                     })
                 }),
             };
@@ -312,8 +337,10 @@ impl<'a> Judge<'a> {
                         .as_ref()
                         .is_some_and(|list| self.is_code(position, program, list))
             }
-            AtomKind::Code(_) => self.knows_secrets(rule) && self.with(when, atom) == Some(true),
-            _ => self.with(when, atom) == Some(true),
+            AtomKind::Code(_) => {
+                self.knows_secrets(rule) && self.with(when, position, atom) == Some(true)
+            }
+            _ => self.with(when, position, atom) == Some(true),
         }
     }
 
@@ -326,14 +353,16 @@ impl<'a> Judge<'a> {
 
     /// Whether an atom is for certain one of the paths, hosts or classes of a rule; `None` where the rule does not
     /// speak about atoms of its kind.
-    fn with(&self, when: &When, atom: &Atom) -> Option<bool> {
+    fn with(&self, when: &When, position: usize, atom: &Atom) -> Option<bool> {
         let in_lists = |lists: [&Option<List<Path>>; 2], place: &Place| {
             let mut lists = lists.into_iter().flatten().peekable();
             lists.peek()?;
             // Where a file has other names, one of them may be what nobody may write.
             let elsewhere =
                 matches!(atom.kind, AtomKind::Write(_)) && place.other_names && !place.removes;
-            Some(!elsewhere && lists.any(|list| list.certain(place, self.on)))
+            let spot = self.spot(position);
+            let certain = |list: &List<Path>| spot.is_some_and(|spot| list.certain(spot, self.on));
+            Some(!elsewhere && lists.any(certain))
         };
         match &atom.kind {
             AtomKind::Read(place) => in_lists([&when.read, &when.path], place),
@@ -365,72 +394,6 @@ impl<'a> Judge<'a> {
             any = true;
         }
         any
-    }
-
-    /// Whether an allow by a command covers an atom of its program's.
-    fn covers(&self, program: usize, atom: &Atom, written: &[Written]) -> bool {
-        let word = |at: usize| written.get(at).copied().unwrap_or(Written::No);
-        let how = match atom.source {
-            Source::Redirection | Source::Environment | Source::Tool => return false,
-            Source::Itself => Written::No,
-            Source::Operand(at) | Source::Option(at) => word(at),
-        };
-        let turns = matches!(atom.source, Source::Option(_));
-        match &atom.kind {
-            AtomKind::Code(code) => {
-                code.class != CodeClass::Fetched && (!turns || how == Written::Whole)
-            }
-            AtomKind::Host(_) => how >= Written::Beginning,
-            AtomKind::Read(place) => {
-                how == Written::Whole
-                    || (how == Written::Beginning || !turns) && self.is_covered(place, how)
-            }
-            AtomKind::Write(place) => {
-                let git = self.runs_git(program);
-                let kept = !git && self.in_git(place);
-                how == Written::Whole
-                    || (how == Written::Beginning || !turns)
-                        && !kept
-                        && !place.other_names_written()
-                        && self.is_covered(place, how)
-            }
-            AtomKind::Program(_) | AtomKind::Use => false,
-        }
-    }
-
-    fn is_covered(&self, place: &Place, how: Written) -> bool {
-        how == Written::Beginning || self.inside.certain(place, self.on)
-    }
-
-    fn runs_git(&self, program: usize) -> bool {
-        let atom = self.reading.atoms.get(program);
-        matches!(atom.map(|atom| &atom.kind), Some(AtomKind::Program(program))
-            if program.entry.as_deref().is_some_and(|entry| entry == "git" || entry.starts_with("git ")))
-    }
-
-    /// Whether a place is below a `.git`, or the repository's is removed with it.
-    fn in_git(&self, place: &Place) -> bool {
-        let below = |path: &str| normal(path).split('/').any(|name| name == ".git");
-        let written = match &place.path {
-            PathText::Known(path) | PathText::Below(path) => below(path),
-            PathText::Glob(path, pattern) => below(path) || pattern.contains(".git"),
-            PathText::Anywhere => true,
-        };
-        let root = place.tree && place.removes && place.only.is_none() && self.inside_root(place);
-        root || written
-            || place.real.as_deref().is_some_and(below)
-            || place.matches.iter().any(|path| below(path))
-    }
-
-    /// Whether a tree has the whole repository in it.
-    fn inside_root(&self, place: &Place) -> bool {
-        let repository = &self.at.around.repository;
-        let has = |path: &str| within(repository, &normal(path));
-        let known = match &place.path {
-            PathText::Known(path) => has(path),
-            _ => false,
-        };
-        known || place.real.as_deref().is_some_and(has)
     }
 
     /// Whether an allow names a host by itself.
@@ -466,13 +429,6 @@ impl<'a> Judge<'a> {
                     && when.code.as_ref().is_some_and(|list| has(list, code.class))
             })
         })
-    }
-}
-
-impl Place {
-    /// A file is changed in place that has other names.
-    fn other_names_written(&self) -> bool {
-        self.other_names && !self.removes
     }
 }
 

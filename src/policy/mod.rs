@@ -3,6 +3,7 @@
 mod arguments;
 mod call;
 mod conditions;
+mod covering;
 mod danger;
 mod document;
 mod engine;
@@ -19,10 +20,13 @@ mod layers;
 mod matching;
 mod memory;
 mod named_sets;
+mod path_index;
 mod patterns;
+mod plain;
 mod rules;
 mod ruling;
 mod sandboxed;
+mod shell_words;
 mod spared;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,8 @@
 //! Commands as a rule writes them: word by word, `*` for a word or a part of one, as the last word for all that
 //! follow, `**` for any number anywhere, or a named set.
 
+use std::sync::Arc;
+
 use super::PatternError;
 use super::host::Host;
 use super::name::Name;
@@ -54,7 +56,7 @@ pub(super) enum Head {
 pub(super) enum Element {
     /// Any number of words.
     Many,
-    One(Box<Word>),
+    One(Arc<Word>),
 }
 
 /// A word of a pattern.
@@ -108,7 +110,7 @@ impl Word {
 pub(super) struct Loose {
     pub(super) words: Vec<Element>,
     /// An option, and the value that must stand behind or in it.
-    pub(super) options: Vec<(Word, Option<Word>)>,
+    pub(super) options: Vec<(Arc<Word>, Option<Arc<Word>>)>,
 }
 
 impl Command {
@@ -160,7 +162,7 @@ impl Command {
         let element = |(at, word): (usize, Vec<(char, bool)>)| match word.as_slice() {
             [('*', true), ('*', true)] => Element::Many,
             [('*', true)] if at == last => Element::Many,
-            word => Element::One(Box::new(Word::new(word))),
+            word => Element::One(Arc::new(Word::new(word))),
         };
         let elements: Vec<Element> = read.into_iter().enumerate().map(element).collect();
         Ok(Self {
@@ -217,11 +219,11 @@ fn loose(elements: &[Element]) -> Vec<Loose> {
                     let value = match rest.peek() {
                         Some(Element::One(value)) if paired && !value.is_option() => {
                             rest.next();
-                            Some((**value).clone())
+                            Some(Arc::clone(value))
                         }
                         _ => None,
                     };
-                    made.options.push(((**word).clone(), value));
+                    made.options.push((Arc::clone(word), value));
                 }
                 Element::One(word) if word.text == "--" => {}
                 element => made.words.push(element.clone()),
@@ -229,7 +231,11 @@ fn loose(elements: &[Element]) -> Vec<Loose> {
         }
         made
     };
-    let (apart, paired) = (reading(false), reading(true));
+    let apart = reading(false);
+    if apart.options.is_empty() {
+        return vec![apart];
+    }
+    let paired = reading(true);
     match apart == paired {
         true => vec![apart],
         false => vec![apart, paired],

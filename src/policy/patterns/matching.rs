@@ -4,7 +4,7 @@ use super::command::{Command, Element, Head, Word as Pattern, base, secrets};
 use super::place::could as path_could;
 use super::view::{Item, View};
 use super::{List, options};
-use crate::reading::atoms::{AtomKind, Found, Role};
+use crate::reading::atoms::{Found, Role};
 use crate::reading::paths::{join, normal, within};
 use crate::reading::word::{Piece, Word};
 
@@ -34,7 +34,7 @@ impl Command {
                 let mut options = loose.options.iter();
                 options.all(|(option, value)| {
                     view.program.open_ended && view.program.sets.is_empty()
-                        || options::could(option, value.as_ref(), &view.items)
+                        || options::could(option, value.as_deref(), &view.items)
                 }) && could_words(&loose.words, view)
             })
     }
@@ -183,12 +183,7 @@ fn could_word(own: &Pattern, item: &Item<'_>, view: &View<'_>) -> bool {
         return true;
     }
     if let Some(url) = &own.url {
-        let of_word = view.of_words.iter().filter(|(at, _)| *at == item.at);
-        let mut hosts = of_word.filter_map(|(_, atom)| match &atom.kind {
-            AtomKind::Host(host) => Some(host),
-            _ => None,
-        });
-        return hosts.any(|host| url.could(host));
+        return view.hosts(item.at).any(|host| url.could(host));
     }
     let (Some(path), true) = (&own.path, item.role == Role::Path) else {
         return false;
@@ -358,11 +353,7 @@ fn certain_word(own: &Pattern, item: &Item<'_>, view: &View<'_>) -> Option<Writt
     match item.role {
         Role::Url if own.url.is_some() || text.contains("://") => {
             let url = own.url.as_ref()?;
-            let of_word = view.of_words.iter().filter(|(at, _)| *at == item.at);
-            let mut hosts = of_word.filter_map(|(_, atom)| match &atom.kind {
-                AtomKind::Host(host) => Some(host),
-                _ => None,
-            });
+            let mut hosts = view.hosts(item.at);
             let first = hosts.next()?;
             let holds = url.certain(first) && hosts.all(|host| url.certain(host));
             holds.then_some(Written::Beginning)

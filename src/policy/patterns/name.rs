@@ -10,38 +10,50 @@ enum Token {
     Run,
 }
 
+impl Token {
+    /// The only character that it stands for.
+    fn fixed(&self) -> Option<char> {
+        match self {
+            Self::Char(c) => Some(*c),
+            Self::One | Self::Run => None,
+        }
+    }
+}
+
 /// A pattern of one name. It never matches a `/`, which no name has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::policy) struct Name {
-    tokens: Vec<Token>,
-    /// The name itself, where the pattern is no more than that.
-    literal: Option<String>,
+pub(in crate::policy) struct Name(Form);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Form {
+    /// No more than the name itself.
+    Literal(String),
+    Tokens(Vec<Token>),
 }
 
 impl Name {
     pub(in crate::policy) fn new(pattern: &str) -> Self {
+        if !pattern.contains(['*', '?']) {
+            return Self(Form::Literal(pattern.to_owned()));
+        }
         let token = |c| match c {
             '*' => Token::Run,
             '?' => Token::One,
             c => Token::Char(c),
         };
-        Self {
-            tokens: pattern.chars().map(token).collect(),
-            literal: (!pattern.contains(['*', '?'])).then(|| pattern.to_owned()),
-        }
+        Self(Form::Tokens(pattern.chars().map(token).collect()))
     }
 
     /// A word of a command: a character that is no wildcard stands for itself whatever it is.
     pub(in crate::policy) fn of_word(word: &[(char, bool)]) -> Self {
+        if word.iter().all(|(_, wild)| !wild) {
+            return Self(Form::Literal(word.iter().map(|(c, _)| *c).collect()));
+        }
         let token = |(c, wild): &(char, bool)| match wild {
             true => Token::Run,
             false => Token::Char(*c),
         };
-        let literal = word.iter().all(|(_, wild)| !wild);
-        Self {
-            tokens: word.iter().map(token).collect(),
-            literal: literal.then(|| word.iter().map(|(c, _)| *c).collect()),
-        }
+        Self(Form::Tokens(word.iter().map(token).collect()))
     }
 
     /// A shell's pattern of one name. What is more than `*` and `?` is taken for all that it could be.
@@ -71,39 +83,67 @@ impl Name {
                 c => Token::Char(c),
             });
         }
-        Self {
-            literal: None,
-            tokens,
-        }
+        Self(Form::Tokens(tokens))
     }
 
     /// The only name that it matches.
     pub(in crate::policy) fn literal(&self) -> Option<&str> {
-        self.literal.as_deref()
+        match &self.0 {
+            Form::Literal(literal) => Some(literal),
+            Form::Tokens(_) => None,
+        }
+    }
+
+    /// What every name that it matches begins with, as far as that is certain.
+    pub(in crate::policy) fn beginning(&self) -> String {
+        match &self.0 {
+            Form::Literal(literal) => literal.clone(),
+            Form::Tokens(tokens) => tokens.iter().map_while(Token::fixed).collect(),
+        }
+    }
+
+    /// What every name that it matches ends with, as far as that is certain.
+    pub(in crate::policy) fn ending(&self) -> String {
+        match &self.0 {
+            Form::Literal(literal) => literal.clone(),
+            Form::Tokens(tokens) => {
+                let last: Vec<char> = tokens.iter().rev().map_while(Token::fixed).collect();
+                last.into_iter().rev().collect()
+            }
+        }
     }
 
     /// Whether every name that it matches begins so.
     pub(in crate::policy) fn begins_with(&self, c: char) -> bool {
-        self.tokens.first() == Some(&Token::Char(c))
+        match &self.0 {
+            Form::Literal(literal) => literal.starts_with(c),
+            Form::Tokens(tokens) => tokens.first() == Some(&Token::Char(c)),
+        }
     }
 
     /// Whether it matches every name.
     pub(in crate::policy) fn is_any(&self) -> bool {
-        !self.tokens.is_empty() && self.tokens.iter().all(|token| *token == Token::Run)
+        match &self.0 {
+            Form::Literal(_) => false,
+            Form::Tokens(tokens) => {
+                !tokens.is_empty() && tokens.iter().all(|token| *token == Token::Run)
+            }
+        }
     }
 
     /// Time grows with name and pattern together in every usual case, with their product at worst.
     pub(in crate::policy) fn matches(&self, name: &str) -> bool {
-        if let Some(literal) = &self.literal {
-            return literal == name;
-        }
+        let tokens = match &self.0 {
+            Form::Literal(literal) => return literal == name,
+            Form::Tokens(tokens) => tokens,
+        };
         let mut at = 0;
         let mut rest = name.chars();
         // Where to go on when what was tried fails: behind the last run, one character further.
         let mut again: Option<(usize, std::str::Chars<'_>)> = None;
         loop {
             let mut next = rest.clone();
-            match (self.tokens.get(at), next.next()) {
+            match (tokens.get(at), next.next()) {
                 (None, None) => return true,
                 (Some(Token::Run), _) => {
                     at += 1;
@@ -135,13 +175,13 @@ impl Name {
 
     /// Whether every name matches that begins with this text.
     pub(in crate::policy) fn matches_all_from(&self, beginning: &str) -> bool {
-        let Some((Token::Run, before)) = self.tokens.split_last() else {
+        let Form::Tokens(tokens) = &self.0 else {
             return false;
         };
-        let fixed = before.iter().map(|token| match token {
-            Token::Char(c) => Some(*c),
-            Token::One | Token::Run => None,
-        });
+        let Some((Token::Run, before)) = tokens.split_last() else {
+            return false;
+        };
+        let fixed = before.iter().map(Token::fixed);
         let mut given = beginning.chars();
         for c in fixed {
             match (c, given.next()) {
@@ -162,27 +202,39 @@ impl Name {
                 None => tokens.push(Token::Run),
             }
         }
-        Self {
-            tokens,
-            literal: None,
-        }
+        Self(Form::Tokens(tokens))
     }
 
     /// Whether the two have a name in common.
     pub(in crate::policy) fn meets(&self, other: &Self) -> bool {
+        let (tokens, others) = match (&self.0, &other.0) {
+            (Form::Literal(name), _) => return other.matches(name),
+            (_, Form::Literal(name)) => return self.matches(name),
+            (Form::Tokens(tokens), Form::Tokens(others)) => (tokens, others),
+        };
+        // What both begin or end with for certain must agree.
+        let agree_up_to = |pairs: &mut dyn Iterator<Item = (&Token, &Token)>| {
+            let mut fixed = pairs.map_while(|(a, b)| Some((a.fixed()?, b.fixed()?)));
+            fixed.all(|(a, b)| a == b)
+        };
+        if !agree_up_to(&mut tokens.iter().zip(others))
+            || !agree_up_to(&mut tokens.iter().rev().zip(others.iter().rev()))
+        {
+            return false;
+        }
         // `reached[n]`: what was read of `self` can stand for the first n tokens of `other`.
-        let mut reached = vec![false; other.tokens.len() + 1];
+        let mut reached = vec![false; others.len() + 1];
         if let Some(first) = reached.first_mut() {
             *first = true;
         }
-        skip_runs(&mut reached, &other.tokens);
-        for token in &self.tokens {
+        skip_runs(&mut reached, others);
+        for token in tokens {
             let mut next = vec![false; reached.len()];
             let mut before = false;
             for (at, slot) in next.iter_mut().enumerate() {
                 let here = reached.get(at).copied().unwrap_or(false);
-                let own = other.tokens.get(at);
-                let last = at.checked_sub(1).and_then(|at| other.tokens.get(at));
+                let own = others.get(at);
+                let last = at.checked_sub(1).and_then(|at| others.get(at));
                 let from_last = at
                     .checked_sub(1)
                     .and_then(|at| reached.get(at).copied())
@@ -197,7 +249,7 @@ impl Name {
                 };
                 before = *slot;
             }
-            skip_runs(&mut next, &other.tokens);
+            skip_runs(&mut next, others);
             reached = next;
         }
         reached.last() == Some(&true)

@@ -49,21 +49,38 @@ pub(in crate::policy) enum Base {
 }
 
 impl Base {
-    /// Its directories, normal. Empty where it is not known.
-    pub(in crate::policy) fn directories(self, around: &Surroundings) -> Vec<&str> {
-        let known = |directory: &'static str| vec![directory];
-        let given = |directory| match directory {
-            "" => Vec::new(),
-            directory => vec![directory],
+    /// Its directories, normal. None where it is not known.
+    pub(in crate::policy) fn directories(
+        self,
+        around: &Surroundings,
+    ) -> impl Iterator<Item = &str> + Clone {
+        let (one, more): (&str, &[&str]) = match self {
+            Self::Root => ("/", &[]),
+            Self::Repository => (&around.repository, &[]),
+            Self::Home => (&around.home, &[]),
+            Self::Temporary => (&around.temporary, &[]),
+            Self::System => ("", &SYSTEM),
         };
-        match self {
-            Self::Root => known("/"),
-            Self::Repository => given(around.repository.as_str()),
-            Self::Home => given(around.home.as_str()),
-            Self::Temporary => given(around.temporary.as_str()),
-            Self::System => SYSTEM.to_vec(),
-        }
+        let one = Some(one).filter(|one| !one.is_empty());
+        one.into_iter().chain(more.iter().copied())
     }
+}
+
+/// By what an index finds a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::policy) enum Key<'a> {
+    /// By what it begins with: nothing else is as sure.
+    Prefix,
+    /// Its last name.
+    Name(&'a str),
+    /// What its last name begins with.
+    Beginning(String),
+    /// What its last name ends with.
+    Ending(String),
+    /// A name in it.
+    Part(&'a str),
+    /// Nothing of it is certain.
+    None,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,11 +193,11 @@ impl Path {
             Some((Part::Any, parts)) => (parts, true),
             _ => (self.parts.as_slice(), false),
         };
-        let directories = self.base.directories(around);
-        let [directory] = directories.as_slice() else {
+        let mut directories = self.base.directories(around);
+        let (Some(directory), None) = (directories.next(), directories.next()) else {
             return None;
         };
-        let mut path = (*directory).to_owned();
+        let mut path = directory.to_owned();
         for part in parts {
             let Part::One(name) = part else { return None };
             path = join(&path, name.literal()?);
@@ -200,17 +217,55 @@ impl Path {
         (self.base, prefix)
     }
 
-    /// The one name that it wants at any depth.
-    pub(in crate::policy) fn name_alone(&self) -> Option<&str> {
-        match self.parts.as_slice() {
-            [Part::Any, Part::One(name)] if self.base == Base::Root => name.literal(),
-            _ => None,
+    /// What is the surest sign of a path that it matches. For an index.
+    pub(in crate::policy) fn key(&self) -> Key<'_> {
+        let certain = |part: &Part| matches!(part, Part::One(name) if name.literal().is_some());
+        let (last, before) = match self.parts.split_last() {
+            Some((last, before)) => (last, before),
+            None => return Key::Prefix,
+        };
+        let (base, prefix) = self.prefix();
+        let begins = base != Base::Root || !prefix.is_empty();
+        if begins && before.iter().all(certain) {
+            return Key::Prefix;
+        }
+        if let Part::One(name) = last
+            && let Some(name) = name.literal()
+        {
+            return Key::Name(name);
+        }
+        if begins {
+            return Key::Prefix;
+        }
+        let mut literals = before.iter().filter_map(|part| match part {
+            Part::One(name) => name.literal(),
+            Part::Any => None,
+        });
+        if let Some(name) = literals.next() {
+            return Key::Part(name);
+        }
+        let Part::One(name) = last else {
+            return Key::None;
+        };
+        match (name.beginning(), name.ending()) {
+            (beginning, _) if beginning.len() > 1 => Key::Beginning(beginning),
+            (_, ending) if !ending.is_empty() => Key::Ending(ending),
+            (beginning, _) if !beginning.is_empty() => Key::Beginning(beginning),
+            _ => Key::None,
         }
     }
 
     /// Whether a name that it wants can stand at any depth.
-    pub(super) fn begins_anywhere(&self) -> bool {
+    pub(in crate::policy) fn begins_anywhere(&self) -> bool {
         self.parts.first() == Some(&Part::Any)
+    }
+
+    /// The pattern of a name that it wants at any depth, where it wants no more.
+    fn anywhere(&self) -> Option<&Name> {
+        match self.parts.as_slice() {
+            [Part::Any, Part::One(name)] if self.base == Base::Root => Some(name),
+            _ => None,
+        }
     }
 
     fn end(&self) -> States {
@@ -257,8 +312,12 @@ impl Path {
 
     /// Whether it matches this path, which is normal.
     pub(in crate::policy) fn matches(&self, path: &str, around: &Surroundings) -> bool {
-        let directories = self.base.directories(around);
-        directories.iter().any(|directory| {
+        if let Some(name) = self.anywhere() {
+            let last = path.rsplit('/').next().filter(|last| !last.is_empty());
+            return last.is_some_and(|last| name.matches(last));
+        }
+        let mut directories = self.base.directories(around);
+        directories.any(|directory| {
             self.run(path, directory)
                 .is_some_and(|states| states & self.end() != 0)
         })
@@ -269,8 +328,8 @@ impl Path {
         if self.parts.last() != Some(&Part::Any) {
             return false;
         }
-        let directories = self.base.directories(around);
-        directories.iter().any(|directory| {
+        let mut directories = self.base.directories(around);
+        directories.any(|directory| {
             self.run(path, directory)
                 .is_some_and(|states| states & (self.end() >> 1) != 0)
         })
@@ -278,8 +337,8 @@ impl Path {
 
     /// Whether something below this path, or itself, could match.
     pub(in crate::policy) fn could_below(&self, path: &str, around: &Surroundings) -> bool {
-        let directories = self.base.directories(around);
-        directories.iter().any(|directory| {
+        let mut directories = self.base.directories(around);
+        directories.any(|directory| {
             within(directory, path) || self.run(path, directory).is_some_and(|states| states != 0)
         })
     }
@@ -288,23 +347,23 @@ impl Path {
     pub(super) fn could_glob(
         &self,
         directory: &str,
-        pattern: &str,
+        pattern: &[(Name, bool)],
         below: bool,
         around: &Surroundings,
     ) -> bool {
-        let bases = self.base.directories(around);
-        bases.iter().any(|base| {
+        if let (Some(name), Some((shell, wild)), false) = (self.anywhere(), pattern.last(), below) {
+            return !(*wild && name.begins_with('.')) && name.meets(shell);
+        }
+        let mut bases = self.base.directories(around);
+        bases.any(|base| {
             let Some(mut states) = self.run(directory, base) else {
                 // The pattern may lead into it.
                 return within(base, directory);
             };
-            for name in pattern.split('/').filter(|name| !name.is_empty()) {
-                let shell = Name::of_shell(name);
+            for (shell, wild) in pattern {
                 // A wildcard at the beginning stands for no dot.
-                let hidden = name.starts_with(['*', '?', '[']);
                 states = self.step(states, |own| {
-                    let dot = own.begins_with('.');
-                    !(hidden && dot) && own.meets(&shell)
+                    !(*wild && own.begins_with('.')) && own.meets(shell)
                 });
             }
             match below {

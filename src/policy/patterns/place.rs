@@ -1,6 +1,7 @@
 //! Holding lists of paths against a place: whether all of it is meant for certain, or something of it could be.
 
 use super::List;
+use super::name::Name;
 use super::path::Path;
 use crate::reading::atoms::{PathText, Place};
 use crate::reading::disk::Disk;
@@ -15,30 +16,77 @@ pub(in crate::policy) struct Ground<'a> {
     pub(in crate::policy) disk: &'a dyn Disk,
 }
 
-impl Ground<'_> {
-    /// Where a known path lies for certain; `None` where somebody looked and could not say.
-    fn place(&self, path: &str, place: &Place) -> Option<String> {
-        if let Some(real) = &place.real {
-            return Some(normal(real));
+/// A place, prepared to be held against many patterns.
+pub(in crate::policy) struct Spot<'a> {
+    pub(in crate::policy) place: &'a Place,
+    /// The known part of the path as it was read, normal; `None` where nothing is known.
+    pub(in crate::policy) written: Option<String>,
+    /// Where that lies; `None` where somebody looked and could not say, or nothing is known.
+    pub(in crate::policy) real: Option<String>,
+    /// Where each name leads that a pathname pattern matches now, normal.
+    pub(in crate::policy) matches: Vec<String>,
+    /// The names of a pathname pattern, with whether they begin with a wildcard, which stands for no dot.
+    glob: Vec<(Name, bool)>,
+}
+
+impl<'a> Spot<'a> {
+    pub(in crate::policy) fn new(place: &'a Place, disk: &dyn Disk) -> Self {
+        let (path, pattern) = match &place.path {
+            PathText::Known(path) | PathText::Below(path) => (Some(path), ""),
+            PathText::Glob(path, pattern) => (Some(path), pattern.as_str()),
+            PathText::Anywhere => (None, ""),
+        };
+        let written = path.map(|path| normal(path));
+        let real = match (path, &place.real) {
+            (None, _) => None,
+            (Some(_), Some(real)) => Some(normal(real)),
+            (Some(path), None) if disk.looks() => disk.resolve(path).map(|resolved| resolved.real),
+            (Some(_), None) => written.clone(),
+        };
+        let names = pattern.split('/').filter(|name| !name.is_empty());
+        Self {
+            place,
+            written,
+            real,
+            matches: place.matches.iter().map(|path| normal(path)).collect(),
+            glob: names
+                .map(|name| (Name::of_shell(name), name.starts_with(['*', '?', '['])))
+                .collect(),
         }
-        match self.disk.looks() {
-            true => self.disk.resolve(path).map(|found| found.real),
-            false => Some(normal(path)),
-        }
+    }
+
+    /// Whether more than one path is meant.
+    pub(in crate::policy) fn is_open(&self) -> bool {
+        self.place.tree || !matches!(self.place.path, PathText::Known(_))
+    }
+
+    /// Whether it may lie anywhere.
+    pub(in crate::policy) fn may_be_anywhere(&self) -> bool {
+        self.written.is_none() || self.real.is_none()
+    }
+
+    /// What was written and where that lies.
+    pub(in crate::policy) fn paths(&self) -> impl Iterator<Item = &str> {
+        let real = self.real.as_ref().filter(|_| self.real != self.written);
+        self.written.iter().chain(real).map(String::as_str)
+    }
+
+    /// As it was written, and where that leads; what may lie anywhere holds always.
+    fn either(&self, holds: impl Fn(&str) -> bool) -> bool {
+        self.real.is_none() || self.paths().any(holds)
+    }
+
+    /// The root of a tree.
+    fn root(&self) -> &str {
+        let root = self.real.as_ref().or(self.written.as_ref());
+        root.map_or("/", String::as_str)
     }
 }
 
 impl List<Path> {
     /// Whether all of a place is in the list for certain.
-    pub(in crate::policy) fn certain(&self, place: &Place, on: Ground<'_>) -> bool {
-        let (path, below) = match &place.path {
-            PathText::Known(path) => (path, place.tree),
-            PathText::Below(path) | PathText::Glob(path, _) => (path, true),
-            PathText::Anywhere => return false,
-        };
-        let Some(real) = on.place(path, place) else {
-            return false;
-        };
+    pub(in crate::policy) fn certain(&self, spot: &Spot<'_>, on: Ground<'_>) -> bool {
+        let Some(real) = &spot.real else { return false };
         let holds = |path: &str, below: bool| {
             self.included.is_empty()
                 || self.included.iter().any(|own| match below {
@@ -47,117 +95,90 @@ impl List<Path> {
                 })
         };
         // Names that a pattern matches now may be links to elsewhere.
-        let matched = place.matches.iter();
-        holds(&real, below)
-            && matched
-                .into_iter()
-                .all(|path| holds(&normal(path), place.tree))
-            && !self.excluded.iter().any(|own| could(own, place, on))
+        let mut matched = spot.matches.iter();
+        holds(real, spot.is_open())
+            && matched.all(|path| holds(path, spot.place.tree))
+            && !self.excluded.iter().any(|own| could(own, spot, on))
     }
 
     /// Whether something of a place could be in the list.
-    pub(in crate::policy) fn could(&self, place: &Place, on: Ground<'_>) -> bool {
-        let known = match &place.path {
-            PathText::Known(path) if !place.tree => Some(path),
-            _ => None,
-        };
-        match (known, self.excluded.is_empty()) {
-            (Some(path), false) => {
-                let real = on.place(path, place).unwrap_or_else(|| normal(path));
-                let out = |own: &Path| own.matches(&real, on.around);
-                self.has(|own| could(own, place, on), out)
+    pub(in crate::policy) fn could(&self, spot: &Spot<'_>, on: Ground<'_>) -> bool {
+        let place = spot.place;
+        match (spot.is_open(), self.excluded.is_empty()) {
+            (false, false) => {
+                let real = spot.real.as_ref();
+                let out = |own: &Path| real.is_some_and(|real| own.matches(real, on.around));
+                self.has(|own| could(own, spot, on), out)
             }
             // What a pattern's names are now was looked up.
-            (None, false) if !place.matches.is_empty() && !place.tree => {
-                place.matches.iter().any(|path| {
-                    let path = normal(path);
-                    let chosen = |own: &Path| own.matches(&path, on.around);
+            (true, false) if !spot.matches.is_empty() && !place.tree => {
+                spot.matches.iter().any(|path| {
+                    let chosen = |own: &Path| own.matches(path, on.around);
                     self.has(chosen, chosen)
                 })
             }
-            (None, false) if self.covers_whole(place, on) => false,
-            (None, false) if place.tree => self.could_tree(place, on),
-            _ => self.included.is_empty() || self.included.iter().any(|own| could(own, place, on)),
+            (true, false) if self.covers_whole(spot, on) => false,
+            (true, false) if place.tree => self.could_tree(spot, on),
+            _ => self.included.is_empty() || self.included.iter().any(|own| could(own, spot, on)),
         }
     }
 
     /// Whether one exclusion takes all of a place out.
-    fn covers_whole(&self, place: &Place, on: Ground<'_>) -> bool {
-        let (PathText::Known(path) | PathText::Below(path) | PathText::Glob(path, _)) = &place.path
-        else {
-            return false;
-        };
-        let real = on.place(path, place);
-        real.is_some_and(|real| {
+    fn covers_whole(&self, spot: &Spot<'_>, on: Ground<'_>) -> bool {
+        spot.real.as_ref().is_some_and(|real| {
             let mut excluded = self.excluded.iter();
-            excluded.any(|own| own.matches_all_below(&real, on.around))
+            excluded.any(|own| own.matches_all_below(real, on.around))
         })
     }
 
     /// A tree has something of the list where a file in it is that no exclusion takes out.
-    fn could_tree(&self, place: &Place, on: Ground<'_>) -> bool {
-        let PathText::Known(path) = &place.path else {
-            return true;
-        };
-        let root = on.place(path, place).unwrap_or_else(|| normal(path));
-        let itself = |own: &Path| own.matches(&root, on.around);
+    fn could_tree(&self, spot: &Spot<'_>, on: Ground<'_>) -> bool {
+        let place = spot.place;
+        let could_included =
+            || self.included.is_empty() || self.included.iter().any(|own| could(own, spot, on));
+        if !matches!(place.path, PathText::Known(_)) {
+            return could_included();
+        }
+        let root = spot.root();
+        let itself = |own: &Path| own.matches(root, on.around);
         if self.has(itself, itself) {
             return true;
         }
-        match on.disk.below(&root, place.leaves_out_ignored) {
+        match on.disk.below(root, place.leaves_out_ignored) {
             Some(files) => files.iter().any(|file| {
                 if !place.takes(file) {
                     return false;
                 }
-                let file = normal(&join(&root, file));
+                let file = normal(&join(root, file));
                 let chosen = |own: &Path| own.matches(&file, on.around);
                 self.has(chosen, chosen)
             }),
-            None => {
-                self.included.is_empty() || self.included.iter().any(|own| could(own, place, on))
-            }
+            None => could_included(),
         }
     }
 }
 
 /// Whether something of a place could match.
-pub(in crate::policy) fn could(own: &Path, place: &Place, on: Ground<'_>) -> bool {
-    let around = on.around;
+pub(in crate::policy) fn could(own: &Path, spot: &Spot<'_>, on: Ground<'_>) -> bool {
+    let (place, around) = (spot.place, on.around);
     let matched = |path: &String| match place.tree {
-        true => own.could_below(&normal(path), around),
-        false => own.matches(&normal(path), around),
+        true => own.could_below(path, around),
+        false => own.matches(path, around),
     };
-    if place.matches.iter().any(matched) {
+    if spot.matches.iter().any(matched) {
         return true;
     }
     match &place.path {
         PathText::Anywhere => true,
-        PathText::Below(path) => both(path, place, on, |path| own.could_below(path, around)),
-        PathText::Glob(path, pattern) => {
-            // What the names are now was looked up.
-            place.matches.is_empty()
-                && both(path, place, on, |path| {
-                    own.could_glob(path, pattern, place.tree, around)
-                })
+        PathText::Below(_) => spot.either(|path| own.could_below(path, around)),
+        // What the names are now was looked up.
+        PathText::Glob(..) => {
+            spot.matches.is_empty()
+                && spot.either(|path| own.could_glob(path, &spot.glob, place.tree, around))
         }
-        PathText::Known(path) if place.tree => {
-            both(path, place, on, |path| tree_has(own, path, place, on))
-        }
-        PathText::Known(path) => match on.place(path, place) {
-            // It may lie anywhere.
-            None => true,
-            Some(real) => own.matches(&normal(path), around) || own.matches(&real, around),
-        },
+        PathText::Known(_) if place.tree => spot.either(|path| tree_has(own, path, place, on)),
+        PathText::Known(_) => spot.either(|path| own.matches(path, around)),
     }
-}
-
-/// As it was written, and where that leads.
-fn both(path: &str, place: &Place, on: Ground<'_>, holds: impl Fn(&str) -> bool) -> bool {
-    let written = normal(path);
-    holds(&written)
-        || on
-            .place(path, place)
-            .is_none_or(|real| real != written && holds(&real))
 }
 
 impl Place {

@@ -1,10 +1,12 @@
 //! A program of a reading, prepared to be held against many patterns.
 
+use std::rc::Rc;
+
 use super::command::base;
 use super::name::Name;
 use super::path::SYSTEM;
-use super::place::Ground;
-use crate::reading::atoms::{Atom, AtomKind, Found, Place, Program, Reading, Role, Source};
+use super::place::{Ground, Spot};
+use crate::reading::atoms::{Atom, AtomKind, Found, Host, Program, Reading, Role, Source};
 use crate::reading::paths::{normal, within};
 use crate::reading::word::{Piece, Word};
 
@@ -16,7 +18,7 @@ pub(in crate::policy) struct View<'a> {
     /// All words behind the program.
     pub(in crate::policy) items: Vec<Item<'a>>,
     /// What comes of a word.
-    pub(super) of_words: Vec<(usize, &'a Atom)>,
+    pub(super) of_words: Vec<(usize, &'a Atom, Option<Rc<Spot<'a>>>)>,
     pub(super) on: Ground<'a>,
 }
 
@@ -59,6 +61,7 @@ impl<'a> View<'a> {
         reading: &'a Reading,
         at: usize,
         program: &'a Program,
+        spots: &[Option<Rc<Spot<'a>>>],
         on: Ground<'a>,
     ) -> Self {
         let mut names = Vec::new();
@@ -91,9 +94,10 @@ impl<'a> View<'a> {
             });
             ended |= known && role == Role::End;
         }
-        let of_words = reading.atoms.iter().filter(|atom| atom.program == Some(at));
-        let of_words = of_words.filter_map(|atom| match atom.source {
-            Source::Operand(word) | Source::Option(word) => Some((word, atom)),
+        let atoms = reading.atoms.iter().zip(spots);
+        let of_words = atoms.filter(|(atom, _)| atom.program == Some(at));
+        let of_words = of_words.filter_map(|(atom, spot)| match atom.source {
+            Source::Operand(word) | Source::Option(word) => Some((word, atom, spot.clone())),
             _ => None,
         });
         Self {
@@ -105,10 +109,17 @@ impl<'a> View<'a> {
         }
     }
 
-    pub(super) fn places(&self, word: usize) -> impl Iterator<Item = &'a Place> {
-        let of_word = self.of_words.iter().filter(move |(at, _)| *at == word);
-        of_word.filter_map(|(_, atom)| match &atom.kind {
-            AtomKind::Read(place) | AtomKind::Write(place) => Some(place),
+    /// The paths that come of a word.
+    pub(super) fn places(&self, word: usize) -> impl Iterator<Item = &Spot<'a>> {
+        let of_word = self.of_words.iter().filter(move |(at, ..)| *at == word);
+        of_word.filter_map(|(_, _, spot)| spot.as_deref())
+    }
+
+    /// The hosts that come of a word.
+    pub(super) fn hosts(&self, word: usize) -> impl Iterator<Item = &'a Host> {
+        let of_word = self.of_words.iter().filter(move |(at, ..)| *at == word);
+        of_word.filter_map(|(_, atom, _)| match &atom.kind {
+            AtomKind::Host(host) => Some(host),
             _ => None,
         })
     }

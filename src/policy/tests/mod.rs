@@ -2,6 +2,8 @@
 
 mod atoms;
 mod combining;
+mod disk;
+mod indexing;
 mod loading;
 mod plain;
 mod properties;

@@ -1,0 +1,66 @@
+//! A small disk in memory.
+
+use crate::reading::disk::{Disk, FileKind, Git, Resolved};
+use crate::reading::paths::{normal, within};
+
+/// Files; directories are where files are. Links lead from one path to another. What lies below `lost` is not known.
+#[derive(Default)]
+pub(super) struct Files {
+    pub(super) files: &'static [&'static str],
+    pub(super) links: &'static [(&'static str, &'static str)],
+    pub(super) lost: Option<&'static str>,
+}
+
+impl Files {
+    fn real(&self, path: &str) -> String {
+        let path = normal(path);
+        let link = self.links.iter().find(|(from, _)| within(&path, from));
+        match link {
+            Some((from, to)) => format!("{to}{}", path.get(from.len()..).unwrap_or_default()),
+            None => path,
+        }
+    }
+}
+
+impl Disk for Files {
+    fn resolve(&self, path: &str) -> Option<Resolved> {
+        let real = self.real(path);
+        if self.lost.is_some_and(|lost| within(&real, lost)) {
+            return None;
+        }
+        let kind = match self.files.iter().find(|file| within(file, &real)) {
+            Some(file) if **file == real => Some(FileKind::File),
+            Some(_) => Some(FileKind::Directory),
+            None => None,
+        };
+        Some(Resolved {
+            real,
+            kind,
+            other_names: false,
+            identity: None,
+        })
+    }
+
+    fn names(&self, _: &str) -> Option<Vec<String>> {
+        None
+    }
+
+    fn below(&self, directory: &str, _: bool) -> Option<Vec<String>> {
+        let directory = self.real(directory);
+        let below = self.files.iter().filter(|file| within(file, &directory));
+        let rest = below.filter_map(|file| file.get(directory.len() + 1..));
+        Some(rest.map(str::to_owned).collect())
+    }
+
+    fn script(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn git(&self, _: &str) -> Option<Git> {
+        None
+    }
+
+    fn ignored(&self, _: &str) -> Option<bool> {
+        None
+    }
+}
