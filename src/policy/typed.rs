@@ -18,7 +18,7 @@ pub(super) fn typed(program: &Program) -> String {
 fn shown(word: &Word) -> String {
     let pieces = word.pieces.iter().map(|piece| match piece {
         Piece::Text(text) | Piece::Glob(text) => text.as_str(),
-        Piece::Unknown | Piece::Fields => "…",
+        Piece::Unknown | Piece::Below | Piece::Fields => "…",
     });
     pieces.collect()
 }

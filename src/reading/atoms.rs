@@ -169,7 +169,8 @@ pub struct Place {
 pub enum PathText {
     /// All of it.
     Known(String),
-    /// It begins with this directory, and lies somewhere below. A name may be cut: `src/a*` is below `src`.
+    /// It begins with this directory, and lies somewhere below: nothing that is not known in it can be `..`. A name may
+    /// be cut: `src/a*` is below `src`.
     Below(String),
     /// Names below a directory that a pathname pattern can match: directory and pattern.
     Glob(String, String),

@@ -14,6 +14,9 @@ pub enum Piece {
     Text(String),
     /// Any text, none too, within the one word: an expansion in double quotes.
     Unknown,
+    /// Any text within the one word that leads no higher: none of its names between `/` is `..`, and what stands next to
+    /// it makes none. Digits, the name of a fresh file.
+    Below,
     /// Any text, and any number of words, none too: an expansion outside of quotes.
     Fields,
     /// A pathname pattern (`*`, `?`, `[a-z]`) as written: the names that it matches, or itself where it matches none.

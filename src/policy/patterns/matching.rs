@@ -244,7 +244,7 @@ fn escapes(text: &str) -> bool {
 fn has_secret(word: &Word) -> bool {
     word.pieces.iter().any(|piece| match piece {
         Piece::Text(text) | Piece::Glob(text) => !secrets(text).is_empty(),
-        Piece::Unknown | Piece::Fields => false,
+        Piece::Unknown | Piece::Below | Piece::Fields => false,
     })
 }
 

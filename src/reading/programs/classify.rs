@@ -287,10 +287,11 @@ fn into(
     for source in sources {
         let below = match last_part(source) {
             Some(name) => joined(word, &name),
+            // What ends in `..` goes into the directory itself.
             None => joined(
                 word,
                 &Word {
-                    pieces: vec![Piece::Unknown],
+                    pieces: vec![Piece::Below],
                 },
             ),
         };
@@ -436,7 +437,7 @@ pub(super) fn display(word: &Word) -> String {
         match piece {
             Piece::Text(known) => text.push_str(known),
             Piece::Glob(glob) => text.push_str(glob),
-            Piece::Unknown | Piece::Fields => text.push('…'),
+            Piece::Unknown | Piece::Below | Piece::Fields => text.push('…'),
         }
     }
     text

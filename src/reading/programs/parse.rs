@@ -97,7 +97,7 @@ pub(super) fn may_be_option(word: &Word) -> bool {
         None => false,
         Some(Piece::Text(text)) => text.starts_with('-') && text != "-",
         Some(Piece::Glob(glob)) => glob.starts_with(['*', '?', '[', '@', '+', '!', '-']),
-        Some(Piece::Unknown | Piece::Fields) => true,
+        Some(Piece::Unknown | Piece::Below | Piece::Fields) => true,
     };
     fields || begins
 }

@@ -42,10 +42,8 @@ const SET_NAMES: &[&str] = &[
 const SHOPTS: &[&str] = &[
     "globstar",
     "nullglob",
-    "dotglob",
     "failglob",
     "extglob",
-    "nocaseglob",
     "nocasematch",
     "inherit_errexit",
     "checkwinsize",
@@ -132,7 +130,7 @@ impl Walker<'_> {
     }
 
     fn is_status(&self, word: &Word) -> bool {
-        word.pieces == [Piece::Unknown]
+        matches!(word.pieces.as_slice(), [Piece::Unknown | Piece::Below])
             || word
                 .known()
                 .is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()))

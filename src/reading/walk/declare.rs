@@ -93,8 +93,12 @@ impl Walker<'_> {
                 self.arithmetic_word(&word);
                 value = Value::Number;
             }
-            // `declare -a x=(a b)` as text.
+            // `declare -a 'x=(a b)'`: of an array, the text is expanded again.
             if word.beginning().starts_with('(') {
+                let runs = |text: &str| text.contains(['$', '`', '<', '>']);
+                if word.known().is_none_or(runs) {
+                    self.unread(format!("{builtin} expands what the text of `{name}` holds"));
+                }
                 value = Value::Any;
             }
             let effects = self.effects(name, &value);

@@ -79,7 +79,7 @@ impl Walker<'_> {
                 }
                 Part::Arithmetic { expression, .. } => {
                     self.arithmetic(expression);
-                    fields.unknown();
+                    fields.below();
                 }
             }
             self.spend(1 + fields.bytes().saturating_sub(made) / BYTES_A_STEP);
@@ -119,7 +119,7 @@ impl Walker<'_> {
                 Some(Dir::At(dir)) => Value::text(dir.clone()),
                 Some(Dir::Below(dir)) => Value::Known {
                     word: Word {
-                        pieces: vec![Piece::Text(format!("{dir}/")), Piece::Unknown],
+                        pieces: vec![Piece::Text(format!("{dir}/")), Piece::Below],
                     },
                     whole: true,
                 },
@@ -159,7 +159,7 @@ impl Walker<'_> {
         let set = matches!(&value, Value::Known { .. } | Value::List(_) | Value::Number) && !empty;
         match &of.operation {
             Operation::Plain => self.put(of, value, quoted, fields),
-            Operation::Length => fields.unknown(),
+            Operation::Length => fields.below(),
             Operation::Default(_) | Operation::Assign(_) | Operation::Error(_) if set => {
                 self.put(of, value, quoted, fields);
             }
@@ -173,6 +173,12 @@ impl Walker<'_> {
                 if quoted {
                     fields.text("");
                 }
+            }
+            // `${f##*/}` of names that were matched.
+            Operation::Edit(pattern)
+                if quoted && literal(pattern).is_some_and(|text| text == "*/") && stays(&value) =>
+            {
+                fields.below();
             }
             Operation::Substring(word) => {
                 self.arithmetic(word);
@@ -251,7 +257,7 @@ impl Walker<'_> {
             Value::Known { word, whole } if quoted || whole => fields.whole(&word),
             Value::Known { .. } if self.ifs => fields.unquoted(),
             Value::Known { word, .. } => fields.split(&word),
-            Value::Number => fields.unknown(),
+            Value::Number => fields.below(),
             Value::Unset if quoted => fields.text(""),
             Value::Unset => {}
             Value::Any => unknown(quoted, fields),
@@ -291,7 +297,7 @@ fn unknown(quoted: bool, fields: &mut Fields) {
 
 fn substitute(stream: &Stream, quoted: bool, ifs: bool, fields: &mut Fields) {
     if stream.number {
-        return fields.unknown();
+        return fields.below();
     }
     if let Some(text) = &stream.text {
         return match quoted || stream.whole {
@@ -313,6 +319,11 @@ fn substitute(stream: &Stream, quoted: bool, ifs: bool, fields: &mut Fields) {
         return;
     }
     unknown(quoted, fields);
+}
+
+/// Whether no part of a value can be `..`.
+fn stays(value: &Value) -> bool {
+    matches!(value, Value::Known { word, .. } if super::places::stays(word))
 }
 
 /// The text of a word that has nothing to expand.

@@ -67,6 +67,12 @@ impl Fields {
         }
     }
 
+    /// Any text within the word that leads no higher.
+    pub(super) fn below(&mut self) {
+        self.open = true;
+        self.pieces.push(Piece::Below);
+    }
+
     /// Any text outside of quotes.
     pub(super) fn unquoted(&mut self) {
         if self.single {
@@ -85,6 +91,7 @@ impl Fields {
             match piece {
                 Piece::Text(text) => self.text(text),
                 Piece::Unknown => self.unknown(),
+                Piece::Below => self.below(),
                 Piece::Glob(pattern) => self.glob(pattern),
                 Piece::Fields => self.unquoted(),
             }
@@ -99,7 +106,7 @@ impl Fields {
         for piece in &word.pieces {
             match piece {
                 Piece::Text(text) => self.split_text(text),
-                Piece::Unknown | Piece::Glob(_) | Piece::Fields => self.unquoted(),
+                Piece::Unknown | Piece::Below | Piece::Glob(_) | Piece::Fields => self.unquoted(),
             }
         }
     }

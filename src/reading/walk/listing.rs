@@ -215,14 +215,14 @@ fn names(arguments: &[Word], is_plain: impl Fn(&Word) -> bool) -> Option<Vec<Wor
 }
 
 fn is_unknown(piece: &Piece) -> bool {
-    matches!(piece, Piece::Unknown | Piece::Fields)
+    matches!(piece, Piece::Unknown | Piece::Below | Piece::Fields)
 }
 
 /// Whether a word is a pattern of names in the directory at hand.
 fn is_name_here(word: &Word) -> bool {
     word.pieces.iter().all(|piece| match piece {
         Piece::Text(text) | Piece::Glob(text) => !text.contains('/'),
-        Piece::Unknown | Piece::Fields => false,
+        Piece::Unknown | Piece::Below | Piece::Fields => false,
     })
 }
 

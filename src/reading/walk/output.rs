@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use super::Walker;
 use super::state::{Dir, Dirs, Value};
 use super::stream::Stream;
 use super::text::Text;
+use super::{Walker, places};
 use crate::reading::paths;
 use crate::reading::programs::Invocation;
 use crate::reading::word::{Piece, Word};
@@ -78,7 +78,7 @@ impl Walker<'_> {
             Some(Dir::Below(dir)) => Stream {
                 whole: true,
                 ..Stream::of(Word {
-                    pieces: vec![Piece::Text(format!("{dir}/")), Piece::Unknown],
+                    pieces: vec![Piece::Text(format!("{dir}/")), Piece::Below],
                 })
             },
             None => Stream::default(),
@@ -116,9 +116,17 @@ impl Walker<'_> {
             "git" if is(arguments, &["rev-parse", "--show-toplevel"]) => self.toplevel(dirs),
             "dirname" | "basename" => match arguments {
                 [one] => part_of(name, one),
+                // A name that `*` matches begins with no dot, and is no `..` without its end.
+                [one, end] if end.known().is_some() && is_matched(one) => part_of(name, one),
                 _ => nothing,
             },
             "nproc" => number(),
+            "seq" if arguments.iter().all(is_number) => Stream {
+                listing: Some(Rc::new(vec![Word {
+                    pieces: vec![Piece::Below],
+                }])),
+                ..nothing
+            },
             "date" if is(arguments, &["+%s"]) => number(),
             "id" if is(arguments, &["-u"]) || is(arguments, &["-g"]) => number(),
             "wc" if self.feed.given && (is(arguments, &["-l"]) || is(arguments, &["-c"])) => {
@@ -228,7 +236,7 @@ impl Walker<'_> {
             Some(Piece::Text(text)) => text.push('/'),
             _ => return Stream::default(),
         }
-        pieces.push(Piece::Unknown);
+        pieces.push(Piece::Below);
         Stream {
             text: Some(Rc::new(Word { pieces })),
             whole: true,
@@ -244,6 +252,27 @@ impl Walker<'_> {
             }
             _ => Stream::default(),
         }
+    }
+}
+
+/// Whether a word's last name is one that `*` matches.
+fn is_matched(word: &Word) -> bool {
+    let mut text = String::new();
+    for piece in &word.pieces {
+        match piece {
+            Piece::Glob(glob) if places::Listed::of(glob).is_some() => return false,
+            Piece::Text(piece) | Piece::Glob(piece) => text.push_str(piece),
+            Piece::Unknown | Piece::Below | Piece::Fields => return false,
+        }
+    }
+    let name = text.rsplit('/').next().unwrap_or_default();
+    name.starts_with('*')
+}
+
+fn is_number(word: &Word) -> bool {
+    match word.known() {
+        Some(text) => text.bytes().all(|byte| byte.is_ascii_digit()),
+        None => word.pieces == [Piece::Below],
     }
 }
 
@@ -268,7 +297,13 @@ fn has(words: &[Word], text: &str) -> bool {
 
 fn part_of(name: &str, word: &Word) -> Stream {
     let Some(text) = word.known() else {
-        return Stream::default();
+        // The name of what was matched.
+        return match name == "basename" && places::stays(word) {
+            true => Stream::of(Word {
+                pieces: vec![Piece::Below],
+            }),
+            false => Stream::default(),
+        };
     };
     let path = text.trim_end_matches('/');
     if path.is_empty() || path.starts_with('-') {

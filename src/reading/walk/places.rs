@@ -106,8 +106,21 @@ pub(super) fn places(word: &Word, dirs: &Dirs) -> Vec<PathText> {
 pub(super) fn climbs(word: &Word) -> bool {
     word.pieces.iter().any(|piece| match piece {
         Piece::Text(text) | Piece::Glob(text) => text.split('/').any(|name| name == ".."),
-        Piece::Unknown | Piece::Fields => false,
+        Piece::Unknown | Piece::Below | Piece::Fields => false,
     })
+}
+
+/// Whether all of a word is known but for names that were matched, and none of its names can be `..`.
+pub(super) fn stays(word: &Word) -> bool {
+    let mut text = String::new();
+    for piece in &word.pieces {
+        match piece {
+            Piece::Text(piece) | Piece::Glob(piece) => text.push_str(piece),
+            Piece::Unknown | Piece::Below | Piece::Fields => return false,
+        }
+    }
+    text.split('/')
+        .all(|name| name == "." || !name.starts_with('.'))
 }
 
 fn from(directory: &str, word: &Word) -> PathText {
@@ -131,15 +144,29 @@ fn from(directory: &str, word: &Word) -> PathText {
         Piece::Glob(glob) => glob.starts_with(LISTED) || glob.contains("**"),
         _ => false,
     };
-    if word.pieces.iter().any(listed) {
-        return PathText::Below(parent);
+    let rest_of = word.pieces.get(usize::from(!beginning.is_empty())..);
+    let rest_of = rest_of.unwrap_or_default();
+    // What is not known may climb. Behind it, what is known may.
+    if word.pieces.contains(&Piece::Unknown) {
+        return PathText::Anywhere;
+    }
+    let below = |piece: &Piece| listed(piece) || *piece == Piece::Below;
+    if word.pieces.iter().any(below) {
+        let climbs = rest_of.iter().any(|piece| match piece {
+            Piece::Text(text) => text.split('/').any(|name| name == ".."),
+            _ => false,
+        });
+        return match climbs {
+            true => PathText::Anywhere,
+            false => PathText::Below(parent),
+        };
     }
     let mut pattern = escaped(rest);
-    for piece in word.pieces.iter().skip(usize::from(!beginning.is_empty())) {
+    for piece in rest_of {
         match piece {
             Piece::Text(text) => pattern.push_str(&escaped(text)),
             Piece::Glob(glob) => pattern.push_str(glob),
-            Piece::Unknown | Piece::Fields => return PathText::Below(parent),
+            Piece::Unknown | Piece::Below | Piece::Fields => return PathText::Below(parent),
         }
     }
     PathText::Glob(parent, pattern)

@@ -291,7 +291,8 @@ impl Walker<'_> {
             .pieces
             .iter()
             .any(|piece| matches!(piece, Piece::Glob(_)));
-        let whole = listed || (globs && self.names_are_plain(&word));
+        let whole =
+            listed || word.pieces == [Piece::Below] || (globs && self.names_are_plain(&word));
         Value::Known { word, whole }
     }
 
@@ -342,7 +343,7 @@ pub(super) fn shown(word: &Word) -> String {
         match piece {
             Piece::Glob(glob) if super::places::Listed::of(glob).is_some() => text.push_str("**"),
             Piece::Text(piece) | Piece::Glob(piece) => text.push_str(piece),
-            Piece::Unknown | Piece::Fields => text.push('…'),
+            Piece::Unknown | Piece::Below | Piece::Fields => text.push('…'),
         }
     }
     if text.chars().count() > limits::SHOWN_WORD {

@@ -27,6 +27,7 @@ fn word(word: &Word) -> String {
             Piece::Text(piece) => text.push_str(piece),
             Piece::Glob(piece) => text.push_str(&format!("<{piece}>")),
             Piece::Unknown => text.push('?'),
+            Piece::Below => text.push('#'),
             Piece::Fields => text.push('…'),
         }
     }
@@ -207,6 +208,13 @@ fn what_nobody_can_know_is_unread() {
         "PS4='$(id)' ls",
         "set -k",
         "shopt -s expand_aliases",
+        // `*` is then every name, or every case of it.
+        "shopt -s dotglob",
+        "bash -O dotglob -c 'cat *'",
+        "bash -o posix -c 'cat *'",
+        "shopt -s nocaseglob",
+        "declare -a 'b=($(rm x))'",
+        "declare -a \"b=($X)\"",
         "f() { f; }; f",
         "if",
     ] {
@@ -235,6 +243,39 @@ fn a_variable_that_a_branch_or_subshell_sets_is_not_taken_for_certain() {
         ),
     ] {
         assert_eq!(read(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_value_that_may_climb_is_anywhere() {
+    for (text, expected) in [
+        ("cat \"src/$X\"", "anywhere"),
+        ("cat \"src/$X/a.rs\"", "anywhere"),
+        ("X=$(tr a b < f); cat \"src/$X\"", "anywhere"),
+        ("cat \"src/$#/../../.env\"", "anywhere"),
+        ("cat \"src/.$X\"", "anywhere"),
+        ("cat \"src/${X%a}\"", "anywhere"),
+        ("for f in ../*/x; do cat \"src/${f##*/}\"; done", "anywhere"),
+        ("cat \"src/$#.txt\"", "/r/src/?"),
+        ("cat \"src/$((1 + 2)).txt\"", "/r/src/?"),
+        (
+            "for i in $(seq 1 3); do cat \"src/f$i.txt\"; done",
+            "/r/src/?",
+        ),
+        ("T=$(mktemp -d); cat \"$T/x\"", "/tmp/s/?"),
+        ("D=$(date +%s); cat \"src/$D.log\"", "/r/src/?"),
+        ("for f in a/*.md; do cat \"src/${f##*/}\"; done", "/r/src/?"),
+        (
+            "for f in a/*.md; do cat \"src/$(basename \"$f\" .md).html\"; done",
+            "/r/src/?",
+        ),
+        (
+            "find a -name '*.md' | while read -r f; do cat \"src/$(basename \"$f\")\"; done",
+            "/r/src/?",
+        ),
+    ] {
+        let line = read(text);
+        assert!(line.contains(&format!(" | r:{expected}")), "{text}: {line}");
     }
 }
 

@@ -29,6 +29,7 @@ impl Text {
         for piece in &word.pieces {
             match piece {
                 Piece::Text(text) => self.push(text),
+                Piece::Below => self.pieces.push(Piece::Below),
                 Piece::Unknown | Piece::Fields | Piece::Glob(_) => self.unknown(),
             }
         }

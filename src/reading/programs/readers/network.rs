@@ -265,7 +265,7 @@ fn outputs(parsed: &Parsed<'_>, urls: &[(usize, Word)], made: &mut Invocation) {
                     Word::text(url.rsplit('/').next().unwrap_or(url))
                 }
                 _ => Word {
-                    pieces: vec![Piece::Text("./".to_owned()), Piece::Unknown],
+                    pieces: vec![Piece::Text("./".to_owned()), Piece::Below],
                 },
             };
             made.write_turning(&place(&name), Some(option.at), false);
@@ -328,7 +328,7 @@ pub(super) fn wget(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) 
                 Word::text(if name.is_empty() { "index.html" } else { name })
             }
             _ => Word {
-                pieces: vec![Piece::Text("./".to_owned()), Piece::Unknown],
+                pieces: vec![Piece::Text("./".to_owned()), Piece::Below],
             },
         };
         let path = match &prefix {

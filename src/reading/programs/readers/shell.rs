@@ -6,6 +6,26 @@ use crate::reading::programs::parse::Parsed;
 use crate::reading::programs::{Context, HandOn, Invocation, UseKind};
 use crate::reading::word::{Piece, Word};
 
+/// Options that leave what a text runs and reads as it stands there.
+const PLAIN: &[&str] = &[
+    "allexport",
+    "errexit",
+    "errtrace",
+    "extglob",
+    "failglob",
+    "functrace",
+    "globstar",
+    "inherit_errexit",
+    "noclobber",
+    "noexec",
+    "noglob",
+    "nounset",
+    "nullglob",
+    "pipefail",
+    "verbose",
+    "xtrace",
+];
+
 /// `bash`, `sh`, `dash`, `zsh`, ...: `-c TEXT`, a file, or standard input.
 pub(super) fn shell(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
     let other_shell = parsed.entry.name != "bash";
@@ -20,6 +40,10 @@ pub(super) fn shell(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation)
     let what = parsed.entry.name.clone();
     // A word that is none, or an option, leaves open which one is the text.
     let unsure = parsed.unsure.is_some()
+        || parsed.has("-k")
+        || (["-O", "+O", "-o", "+o"].iter())
+            .flat_map(|option| parsed.values(option))
+            .any(|(_, value)| !value.known().is_some_and(|name| PLAIN.contains(&name)))
         || parsed.operand(0).is_some_and(|(_, word)| word.splits())
         || (parsed.options.iter()).any(|given| {
             given
