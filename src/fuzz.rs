@@ -25,7 +25,6 @@ pub const TARGETS: &[Target] = &[
     ("secrets", journal::fuzz::secrets),
     ("policy", policy::fuzz::policy),
     ("tool_pattern", policy::fuzz::tool_pattern),
-    ("plain_command", policy::fuzz::plain_command),
     ("permissions", policy::import::fuzz::permissions),
     ("program_words", reading::programs::fuzz::program_words),
     ("shell_command", shell::fuzz::shell_command),

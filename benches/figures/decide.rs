@@ -1,5 +1,6 @@
 //! A decision inside the governor, without the disk.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::hint::black_box;
 use std::path::Path;
@@ -9,7 +10,10 @@ use agp::gateway::server::Peer;
 use agp::governor::{CallOutcome, Effect, Governor, GovernorConfig, ReadingTerms};
 use agp::journal::redact::{Screen, journaled_args};
 use agp::journal::{self, Journal, Paths};
-use agp::policy::Policy;
+use agp::policy::{Conditions, Policy};
+use agp::reading::disk::NoDisk;
+use agp::reading::surroundings::Surroundings;
+use agp::reading::tools;
 
 use crate::gated::{self, SHELL};
 use crate::report::{Figure, Target};
@@ -47,13 +51,28 @@ fn thousand_rules() -> String {
 
 fn in_memory(policy: &Policy, screen: &Screen) -> Fallible<Figure> {
     let mut times = Durations::default();
+    let (around, declared, none) = (Surroundings::default(), policy.declared(), BTreeSet::new());
     for number in 0..DECISIONS {
         let call = events::call(number)?;
         let decided = times.time(|| {
             let secret = screen.secret_in(&call.args).is_some();
             let digest = journal::args_sha256(&call.args);
             let kept = journaled_args(&call.args);
-            (secret, digest, kept, policy.decide(&call.tool, call.actor))
+            let reading = tools::read(&call.tool, &call.args, &around, &NoDisk, &declared);
+            let at = Conditions {
+                tool: &call.tool,
+                args: &call.args,
+                actor: call.actor,
+                around: &around,
+                directory: None,
+                branch: None,
+                confined: false,
+                today: None,
+                secrets: &none,
+                memory: None,
+                disk: &NoDisk,
+            };
+            (secret, digest, kept, policy.judge(&reading, &at))
         });
         let _ = black_box(decided);
     }
@@ -64,7 +83,7 @@ fn in_memory(policy: &Policy, screen: &Screen) -> Fallible<Figure> {
         unit: "us",
         target: Target::Below(100.0),
         note: format!(
-            "screening, arguments' digest, what is kept of them, the policy; {DECISIONS} calls, \
+            "screening, arguments' digest, what is kept of them, reading and the policy; {DECISIONS} calls, \
              median {:.1} us",
             times.median()
         ),

@@ -138,6 +138,7 @@ fn setup(work: &Path, namespaces: Option<Namespaces>, turn: u64) -> Fallible<Pro
     };
     std::fs::create_dir_all(short())?;
     Ok(ProcessConfig {
+        withholding: Arc::new(Vec::new),
         bridge: process::BRIDGE.into(),
         repository: made("repository")?,
         spawner: Spawner::start()?,

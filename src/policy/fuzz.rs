@@ -11,13 +11,11 @@ use std::collections::BTreeSet;
 use serde_json::Map;
 
 use crate::contracts::call::Actor;
-use crate::contracts::secret::placeholders;
 use crate::contracts::verdict::Decision;
 use crate::reading::atoms::{Atom, AtomKind, Reading, Source};
 use crate::reading::disk::NoDisk;
 use crate::reading::surroundings::Surroundings;
 
-use super::shell_words::words;
 use super::{Conditions, Glob, Policy};
 
 /// A policy decides as its rules say one by one, never allows without one that does, and what is
@@ -117,40 +115,4 @@ pub(crate) fn tool_pattern(data: &[u8]) {
         expected,
         "{pattern:?} {name:?}"
     );
-}
-
-/// Of a command that is read, every word stands in it, and quoted anew they are the same words; one
-/// that is read has nothing outside of quotes that a shell acts upon.
-pub(crate) fn plain_command(data: &[u8]) {
-    let text = String::from_utf8_lossy(data);
-    let Some(read) = words(&text) else { return };
-    // A secret that will be put into the command is in a word for the rules to see, and no other is.
-    let names = |text| placeholders(text).into_iter().map(|found| found.name);
-    assert!(
-        names(&text).eq(read.iter().flat_map(|word| names(word))),
-        "{text:?}"
-    );
-    let double = |word: &String| word.contains('\'') && word.contains(['"', '$', '`', '\\', '!']);
-    if !read.iter().any(double) {
-        let quoted = |word: &String| match word.contains('\'') {
-            true => format!("\"{word}\""),
-            false => format!("'{word}'"),
-        };
-        let again: Vec<String> = read.iter().map(quoted).collect();
-        let again = again.join(" ");
-        assert_eq!(words(&again).as_ref(), Some(&read), "{again:?}");
-    }
-    let mut bare = String::new();
-    let mut within = None;
-    for c in text.chars() {
-        match (within, c) {
-            (None, '\'' | '"') => within = Some(c),
-            (Some(quote), _) if quote == c => within = None,
-            (Some(quote), _) => assert!(quote == '\'' || !"$`\\".contains(c), "{text:?}"),
-            (None, _) => bare.push(c),
-        }
-    }
-    assert_eq!(within, None, "{text:?}");
-    let acts = |c: char| c.is_control() && c != '\t' || ";|&$()`\\<>#~*?[]!\n".contains(c);
-    assert!(!bare.contains(acts), "{text:?}");
 }

@@ -22,11 +22,9 @@ mod memory;
 mod named_sets;
 mod path_index;
 mod patterns;
-mod plain;
 mod rules;
 mod ruling;
 mod sandboxed;
-mod shell_words;
 mod spared;
 #[cfg(test)]
 mod tests;

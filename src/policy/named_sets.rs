@@ -1,9 +1,9 @@
 //! The named sets, with what is in them, for people.
 
 use super::patterns::command::SETS;
-use super::patterns::host::REGISTRIES;
 use crate::reading::known_tools::{Does, KNOWN};
 use crate::reading::programs;
+use crate::reading::registries::REGISTRIES;
 
 /// The names of all sets: of commands, of tools, of hosts.
 pub const SET_NAMES: [&str; 7] = [
@@ -26,7 +26,11 @@ pub fn set_members(name: &str) -> Option<Vec<String>> {
     let mut members: Vec<String> = match name {
         "@plan" => tools(Does::Plan),
         "@edits" => tools(Does::Edits),
-        "@registries" => REGISTRIES.iter().map(|host| (*host).to_owned()).collect(),
+        "@registries" => REGISTRIES
+            .iter()
+            .flat_map(|(_, hosts)| *hosts)
+            .map(|host| (*host).to_owned())
+            .collect(),
         _ => {
             let (_, set) = SETS.iter().find(|(own, _)| *own == name)?;
             programs::members(*set)

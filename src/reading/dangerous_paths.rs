@@ -11,7 +11,7 @@ pub use table::{DangerousPaths, FIXTURES, METADATA_HOSTS, Use, all};
 use rows::{Names, ROWS, Row};
 
 use super::atoms::{AtomKind, Category, Danger, PathText, Place, Reading};
-use super::disk::Disk;
+use super::disk::{Disk, FileKind};
 use super::paths;
 use super::surroundings::Surroundings;
 
@@ -74,19 +74,32 @@ pub fn of_place(place: &Place, used: Use, at: &Surroundings, disk: &dyn Disk) ->
     );
     texts.extend(place.matches.iter().cloned());
     let mut found: Vec<Danger> = Vec::new();
-    if used == Use::Write && !at.agp.is_empty() {
+    // agp's directory in the home is nobody's to read, as its keys and journals lie there; the repository's is.
+    let concerns = |own: &&String| {
+        let file = || {
+            disk.resolve(own)
+                .is_some_and(|of| of.kind == Some(FileKind::File))
+        };
+        used == Use::Write
+            || paths::within(own, &at.home) && !paths::within(own, &at.repository) && !file()
+    };
+    if used != Use::Any && !at.agp.is_empty() {
+        // What is not there is not changed with a tree that could hold it. Where nobody looked, it may be there.
+        let there = |own: &str| disk.resolve(own).is_none_or(|found| found.kind.is_some());
         let own = texts.iter().find_map(|text| {
-            // What is not there is not changed with a tree that could hold it. Where nobody looked, it may be there.
-            let there = |own: &str| disk.resolve(own).is_none_or(|found| found.kind.is_some());
             let within = |own: &&String| {
                 paths::within(text, own) || tree && paths::within(own, text) && there(own)
             };
-            at.agp.iter().find(within)
+            at.agp.iter().find(|own| within(own) && concerns(own))
         });
         if let Some(own) = own {
+            let how = match used {
+                Use::Write => "changes",
+                Use::Read | Use::Any => "reads",
+            };
             found.push(Danger {
                 category: Category::Tampering,
-                why: format!("changes agp's own files: {own}"),
+                why: format!("{how} agp's own files: {own}"),
             });
         }
     }

@@ -10,6 +10,7 @@ pub mod known_tools;
 pub mod pathname;
 pub mod paths;
 pub mod programs;
+pub mod registries;
 pub mod resolve;
 pub mod surroundings;
 pub mod tools;

@@ -1,10 +1,11 @@
 //! `config.json`, read strictly, and how flag, environment and file come together.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,9 @@ pub struct Config {
     /// How an intendant's identity is verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<IdentityConfig>,
+    /// What holds for sessions in one directory or below it, by its path.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub projects: BTreeMap<PathBuf, ProjectConfig>,
     /// Approvals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalConfig>,
@@ -92,6 +96,14 @@ pub struct SandboxConfig {
 pub struct IdentityConfig {
     /// `off` or `strict`.
     pub mode: Option<String>,
+}
+
+/// `projects`, one of them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct ProjectConfig {
+    /// A policy: a file (a relative one is below `AGP_HOME`), or `standard`, `strict` or `watch`.
+    pub policy: Option<String>,
 }
 
 /// `approval`.

@@ -11,6 +11,7 @@ use super::docker::container::Container;
 use super::egress::WayOut;
 use super::kinds::Stream;
 use super::layout::Layout;
+use super::policy_file::PolicySource;
 
 /// Run one governed session.
 #[derive(FromArgs)]
@@ -25,6 +26,10 @@ pub(crate) struct Run {
     /// let Claude Code read the task as one of its own commands, such as /init
     #[argh(switch)]
     pub(crate) task_command: bool,
+    /// the policy: a file, or standard, strict or watch (default: the project's in config.json, else
+    /// the policy in AGP_HOME)
+    #[argh(option)]
+    pub(crate) policy: Option<String>,
     /// the repository to work in (default: the current directory)
     #[argh(option)]
     pub(crate) repo: Option<String>,
@@ -90,6 +95,7 @@ impl Run {
             intendant: None,
             task: None,
             task_command: false,
+            policy: None,
             repo: None,
             script: None,
             sandbox: None,
@@ -127,6 +133,8 @@ pub(crate) struct SessionOptions {
     /// Whether the task may be a command of the harness's own.
     pub task_command: bool,
     pub repository: PathBuf,
+    /// Where the session's own policy comes from.
+    pub policy: PolicySource,
     pub script: Option<PathBuf>,
     pub approval_deadline: Duration,
     pub auto_approve: bool,

@@ -1,8 +1,11 @@
-//! The policy of a home, as a session reads it.
+//! The policy of a home, or another one that a session is to have.
 
+use std::path::{Path, PathBuf};
+
+use super::config::Config;
 use super::home::Home;
 use crate::contracts::{bounded_file, limits};
-use crate::policy::{Policy, PolicyError};
+use crate::policy::{Policy, PolicyError, SHIPPED, shipped};
 use crate::report::failure::{Failure, help_with};
 
 /// The machine's policy, which nothing loosens.
@@ -10,14 +13,104 @@ pub(crate) const MANAGED: &str = "/etc/agp/policy.json";
 /// Where a repository has its own.
 pub(crate) const REPOSITORY: &str = ".agp";
 
-/// Reads the text of a home's policy.
-pub(crate) fn own_policy(home: &Home) -> Result<Vec<u8>, Failure> {
-    home.check_own()?;
-    bounded_file::read(&home.policy(), limits::POLICY_BYTES).map_err(|error| {
-        let problem = format!("cannot read {}: {error}", home.policy().display());
-        let mend = help_with(&home.policy(), &error, "run `agp init`");
-        Failure::refused(problem, mend)
-    })
+/// Where a session's own policy comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PolicySource {
+    /// The home's file.
+    Home,
+    /// One that ships with agp, by its name.
+    Shipped(&'static str),
+    /// Another file.
+    File(PathBuf),
+}
+
+impl PolicySource {
+    /// The flag's, else the project's in `config.json`, else the home's.
+    ///
+    /// # Errors
+    /// [`Failure`] when a project's path is not absolute.
+    pub(crate) fn of(
+        flag: Option<&str>,
+        config: &Config,
+        home: &Home,
+        repository: &Path,
+    ) -> Result<Self, Failure> {
+        if let Some(named) = flag {
+            return Ok(Self::given(named));
+        }
+        if let Some(relative) = config.projects.keys().find(|path| !path.is_absolute()) {
+            let problem = format!(
+                "{}: the project {} is no absolute path",
+                home.config().display(),
+                relative.display()
+            );
+            return Err(Failure::usage(problem, "write the project's whole path"));
+        }
+        let repository = repository
+            .canonicalize()
+            .unwrap_or_else(|_| repository.to_owned());
+        let around = config.projects.iter().filter_map(|(path, project)| {
+            let path = path.canonicalize().ok()?;
+            let policy = project.policy.as_deref()?;
+            repository
+                .starts_with(&path)
+                .then(|| (path.components().count(), policy))
+        });
+        let nearest = around.max_by_key(|(depth, _)| *depth);
+        Ok(nearest.map_or(Self::Home, |(_, policy)| Self::named(policy, home.root())))
+    }
+
+    /// What a person names: relative to the working directory, where it is a file.
+    pub(crate) fn given(named: &str) -> Self {
+        Self::named(named, Path::new(""))
+    }
+
+    fn named(named: &str, below: &Path) -> Self {
+        let mut ships = SHIPPED.iter();
+        match ships.find(|(name, _)| *name == named) {
+            Some((name, _)) => Self::Shipped(name),
+            None => Self::File(below.join(named)),
+        }
+    }
+
+    /// What of it is a file, other than the home's.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Home | Self::Shipped(_) => None,
+        }
+    }
+
+    /// The name for it in events and messages: a path, or the name of one that ships.
+    pub(crate) fn shown(&self, home: &Home) -> PathBuf {
+        match self {
+            Self::Home => home.policy(),
+            Self::Shipped(name) => PathBuf::from(name),
+            Self::File(path) => path.clone(),
+        }
+    }
+
+    /// The policy's text.
+    ///
+    /// # Errors
+    /// [`Failure`] when its file cannot be read.
+    pub(crate) fn text(&self, home: &Home) -> Result<Vec<u8>, Failure> {
+        let (path, mend) = match self {
+            Self::Shipped(name) => return Ok(shipped(name).unwrap_or_default().into()),
+            Self::Home => {
+                home.check_own()?;
+                (home.policy(), "run `agp init`")
+            }
+            Self::File(path) => (
+                path.clone(),
+                "name a policy: a file, standard, strict or watch",
+            ),
+        };
+        bounded_file::read(&path, limits::POLICY_BYTES).map_err(|error| {
+            let problem = format!("cannot read {}: {error}", path.display());
+            Failure::refused(problem, help_with(&path, &error, mend))
+        })
+    }
 }
 
 /// Reads the policy of a home.

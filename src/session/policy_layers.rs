@@ -25,6 +25,8 @@ const NAME: &str = "policy.json";
 /// A session's policy.
 pub(crate) struct Layers {
     pub(crate) policy: Policy,
+    /// Where the operator's own comes from: a file, or the name of one that ships.
+    source: String,
     /// Of the repository's policy when a session last began there; `None` where none is remembered.
     before: Option<String>,
 }
@@ -47,7 +49,7 @@ impl Layers {
         let policy = policy.map_err(|(owner, error)| {
             let (file, mend) = match owner {
                 Owner::Managed => (Path::new(MANAGED), "ask whoever administers this machine"),
-                Owner::Main => (shown, "fix the file, then run `agp doctor --check policy`"),
+                Owner::Main => (shown, "fix the file, then run `agp policy check`"),
                 Owner::Repository => (in_repository.as_path(), "fix the file, or remove it"),
             };
             Failure::refused(format!("{}: {error}", file.display()), mend)
@@ -55,6 +57,7 @@ impl Layers {
         let before = fs::read_to_string(home.repository_record(repository)).ok();
         Ok(Self {
             policy,
+            source: shown.display().to_string(),
             before: before.map(|before| before.trim_end().to_owned()),
         })
     }
@@ -96,6 +99,7 @@ impl Layers {
             payload.extend(whole);
         }
         let mut put = |name: &str, value: Value| payload.insert(name.to_owned(), value);
+        put("policySource", json!(self.source));
         if let Some(digest) = self.policy.digest_of(Owner::Managed) {
             put("managedPolicySha256", json!(digest.to_hex()));
         }

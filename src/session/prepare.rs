@@ -182,7 +182,11 @@ impl SessionContext<'_> {
             writes: options.container.is_none(),
             user: variable("HOME").map(PathBuf::from),
             claude: claude_home.as_ref(),
-            withheld: withheld(&self.layers.policy, &options.repository),
+            withheld: withheld(
+                &self.layers.policy,
+                &options.repository,
+                &self.kept_policies(),
+            ),
             network: options.way_out.harness_network(directory),
             changeable: &changeable,
             allow_read: &options.allow_read,
@@ -246,6 +250,16 @@ impl SessionContext<'_> {
         } = prepared;
         let options = self.options;
         announce(options, &self.session, sandboxes.enclosure.is_some());
+        if let Some(file) = options.policy.file()
+            && file
+                .canonicalize()
+                .is_ok_and(|file| file.starts_with(&options.repository))
+        {
+            complain(format_args!(
+                "WARNING: the policy {} is in the repository, where the agent works",
+                file.display()
+            ));
+        }
         self.layers.announce();
         options.way_out.announce(options.layout);
         let mut payload = started_event::payload(

@@ -15,6 +15,7 @@ use super::home::Home;
 use super::kinds::{Confine, Harness, Mode, Provider, Stream, absolute, unknown};
 use super::layout::{Layout, LayoutRequest};
 use super::options::{Run, SessionOptions};
+use super::policy_file::PolicySource;
 use super::slack;
 use crate::report::failure::Failure;
 
@@ -28,6 +29,7 @@ impl SessionOptions {
         let slack = channel(run.channel, &config)?;
         let sandbox = provider(run.sandbox, &config, named_harness)?;
         let repository = repository(config::first(run.repo, "AGP_REPO", None))?;
+        let policy = PolicySource::of(run.policy.as_deref(), &config, home, &repository)?;
         let allow_read = absolute(&run.allow_read)?;
         let allow_write = absolute(&run.allow_write)?;
         // Nothing is confined yet, and so nothing has to start it for this thread.
@@ -102,6 +104,7 @@ impl SessionOptions {
             task,
             task_command: run.task_command,
             repository,
+            policy,
             script: run.script,
             approval_deadline: config::approval_deadline(run.approval_timeout, &config)?,
             auto_approve: env::var_os("AGP_AUTO_APPROVE").is_some_and(|value| value == "1"),

@@ -45,7 +45,6 @@ use super::journal::{open_journal, screen, secrets};
 use super::lease;
 use super::options::SessionOptions;
 use super::panic_hook::Panics;
-use super::policy_file::own_policy;
 use super::policy_layers::Layers;
 use super::prepare::Prepared;
 use super::start_error::StartError;
@@ -54,7 +53,7 @@ use crate::report::failure::{Failure, Outcome};
 
 /// Runs a session whose questions go to `terminal`.
 pub(crate) fn session(home: &Home, options: &SessionOptions, terminal: &Arc<Terminal>) -> Outcome {
-    session_under(home, options, terminal, &own_policy(home)?)
+    session_under(home, options, terminal, &options.policy.text(home)?)
 }
 
 /// The same under a policy that is not the home's.
@@ -64,7 +63,8 @@ pub(crate) fn session_under(
     terminal: &Arc<Terminal>,
     policy: &[u8],
 ) -> Outcome {
-    let layers = Layers::over(policy, &home.policy(), home, &options.repository)?;
+    let source = options.policy.shown(home);
+    let layers = Layers::over(policy, &source, home, &options.repository)?;
     let script = read_script(options)?;
     // Before the first thread is started.
     let (standing, spawner) = thread_confinement::arm()?;

@@ -97,7 +97,8 @@ pub(crate) fn ready(context: &SessionContext<'_>) -> Result<CallsSandbox, Failur
 fn withholding(context: &SessionContext<'_>) -> Arc<Withholding> {
     let policy = context.layers.policy.clone();
     let repository = context.options.repository.clone();
-    Arc::new(move || withheld(&policy, &repository))
+    let kept = context.kept_policies();
+    Arc::new(move || withheld(&policy, &repository, &kept))
 }
 
 /// A sandbox for a probe's own repository.

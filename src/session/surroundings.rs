@@ -154,6 +154,8 @@ fn own(context: &SessionContext<'_>, repository: &str) -> Vec<String> {
     ];
     let parts = [GATE, client_file::FILE, "settings.json", "mcp.json"];
     own.extend(parts.map(|name| directory.join(name)));
+    let named = context.options.policy.file();
+    own.extend(named.and_then(|path| path.canonicalize().ok()));
     own.extend(bridge_program().ok());
     own.extend(env::current_exe().ok());
     let mut own: Vec<String> = own.iter().map(|path| text(path)).collect();

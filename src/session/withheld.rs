@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::context::SessionContext;
+use super::policy_file::REPOSITORY;
 use crate::contracts::limits;
 use crate::jail::spec::Withheld;
 use crate::policy::Policy;
@@ -13,11 +15,11 @@ use crate::reading::surroundings::Surroundings;
 /// Directories that are not looked into: git's own, and packages, of which there may be any number.
 const SKIPPED: [&str; 2] = [".git", "node_modules"];
 
-/// The files and directories that mounts withhold in a sandbox for `repository`: those that a deny hides, and
-/// the literal paths that one keeps from being changed. At most [`limits::WITHHELD_PATHS`], those nearest to the root.
-pub(crate) fn withheld(policy: &Policy, repository: &Path) -> Vec<Withheld> {
+/// The files and directories that mounts withhold in a sandbox for `repository`: those that a deny hides, the
+/// literal paths that one keeps from being changed, and `kept`, which no call may change. At most [`limits::WITHHELD_PATHS`], those nearest to the root.
+pub(crate) fn withheld(policy: &Policy, repository: &Path, kept: &[PathBuf]) -> Vec<Withheld> {
     let mut withheld = BTreeMap::new();
-    let Some(root) = repository.to_str().filter(|_| policy.withholds()) else {
+    let Some(root) = repository.to_str() else {
         return Vec::new();
     };
     let around = Surroundings {
@@ -49,10 +51,18 @@ pub(crate) fn withheld(policy: &Policy, repository: &Path) -> Vec<Withheld> {
             );
         }
     };
+    for path in kept {
+        put(path, false);
+    }
     for literal in policy.withheld(&around) {
         put(Path::new(&literal.path), literal.hidden);
     }
-    for path in hidden_below(policy, repository, &around) {
+    let looks = policy.withholds();
+    for path in looks
+        .then(|| hidden_below(policy, repository, &around))
+        .into_iter()
+        .flatten()
+    {
         put(&path, true);
     }
     let withheld: Vec<Withheld> = withheld.into_values().collect();
@@ -63,6 +73,15 @@ pub(crate) fn withheld(policy: &Policy, repository: &Path) -> Vec<Withheld> {
     };
     let outermost = withheld.iter().filter(|one| !below(one)).cloned();
     outermost.take(limits::WITHHELD_PATHS).collect()
+}
+
+impl SessionContext<'_> {
+    /// Policies that the next session reads, and no call of this one may change.
+    pub(crate) fn kept_policies(&self) -> Vec<PathBuf> {
+        let repository = self.options.repository.join(REPOSITORY);
+        let named = self.options.policy.file().map(Path::to_owned);
+        [repository].into_iter().chain(named).collect()
+    }
 }
 
 /// The files that a deny of reads matches, and the directories that it matches whole.
@@ -109,7 +128,7 @@ mod tests {
         }
         std::os::unix::fs::symlink("sub/.env", root.join("link")).unwrap();
         let policy = Policy::parse(policy.as_bytes()).unwrap();
-        let withheld = withheld(&policy, &root);
+        let withheld = withheld(&policy, &root, &[]);
         fs::remove_dir_all(&root).unwrap();
         let within = |one: Withheld| {
             let path = one.path.strip_prefix(&root).unwrap().display().to_string();

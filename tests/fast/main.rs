@@ -30,6 +30,7 @@ mod mcp;
 mod mediation;
 mod model_double;
 mod mutations;
+mod policy_choice;
 mod policy_corpus;
 mod python_verifier;
 mod responses_double;

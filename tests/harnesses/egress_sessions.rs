@@ -389,6 +389,71 @@ fn claude_code_on_this_host_reaches_its_model_and_nothing_else() {
     world.verifies();
 }
 
+/// Asks the proxy for each host that is named by an argument.
+const CONNECTS: &str = r#"
+import os, socket, sys
+for host in sys.argv[1:]:
+    proxy = os.environ["HTTPS_PROXY"].split("/")[2].split(":")
+    stream = socket.create_connection((proxy[0], int(proxy[1])), 60)
+    stream.sendall(b"CONNECT %s:443 HTTP/1.1\r\n\r\n" % host.encode())
+    print(stream.recv(4096).decode())
+"#;
+
+#[test]
+fn by_default_a_harness_has_its_model_and_what_the_policy_and_allowed_calls_name() {
+    let (Some(claude), Some(_)) = (session::claude(), python()) else {
+        return;
+    };
+    let world = World::new();
+    let policy = json!({"base": "standard", "rules": [
+        {"id": "no-pages", "effect": "deny", "when": {"host": ["denied.test"]}},
+        {"id": "pages", "effect": "allow", "when": {"host": ["open.test"]}}]});
+    fs::write(world.agp_home().join("policy.json"), policy.to_string()).unwrap();
+    world.put("connects.py", CONNECTS);
+    let hosts = ["open.test", "other.test", "denied.test", "asked.test"];
+    let connects = format!("python3 connects.py {}", hosts.join(" "));
+    let model = governed::turns(vec![
+        vec![governed::bash("t1", &connects)],
+        vec![governed::bash("t2", "curl -sS https://asked.test/")],
+        vec![governed::bash("t3", &connects)],
+    ]);
+    let (front, [_, pem]) = fronted(&world, model.address());
+    let ran = governed::run(&world, &claude, &model)
+        .env("ANTHROPIC_BASE_URL", &front.url())
+        .env("NODE_EXTRA_CA_CERTS", &pem)
+        .env("AGP_AUTO_APPROVE", "1")
+        .run()
+        .succeeded();
+    ran.complained(&["hosts that the policy allows, and those of allowed calls"]);
+    let started = &world.event("session.started")["payload"];
+    assert_eq!(started["egress"], "allowlist");
+    assert_eq!(started["egressByPolicy"], true);
+    // The repository's code asks nobody; the new host does.
+    let asked = world.events("tool_call.require");
+    let asked: Vec<&Value> = asked
+        .iter()
+        .map(|event| &event["payload"]["messageId"])
+        .collect();
+    assert_eq!(asked, ["t2"]);
+    let denied = world.events("egress.deny");
+    let denied = denied.iter().map(|event| &event["payload"]);
+    let denied = denied.filter(|of| hosts.iter().any(|host| of["host"] == *host));
+    let denied: Vec<_> = denied
+        .map(|of| (of["host"].as_str().unwrap(), of["reason"].as_str().unwrap()))
+        .collect();
+    let unresolved = |host| (host, "not-resolved");
+    let rest = [("other.test", "not-listed"), ("denied.test", "policy")];
+    let once = [vec![unresolved("open.test")], rest.to_vec()].concat();
+    let mut expected = once.clone();
+    expected.push(("asked.test", "not-listed"));
+    // The call that was allowed reaches it, and what follows does.
+    expected.push(unresolved("asked.test"));
+    expected.extend(once);
+    expected.push(unresolved("asked.test"));
+    assert_eq!(denied, expected);
+    world.verifies();
+}
+
 #[test]
 fn in_mediated_mode_the_harness_reaches_its_model_and_its_calls_what_is_listed() {
     let (Some(claude), Some(_)) = (session::claude(), python()) else {

@@ -103,7 +103,7 @@ pub(super) fn explain(command: &Explain) -> Outcome {
         policy: &policy,
         around: asking.around(),
         withheld: match confined && !command.no_disk {
-            true => withheld(&policy, Path::new(&asking.around().repository)),
+            true => withheld(&policy, Path::new(&asking.around().repository), &[]),
             false => Vec::new(),
         },
         egress: (!command.unconfined).then_some(command.egress.as_str()),

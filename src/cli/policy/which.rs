@@ -6,31 +6,36 @@ use std::path::{Path, PathBuf};
 use crate::contracts::{bounded_file, limits};
 use crate::policy::{Owner, Policy, PolicyError, shipped};
 use crate::report::failure::Failure;
+use crate::session::config::Config;
 use crate::session::home::Home;
+use crate::session::policy_file::{MANAGED, PolicySource, REPOSITORY};
 
-/// The machine's policy.
-const MANAGED: &str = "/etc/agp/policy.json";
-/// A repository's policy, within it.
-const REPOSITORY: &str = ".agp/policy.json";
-
-/// Loads the policy that `named` names (a file, or one that ships; the home's where absent) with the machine's and
+/// Loads the policy that `named` names (a file, or one that ships; the project's, else the home's, where absent) with the machine's and
 /// that of the repository.
 pub(super) fn load(named: Option<&str>, repository: &Path) -> Result<Policy, Failure> {
-    let (path, main) = match named.and_then(shipped) {
-        Some(text) => (
-            PathBuf::from(named.unwrap_or_default()),
-            text.as_bytes().to_vec(),
-        ),
+    let source = match named {
+        Some(named) => PolicySource::given(named),
         None => {
-            let path = match named {
-                Some(path) => PathBuf::from(path),
-                None => Home::find()?.policy(),
-            };
+            let home = Home::find()?;
+            PolicySource::of(None, &Config::load(&home)?, &home, repository)?
+        }
+    };
+    let (path, main) = match source {
+        PolicySource::Shipped(name) => (
+            PathBuf::from(name),
+            shipped(name).unwrap_or_default().into(),
+        ),
+        PolicySource::File(path) => (path.clone(), read(&path)?),
+        PolicySource::Home => {
+            let path = Home::find()?.policy();
             let bytes = read(&path)?;
             (path, bytes)
         }
     };
-    let (managed_path, repository_path) = (PathBuf::from(MANAGED), repository.join(REPOSITORY));
+    let (managed_path, repository_path) = (
+        PathBuf::from(MANAGED),
+        repository.join(REPOSITORY).join("policy.json"),
+    );
     let managed = optional(&managed_path)?;
     let own = optional(&repository_path)?;
     Policy::layered(managed.as_deref(), &main, own.as_deref()).map_err(|(owner, error)| {

@@ -2,37 +2,7 @@
 
 use super::{List, PatternError};
 use crate::reading::atoms::Host as Reached;
-
-/// Package registries, and where their packages are kept. `@registries`.
-pub(in crate::policy) const REGISTRIES: [&str; 27] = [
-    "crates.io",
-    "index.crates.io",
-    "static.crates.io",
-    "static.rust-lang.org",
-    "registry.npmjs.org",
-    "registry.yarnpkg.com",
-    "repo.yarnpkg.com",
-    "npm.jsr.io",
-    "jsr.io",
-    "nodejs.org",
-    "pypi.org",
-    "files.pythonhosted.org",
-    "test.pypi.org",
-    "repo.anaconda.com",
-    "conda.anaconda.org",
-    "proxy.golang.org",
-    "sum.golang.org",
-    "rubygems.org",
-    "index.rubygems.org",
-    "repo.maven.apache.org",
-    "repo1.maven.org",
-    "plugins.gradle.org",
-    "services.gradle.org",
-    "api.nuget.org",
-    "packagist.org",
-    "repo.packagist.org",
-    "hex.pm",
-];
+use crate::reading::registries;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Named {
@@ -144,7 +114,7 @@ impl Host {
             Named::Any => true,
             Named::Exact(own) => own == name,
             Named::Below(below) => name.len() > below.len() && name.ends_with(below.as_str()),
-            Named::Registries => REGISTRIES.contains(&name),
+            Named::Registries => registries::group_of(name).is_some(),
             Named::Loopback => is_loopback(name),
         }
     }

@@ -147,6 +147,7 @@ fn an_allow_by_command_covers_what_its_program_does_inside() {
         (tool().code(CodeClass::Repo, Source::Itself), Allow),
         (tool().code(CodeClass::Fetched, Source::Itself), Deny),
         (tool().code(CodeClass::Repo, Source::Environment), Deny),
+        (tool().code(CodeClass::Repo, Source::Option(1)), Deny),
         (Made::default().program("tool !-o"), Deny),
         (
             Made::default()
@@ -164,6 +165,23 @@ fn an_allow_by_command_covers_what_its_program_does_inside() {
         let asked = made.asked();
         assert_eq!(asked.decision(&policy), decision, "{:?}", asked.reading);
     }
+}
+
+#[test]
+fn a_deny_about_paths_speaks_about_every_tool_and_an_allow_about_its_own() {
+    let denied = policy(&json!([
+        {"id": "all", "effect": "allow", "tool": "*"},
+        {"id": "env", "effect": "deny", "tool": "Read", "when": {"read": [".env"]}},
+    ]));
+    let allowed = policy(&json!([
+        {"id": "env", "effect": "allow", "tool": "Read", "when": {"read": [".env"]}},
+        {"id": "cat", "effect": "allow", "tool": "Read", "when": {"command": ["cat *"]}},
+    ]));
+    let cat = || Made::default().program("cat .env");
+    let env = || cat().read("/r/.env", Source::Operand(1)).asked();
+    assert_eq!(env().decision(&denied), Deny);
+    assert_eq!(cat().asked().decision(&denied), Allow);
+    assert_eq!(env().decision(&allowed), Deny);
 }
 
 #[test]

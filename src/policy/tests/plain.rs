@@ -1,19 +1,53 @@
-//! Callers that know only a tool and a plain command.
+//! Rules about tools, actors, secrets and whole commands, over calls that are really read.
 
 use std::collections::BTreeSet;
 
+use serde_json::{Map, Value, json};
+
 use crate::contracts::call::Actor;
 use crate::contracts::limits;
-use crate::contracts::verdict::Decision;
-use crate::policy::Policy;
-use serde_json::{Value, json};
+use crate::contracts::verdict::{Decision, Verdict};
+use crate::policy::{Conditions, Policy};
+use crate::reading::disk::NoDisk;
+use crate::reading::tools;
 
 fn policy(rules: &Value) -> Policy {
     Policy::parse(json!({ "rules": rules }).to_string().as_bytes()).unwrap()
 }
 
+/// What a policy says of a call that has nothing but this command.
+fn using(
+    policy: &Policy,
+    (tool, actor): (&str, Actor),
+    secrets: &BTreeSet<String>,
+    command: Option<&str>,
+) -> Verdict {
+    let around = super::around();
+    let args = command.map(|command| ("command".to_owned(), json!(command)));
+    let args: Map<String, Value> = args.into_iter().collect();
+    let reading = tools::read(tool, &args, &around, &NoDisk, &policy.declared());
+    let at = Conditions {
+        tool,
+        args: &args,
+        actor,
+        around: &around,
+        directory: Some("/r"),
+        branch: None,
+        confined: false,
+        today: None,
+        secrets,
+        memory: None,
+        disk: &NoDisk,
+    };
+    policy.judge(&reading, &at).verdict
+}
+
+fn verdict_of(policy: &Policy, tool: &str, actor: Actor) -> Verdict {
+    using(policy, (tool, actor), &BTreeSet::new(), None)
+}
+
 fn decided(policy: &Policy, tool: &str) -> (Decision, Option<String>) {
-    let verdict = policy.decide(tool, Actor::ClaudeProcess);
+    let verdict = verdict_of(policy, tool, Actor::ClaudeProcess);
     (verdict.decision, verdict.rule_id)
 }
 
@@ -66,7 +100,7 @@ fn every_policy_of_three_small_rules_decides_as_stated() {
 #[test]
 fn what_no_rule_matches_is_denied_and_says_so() {
     let policy = policy(&json!([{"id": "r", "effect": "allow", "tool": "Read"}]));
-    let verdict = policy.decide("Bash", Actor::SessionOwner);
+    let verdict = verdict_of(&policy, "Bash", Actor::SessionOwner);
     assert_eq!(verdict.decision, Decision::Deny);
     assert_eq!(verdict.reason, "no rule allows tool 'Bash' (default deny)");
     // Where a rule allows the tool for other commands, it says that.
@@ -74,20 +108,20 @@ fn what_no_rule_matches_is_denied_and_says_so() {
         {"id": "ls", "effect": "allow", "tool": "Bash", "when": {"command": ["ls *"]}},
         {"id": "rm", "effect": "deny", "tool": "Bash", "when": {"command": ["rm *"]}},
     ]));
-    let other = policy.decide_using(
-        "Bash",
-        Actor::ClaudeProcess,
+    let other = using(
+        &policy,
+        ("Bash", Actor::ClaudeProcess),
         &BTreeSet::new(),
-        Some("cat x"),
+        Some("whoami"),
     );
-    let told = "no rule allows running cat x (default deny)";
+    let told = "no rule allows running whoami (default deny)";
     assert_eq!(
         (other.decision, other.reason.as_str()),
         (Decision::Deny, told)
     );
     assert_eq!(verdict.rule_id, None);
 
-    let verdict = policy.decide(&"ü".repeat(100_000), Actor::SessionOwner);
+    let verdict = verdict_of(&policy, &"ü".repeat(100_000), Actor::SessionOwner);
     assert!(verdict.reason.len() < limits::REASON_BYTES);
 }
 
@@ -98,7 +132,7 @@ fn a_rule_for_one_actor_leaves_the_other_alone() {
         {"id": "agent", "effect": "deny", "tool": "*", "actor": "claude_process"},
     ]));
     assert_eq!(decided(&policy, "X").0, Decision::Deny);
-    let owner = policy.decide("X", Actor::SessionOwner);
+    let owner = verdict_of(&policy, "X", Actor::SessionOwner);
     assert_eq!(owner.rule_id.as_deref(), Some("all"));
 }
 
@@ -109,18 +143,19 @@ fn what_denies_commands_denies_them_by_every_tool_that_runs_some() {
         {"id": "no-rm", "effect": "deny", "tool": "Bash", "when": {"command": ["rm *"]}},
         {"id": "ask", "effect": "require", "tool": "Ba*", "actor": "session_owner"},
     ]));
-    let by = |tool: &str, actor, command: &str| {
-        let verdict = policy.decide_using(tool, actor, &BTreeSet::new(), Some(command));
+    let ruled = |tool: &str, actor, command: &str| {
+        let verdict = using(&policy, (tool, actor), &BTreeSet::new(), Some(command));
         verdict.rule_id.unwrap_or_default()
     };
     for tool in ["Bash", "Monitor"] {
-        assert_eq!(by(tool, Actor::ClaudeProcess, "rm x"), "no-rm", "{tool}");
-        // Not read here, and so asked about.
-        assert_eq!(by(tool, Actor::ClaudeProcess, "ls; rm x"), "");
-        assert_eq!(by(tool, Actor::ClaudeProcess, "ls"), "all");
-        assert_eq!(by(tool, Actor::SessionOwner, "ls"), "ask");
+        assert_eq!(ruled(tool, Actor::ClaudeProcess, "rm x"), "no-rm", "{tool}");
+        assert_eq!(ruled(tool, Actor::ClaudeProcess, "ls; rm x"), "no-rm");
+        // Nobody knows what runs, and so somebody is asked.
+        assert_eq!(ruled(tool, Actor::ClaudeProcess, "$X x"), "");
+        assert_eq!(ruled(tool, Actor::ClaudeProcess, "ls"), "all");
+        assert_eq!(ruled(tool, Actor::SessionOwner, "ls"), "ask");
     }
-    assert_eq!(by("Read", Actor::SessionOwner, "rm x"), "all");
+    assert_eq!(ruled("Read", Actor::SessionOwner, "rm x"), "all");
     let only = self::policy(&json!([{"id": "a", "effect": "allow", "tool": "Bash"}]));
     assert_eq!(decided(&only, "Monitor"), (Decision::Deny, None));
 }
@@ -136,7 +171,7 @@ fn a_rule_says_which_secrets_its_calls_may_use() {
     ]));
     let by = |tool: &str, secrets: &[&str]| {
         let secrets = secrets.iter().map(|name| (*name).to_owned()).collect();
-        let verdict = policy.decide_using(tool, Actor::ClaudeProcess, &secrets, None);
+        let verdict = using(&policy, (tool, Actor::ClaudeProcess), &secrets, None);
         (verdict.decision, verdict.rule_id)
     };
     let rule = |id: &str| Some(id.to_owned());
@@ -165,6 +200,7 @@ fn a_rule_says_which_commands_may_use_a_secret() {
         {"id": "plain", "effect": "allow", "tool": "Bash"},
         {"id": "deploy", "effect": "allow", "tool": "Bash", "secrets": ["DEPLOY"],
          "when": {"command": ["deploy --token {{secret:DEPLOY}} *", "whoami {{secret:DEPLOY}}"]}},
+        {"id": "wide", "effect": "allow", "tool": "Bash", "secrets": ["WIDE"]},
         {"id": "ask", "effect": "require", "tool": "Bash", "when": {"command": ["git push *"]},
          "secrets": ["PUSH"]},
         {"id": "never", "effect": "deny", "tool": "Bash", "when": {"command": ["reboot"]}},
@@ -172,7 +208,12 @@ fn a_rule_says_which_commands_may_use_a_secret() {
     let by = |command: &str| {
         let args = json!({"command": command});
         let secrets = crate::contracts::secret::asked_by("Bash", args.as_object().unwrap());
-        let decided = policy.decide_using("Bash", Actor::ClaudeProcess, &secrets, Some(command));
+        let decided = using(
+            &policy,
+            ("Bash", Actor::ClaudeProcess),
+            &secrets,
+            Some(command),
+        );
         (decided.decision, decided.rule_id)
     };
     let rule = |id: &str| Some(id.to_owned());
@@ -196,14 +237,26 @@ fn a_rule_says_which_commands_may_use_a_secret() {
         "whoami {{secret:DEPLOY}} >x",
         "whoami {{secret:DEPLOY}}\ncurl evil",
         "# {{secret:DEPLOY}}\nwhoami",
-        "X=1 whoami {{secret:DEPLOY}}",
+        "[[ -n {{secret:DEPLOY}} ]] && whoami {{secret:DEPLOY}}",
+        "whoami {{secret:DEPLOY}} # {{secret:DEPLOY}}",
+        "X={{secret:DEPLOY}} whoami",
         "whoami \"$(curl evil)\" {{secret:DEPLOY}}",
     ] {
         assert_eq!(by(other), (Decision::Deny, None), "{other}");
     }
+    // Where any command may have one, it stands in the words of a program all the same.
+    let wide = (Decision::Allow, rule("wide"));
+    assert_eq!(by("curl -d {{secret:WIDE}} api"), wide);
+    for other in [
+        "cat <<< {{secret:WIDE}}",
+        "X={{secret:WIDE}} env",
+        "echo >{{secret:WIDE}}",
+    ] {
+        assert_eq!(by(other), (Decision::Deny, None), "{other}");
+    }
     assert_eq!(by("reboot"), (Decision::Deny, rule("never")));
-    assert_eq!(by("ls; reboot"), (Decision::Require, None));
-    let no_command = policy.decide("Bash", Actor::ClaudeProcess);
+    assert_eq!(by("ls; reboot"), (Decision::Deny, rule("never")));
+    let no_command = verdict_of(&policy, "Bash", Actor::ClaudeProcess);
     assert_eq!(
         no_command.decision,
         Decision::Require,
@@ -218,10 +271,10 @@ fn a_verdict_carries_the_rules_words_or_names_the_rule() {
         {"id": "read-ok", "effect": "allow", "tool": "Read"},
         {"id": "ask", "effect": "require", "tool": "Write"},
     ]));
-    let verdict = policy.decide("Bash", Actor::ClaudeProcess);
+    let verdict = verdict_of(&policy, "Bash", Actor::ClaudeProcess);
     assert_eq!(verdict.reason, "shell");
     assert_eq!(verdict.tier.as_deref(), Some("high"));
-    let reason = |tool| policy.decide(tool, Actor::ClaudeProcess).reason;
+    let reason = |tool| verdict_of(&policy, tool, Actor::ClaudeProcess).reason;
     assert_eq!(reason("Read"), "rule 'read-ok' allows Read");
     assert_eq!(reason("Write"), "rule 'ask' requires approval for Write");
 }

@@ -30,6 +30,11 @@ pub trait Context {
     /// What git's configuration says there.
     fn git(&self, directory: Option<&Word>) -> Option<Git>;
 
+    /// Whether a directory is the repository's, or below it.
+    fn repository(&self, _directory: Option<&Word>) -> Option<bool> {
+        None
+    }
+
     /// Whether a directory lies at a path, links followed; `Some(false)`: something else, or nothing.
     fn directory(&self, directory: Option<&Word>, path: &str) -> Option<bool>;
 

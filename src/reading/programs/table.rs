@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::reading::atoms::{CodeClass, Danger, Set};
+use crate::reading::registries;
 
 use super::notation::{self, Operands, Opt};
 use super::readers::{self, Reader};
@@ -209,6 +210,22 @@ pub(super) fn load(files: &[(&str, &str)]) -> Result<Table, String> {
     Ok(table)
 }
 
+/// Hosts as an entry writes them: `@npm` stands for those of a registry.
+fn hosts(written: &[String]) -> Result<Vec<String>, String> {
+    let mut hosts = Vec::new();
+    for host in written {
+        match host.strip_prefix('@') {
+            None => hosts.push(host.clone()),
+            Some(group) => {
+                let group = registries::group(group)
+                    .ok_or_else(|| format!("there is no registry `{host}`"))?;
+                hosts.extend(group.iter().map(|host| (*host).to_owned()));
+            }
+        }
+    }
+    Ok(hosts)
+}
+
 fn compile(name: String, entry: &schema::Entry, options: &str) -> Result<Entry, String> {
     let mut by_spelling = HashMap::new();
     let mut meanings: Vec<Opt> = Vec::new();
@@ -254,7 +271,7 @@ fn compile(name: String, entry: &schema::Entry, options: &str) -> Result<Entry, 
         without: entry.without.as_deref().map(notation::role).transpose()?,
         code: entry.code.map(CodeClass::from),
         otherwise: entry.otherwise.map_or(CodeClass::Unknown, CodeClass::from),
-        hosts: entry.hosts.clone(),
+        hosts: hosts(&entry.hosts)?,
         dangers: entry
             .dangers
             .iter()

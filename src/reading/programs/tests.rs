@@ -1,6 +1,7 @@
 //! The table is sound, and programs are read as it says.
 
 use super::*;
+use crate::reading::registries;
 use crate::reading::word::Piece;
 
 /// Words of a line: `$x` alone is one that splits, `"$x"` one that does not, `*` a pattern; quotes otherwise group.
@@ -81,7 +82,13 @@ pub(super) fn short(made: &Invocation) -> String {
                 let how = if *removes { "rm" } else { "w" };
                 format!("{how} {}{}", classify::display(path), tree(all))
             }
-            UseKind::Host(host) => format!("host {}", name(host)),
+            UseKind::Host(host) => {
+                let host = name(host);
+                match registries::group_of(&host) {
+                    Some(group) => format!("host @{group}"),
+                    None => format!("host {host}"),
+                }
+            }
             UseKind::Remote(remote) => format!("remote {}", name(remote)),
             UseKind::Code { class, .. } => format!("code {class:?}").to_lowercase(),
             UseKind::Script(script) => format!("script {}", classify::display(script)),
@@ -92,7 +99,10 @@ pub(super) fn short(made: &Invocation) -> String {
         for danger in &one.dangers {
             text.push_str(&format!(" ({:?})", danger.category).to_lowercase());
         }
-        parts.push(text);
+        // The hosts of one registry are one.
+        if !text.starts_with("host @") || parts.last() != Some(&text) {
+            parts.push(text);
+        }
     }
     for inner in &made.hands_on {
         parts.push(match inner {
@@ -259,6 +269,9 @@ impl Context for Repository {
     fn git(&self, _: Option<&Word>) -> Option<Git> {
         self.0.clone()
     }
+    fn repository(&self, directory: Option<&Word>) -> Option<bool> {
+        Some(directory.is_none_or(|of| !of.beginning().starts_with("../")))
+    }
     fn directory(&self, _: Option<&Word>, path: &str) -> Option<bool> {
         Some(matches!(path.trim_end_matches('/'), "src" | "d" | "."))
     }
@@ -286,6 +299,10 @@ fn git() {
         git $x => turned; !host ?; code unknown
         git --version => @reads
         git => 
+        git -C ../other log -p => @gitlocal; @reads; in ../other; r .
+        git -C ../other diff --stat => @gitlocal; @reads; in ../other
+        git -C ../other show => @gitlocal; @reads; in ../other; r .
+        git -C d log -p => @gitlocal; @reads; in d
         git diff => @gitlocal; @reads
         git diff --stat HEAD~1 => @gitlocal; @reads
         git diff HEAD -- .env => @gitlocal; @reads; r HEAD/**-ignored; r .env/**-ignored
@@ -599,12 +616,12 @@ fn interpreters() {
     holds(
         &NoContext,
         r#"
-        python3 => @build; input code
-        python3 - a => @build; input code
-        python3 a.py --x y => @build; script a.py; r a.py
-        python3 -c 'print(1)' a => @build; code inline
-        python -ic 'x' => @build; code inline
-        python3 -u -X dev a.py -c b => @build; script a.py; r a.py
+        python3 => input code
+        python3 - a => input code
+        python3 a.py --x y => script a.py; r a.py
+        python3 -c 'print(1)' a => code inline
+        python -ic 'x' => code inline
+        python3 -u -X dev a.py -c b => script a.py; r a.py
         python3 --version => @reads
         python3 $x => turned; script …; r …
         python3 -m "$x" => turned; !code unknown
@@ -613,36 +630,36 @@ fn interpreters() {
         python3 -m json.tool .env => @build; code repo; r .env
         python3 -m json.tool a b => @build; code repo; r a; r b; w b
         python3 -W error::x.Y a.py => turned; script a.py; r a.py
-        python3 -W ignore a.py => @build; script a.py; r a.py
+        python3 -W ignore a.py => script a.py; r a.py
         python3 -m webbrowser x => @build; code repo; host ?
-        node => @build; input code
-        node a.js --eval x => @build; script a.js; r a.js
-        node -e 1 => @build; code inline
-        node -pe 1 => @build; code inline
-        node -p 1 => @build; code inline
-        node --eval=1 => @build; code inline
+        node => input code
+        node a.js --eval x => script a.js; r a.js
+        node -e 1 => code inline
+        node -pe 1 => code inline
+        node -p 1 => code inline
+        node --eval=1 => code inline
         node --check a.js => @build; r a.js
         node --test => @build; code repo
-        node -r ./a.js b.js => @build; script ./a.js; r ./a.js; script b.js; r b.js
-        node -r dotenv/config b.js => @build; code repo; script b.js; r b.js
+        node -r ./a.js b.js => script ./a.js; r ./a.js; script b.js; r b.js
+        node -r dotenv/config b.js => code repo; script b.js; r b.js
         node --import data:text/javascript,x b.js => turned; !code unknown; script b.js; r b.js
-        node --env-file=.env a.js => @build; r .env; script a.js; r a.js
+        node --env-file=.env a.js => r .env; script a.js; r a.js
         node -v => @reads
-        perl -pi -e 's/a/b/' f => @build; code inline; r f; w f
-        perl -i.bak -pe 's/a/b/' f => @build; code inline; r f; w f; w f.bak
-        perl -lne 'print' f => @build; code inline; r f
-        perl -0777 -pe 1 f => @build; code inline; r f
-        perl -e 1 f => @build; code inline
-        perl a.pl f => @build; script a.pl; r a.pl
-        perl => @build; input code
-        ruby -ne 'puts 1' f => @build; code inline; r f
-        ruby -e 1 => @build; code inline
+        perl -pi -e 's/a/b/' f => code inline; r f; w f
+        perl -i.bak -pe 's/a/b/' f => code inline; r f; w f; w f.bak
+        perl -lne 'print' f => code inline; r f
+        perl -0777 -pe 1 f => code inline; r f
+        perl -e 1 f => code inline
+        perl a.pl f => script a.pl; r a.pl
+        perl => input code
+        ruby -ne 'puts 1' f => code inline; r f
+        ruby -e 1 => code inline
         php -l a.php => @build; r a.php
-        php -r 1 => @build; code inline
-        php -d memory_limit=-1 a.php => @build; script a.php; r a.php
+        php -r 1 => code inline
+        php -d memory_limit=-1 a.php => script a.php; r a.php
         php -d auto_prepend_file=x a.php => turned; script a.php; r a.php
-        lua -e 1 => @build; code inline
-        lua a.lua => @build; script a.lua; r a.lua
+        lua -e 1 => code inline
+        lua a.lua => script a.lua; r a.lua
     "#,
     );
 }

@@ -289,6 +289,12 @@ impl<'a> Facts<'a> {
             class: CodeClass::Repo,
             what: "git, for a worktree of the repository's".to_owned(),
         }));
+        // A branch and the list of worktrees: nothing of it is in a sandbox.
+        let list = paths::join(&self.at.repository, ".git/worktrees");
+        self.push(AtomKind::Write(Place {
+            tree: true,
+            ..Place::at(PathText::Known(list))
+        }));
         self.writes("path");
         if self.args.get("discard_changes").and_then(Value::as_bool) == Some(true) {
             let discard = Danger {

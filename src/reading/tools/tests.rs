@@ -164,7 +164,7 @@ fn every_tool_of_both_harnesses_has_its_atoms() {
         (
             "Agent",
             json!({"prompt": "x", "isolation": "worktree"}),
-            &["code Repo"],
+            &["code Repo", "write /repo/.git/worktrees tree"],
         ),
         (
             "Agent",
@@ -174,7 +174,11 @@ fn every_tool_of_both_harnesses_has_its_atoms() {
         (
             "ExitWorktree",
             json!({"action": "remove", "discard_changes": true}),
-            &["code Repo", "write anywhere"],
+            &[
+                "code Repo",
+                "write /repo/.git/worktrees tree",
+                "write anywhere",
+            ],
         ),
         (
             "CronCreate",

@@ -143,8 +143,6 @@ struct Walker<'a> {
     /// Variables that are local to the functions that are called, with what they were before.
     locals: Vec<BTreeMap<String, Option<state::Variable>>>,
     traps: Vec<String>,
-    /// The program at hand takes a file that it runs for no text of a shell.
-    foreign: bool,
 }
 
 impl<'a> Walker<'a> {
@@ -189,7 +187,6 @@ impl<'a> Walker<'a> {
             first_program: None,
             locals: Vec::new(),
             traps: Vec::new(),
-            foreign: false,
         }
     }
 

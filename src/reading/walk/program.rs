@@ -16,6 +16,7 @@ use crate::reading::word::Word;
 /// What the table asks about the place where a program runs.
 struct Here<'a> {
     dirs: &'a Dirs,
+    repository: &'a str,
     disk: &'a dyn Disk,
 }
 
@@ -42,6 +43,11 @@ impl Context for Here<'_> {
         self.disk.git(&self.one(directory)?)
     }
 
+    fn repository(&self, directory: Option<&Word>) -> Option<bool> {
+        let directory = paths::normal(&self.one(directory)?);
+        (!self.repository.is_empty()).then(|| paths::within(&directory, self.repository))
+    }
+
     fn directory(&self, directory: Option<&Word>, path: &str) -> Option<bool> {
         Some(self.kind(directory, path)? == Some(FileKind::Directory))
     }
@@ -63,6 +69,7 @@ impl Walker<'_> {
         self.spend(words.len());
         let here = Here {
             dirs,
+            repository: &self.at.repository,
             disk: self.disk,
         };
         let read = programs::read(words, &here);

@@ -4,7 +4,7 @@ use super::Walker;
 use super::places;
 use super::simple::Prepared;
 use super::stream::Stream;
-use crate::reading::atoms::{AtomKind, Host, PathText, Place};
+use crate::reading::atoms::{AtomKind, Category, Danger, Host, PathText, Place};
 use crate::reading::hosts;
 use crate::reading::word::{Piece, Word};
 use crate::shell::ast::{NodeId, Redirection, RedirectionKind};
@@ -16,6 +16,8 @@ impl Walker<'_> {
             node: Some(node),
             ..Prepared::default()
         };
+        prepared.is_file =
+            matches!(redirections, [one] if one.kind == RedirectionKind::Read && is_input(one));
         for redirection in redirections {
             self.redirection(redirection, &mut prepared);
         }
@@ -25,9 +27,8 @@ impl Walker<'_> {
     fn redirection(&mut self, of: &Redirection, prepared: &mut Prepared) {
         let target = self.expand_single(&of.target);
         self.no_secret_in(&target);
-        let descriptor = of.descriptor.as_deref();
-        let input = matches!(descriptor, None | Some("0"));
-        let output = matches!(descriptor, None | Some("1"));
+        let input = is_input(of);
+        let output = matches!(of.descriptor.as_deref(), None | Some("1"));
         match of.kind {
             RedirectionKind::HereDocument => {
                 if input {
@@ -67,6 +68,7 @@ impl Walker<'_> {
                         Some(stream) => stream,
                         None => Stream {
                             given: true,
+                            network: self.fetched_in(&target),
                             file: Some(target.clone()),
                             ..Stream::default()
                         },
@@ -123,24 +125,31 @@ impl Walker<'_> {
                         port: port.parse().ok(),
                         ..hosts::host(host)
                     };
-                    prepared.redirections.push(AtomKind::Host(host));
+                    prepared
+                        .redirections
+                        .push((AtomKind::Host(host), vec![connects()]));
                     continue;
                 }
             }
             if let PathText::Below(path) | PathText::Glob(path, _) = &place
                 && (path.starts_with("/dev/tcp") || path.starts_with("/dev/udp"))
             {
-                prepared.redirections.push(AtomKind::Host(nobody_knows()));
+                prepared
+                    .redirections
+                    .push((AtomKind::Host(nobody_knows()), vec![connects()]));
             }
             if place == PathText::Anywhere || place == PathText::Below("/dev".to_owned()) {
                 // It may be a connection as well.
-                prepared.redirections.push(AtomKind::Host(nobody_knows()));
+                prepared
+                    .redirections
+                    .push((AtomKind::Host(nobody_knows()), Vec::new()));
             }
             let atom = Place::at(place.clone());
-            prepared.redirections.push(match write {
+            let kind = match write {
                 true => AtomKind::Write(atom),
                 false => AtomKind::Read(atom),
-            });
+            };
+            prepared.redirections.push((kind, Vec::new()));
             files.push(place);
         }
         files
@@ -150,6 +159,19 @@ impl Walker<'_> {
     pub(super) fn process(&self, word: &Word) -> Option<Stream> {
         let number: usize = word.known()?.strip_prefix("/dev/fd/")?.parse().ok()?;
         self.processes.get(63_usize.checked_sub(number)?).cloned()
+    }
+}
+
+/// Standard input is redirected.
+fn is_input(of: &Redirection) -> bool {
+    matches!(of.descriptor.as_deref(), None | Some("0"))
+}
+
+/// `/dev/tcp/HOST/PORT`.
+fn connects() -> Danger {
+    Danger {
+        category: Category::Exfiltration,
+        why: "opens a plain connection to another machine".to_owned(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::positional::Positional;
 use super::program::{SHELLS, execute, obfuscation};
 use super::simple::shown;
-use super::state::{Dirs, Value};
+use super::state::{Dir, Dirs, Value};
 use super::stream::Stream;
 use super::task::Task;
 use super::{BASH, BYTES_A_STEP, Made, Walker, places};
@@ -32,6 +32,25 @@ const ACTIVATES: &[&str] = &[
     "/.deno/env",
     "/.local/bin/env",
 ];
+
+/// What reads a file that is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader<'a> {
+    /// This shell; `.` is the shell at hand.
+    Shell(&'a str),
+    /// The kernel: what its first line names, and without such a line a shell.
+    Kernel,
+    /// An interpreter that starts what the first line names, where that is another: perl, ruby.
+    FirstLine,
+    /// An interpreter of another language.
+    Other,
+}
+
+impl Reader<'_> {
+    fn of_shell(shell: Option<&str>) -> Reader<'_> {
+        shell.map_or(Reader::Other, Reader::Shell)
+    }
+}
 
 impl Walker<'_> {
     /// The text of a shell within the shell, or of `eval` in this one.
@@ -136,7 +155,8 @@ impl Walker<'_> {
         }
         if let Some(file) = &feed.file {
             let dirs = dirs.unwrap_or_else(|| self.dirs.clone());
-            return self.script_file(file, &dirs, shell.as_deref(), program, Source::Itself);
+            let reader = Reader::of_shell(shell.as_deref());
+            return self.script_file(file, &dirs, reader, program, Source::Itself);
         }
         let text = feed.text.as_deref().and_then(Word::known);
         let Some(shell) = shell else {
@@ -190,15 +210,12 @@ impl Walker<'_> {
         let dirs = self.dirs.clone();
         // Its assignments and errors say what is in it.
         if self.process(word).is_none() {
-            for place in places::places(word, &dirs) {
-                let device = matches!(&place, PathText::Known(path) if places::is_no_file(&paths::normal(path)));
-                if !device {
-                    let read = AtomKind::Read(Place::at(place));
-                    self.push(read, program, Source::Itself, Vec::new());
-                }
+            for place in self.files(word, &dirs) {
+                let read = AtomKind::Read(Place::at(place));
+                self.push(read, program, Source::Itself, Vec::new());
             }
         }
-        self.script_file(word, &dirs, Some("."), program, Source::Itself);
+        self.script_file(word, &dirs, Reader::Shell("."), program, Source::Itself);
     }
 
     /// A file is run.
@@ -206,10 +223,14 @@ impl Walker<'_> {
         &mut self,
         word: &Word,
         dirs: &Dirs,
-        shell: Option<&str>,
+        reader: Reader<'_>,
         program: Option<usize>,
         source: Source,
     ) {
+        let shell = match reader {
+            Reader::Shell(shell) => Some(shell),
+            _ => None,
+        };
         if let Some(stream) = self.process(word) {
             let outer = std::mem::replace(&mut self.feed, Rc::new(stream));
             let what = program
@@ -231,18 +252,23 @@ impl Walker<'_> {
             return self.input(shell.map(str::to_owned), shown(word), None, program);
         }
         for place in places::places(word, dirs) {
-            self.run_file(&place, shell, program, source);
+            self.run_file(&place, reader, program, source);
         }
     }
 
     fn run_file(
         &mut self,
         place: &PathText,
-        shell: Option<&str>,
+        reader: Reader<'_>,
         program: Option<usize>,
         source: Source,
     ) {
         let class = self.class_of(place);
+        // A file from elsewhere turns its program.
+        let source = match source {
+            Source::Operand(word) if class == CodeClass::Unknown => Source::Option(word),
+            source => source,
+        };
         let what = match place {
             PathText::Known(path) => self.shorter(&paths::normal(path)),
             PathText::Below(path) => format!("a file below {}", self.shorter(path)),
@@ -253,7 +279,7 @@ impl Walker<'_> {
         if let Some(command) = self.fetched_by(place) {
             dangers.push(execute(&command));
         }
-        if *place == PathText::Anywhere && shell.is_some() {
+        if *place == PathText::Anywhere && matches!(reader, Reader::Shell(_)) {
             self.unread("a shell runs a file that is not known".to_owned());
         }
         self.push(
@@ -265,12 +291,12 @@ impl Walker<'_> {
         if class == CodeClass::Inline
             && let PathText::Known(path) = place
         {
-            self.written_script(&paths::normal(path), shell);
+            self.written_script(&paths::normal(path), reader);
         }
     }
 
     /// A shell script that this session wrote is read as if it stood in the command.
-    fn written_script(&mut self, path: &str, shell: Option<&str>) {
+    fn written_script(&mut self, path: &str, reader: Reader<'_>) {
         // A write may not have happened: every text that may be there is read.
         let mut texts: Vec<String> = self
             .made
@@ -284,20 +310,20 @@ impl Walker<'_> {
         texts.dedup();
         for text in texts {
             self.spend(text.len() / BYTES_A_STEP);
-            self.one_script(path, &text, shell);
+            self.one_script(path, &text, reader);
         }
     }
 
-    fn one_script(&mut self, path: &str, text: &str, shell: Option<&str>) {
-        let by = match (shell, first_line_shell(text)) {
-            (Some(shell), _) => shell.to_owned(),
-            (None, _) if self.foreign => return,
-            (None, Some(shell)) => shell,
-            (None, None) => return,
+    fn one_script(&mut self, path: &str, text: &str, reader: Reader<'_>) {
+        let by = match reader {
+            Reader::Shell(shell) => Some(shell.to_owned()),
+            Reader::Kernel => first_line_shell(text),
+            Reader::FirstLine if text.starts_with("#!") => first_line_shell(text),
+            Reader::FirstLine | Reader::Other => None,
         };
-        if !SHELLS.contains(&by.as_str()) {
+        let Some(by) = by.filter(|by| SHELLS.contains(&by.as_str())) else {
             return;
-        }
+        };
         let digest = Sha256::of(text.as_bytes()).to_string();
         let entry = (path.to_owned(), digest);
         if !self.reading.scripts.contains(&entry) {
@@ -405,6 +431,11 @@ impl Walker<'_> {
         self.made.iter().rev().find(|made| made.covers(path))
     }
 
+    /// Anything that this command has written comes from the network.
+    pub(super) fn has_fetched(&self) -> bool {
+        self.made.iter().any(|made| made.network.is_some())
+    }
+
     /// The command that fetched what lies at a place.
     pub(super) fn fetched_by(&self, place: &PathText) -> Option<String> {
         if self.made.is_empty() {
@@ -424,6 +455,42 @@ impl Walker<'_> {
                 }
         };
         self.made.iter().rev().find(fetched)?.network.clone()
+    }
+
+    /// Where the code in the directories comes from where a program runs: the least trusted of them.
+    pub(super) fn class_in(&self, dirs: &Dirs) -> CodeClass {
+        let repository = &self.at.repository;
+        let Some(dirs) = dirs.0.as_ref().filter(|_| !repository.is_empty()) else {
+            return match repository.is_empty() {
+                true => CodeClass::Repo,
+                false => CodeClass::Unknown,
+            };
+        };
+        let class = |dir: &Dir| match dir {
+            Dir::At(path) if path == repository => CodeClass::Repo,
+            Dir::At(path) => self.class_of_directory(path),
+            Dir::Below(path) => self.class_of(&PathText::Below(path.clone())),
+        };
+        let classes = dirs.iter().map(class);
+        classes.max().unwrap_or(CodeClass::Repo)
+    }
+
+    fn class_of_directory(&self, path: &str) -> CodeClass {
+        let path = paths::normal(path);
+        let class = self.class_of(&PathText::Known(path.clone()));
+        if matches!(class, CodeClass::Repo | CodeClass::Fetched) {
+            return class;
+        }
+        // A directory that was made may have been there: only what was written in it is the session's.
+        let below = |file: &str| file != path && paths::within(file, &path);
+        let made = |made: &Made| match &made.place {
+            PathText::Known(file) => below(&paths::normal(file)) || made.tree && made.covers(&path),
+            _ => false,
+        };
+        match self.made.iter().any(made) || self.at.written.iter().any(|file| below(file)) {
+            true => CodeClass::Inline,
+            false => CodeClass::Unknown,
+        }
     }
 
     /// The command that fetched the directory where a program runs.

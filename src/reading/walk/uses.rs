@@ -3,11 +3,33 @@
 use super::Walker;
 use super::places;
 use super::program::{SHELLS, execute, sentence};
+use super::scripts::Reader;
 use super::state::Dirs;
 use crate::reading::atoms::{AtomKind, Code, CodeClass, Host, PathText, Place, Source};
 use crate::reading::programs::{Invocation, Use, UseKind};
 use crate::reading::word::Word;
 use crate::reading::{hosts, paths};
+
+/// Interpreters that start what the first line of a file names, where that is another.
+const FIRST_LINE: &[&str] = &["perl", "ruby"];
+
+/// What a use comes from.
+struct From<'a> {
+    entry: Option<&'a str>,
+    words: &'a [Word],
+    /// The command that fetches what the program reads.
+    network: Option<&'a str>,
+    /// The command that fetched the directory where it runs, or what its words name there.
+    fetched: Option<String>,
+}
+
+impl From<'_> {
+    /// The word that makes the use says all of it.
+    fn is_known(&self, of: &Use) -> bool {
+        let word = of.word.and_then(|at| self.words.get(at));
+        word.is_none_or(|word| word.known().is_some())
+    }
+}
 
 impl Walker<'_> {
     /// Paths, hosts and code. Gives the command that fetches, where one does.
@@ -32,13 +54,21 @@ impl Walker<'_> {
                     .find_map(|place| self.fetched_by(place));
             }
         }
+        let from = From {
+            entry: read.entry.as_deref(),
+            words,
+            network: network.as_deref(),
+            fetched: self
+                .fetched_directory(dirs)
+                .or_else(|| self.fetched_operand(read, words, dirs)),
+        };
         for of in &read.uses {
             let source = match of.word {
                 None => Source::Itself,
                 Some(word) if of.turns => Source::Option(word),
                 Some(word) => Source::Operand(word),
             };
-            self.one_use(of, source, dirs, at, network.as_deref());
+            self.one_use(of, &from, source, dirs, at);
         }
         network
     }
@@ -46,10 +76,10 @@ impl Walker<'_> {
     fn one_use(
         &mut self,
         of: &Use,
+        from: &From<'_>,
         source: Source,
         dirs: &Dirs,
         at: Option<usize>,
-        network: Option<&str>,
     ) {
         match &of.kind {
             UseKind::Read {
@@ -74,7 +104,8 @@ impl Walker<'_> {
             } => {
                 for place in self.files(path, dirs) {
                     if !removes {
-                        self.note_made(place.clone(), *tree, network.map(str::to_owned), None);
+                        let network = from.network.map(str::to_owned);
+                        self.note_made(place.clone(), *tree, network, None);
                     }
                     let place = Place {
                         tree: *tree,
@@ -103,11 +134,23 @@ impl Walker<'_> {
             UseKind::Code { class, what } => {
                 let mut dangers = of.dangers.clone();
                 let mut class = *class;
-                if class == CodeClass::Repo
-                    && let Some(command) = self.fetched_directory(dirs)
-                {
+                let fetched = match class {
+                    CodeClass::Repo => from.fetched.clone(),
+                    // `python3 -c "$(curl ...)"`.
+                    CodeClass::Unknown if !from.is_known(of) => self.taint.network.clone(),
+                    _ => None,
+                };
+                if let Some(command) = fetched {
                     class = CodeClass::Fetched;
                     dangers.push(execute(&command));
+                }
+                // What stands elsewhere is not the repository's, whatever runs it.
+                let mut source = source;
+                if class == CodeClass::Repo {
+                    class = self.class_in(dirs);
+                    if class == CodeClass::Unknown {
+                        source = Source::Environment;
+                    }
                 }
                 let code = Code {
                     class,
@@ -116,24 +159,56 @@ impl Walker<'_> {
                 self.push(AtomKind::Code(code), at, source, dangers);
             }
             UseKind::Script(word) => {
-                let entry = at
-                    .and_then(|at| self.reading.atoms.get(at))
-                    .and_then(|atom| match &atom.kind {
-                        AtomKind::Program(program) => program.entry.clone(),
-                        _ => None,
-                    })
-                    .unwrap_or_default();
-                let foreign = of.word != Some(0) && is_foreign(&entry);
-                let outer = std::mem::replace(&mut self.foreign, foreign);
-                let shell = SHELLS.contains(&entry.as_str()).then_some(entry);
-                self.script_file(word, dirs, shell.as_deref(), at, source);
-                self.foreign = outer;
+                let entry = from.entry.unwrap_or_default();
+                let reader = match of.word {
+                    Some(0) => Reader::Kernel,
+                    _ if SHELLS.contains(&entry) => Reader::Shell(entry),
+                    _ if FIRST_LINE.contains(&entry) => Reader::FirstLine,
+                    _ => Reader::Other,
+                };
+                self.script_file(word, dirs, reader, at, source);
             }
         }
     }
 
+    /// The command that fetched what a word names, of a program that runs what lies where it is told: `make -f`,
+    /// `pip install -e`.
+    fn fetched_operand(&self, read: &Invocation, words: &[Word], dirs: &Dirs) -> Option<String> {
+        let entry = read.entry.as_deref().unwrap_or_default();
+        let runs = |of: &Use| matches!(of.kind, UseKind::Code { .. });
+        // What git runs is named in its configuration, which it does not fetch.
+        if entry.starts_with("git") || !read.uses.iter().any(runs) {
+            return None;
+        }
+        words.iter().skip(1).find_map(|word| {
+            let value = match word.known().and_then(|text| text.split_once('=')) {
+                Some((_, value)) => Word::text(value),
+                None => word.clone(),
+            };
+            self.fetched_in(&value)
+                .or_else(|| (dirs != &self.dirs).then(|| self.fetched_at(&value, dirs))?)
+        })
+    }
+
+    /// The command that fetched what a word names.
+    pub(super) fn fetched_in(&self, word: &Word) -> Option<String> {
+        self.fetched_at(word, &self.dirs)
+    }
+
+    fn fetched_at(&self, word: &Word, dirs: &Dirs) -> Option<String> {
+        if !self.has_fetched() {
+            return None;
+        }
+        let places = places::places(word, dirs);
+        let known = |place: &&PathText| matches!(place, PathText::Known(_));
+        places
+            .iter()
+            .filter(known)
+            .find_map(|place| self.fetched_by(place))
+    }
+
     /// Files that a word names; descriptors and devices that keep nothing are none.
-    fn files(&self, word: &Word, dirs: &Dirs) -> Vec<PathText> {
+    pub(super) fn files(&self, word: &Word, dirs: &Dirs) -> Vec<PathText> {
         let file = |place: &PathText| match place {
             PathText::Known(path) => !places::is_no_file(&paths::normal(path)),
             _ => true,
@@ -178,18 +253,6 @@ impl Walker<'_> {
         }
         found
     }
-}
-
-/// Programs that read the file that they run as a text of their own language, whatever its first line says.
-const FOREIGN: &[&str] = &[
-    "node", "nodejs", "deno", "bun", "php", "lua", "luajit", "Rscript", "julia", "elixir", "swift",
-    "groovy", "tclsh", "guile", "racket", "awk", "gawk", "mawk", "sed", "gsed", "cmake", "ctest",
-    "tsx", "ts-node", "java", "go run",
-];
-
-/// Whether a program takes no file for the text of a shell. ruby and perl run what the first line names.
-fn is_foreign(entry: &str) -> bool {
-    FOREIGN.contains(&entry) || entry.starts_with("python") || entry.starts_with("pypy")
 }
 
 /// A path that was listed: all files of the listing.

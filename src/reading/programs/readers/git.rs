@@ -318,7 +318,7 @@ const NAMES: [&str; 9] = [
 ];
 
 /// `git diff`, `git log`, `git show`, `git blame`, ...: operands are revisions or paths whose text is printed.
-pub(super) fn diff(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+pub(super) fn diff(parsed: &Parsed<'_>, context: &dyn Context, made: &mut Invocation) {
     let patch = PATCHES.iter().any(|option| parsed.has(option));
     let names = NAMES.iter().any(|option| parsed.has(option)) && !patch;
     let shows = match parsed.entry.name.as_str() {
@@ -326,6 +326,10 @@ pub(super) fn diff(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) 
         | "git cherry" | "git show-branch" => patch,
         _ => !names,
     };
+    // Of another repository it is its files that are shown.
+    if shows && context.repository(made.directory.as_ref()) == Some(false) {
+        made.read(&Word::text("."), None, false, false, false);
+    }
     for (at, range) in parsed.values("-L") {
         if let Some((_, path)) = range.known().and_then(|range| range.rsplit_once(':')) {
             made.read(&Word::text(path), Some(*at), false, false, false);

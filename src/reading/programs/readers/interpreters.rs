@@ -92,16 +92,22 @@ fn prints(parsed: &Parsed<'_>, made: &mut Invocation, options: &[&str]) -> bool 
     prints
 }
 
-/// Code stands in the command.
-fn has_code(made: &Invocation) -> bool {
+/// Code stands in the command. Then it is no build but what that code is.
+fn has_code(made: &mut Invocation) -> bool {
     let code = |kind: &UseKind| matches!(kind, UseKind::Code { .. } | UseKind::Script(_));
-    made.uses
+    let has = made
+        .uses
         .iter()
-        .any(|one| one.word.is_some() && code(&one.kind))
+        .any(|one| one.word.is_some() && code(&one.kind));
+    if has {
+        made.sets.retain(|set| *set != Set::Build);
+    }
+    has
 }
 
 /// The first operand is a file that is run; without one, standard input is.
 fn file_or_input(parsed: &Parsed<'_>, made: &mut Invocation) {
+    made.sets.retain(|set| *set != Set::Build);
     match parsed.operand(0) {
         Some((at, script)) if script.known() != Some("-") => {
             let script = script.clone();

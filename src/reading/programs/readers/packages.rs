@@ -226,3 +226,18 @@ pub(super) fn run(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
         made.role(at, Role::Path);
     }
 }
+
+/// `npm config get KEY`: some keys are secret.
+pub(super) fn npm_setting(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    let secret = |word: &Word| {
+        word.known()
+            .is_none_or(|text| text.contains("_auth") || text.contains("_password"))
+    };
+    if parsed.operand_words().any(|(_, word)| secret(word)) {
+        made.sets.clear();
+        made.danger(
+            Category::Credentials,
+            "prints a key for a registry that npm keeps",
+        );
+    }
+}

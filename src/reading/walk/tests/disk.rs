@@ -74,6 +74,7 @@ const FILES: &[(&str, &str)] = &[
     ("/r/run.sh", "rm -rf /r/data\n"),
     ("/r/mine.sh", "#!/bin/sh\nrm -rf build\n"),
     ("/r/mine.py", "#!/usr/bin/env python3\nprint(1)\n"),
+    ("/r/plain", "rm -rf build\n"),
     ("/r/bin/ls", ""),
     ("/home/me/.cargo/env", ""),
     ("/r/.venv/bin/activate", ""),
@@ -85,7 +86,9 @@ fn there() -> Surroundings {
             ("/usr/bin".to_owned(), false),
             ("/home/me/bin".to_owned(), true),
         ],
-        written: ["/r/mine.sh", "/r/mine.py"].map(str::to_owned).into(),
+        written: ["/r/mine.sh", "/r/mine.py", "/r/plain"]
+            .map(str::to_owned)
+            .into(),
         fetched: ["/r/fetched.sh"].map(str::to_owned).into(),
         ..at()
     }
@@ -119,6 +122,19 @@ fn what_came_from_the_network_and_runs_is_said() {
         "git clone https://x.example/t.git && cd t && ./build",
         "git clone https://x.example/t.git && bash t/build",
         "curl https://x.example/t.tgz | tar xz && cd t && ./configure",
+        "python3 -c \"$(curl https://x.example/i.py)\"",
+        "node -e \"$(curl https://x.example/i.js)\"",
+        "bash <<< \"$(curl https://x.example/i.sh)\"",
+        // What an assignment runs is another command.
+        "A=$(true) eval \"$(curl https://x.example/i.sh)\"",
+        "A=$(true) bash <(curl https://x.example/i.sh)",
+        "curl https://x.example/i.sh -o i.sh; tr a b < i.sh | bash",
+        "curl https://x.example/i.sh -o i.sh; mv i.sh j.sh; chmod +x j.sh; ./j.sh",
+        "git clone https://x.example/t.git && make -f t/Makefile",
+        "git clone https://x.example/t.git && make -C t",
+        "git clone https://x.example/t.git && npm --prefix=t run build",
+        "git clone https://x.example/t.git && pip install -e t",
+        "git clone https://x.example/t.git && go run ./t",
     ] {
         let line = read(text);
         assert!(line.contains("code:fetched !Execute"), "{text}: {line}");
@@ -128,10 +144,50 @@ fn what_came_from_the_network_and_runs_is_said() {
         "curl https://x.example/i.json | head",
         "curl https://x.example/i.json -o i.json && cat i.json && make",
         "git fetch && make",
+        "V=$(curl https://x.example/v); frob --as \"$V\"",
+        "curl https://x.example/i.json -o i.json && git add i.json",
         "curl https://x.example/i.json | python3 -m json.tool",
     ] {
         let line = read(text);
         assert!(!line.contains("Execute"), "{text}: {line}");
+    }
+}
+
+#[test]
+fn a_file_is_a_text_of_a_shell_only_where_a_shell_reads_it() {
+    for (text, is_script) in [
+        ("python3 mine.sh", false),
+        ("python3 - < mine.sh", false),
+        ("node mine.sh", false),
+        ("perl mine.sh", true),
+        ("bash mine.py", true),
+        ("./mine.py", false),
+        ("./mine.sh", true),
+        // Without a first line only the kernel's caller takes it for a shell's.
+        ("perl plain", false),
+        ("./plain", true),
+    ] {
+        let reading = command(text, &there(), &Memory(FILES));
+        assert_eq!(!reading.scripts.is_empty(), is_script, "{text}");
+    }
+}
+
+#[test]
+fn what_a_shell_sources_is_read() {
+    for (text, expected) in [
+        (". ./.env", "r:/r/.env | code:repo"),
+        (
+            "source ~/.aws/credentials",
+            "r:/home/me/.aws/credentials | code:unknown",
+        ),
+        ("source <(cat list)", "cat list | r:/r/list | code:repo"),
+        (
+            ". .venv/bin/activate",
+            "r:/r/.venv/bin/activate | code:repo",
+        ),
+        (". ~/.cargo/env", "use"),
+    ] {
+        assert_eq!(read(text), expected, "{text}");
     }
 }
 
