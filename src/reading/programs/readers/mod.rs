@@ -65,6 +65,8 @@ pub(super) fn by_name(name: &str) -> Option<Reader> {
         "shell-words" => handing_on::shell_words,
         "ssh-keygen" => files::ssh_keygen,
         "unzip" => files::unzip,
+        "cluster" => packages::cluster,
+        "make" => files::make,
         "npm-setting" => packages::npm_setting,
         "packages" => packages::packages,
         "runner" => packages::runner,

@@ -116,7 +116,7 @@ pub(super) fn curl(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) 
             sends(made, Some(value), *at, away);
         }
     }
-    for option in ["-H", "--proxy-header", "-w", "--variable", "--cookie"] {
+    for option in ["-H", "--proxy-header", "-w", "--cookie"] {
         for (at, value) in parsed.values(option) {
             at_file(value, *at, away && option == "-H", made);
             if option == "-w" && value.beginning().contains("%output{")
@@ -130,6 +130,22 @@ pub(super) fn curl(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) 
                     false,
                 );
             }
+        }
+    }
+    // `name@file`, `%name@file`; behind a `=` it is text.
+    for (at, value) in parsed.values("--variable") {
+        let name = value.beginning().split('=').next().unwrap_or_default();
+        if let Some(place) = name.find('@') {
+            sends(made, Some(&behind(value, place + 1)), *at, away);
+        } else if value.known().is_none() && name.len() == value.beginning().len() {
+            sends(
+                made,
+                Some(&Word {
+                    pieces: vec![Piece::Unknown],
+                }),
+                *at,
+                away,
+            );
         }
     }
     for (at, value) in parsed.values("-b") {
@@ -567,6 +583,11 @@ pub(super) fn rsync(parsed: &Parsed<'_>, context: &dyn Context, made: &mut Invoc
                 });
             }
         }
+    }
+    // What another machine gets or gives is no work on files alone.
+    let reaches = |one: &crate::reading::programs::Use| matches!(one.kind, UseKind::Host(_));
+    if made.uses.iter().any(reaches) {
+        made.sets.clear();
     }
     if parsed.has("--remove-source-files") && !dry {
         let sources: Vec<(Option<usize>, Word)> = made

@@ -241,3 +241,19 @@ pub(super) fn npm_setting(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invoc
         );
     }
 }
+
+/// `kubectl get secret`: what it prints is secret.
+pub(super) fn cluster(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    let secret = |word: &Word| {
+        let kind = word
+            .beginning()
+            .split(['/', '.'])
+            .next()
+            .unwrap_or_default();
+        kind.split(',')
+            .any(|kind| matches!(kind, "secret" | "secrets"))
+    };
+    if parsed.entry.name.ends_with(" get") && parsed.operand_words().any(|(_, word)| secret(word)) {
+        made.danger(Category::Credentials, "prints secrets of a cluster");
+    }
+}
