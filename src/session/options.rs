@@ -55,8 +55,8 @@ pub(crate) struct Run {
     /// with what the kernel offers
     #[argh(option)]
     pub(crate) confine: Option<String>,
-    /// network access: none, full or allowlist (default: none for the sandbox, full for
-    /// the harness)
+    /// network access: none, full or allowlist (default: none for the sandbox; for a harness in
+    /// hook mode its model's hosts and those of the policy and of allowed calls)
     #[argh(option)]
     pub(crate) egress: Option<String>,
     /// a host for --egress allowlist, as HOST[:PORT] or *.SUFFIX[:PORT]; repeatable

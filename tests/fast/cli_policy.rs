@@ -161,6 +161,8 @@ fn explain_shows_each_part_and_each_rule() {
         "reading",
     );
     held("cat .env", &["--no-disk"], "reading");
+    let unseen = explain(&["--no-disk", "--command", "cargo test"]).succeeded();
+    unseen.said(&["verdict     allow"]);
     held("curl https://x.test/", &[], "the sandbox too");
     held(
         "curl https://x.test/",

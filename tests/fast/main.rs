@@ -32,6 +32,7 @@ mod model_double;
 mod mutations;
 mod policy_choice;
 mod policy_corpus;
+mod policy_docs;
 mod python_verifier;
 mod responses_double;
 mod slack_double;

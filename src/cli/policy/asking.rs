@@ -173,8 +173,9 @@ pub(crate) fn surroundings(repository: &Path, look: bool) -> Surroundings {
     let mut agp = vec!["/etc/agp".to_owned()];
     agp.extend(Home::find().ok().map(|home| text(home.root())));
     agp.extend(env::current_exe().ok().map(|program| text(&program)));
-    let search = env::var_os("PATH").filter(|_| look).unwrap_or_default();
-    let path = env::split_paths(&search).map(|directory| {
+    // Split, an empty text is one empty entry, and that is the working directory.
+    let search = env::var_os("PATH").filter(|_| look);
+    let path = search.iter().flat_map(env::split_paths).map(|directory| {
         // A relative one is the repository's, or whatever the command's directory is.
         let writable = !directory.is_absolute() || {
             let real = text(&directory);
