@@ -49,7 +49,7 @@ impl<'a> Judge<'a> {
         let count = reading.atoms.len();
         let atoms = reading.atoms.iter().chain(&reading.mentioned);
         let spots = atoms.clone().map(|atom| match &atom.kind {
-            AtomKind::Read(place) | AtomKind::Write(place) => Some(Rc::new(Spot::new(place, disk))),
+            AtomKind::Read(place) | AtomKind::Write(place) => Some(Rc::new(Spot::new(place, on))),
             _ => None,
         });
         let spots: Vec<Option<Rc<Spot<'_>>>> = spots.collect();
@@ -202,7 +202,7 @@ impl<'a> Judge<'a> {
             (None, allow) => !allow,
             (Some(path), allow) => {
                 let place = Place::at(PathText::Known(path.to_owned()));
-                let spot = Spot::new(&place, self.on.disk);
+                let spot = Spot::new(&place, self.on);
                 match allow {
                     true => list.certain(&spot, self.on),
                     false => list.could(&spot, self.on),

@@ -95,6 +95,9 @@ impl Paths {
         for path in spot.paths() {
             self.of_path(path, on.around, into);
         }
+        for path in &spot.aliases {
+            self.of_path(path, on.around, into);
+        }
         let tree = spot.place.tree;
         for path in &spot.matches {
             self.of_path(path, on.around, into);

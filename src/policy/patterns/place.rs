@@ -25,12 +25,15 @@ pub(in crate::policy) struct Spot<'a> {
     pub(in crate::policy) real: Option<String>,
     /// Where each name leads that a pathname pattern matches now, normal.
     pub(in crate::policy) matches: Vec<String>,
+    /// Other names of the same file (hard links), as far as they were found.
+    pub(in crate::policy) aliases: Vec<String>,
     /// The names of a pathname pattern, with whether they begin with a wildcard, which stands for no dot.
     glob: Vec<(Name, bool)>,
 }
 
 impl<'a> Spot<'a> {
-    pub(in crate::policy) fn new(place: &'a Place, disk: &dyn Disk) -> Self {
+    pub(in crate::policy) fn new(place: &'a Place, on: Ground<'_>) -> Self {
+        let disk = on.disk;
         let (path, pattern) = match &place.path {
             PathText::Known(path) | PathText::Below(path) => (Some(path), ""),
             PathText::Glob(path, pattern) => (Some(path), pattern.as_str()),
@@ -44,7 +47,9 @@ impl<'a> Spot<'a> {
             (Some(_), None) => written.clone(),
         };
         let names = pattern.split('/').filter(|name| !name.is_empty());
+        let linked = real.as_ref().filter(|_| place.other_names && !place.tree);
         Self {
+            aliases: linked.map_or_else(Vec::new, |real| aliases(real, on)),
             place,
             written,
             real,
@@ -83,6 +88,34 @@ impl<'a> Spot<'a> {
     }
 }
 
+/// Other names of a file: in the repository where it can be listed, else beside the file and at the repository's top;
+/// and at the top of the home and where it keeps keys. One that lies elsewhere is not found.
+fn aliases(real: &str, on: Ground<'_>) -> Vec<String> {
+    let identity = |path: &str| on.disk.resolve(path).and_then(|resolved| resolved.identity);
+    let Some(file) = identity(real) else {
+        return Vec::new();
+    };
+    let around = on.around;
+    let beside = real
+        .rsplit_once('/')
+        .map_or("/", |(directory, _)| directory);
+    let (home, keys) = (around.home.as_str(), join(&around.home, ".ssh"));
+    let mut directories = vec![home, &keys];
+    let listed = on.disk.below(&around.repository, false);
+    match listed {
+        Some(_) => {}
+        None => directories.extend([around.repository.as_str(), beside]),
+    }
+    let inside = listed.into_iter().flatten();
+    let mut paths: Vec<String> = inside.map(|name| join(&around.repository, &name)).collect();
+    for directory in directories {
+        let names = on.disk.names(directory).into_iter().flatten();
+        paths.extend(names.map(|name| join(directory, &name)));
+    }
+    paths.retain(|path| path != real && identity(path) == Some(file));
+    paths
+}
+
 impl List<Path> {
     /// Whether all of a place is in the list for certain.
     pub(in crate::policy) fn certain(&self, spot: &Spot<'_>, on: Ground<'_>) -> bool {
@@ -103,6 +136,15 @@ impl List<Path> {
 
     /// Whether something of a place could be in the list.
     pub(in crate::policy) fn could(&self, spot: &Spot<'_>, on: Ground<'_>) -> bool {
+        let by_alias = |path: &String| {
+            let chosen = |own: &Path| own.matches(path, on.around);
+            self.has(chosen, chosen)
+        };
+        spot.aliases.iter().any(by_alias) || self.could_itself(spot, on)
+    }
+
+    /// The same by the names that the call gives it.
+    fn could_itself(&self, spot: &Spot<'_>, on: Ground<'_>) -> bool {
         let place = spot.place;
         match (spot.is_open(), self.excluded.is_empty()) {
             (false, false) => {

@@ -9,6 +9,8 @@ pub(super) struct Files {
     pub(super) files: &'static [&'static str],
     pub(super) links: &'static [(&'static str, &'static str)],
     pub(super) lost: Option<&'static str>,
+    /// Files of which the second is another name of the first.
+    pub(super) same: &'static [(&'static str, &'static str)],
 }
 
 impl Files {
@@ -22,12 +24,22 @@ impl Files {
     }
 }
 
+impl Files {
+    fn identity(&self, path: &str) -> Option<(u64, u64)> {
+        let first = self.same.iter().find(|(_, other)| *other == path);
+        let path = first.map_or(path, |(first, _)| first);
+        let at = self.files.iter().position(|file| *file == path)?;
+        Some((1, u64::try_from(at).ok()?))
+    }
+}
+
 impl Disk for Files {
     fn resolve(&self, path: &str) -> Option<Resolved> {
         let real = self.real(path);
         if self.lost.is_some_and(|lost| within(&real, lost)) {
             return None;
         }
+        let file = real.clone();
         let kind = match self.files.iter().find(|file| within(file, &real)) {
             Some(file) if **file == real => Some(FileKind::File),
             Some(_) => Some(FileKind::Directory),
@@ -36,13 +48,14 @@ impl Disk for Files {
         Some(Resolved {
             real,
             kind,
-            other_names: false,
-            identity: None,
+            other_names: self.same.iter().any(|(a, b)| [*a, *b].contains(&&*file)),
+            identity: self.identity(&file),
         })
     }
 
-    fn names(&self, _: &str) -> Option<Vec<String>> {
-        None
+    fn names(&self, directory: &str) -> Option<Vec<String>> {
+        let below = self.below(directory, false)?.into_iter();
+        Some(below.filter(|name| !name.contains('/')).collect())
     }
 
     fn below(&self, directory: &str, _: bool) -> Option<Vec<String>> {

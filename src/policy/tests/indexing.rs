@@ -48,6 +48,7 @@ const PATTERNS: [&str; 30] = [
 const DISK: Files = Files {
     files: &[
         "/r/src/a.rs",
+        "/r/src/notes",
         "/r/src/gen/b.rs",
         "/r/src/gen/deep/key.pem",
         "/r/crates/x/keys.pem",
@@ -57,6 +58,7 @@ const DISK: Files = Files {
     ],
     links: &[("/r/out", "/etc"), ("/r/link", "/r/src/gen")],
     lost: Some("/r/lost"),
+    same: &[("/r/.env", "/r/src/notes")],
 };
 
 /// Places of every kind at a path.
@@ -74,6 +76,10 @@ fn places(path: &str) -> Vec<Place> {
         },
         Place::at(PathText::Below(path.into())),
         Place::at(PathText::Anywhere),
+        Place {
+            other_names: true,
+            ..known(path)
+        },
     ];
     for pattern in ["*", "*.rs", "a*", "*/b.rs", ".*", "k[a-z]*"] {
         let glob = Place::at(PathText::Glob(path.into(), pattern.into()));
@@ -131,6 +137,7 @@ fn every_rule_that_speaks_about_a_path_is_found() {
         "/usr/local/bin/x",
         "/r/crates/x/keys.pem",
         "/r/src/../.env",
+        "/r/src/notes",
     ] {
         for place in places(path) {
             for disk in [&NoDisk as &dyn Disk, &DISK] {
@@ -198,4 +205,35 @@ fn what_cannot_be_resolved_may_lie_anywhere() {
     };
     assert_eq!(asked(&DISK).decision(&policy), Decision::Deny);
     assert_eq!(asked(&NoDisk).decision(&policy), Decision::Allow);
+}
+
+/// Another name of the same file is the same file; what has none is not looked for.
+#[test]
+fn a_hard_link_of_what_a_rule_protects_is_protected() {
+    let policy = policy(&json!([
+        {"id": "all", "effect": "allow", "when": {"path": ["**"]}},
+        {"id": "env", "effect": "deny", "when": {"path": [".env", "!x"]}},
+        {"id": "rs", "effect": "require", "when": {"write": ["*.rs"]}},
+    ]));
+    let place = |path: &str, other_names| Place {
+        other_names,
+        ..known(path)
+    };
+    for (path, kind, expected) in [
+        (
+            "/r/src/notes",
+            AtomKind::Read as fn(Place) -> AtomKind,
+            Decision::Deny,
+        ),
+        ("/r/src/notes", AtomKind::Write, Decision::Deny),
+        ("/r/.env", AtomKind::Read, Decision::Deny),
+        // Of a file that is no protected one's, only a write is not allowed: another name may be anybody's.
+        ("/r/src/gen/deep/key.pem", AtomKind::Read, Decision::Allow),
+    ] {
+        let asked = super::Asked {
+            disk: &DISK,
+            ..super::touched("Read", kind(place(path, true)))
+        };
+        assert_eq!(asked.decision(&policy), expected, "{path}");
+    }
 }
