@@ -121,7 +121,7 @@ fn not_by_itself(call: &ToolCall, effect: &Effect<'_>) -> Option<String> {
     let refused = match effect {
         Effect::Execute(_) => None,
         Effect::Release(_) if call.args.contains_key(LEADS_TO) => {
-            Some("an argument leads to a protected file, or through /proc links")
+            Some("an argument leads to a protected file, or to a process in /proc")
         }
         Effect::Release(_) if call.args.contains_key(WITHIN_AGENT) => Some(
             "hook mode does not allow nested agents: agp cannot watch them. Do the work in this \
