@@ -458,7 +458,7 @@ fn a_link_that_is_turned_after_the_decision_does_not_say_where_the_login_is() {
     world.policy(&[("allow", "Read")]);
     put(&world, &login(0, 3600));
     let turning = world.root().join("turning");
-    session::put_program(&turning, TURNS.to_owned());
+    session::put_program(&turning, TURNS);
     let add = format!(
         "settings['hooks']['PreToolUse'].append({{'matcher': 'Read', 'hooks': [{{'type': 'command', \
          'command': {turning:?}}}]}})"
