@@ -410,7 +410,7 @@ fn the_harnesss_own_tools_do_not_follow_a_link_to_what_agp_keeps_apart() {
     for id in refused.iter().map(|(id, _)| *id).chain(["call_write"]) {
         assert!(told(id).is_error, "{id}");
         // By these names the harness refuses them before it asks.
-        let unasked = ["call_process", "call_thread", "call_first"].contains(&id);
+        let unasked = ["call_name", "call_process", "call_thread", "call_first"].contains(&id);
         let kinds = world.kinds_of(id);
         let denied = kinds.contains(&"gate.deny".to_owned());
         assert!(denied || unasked && kinds.is_empty(), "{id}: {kinds:?}");
@@ -420,7 +420,7 @@ fn the_harnesss_own_tools_do_not_follow_a_link_to_what_agp_keeps_apart() {
     let apart = denied
         .iter()
         .filter(|event| reason(event).contains("protected file"));
-    assert!(apart.count() >= refused.len() - 4, "{denied:?}");
+    assert!(apart.count() >= refused.len() - 5, "{denied:?}");
     let bodies = model.bodies();
     assert!(
         bodies.iter().all(|body| !body.contains(&access(0))),
@@ -451,11 +451,12 @@ os.rename(path + ".new", path)
 "#;
 
 #[test]
-fn a_link_that_is_turned_after_the_decision_does_not_say_where_the_login_is() {
+fn a_link_that_is_turned_after_the_decision_leads_to_no_login_and_to_nothing_that_says_where_it_is()
+{
     let Some((world, claude)) = world() else {
         return;
     };
-    world.policy(&[("allow", "Read")]);
+    world.policy(&[("allow", "Bash"), ("allow", "Read")]);
     put(&world, &login(0, 3600));
     let turning = world.root().join("turning");
     session::put_program(&turning, TURNS);
@@ -473,22 +474,40 @@ fn a_link_that_is_turned_after_the_decision_does_not_say_where_the_login_is() {
         ("notes.ipynb", "/proc/1/environ"),
         ("paper.pdf", "/proc/thread-self/environ"),
         ("thread", "/proc/self/task/1/environ"),
+        ("settings", "/run/agp/settings.json"),
+        ("state", "/run/agp/harness-home/.claude.json"),
+        ("login", ""),
     ];
-    for (name, then) in links {
-        symlink("before", world.repo().join(name)).unwrap();
+    let then = |name: &str, then: &str| {
         symlink(then, world.repo().join(format!("{name}.then"))).unwrap();
+    };
+    for (name, to) in links {
+        symlink("before", world.repo().join(name)).unwrap();
+        if !to.is_empty() {
+            then(name, to);
+        }
     }
     let id = |name: &str| format!("call_{}", name.replace('.', "_"));
     let reads = links.map(|(name, _)| {
         let input = json!({"file_path": world.path(name)});
         governed::call(&id(name), "Read", input)
     });
-    let model = turns(vec![reads.into()]);
+    let model = turns(vec![vec![bash("call_wait", WAIT)], reads.into()]);
     let service = LoginDouble::before(&model);
-    governed(&world, &wrapper, &service, &model)
+    let live = governed(&world, &wrapper, &service, &model)
         .arguments(&["--allow-read", turning.to_str().unwrap()])
-        .run()
-        .succeeded();
+        .start();
+    wait_for("the first call", || world.get("first"));
+    // Nobody inside could say this name.
+    let logins = world.lease().directory.join("harness-login");
+    let name = fs::read_dir(logins).unwrap().next().unwrap().unwrap();
+    let name = name.file_name().into_string().unwrap();
+    then(
+        "login",
+        &format!("/run/agp/harness-login/{name}/.credentials.json"),
+    );
+    world.put("go", "");
+    live.finish().succeeded();
     for (name, _) in links {
         let kinds = world.kinds_of(&id(name));
         assert!(
@@ -502,7 +521,9 @@ fn a_link_that_is_turned_after_the_decision_does_not_say_where_the_login_is() {
     let honest = model.result_of(&id("honest")).unwrap();
     assert!(honest.text.contains("after"), "{honest:?}");
     for body in model.bodies() {
-        assert!(!body.contains("SECURESTORAGE") && !body.contains(&access(0)));
+        for kept in ["SECURESTORAGE", "PreToolUse", "userID", &name, &access(0)] {
+            assert!(!body.contains(kept), "{kept}");
+        }
     }
 }
 
