@@ -45,6 +45,7 @@ pub(crate) fn terms(journal: &Journal, policy: &[u8]) -> Fallible<GovernorConfig
         own_file: Box::new(|_| false),
         gate_unchanged: Box::new(|| Ok(())),
         watched: true,
+        apart: true,
         sandbox: None,
         notices: Box::new(|_| {}),
         broken: Box::new(|broken| crate::complain(&format!("bench: {broken}"))),

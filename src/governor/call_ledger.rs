@@ -15,7 +15,9 @@ use crate::gateway::GateError;
 
 use super::call_outline::Outline;
 
-pub(super) use stream_account::{Finding, Unlike};
+pub(super) use stream_account::Finding;
+#[cfg(test)]
+use stream_account::Unlike;
 
 /// How many calls there were and what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,6 +37,9 @@ pub struct Census {
     /// What came to the gateway from somebody who does not show the session's client file.
     pub unproven: u64,
 }
+
+/// How a report is told of whose arguments are not those that were decided about.
+const OTHER_ARGS: &str = "was reported with different arguments than agp decided";
 
 /// What became of a call so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +62,22 @@ pub(super) enum Standing {
     Contradicted,
     /// The call was denied, and is said not to have run.
     DeniedAndFailed,
-    /// The call is said to have run without a decision that let it; says how. Who says so is not known.
+    /// The call is said to have run without a decision that let it; says how. Had it run, the harness's own account
+    /// would show it.
     Claimed(&'static str),
+    /// The same where nothing else would show it, and commands can say so, too: it may have run.
+    Unproven(&'static str),
     /// The call ran without a decision that let it; says how.
     Bypassed(&'static str),
+}
+
+/// Whose word a report is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Word {
+    /// The harness's own account is followed: that shows whether a call ran which nothing let.
+    pub(super) followed: bool,
+    /// Nothing that runs for the agent can speak to the gate: it is the harness's own.
+    pub(super) apart: bool,
 }
 
 /// What is told of a call's result.
@@ -291,31 +308,35 @@ impl Ledger {
         calls.replays
     }
 
-    /// Takes a report in: whether the call may have run at all, and with these arguments. Where the harness's own
-    /// account is followed (`followed`), that shows whether a call ran that nothing let: a report alone is
-    /// anybody's word.
+    /// Takes a report in: whether the call may have run at all, and with these arguments. With which arguments the
+    /// harness runs a call stands in no line of its account, in a report alone.
     pub(super) fn report(
         &self,
         id: &MessageId,
         args: Sha256,
         result: Told,
-        followed: bool,
+        word: Word,
     ) -> Standing {
         let mut calls = self.calls();
+        let believed = |ran, said| {
+            if word.apart {
+                Standing::Bypassed(ran)
+            } else {
+                Standing::Unproven(said)
+            }
+        };
         let unlet = |ran, said| {
-            if followed {
+            if word.followed {
                 Standing::Claimed(said)
             } else {
-                Standing::Bypassed(ran)
+                believed(ran, said)
             }
         };
         let standing = match calls.asked.get_mut(id) {
             None => unlet("ran without asking", "was reported but never asked"),
             Some(record) => match record.stage {
                 // Anybody who reaches the gateway can report first: each report is held to the decision.
-                Stage::Allowed if record.args.given != args => {
-                    Standing::Bypassed("was reported with different arguments than agp decided")
-                }
+                Stage::Allowed if record.args.given != args => believed(OTHER_ARGS, OTHER_ARGS),
                 Stage::Allowed => match record.told {
                     None => {
                         record.told = Some((result, false));

@@ -12,11 +12,12 @@ use crate::gateway::GateError;
 use crate::gateway::server::{CallReport, Decided, Gate, Peer};
 use crate::journal;
 
-use super::call_ledger::{Args, Standing, Told};
+use super::call_ledger::{Args, Standing, Told, Word};
 use super::call_outline::Outline;
 use super::events::{self, WITHHELD};
 use super::governed_session::{Broken, Governor, Notice};
 use super::mediate::{CallOutcome, Effect, mediate};
+use super::witness::STREAM;
 
 impl Governor {
     /// Sees one call through.
@@ -72,9 +73,8 @@ impl Governor {
                     && self.terms.watched
                     && let Some(unlike) = self.ledger.let_through(&call.id)
                 {
-                    let how = unlike.0;
-                    self.end_for(call.id.as_str(), unlike);
-                    return Err(GateError::NotLetThrough(how));
+                    self.end_for(call.id.as_str(), unlike.0, STREAM);
+                    return Err(GateError::NotLetThrough(unlike.0));
                 }
                 outcome
             }
@@ -121,7 +121,7 @@ fn not_by_itself(call: &ToolCall, effect: &Effect<'_>) -> Option<String> {
     let refused = match effect {
         Effect::Execute(_) => None,
         Effect::Release(_) if call.args.contains_key(LEADS_TO) => {
-            Some("an argument leads to a protected file, or through /proc links")
+            Some("an argument leads to a protected file, or to a process in /proc")
         }
         Effect::Release(_) if call.args.contains_key(WITHIN_AGENT) => Some(
             "hook mode does not allow nested agents: agp cannot watch them. Do the work in this \
@@ -189,10 +189,13 @@ impl Gate for Governor {
             comparable: events::comparable(report.output_bytes),
         };
         let id = self.shown_id(report.id.as_str());
-        let followed = self.followed();
+        let word = Word {
+            followed: self.followed(),
+            apart: self.terms.apart,
+        };
         let standing = self
             .ledger
-            .report(&report.id, report.args_sha256, result, followed);
+            .report(&report.id, report.args_sha256, result, word);
         match standing {
             Standing::Allowed(decided) => {
                 // Of what was decided about, which is what ran, and where.
@@ -219,6 +222,10 @@ impl Gate for Governor {
             Standing::Claimed(how) => {
                 self.intruded(Some(peer), &format!("call {id} {how}"));
                 self.anomaly(Some(report.id.as_str()), Some(&report.tool), how, "report");
+                Err(GateError::NotLetThrough(how))
+            }
+            Standing::Unproven(how) => {
+                self.end_for(report.id.as_str(), how, "report");
                 Err(GateError::NotLetThrough(how))
             }
             Standing::Bypassed(how) => self.bypassed(report, how),

@@ -81,6 +81,8 @@ pub struct GovernorConfig {
     pub gate_unchanged: Box<dyn Fn() -> Result<(), Broken> + Send + Sync>,
     /// Whether what the harness is seen to do is held against what was decided.
     pub watched: bool,
+    /// Whether nothing that runs for the agent can speak to the gate: a report is then the harness's own word.
+    pub apart: bool,
     /// Where agp runs the calls that come through the gateway; `None` where the harness runs its
     /// own.
     pub sandbox: Option<Arc<dyn Sandbox>>,

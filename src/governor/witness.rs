@@ -15,7 +15,7 @@ use crate::contracts::ids::Sha256;
 use crate::contracts::intendant::{Came, Observation, ToldResult};
 use crate::contracts::limits;
 
-use super::call_ledger::{Account, Finding, Told, Unlike};
+use super::call_ledger::{Account, Finding, Told};
 use super::call_outline::Outline;
 use super::events;
 use super::governed_session::{Governor, Notice};
@@ -93,7 +93,7 @@ impl Governor {
             Observation::Attempted { id, tool, input } => {
                 let outline = input.as_ref().map(|input| Outline::of(tool, input));
                 if let Some(unlike) = self.ledger.attempted(id, outline, self.by_agp()) {
-                    self.end_for(id, unlike);
+                    self.end_for(id, unlike.0, STREAM);
                 }
             }
             Observation::Returned { id, came, told } => {
@@ -169,13 +169,13 @@ impl Governor {
         let _ = self.record(vec![draft]);
     }
 
-    /// Ends the session for a call that is shown as another than was let through, before anything is known to have
-    /// run: a `gate.anomaly` that says so, recorded however many there were.
-    pub(super) fn end_for(&self, id: &str, Unlike(how): Unlike) {
+    /// Ends the session for a call that may have run as another than was let through, or undecided, before anything
+    /// is known to have run so: a `gate.anomaly` that says so, recorded however many there were.
+    pub(super) fn end_for(&self, id: &str, how: &str, seen_by: &str) {
         // The harness is ended before anything else is done about it.
         self.break_off(format!("a call {how}: {}", self.shown_id(&known(id))));
         self.ledger.odd();
-        let mut draft = self.odd(Some(id), None, how, STREAM);
+        let mut draft = self.odd(Some(id), None, how, seen_by);
         draft.payload.insert("endsSession".into(), json!(true));
         // A journal that fails has told the session so itself.
         let _ = self.record(vec![draft]);
@@ -281,4 +281,4 @@ fn known(id: &str) -> String {
 }
 
 /// Whose account it is.
-const STREAM: &str = "stream";
+pub(super) const STREAM: &str = "stream";

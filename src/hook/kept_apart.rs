@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::contracts::call::{TEXTS, WORKDIR};
-use crate::jail::path_resolution::{self, End, kept_apart};
+use crate::jail::path_resolution::{self, End, around_processes, kept_apart, of_process};
 
 /// The argument that names where a search begins.
 const ROOT: &str = "path";
@@ -54,12 +54,18 @@ impl Seen {
         private_path.map(|path| path.to_string_lossy().into_owned())
     }
 
+    /// The gate and what the harness has for itself; and every process, the harness for one, whose environment says
+    /// where its login is.
+    fn keeps_apart(&self, path: &Path) -> bool {
+        kept_apart(path, &self.run) || of_process(path)
+    }
+
     fn found(&self, value: &Value, from: &[&Path]) -> Option<PathBuf> {
         match value {
             Value::String(text) => self.ends(text, from).find_map(|end| match end {
-                End::At(at) => kept_apart(&at, &self.run).then_some(at),
+                End::At(at) => self.keeps_apart(&at).then_some(at),
                 // What is not there now may be made: written to, it would be.
-                End::Nothing { way, .. } => kept_apart(&way, &self.run).then_some(way),
+                End::Nothing { way, .. } => self.keeps_apart(&way).then_some(way),
                 End::OfProcess => Some(self.run.clone()),
                 // Nor is it shown to the harness.
                 End::Hidden => None,
@@ -98,7 +104,9 @@ impl Seen {
             roots.extend(below.unwrap_or_default());
         }
         let around = roots.iter().any(|root| match path_resolution::end(root) {
-            End::At(at) => self.run.starts_with(&at) || kept_apart(&at, &self.run),
+            End::At(at) => {
+                self.run.starts_with(&at) || kept_apart(&at, &self.run) || around_processes(&at)
+            }
             End::OfProcess => true,
             End::Nothing { .. } | End::Hidden => false,
         });
@@ -152,6 +160,7 @@ mod tests {
             symlink("round", root.join("repo/round")).unwrap();
             symlink("/proc/self/cwd", root.join("repo/cwd")).unwrap();
             symlink("/proc/meminfo", root.join("repo/meminfo")).unwrap();
+            symlink("/proc/self/environ", root.join("repo/environ")).unwrap();
             Self(root)
         }
 
@@ -192,6 +201,12 @@ mod tests {
             "cwd/x",
             "/dev/fd/0",
             "/proc/self/root/x",
+            "/proc/self/environ",
+            "/proc/thread-self/environ",
+            "/proc/1/task/1/environ",
+            "/proc/4000000000/mem",
+            "/proc/meminfo/../self/maps",
+            "environ",
             &at("up/run/mcp.json"),
         ] {
             assert!(laid.leads(path), "{path}");
@@ -207,7 +222,8 @@ mod tests {
             "own/projects/p/s/tool-results/x.txt",
             "run/harness-tmp/x",
             "/proc/meminfo",
-            "/proc/self/status",
+            "/proc/sys/kernel/ostype",
+            "/proc",
             "/",
             "",
             "cat run/x; ls /",
@@ -242,6 +258,9 @@ mod tests {
             ("Glob", json!({"pattern": at("up/{run,x}/*")})),
             ("Glob", json!({"pattern": "/*"})),
             ("Glob", json!({"pattern": "../up/r?n/*"})),
+            ("Grep", json!({"pattern": "x", "path": "/proc"})),
+            ("Glob", json!({"pattern": "/proc/*/environ"})),
+            ("Grep", json!({"pattern": "x", "path": "/proc/self/task"})),
             ("Glob", json!({"pattern": "*", "path": "run/harness-login"})),
             ("Other", json!({"path": "/"})),
         ] {
@@ -255,6 +274,7 @@ mod tests {
             ("Glob", json!({"pattern": at("repo/*")})),
             ("Edit", json!({"old_string": "/", "new_string": "/"})),
             ("Glob", json!({"pattern": "*", "path": "not/there"})),
+            ("Grep", json!({"pattern": "x", "path": "/proc/sys"})),
         ] {
             assert_eq!(laid.led(tool, &args), None, "{tool} {args}");
         }

@@ -16,6 +16,8 @@ const LINKS: usize = 40;
 pub const WRITTEN_DOWN: &str = "projects";
 /// Where links stand that mean another thing to each process.
 const PROC: &str = "/proc";
+/// What names each process to itself there.
+const OWN: [&[u8]; 2] = [b"self", b"thread-self"];
 
 /// Where a path ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +109,23 @@ pub fn kept_apart(path: &Path, run: &Path) -> bool {
 #[must_use]
 pub fn kept_apart_inside(path: &Path) -> bool {
     kept_apart(path, Path::new(RUN))
+}
+
+/// Whether a path names a process, or what the kernel tells of one: its environment is read there, and its memory.
+#[must_use]
+pub fn of_process(path: &Path) -> bool {
+    let names = path.strip_prefix(PROC).ok();
+    let first = names.and_then(|names| names.components().next());
+    first.is_some_and(|first| {
+        let name = first.as_os_str().as_encoded_bytes();
+        OWN.contains(&name) || name.iter().all(u8::is_ascii_digit)
+    })
+}
+
+/// Whether a search that begins at this path comes to those.
+#[must_use]
+pub fn around_processes(path: &Path) -> bool {
+    Path::new(PROC).starts_with(path) || of_process(path)
 }
 
 enum Step {

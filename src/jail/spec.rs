@@ -164,6 +164,8 @@ pub struct Spec {
 pub const RUN: &str = "/run/agp";
 /// The private home of a harness that has one, within that directory.
 pub const HARNESS_HOME: &str = "harness-home";
+/// Where Claude Code finds its login, within that directory.
+pub const HARNESS_LOGIN: &str = "harness-login";
 /// What becomes a harness's private `/tmp`, within a session's directory.
 pub const SCRATCH: &str = "harness-tmp";
 /// Where the programs that agp brings stand inside, read-only.

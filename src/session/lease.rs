@@ -15,8 +15,8 @@ use crate::gateway::client_file;
 use crate::hook::pre_post_tool;
 use crate::intendants::claude_code::command_shell;
 use crate::intendants::harness_git;
-pub(crate) use crate::jail::spec::HARNESS_HOME;
 use crate::jail::spec::SCRATCH;
+pub(crate) use crate::jail::spec::{HARNESS_HOME, HARNESS_LOGIN};
 use crate::journal::{Handle, durable};
 use crate::sandbox::docker::container;
 
@@ -24,8 +24,6 @@ use super::home::Home;
 use super::start_error::StartError;
 use crate::report::failure::{Failure, help_with};
 
-/// Where Claude Code finds its login, within that directory.
-pub(crate) const HARNESS_LOGIN: &str = "harness-login";
 /// What the renewal of a login leaves behind, within that directory.
 pub(crate) const LOGIN_SCRATCH: &str = "login-tmp";
 

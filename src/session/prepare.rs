@@ -221,6 +221,8 @@ impl SessionContext<'_> {
             own_file: own_file(self.home, options),
             gate_unchanged: unchanged,
             watched: options.witness,
+            // In a container, too, no command runs that was not taken from the gate.
+            apart: sandboxes.enclosure.is_some() || !options.layout.on_host(),
             sandbox: mediated.then(|| Arc::clone(&sandboxes.calls.sandbox)),
             notices: notices(options, &self.terminal),
             broken: self.broken(),

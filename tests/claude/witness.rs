@@ -107,6 +107,56 @@ fn what_the_harness_itself_refuses_is_no_bypass() {
 }
 
 #[test]
+fn what_the_harnesss_own_rules_refuse_is_no_bypass_nor_is_it_an_agents() {
+    let Some(claude) = claude() else { return };
+    let world = World::new();
+    world.policy(&[("allow", "*")]);
+    let own = "/run/agp/settings.json";
+    let calls = |whose: &str| {
+        let named =
+            |name: &str, tool: &str, input| call(&format!("call_{whose}_{name}"), tool, input);
+        let edit = json!({"file_path": own, "old_string": "a", "new_string": "b"});
+        vec![
+            named("read", "Read", json!({"file_path": own})),
+            named("link", "Read", json!({"file_path": world.path("link")})),
+            named("write", "Write", json!({"file_path": own, "content": "x"})),
+            named("edit", "Edit", edit),
+            named("cat", "Bash", json!({"command": format!("cat {own}")})),
+            named("put", "Bash", json!({"command": format!("echo x > {own}")})),
+            named("honest", "Bash", json!({"command": "echo honest"})),
+        ]
+    };
+    std::os::unix::fs::symlink(own, world.path("link")).unwrap();
+    let agent = json!({
+        "description": "look", "prompt": "look around", "subagent_type": "general-purpose",
+        "run_in_background": false,
+    });
+    let model = ModelDouble::start(vec![
+        Turn::Calls(calls("own")),
+        Turn::Calls(vec![call("call_agent", "Agent", agent)]),
+        Turn::Calls(calls("agent")),
+        Turn::Text("the sub-agent is done".into()),
+    ]);
+    run(&world, &claude, &model).run().succeeded();
+    for whose in ["own", "agent"] {
+        for name in ["read", "link", "write", "edit", "cat", "put"] {
+            let id = format!("call_{whose}_{name}");
+            let told = model.result_of(&id).unwrap();
+            assert!(told.is_error, "{id}: {told:?}");
+        }
+        let honest = model.result_of(&format!("call_{whose}_honest")).unwrap();
+        assert!(honest.text.contains("honest"), "{honest:?}");
+    }
+    let ended = &world.event("session.ended")["payload"];
+    assert_eq!(
+        (&ended["bypassed"], &ended["anomalies"]),
+        (&json!(0), &json!(0)),
+        "{ended}"
+    );
+    world.verifies();
+}
+
+#[test]
 fn a_sub_agents_calls_are_seen_and_decided() {
     let Some(claude) = claude() else { return };
     let world = World::new();

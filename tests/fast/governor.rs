@@ -68,15 +68,15 @@ struct Session {
 impl Session {
     /// `Bash` is allowed and `Write` asked about; the sandbox runs nothing.
     fn new() -> Self {
-        Self::with(Some(Arc::new(Recording)))
+        Self::with(Some(Arc::new(Recording)), true)
     }
 
     /// The same where the harness runs its own tools.
     fn hooked() -> Self {
-        Self::with(None)
+        Self::with(None, true)
     }
 
-    fn with(sandbox: Option<Arc<dyn Sandbox>>) -> Self {
+    fn with(sandbox: Option<Arc<dyn Sandbox>>, apart: bool) -> Self {
         let scratch = Scratch::new("governor");
         let (journal, _) = support::open(&scratch.paths(), &Key::new()).unwrap();
         let ((asks, asked), (tell, told)) = (sync_channel(1), sync_channel(1));
@@ -101,6 +101,7 @@ impl Session {
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),
             watched: true,
+            apart,
             sandbox,
             notices: Box::new(move |notice| {
                 if let agp::governor::Notice::Warning(text) = notice {
@@ -555,6 +556,42 @@ fn a_report_alone_accuses_nobody_where_the_harness_is_followed() {
         .governor
         .witness(&shown_result("m1", Came::Ran, "forged"));
     assert_eq!(session.kinds("m1"), ["gate.anomaly", "gate.bypassed"]);
+    assert_eq!(session.broken.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn where_commands_reach_the_gate_a_report_ends_the_session_and_accuses_nobody() {
+    let other = |id| CallReport {
+        args_sha256: args_sha256(&Map::new()),
+        ..report(id, "forged")
+    };
+    for followed in [true, false] {
+        let session = Session::with(None, false);
+        if followed {
+            session.governor.witness(&Observation::Started {
+                tools: Vec::new(),
+                directory: None,
+            });
+        }
+        let _ = session.governor.request(call("m1", "Bash"), PEER).unwrap();
+        let refused = session.governor.report(other("m1"), PEER).unwrap_err();
+        assert!(matches!(refused, GateError::NotLetThrough(how) if how.contains("different")));
+        let kinds = session.kinds("m1");
+        assert_eq!(kinds, ["tool_call.allow", "gate.allow", "gate.anomaly"]);
+        let payload = session.events("m1").pop().unwrap()["payload"].clone();
+        assert_eq!(
+            (&payload["seenBy"], &payload["endsSession"]),
+            (&json!("report"), &json!(true))
+        );
+        assert_eq!(session.broken.lock().unwrap().len(), 1);
+        assert_eq!(session.governor.census().bypassed, 0);
+        let next = session.governor.request(call("m2", "Bash"), PEER).unwrap();
+        assert!(matches!(next, Decided::Denied(_)));
+    }
+    // Nothing else shows whether it ran.
+    let session = Session::with(None, false);
+    assert!(session.governor.report(report("m1", "x"), PEER).is_err());
+    assert_eq!(session.kinds("m1"), ["gate.anomaly"]);
     assert_eq!(session.broken.lock().unwrap().len(), 1);
 }
 

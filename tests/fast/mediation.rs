@@ -94,6 +94,7 @@ impl Session {
                     .map_or(Ok(()), |why| Err(Broken(why)))
             }),
             watched: true,
+            apart: true,
             sandbox: runs.then(|| Arc::new(Recording) as _),
             notices: Box::new(|_| {}),
             broken: Box::new(move |why| breaks.lock().unwrap().push(why.0)),

@@ -11,13 +11,13 @@ use std::process::{Command, Output, Stdio};
 use crate::support::named_git;
 
 /// A directory of the test's with a repository, gone with it, and the git that is asked there.
-struct Place {
+pub(crate) struct Place {
     root: PathBuf,
     path: std::ffi::OsString,
 }
 
 impl Place {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let root = std::env::temp_dir().join(format!("agp-{name}-{}", std::process::id()));
         fs::create_dir_all(root.join("repo")).unwrap();
         let root = root.canonicalize().unwrap();
@@ -26,12 +26,12 @@ impl Place {
         Self { root, path }
     }
 
-    fn repo(&self) -> PathBuf {
+    pub(crate) fn repo(&self) -> PathBuf {
         self.root.join("repo")
     }
 
     /// From now on it is agp's that is asked.
-    fn governed(mut self) -> Self {
+    pub(crate) fn governed(mut self) -> Self {
         let own = self.root.join("bin");
         fs::create_dir(&own).unwrap();
         symlink(env!("CARGO_BIN_EXE_agp-bridge"), own.join("git")).unwrap();
@@ -40,10 +40,17 @@ impl Place {
         self
     }
 
-    fn git(&self, words: &[&str]) -> Output {
+    pub(crate) fn git(&self, words: &[&str]) -> Output {
+        let git = [&["git"], words].concat();
+        self.runs(&git).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// A program, which finds this place's git.
+    pub(crate) fn runs(&self, words: &[&str]) -> Command {
         // A program of the repository's that waits is none of the test's.
-        Command::new("timeout")
-            .args(["-k", "1", "20", "git"])
+        let mut command = Command::new("timeout");
+        command
+            .args(["-k", "1", "20"])
             .args(words)
             .env_clear()
             .env("PATH", &self.path)
@@ -55,13 +62,11 @@ impl Place {
                     (format!("GIT_{who}_EMAIL"), "x@localhost"),
                 ]
             }))
-            .current_dir(self.repo())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+            .current_dir(self.repo());
+        command
     }
 
-    fn said(&self, words: &[&str]) -> String {
+    pub(crate) fn said(&self, words: &[&str]) -> String {
         let done = self.git(words);
         assert!(done.status.success(), "{words:?}: {done:?}");
         String::from_utf8(done.stdout).unwrap()
@@ -143,7 +148,7 @@ fn hostile(name: &str, remote: &str) -> Place {
 }
 
 /// Whether a program of the repository's was heard. One that can write nothing leaves no mark.
-fn started(done: &Output) -> bool {
+pub(crate) fn started(done: &Output) -> bool {
     let said = [&done.stdout, &done.stderr].map(|said| String::from_utf8_lossy(said).into_owned());
     said.iter().any(|said| said.contains(named_git::STARTED))
 }
@@ -241,15 +246,17 @@ const HARMLESS: [&str; 7] = [
     "remote.<name>.vcs",
 ];
 
+/// The first and the last part of a key, as git compares them.
+pub(crate) fn parts(key: &str) -> (String, String) {
+    let key = key.to_ascii_lowercase();
+    let (first, rest) = key.split_once('.').unwrap_or_default();
+    let last = rest.rsplit('.').next().unwrap_or_default();
+    (first.to_owned(), last.to_owned())
+}
+
 #[test]
 fn every_key_of_this_git_that_names_a_program_is_tried() {
     let place = Place::new("git-keys");
-    let parts = |key: &str| {
-        let key = key.to_ascii_lowercase();
-        let (first, rest) = key.split_once('.').unwrap_or_default();
-        let last = rest.rsplit('.').next().unwrap_or_default();
-        (first.to_owned(), last.to_owned())
-    };
     let tried = named_git::COMMANDS.map(parts);
     let keys = place.said(&["help", "--config"]);
     let keys = keys.lines().map(str::to_ascii_lowercase);

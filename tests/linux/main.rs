@@ -12,6 +12,7 @@ mod support;
 
 mod confinement;
 mod egress_names;
+mod git_keys;
 mod harness_git;
 mod harness_shell;
 mod programs;

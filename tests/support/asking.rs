@@ -221,6 +221,7 @@ impl Asking {
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),
             watched: false,
+            apart: true,
             sandbox: None,
             notices: Box::new(|_| {}),
             broken: Box::new(|broken| panic!("{broken}")),

@@ -17,6 +17,16 @@ const OK: Told = Told {
     comparable: true,
 };
 
+/// Whose word a report is, where commands cannot give it.
+const UNFOLLOWED: Word = Word {
+    followed: false,
+    apart: true,
+};
+const FOLLOWED: Word = Word {
+    followed: true,
+    ..UNFOLLOWED
+};
+
 fn id(text: &str) -> MessageId {
     MessageId::new(text).unwrap()
 }
@@ -71,7 +81,7 @@ fn an_id_asks_once() {
 #[test]
 fn a_report_stands_or_falls_with_the_decision_before_it() {
     let ledger = Ledger::default();
-    let report = |name: &str, ok| ledger.report(&id(name), ARGS, Told { ok, ..OK }, false);
+    let report = |name: &str, ok| ledger.report(&id(name), ARGS, Told { ok, ..OK }, UNFOLLOWED);
     let how = |standing| match standing {
         Standing::Bypassed(how) => how,
         other => panic!("{other:?}"),
@@ -91,7 +101,7 @@ fn a_report_stands_or_falls_with_the_decision_before_it() {
 #[test]
 fn a_report_alone_is_no_bypass_where_the_harness_is_followed() {
     let ledger = Ledger::default();
-    let report = |name: &str| ledger.report(&id(name), ARGS, OK, true);
+    let report = |name: &str| ledger.report(&id(name), ARGS, OK, FOLLOWED);
     let claimed = |standing| matches!(standing, Standing::Claimed(_));
     assert!(claimed(report("never")));
     ask(&ledger, "d");
@@ -101,7 +111,7 @@ fn a_report_alone_is_no_bypass_where_the_harness_is_followed() {
     decided(&ledger, "a", true);
     assert_eq!(report("a"), Standing::Allowed(ASKED.decided));
     // What the harness is given to run stands in no line of its account: it stands in this alone.
-    let other = ledger.report(&id("a"), Sha256([2; 32]), OK, true);
+    let other = ledger.report(&id("a"), Sha256([2; 32]), OK, FOLLOWED);
     assert!(matches!(other, Standing::Bypassed(_)));
     assert_eq!(ledger.census().bypassed, 1);
 }
@@ -112,21 +122,50 @@ fn a_report_of_other_arguments_is_a_bypass_also_behind_another_report() {
     decided(&ledger, "a", true);
     let other = Sha256([2; 32]);
     let how = Standing::Bypassed("was reported with different arguments than agp decided");
-    assert_eq!(ledger.report(&id("a"), other, OK, false), how);
+    assert_eq!(ledger.report(&id("a"), other, OK, UNFOLLOWED), how);
     assert_eq!(
-        ledger.report(&id("a"), ARGS, OK, false),
+        ledger.report(&id("a"), ARGS, OK, UNFOLLOWED),
         Standing::Allowed(ASKED.decided)
     );
-    assert_eq!(ledger.report(&id("a"), other, OK, false), how);
+    assert_eq!(ledger.report(&id("a"), other, OK, UNFOLLOWED), how);
     // Of what agp itself has added the harness knows nothing.
-    assert_eq!(ledger.report(&id("a"), ASKED.decided, OK, false), how);
+    assert_eq!(ledger.report(&id("a"), ASKED.decided, OK, UNFOLLOWED), how);
+}
+
+#[test]
+fn where_commands_can_report_a_report_is_no_bypass_and_nothing_more_runs() {
+    let ledger = Ledger::default();
+    let commands = |followed| Word {
+        followed,
+        apart: false,
+    };
+    let report = |name: &str, args, followed| {
+        let standing = ledger.report(&id(name), args, OK, commands(followed));
+        matches!(standing, Standing::Unproven(_))
+    };
+    assert!(report("never", ARGS, false));
+    ask(&ledger, "d");
+    assert!(report("d", ARGS, false), "not decided yet");
+    ledger.decide(&id("d"), false);
+    assert!(report("d", ARGS, false));
+    decided(&ledger, "a", true);
+    for followed in [false, true] {
+        assert!(report("a", Sha256([2; 32]), followed));
+    }
+    assert_eq!(ledger.census().bypassed, 0);
+    // What it says of a call that was let through as it was decided it may be.
+    let honest = ledger.report(&id("a"), ARGS, OK, commands(true));
+    assert_eq!(honest, Standing::Allowed(ASKED.decided));
+    // Where the harness's own account is followed, that shows what ran.
+    let claimed = ledger.report(&id("never"), ARGS, OK, commands(true));
+    assert!(matches!(claimed, Standing::Claimed(_)));
 }
 
 #[test]
 fn a_second_report_repeats_or_contradicts_the_first() {
     let ledger = Ledger::default();
     decided(&ledger, "a", true);
-    let report = |told| ledger.report(&id("a"), ARGS, told, false);
+    let report = |told| ledger.report(&id("a"), ARGS, told, UNFOLLOWED);
     assert_eq!(report(OK), Standing::Allowed(ASKED.decided));
     assert_eq!(report(OK), Standing::Repeated);
     assert_eq!(report(Told { ok: false, ..OK }), Standing::Contradicted);
@@ -154,7 +193,7 @@ fn what_the_stream_shows_outweighs_a_report() {
         let ledger = Ledger::default();
         decided(&ledger, "a", true);
         if let Some(reported) = reported {
-            ledger.report(&id("a"), ARGS, reported, false);
+            ledger.report(&id("a"), ARGS, reported, UNFOLLOWED);
         }
         let (finding, account) = ledger.returned("a", Came::Ran, Some(OK), false);
         assert_eq!(finding, None);
@@ -170,11 +209,11 @@ fn what_the_stream_shows_outweighs_a_report() {
         }
         // A report that comes later is held against what the stream has shown.
         assert_eq!(
-            ledger.report(&id("a"), ARGS, OK, false),
+            ledger.report(&id("a"), ARGS, OK, UNFOLLOWED),
             Standing::Confirmed
         );
         assert_eq!(
-            ledger.report(&id("a"), ARGS, forged, false),
+            ledger.report(&id("a"), ARGS, forged, UNFOLLOWED),
             Standing::Contradicted
         );
     }

@@ -373,12 +373,13 @@ fn settings_of(bridge: &Path, asking: &Asking<'_>, directory: &Path) -> Value {
             "onFailure": "block",
         }]}])
     };
-    settings::hooked(&json!({
+    let hooks = json!({
         "SessionStart": hook("start"),
         "PreToolUse": hook("pre"),
         "PostToolUse": hook("post"),
         "PostToolUseFailure": hook("post"),
-    }))
+    });
+    settings::hooked(&hooks, asking.socket.parent().unwrap_or(asking.socket))
 }
 
 impl Intendant for ClaudeCode {

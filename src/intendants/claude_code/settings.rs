@@ -1,7 +1,11 @@
 //! What Claude Code is told to leave out: whatever it would run by itself, with only another call decided, or
 //! none.
 
+use std::path::Path;
+
 use serde_json::{Map, Value, json};
+
+use crate::jail::spec::{HARNESS_HOME, HARNESS_LOGIN};
 
 /// Plugins that come with it. They start servers whose tools ask no hook, and read further files.
 const PLUGINS: [&str; 14] = [
@@ -48,10 +52,29 @@ pub(crate) fn common() -> Map<String, Value> {
     ])
 }
 
-/// Settings of hook mode, with these hooks.
-pub(crate) fn hooked(hooks: &Value) -> Value {
+/// What its own tools neither read nor change of the directory that the gate stands in: its login and a key of the
+/// Console, and what tells how the gate is spoken to. The hook sees where a path leads, but a link can be exchanged
+/// before the tool opens it; Claude Code holds what it opens to these rules, and to where the path led when it
+/// looked.
+fn kept_apart(gate: &Path) -> impl Iterator<Item = String> {
+    let parts = [
+        format!("{HARNESS_LOGIN}/**"),
+        format!("{HARNESS_HOME}/.claude.json*"),
+        format!("{HARNESS_HOME}/backups/**"),
+        "settings.json".to_owned(),
+        "mcp.json".to_owned(),
+    ];
+    let gate = gate.display().to_string();
+    let rules = parts.map(|part| ["Read", "Edit"].map(|tool| format!("{tool}(/{gate}/{part})")));
+    rules.into_iter().flatten()
+}
+
+/// Settings of hook mode, with these hooks, where the gate stands in this directory.
+pub(crate) fn hooked(hooks: &Value, gate: &Path) -> Value {
     let mut settings = common();
-    settings.insert("permissions".into(), json!({"deny": WITHHELD}));
+    let withheld = WITHHELD.into_iter().map(str::to_owned);
+    let denied: Vec<String> = withheld.chain(kept_apart(gate)).collect();
+    settings.insert("permissions".into(), json!({"deny": denied}));
     settings.insert("hooks".into(), hooks.clone());
     Value::Object(settings)
 }
@@ -63,13 +86,22 @@ mod tests {
     #[test]
     fn what_runs_by_itself_is_left_out_in_both_modes() {
         let hooks = json!({"PreToolUse": []});
-        for settings in [Value::Object(common()), hooked(&hooks)] {
+        let gate = Path::new("/run/agp");
+        for settings in [Value::Object(common()), hooked(&hooks, gate)] {
             assert_eq!(settings["disableSkillShellExecution"], true);
             assert_eq!(settings["disableBundledSkills"], true);
             let plugins = settings["enabledPlugins"].as_object().unwrap();
             assert!(plugins.values().all(|on| *on == false));
             assert!(plugins.contains_key("cc-plugin-plugin-authoring@builtin"));
         }
-        assert_eq!(hooked(&hooks)["hooks"], hooks);
+        let settings = hooked(&hooks, gate);
+        assert_eq!(settings["hooks"], hooks);
+        let denied = settings["permissions"]["deny"].as_array().unwrap();
+        for rule in [
+            "Read(//run/agp/harness-login/**)",
+            "Edit(//run/agp/harness-home/.claude.json*)",
+        ] {
+            assert!(denied.contains(&json!(rule)), "{denied:?}");
+        }
     }
 }

@@ -237,6 +237,7 @@ impl<'a> Trial<'a> {
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),
             watched: options.witness,
+            apart: true,
             sandbox,
             notices: Box::new(|_| {}),
             broken: remember(&broken, &stop),

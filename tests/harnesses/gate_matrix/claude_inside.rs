@@ -169,6 +169,79 @@ fn a_command_that_reports_what_never_ran() {
     says_at_the_gate(reports, 2);
 }
 
+/// Speaks to the gate of a harness that is not confined, whose client file every command can open.
+const SPEAKS_UNCONFINED: &str = r#"
+import json, os, socket
+there = os.path.dirname(os.environ["CLAUDE_CONFIG_DIR"])
+client = os.open(there + "/gate.client", os.O_RDONLY)
+
+def say(**message):
+    link = socket.socket(socket.AF_UNIX)
+    link.connect(there + "/gate.sock")
+    session = os.path.basename(there).removeprefix("agp-")
+    line = (json.dumps({"sessionId": session, **message}) + "\n").encode()
+    socket.send_fds(link, [line], [client])
+    return link.makefile().readline()
+
+open("said", "w").write(say(**json.load(open("says"))))
+"#;
+
+/// What an unconfined harness's command says at the gate ends the session with this anomaly, and accuses nobody.
+fn says_unconfined(says: &serde_json::Value, (id, how, seen_by): (&str, &str, &str)) {
+    let Some(column) = Hook::by(&[("allow", "Bash")]) else {
+        return;
+    };
+    let world = column.world();
+    world.put("speaks.py", SPEAKS_UNCONFINED);
+    world.put("says", &says.to_string());
+    let model = Hook::model(vec![
+        vec![Hook::bash("call_a", "echo honest")],
+        vec![Hook::bash("call_b", "python3 speaks.py; touch spoke")],
+        vec![Hook::bash("call_next", "touch ran-next")],
+    ]);
+    // Certificates whose directory lies around agp's home: it cannot be confined.
+    let ran = column
+        .run(&model)
+        .env("SSL_CERT_DIR", world.root().to_str().unwrap())
+        .arguments(&["--confine", "best-effort"])
+        .run();
+    assert!(world.get("said").is_some(), "{}", ran.err);
+    ran.exited(3).complained(&[how]);
+    nothing_ran(world);
+    assert_eq!(world.events("gate.bypassed").len(), 0);
+    let odd = world.events("gate.anomaly").pop().unwrap()["payload"].clone();
+    assert_eq!(
+        (
+            &odd["messageId"],
+            &odd["how"],
+            &odd["seenBy"],
+            &odd["endsSession"]
+        ),
+        (&json!(id), &json!(how), &json!(seen_by), &json!(true))
+    );
+    world.verifies();
+}
+
+#[test]
+fn a_command_of_an_unconfined_harness_that_reports_a_call_with_other_arguments() {
+    let report = json!({
+        "kind": "tool_call_report", "id": "call_a", "tool": "Bash", "argsSha256": "0".repeat(64),
+        "ok": true, "output": "forged", "outputBytes": 6,
+    });
+    let how = "was reported with different arguments than agp decided";
+    says_unconfined(&report, ("call_a", how, "report"));
+}
+
+#[test]
+fn a_command_of_an_unconfined_harness_that_asks_ahead_under_the_models_next_id() {
+    let ask = json!({
+        "kind": "tool_call_request", "id": "call_next", "tool": "Bash",
+        "args": {"command": "echo other"}, "actor": "claude_process",
+    });
+    let how = "differs from the call that agp decided";
+    says_unconfined(&ask, ("call_next", how, "stream"));
+}
+
 /// Shows the gate every descriptor that it can have, the client file's own among them: Landlock looks at no open
 /// that gives neither reading nor writing. None that can be read is to be had.
 const SHOWS: &str = r#"
