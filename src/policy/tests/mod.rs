@@ -1,6 +1,7 @@
 //! The language, sentence by sentence, over readings made by hand.
 
 mod atoms;
+mod before;
 mod combining;
 mod disk;
 mod indexing;
