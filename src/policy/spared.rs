@@ -26,6 +26,15 @@ fn entry(program: &Program) -> Option<&str> {
     program.entry.as_deref()
 }
 
+/// Whether a call makes files.
+fn writes(reading: &Reading) -> bool {
+    reading.atoms.iter().any(|atom| match &atom.kind {
+        AtomKind::Write(place) => !place.removes,
+        AtomKind::Code(_) => true,
+        _ => false,
+    })
+}
+
 /// Whether nothing is lost by a removal.
 pub(super) fn is_spared(
     reading: &Reading,
@@ -53,6 +62,12 @@ pub(super) fn is_spared(
             }
         }
         PathText::Glob(..) if !place.matches.is_empty() => place.matches.clone(),
+        // It matches nothing.
+        PathText::Glob(directory, pattern)
+            if !pattern.contains('/') && disk.names(directory).is_some() =>
+        {
+            return !writes(reading);
+        }
         _ => return false,
     };
     let trusted = !changes_ignored(reading, at);

@@ -1,7 +1,7 @@
 //! Programs that run programs: the commands that they hand on, with the words that they add.
 
 use super::Walker;
-use super::listing::names_of_find;
+use super::listing::{self, names_of_find};
 use super::places::{self, Listed};
 use super::program::SHELLS;
 use super::simple::shown;
@@ -104,6 +104,9 @@ impl Walker<'_> {
                 // All that is not known is what stands in the place of `{}`.
                 inner = inner.iter().map(|word| named(word, &listed)).collect();
             }
+        }
+        if matches!(entry, "fd" | "fdfind") {
+            listed = listing::found_by_fd(outer.get(1..).unwrap_or_default());
         }
         let fed = match entry {
             "xargs" => self.fed_words(),

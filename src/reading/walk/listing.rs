@@ -3,7 +3,7 @@
 use super::Walker;
 use super::hand_on::below;
 use super::places::{self, Listed};
-use crate::reading::programs::Invocation;
+use crate::reading::programs::{Invocation, UseKind};
 use crate::reading::word::{Piece, Word};
 
 /// Files that no path shows whose last name begins with a dot.
@@ -65,17 +65,26 @@ impl Walker<'_> {
                     return None;
                 }
                 let listed = match name {
-                    "rg" => kept(
-                        arguments,
-                        &["-u", "-."],
-                        &["--no-ignore", "--unres", "--hid"],
-                    ),
+                    "rg" if !has(arguments, &["--no-ignore"]) => {
+                        by_ripgrep(arguments, true).unwrap_or_default()
+                    }
+                    "rg" => Listed::default(),
                     _ => Listed {
                         only: included(arguments),
                         ..Listed::default()
                     },
                 };
-                roots(arguments, &listed)
+                let searched = searched_paths(read);
+                let known = |word: &Word| word.known().is_some();
+                match !searched.is_empty() && arguments.iter().all(known) {
+                    true => Some(
+                        searched
+                            .iter()
+                            .flat_map(|path| [path.clone(), below(path, &listed)])
+                            .collect(),
+                    ),
+                    false => roots(arguments, &listed),
+                }
             }
             "fd" | "fdfind" => {
                 if arguments.iter().any(|word| {
@@ -94,6 +103,20 @@ impl Walker<'_> {
             _ => None,
         }
     }
+}
+
+/// The files and directories that a search is told of.
+fn searched_paths(read: &Invocation) -> Vec<Word> {
+    let mut paths = Vec::new();
+    for of in &read.uses {
+        if let (UseKind::Read { path, .. }, false, Some(_)) = (&of.kind, of.turns, of.word) {
+            if path.beginning().starts_with('-') {
+                return Vec::new();
+            }
+            paths.push(path.clone());
+        }
+    }
+    paths
 }
 
 /// What `find` lists.
@@ -282,11 +305,137 @@ fn pathspecs(arguments: &[Word]) -> Option<String> {
 
 /// What `grep --include` takes.
 fn included(arguments: &[Word]) -> Option<String> {
-    let mut patterns = arguments
-        .iter()
-        .filter_map(|word| word.known()?.strip_prefix("--include="));
-    let (one, more) = (patterns.next()?, patterns.next());
-    (more.is_none() && !one.contains(['{', '}', '\\', '/'])).then(|| one.to_owned())
+    let mut patterns = Vec::new();
+    let mut arguments = arguments.iter();
+    while let Some(word) = arguments.next() {
+        match word.known() {
+            Some("--") => break,
+            Some("--include") => patterns.push(arguments.next()?.known()?),
+            Some(text) => patterns.extend(text.strip_prefix("--include=")),
+            None => {}
+        }
+    }
+    any_of(&patterns)
+}
+
+/// A pattern of names that matches what any of these does.
+fn any_of(patterns: &[&str]) -> Option<String> {
+    let plain = |pattern: &&str| !pattern.contains(['{', '}', ',', '\\', '/']);
+    match patterns {
+        [one] => plain(one).then(|| (*one).to_owned()),
+        [] => None,
+        several => several
+            .iter()
+            .all(plain)
+            .then(|| format!("{{{}}}", several.join(","))),
+    }
+}
+
+/// The files of a directory that `grep -r` or `rg` look into; `None`: all that the table says.
+pub(super) fn searched(entry: Option<&str>, arguments: &[Word], leaves: bool) -> Option<Listed> {
+    match entry? {
+        "grep" => Some(Listed {
+            leaves_out_ignored: leaves,
+            only: Some(included(arguments)?),
+        }),
+        "rg" => by_ripgrep(arguments, leaves),
+        _ => None,
+    }
+}
+
+/// Short options of `rg` that have a value.
+const RG_VALUES: &str = "ABCEMTdefjmrt";
+/// Endings of names under which nobody keeps a secret that git ignores.
+const SOURCES: &[&str] = &[
+    "c", "cc", "cpp", "cs", "css", "ex", "exs", "go", "h", "hpp", "html", "java", "js", "jsx",
+    "kt", "lua", "md", "mjs", "php", "proto", "py", "rb", "rs", "rst", "scss", "sh", "sql",
+    "svelte", "swift", "toml", "ts", "tsx", "vue",
+];
+
+/// `rg` looks into no hidden file, but into those that a `--glob` names, hidden and ignored or not.
+fn by_ripgrep(arguments: &[Word], leaves: bool) -> Option<Listed> {
+    let mut globs = Vec::new();
+    let (mut hidden, mut exact) = (false, true);
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        let Some(text) = word.known() else {
+            // It may be any of those options.
+            if word.beginning().is_empty() || word.beginning().starts_with('-') {
+                return None;
+            }
+            continue;
+        };
+        if text == "--" {
+            break;
+        }
+        if let Some(long) = text.strip_prefix("--") {
+            hidden |= long.starts_with("hid") || long.starts_with("unr");
+            exact &= !long.starts_with("glob-") && !long.starts_with("ig");
+            match long.split_once('=') {
+                Some(("glob" | "iglob", glob)) => globs.push(glob),
+                None if matches!(long, "glob" | "iglob") => globs.push(words.next()?.known()?),
+                _ => {}
+            }
+        } else if let Some(short) = text.strip_prefix('-') {
+            let ends = |c: char| c == 'g' || RG_VALUES.contains(c);
+            let (flags, rest) = short.split_at(short.find(ends).unwrap_or(short.len()));
+            hidden |= flags.contains(['.', 'u']);
+            match rest.strip_prefix('g') {
+                Some("") => globs.push(words.next()?.known()?),
+                Some(glob) => globs.push(glob.strip_prefix('=').unwrap_or(glob)),
+                None if rest.len() == 1 => drop(words.next()),
+                None => {}
+            }
+        }
+    }
+    globs.retain(|glob| !glob.starts_with('!'));
+    if globs.is_empty() {
+        return (!hidden).then(|| Listed {
+            leaves_out_ignored: leaves,
+            only: Some(VISIBLE.to_owned()),
+        });
+    }
+    let source = |glob: &&str| {
+        let ending = glob.rsplit_once('.').map(|(_, ending)| ending);
+        ending.is_some_and(|ending| {
+            let mut endings = ending.trim_matches(['{', '}']).split(',');
+            endings.all(|ending| SOURCES.contains(&ending))
+        })
+    };
+    let only = match globs.as_slice() {
+        [one] => Some((*one).to_owned()),
+        several => any_of(several),
+    };
+    Some(Listed {
+        leaves_out_ignored: leaves && globs.iter().all(source),
+        only: only.filter(|_| exact),
+    })
+}
+
+/// What `fd` finds.
+pub(super) fn found_by_fd(arguments: &[Word]) -> Listed {
+    let listed = kept(
+        arguments,
+        &["-u", "-H", "-I"],
+        &["--no-ignore", "--unres", "--hid"],
+    );
+    let mut endings = Vec::new();
+    let mut words = arguments.iter().filter_map(Word::known);
+    while let Some(text) = words.next() {
+        match text {
+            "-e" | "--extension" => endings.extend(words.next()),
+            // What follows is the inner command.
+            "-x" | "-X" | "--exec" | "--exec-batch" => break,
+            _ => {}
+        }
+    }
+    match endings.as_slice() {
+        [one] if one.bytes().all(|byte| byte.is_ascii_alphanumeric()) => Listed {
+            only: Some(format!("*.{one}")),
+            ..listed
+        },
+        _ => listed,
+    }
 }
 
 /// What `rg` and `fd` list: no ignored and no hidden file, unless an option asks for them.

@@ -1,7 +1,7 @@
 //! Programs: what the table says of them becomes atoms, and what they hand on is walked.
 
 use super::Walker;
-use super::places;
+use super::places::{self, Listed};
 use super::simple::shown;
 use super::state::Dirs;
 use super::stream::Stream;
@@ -11,7 +11,7 @@ use crate::reading::atoms::{
 use crate::reading::disk::{Disk, FileKind, Git};
 use crate::reading::paths;
 use crate::reading::programs::{self, Context, HandOn, Invocation};
-use crate::reading::word::Word;
+use crate::reading::word::{Piece, Word};
 
 /// What the table asks about the place where a program runs.
 struct Here<'a> {
@@ -58,6 +58,18 @@ impl Context for Here<'_> {
 }
 
 impl Walker<'_> {
+    /// A pattern of names here, none of which is an option now: written so that none can be one.
+    fn no_option(&self, word: &Word) -> Word {
+        match word.pieces.first() {
+            Some(Piece::Glob(glob)) if Listed::of(glob).is_none() && self.names_are_plain(word) => {
+                let mut pieces = vec![Piece::Text("./".to_owned())];
+                pieces.extend(word.pieces.iter().cloned());
+                Word { pieces }
+            }
+            _ => word.clone(),
+        }
+    }
+
     pub(super) fn program(&mut self, words: &[Word], open_ended: bool, dirs: &Dirs, depth: usize) {
         let Some(name) = words.first().and_then(Word::known).map(str::to_owned) else {
             self.leaf(Stream::tainted_by(&self.feed.clone()));
@@ -72,7 +84,8 @@ impl Walker<'_> {
             repository: &self.at.repository,
             disk: self.disk,
         };
-        let read = programs::read(words, &here);
+        let no_options: Vec<Word> = words.iter().map(|word| self.no_option(word)).collect();
+        let read = programs::read(&no_options, &here);
         let dirs = match &read.directory {
             Some(word) => places::directories(word, dirs, false),
             None => dirs.clone(),

@@ -1,11 +1,13 @@
 //! What the table says that a program does, as atoms.
 
 use super::Walker;
+use super::listing;
 use super::places;
 use super::program::{SHELLS, execute, sentence};
 use super::scripts::Reader;
 use super::state::Dirs;
 use crate::reading::atoms::{AtomKind, Code, CodeClass, Host, PathText, Place, Source};
+use crate::reading::disk::FileKind;
 use crate::reading::programs::{Invocation, Use, UseKind};
 use crate::reading::word::Word;
 use crate::reading::{hosts, paths};
@@ -93,7 +95,7 @@ impl Walker<'_> {
                         leaves_out_ignored: *leaves_out_ignored,
                         ..Place::at(place)
                     };
-                    let place = listed(place, path);
+                    let place = self.searched(listed(place, path), from);
                     self.push(AtomKind::Read(place), at, source, of.dangers.clone());
                 }
             }
@@ -112,7 +114,11 @@ impl Walker<'_> {
                         removes: *removes,
                         ..Place::at(place)
                     };
-                    let place = if *removes { place } else { listed(place, path) };
+                    let mut place = listed(place, path);
+                    if of.turns && *removes && from.entry == Some("find") {
+                        let arguments = from.words.get(1..).unwrap_or_default();
+                        place.only = listing::names_of_find(arguments).only;
+                    }
                     self.push(AtomKind::Write(place), at, source, of.dangers.clone());
                 }
             }
@@ -205,6 +211,28 @@ impl Walker<'_> {
             .iter()
             .filter(known)
             .find_map(|place| self.fetched_by(place))
+    }
+
+    /// A directory that `grep` or `rg` searches: only the files that they look into.
+    fn searched(&self, place: Place, from: &From<'_>) -> Place {
+        let arguments = from.words.get(1..).unwrap_or_default();
+        let (PathText::Known(path), true, None) = (&place.path, place.tree, &place.only) else {
+            return place;
+        };
+        let Some(listed) = listing::searched(from.entry, arguments, place.leaves_out_ignored)
+        else {
+            return place;
+        };
+        // A file that is named is searched, whatever its name is.
+        let end = self.disk.resolve(path).and_then(|end| end.kind);
+        match end == Some(FileKind::Directory) {
+            true => Place {
+                leaves_out_ignored: listed.leaves_out_ignored,
+                only: listed.only,
+                ..place
+            },
+            false => place,
+        }
     }
 
     /// Files that a word names; descriptors and devices that keep nothing are none.
