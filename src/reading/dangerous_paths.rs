@@ -73,7 +73,7 @@ pub fn of_place(place: &Place, used: Use, at: &Surroundings, disk: &dyn Disk) ->
             .filter(|_| place.path != PathText::Anywhere),
     );
     texts.extend(place.matches.iter().cloned());
-    let mut found: Vec<Danger> = Vec::new();
+    let mut dangers: Vec<Danger> = Vec::new();
     // agp's directory in the home is nobody's to read, as its keys and journals lie there; the repository's is.
     let concerns = |own: &&String| {
         let file = || {
@@ -85,21 +85,21 @@ pub fn of_place(place: &Place, used: Use, at: &Surroundings, disk: &dyn Disk) ->
     };
     if used != Use::Any && !at.agp.is_empty() {
         // What is not there is not changed with a tree that could hold it. Where nobody looked, it may be there.
-        let there = |own: &str| disk.resolve(own).is_none_or(|found| found.kind.is_some());
-        let own = texts.iter().find_map(|text| {
+        let there = |own: &str| disk.resolve(own).is_none_or(|place| place.kind.is_some());
+        let theirs = texts.iter().find_map(|text| {
             let within = |own: &&String| {
                 paths::within(text, own) || tree && paths::within(own, text) && there(own)
             };
             at.agp.iter().find(|own| within(own) && concerns(own))
         });
-        if let Some(own) = own {
+        if let Some(path) = theirs {
             let how = match used {
                 Use::Write => "changes",
                 Use::Read | Use::Any => "reads",
             };
-            found.push(Danger {
+            dangers.push(Danger {
                 category: Category::Tampering,
-                why: format!("{how} agp's own files: {own}"),
+                why: format!("{how} agp's own files: {path}"),
             });
         }
     }
@@ -109,17 +109,19 @@ pub fn of_place(place: &Place, used: Use, at: &Surroundings, disk: &dyn Disk) ->
         for row in ROWS.candidates(&names, tree) {
             let Row { group, .. } = row;
             let other = group.when != used && group.when != Use::Any;
-            let known = found.iter().any(|danger| danger.category == group.category);
+            let known = dangers
+                .iter()
+                .any(|danger| danger.category == group.category);
             let gone = group.category == Category::Persistence && place.removes;
             if !other && !known && !gone && row.fits(&names, tree, &here) {
-                found.push(Danger {
+                dangers.push(Danger {
                     category: group.category,
                     why: format!("{}: {text}", group.why),
                 });
             }
         }
     }
-    found
+    dangers
 }
 
 #[cfg(test)]

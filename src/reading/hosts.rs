@@ -182,11 +182,15 @@ mod tests {
             ("", None, None),
             ("a..b", None, None),
         ] {
-            let found = host(text);
-            assert_eq!((found.name.as_deref(), found.port), (name, port), "{text}");
+            let result = host(text);
+            assert_eq!(
+                (result.name.as_deref(), result.port),
+                (name, port),
+                "{text}"
+            );
         }
-        let found = host("https://a.b?x=1");
-        assert_eq!(found.path.as_deref(), Some("/?x=1"));
-        assert_eq!(found.scheme.as_deref(), Some("https"));
+        let result = host("https://a.b?x=1");
+        assert_eq!(result.path.as_deref(), Some("/?x=1"));
+        assert_eq!(result.scheme.as_deref(), Some("https"));
     }
 }

@@ -180,8 +180,8 @@ const SERVER: &str = "mcp__";
 /// A tool's name as rules know it: agp's own tools go by their bare names, however a harness calls them.
 #[must_use]
 pub fn plain(tool: &str) -> &str {
-    let own = tool.strip_prefix(OWN);
-    own.filter(|name| OWN_NAMES.contains(name)).unwrap_or(tool)
+    let bare = tool.strip_prefix(OWN);
+    bare.filter(|name| OWN_NAMES.contains(name)).unwrap_or(tool)
 }
 
 /// Server and name of an MCP tool.

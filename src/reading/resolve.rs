@@ -30,7 +30,7 @@ fn follow(place: &mut Place, disk: &dyn Disk) {
                 });
                 place.other_names = other_names && !place.removes;
                 if disk.looks() && !is_stream(path) {
-                    place.exists = disk.resolve(path).map(|found| found.kind.is_some());
+                    place.exists = disk.resolve(path).map(|lies| lies.kind.is_some());
                 }
             }
             None => place.path = PathText::Anywhere,
@@ -73,8 +73,8 @@ fn end(path: &str, disk: &dyn Disk) -> Option<(String, bool)> {
     if !disk.looks() {
         return Some((paths::normal(path), false));
     }
-    let found = disk.resolve(path)?;
-    (!of_process(&found.real)).then_some((found.real, found.other_names))
+    let lies = disk.resolve(path)?;
+    (!of_process(&lies.real)).then_some((lies.real, lies.other_names))
 }
 
 /// The name that a path is for its directory: only links before it are followed. Where the last name is none of
@@ -142,12 +142,12 @@ fn expanded(directory: &str, pattern: &str, disk: &dyn Disk) -> Option<(Vec<Stri
                 .iter()
                 .filter(|entry| pathname::name_matches(name, entry))
             {
-                let found = disk.resolve(&paths::join(above, entry))?;
-                if more && found.kind != Some(FileKind::Directory) {
+                let lies = disk.resolve(&paths::join(above, entry))?;
+                if more && lies.kind != Some(FileKind::Directory) {
                     continue;
                 }
-                other_names |= found.other_names;
-                next.push(found.real);
+                other_names |= lies.other_names;
+                next.push(lies.real);
                 if next.len() > limits::DISK_NAMES {
                     return None;
                 }

@@ -152,10 +152,11 @@ impl Row {
         match self.anchor {
             Anchor::Root => {
                 // Root's files are those that the session works on.
-                let own = |names: &Names| names.iter().next() == Some("root");
+                let only_root = |names: &Names| names.iter().next() == Some("root");
                 let root =
                     self.parts.len() == 1 && self.parts.first().is_some_and(|part| part == "root");
-                !(root && (own(&here.home) || own(&here.repository))) && self.begins(names, 0, tree)
+                !(root && (only_root(&here.home) || only_root(&here.repository)))
+                    && self.begins(names, 0, tree)
             }
             Anchor::Home => {
                 // A repository around the home is worked in all the time.

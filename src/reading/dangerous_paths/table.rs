@@ -45,7 +45,6 @@ pub(super) const fn group(
 }
 
 /// All of them. The first of a category that fits gives the reason.
-#[must_use]
 pub fn all() -> impl Iterator<Item = &'static DangerousPaths> {
     [CREDENTIALS, PERSISTENCE, MACHINE].into_iter().flatten()
 }

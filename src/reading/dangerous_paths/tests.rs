@@ -15,8 +15,8 @@ fn at() -> Surroundings {
 }
 
 fn categories(place: &Place, used: Use) -> Vec<Category> {
-    let found = of_place(place, used, &at(), &NoDisk);
-    found.into_iter().map(|danger| danger.category).collect()
+    let dangers = of_place(place, used, &at(), &NoDisk);
+    dangers.into_iter().map(|danger| danger.category).collect()
 }
 
 fn known(path: &str) -> Place {
@@ -112,10 +112,10 @@ fn a_dangerous_path_is_found_as_it_is_written() {
         (Write, "/home/u/repo/.agp/policy.json", Some(Tampering)),
         (Write, "/home/u/.agpx", None),
     ] {
-        let found = categories(&known(path), used);
+        let dangers = categories(&known(path), used);
         match expected {
-            Some(category) => assert!(found.contains(&category), "{path} {found:?}"),
-            None => assert!(found.is_empty(), "{path} {found:?}"),
+            Some(category) => assert!(dangers.contains(&category), "{path} {dangers:?}"),
+            None => assert!(dangers.is_empty(), "{path} {dangers:?}"),
         }
     }
 }
@@ -213,8 +213,8 @@ fn a_tree_holds_agps_own_files_only_where_they_are_there() {
         ..known(path)
     };
     let tampers = |place: &Place, disk: &dyn Disk| {
-        let found = of_place(place, Use::Write, &at(), disk);
-        found
+        let dangers = of_place(place, Use::Write, &at(), disk);
+        dangers
             .iter()
             .any(|danger| danger.category == Category::Tampering)
     };

@@ -1,6 +1,18 @@
 //! The short notation of options and operands in the table. `README.md` teaches it.
 
+use std::fmt;
+
 use crate::reading::atoms::CodeClass;
+
+/// Why a file of the table is not sound, for who writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unsound(pub(super) String);
+
+impl fmt::Display for Unsound {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
 
 /// What an operand, or the value of an option, is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,12 +154,12 @@ impl Operands {
 ///
 /// # Errors
 /// A role that there is not, or two with a `*`.
-pub(super) fn operands(text: &str) -> Result<Operands, String> {
+pub(super) fn operands(text: &str) -> Result<Operands, Unsound> {
     let mut operands = Operands::default();
     for word in text.split_whitespace() {
         match word.strip_suffix('*') {
             Some(many) if operands.many.is_none() => operands.many = Some(role(many)?),
-            Some(_) => return Err("two operands with a `*`".to_owned()),
+            Some(_) => return Err(Unsound("two operands with a `*`".to_owned())),
             None if operands.many.is_none() => operands.first.push(role(word)?),
             None => operands.last.push(role(word)?),
         }
@@ -159,7 +171,7 @@ pub(super) fn operands(text: &str) -> Result<Operands, String> {
 ///
 /// # Errors
 /// There is no such role.
-pub(super) fn role(text: &str) -> Result<Role, String> {
+pub(super) fn role(text: &str) -> Result<Role, Unsound> {
     Ok(match text {
         "" | "text" | "pattern" => Role::Text,
         "name" => Role::Name,
@@ -182,22 +194,22 @@ pub(super) fn role(text: &str) -> Result<Role, String> {
         "command" => Role::Command,
         _ => match text.strip_prefix("code-") {
             Some(of) => Role::Code(class(of)?),
-            None => return Err(format!("there is no role `{text}`")),
+            None => return Err(Unsound(format!("there is no role `{text}`"))),
         },
     })
 }
 
-fn class(text: &str) -> Result<CodeClass, String> {
+fn class(text: &str) -> Result<CodeClass, Unsound> {
     Ok(match text {
         "repo" => CodeClass::Repo,
         "inline" => CodeClass::Inline,
         "unknown" => CodeClass::Unknown,
         "fetched" => CodeClass::Fetched,
-        _ => return Err(format!("there is no class `{text}`")),
+        _ => return Err(Unsound(format!("there is no class `{text}`"))),
     })
 }
 
-fn effect(text: &str) -> Result<Effect, String> {
+fn effect(text: &str) -> Result<Effect, Unsound> {
     Ok(match text {
         "tree" => Effect::Tree,
         "in-place" => Effect::InPlace,
@@ -212,7 +224,7 @@ fn effect(text: &str) -> Result<Effect, String> {
         "any-host" => Effect::AnyHost,
         _ => match text.strip_prefix("code-") {
             Some(of) => Effect::Code(class(of)?),
-            None => return Err(format!("there is no effect `{text}`")),
+            None => return Err(Unsound(format!("there is no effect `{text}`"))),
         },
     })
 }
@@ -222,7 +234,7 @@ fn effect(text: &str) -> Result<Effect, String> {
 ///
 /// # Errors
 /// What is not a part of the notation.
-pub(super) fn option(text: &str) -> Result<Vec<Opt>, String> {
+pub(super) fn option(text: &str) -> Result<Vec<Opt>, Unsound> {
     let (turns, rest) = match text.strip_prefix('!') {
         Some(rest) => (true, rest),
         None => (false, text),
@@ -249,7 +261,7 @@ pub(super) fn option(text: &str) -> Result<Vec<Opt>, String> {
         };
         let begins = positive.starts_with('-') || positive.starts_with('+');
         if !begins || positive.len() < 2 || positive == "--" {
-            return Err(format!("`{text}` is no option"));
+            return Err(Unsound(format!("`{text}` is no option")));
         }
         spellings.push(positive);
         negated.extend(negative);

@@ -269,8 +269,8 @@ impl<'a> Reading<'a> {
     /// What the table says of a spelling.
     fn find(&self, parsed: &Parsed<'a>, spelling: &str) -> Option<&'a Opt> {
         let of = |entry: &&'a Entry| {
-            let place = entry.options.get(spelling)?;
-            entry.meanings.get(*place)
+            let options = entry.options();
+            options.meanings.get(*options.by_spelling.get(spelling)?)
         };
         of(&parsed.entry).or_else(|| {
             let above = self.chain.iter().rev();
@@ -281,19 +281,21 @@ impl<'a> Reading<'a> {
     /// The only options that a long spelling abbreviates.
     fn abbreviated(&self, parsed: &Parsed<'a>, spelling: &str) -> Vec<&'a Opt> {
         let above = self.chain.iter().filter(|entry| entry.globals_anywhere);
-        let mut found: Vec<&Opt> = Vec::new();
+        let mut candidates: Vec<&Opt> = Vec::new();
         for entry in above.copied().chain([parsed.entry]) {
-            for (name, place) in &entry.options {
-                let Some(option) = entry.meanings.get(*place) else {
+            let options = entry.options();
+            for (name, place) in &options.by_spelling {
+                let Some(option) = options.meanings.get(*place) else {
                     continue;
                 };
-                if name.starts_with(spelling) && !found.iter().any(|one| std::ptr::eq(*one, option))
+                if name.starts_with(spelling)
+                    && !candidates.iter().any(|one| std::ptr::eq(*one, option))
                 {
-                    found.push(option);
+                    candidates.push(option);
                 }
             }
         }
-        found
+        candidates
     }
 
     /// An option; pushes its role, and that of its value.

@@ -41,9 +41,9 @@ pub fn read(words: &[Word], context: &dyn Context) -> Invocation {
             let parsed = parse::parse(&TABLE, entry, words);
             let mut made = classify::classify(&parsed, context);
             // The subcommand's reader first: the program's speaks about what is left.
-            let own = parsed.entry.reader;
+            let subcommands = parsed.entry.reader;
             let programs = entry.reader.filter(|_| parsed.entry.name != entry.name);
-            for reader in [own, programs].into_iter().flatten() {
+            for reader in [subcommands, programs].into_iter().flatten() {
                 reader(&parsed, context, &mut made);
             }
             made

@@ -1,12 +1,13 @@
 //! The table as it is used: compiled once from its files, never again.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use crate::reading::atoms::{CodeClass, Danger, Set};
 use crate::reading::registries;
 
-use super::notation::{self, Operands, Opt};
+use super::notation::{self, Operands, Opt, Unsound};
 use super::readers::{self, Reader};
 use super::schema::{self, File, Of, Style};
 
@@ -79,13 +80,36 @@ pub(super) struct Entry {
     /// Its words: `git push`.
     pub(super) name: String,
     /// By every spelling.
-    pub(super) options: HashMap<String, usize>,
+    pub(super) subcommands: HashMap<String, usize>,
+    /// What it has in common with its siblings.
+    shape: Arc<Shape>,
+}
+
+impl Deref for Entry {
+    type Target = Shape;
+
+    fn deref(&self) -> &Shape {
+        &self.shape
+    }
+}
+
+/// Options of an entry.
+#[derive(Debug, Default)]
+pub(super) struct Options {
+    /// By every spelling.
+    pub(super) by_spelling: HashMap<String, usize>,
     /// What the spellings stand for.
     pub(super) meanings: Vec<Opt>,
+}
+
+/// What siblings have in common.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// As they are written. A session meets few of all programs: a program's are compiled when it is met.
+    written: String,
+    options: OnceLock<Options>,
     /// What operands are.
     pub(super) operands: Operands,
-    /// By every spelling.
-    pub(super) subcommands: HashMap<String, usize>,
     /// Named sets.
     pub(super) sets: Vec<Set>,
     /// How options are spelled.
@@ -120,17 +144,26 @@ pub(super) struct Entry {
     pub(super) leaves_out_ignored: bool,
 }
 
-/// Compiles files.
+impl Shape {
+    /// Its options. There are none where they are not sound, and then each that is given turns the program, but for a tame
+    /// one: a test holds that they are.
+    pub(super) fn options(&self) -> &Options {
+        self.options
+            .get_or_init(|| options(&self.written).unwrap_or_default())
+    }
+}
+
+/// Compiles files, but for options.
 ///
 /// # Errors
 /// The file and entry that is not sound, and why.
-pub(super) fn load(files: &[(&str, &str)]) -> Result<Table, String> {
+pub(super) fn load(files: &[(&str, &str)]) -> Result<Table, Unsound> {
     let mut written: HashMap<String, schema::Entry> = HashMap::new();
     for (file, text) in files {
-        let read: File = toml::from_str(text).map_err(|why| format!("{file}: {why}"))?;
+        let read: File = toml::from_str(text).map_err(|why| Unsound(format!("{file}: {why}")))?;
         for (key, entry) in read {
             if written.contains_key(&key) {
-                return Err(format!("{file}: `{key}` has an entry already"));
+                return Err(Unsound(format!("{file}: `{key}` has an entry already")));
             }
             written.insert(key, entry);
         }
@@ -152,7 +185,7 @@ pub(super) fn load(files: &[(&str, &str)]) -> Result<Table, String> {
             None => vec![None],
             Some(parent) => places
                 .get(parent)
-                .ok_or_else(|| format!("`{key}`: there is no `{parent}`"))?
+                .ok_or_else(|| Unsound(format!("`{key}`: there is no `{parent}`")))?
                 .iter()
                 .map(|place| Some(*place))
                 .collect(),
@@ -161,11 +194,13 @@ pub(super) fn load(files: &[(&str, &str)]) -> Result<Table, String> {
         for of in &entry.like {
             let of = written
                 .get(of)
-                .ok_or_else(|| format!("`{key}`: like `{of}`, which is not there"))?;
+                .ok_or_else(|| Unsound(format!("`{key}`: like `{of}`, which is not there")))?;
             options.push_str(&of.options);
             options.push('\n');
         }
         options.push_str(&entry.options);
+        let shape = compile(entry, options).map_err(|why| Unsound(format!("`{key}`: {why}")))?;
+        let shape = Arc::new(shape);
         for above in above {
             for (position, name) in std::iter::once(last)
                 .chain(entry.names.iter().map(String::as_str))
@@ -179,10 +214,12 @@ pub(super) fn load(files: &[(&str, &str)]) -> Result<Table, String> {
                     Some(parent) => format!("{} {name}", parent.name),
                     None => name.to_owned(),
                 };
-                let compiled = compile(full.clone(), entry, &options)
-                    .map_err(|why| format!("`{key}`: {why}"))?;
                 let place = table.entries.len();
-                table.entries.push(compiled);
+                table.entries.push(Entry {
+                    name: full.clone(),
+                    subcommands: HashMap::new(),
+                    shape: Arc::clone(&shape),
+                });
                 // A subcommand of the key belongs to every sibling, one of a sibling to that alone.
                 places.entry(key.to_owned()).or_default().push(place);
                 if position > 0 {
@@ -201,7 +238,7 @@ pub(super) fn load(files: &[(&str, &str)]) -> Result<Table, String> {
                         },
                     };
                     if by_name.insert(spelling.to_owned(), place).is_some() {
-                        return Err(format!("`{key}`: `{spelling}` is there already"));
+                        return Err(Unsound(format!("`{key}`: `{spelling}` is there already")));
                     }
                 }
             }
@@ -211,14 +248,14 @@ pub(super) fn load(files: &[(&str, &str)]) -> Result<Table, String> {
 }
 
 /// Hosts as an entry writes them: `@npm` stands for those of a registry.
-fn hosts(written: &[String]) -> Result<Vec<String>, String> {
+fn hosts(written: &[String]) -> Result<Vec<String>, Unsound> {
     let mut hosts = Vec::new();
     for host in written {
         match host.strip_prefix('@') {
             None => hosts.push(host.clone()),
             Some(group) => {
                 let group = registries::group(group)
-                    .ok_or_else(|| format!("there is no registry `{host}`"))?;
+                    .ok_or_else(|| Unsound(format!("there is no registry `{host}`")))?;
                 hosts.extend(group.iter().map(|host| (*host).to_owned()));
             }
         }
@@ -226,44 +263,64 @@ fn hosts(written: &[String]) -> Result<Vec<String>, String> {
     Ok(hosts)
 }
 
-fn compile(name: String, entry: &schema::Entry, options: &str) -> Result<Entry, String> {
-    let mut by_spelling = HashMap::new();
-    let mut meanings: Vec<Opt> = Vec::new();
-    for written in options.split_whitespace() {
+/// Compiles options.
+fn options(text: &str) -> Result<Options, Unsound> {
+    let mut options = Options::default();
+    for written in text.split_whitespace() {
         for option in notation::option(written)? {
             for spelling in &option.spellings {
                 // What is written later, or by the entry itself, holds.
-                by_spelling.insert(spelling.clone(), meanings.len());
+                options
+                    .by_spelling
+                    .insert(spelling.clone(), options.meanings.len());
             }
-            meanings.push(option);
+            options.meanings.push(option);
         }
     }
+    Ok(options)
+}
+
+/// Whether all options are sound, and each danger's is one.
+///
+/// # Errors
+/// The entry that is not, and why.
+#[cfg(test)]
+pub(super) fn check(table: &Table) -> Result<(), Unsound> {
+    for entry in &table.entries {
+        let options =
+            options(&entry.written).map_err(|why| Unsound(format!("`{}`: {why}", entry.name)))?;
+        let mut with = entry.dangers.iter().flat_map(|(_, with, _)| with);
+        if let Some(option) = with.find(|with| !options.by_spelling.contains_key(*with)) {
+            let name = &entry.name;
+            return Err(Unsound(format!(
+                "`{name}`: a danger with `{option}`, which is no option"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn compile(entry: &schema::Entry, written: String) -> Result<Shape, Unsound> {
     let operands = notation::operands(&entry.operands)?;
-    for danger in &entry.dangers {
-        if let Some(option) = danger
-            .with
-            .iter()
-            .find(|with| !by_spelling.contains_key(*with))
-        {
-            return Err(format!("a danger with `{option}`, which is no option"));
-        }
-    }
     let reader = match &entry.reader {
         None => None,
-        Some(reader) => {
-            Some(readers::by_name(reader).ok_or_else(|| format!("there is no reader `{reader}`"))?)
-        }
+        Some(reader) => Some(
+            readers::by_name(reader)
+                .ok_or_else(|| Unsound(format!("there is no reader `{reader}`")))?,
+        ),
     };
-    Ok(Entry {
-        can_turn: entry.style != Style::None
-            && (!entry.tame || meanings.iter().any(|option| option.turns)),
+    let any_turns = || {
+        written
+            .split_whitespace()
+            .any(|option| option.starts_with('!'))
+    };
+    Ok(Shape {
+        can_turn: entry.style != Style::None && (!entry.tame || any_turns()),
         unknown_turns: !entry.tame,
         posix: entry.posix || operands.hands_on(),
-        name,
-        options: by_spelling,
-        meanings,
+        written,
+        options: OnceLock::new(),
         operands,
-        subcommands: HashMap::new(),
         sets: entry.sets.iter().map(|set| Set::from(*set)).collect(),
         style: entry.style,
         bundled: entry.bundled,

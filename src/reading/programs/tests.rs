@@ -176,10 +176,10 @@ pub(super) fn holds(context: &dyn Context, table: &str) {
             "{command}: {:?}",
             made.roles
         );
-        let found = short(&made);
-        if found != expected.trim() {
+        let line = short(&made);
+        if line != expected.trim() {
             wrong.push_str(&format!(
-                "\n{command}\n    is {found}\n   not {}",
+                "\n{command}\n    is {line}\n   not {}",
                 expected.trim()
             ));
         }
@@ -190,6 +190,7 @@ pub(super) fn holds(context: &dyn Context, table: &str) {
 #[test]
 fn the_table_is_sound() {
     let table = table::load(table::FILES).unwrap_or_else(|why| panic!("{why}"));
+    table::check(&table).unwrap_or_else(|why| panic!("{why}"));
     assert!(table.entries.len() > 20, "{}", table.entries.len());
     assert_eq!(table.names().count(), table::TABLE.names().count());
 }

@@ -277,7 +277,7 @@ impl<'a> Facts<'a> {
                 .get("isolation")
                 .is_some_and(|asked| !asked.is_null()) =>
             {
-                self.any_host()
+                self.any_host();
             }
             None => {}
         }
@@ -321,10 +321,10 @@ impl<'a> Facts<'a> {
     /// What a policy says of this tool.
     pub(super) fn declared(&mut self, tool: &DeclaredTool) {
         for pointer in &tool.read {
-            self.required(pointer, |path| AtomKind::Read(path));
+            self.required(pointer, AtomKind::Read);
         }
         for pointer in &tool.write {
-            self.required(pointer, |path| AtomKind::Write(path));
+            self.required(pointer, AtomKind::Write);
         }
         for pointer in &tool.host {
             match self.values(pointer).is_empty() {
@@ -381,15 +381,15 @@ impl<'a> Facts<'a> {
             return vec![Place::at(PathText::Anywhere)];
         }
         let bare = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-        let mut found: Vec<PathText> = Vec::new();
+        let mut paths_named: Vec<PathText> = Vec::new();
         for text in [bare, text] {
-            found.push(self.from(text));
+            paths_named.push(self.from(text));
             if text == "~" || text.starts_with("~/") {
                 let rest = text.trim_start_matches('~').trim_start_matches('/');
-                found.push(PathText::Known(paths::join(&self.at.home, rest)));
+                paths_named.push(PathText::Known(paths::join(&self.at.home, rest)));
             }
         }
-        let plain: Vec<PathText> = found
+        let plain: Vec<PathText> = paths_named
             .iter()
             .filter_map(|path| match path {
                 PathText::Known(path) if path.split('/').any(|name| name == "..") => {
@@ -398,9 +398,9 @@ impl<'a> Facts<'a> {
                 _ => None,
             })
             .collect();
-        found.extend(plain);
+        paths_named.extend(plain);
         let mut places: Vec<Place> = Vec::new();
-        for path in found {
+        for path in paths_named {
             if !places.iter().any(|known| self.same(&known.path, &path)) {
                 places.push(Place::at(path));
             }
@@ -416,7 +416,7 @@ impl<'a> Facts<'a> {
                     return false;
                 }
                 let ups = a.contains("..") || b.contains("..");
-                let real = |path: &str| self.disk.resolve(path).map(|found| found.real);
+                let real = |path: &str| self.disk.resolve(path).map(|place| place.real);
                 !ups || !self.disk.looks() || real(a).is_some_and(|a| real(b) == Some(a))
             }
             _ => a == b,

@@ -21,14 +21,14 @@ pub(super) fn add(facts: &mut Facts<'_>) {
     for (name, value) in facts.args.iter().rev() {
         rest.push((value, is_command(name)));
     }
-    let mut found: Vec<Atom> = Vec::new();
+    let mut atoms: Vec<Atom> = Vec::new();
     while let Some((value, command)) = rest.pop() {
-        if found.len() >= limits::CALL_ATOMS {
+        if atoms.len() >= limits::CALL_ATOMS {
             facts.unread("it has more arguments than are read");
             break;
         }
         match value {
-            Value::String(text) => mentions(facts, text, command, &mut found),
+            Value::String(text) => mentions(facts, text, command, &mut atoms),
             Value::Array(items) => {
                 let words: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
                 if let Some(words) = words.filter(|words| command && !words.is_empty()) {
@@ -36,7 +36,7 @@ pub(super) fn add(facts: &mut Facts<'_>) {
                         .iter()
                         .map(|word| format!("'{}'", word.replace('\'', "'\\''")));
                     let text: Vec<String> = words.collect();
-                    run(facts, &text.join(" "), &mut found);
+                    run(facts, &text.join(" "), &mut atoms);
                 }
                 rest.extend(items.iter().rev().map(|item| (item, command)));
             }
@@ -51,7 +51,7 @@ pub(super) fn add(facts: &mut Facts<'_>) {
     facts
         .reading
         .mentioned
-        .extend(found.into_iter().map(|mut atom| {
+        .extend(atoms.into_iter().map(|mut atom| {
             atom.program = atom.program.map(|program| program + by);
             atom
         }));
@@ -62,9 +62,9 @@ fn is_command(name: &str) -> bool {
     COMMANDS.iter().any(|command| name.contains(command))
 }
 
-fn mentions(facts: &Facts<'_>, text: &str, command: bool, found: &mut Vec<Atom>) {
+fn mentions(facts: &Facts<'_>, text: &str, command: bool, atoms: &mut Vec<Atom>) {
     let mut atom = |kind: AtomKind| {
-        found.push(Atom {
+        atoms.push(Atom {
             kind,
             program: None,
             source: Source::Tool,
@@ -95,14 +95,14 @@ fn mentions(facts: &Facts<'_>, text: &str, command: bool, found: &mut Vec<Atom>)
         }
     }
     if command && !bare.is_empty() {
-        run(facts, text, found);
+        run(facts, text, atoms);
     }
 }
 
 /// The atoms of a command, behind those that are there.
-fn run(facts: &Facts<'_>, text: &str, found: &mut Vec<Atom>) {
-    let by = found.len();
-    found.extend(facts.could_run(text).into_iter().map(|mut atom| {
+fn run(facts: &Facts<'_>, text: &str, atoms: &mut Vec<Atom>) {
+    let by = atoms.len();
+    atoms.extend(facts.could_run(text).into_iter().map(|mut atom| {
         atom.program = atom.program.map(|program| program + by);
         atom
     }));

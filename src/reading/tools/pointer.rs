@@ -16,15 +16,15 @@ pub fn values<'a>(args: &'a Map<String, Value>, pointer: &str) -> Vec<&'a Value>
     let Some((first, rest)) = names.split_first() else {
         return Vec::new();
     };
-    let mut found: Vec<&Value> = match first.as_str() {
+    let mut matched: Vec<&Value> = match first.as_str() {
         "*" => args.values().take(VALUES).collect(),
         name => args.get(name).into_iter().collect(),
     };
     for name in rest {
-        let inner = found.into_iter().flat_map(|value| members(value, name));
-        found = inner.take(VALUES).collect();
+        let inner = matched.into_iter().flat_map(|value| members(value, name));
+        matched = inner.take(VALUES).collect();
     }
-    found
+    matched
 }
 
 fn members<'a>(value: &'a Value, name: &str) -> Vec<&'a Value> {

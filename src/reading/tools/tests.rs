@@ -319,20 +319,20 @@ fn a_whole_reading_says_where_paths_lead_and_what_is_dangerous() {
             &Declared::new(),
         )
     };
-    let found = read(
+    let result = read(
         "Write",
         json!({"file_path": "/repo/x/../.git/hooks/pre-commit", "content": ""}),
     );
-    let atom = &found.atoms[0];
+    let atom = &result.atoms[0];
     assert_eq!(atom.dangers[0].category, Category::Persistence);
     let AtomKind::Write(place) = &atom.kind else {
         panic!("{atom:?}")
     };
     assert_eq!(place.real.as_deref(), Some("/repo/.git/hooks/pre-commit"));
-    let found = read("WebFetch", json!({"url": "http://2852039166/latest"}));
-    assert_eq!(found.atoms[0].dangers[0].category, Category::Credentials);
-    let found = read("mcp__fs__read", json!({"path": "~/.ssh/id_rsa"}));
-    let dangers: Vec<Category> = found
+    let result = read("WebFetch", json!({"url": "http://2852039166/latest"}));
+    assert_eq!(result.atoms[0].dangers[0].category, Category::Credentials);
+    let result = read("mcp__fs__read", json!({"path": "~/.ssh/id_rsa"}));
+    let dangers: Vec<Category> = result
         .mentioned
         .iter()
         .flat_map(|atom| &atom.dangers)
@@ -340,8 +340,8 @@ fn a_whole_reading_says_where_paths_lead_and_what_is_dangerous() {
         .collect();
     assert!(dangers.contains(&Category::Credentials), "{dangers:?}");
     // Also where it leads is not known.
-    let found = read("Read", json!({"file_path": "/proc/1/root/etc/shadow"}));
-    assert_eq!(found.atoms[0].dangers[0].category, Category::Container);
+    let result = read("Read", json!({"file_path": "/proc/1/root/etc/shadow"}));
+    assert_eq!(result.atoms[0].dangers[0].category, Category::Container);
     let class = |reading: &Reading| match &reading.atoms[0].kind {
         AtomKind::Code(code) => Some(code.class),
         _ => None,
@@ -384,10 +384,10 @@ fn a_command_is_read_from_the_directory_of_its_call() {
         ("exec_command", json!({"cmd": "cat x"}), "read /repo/sub/x"),
     ] {
         let reading = reading(tool, &args);
-        let found = lines(&reading.atoms);
+        let result = lines(&reading.atoms);
         assert!(
-            found.contains(&expected.to_owned()),
-            "{args} {found:?} {:?}",
+            result.contains(&expected.to_owned()),
+            "{args} {result:?} {:?}",
             reading.unread
         );
         assert_eq!(reading.unread, Vec::<String>::new());
@@ -398,10 +398,11 @@ fn a_command_is_read_from_the_directory_of_its_call() {
         json!({"command": ["cat", "x"]}),
     ] {
         let reading = reading("mcp__x__run", &args);
-        let found = lines(&reading.mentioned);
+        let result = lines(&reading.mentioned);
         assert!(
-            found.contains(&"program".to_owned()) && found.contains(&"read /repo/sub/x".to_owned()),
-            "{found:?}"
+            result.contains(&"program".to_owned())
+                && result.contains(&"read /repo/sub/x".to_owned()),
+            "{result:?}"
         );
         for atom in &reading.mentioned {
             let program = atom.program.map(|at| &reading.mentioned[at].kind);

@@ -1,7 +1,6 @@
 //! Programs that read a shell's text, or hand their words on.
 
 use crate::reading::atoms::Role;
-use crate::reading::programs::classify::display;
 use crate::reading::programs::parse::Parsed;
 use crate::reading::programs::{Context, HandOn, Invocation, UseKind};
 use crate::reading::word::{Piece, Word};
