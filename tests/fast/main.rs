@@ -36,5 +36,6 @@ mod policy_docs;
 mod python_verifier;
 mod responses_double;
 mod slack_double;
+mod started_programs;
 mod tidy;
 mod words;

@@ -109,7 +109,10 @@ impl Walker<'_> {
             listed = listing::found_by_fd(outer.get(1..).unwrap_or_default());
         }
         let fed = match entry {
-            "xargs" => self.fed_words(),
+            "xargs" => {
+                let options = outer.len().saturating_sub(inner.len());
+                self.fed_words(outer.get(1..options).unwrap_or_default())
+            }
             _ => None,
         };
         match more {
@@ -146,10 +149,24 @@ impl Walker<'_> {
         }
     }
 
-    /// What `xargs` reads, where that is known.
-    fn fed_words(&self) -> Option<Vec<Word>> {
+    /// What `xargs` reads, where that is known, and given to one program.
+    fn fed_words(&self, options: &[Word]) -> Option<Vec<Word>> {
         if let Some(listing) = &self.feed.listing {
             return Some(listing.to_vec());
+        }
+        // Others take it apart in another way: `--` may come to stand in front of an option or not.
+        let plain = [
+            "-r",
+            "-t",
+            "--no-run-if-empty",
+            "--verbose",
+            "-I",
+            "{}",
+            "-I{}",
+        ];
+        let is_plain = |word: &Word| word.known().is_some_and(|text| plain.contains(&text));
+        if !options.iter().all(is_plain) {
+            return None;
         }
         let text = self.feed.text.as_ref()?.known()?;
         if text.contains(['\'', '"', '\\', '\0']) {

@@ -264,7 +264,8 @@ impl<'a> Walker<'a> {
 
     /// `trap`s run at the end, or whenever a signal comes: only what never changes is known there.
     fn traps(&mut self) {
-        for text in std::mem::take(&mut self.traps) {
+        // One may set others.
+        while let Some(text) = self.traps.pop() {
             if !self.may_enter() || self.is_spent() {
                 return;
             }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::positional::Positional;
 use super::program::{SHELLS, execute, obfuscation};
 use super::simple::shown;
-use super::state::{Dir, Dirs, Value};
+use super::state::{Dirs, Value};
 use super::stream::Stream;
 use super::task::Task;
 use super::{BASH, BYTES_A_STEP, Made, Walker, places};

@@ -145,6 +145,7 @@ fn a_command_is_read_into_its_atoms() {
             "@/r/sub rm -rf x | w:/r/sub/x/** !Delete",
         ),
         ("eval \"rm $HOME/x\"", "rm /home/me/x | w:/home/me/x"),
+        ("trap '(trap \"rm x\" EXIT; ls)' EXIT", "ls | rm x | w:/r/x"),
         ("echo 'rm -rf /' | sh", "sh | rm -rf / | w://** !Delete"),
         (
             "bash <<'E'\nrm -rf build\nE",
@@ -172,6 +173,12 @@ fn a_command_is_read_into_its_atoms() {
             "cat a | r:/r/a | cat b | r:/r/b",
         ),
         ("./run.sh", "./run.sh | code:repo"),
+        // What is `--` to one of them is none to the next.
+        (
+            "printf '%s\\n' -- -f | xargs -n1 rm",
+            "rm … + | w:anywhere !Delete",
+        ),
+        ("echo a | xargs rm", "rm a | w:/r/a"),
         (
             "xargs rm < list",
             "rm … + | w:anywhere !Delete | >r:/r/list",
