@@ -12,6 +12,7 @@ use crate::intendants::confined_query::Search;
 use crate::intendants::{claude_code, codex};
 use crate::journal::redact::Screen;
 use crate::journal::{Journal, OpenError, last_event};
+use crate::policy::Policy;
 use crate::report::failure::{Failure, Outcome, exit, help_with, say_folded, try_say};
 use crate::session::config::{self, Config};
 use crate::session::harness_origin::changeable_here;
@@ -19,7 +20,7 @@ use crate::session::home::Home;
 use crate::session::key_rotation::settle_rotation;
 use crate::session::kinds::Harness;
 use crate::session::lease;
-use crate::session::policy_file::load_policy;
+use crate::session::policy_file::{PolicySource, load_policy};
 use crate::session::resolve;
 
 /// Check the installation before a session; exit 1 if anything needed is missing or broken.
@@ -231,8 +232,27 @@ fn signing(home: &Home, _named: bool) -> Result<Found, Failure> {
 
 fn policy(home: &Home, _named: bool) -> Result<Found, Failure> {
     let policy = load_policy(home)?;
+    let config = Config::load(home)?;
+    for (path, project) in &config.projects {
+        let Some(named) = project.policy.as_deref() else {
+            continue;
+        };
+        let source = PolicySource::of_project(named, home);
+        let shown = source.shown(home);
+        Policy::parse(&source.text(home)?).map_err(|error| {
+            let (path, shown) = (path.display(), shown.display());
+            Failure::refused(
+                format!("project {path}: {shown}: {error}"),
+                format!("fix the file, then run `agp policy check {shown}`"),
+            )
+        })?;
+    }
+    let projects = match config.projects.len() {
+        0 => String::new(),
+        some => format!("; {} of their own", count(some, "project")),
+    };
     ok(format!(
-        "{}, sha256 {}; {}",
+        "{}, sha256 {}; {}{projects}",
         count(policy.len(), "rule"),
         policy.digest(),
         super::policy::summary(home)

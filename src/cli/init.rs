@@ -27,13 +27,25 @@ pub(super) struct Init {
 /// The policy that a home begins with.
 const STANDARD: &str = "standard";
 
+/// What each that ships does, for whoever chose it.
+const SAYS: [(&str, &str); 3] = [
+    (
+        STANDARD,
+        "editing, building and testing run; a push, a new host or a danger asks",
+    ),
+    ("strict", "writes, and commands that do more than read, ask"),
+    ("watch", "everything runs and is recorded"),
+];
+
 const CONFIG: &str = "{\n  \"approval\": { \"timeoutSeconds\": 300 }\n}\n";
 
 pub(super) fn init(home: &Home, command: &Init) -> Outcome {
     let name = command.policy.as_deref().unwrap_or(STANDARD);
     let text = policy_text(name)?;
     make_directories(home)?;
-    let policy = (home.policy(), text, format!(" ({name})"), true);
+    let says = SAYS.iter().find(|(own, _)| *own == name);
+    let note = says.map_or_else(String::new, |(name, says)| format!(" ({name}: {says})"));
+    let policy = (home.policy(), text, note, true);
     // Who names a policy wants no other configuration.
     let config = (
         home.config(),
@@ -60,6 +72,8 @@ pub(super) fn init(home: &Home, command: &Init) -> Outcome {
     }
     if !home.private_key().exists() {
         say("next: agp keygen");
+    } else {
+        say("next: agp policy check");
     }
     Ok(0)
 }

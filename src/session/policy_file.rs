@@ -1,5 +1,6 @@
 //! The policy of a home, or another one that a session is to have.
 
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
@@ -57,12 +58,17 @@ impl PolicySource {
                 .then(|| (path.components().count(), policy))
         });
         let nearest = around.max_by_key(|(depth, _)| *depth);
-        Ok(nearest.map_or(Self::Home, |(_, policy)| Self::named(policy, home.root())))
+        Ok(nearest.map_or(Self::Home, |(_, policy)| Self::of_project(policy, home)))
     }
 
     /// What a person names: relative to the working directory, where it is a file.
     pub(crate) fn given(named: &str) -> Self {
         Self::named(named, Path::new(""))
+    }
+
+    /// What `config.json` names for a project: below the home, where it is a relative file.
+    pub(crate) fn of_project(named: &str, home: &Home) -> Self {
+        Self::named(named, home.root())
     }
 
     fn named(named: &str, below: &Path) -> Self {
@@ -101,15 +107,36 @@ impl PolicySource {
                 home.check_own()?;
                 (home.policy(), "run `agp init`")
             }
-            Self::File(path) => (
-                path.clone(),
-                "name a policy: a file, standard, strict or watch",
-            ),
+            Self::File(path) => {
+                not_others(path)?;
+                let mend = "name a policy: a file, standard, strict or watch";
+                (path.clone(), mend)
+            }
         };
         bounded_file::read(&path, limits::POLICY_BYTES).map_err(|error| {
             let problem = format!("cannot read {}: {error}", path.display());
             Failure::refused(problem, help_with(&path, &error, mend))
         })
+    }
+}
+
+/// Refuses a file that other users could write, or that is another's than root's.
+fn not_others(path: &Path) -> Result<(), Failure> {
+    // One that is not there is told of when it is read.
+    let Ok(meta) = path.metadata() else {
+        return Ok(());
+    };
+    let own = [0, rustix::process::geteuid().as_raw()].contains(&meta.uid());
+    match own && meta.permissions().mode() & 0o002 == 0 {
+        true => Ok(()),
+        false => {
+            let path = path.display();
+            let problem = format!("{path}: other users can write it");
+            Err(Failure::refused(
+                problem,
+                format!("chown and chmod o-w {path}"),
+            ))
+        }
     }
 }
 

@@ -58,7 +58,7 @@ fn quickstart_takes_an_empty_home_to_a_proven_journal() {
 fn init_writes_what_loads_and_replaces_it_only_when_told() {
     let world = World::empty();
     let first = world.agp(&["init"]).run().succeeded();
-    first.said(&["policy.json (standard)", "config.json", "next: agp keygen"]);
+    first.said(&["policy.json (standard: ", "config.json", "next: agp keygen"]);
     // Once more is no fault: nothing would change.
     world.agp(&["init"]).run().succeeded();
     let policy = world.agp_home().join("policy.json");

@@ -120,6 +120,7 @@ impl Session {
             approval_deadline: Duration::from_secs(60),
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),
+            apart: true,
             watched: true,
             sandbox: None,
             notices: Box::new(move |notice| {

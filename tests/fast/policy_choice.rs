@@ -8,6 +8,7 @@
 use crate::support::session;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 use session::{Ran, World};
@@ -102,6 +103,12 @@ fn a_policy_that_is_none_refuses_the_session_and_says_where_it_is_wrong() {
     let (ran, _) = run(&world, &["--policy", bad.to_str().unwrap()]);
     let err = ran.exited(1).err;
     assert!(err.contains("bad.json: line 2 column "), "{err}");
+    let open = world.root().join("open.json");
+    fs::write(&open, r#"{"rules":[]}"#).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o666)).unwrap();
+    let (ran, _) = run(&world, &["--policy", open.to_str().unwrap()]);
+    let err = ran.exited(1).err;
+    assert!(err.contains("other users can write it"), "{err}");
     let (ran, _) = run(&world, &["--policy", "standrad"]);
     let err = ran.exited(1).err;
     assert!(err.contains("a file, standard, strict or watch"), "{err}");
@@ -155,4 +162,36 @@ fn no_call_changes_the_policy_of_the_next_session() {
     }
     assert_eq!(world.get("p.json").unwrap(), policy.to_string());
     assert!(!world.get(".agp/policy.json").unwrap().contains("mine"));
+}
+
+#[test]
+fn doctor_says_where_a_policy_is_wrong_and_what_to_write_instead() {
+    let world = World::new();
+    let doctor = |code: i32, parts: &[&str]| {
+        world
+            .agp(&["doctor", "--check", "policy"])
+            .run()
+            .exited(code)
+            .said(parts);
+    };
+    let home = |name: &str, text: &str| fs::write(world.agp_home().join(name), text).unwrap();
+    doctor(0, &["no errors"]);
+    home(
+        "mine.json",
+        "{\"rules\":[\n  {\"id\":\"x\",\"effect\":\"alow\"}]}",
+    );
+    let project = |policy: &str| json!({"projects": {"/srv/x": {"policy": policy}}}).to_string();
+    home("config.json", &project("mine.json"));
+    doctor(
+        1,
+        &["FAILED", "project /srv/x: ", "mine.json: line 2 column "],
+    );
+    home("config.json", &project("strict"));
+    doctor(0, &["1 project of their own"]);
+    let theirs = r#"{"rules":[{"id":"x","effect":"allow","tool":"Bash(git push *)"}]}"#;
+    home("policy.json", theirs);
+    let instead = r#"write "when": {"command": ["git push *"]}"#;
+    doctor(1, &["FAILED", "policy.json: line 1 column ", instead]);
+    fs::remove_file(world.agp_home().join("policy.json")).unwrap();
+    doctor(1, &["MISSING"]);
 }
