@@ -391,6 +391,13 @@ mod tests {
             let auto = AutoApprove::new(Arc::new(Terminal::unattended("nobody is there")));
             assert!(matches!(auto.ask(&request), Answer::Unreachable(_)));
             assert!(too_few(&request).unwrap().contains("2 approvers"));
+            // A rule that names people, or groups, is not met by whoever sits there.
+            let (mut request, leads) = (request.clone(), [vec!["@leads".to_owned()]]);
+            request.terms.required = None;
+            request.approvers = &leads;
+            assert!(
+                matches!(auto.ask(&request), Answer::Unreachable(why) if why.contains("@leads"))
+            );
         });
     }
 

@@ -17,7 +17,6 @@ use crate::reading::atoms::{
     Atom, AtomKind, CodeClass, Found, Host, PathText, Place, Program, Reading, Source,
 };
 use crate::reading::known_tools;
-use crate::reading::paths::{normal, within};
 
 /// One layer asked about one call.
 pub(super) struct Judge<'a> {

@@ -23,8 +23,6 @@ pub struct Memory {
     hosts: BTreeSet<String>,
     /// Those that were reached since.
     reached: BTreeSet<String>,
-    /// Rules that a person answered, each for one atom.
-    grants: BTreeSet<(String, String)>,
     /// More came from the network than is remembered, or nobody knows where to: any file may have.
     full: bool,
 }
@@ -117,20 +115,6 @@ impl Memory {
                 self.reached.insert(host.clone());
             }
         }
-    }
-
-    /// Takes note of what a person answered for the rest of the session.
-    pub fn grant(&mut self, questions: &[super::ruling::Question]) {
-        for question in questions {
-            if self.grants.len() < limits::MEMORY_PATHS {
-                let key = (question.rule.clone(), question.atom.clone());
-                self.grants.insert(key);
-            }
-        }
-    }
-
-    pub(super) fn is_granted(&self, rule: &str, atom: impl FnOnce() -> String) -> bool {
-        !self.grants.is_empty() && self.grants.contains(&(rule.to_owned(), atom()))
     }
 
     fn wrote(&mut self, place: &Place, fetched: bool) {

@@ -53,7 +53,7 @@ pub use layers::{SHIPPED, shipped};
 pub use memory::Memory;
 pub use named_sets::{SET_NAMES, set_members};
 pub use rules::Rule;
-pub use ruling::{Question, Ruling};
+pub use ruling::Ruling;
 pub use sandboxed::Withheld;
 
 /// Characters of a problem's description: it can quote the text, which may be anything.

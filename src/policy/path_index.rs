@@ -7,7 +7,6 @@ use super::patterns::List;
 use super::patterns::path::{Base, Key, Path};
 use super::patterns::place::{Ground, Spot};
 use crate::reading::atoms::PathText;
-use crate::reading::disk::Disk;
 use crate::reading::paths::{join, normal, within};
 use crate::reading::surroundings::Surroundings;
 

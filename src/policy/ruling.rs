@@ -8,11 +8,9 @@ use super::matching::Judge;
 use super::rules::Rule;
 use super::typed::typed;
 use crate::contracts::channel::ApprovalTerms;
-use crate::contracts::ids::Sha256;
 use crate::contracts::limits;
 use crate::contracts::verdict::{Decision, Verdict};
 use crate::reading::atoms::{Atom, AtomKind, Category, CodeClass, PathText, Place, Reading};
-use crate::reading::word::{Piece, Word};
 
 /// Characters of a tool's name, a command or a path in a reason: any usual one whole, and never a screenful.
 const SHOWN_CHARS: usize = 80;
@@ -27,24 +25,12 @@ pub struct Ruling {
     pub terms: ApprovalTerms,
     /// Who may approve, by each rule that says so: an approval needs somebody of each.
     pub approvers: Vec<Vec<String>>,
-    /// What an approval that holds for the session answers: each a rule and an atom. Empty: it answers only the
-    /// identical call.
-    pub questions: Vec<Question>,
     /// What is not read, for people.
     pub unread: Vec<String>,
     /// What the model should do instead; it stands in the reason, too.
     pub instead: Option<String>,
     /// Categories of danger that tighten the call.
     pub dangers: Vec<Category>,
-}
-
-/// One rule that asks about one atom.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Question {
-    /// The rule's id.
-    pub rule: String,
-    /// SHA-256 of the atom, in hex.
-    pub atom: String,
 }
 
 /// A finding of a layer.
@@ -80,22 +66,6 @@ pub(super) fn rule(layers: &[Layer], reading: &Reading, at: &Conditions<'_>) -> 
     for layer in layers {
         let found = findings(layer, reading, at, &disk).into_iter();
         all.extend(found.map(|finding| Of { layer, finding }));
-    }
-    // What a person answered for the session is asked no more.
-    for of in &mut all {
-        let (Some(rule), Some(memory)) = (of.rule(), at.memory) else {
-            continue;
-        };
-        if of.finding.decision != Decision::Require || !rule.approval.for_session {
-            continue;
-        }
-        let atom = of
-            .finding
-            .atom
-            .and_then(|position| atom_at(reading, position));
-        if atom.is_some_and(|atom| memory.is_granted(&rule.id, || key(atom))) {
-            of.finding.decision = Decision::Allow;
-        }
     }
     let decision = all
         .iter()
@@ -133,7 +103,6 @@ pub(super) fn rule(layers: &[Layer], reading: &Reading, at: &Conditions<'_>) -> 
         },
         terms: terms(&all, decision),
         approvers: approvers(&all, decision),
-        questions: questions(&speaking, reading, decision),
         unread: reading.unread.clone(),
         instead: instead.filter(|_| decision != Decision::Allow),
         dangers: dangers(&speaking, decision),
@@ -189,30 +158,6 @@ fn approvers(all: &[Of<'_>], decision: Decision) -> Vec<Vec<String>> {
     approvers
 }
 
-fn questions(speaking: &[&Of<'_>], reading: &Reading, decision: Decision) -> Vec<Question> {
-    let mut questions = Vec::new();
-    if decision != Decision::Require {
-        return questions;
-    }
-    for of in speaking {
-        let atom = of
-            .finding
-            .atom
-            .and_then(|position| atom_at(reading, position));
-        let (Some(rule), Some(atom)) = (of.rule(), atom) else {
-            return Vec::new();
-        };
-        if !rule.approval.for_session || !is_known(atom) {
-            return Vec::new();
-        }
-        questions.push(Question {
-            rule: rule.id.clone(),
-            atom: key(atom),
-        });
-    }
-    questions
-}
-
 fn dangers(speaking: &[&Of<'_>], decision: Decision) -> Vec<Category> {
     let mut categories: Vec<Category> = speaking
         .iter()
@@ -230,30 +175,6 @@ fn dangers(speaking: &[&Of<'_>], decision: Decision) -> Vec<Category> {
 pub(super) fn atom_at(reading: &Reading, position: usize) -> Option<&Atom> {
     let mut atoms = reading.atoms.iter().chain(&reading.mentioned);
     atoms.nth(position)
-}
-
-/// What one answer for the session is about. An atom of the same text is the same atom, in whatever call.
-fn key(atom: &Atom) -> String {
-    Sha256::of(format!("{:?}", atom.kind).as_bytes()).to_hex()
-}
-
-/// Whether all of an atom is known, so that another of the same text does the same.
-fn is_known(atom: &Atom) -> bool {
-    let known = |word: &Word| {
-        word.pieces
-            .iter()
-            .all(|piece| matches!(piece, Piece::Text(_)))
-    };
-    match &atom.kind {
-        AtomKind::Program(program) => !program.open_ended && program.words.iter().all(known),
-        AtomKind::Read(place) | AtomKind::Write(place) => {
-            matches!(place.path, PathText::Known(_))
-        }
-        AtomKind::Host(host) => host.name.is_some(),
-        AtomKind::Code(code) => code.class != CodeClass::Inline && code.class != CodeClass::Fetched,
-        // Its arguments are another call's.
-        AtomKind::Use => false,
-    }
 }
 
 /// The words of reasons.

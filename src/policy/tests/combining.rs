@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Allow, Asked, Deny, Made, Memory, Require, policy, touched, used, whole};
+use super::{Allow, Asked, Deny, Made, Require, policy, touched, used, whole};
 use crate::policy::{Policy, shipped};
 use crate::reading::atoms::{AtomKind, Category, CodeClass, Source};
 
@@ -90,31 +90,6 @@ fn several_requires_need_the_most_and_say_every_reason() {
     );
     let ls = Made::default().program("ls").asked().of(&policy);
     assert!(ls.terms.for_session);
-}
-
-#[test]
-fn a_grant_answers_one_rule_for_one_atom_in_whatever_call() {
-    let policy = policy(&json!([
-        {"id": "all", "effect": "allow", "tool": "*"},
-        {"id": "rm", "effect": "require", "when": {"command": ["rm *"]}, "sessionGrant": true},
-    ]));
-    let asked = Made::default().program("rm a").asked().of(&policy);
-    let mut memory = Memory::default();
-    memory.grant(&asked.questions);
-    let decision = |made: Made| {
-        Asked {
-            memory: Some(&memory),
-            ..made.asked()
-        }
-        .decision(&policy)
-    };
-    assert_eq!(decision(Made::default().program("rm a")), Allow);
-    assert_eq!(
-        decision(Made::default().program("ls").program("rm a")),
-        Allow
-    );
-    assert_eq!(decision(Made::default().program("rm b")), Require);
-    assert_eq!(decision(Made::default().program("rm a").unread()), Require);
 }
 
 #[test]

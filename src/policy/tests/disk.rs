@@ -9,6 +9,8 @@ pub(super) struct Files {
     pub(super) files: &'static [&'static str],
     pub(super) links: &'static [(&'static str, &'static str)],
     pub(super) lost: Option<&'static str>,
+    /// What git ignores, with all below.
+    pub(super) ignored: &'static [&'static str],
     /// Files of which the second is another name of the first.
     pub(super) same: &'static [(&'static str, &'static str)],
 }
@@ -73,7 +75,7 @@ impl Disk for Files {
         None
     }
 
-    fn ignored(&self, _: &str) -> Option<bool> {
-        None
+    fn ignored(&self, path: &str) -> Option<bool> {
+        Some(self.ignored.iter().any(|ignored| within(path, ignored)))
     }
 }

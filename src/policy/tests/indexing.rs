@@ -59,6 +59,7 @@ const DISK: Files = Files {
     links: &[("/r/out", "/etc"), ("/r/link", "/r/src/gen")],
     lost: Some("/r/lost"),
     same: &[("/r/.env", "/r/src/notes")],
+    ignored: &[],
 };
 
 /// Places of every kind at a path.
