@@ -96,6 +96,7 @@ impl Session {
         let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
         let warns = Arc::clone(&warnings);
         let governor = Governor::new(GovernorConfig {
+            apart: true,
             session: SessionId::new("s-1").unwrap(),
             policy: Policy::parse(policy.as_bytes()).unwrap(),
             reading: ReadingTerms {
@@ -349,7 +350,7 @@ fn a_host_is_new_once_credentials_were_read() {
 
 #[test]
 fn offered_tools_that_no_rule_speaks_about_are_told_once() {
-    let session = Session::standard();
+    let mut session = Session::standard();
     let tools = [
         "Bash",
         "Read",
@@ -364,6 +365,10 @@ fn offered_tools_that_no_rule_speaks_about_are_told_once() {
             directory: None,
         });
     }
+    // It is said with the first call.
+    let file = session.repository.join("a.rs");
+    let read = json!({"file_path": file.to_str().unwrap()});
+    assert_eq!(session.ask("Read", read), Ok(()));
     let warnings = session.warnings.lock().unwrap().clone();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("Brand New"), "{warnings:?}");
