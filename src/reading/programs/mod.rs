@@ -12,8 +12,14 @@ mod build_tests;
 mod classify;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+#[cfg(test)]
+mod git_tests;
+mod invocation;
+#[cfg(test)]
+mod network_tests;
 mod notation;
 mod parse;
+mod parsed;
 mod program;
 mod readers;
 mod schema;

@@ -260,7 +260,7 @@ fn hand_on(
     let unknown = [Word {
         pieces: vec![Piece::Unknown],
     }];
-    let starts = if starts.len() > STARTS || starts.iter().any(|start| may_be_option(start)) {
+    let starts = if starts.len() > STARTS || starts.iter().any(may_be_option) {
         &unknown
     } else {
         starts

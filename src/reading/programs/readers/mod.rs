@@ -9,10 +9,13 @@ mod containers;
 mod files;
 mod find;
 mod git;
+mod git_objects;
+mod git_settings;
 mod handing_on;
 mod interpreters;
 mod network;
 mod packages;
+mod remote;
 mod sed;
 mod shell;
 mod text;
@@ -73,9 +76,9 @@ pub(super) fn by_name(name: &str) -> Option<Reader> {
         "environment" => packages::environment,
         "run" => packages::run,
         "curl" => network::curl,
-        "rsync" => network::rsync,
-        "scp" => network::scp,
-        "ssh" => network::ssh,
+        "rsync" => remote::rsync,
+        "scp" => remote::scp,
+        "ssh" => remote::ssh,
         "tar" => archives::tar,
         "wget" => network::wget,
         "awk" => awk::awk,
@@ -83,15 +86,15 @@ pub(super) fn by_name(name: &str) -> Option<Reader> {
         "find" => find::find,
         "sed" => sed::sed,
         "git" => git::git,
-        "git-diff" => git::diff,
-        "git-objects" => git::objects,
-        "git-checkout" => git::checkout,
-        "git-clean" => git::clean,
+        "git-diff" => git_objects::diff,
+        "git-objects" => git_objects::objects,
+        "git-checkout" => git_objects::checkout,
+        "git-clean" => git_objects::clean,
         "git-push" => git::push,
         "git-remote-operand" => git::remote_operand,
         "git-add" => git::add,
         "git-clone" => git::clone,
-        "git-config" => git::config,
+        "git-config" => git_settings::config,
         "git-apply" => git::apply,
         "git-foreach" => git::foreach,
         "xargs" => shell::xargs,
