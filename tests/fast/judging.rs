@@ -96,7 +96,6 @@ impl Session {
         let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
         let warns = Arc::clone(&warnings);
         let governor = Governor::new(GovernorConfig {
-            apart: true,
             session: SessionId::new("s-1").unwrap(),
             policy: Policy::parse(policy.as_bytes()).unwrap(),
             reading: ReadingTerms {
