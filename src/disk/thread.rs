@@ -75,6 +75,8 @@ impl PathsThread {
     /// For one call, with its own budget ([`limits::DISK_LOOKS`], [`limits::DISK_PATIENCE`]).
     #[must_use]
     pub fn looking(&self) -> ThreadLooking {
+        // The thread reads it first of all: a slow machine's time for that is no file system's.
+        programs::warm();
         ThreadLooking {
             ask: self.0.clone(),
             deadline: Instant::now() + limits::DISK_PATIENCE,
