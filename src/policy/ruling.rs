@@ -10,7 +10,8 @@ use super::typed::typed;
 use crate::contracts::channel::ApprovalTerms;
 use crate::contracts::limits;
 use crate::contracts::verdict::{Decision, Verdict};
-use crate::reading::atoms::{Atom, AtomKind, Category, CodeClass, PathText, Place, Reading};
+use crate::reading::atoms::{Atom, AtomKind, Category, CodeClass, Found, PathText, Place, Reading};
+use crate::reading::word::Word;
 
 /// Characters of a tool's name, a command or a path in a reason: any usual one whole, and never a screenful.
 const SHOWN_CHARS: usize = 80;
@@ -186,20 +187,27 @@ pub(super) struct Texts<'a> {
 impl Texts<'_> {
     /// All reasons, each once.
     fn all(&self, speaking: &[&Of<'_>], decision: Decision) -> String {
-        let mut texts: Vec<String> = Vec::new();
+        let (mut texts, mut said): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
         let mut more = 0_usize;
         for of in speaking {
             let text = self.one(of.layer, &of.finding);
-            if texts.contains(&text) {
+            if said.contains(&text) {
                 continue;
             }
             // An allow needs one.
-            if texts.len() == limits::REASONS || (decision == Decision::Allow && !texts.is_empty())
-            {
+            if said.len() == limits::REASONS || (decision == Decision::Allow && !said.is_empty()) {
                 more += 1;
                 continue;
             }
-            texts.push(text);
+            let (lead, again) = of_none_lead(of.layer);
+            let none = matches!(of.finding.cause, Cause::Otherwise);
+            let rest = text.strip_prefix(lead).filter(|_| none);
+            let first = texts.iter_mut().find(|first| first.starts_with(lead));
+            match (rest, first) {
+                (Some(rest), Some(first)) => first.push_str(&format!("{again}{rest}")),
+                _ => texts.push(text.clone()),
+            }
+            said.push(text);
         }
         let mut text = texts.join("; ");
         if more > 0 && decision != Decision::Allow {
@@ -224,7 +232,7 @@ impl Texts<'_> {
             Cause::Unread(_) => {
                 let parts = self.reading.unread.iter().take(limits::REASONS);
                 let parts: Vec<&str> = parts.map(String::as_str).collect();
-                format!("it cannot be read which program runs: {}", parts.join("; "))
+                format!("agp cannot tell which program runs: {}", parts.join("; "))
             }
             Cause::Secrets => {
                 "a secret stands where no rule can allow it (only the words of a program can hold one)".to_owned()
@@ -259,9 +267,10 @@ impl Texts<'_> {
 
     fn of_none(&self, layer: &Layer, atom: Option<&Atom>) -> String {
         let tool = cut(self.at.tool);
-        let (says, default) = match layer.otherwise {
-            Decision::Deny => ("allows", " (default deny)"),
-            Decision::Require | Decision::Allow => ("speaks about", ""),
+        let (lead, _) = of_none_lead(layer);
+        let default = match layer.otherwise {
+            Decision::Deny => " (default deny)",
+            Decision::Require | Decision::Allow => "",
         };
         if !self.at.secrets.is_empty() {
             return format!(
@@ -273,7 +282,7 @@ impl Texts<'_> {
         let judge = Judge::new(layer, self.reading, self.at, &disk);
         let atom = atom.filter(|atom| atom.kind != AtomKind::Use && layer.looks);
         let Some(atom) = atom else {
-            return format!("no rule {says} tool '{tool}'{default}");
+            return format!("{lead}tool '{tool}'{default}");
         };
         let confined = judge.confined_would(atom).map_or_else(String::new, |rule| {
             format!(
@@ -281,7 +290,29 @@ impl Texts<'_> {
                 rule.id
             )
         });
-        format!("no rule {says} {}{default}{confined}", self.of_atom(atom))
+        let path = self
+            .writable_path(atom)
+            .map_or_else(String::new, |directory| {
+                format!(
+                    ": PATH has {} first, which the session can write",
+                    cut(directory)
+                )
+            });
+        format!("{lead}{}{default}{confined}{path}", self.of_atom(atom))
+    }
+
+    /// The directory of PATH for which no rule can allow a program by its name: the session could put another there.
+    fn writable_path(&self, atom: &Atom) -> Option<&str> {
+        let AtomKind::Program(program) = &atom.kind else {
+            return None;
+        };
+        let name = program.words.first().and_then(Word::known);
+        if program.found != Found::WritablePath || name.is_none() {
+            return None;
+        }
+        let mut path = self.at.around.path.iter();
+        let (directory, _) = path.find(|(_, writable)| *writable)?;
+        Some(directory)
     }
 
     /// An atom in words: what the call would do.
@@ -306,6 +337,14 @@ impl Texts<'_> {
             }
             AtomKind::Use => cut(self.at.tool),
         }
+    }
+}
+
+/// How it is said that no rule has a word on something, and how that goes on.
+fn of_none_lead(layer: &Layer) -> (&'static str, &'static str) {
+    match layer.otherwise {
+        Decision::Deny => ("no rule allows ", ", nor "),
+        Decision::Require | Decision::Allow => ("no rule speaks about ", ", nor about "),
     }
 }
 

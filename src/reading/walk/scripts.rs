@@ -107,7 +107,7 @@ impl Walker<'_> {
     /// A text that nobody knows is run.
     fn unread_text(&mut self, shell: &str, from: &Stream, program: Option<usize>) {
         self.unread(format!(
-            "{shell} runs a text that stands nowhere in the command"
+            "{shell} runs a text that is known only when the command runs"
         ));
         if let Some(command) = &from.network {
             let code = Code {

@@ -184,9 +184,7 @@ impl Walker<'_> {
     /// Nobody knows what runs.
     pub(super) fn unknown_program(&mut self, words: &[Word]) {
         let text = words.first().map(shown).unwrap_or_default();
-        self.unread(format!(
-            "which program `{text}` is stands nowhere in the command"
-        ));
+        self.unread(format!("`{text}` is known only when the command runs"));
         // Denies look at what is known of it.
         self.push_program(words, None);
     }
