@@ -40,6 +40,7 @@ use crate::contracts::ids::Sha256;
 use crate::contracts::verdict::Decision;
 use crate::contracts::{bounded_file, limits};
 use crate::reading::atoms::Reading;
+use crate::reading::known_tools;
 use crate::reading::tools::Declared;
 
 pub use arguments::Pointer;
@@ -217,6 +218,7 @@ impl From<serde_json::Error> for PolicyError {
         let problem = text
             .strip_suffix(&format!(" at line {line} column {column}"))
             .unwrap_or(&text);
+        let problem = &meant(problem).unwrap_or_else(|| problem.to_owned());
         Self::Text {
             line,
             column,
@@ -227,6 +229,14 @@ impl From<serde_json::Error> for PolicyError {
                 .collect(),
         }
     }
+}
+
+/// What to write for an unknown field that is one letter away from a known one.
+fn meant(problem: &str) -> Option<String> {
+    let (name, known) = problem.strip_prefix("unknown field `")?.split_once('`')?;
+    let mut known = known.split('`').skip(1).step_by(2);
+    let meant = known.find(|known| known_tools::one_away(known, name))?;
+    Some(format!("unknown field `{name}`: write `{meant}`"))
 }
 
 impl fmt::Display for PolicyError {

@@ -224,7 +224,7 @@ pub fn near(tool: &str) -> Option<&'static str> {
 }
 
 /// Whether one letter less, more, or other, or two letters changed about, makes one text of the other.
-fn one_away(a: &str, b: &str) -> bool {
+pub(crate) fn one_away(a: &str, b: &str) -> bool {
     let alike = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
     let (Some(a), Some(b)) = (a.get(alike..), b.get(alike..)) else {
         return false;
