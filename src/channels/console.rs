@@ -169,7 +169,7 @@ fn question(
     let rule = request.verdict.rule_id.as_deref().unwrap_or("none");
     line("rule", &escape::line(rule));
     let mut name = "reason";
-    for piece in pieces(&escape::line(&request.verdict.reason)) {
+    for piece in folded(&escape::line(&request.verdict.reason)) {
         line(name, &piece);
         name = "";
     }
@@ -216,6 +216,29 @@ fn pieces(text: &str) -> Vec<String> {
         }
     }
     pieces
+}
+
+/// The same of a sentence: broken between words, where there are any.
+fn folded(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let columns = |text: &str| -> usize {
+        let wide = |c: char| if c.is_ascii() { 1 } else { 2 };
+        text.chars().map(wide).sum()
+    };
+    for word in text.split(' ') {
+        let line = lines
+            .last_mut()
+            .filter(|line| line.is_empty() || columns(line) + 1 + columns(word) <= LINE_COLUMNS);
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().flat_map(|line| pieces(line)).collect()
 }
 
 /// Approves everything, for unattended local trials (`AGP_AUTO_APPROVE=1`). Loud, and the journal
