@@ -78,7 +78,15 @@ pub fn main(arguments: &[OsString]) -> u8 {
         Err(early) => {
             failure::complain(format_args!("agp: {}", early.output.trim()));
             let command = words.first().filter(|word| is_command(word));
-            let command = command.map_or_else(String::new, |word| format!("{word} "));
+            let mut command = command.map_or_else(String::new, |word| format!("{word} "));
+            // `policy` has commands of its own: the parser knows which.
+            let inner = words.get(1).filter(|_| command == "policy ");
+            if let Some(inner) = inner
+                && Arguments::from_args(&["agp"], &["policy", inner, "--help"])
+                    .is_err_and(|early| early.status.is_ok())
+            {
+                command.push_str(&format!("{inner} "));
+            }
             failure::complain(format_args!("  help: run `agp {command}--help`"));
             failure::exit::USAGE
         }

@@ -6,7 +6,7 @@ use crate::reading::programs;
 use crate::reading::registries::REGISTRIES;
 
 /// The names of all sets: of commands, of tools, of hosts.
-pub const SET_NAMES: [&str; 7] = [
+pub const SET_NAMES: [&str; 8] = [
     "@reads",
     "@files",
     "@git-local",
@@ -14,6 +14,7 @@ pub const SET_NAMES: [&str; 7] = [
     "@plan",
     "@edits",
     "@registries",
+    "@loopback",
 ];
 
 /// What is in a set, in alphabetical order; `None`: there is no such set.
@@ -31,6 +32,9 @@ pub fn set_members(name: &str) -> Option<Vec<String>> {
             .flat_map(|(_, hosts)| *hosts)
             .map(|host| (*host).to_owned())
             .collect(),
+        "@loopback" => ["127.0.0.0/8", "::1", "localhost"]
+            .map(str::to_owned)
+            .to_vec(),
         _ => {
             let (_, set) = SETS.iter().find(|(own, _)| *own == name)?;
             programs::members(*set)

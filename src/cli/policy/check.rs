@@ -12,15 +12,15 @@ use super::{sarif, which};
 use crate::channels::escape;
 use crate::contracts::fold::Next;
 use crate::contracts::plural::count;
-use crate::policy::{LayerError, Policy, PolicyError};
-use crate::report::failure::{Failure, Outcome, exit, say, say_folded};
+use crate::policy::{LayerError, Policy, PolicyError, shipped};
+use crate::report::failure::{Failure, Outcome, exit, say, say_folded, try_say};
 use crate::session::home::Home;
 
 /// Check a policy; exit 1 if it does not load. Warnings are no errors.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "check")]
 pub(super) struct Check {
-    /// the policy file (default: policy.json in AGP_HOME)
+    /// the policy: a file, standard, strict or watch (default: policy.json in AGP_HOME)
     #[argh(positional)]
     file: Option<PathBuf>,
     /// print the findings as JSON
@@ -42,12 +42,16 @@ pub(super) fn check(command: &Check) -> Outcome {
         Some(path) => path.clone(),
         None => Home::find()?.policy(),
     };
-    let (rules, findings) = findings(&which::read(&path)?);
+    let bytes = match path.to_str().and_then(shipped) {
+        Some(text) => text.into(),
+        None => which::read(&path)?,
+    };
+    let (rules, findings) = findings(&bytes);
     let errors = findings.iter().filter(|finding| finding.error).count();
     if command.sarif {
-        say(sarif::log(&path, &findings));
+        try_say(sarif::log(&path, &findings));
     } else if command.json {
-        say(as_json(&path, rules, &findings));
+        try_say(as_json(&path, rules, &findings));
     } else {
         print(&path, rules, &findings);
     }
@@ -139,12 +143,15 @@ fn print(path: &Path, rules: usize, findings: &[Finding]) {
             .rule
             .as_ref()
             .map_or_else(String::new, |rule| format!("rule {rule}: "));
+        let kind = match finding.error {
+            true => String::new(),
+            false => format!(" [{}]", finding.kind),
+        };
         let line = format!(
-            "{}{place}: {}: {rule}{} [{}]",
+            "{}{place}: {}: {rule}{}{kind}",
             path.display(),
             level(finding),
             finding.message,
-            finding.kind
         );
         say_folded(&escape::line(&line), Next::FOREIGN);
     }

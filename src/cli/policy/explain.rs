@@ -23,7 +23,7 @@ use crate::policy::{
 use crate::reading::atoms::{AtomKind, PathText, Place, Reading};
 use crate::reading::disk::{Disk, NoDisk};
 use crate::reading::surroundings::Surroundings;
-use crate::report::failure::{Failure, Outcome, say, say_folded};
+use crate::report::failure::{Failure, Outcome, say, say_folded, try_say};
 use crate::session::withheld::withheld;
 
 /// Explain a call: what it would do, what each rule says of that, and the verdict.
@@ -109,7 +109,9 @@ pub(super) fn explain(command: &Explain) -> Outcome {
         egress: (!command.unconfined).then_some(command.egress.as_str()),
     };
     match command.json {
-        true => say(as_json(&reading, &explanation, &bounds)),
+        true => {
+            try_say(as_json(&reading, &explanation, &bounds));
+        }
         false => print(&hook, &reading, &explanation, &bounds),
     }
     Ok(0)
@@ -161,7 +163,9 @@ fn print_set(name: &str, json: bool) -> Outcome {
         )
     })?;
     match json {
-        true => say(json!({"set": name, "members": members})),
+        true => {
+            try_say(json!({"set": name, "members": members}));
+        }
         false => members.iter().for_each(say),
     }
     Ok(0)

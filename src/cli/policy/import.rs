@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::channels::escape;
 use crate::contracts::{bounded_file, limits};
 use crate::policy::import as importers;
-use crate::report::failure::{Failure, Outcome, complain, say};
+use crate::report::failure::{Failure, Outcome, complain, try_say};
 
 /// Print a Claude Code settings.json or Codex .rules as rules to paste; what could not be said goes to standard error.
 #[derive(FromArgs)]
@@ -30,7 +30,7 @@ pub(super) fn import(command: &Import) -> Outcome {
     let text = String::from_utf8(bytes).map_err(|error| usage(error.to_string()))?;
     let imported = importers::import(&text).map_err(|error| usage(error.to_string()))?;
     let rules = json!({"rules": imported.rules});
-    say(serde_json::to_string_pretty(&rules).unwrap_or_default());
+    try_say(serde_json::to_string_pretty(&rules).unwrap_or_default());
     for line in &imported.left_out {
         complain(format_args!("not imported: {}", escape::line(line)));
     }

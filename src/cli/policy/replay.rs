@@ -12,7 +12,7 @@ use crate::channels::escape;
 use crate::contracts::fold::Next;
 use crate::contracts::plural::count;
 use crate::disk::{Grounds, LocalDisk};
-use crate::report::failure::{Outcome, say, say_folded};
+use crate::report::failure::{Outcome, say, say_folded, try_say};
 
 /// Decide a journal's calls by the present policy, and print what would change. Reads only.
 #[derive(FromArgs)]
@@ -83,7 +83,7 @@ pub(super) fn replay(command: &Replay) -> Outcome {
         }
     }
     if command.json {
-        say(json!({
+        try_say(json!({
             "calls": record.calls.len(), "changes": changes, "undecidable": undecidable,
         }));
         return Ok(0);

@@ -2,7 +2,7 @@
 
 use argh::FromArgs;
 
-use crate::report::failure::{Failure, Outcome, say};
+use crate::report::failure::{Failure, Outcome, try_say};
 
 /// Print the JSON Schema of policy.json, or of config.json.
 #[derive(FromArgs)]
@@ -27,6 +27,6 @@ pub(super) fn schema(command: &Schema) -> Outcome {
             ));
         }
     };
-    say(text.trim_end());
+    try_say(text.trim_end());
     Ok(0)
 }

@@ -15,7 +15,7 @@ use crate::disk::{Grounds, LocalDisk};
 use crate::policy::Policy;
 use crate::reading::atoms::{Atom, AtomKind, PathText, Program, Reading};
 use crate::reading::surroundings::Surroundings;
-use crate::report::failure::{Outcome, complain, say};
+use crate::report::failure::{Outcome, complain, try_say};
 
 /// Print the narrowest rules that would have spared the questions that a person allowed. Reads only.
 #[derive(FromArgs)]
@@ -128,7 +128,7 @@ impl Suggested {
             Value::Object(rule)
         });
         let rules = json!({"rules": numbered.collect::<Vec<_>>()});
-        say(serde_json::to_string_pretty(&rules).unwrap_or_default());
+        try_say(serde_json::to_string_pretty(&rules).unwrap_or_default());
         for (number, questions) in self.rules.values().enumerate() {
             let spared = count(questions, "question");
             complain(format_args!("suggested-{}: spares {spared}", number + 1));

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::cases;
 use crate::contracts::fold::Next;
 use crate::contracts::plural::count;
-use crate::report::failure::{Failure, Outcome, exit, say, say_folded};
+use crate::report::failure::{Failure, Outcome, exit, say, say_folded, try_say};
 
 /// Test policies by cases with expected verdicts; exit 1 if any fails.
 #[derive(FromArgs)]
@@ -37,7 +37,7 @@ pub(super) fn test(command: &Test) -> Outcome {
         whole.failing.extend(report.failing);
     }
     if command.json {
-        say(
+        try_say(
             json!({"ok": whole.failing.is_empty(), "cases": whole.cases, "failing": whole.failing}),
         );
     } else {

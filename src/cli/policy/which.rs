@@ -65,6 +65,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
                 "run `agp init`, or name a policy: a file, standard, strict or watch"
             }
             io::ErrorKind::FileTooLarge => "a policy has at most 8 MiB",
+            io::ErrorKind::IsADirectory => "name a file",
             _ => "make the file readable",
         };
         Failure::usage(format!("cannot read {}: {error}", path.display()), mend)

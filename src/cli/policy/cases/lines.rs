@@ -130,7 +130,10 @@ pub(super) enum Answer {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expect takes allow, require or deny, danger a category, either a list of them"
+)]
 pub(super) enum OneOrMore<T> {
     One(T),
     More(Vec<T>),
