@@ -18,7 +18,7 @@ use crate::reading::word::Word;
 /// Files that this command has written, which are looked through in one step.
 const MADE_A_STEP: usize = 4;
 /// Steps for each variable that another shell may not know.
-const NAME_STEPS: usize = 4;
+const NAME_STEPS: usize = 8;
 /// Ends of files below the home that prepare a shell for a toolchain, and do nothing besides.
 const ACTIVATES: &[&str] = &[
     "/bin/activate",

@@ -124,7 +124,7 @@ impl Value {
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Known { word, .. } => word.beginning().len() / BYTES_A_STEP,
-            Self::List(words) => words.len(),
+            Self::List(words) => 2 * words.len(),
             Self::Number | Self::Any | Self::Unset => 0,
         }
     }
