@@ -59,6 +59,13 @@ pub(crate) struct WayOut {
     pub(crate) unlisted: Option<String>,
 }
 
+/// With one of these a harness reaches its model through a proxy of the operator's.
+const PROXIES: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
+
+fn variable_is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
 /// What the flags say of it.
 pub(crate) struct EgressFlags {
     pub(crate) egress: Option<String>,
@@ -83,7 +90,15 @@ impl WayOut {
             }
         };
         let list = || list(flags.allow.clone(), file);
-        Self::of(layout, choice.as_deref(), named, &list, &hosts_of_model)
+        let proxy = PROXIES.iter().find(|name| variable_is_set(name));
+        let hosts = |harness| match (proxy, &choice, layout) {
+            (Some(name), None, Layout::ClaudeHookOnHost(_)) => Err(Failure::refused(
+                format!("{name} is set, and agp's own proxy goes through no other"),
+                "add --egress full",
+            )),
+            _ => hosts_of_model(harness),
+        };
+        Self::of(layout, choice.as_deref(), named, &list, &hosts)
     }
 
     /// What a layout may reach for what was asked; `named` says that hosts are named with it, `list` gives the
