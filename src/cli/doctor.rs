@@ -238,12 +238,12 @@ fn policy(home: &Home, _named: bool) -> Result<Found, Failure> {
             continue;
         };
         let source = PolicySource::of_project(named, home);
-        let shown = source.shown(home);
+        let file = source.shown(home);
         Policy::parse(&source.text(home)?).map_err(|error| {
-            let (path, shown) = (path.display(), shown.display());
+            let (path, file) = (path.display(), file.display());
             Failure::refused(
-                format!("project {path}: {shown}: {error}"),
-                format!("fix the file, then run `agp policy check {shown}`"),
+                format!("project {path}: {file}: {error}"),
+                format!("fix the file, then run `agp policy check {file}`"),
             )
         })?;
     }

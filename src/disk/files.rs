@@ -248,7 +248,7 @@ impl Disk for Looking<'_> {
             true => git::ignored_above(self, &root),
             false => Ignored::default(),
         };
-        let mut found = Vec::new();
+        let mut below = Vec::new();
         let mut walked = 0;
         let mut rest = vec![(root.clone(), ignored)];
         while let Some((directory, ignored)) = rest.pop() {
@@ -270,11 +270,11 @@ impl Disk for Looking<'_> {
                 if kind.is_dir() {
                     rest.push((path, ignored.clone()));
                 } else if kind.is_file() {
-                    found.push(text(path.strip_prefix(&root).ok()?)?);
+                    below.push(text(path.strip_prefix(&root).ok()?)?);
                 }
             }
         }
-        Some(found)
+        Some(below)
     }
 
     fn script(&self, path: &str) -> Option<String> {

@@ -35,12 +35,16 @@ pub(super) fn of(looking: &Looking<'_>, directory: &Path, home: &Path) -> Option
         // What the user's own names is the user's.
         all.extend(read(looking, file, home)?);
     }
-    let Some(found) = found(looking, directory)? else {
+    let Some(directories) = found(looking, directory)? else {
         told(&mut git, &all);
         return Some(git);
     };
-    let mut local = read(looking, &found.common.join("config"), home)?;
-    local.extend(read(looking, &found.own.join("config.worktree"), home)?);
+    let mut local = read(looking, &directories.common.join("config"), home)?;
+    local.extend(read(
+        looking,
+        &directories.own.join("config.worktree"),
+        home,
+    )?);
     for entry in &local {
         if git_config::names_program(entry) {
             git.programs.push(named(entry));
@@ -48,7 +52,7 @@ pub(super) fn of(looking: &Looking<'_>, directory: &Path, home: &Path) -> Option
     }
     all.extend(local);
     told(&mut git, &all);
-    let head = looking.text(&found.own.join("HEAD"), limits::GIT_FILE_BYTES);
+    let head = looking.text(&directories.own.join("HEAD"), limits::GIT_FILE_BYTES);
     let head = head.and_then(|head| String::from_utf8(head).ok());
     let branch = head
         .as_deref()
@@ -60,10 +64,16 @@ pub(super) fn of(looking: &Looking<'_>, directory: &Path, home: &Path) -> Option
         .iter()
         .filter(|entry| entry.section == "core" && entry.key == "hookspath");
     let mut hooks: Vec<PathBuf> = set
-        .filter_map(|entry| Some(found.top.join(expanded(entry.value.as_deref()?, home))))
+        .filter_map(|entry| {
+            Some(
+                directories
+                    .top
+                    .join(expanded(entry.value.as_deref()?, home)),
+            )
+        })
         .collect();
     if hooks.is_empty() {
-        hooks.push(found.common.join("hooks"));
+        hooks.push(directories.common.join("hooks"));
     }
     git.hooks = hooks
         .iter()
@@ -205,7 +215,7 @@ fn found(looking: &Looking<'_>, directory: &Path) -> Option<Option<Directories>>
     for top in directory.ancestors() {
         let (git, meta) = looking.end(&top.join(".git"))?;
         if let Some(meta) = meta {
-            let own = match meta.is_dir() {
+            let itself = match meta.is_dir() {
                 true => git,
                 false => {
                     let text = looking.text(&git, limits::GIT_FILE_BYTES)?;
@@ -216,7 +226,7 @@ fn found(looking: &Looking<'_>, directory: &Path) -> Option<Option<Directories>>
                     looking.end(&top.join(path))?.0
                 }
             };
-            return directories(looking, own, top).map(Some);
+            return directories(looking, itself, top).map(Some);
         }
         let is = |name: &str| {
             looking
@@ -230,17 +240,17 @@ fn found(looking: &Looking<'_>, directory: &Path) -> Option<Option<Directories>>
     Some(None)
 }
 
-fn directories(looking: &Looking<'_>, own: PathBuf, top: &Path) -> Option<Directories> {
-    let (shared, meta) = looking.end(&own.join("commondir"))?;
+fn directories(looking: &Looking<'_>, itself: PathBuf, top: &Path) -> Option<Directories> {
+    let (shared, meta) = looking.end(&itself.join("commondir"))?;
     let common = match meta {
-        None => own.clone(),
+        None => itself.clone(),
         Some(_) => {
             let text = String::from_utf8(looking.text(&shared, limits::GIT_FILE_BYTES)?).ok()?;
-            looking.end(&own.join(text.trim_end()))?.0
+            looking.end(&itself.join(text.trim_end()))?.0
         }
     };
     Some(Directories {
-        own,
+        own: itself,
         common,
         top: top.to_owned(),
     })
@@ -273,12 +283,12 @@ pub(super) fn files_outside(grounds: &super::Grounds) -> Vec<PathBuf> {
         home.join(".config/git"),
         home.join(".gitconfig"),
     ];
-    if let Some(Some(found)) = found(&looking, repository) {
+    if let Some(Some(directories)) = found(&looking, repository) {
         for name in ["HEAD", "commondir", "config.worktree"] {
-            files.push(found.own.join(name));
+            files.push(directories.own.join(name));
         }
         for name in ["config", "hooks", "info"] {
-            files.push(found.common.join(name));
+            files.push(directories.common.join(name));
         }
     }
     files.retain(|file| !file.starts_with(repository));
@@ -301,16 +311,16 @@ pub(super) fn ignored_in(looking: &Looking<'_>, rules: &Ignored, directory: &Pat
 
 /// The rules that hold in a directory from those above it, and from the repository's own list.
 pub(super) fn ignored_above(looking: &Looking<'_>, directory: &Path) -> Ignored {
-    let Some(Some(found)) = found(looking, directory) else {
+    let Some(Some(directories)) = found(looking, directory) else {
         return Ignored::default();
     };
-    let exclude = found.common.join("info/exclude");
+    let exclude = directories.common.join("info/exclude");
     let mut rules = Ignored::default();
     if let Some(text) = looking.text(&exclude, limits::GIT_FILE_BYTES) {
-        rules = rules.and(&found.top, &text);
+        rules = rules.and(&directories.top, &text);
     }
     let mut above: Vec<&Path> = directory.ancestors().skip(1).collect();
-    above.retain(|path| path.starts_with(&found.top));
+    above.retain(|path| path.starts_with(&directories.top));
     for path in above.iter().rev() {
         rules = ignored_in(looking, &rules, path);
     }
@@ -320,13 +330,13 @@ pub(super) fn ignored_above(looking: &Looking<'_>, directory: &Path) -> Ignored 
 /// Whether git ignores a real path: it, or a directory that it lies in.
 pub(super) fn ignores(looking: &Looking<'_>, path: &Path, is_directory: bool) -> Option<bool> {
     let directory = path.parent()?;
-    let found = match found(looking, directory)? {
-        Some(found) => found,
+    let directories = match found(looking, directory)? {
+        Some(directories) => directories,
         None => return Some(false),
     };
-    let below = path.strip_prefix(&found.top).ok()?;
-    let mut rules = ignored_above(looking, &found.top);
-    let mut at = found.top.clone();
+    let below = path.strip_prefix(&directories.top).ok()?;
+    let mut rules = ignored_above(looking, &directories.top);
+    let mut at = directories.top.clone();
     let mut names = below.iter().peekable();
     while let Some(name) = names.next() {
         if name == ".git" {

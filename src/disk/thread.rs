@@ -53,7 +53,7 @@ impl PathsThread {
     /// When there is no thread, or it cannot be confined.
     pub fn start(grounds: Grounds) -> io::Result<Self> {
         // A question for which there is no room is not answered: the file system hangs.
-        let (ask, asked) = sync_channel::<Ask>(limits::CALLS_IN_FLIGHT);
+        let (ask, questions) = sync_channel::<Ask>(limits::CALLS_IN_FLIGHT);
         confine::start(Profile::Paths, places(&grounds), move || {
             // While the session starts, so that its first call does not wait for it.
             programs::warm();
@@ -62,7 +62,7 @@ impl PathsThread {
                 deadline,
                 looks,
                 reply,
-            }) = asked.recv()
+            }) = questions.recv()
             {
                 let looking = Looking::within(&grounds, deadline, looks);
                 // Whoever asked may have gone on.

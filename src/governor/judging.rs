@@ -107,9 +107,9 @@ impl Governor {
                 "the agent may not use agp's own files, or a path that agp cannot resolve",
             ));
         }
-        let asked = runs_here.then(|| secret::asked_by(&call.tool, &call.args));
-        let asked = asked.unwrap_or_default();
-        let (reading, ruling) = self.conditions(call, &asked, |reading, at| {
+        let secrets = runs_here.then(|| secret::asked_by(&call.tool, &call.args));
+        let secrets = secrets.unwrap_or_default();
+        let (reading, ruling) = self.conditions(call, &secrets, |reading, at| {
             let mut memory = locked(&self.memory);
             let ruling = self.terms.policy.judge(
                 reading,

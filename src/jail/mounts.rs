@@ -280,16 +280,16 @@ fn withhold(spec: &Spec, root: &Path, withheld: &Withheld, empty: &Path) -> io::
         return Err(moved());
     }
     let at = format!("/proc/self/fd/{}", opened.as_raw_fd());
-    let own = Path::new(&at);
+    let itself = Path::new(&at);
     let source = match (withheld.hidden, meta.st_mode & 0o170_000 == 0o040_000) {
-        (false, _) => own,
+        (false, _) => itself,
         (true, true) => empty,
         (true, false) => Path::new("/dev/null"),
     };
     let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
     step(
         &path.display().to_string(),
-        mount(Some(source), own, NONE, flags, NONE),
+        mount(Some(source), itself, NONE, flags, NONE),
     )
 }
 

@@ -79,14 +79,14 @@ const SETTINGS: &[(&str, Option<Decision>)] = &[
 /// The name that a policy gives a category.
 #[must_use]
 pub fn category_name(category: Category) -> &'static str {
-    let own = CATEGORIES.iter().find(|(_, own, _)| *own == category);
-    own.map_or("", |(name, _, _)| name)
+    let row = CATEGORIES.iter().find(|(_, row, _)| *row == category);
+    row.map_or("", |(name, _, _)| name)
 }
 
 /// The category of a name.
 pub(super) fn category<E: de::Error>(name: &str) -> Result<Category, E> {
-    let own = CATEGORIES.iter().find(|(own, _, _)| *own == name);
-    own.map(|(_, category, _)| *category).ok_or_else(|| {
+    let row = CATEGORIES.iter().find(|(row, _, _)| *row == name);
+    row.map(|(_, category, _)| *category).ok_or_else(|| {
         let names: Vec<&str> = CATEGORIES.iter().map(|(name, _, _)| *name).collect();
         E::custom(format_args!(
             "unknown category {name:?}, expected one of {}",

@@ -55,7 +55,7 @@ pub(super) fn explain(layers: &[Layer], reading: &Reading, at: &Conditions<'_>) 
         .iter()
         .map(|layer| Judge::new(layer, reading, at, &disk))
         .collect();
-    let found: Vec<_> = layers
+    let findings: Vec<_> = layers
         .iter()
         .map(|layer| findings(layer, reading, at, &disk))
         .collect();
@@ -72,8 +72,8 @@ pub(super) fn explain(layers: &[Layer], reading: &Reading, at: &Conditions<'_>) 
                 });
             }
         }
-        let own = || {
-            found
+        let by_index = || {
+            findings
                 .iter()
                 .flatten()
                 .filter(move |finding| finding.atom == Some(position))
@@ -85,7 +85,7 @@ pub(super) fn explain(layers: &[Layer], reading: &Reading, at: &Conditions<'_>) 
                 .any(|layer| layer.danger.says(danger.category).is_some());
             dangers.push((danger.category, danger.why.clone(), on));
         }
-        for finding in own() {
+        for finding in by_index() {
             if let Cause::Danger(danger) = &finding.cause
                 && !atom.dangers.contains(danger)
             {
@@ -96,7 +96,7 @@ pub(super) fn explain(layers: &[Layer], reading: &Reading, at: &Conditions<'_>) 
             text: texts.of_atom(atom),
             mentioned: position >= reading.atoms.len(),
             dangers,
-            decision: own()
+            decision: by_index()
                 .map(|finding| finding.decision)
                 .fold(Decision::Allow, super::engine::stricter),
             rules,

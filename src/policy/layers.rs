@@ -20,8 +20,8 @@ pub const SHIPPED: [(&str, &str); 3] = [
 /// The text of a policy that ships.
 #[must_use]
 pub fn shipped(name: &str) -> Option<&'static str> {
-    let own = SHIPPED.iter().find(|(own, _)| *own == name);
-    own.map(|(_, text)| *text)
+    let text = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
+    text.map(|(_, text)| *text)
 }
 
 /// A layer's text as it results, and the digest of the file that it came from.

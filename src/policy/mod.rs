@@ -122,8 +122,8 @@ impl Policy {
     /// The session's own rules in the file's order, behind those of its base.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
-        let own = self.layers.iter().find(|layer| layer.owner == Owner::Main);
-        own.map_or(&[], |layer| layer.rules.as_slice())
+        let main = self.layers.iter().find(|layer| layer.owner == Owner::Main);
+        main.map_or(&[], |layer| layer.rules.as_slice())
     }
 
     /// How many rules there are in all layers.

@@ -65,8 +65,8 @@ pub(super) fn rule(layers: &[Layer], reading: &Reading, at: &Conditions<'_>) -> 
     let disk = Asked::new(at.disk);
     let mut all: Vec<Of<'_>> = Vec::new();
     for layer in layers {
-        let found = findings(layer, reading, at, &disk).into_iter();
-        all.extend(found.map(|finding| Of { layer, finding }));
+        let findings = findings(layer, reading, at, &disk).into_iter();
+        all.extend(findings.map(|finding| Of { layer, finding }));
     }
     let decision = all
         .iter()

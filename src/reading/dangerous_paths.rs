@@ -75,22 +75,30 @@ pub fn of_place(place: &Place, used: Use, at: &Surroundings, disk: &dyn Disk) ->
     texts.extend(place.matches.iter().cloned());
     let mut dangers: Vec<Danger> = Vec::new();
     // agp's directory in the home is nobody's to read, as its keys and journals lie there; the repository's is.
-    let concerns = |own: &&String| {
+    let concerns = |protected: &&String| {
         let file = || {
-            disk.resolve(own)
+            disk.resolve(protected)
                 .is_some_and(|of| of.kind == Some(FileKind::File))
         };
         used == Use::Write
-            || paths::within(own, &at.home) && !paths::within(own, &at.repository) && !file()
+            || paths::within(protected, &at.home)
+                && !paths::within(protected, &at.repository)
+                && !file()
     };
     if used != Use::Any && !at.agp.is_empty() {
         // What is not there is not changed with a tree that could hold it. Where nobody looked, it may be there.
-        let there = |own: &str| disk.resolve(own).is_none_or(|place| place.kind.is_some());
+        let there = |protected: &str| {
+            disk.resolve(protected)
+                .is_none_or(|place| place.kind.is_some())
+        };
         let theirs = texts.iter().find_map(|text| {
-            let within = |own: &&String| {
-                paths::within(text, own) || tree && paths::within(own, text) && there(own)
+            let within = |protected: &&String| {
+                paths::within(text, protected)
+                    || tree && paths::within(protected, text) && there(protected)
             };
-            at.agp.iter().find(|own| within(own) && concerns(own))
+            at.agp
+                .iter()
+                .find(|protected| within(protected) && concerns(protected))
         });
         if let Some(path) = theirs {
             let how = match used {

@@ -126,8 +126,8 @@ fn not_others(path: &Path) -> Result<(), Failure> {
     let Ok(meta) = path.metadata() else {
         return Ok(());
     };
-    let own = [0, rustix::process::geteuid().as_raw()].contains(&meta.uid());
-    match own && meta.permissions().mode() & 0o002 == 0 {
+    let trusted = [0, rustix::process::geteuid().as_raw()].contains(&meta.uid());
+    match trusted && meta.permissions().mode() & 0o002 == 0 {
         true => Ok(()),
         false => {
             let path = path.display();

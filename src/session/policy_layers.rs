@@ -149,13 +149,13 @@ impl Home {
 
 /// The machine's policy, where there is one: it and its directory are root's alone to write.
 fn managed(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
-    let shown = path.display();
+    let name = path.display();
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         // Nobody can say that there is none.
         Err(error) => {
             return Err(Failure::refused(
-                format!("{shown}: {error}"),
+                format!("{name}: {error}"),
                 "ls -l /etc/agp",
             ));
         }
@@ -166,16 +166,16 @@ fn managed(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
             Failure::refused(format!("{}: {error}", path.display()), "ls -l /etc/agp")
         })?;
         if meta.uid() != 0 || meta.permissions().mode() & 0o022 != 0 {
-            let shown = path.display();
+            let name = path.display();
             return Err(Failure::refused(
-                format!("others than root can write {shown}"),
-                format!("chown root {shown}; chmod go-w {shown}"),
+                format!("others than root can write {name}"),
+                format!("chown root {name}; chmod go-w {name}"),
             ));
         }
     }
     bounded_file::read(path, limits::POLICY_BYTES)
         .map(Some)
-        .map_err(|error| Failure::refused(format!("{shown}: {error}"), "ls -l /etc/agp"))
+        .map_err(|error| Failure::refused(format!("{name}: {error}"), "ls -l /etc/agp"))
 }
 
 /// The repository's policy, where it has one. What is no regular file is refused: it may lead anywhere.
@@ -223,9 +223,9 @@ mod tests {
         }
 
         fn layers(&self) -> Result<Layers, Failure> {
-            let own = br#"{"rules":[{"id":"a","effect":"allow","tool":"Read"}]}"#;
+            let text = br#"{"rules":[{"id":"a","effect":"allow","tool":"Read"}]}"#;
             let home = Home::at(self.0.join("home"));
-            Layers::over(own, Path::new("policy.json"), &home, &self.0.join("repo"))
+            Layers::over(text, Path::new("policy.json"), &home, &self.0.join("repo"))
         }
 
         fn policy(&self, text: &str) {

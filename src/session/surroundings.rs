@@ -142,7 +142,7 @@ fn in_container(repository: &Path) -> Grounds {
 /// What is agp's own: a call that writes there tampers with it.
 fn own(context: &SessionContext<'_>, repository: &str) -> Vec<String> {
     let directory = &context.directory;
-    let mut own = vec![
+    let mut paths = vec![
         context.home.root().to_owned(),
         context.home.real_root(),
         Path::new(MANAGED)
@@ -153,15 +153,15 @@ fn own(context: &SessionContext<'_>, repository: &str) -> Vec<String> {
         RUN.into(),
     ];
     let parts = [GATE, client_file::FILE, "settings.json", "mcp.json"];
-    own.extend(parts.map(|name| directory.join(name)));
+    paths.extend(parts.map(|name| directory.join(name)));
     let named = context.options.policy.file();
-    own.extend(named.and_then(|path| path.canonicalize().ok()));
-    own.extend(bridge_program().ok());
-    own.extend(env::current_exe().ok());
-    let mut own: Vec<String> = own.iter().map(|path| text(path)).collect();
-    own.sort();
-    own.dedup();
-    own
+    paths.extend(named.and_then(|path| path.canonicalize().ok()));
+    paths.extend(bridge_program().ok());
+    paths.extend(env::current_exe().ok());
+    let mut paths: Vec<String> = paths.iter().map(|path| text(path)).collect();
+    paths.sort();
+    paths.dedup();
+    paths
 }
 
 /// The directories of a `PATH` that has none which a call can write.

@@ -257,7 +257,7 @@ impl Budget<'_> {
 
     /// The texts between commas that no inner brace holds.
     fn alternatives(&mut self, from: usize, to: usize) -> Result<Vec<(usize, usize)>, Refused> {
-        let mut found = Vec::new();
+        let mut alternatives = Vec::new();
         let mut start = from;
         let mut level = 0_usize;
         for at in from..to {
@@ -266,14 +266,14 @@ impl Budget<'_> {
                 Some('{') => level += 1,
                 Some('}') => level = level.saturating_sub(1),
                 Some(',') if level == 0 => {
-                    found.push((start, at));
+                    alternatives.push((start, at));
                     start = at + 1;
                 }
                 _ => {}
             }
         }
-        found.push((start, to));
-        Ok(found)
+        alternatives.push((start, to));
+        Ok(alternatives)
     }
 
     fn product(&mut self, left: &[Vec<Item>], right: &[Vec<Item>]) -> Result<Words, Refused> {

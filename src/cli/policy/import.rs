@@ -20,10 +20,10 @@ pub(super) struct Import {
 }
 
 pub(super) fn import(command: &Import) -> Outcome {
-    let shown = command.file.display();
+    let path = command.file.display();
     let usage = |problem: String| {
         let mend = "name a Claude Code settings.json, or Codex .rules";
-        Failure::usage(format!("{shown}: {problem}"), mend)
+        Failure::usage(format!("{path}: {problem}"), mend)
     };
     let bytes = bounded_file::read(&command.file, limits::POLICY_BYTES)
         .map_err(|error| usage(error.to_string()))?;

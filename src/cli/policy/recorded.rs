@@ -52,8 +52,8 @@ impl Recorded {
 /// Whether arguments are on record as they were given, and not cut or redacted: their digest is.
 fn is_whole(args: &Map<String, Value>, digest: Option<&str>) -> bool {
     let given = without_added(args);
-    let own = journal::args_sha256(given.as_ref().unwrap_or(args)).to_hex();
-    digest == Some(own.as_str())
+    let of_args = journal::args_sha256(given.as_ref().unwrap_or(args)).to_hex();
+    digest == Some(of_args.as_str())
 }
 
 /// A journal's calls, and the repository of its last session.

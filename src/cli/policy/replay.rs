@@ -59,9 +59,9 @@ pub(super) fn replay(command: &Replay) -> Outcome {
     let (mut changes, mut undecidable) = (Vec::new(), Vec::new());
     for recorded in &record.calls {
         let call = recorded.call();
-        let shown = shown(&recorded.tool, &recorded.args);
+        let text = shown(&recorded.tool, &recorded.args);
         let Some(call) = call else {
-            undecidable.push(json!({"seq": recorded.seq, "call": shown}));
+            undecidable.push(json!({"seq": recorded.seq, "call": text}));
             continue;
         };
         let session = sessions.entry(&recorded.session);
@@ -74,7 +74,7 @@ pub(super) fn replay(command: &Replay) -> Outcome {
         if ruling.verdict.decision != recorded.decision {
             changes.push(json!({
                 "seq": recorded.seq,
-                "call": shown,
+                "call": text,
                 "was": recorded.decision.as_str(),
                 "is": ruling.verdict.decision.as_str(),
                 "reason": ruling.verdict.reason,

@@ -69,21 +69,21 @@ pub(super) fn suggest(command: &Suggest) -> Outcome {
         let session = session.or_insert_with(|| asking.begin());
         let (reading, explained) = asking.explain(call, session, &disk.looking());
         if recorded.granted && explained.ruling.verdict.decision == Decision::Require {
-            let asked = explained.atoms.iter().enumerate();
-            let asked = asked.filter(|(_, atom)| atom.decision == Decision::Require);
-            let asked: Vec<usize> = asked.map(|(at, _)| at).collect();
-            let rules = rules_for(&reading, &asked, asking.around(), call);
-            let shown = replay::shown(&recorded.tool, &recorded.args);
+            let atoms = explained.atoms.iter().enumerate();
+            let atoms = atoms.filter(|(_, atom)| atom.decision == Decision::Require);
+            let atoms: Vec<usize> = atoms.map(|(at, _)| at).collect();
+            let rules = rules_for(&reading, &atoms, asking.around(), call);
+            let text = replay::shown(&recorded.tool, &recorded.args);
             match with(&policy, &rules) {
                 Some(wider) if !rules.is_empty() => {
                     let wider = Asking::new(&wider, asking.around().clone(), confined);
                     let (_, ruling) = wider.judge(call, session, &disk.looking());
                     match ruling.verdict.decision {
                         Decision::Allow => suggested.take(rules),
-                        _ => suggested.left(&shown, &ruling.verdict.reason),
+                        _ => suggested.left(&text, &ruling.verdict.reason),
                     }
                 }
-                _ => suggested.left(&shown, &explained.ruling.verdict.reason),
+                _ => suggested.left(&text, &explained.ruling.verdict.reason),
             }
         }
         if recorded.ran() {

@@ -102,8 +102,8 @@ impl<'a> Rule<'a> {
     fn holds_with(&self, other: &Self) -> bool {
         let names = CONDITIONS.into_iter().chain(["actor", "secrets", "until"]);
         names.into_iter().all(|name| {
-            let own = self.condition(name);
-            own.is_none() || own == other.condition(name)
+            let condition = self.condition(name);
+            condition.is_none() || condition == other.condition(name)
         })
     }
 
@@ -122,8 +122,8 @@ impl<'a> Rule<'a> {
             return plain(&self.tools) && self.tools.iter().all(|tool| !tool.starts_with("mcp__"));
         }
         let named = |tool: &&str| {
-            let mut own = self.tools.iter();
-            own.any(|pattern| {
+            let mut tools = self.tools.iter();
+            tools.any(|pattern| {
                 pattern == tool || (!tool.contains('*') && Glob::new(pattern).matches(tool))
             })
         };
@@ -214,10 +214,10 @@ pub(super) fn warnings(
         .and_then(Value::as_array)
         .map(Vec::as_slice)
         .unwrap_or_default();
-    let own = document.get("rules").and_then(Value::as_array);
-    let own = own.map(Vec::as_slice).unwrap_or_default();
+    let rules = document.get("rules").and_then(Value::as_array);
+    let rules = rules.map(Vec::as_slice).unwrap_or_default();
     let mut by_id: HashMap<&str, Place> = HashMap::new();
-    for (at, rule) in own.iter().enumerate() {
+    for (at, rule) in rules.iter().enumerate() {
         let id = rule.get("id").and_then(Value::as_str).unwrap_or_default();
         by_id.extend(
             places
@@ -241,7 +241,7 @@ pub(super) fn warnings(
         if rule.place.is_none() {
             continue;
         }
-        let mut found = |kind: &'static str, message: String| {
+        let mut finding = |kind: &'static str, message: String| {
             findings.push(Finding {
                 error: false,
                 kind,
@@ -251,16 +251,16 @@ pub(super) fn warnings(
             });
         };
         if let Some((kind, message)) = in_vain(&rules, &index, at, rule) {
-            found(kind, message);
+            finding(kind, message);
         }
         if rule.effect == "allow" {
             too_wide(rule)
                 .into_iter()
-                .for_each(|message| found("too-wide", message));
+                .for_each(|message| finding("too-wide", message));
         }
         let until = rule.map.get("until").and_then(Value::as_str);
         if let Some(until) = until.filter(|until| *until < today.as_str()) {
-            found("expired", format!("it allows until {until}, which is over"));
+            finding("expired", format!("it allows until {until}, which is over"));
         }
     }
     for (id, tool) in policy.unknown_tools() {

@@ -37,8 +37,8 @@ pub(super) fn load(named: Option<&str>, repository: &Path) -> Result<Policy, Fai
         repository.join(REPOSITORY).join("policy.json"),
     );
     let managed = optional(&managed_path)?;
-    let own = optional(&repository_path)?;
-    Policy::layered(managed.as_deref(), &main, own.as_deref()).map_err(|(owner, error)| {
+    let repository = optional(&repository_path)?;
+    Policy::layered(managed.as_deref(), &main, repository.as_deref()).map_err(|(owner, error)| {
         let path = match owner {
             Owner::Managed => managed_path,
             Owner::Main => path,

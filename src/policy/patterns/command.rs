@@ -244,8 +244,8 @@ fn loose(elements: &[Element]) -> Vec<Loose> {
 
 /// The secrets that a text names.
 pub(super) fn secrets(text: &str) -> Vec<String> {
-    let found = placeholders(text).into_iter();
-    found.map(|found| found.name.to_owned()).collect()
+    let placeholders = placeholders(text).into_iter();
+    placeholders.map(|one| one.name.to_owned()).collect()
 }
 
 /// Words and quotes of a pattern; of each character whether it is a wildcard.

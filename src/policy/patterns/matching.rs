@@ -198,10 +198,10 @@ fn could_word(own: &Pattern, item: &Item<'_>, view: &View<'_>) -> bool {
 
 /// A path as it would be written from its own directory, and from the repository; each from `/`.
 fn spellings(text: &str, view: &View<'_>) -> impl Iterator<Item = String> {
-    let own = (!text.starts_with('/') && !escapes(text)).then(|| normal(text));
+    let as_written = (!text.starts_with('/') && !escapes(text)).then(|| normal(text));
     let directories = view.program.directories.iter();
     let others = directories.filter_map(|directory| from_repository(directory, text, view));
-    own.into_iter().chain(others)
+    as_written.into_iter().chain(others)
 }
 
 /// A path as it would be written from the repository, from `/`. `None`: it is not in it.

@@ -233,7 +233,7 @@ impl Name {
             let mut before = false;
             for (at, slot) in next.iter_mut().enumerate() {
                 let here = reached.get(at).copied().unwrap_or(false);
-                let own = others.get(at);
+                let other = others.get(at);
                 let last = at.checked_sub(1).and_then(|at| others.get(at));
                 let from_last = at
                     .checked_sub(1)
@@ -243,7 +243,7 @@ impl Name {
                     Token::Run => here || before,
                     // A run of the other's takes it, or its next token does.
                     token => {
-                        (here && own == Some(&Token::Run))
+                        (here && other == Some(&Token::Run))
                             || (from_last && last.is_some_and(|last| agree(*token, *last)))
                     }
                 };

@@ -53,7 +53,7 @@ fn one(text: &str, name: &Name, value: Option<&Pattern>, items: &[Item<'_>]) -> 
                 && item
                     .name
                     .as_ref()
-                    .is_none_or(|own| own.meets(name) || option_begins(text, item));
+                    .is_none_or(|written| written.meets(name) || option_begins(text, item));
         };
         let next = || items.get(at + 1);
         here(text, name, value, word, next, single)
@@ -95,10 +95,11 @@ fn here<'a>(
         return value.is_none_or(follows);
     }
     // `--opt=v` of the pattern beside `--opt v` of the command, and an abbreviation of its name.
-    if let Some((own, wanted)) = text.split_once('=') {
+    if let Some((written, wanted)) = text.split_once('=') {
         let wanted = Name::new(wanted);
         let abbreviated = |name: &str| {
-            name == own || (own.starts_with("--") && name.len() > 2 && own.starts_with(name))
+            name == written
+                || (written.starts_with("--") && name.len() > 2 && written.starts_with(name))
         };
         if let Some((given, rest)) = word.split_once('=') {
             return abbreviated(given) && wanted.matches(rest);

@@ -67,9 +67,9 @@ fn a_fault_is_reported_at_its_line_and_column() {
     ] {
         let column = 3 + marked.find('^').unwrap();
         let fields = marked.replace('^', "");
-        let shown = refusal(&rule(&fields));
+        let message = refusal(&rule(&fields));
         let expected = format!("line 2 column {column}: {problem}");
-        assert!(shown.starts_with(&expected), "{shown}\n{expected}");
+        assert!(message.starts_with(&expected), "{message}\n{expected}");
     }
     let allowing = rule(r#""id":"a","effect":"allow","tool":"x","sessionGrant":true"#);
     assert!(refusal(&allowing).contains("need effect \"require\""));
@@ -124,6 +124,6 @@ fn the_number_of_rules_is_bounded() {
     };
     let most = Policy::parse(policy(limits::POLICY_RULES).as_bytes()).unwrap();
     assert_eq!(most.len(), limits::POLICY_RULES);
-    let shown = refusal(&policy(limits::POLICY_RULES + 1));
-    assert!(shown.starts_with("line 10001 "), "{shown}");
+    let message = refusal(&policy(limits::POLICY_RULES + 1));
+    assert!(message.starts_with("line 10001 "), "{message}");
 }

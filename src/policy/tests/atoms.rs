@@ -55,10 +55,10 @@ fn a_branch_a_directory_and_confinement_are_conditions() {
         (Some("release/1"), true),
     ] {
         let when = json!({"branch": ["main", "release/*"]});
-        let asked = || Asked { branch, ..ls() };
+        let call = || Asked { branch, ..ls() };
         let allow = allowing(&json!({"when": when}));
-        assert_eq!(asked().decision(&allow) == Allow, matches, "{branch:?}");
-        assert_eq!(asked().decision(&deny(when)) == Deny, matches, "{branch:?}");
+        assert_eq!(call().decision(&allow) == Allow, matches, "{branch:?}");
+        assert_eq!(call().decision(&deny(when)) == Deny, matches, "{branch:?}");
     }
     for (directory, matches) in [
         (Some("/r/src/a"), true),
@@ -66,11 +66,11 @@ fn a_branch_a_directory_and_confinement_are_conditions() {
         (Some("/r/src/../x"), false),
     ] {
         let when = json!({"directory": ["src/**"]});
-        let asked = || Asked { directory, ..ls() };
+        let call = || Asked { directory, ..ls() };
         let allow = allowing(&json!({"when": when}));
-        assert_eq!(asked().decision(&allow) == Allow, matches, "{directory:?}");
+        assert_eq!(call().decision(&allow) == Allow, matches, "{directory:?}");
         assert_eq!(
-            asked().decision(&deny(when)) == Deny,
+            call().decision(&deny(when)) == Deny,
             matches,
             "{directory:?}"
         );
@@ -130,10 +130,10 @@ fn arguments_are_chosen_by_pointer_all_for_an_allow_and_any_for_a_deny() {
         (json!({"/p": ["*", "!x"]}), json!({"p": "x"}), Deny, Allow),
     ] {
         for (effect, decision) in [("allow", allow), ("deny", deny)] {
-            let asked = used("mcp__a__b", args.clone());
+            let call = used("mcp__a__b", args.clone());
             let policy = rule(effect, pattern.clone());
             assert_eq!(
-                asked.decision(&policy),
+                call.decision(&policy),
                 decision,
                 "{effect} {pattern} {args}"
             );
@@ -150,12 +150,12 @@ fn a_secret_is_allowed_by_name_alone() {
             {"id": "d", "effect": "allow", "when": {"command": ["deploy {{secret:API}} *"]}, "secrets": secrets},
         ]))
     };
-    let asked = |words: &'static str| Asked {
+    let call = |words: &'static str| Asked {
         secrets: &["API"],
         args: json!({"command": words}),
         ..Made::default().program(words).asked()
     };
-    let of = |words, secrets| asked(words).decision(&rules(secrets));
+    let of = |words, secrets| call(words).decision(&rules(secrets));
     assert_eq!(of("deploy {{secret:API}} prod", json!(["API"])), Allow);
     assert_eq!(of("deploy {{secret:API}} prod", json!(["*"])), Allow);
     assert_eq!(of("deploy {{secret:API}} prod", json!(["OTHER"])), Deny);
@@ -236,12 +236,12 @@ fn a_removal_is_spared_where_nothing_is_lost() {
     };
     let decision = |path: &str, memory: Option<&Memory>| -> Decision {
         let made = removal(PathText::Known(path.into()));
-        let asked = Asked {
+        let call = Asked {
             memory,
             disk: &disk,
             ..made.asked()
         };
-        asked.decision(&policy)
+        call.decision(&policy)
     };
     assert_eq!(decision("/r/src", Some(&memory)), Require);
     assert_eq!(decision("/r/target", Some(&memory)), Allow);

@@ -137,8 +137,8 @@ fn an_allow_by_command_covers_what_its_program_does_inside() {
             Deny,
         ),
     ] {
-        let asked = made.asked();
-        assert_eq!(asked.decision(&policy), decision, "{:?}", asked.reading);
+        let call = made.asked();
+        assert_eq!(call.decision(&policy), decision, "{:?}", call.reading);
     }
 }
 
@@ -294,8 +294,8 @@ fn layers_only_tighten() {
 
 #[test]
 fn a_base_is_filled_in_and_rules_can_be_dropped() {
-    let own = json!({"base": "standard", "drop": ["env"], "rules": [{"id": "mine", "effect": "deny", "tool": "X"}]});
-    let policy = whole(&own);
+    let mine = json!({"base": "standard", "drop": ["env"], "rules": [{"id": "mine", "effect": "deny", "tool": "X"}]});
+    let policy = whole(&mine);
     assert_eq!(policy.len(), standard().len());
     let text = policy.text().to_string();
     assert!(

@@ -163,8 +163,8 @@ fn every_rule_that_speaks_about_a_path_is_found() {
                     .filter(|(_, rule)| rule.matches && rule.effect != Decision::Allow)
                     .map(|(at, _)| at)
                     .collect();
-                let asked = Asked::new(disk);
-                let findings = findings(&policy.layers[0], &reading, &at, &asked);
+                let call = Asked::new(disk);
+                let findings = findings(&policy.layers[0], &reading, &at, &call);
                 let by_index: BTreeSet<usize> = findings
                     .iter()
                     .filter_map(|finding| match finding.cause {
@@ -175,7 +175,7 @@ fn every_rule_that_speaks_about_a_path_is_found() {
                 assert_eq!(by_index, speaks, "{place:?}");
                 // Of allows, which speak where nothing else does, the index leaves none out either.
                 let judge =
-                    super::super::matching::Judge::new(&policy.layers[0], &reading, &at, &asked);
+                    super::super::matching::Judge::new(&policy.layers[0], &reading, &at, &call);
                 let mut candidates = Vec::new();
                 judge.candidates(0, &reading.atoms[0], &mut candidates);
                 for (at, rule) in explained.atoms[0].rules.iter().enumerate() {
@@ -200,12 +200,12 @@ fn what_cannot_be_resolved_may_lie_anywhere() {
         {"id": "keys", "effect": "deny", "when": {"read": ["~/.ssh/**", "!x"]}},
     ]));
     let place = || AtomKind::Read(known("/r/lost/x"));
-    let asked = |disk| super::Asked {
+    let call = |disk| super::Asked {
         disk,
         ..super::touched("Read", place())
     };
-    assert_eq!(asked(&DISK).decision(&policy), Decision::Deny);
-    assert_eq!(asked(&NoDisk).decision(&policy), Decision::Allow);
+    assert_eq!(call(&DISK).decision(&policy), Decision::Deny);
+    assert_eq!(call(&NoDisk).decision(&policy), Decision::Allow);
 }
 
 /// Another name of the same file is the same file; what has none is not looked for.
@@ -231,10 +231,10 @@ fn a_hard_link_of_what_a_rule_protects_is_protected() {
         // Of a file that is no protected one's, only a write is not allowed: another name may be anybody's.
         ("/r/src/gen/deep/key.pem", AtomKind::Read, Decision::Allow),
     ] {
-        let asked = super::Asked {
+        let call = super::Asked {
             disk: &DISK,
             ..super::touched("Read", kind(place(path, true)))
         };
-        assert_eq!(asked.decision(&policy), expected, "{path}");
+        assert_eq!(call.decision(&policy), expected, "{path}");
     }
 }

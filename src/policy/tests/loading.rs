@@ -37,12 +37,12 @@ fn a_file_over_the_limit_is_refused_unread() {
 #[test]
 fn a_problem_stays_on_one_short_line() {
     let text = format!("{{\"{}\\n\\u001b[2J\":1}}", "x".repeat(5000));
-    let shown = Policy::parse(text.as_bytes()).unwrap_err().to_string();
-    assert!(shown.chars().count() < PROBLEM_CHARS + 40);
-    let shown = Policy::parse(br#"{"\n\u001b[2J":1}"#)
+    let message = Policy::parse(text.as_bytes()).unwrap_err().to_string();
+    assert!(message.chars().count() < PROBLEM_CHARS + 40);
+    let message = Policy::parse(br#"{"\n\u001b[2J":1}"#)
         .unwrap_err()
         .to_string();
-    assert!(!shown.contains(char::is_control), "{shown:?}");
+    assert!(!message.contains(char::is_control), "{message:?}");
 }
 
 #[test]

@@ -114,10 +114,10 @@ fn what_no_rule_matches_is_denied_and_says_so() {
         &BTreeSet::new(),
         Some("whoami"),
     );
-    let told = "no rule allows running whoami (default deny)";
+    let reason = "no rule allows running whoami (default deny)";
     assert_eq!(
         (other.decision, other.reason.as_str()),
-        (Decision::Deny, told)
+        (Decision::Deny, reason)
     );
     assert_eq!(verdict.rule_id, None);
 

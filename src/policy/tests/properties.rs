@@ -157,18 +157,18 @@ fn another_deny_or_require_never_loosens_and_never_lowers_what_is_needed() {
         let mut more = rules.clone();
         more.insert(numbers.below(rules.len() + 1), added);
         let (after, _) = asked(&policy(&more, &settings), command);
-        let told = || format!("{command:?} {rules:?} + {added}: {before:?} {after:?}");
+        let text = || format!("{command:?} {rules:?} + {added}: {before:?} {after:?}");
         let (old, new) = (before.verdict.decision, after.verdict.decision);
         // What no rule speaks about may be asked about from now on.
         let first =
             added.contains("require") && old == Decision::Deny && before.verdict.rule_id.is_none();
-        assert!(first || strictness(new) >= strictness(old), "{}", told());
+        assert!(first || strictness(new) >= strictness(old), "{}", text());
         if (old, new) == (Decision::Require, Decision::Require) {
-            assert!(after.terms.required >= before.terms.required, "{}", told());
+            assert!(after.terms.required >= before.terms.required, "{}", text());
             assert!(
                 before.terms.for_session || !after.terms.for_session,
                 "{}",
-                told()
+                text()
             );
         }
     }

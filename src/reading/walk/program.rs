@@ -90,7 +90,7 @@ impl Walker<'_> {
             Some(word) => places::directories(word, dirs, false),
             None => dirs.clone(),
         };
-        let found = self.find_program(&name);
+        let place = self.find_program(&name);
         let dangers = self.spelled_dangers(&name, &read.dangers);
         let mut roles = read.roles.clone();
         roles.resize(words.len(), Role::Operand);
@@ -101,7 +101,7 @@ impl Walker<'_> {
             sets: read.sets.clone(),
             directories: dirs.names(),
             open_ended,
-            found: found.clone(),
+            found: place.clone(),
         }));
         let at = match is_transparent(&read) {
             true => {
@@ -113,7 +113,7 @@ impl Walker<'_> {
         if self.first_program.is_none() {
             self.first_program = at;
         }
-        if found == Found::WritablePath && self.path.is_some() {
+        if place == Found::WritablePath && self.path.is_some() {
             self.code_from_path(&name, at);
         }
         let network = self.uses(&read, words, &dirs, at);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 /// Texts of at least one letter or digit that a command spells in numbers.
 pub(super) fn spelled(text: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+    let mut spellings = BTreeSet::new();
     let mut rest = text;
     while let Some(at) = rest.find("$'") {
         rest = rest.get(at + 2..).unwrap_or_default();
@@ -24,7 +24,7 @@ pub(super) fn spelled(text: &str) -> BTreeSet<String> {
                 }
                 None => {
                     if !spelled.is_empty() {
-                        found.insert(std::mem::take(&mut spelled));
+                        spellings.insert(std::mem::take(&mut spelled));
                     }
                     let skipped = match rest.strip_prefix('\\').and_then(|rest| rest.chars().next())
                     {
@@ -36,10 +36,10 @@ pub(super) fn spelled(text: &str) -> BTreeSet<String> {
             }
         }
         if !spelled.is_empty() {
-            found.insert(spelled);
+            spellings.insert(spelled);
         }
     }
-    found
+    spellings
 }
 
 /// The letter or digit that an escape stands for, and the escape's length.

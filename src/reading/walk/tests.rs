@@ -71,11 +71,11 @@ fn atom(atom: &Atom) -> String {
                 [] => "@? ".to_owned(),
                 dirs => format!("@{} ", dirs.join(",")),
             };
-            let found = match &program.found {
+            let place = match &program.found {
                 Found::WritablePath => " (writable)",
                 _ => "",
             };
-            format!("{dirs}{}{more}{found}", words.join(" "))
+            format!("{dirs}{}{more}{place}", words.join(" "))
         }
         AtomKind::Read(of) => format!("r:{}", place(of)),
         AtomKind::Write(of) => format!("w:{}", place(of)),

@@ -261,7 +261,7 @@ impl Walker<'_> {
         if word.is_some() && known.is_none() {
             return vec![unknown_host()];
         }
-        let mut found = Vec::new();
+        let mut places = Vec::new();
         let names = dirs.names();
         for dir in &names {
             let Some(git) = self.disk.git(dir) else {
@@ -271,15 +271,15 @@ impl Walker<'_> {
             let urls = git.remotes.iter().filter(|(remote, _)| remote == name);
             for (_, url) in urls {
                 let host = hosts::host(url);
-                if !found.contains(&host) && url.contains(':') {
-                    found.push(host);
+                if !places.contains(&host) && url.contains(':') {
+                    places.push(host);
                 }
             }
         }
-        if found.is_empty() {
-            found.push(unknown_host());
+        if places.is_empty() {
+            places.push(unknown_host());
         }
-        found
+        places
     }
 }
 

@@ -126,14 +126,14 @@ fn section(
         ground: &ground,
         sessions: HashMap::new(),
     };
-    let mut asked = Vec::new();
+    let mut questions = Vec::new();
     for (line, case) in cases {
         report.cases += 1;
         let (failing, decision) = section.case(case).map_err(|problem| {
             NotCases::of(format_args!("the case in line {}: {problem}", line + 1))
         })?;
         if decision == Decision::Require && case.expect.all().contains(&Decision::Allow) {
-            asked.push(line + 1);
+            questions.push(line + 1);
         }
         report.failing.extend(failing.map(|failing| Failing {
             file: path.display().to_string(),
@@ -141,14 +141,14 @@ fn section(
             ..failing
         }));
     }
-    if let Some(most) = header.asked_at_most.filter(|most| asked.len() > *most) {
+    if let Some(most) = header.asked_at_most.filter(|most| questions.len() > *most) {
         report.failing.push(Failing {
             file: path.display().to_string(),
             line: number + 1,
             call: "all cases that may be allowed".to_owned(),
             expected: vec![format!("at most {most} of them asked")],
-            got: format!("{} asked", asked.len()),
-            reason: format!("lines {asked:?}"),
+            got: format!("{} asked", questions.len()),
+            reason: format!("lines {questions:?}"),
             why: None,
         });
     }

@@ -4,8 +4,8 @@ use super::*;
 fn of(text: &str) -> Vec<(&'static str, Option<String>)> {
     let policy = Policy::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
     let document = serde_json::from_str(text).unwrap_or_default();
-    let found = warnings(&policy, &document, &super::super::places::places(text));
-    found
+    let kinds = warnings(&policy, &document, &super::super::places::places(text));
+    kinds
         .into_iter()
         .map(|finding| (finding.kind, finding.rule))
         .collect()
@@ -25,8 +25,8 @@ fn what_is_said_in_vain_or_too_widely_is_found() {
         (allow(r#"{"host":["*"]}"#), vec!["too-wide"]),
         (allow(r#"{"code":["fetched"]}"#), vec!["too-wide"]),
     ] {
-        let found: Vec<&str> = of(&text).into_iter().map(|(kind, _)| kind).collect();
-        assert_eq!(found, kinds, "{text}");
+        let kinds: Vec<&str> = of(&text).into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(kinds, kinds, "{text}");
     }
     let two = |first: &str, second: &str| {
         let text = format!(r#"{{"rules":[{{"id":"a",{first}}},{{"id":"b",{second}}}]}}"#);

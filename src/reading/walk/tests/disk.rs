@@ -12,9 +12,9 @@ impl Disk for Memory {
     fn resolve(&self, path: &str) -> Option<Resolved> {
         let path = crate::reading::paths::normal(path);
         let below = format!("{}/", path.trim_end_matches('/'));
-        let own = self.0.iter().any(|(name, _)| *name == path);
+        let file = self.0.iter().any(|(name, _)| *name == path);
         let program = path.starts_with("/usr/bin/") && !path.ends_with("nosuch");
-        let kind = if own || program {
+        let kind = if file || program {
             Some(FileKind::File)
         } else if self.0.iter().any(|(name, _)| name.starts_with(&below)) {
             Some(FileKind::Directory)
