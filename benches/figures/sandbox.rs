@@ -138,7 +138,6 @@ fn setup(work: &Path, namespaces: Option<Namespaces>, turn: u64) -> Fallible<Pro
     };
     std::fs::create_dir_all(short())?;
     Ok(ProcessConfig {
-        withholding: Arc::new(Vec::new),
         bridge: process::BRIDGE.into(),
         repository: made("repository")?,
         spawner: Spawner::start()?,

@@ -56,7 +56,7 @@ impl fmt::Display for ToolNameError {
                 text,
                 whose,
                 instead,
-            } => write!(f, "{text:?} is {whose}'s syntax: write {instead}"),
+            } => write!(f, "{text:?} is {whose} syntax: write {instead}"),
         }
     }
 }
@@ -156,7 +156,7 @@ fn foreign(text: &str) -> Option<ToolNameError> {
     if let Some(rest) = text.strip_prefix("prefix_rule(") {
         let words = quoted(rest.split("decision").next().unwrap_or(rest));
         let instead = when("command", &format!("{} *", words.join(" ")), None);
-        return Some(written("Codex", instead));
+        return Some(written("Codex's", instead));
     }
     let (tool, rest) = text.split_once('(')?;
     let inside = rest.strip_suffix(')').unwrap_or(rest).trim();
@@ -179,7 +179,7 @@ fn foreign(text: &str) -> Option<ToolNameError> {
         // Another tool's arguments: the person names the one that is meant.
         other => when("args", inside, Some(other)),
     };
-    Some(written("Claude Code", instead))
+    Some(written("Claude Code's", instead))
 }
 
 fn when(what: &str, pattern: &str, tool: Option<&str>) -> String {

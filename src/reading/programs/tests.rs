@@ -122,7 +122,7 @@ pub(super) fn short(made: &Invocation) -> String {
                     More::No => {}
                     More::Any => text.push("...".into()),
                     More::Below(directory) => {
-                        text.push(format!("...{}", classify::display(directory)))
+                        text.push(format!("...{}", classify::display(directory)));
                     }
                 }
                 let how = if *changed { "changed" } else { "runs" };

@@ -25,8 +25,8 @@ fn what_is_said_in_vain_or_too_widely_is_found() {
         (allow(r#"{"host":["*"]}"#), vec!["too-wide"]),
         (allow(r#"{"code":["fetched"]}"#), vec!["too-wide"]),
     ] {
-        let kinds: Vec<&str> = of(&text).into_iter().map(|(kind, _)| kind).collect();
-        assert_eq!(kinds, kinds, "{text}");
+        let list: Vec<&str> = of(&text).into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(list, kinds, "{text}");
     }
     let two = |first: &str, second: &str| {
         let text = format!(r#"{{"rules":[{{"id":"a",{first}}},{{"id":"b",{second}}}]}}"#);

@@ -46,7 +46,7 @@ pub(super) fn awk(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
                             made.read(&Word::text(path), Some(at), true, false, false);
                         }
                         Literal::Write(path) => {
-                            made.write_turning(&Word::text(path), Some(at), false)
+                            made.write_turning(&Word::text(path), Some(at), false);
                         }
                     }
                 }
