@@ -332,7 +332,7 @@ fn make_c_and_other_builds() {
         gcc -fplugin=./x.so a.c => turned; !code repo; r a.c
         gcc -Wl,-plugin,./x.so a.c => turned; r a.c
         gcc -x c -E .env => @build; r .env
-        gcc @args.rsp => @build; r @args.rsp
+        gcc @args.rsp => @build; r @args.rsp; r args.rsp
         cc -E src/ring.c => @build; r src/ring.c
         clang-format -i src/ring.c => @build; r src/ring.c; w src/ring.c
         clang-tidy src/ring.c -- -Isrc => @build; code repo
@@ -354,10 +354,21 @@ fn make_c_and_other_builds() {
         composer install => @build; code repo; host @packagist
         dotnet test => @build; code repo
         dotnet fsi x.fsx => code fetched; host @nuget
-        javac -d /tmp/classes src/Main.java => @build; code repo
+        javac -d /tmp/classes src/Main.java => @build; r src/Main.java; code repo
         java -cp /tmp/classes Main => @build; code repo
         bazel test //... => @build; code repo
-        protoc --go_out=. proto/a.proto => turned; code repo
+        protoc --go_out=. proto/a.proto => @build; r proto/a.proto; code repo; !w .
+        protoc --go_out=paths=source_relative:gen --go_opt=x a.proto => @build; r a.proto; code repo; !w gen
+        protoc --plugin=./x --x_out=. a.proto => turned; !code repo; r a.proto; code repo; !w .
+        protoc --frob=. a.proto => turned; r a.proto; code repo
+        m4 .env => @build; r .env; code repo
+        gdb -batch -ex run -ex 'info locals' --args ./build/app a => @build; runs [./build/app a]
+        gdb -batch -ex 'shell rm a' --args ./build/app a => turned; changed [… -batch -ex shell rm a --args ./build/app a ...]
+        gdb -batch -ex run --args rm a => turned; changed [… -batch -ex run --args rm a ...]
+        gdb -batch -x .env => turned; !r .env; changed [… -batch -x .env ...]
+        make -f - => code repo; input code
+        make -f /dev/fd/63 => script /dev/fd/63; r /dev/fd/63; code repo
+        make --file=Makefile.dev all => @build; script Makefile.dev; r Makefile.dev; code repo
         shellcheck tools/x.sh => @build; r tools/x.sh
         shfmt -d tools => @build; r tools
         hyperfine --warmup 1 './tools/lint.sh' => @build; sh {./tools/lint.sh}
@@ -398,6 +409,11 @@ fn services_and_the_rest() {
         apt list --installed => @reads
         brew install x => code fetched; host ?; (privilege)
         sqlite3 /tmp/test.db 'select 1' => r /tmp/test.db; w /tmp/test.db; code inline
+        sqlite3 a.db '.read .env' => r a.db; w a.db; code inline; !r .env
+        sqlite3 a.db '.sh rm b' => r a.db; w a.db; code inline; sh {rm b}
+        sqlite3 a.db '.once |sh' => r a.db; w a.db; code inline; sh {sh}
+        sqlite3 -cmd '.output b' a.db => r a.db; w a.db; code inline; !w b
+        sqlite3 a.db \"select readfile('.env')\" => r a.db; w a.db; code inline; !r .env
         psql postgres://db.example/x -c 'select 1' => turned; code inline; host ?
         envsubst => @reads
         shasum -a 256 a => @reads; r a

@@ -4,7 +4,7 @@ use crate::reading::atoms::{self, CodeClass, Danger};
 use crate::reading::word::{Piece, Word};
 
 use super::notation::{Effect, Role};
-use super::parse::{Parsed, may_be_option};
+use super::parse::{Given, Parsed, may_be_option};
 use super::schema::Of;
 use super::{Context, HandOn, Invocation, More, UseKind};
 
@@ -41,6 +41,14 @@ pub(super) fn classify(parsed: &Parsed<'_>, context: &dyn Context) -> Invocation
     let turned = made.roles.contains(&atoms::Role::Turning);
     if !turned {
         made.sets.clone_from(&entry.sets);
+        let writes = |given: &Given<'_>| given.option.is_some_and(|option| option.writes);
+        if parsed.options.iter().any(writes) {
+            for set in &mut made.sets {
+                if *set == atoms::Set::Reads {
+                    *set = atoms::Set::Files;
+                }
+            }
+        }
     }
     made
 }

@@ -108,8 +108,10 @@ pub(super) enum Takes {
 pub(super) struct Opt {
     /// All of them; `-#` is a number behind one dash.
     pub(super) spellings: Vec<String>,
-    /// It turns the program.
+    /// What it does is none of what the program does without it.
     pub(super) turns: bool,
+    /// All that it does is to write its value: it takes the program out of `@reads` alone, into `@files`.
+    pub(super) writes: bool,
     /// Whether it takes a value.
     pub(super) takes: Takes,
     /// What its value is.
@@ -122,6 +124,11 @@ impl Opt {
     /// The first spelling.
     pub(super) fn name(&self) -> &str {
         self.spellings.first().map_or("", String::as_str)
+    }
+
+    /// It takes the program out of all of its sets.
+    pub(super) fn turns_program(&self) -> bool {
+        self.turns && !self.writes
     }
 }
 
@@ -235,9 +242,10 @@ fn effect(text: &str) -> Result<Effect, Unsound> {
 /// # Errors
 /// What is not a part of the notation.
 pub(super) fn option(text: &str) -> Result<Vec<Opt>, Unsound> {
-    let (turns, rest) = match text.strip_prefix('!') {
-        Some(rest) => (true, rest),
-        None => (false, text),
+    let (turns, writes, rest) = match (text.strip_prefix('!'), text.strip_prefix('>')) {
+        (Some(rest), _) => (true, false, rest),
+        (None, Some(rest)) => (true, true, rest),
+        (None, None) => (false, false, text),
     };
     let mut parts = rest.split(':');
     let head = parts.next().unwrap_or_default();
@@ -252,6 +260,9 @@ pub(super) fn option(text: &str) -> Result<Vec<Opt>, Unsound> {
         },
     };
     let role = role(value)?;
+    if writes && !matches!(role, Role::Write | Role::WriteTree) {
+        return Err(Unsound(format!("`{text}` writes no path")));
+    }
     let mut spellings = Vec::new();
     let mut negated = Vec::new();
     for name in names.split('|') {
@@ -269,6 +280,7 @@ pub(super) fn option(text: &str) -> Result<Vec<Opt>, Unsound> {
     let mut options = vec![Opt {
         spellings,
         turns,
+        writes,
         takes,
         role,
         effects,
@@ -277,6 +289,7 @@ pub(super) fn option(text: &str) -> Result<Vec<Opt>, Unsound> {
         options.push(Opt {
             spellings: negated,
             turns: false,
+            writes: false,
             takes: Takes::Nothing,
             role: Role::Text,
             effects: Vec::new(),

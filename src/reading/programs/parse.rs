@@ -162,7 +162,7 @@ impl<'a> Reading<'a> {
                 }
                 None => None,
             };
-            if option.is_none_or(|option| option.turns)
+            if option.is_none_or(Opt::turns_program)
                 && let Some(role) = parsed.roles.get_mut(at)
             {
                 *role = atoms::Role::Turning;
@@ -278,7 +278,7 @@ impl<'a> Reading<'a> {
             let rest = end < text.len() || !whole;
             match option.takes {
                 Takes::Nothing | Takes::Digits => {
-                    turns |= option.turns;
+                    turns |= option.turns_program();
                     digits = option.takes == Takes::Digits;
                     let value = None;
                     let option = Some(option);
@@ -322,11 +322,13 @@ impl<'a> Reading<'a> {
                 .pieces
                 .iter()
                 .any(|piece| matches!(piece, Piece::Fields));
-        parsed.roles.push(if option.turns || turned || splits {
-            atoms::Role::Turning
-        } else {
-            atoms::Role::Harmless
-        });
+        parsed
+            .roles
+            .push(if option.turns_program() || turned || splits {
+                atoms::Role::Turning
+            } else {
+                atoms::Role::Harmless
+            });
         let mut value = attached;
         if value.is_none() && option.takes == Takes::Two {
             // A word that splits leaves open which is the second.

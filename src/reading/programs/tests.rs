@@ -213,11 +213,11 @@ fn options_and_operands() {
         grep --regexp=foo a => @reads; r a
         grep -A 3 foo a => @reads; r a
         sort -u a => @reads; r a
-        sort -o b a => turned; !w b; r a
-        sort -ob a => turned; !w b; r a
-        sort -uob a => turned; !w b; r a
+        sort -o b a => @files; !w b; r a
+        sort -ob a => @files; !w b; r a
+        sort -uob a => @files; !w b; r a
         sort --outp b a => turned; !w b; r a
-        sort --output=b a => turned; !w b; r a
+        sort --output=b a => @files; !w b; r a
         sort --frob a => turned; r a
         sort \"$x\" => turned; r …
         sort -- \"$x\" => @reads; r …
@@ -341,6 +341,8 @@ fn awk() {
         awk 'BEGIN{system("id")}' => @build; !code inline; sh {id}
         awk 'BEGIN { while ("id" | getline x) print x }' => @build; !code inline; sh {id}
         awk 'BEGIN { getline x < ".env"; print x }' => @build; !code inline; !r .env
+        awk 'BEGIN { ("cat a") | getline; print }' => @build; !code inline; sh {cat a}
+        awk 'BEGIN { getline x < (".env"); print x }' => @build; !code inline; !r .env
         awk '{ n++ / system("id") / 1 }' a => @build; r a; !code inline; sh {id}
         awk '{print $'$n'}' a => turned; r a; !code inline
         awk -v x="$y" '{print x}' a => @reads; r a

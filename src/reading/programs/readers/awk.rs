@@ -104,7 +104,19 @@ fn texts(program: &str) -> Vec<Literal> {
             }
         }
         rest = opened.get(end..).unwrap_or_default();
-        let (ahead, behind) = (before.trim_end(), rest.trim_start());
+        let (mut ahead, mut behind) = (before.trim_end(), rest.trim_start());
+        // Parentheses of nothing but the text.
+        while let (Some(inner), Some(outer)) = (ahead.strip_suffix('('), behind.strip_prefix(')')) {
+            let inner = inner.trim_end();
+            if inner.ends_with(|letter: char| letter == '_' || letter.is_ascii_alphanumeric())
+                && !inner.ends_with("print")
+                && !inner.ends_with("while")
+                && !inner.ends_with("if")
+            {
+                break;
+            }
+            (ahead, behind) = (inner, outer.trim_start());
+        }
         let called = ahead.strip_suffix('(').map(str::trim_end);
         let piped = behind
             .strip_prefix('|')

@@ -372,6 +372,21 @@ const MAKE_PROGRAMS: [&str; 6] = [
 
 /// `make`: a variable that the words set may name the shell, or run a program where it is expanded.
 pub(super) fn make(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    // Rules that come in by a pipe or a descriptor are not the repository's.
+    let handed = |path: &str| path.starts_with("/dev/") || path.starts_with("/proc/");
+    let mut files = parsed
+        .values("-f")
+        .filter_map(|(at, file)| Some((*at, file.known()?)));
+    if let Some((at, file)) = files.find(|(_, file)| *file == "-" || handed(file)) {
+        made.sets.clear();
+        if matches!(file, "-" | "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0") {
+            made.uses.retain(|one| one.word != Some(at));
+            made.hands_on.push(HandOn::Input {
+                shell: false,
+                what: parsed.entry.name.clone(),
+            });
+        }
+    }
     let operands: Vec<(usize, Word)> = parsed
         .operand_words()
         .map(|(at, word)| (at, word.clone()))

@@ -5,7 +5,9 @@ use super::{Context, Invocation};
 
 mod archives;
 mod awk;
+mod compilers;
 mod containers;
+mod databases;
 mod files;
 mod find;
 mod git;
@@ -33,6 +35,10 @@ pub(super) fn by_name(name: &str) -> Option<Reader> {
         "docker-build" => containers::build,
         "docker-cp" => containers::copy,
         "docker-run" => containers::run,
+        "gdb" => compilers::gdb,
+        "protoc" => compilers::protoc,
+        "response-files" => compilers::response_files,
+        "sqlite" => databases::sqlite,
         "editor" => handing_on::editor,
         "env" => handing_on::env,
         "jq" => text::jq,
