@@ -11,7 +11,7 @@ use super::state::{Value, Variable};
 use super::stream::Stream;
 use super::task::Task;
 use crate::contracts::limits;
-use crate::reading::atoms::{AtomKind, Category, Code, CodeClass, Danger, PathText};
+use crate::reading::atoms::{AtomKind, Category, Code, CodeClass, Danger, PathText, Place};
 use crate::reading::hosts;
 use crate::reading::paths;
 use crate::reading::word::{Piece, Word};
@@ -209,7 +209,10 @@ impl Walker<'_> {
                     let places = places::places(&word, &self.dirs);
                     let classes = places.iter().map(|place| self.class_of(place));
                     let class = classes.max().unwrap_or(CodeClass::Unknown);
-                    return vec![(code(class), Vec::new())];
+                    // What the shell says of its lines is in its errors.
+                    let read = places.iter().cloned().map(Place::at).map(AtomKind::Read);
+                    let atoms = read.chain([code(class)]);
+                    return atoms.map(|atom| (atom, Vec::new())).collect();
                 }
                 self.unread(format!("{name} changes what the shell runs"));
                 Vec::new()

@@ -14,8 +14,8 @@ pub(super) const DECLARES: &[&str] = &["declare", "export", "local", "readonly",
 /// Builtins that touch nothing outside of the shell, and run nothing, whatever their arguments.
 const QUIET: &[&str] = &[
     ":", "true", "false", "pwd", "wait", "jobs", "fg", "bg", "disown", "times", "type", "umask",
-    "ulimit", "shift", "break", "continue", "caller", "dirs", "help", "history", "logout",
-    "suspend", "unalias", "complete", "compopt",
+    "ulimit", "shift", "break", "continue", "caller", "dirs", "help", "logout", "suspend",
+    "unalias", "complete", "compopt",
 ];
 /// `set -o` and `set -e`, which only change when the shell stops or what it says.
 const SET_LETTERS: &str = "abefhmnrtuvxCEHT";
@@ -106,9 +106,7 @@ impl Walker<'_> {
                 }
             }
             "hash" | "enable" | "bind" | "fc" | "compgen" => self.unless_plain(name, arguments),
-            "history" if arguments.iter().any(|word| maybe(word, "-p")) => {
-                self.unless_plain(name, arguments);
-            }
+            "history" => self.history(arguments),
             _ if QUIET.contains(&name) => {}
             _ => return false,
         }
@@ -117,7 +115,7 @@ impl Walker<'_> {
     }
 
     /// These can load, name or run something; without options or operands that do, they say something.
-    fn unless_plain(&mut self, name: &str, arguments: &[Word]) {
+    pub(super) fn unless_plain(&mut self, name: &str, arguments: &[Word]) {
         let plain = match name {
             "hash" => &["-r"][..],
             "compgen" => &["-A", "-a", "-b", "-c", "-k", "-v", "function"][..],

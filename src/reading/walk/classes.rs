@@ -34,6 +34,9 @@ impl Walker<'_> {
         if self.at.fetched.contains(&real) {
             return CodeClass::Fetched;
         }
+        if self.is_foreign(&path) {
+            return CodeClass::Unknown;
+        }
         if self.made_at(&path).is_some() || self.at.written.contains(&real) {
             return CodeClass::Inline;
         }

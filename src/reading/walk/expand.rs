@@ -22,7 +22,6 @@ const NUMBERS: &[&str] = &[
     "LINENO",
     "UID",
     "EUID",
-    "PPID",
     "BASHPID",
     "EPOCHSECONDS",
     "COLUMNS",
@@ -153,6 +152,8 @@ impl Walker<'_> {
         if let Some(from) = self.tainted.get(&of.name) {
             self.taint.taint(from);
         }
+        self.taint.key |= self.gives_key(of);
+        self.taint.parent |= of.name == "PPID";
         let value = self.value(of).unwrap_or(Value::Any);
         let empty = value.known() == Some("");
         let unset = value == Value::Unset;

@@ -17,6 +17,8 @@ mod fields;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod hand_on;
+mod history;
+mod keys;
 mod listing;
 mod loops;
 mod output;
@@ -80,6 +82,8 @@ struct Made {
     network: Option<String>,
     /// Its text, where all of it stands in the command.
     text: Option<String>,
+    /// What is in it comes from where nobody has looked.
+    foreign: bool,
 }
 
 /// A reading in the making.

@@ -121,6 +121,12 @@ impl Walker<'_> {
                 _ => nothing,
             },
             "nproc" => number(),
+            "ps" => Stream {
+                parent: arguments
+                    .iter()
+                    .any(|word| word.known().is_none_or(|text| text.contains("ppid"))),
+                ..nothing
+            },
             "seq" if arguments.iter().all(is_number) => Stream {
                 listing: Some(Rc::new(vec![Word {
                     pieces: vec![Piece::Below],

@@ -91,7 +91,14 @@ impl Walker<'_> {
             None => dirs.clone(),
         };
         let place = self.find_program(&name);
-        let dangers = self.spelled_dangers(&name, &read.dangers);
+        let mut dangers = self.spelled_dangers(&name, &read.dangers);
+        dangers.extend(self.printed_by(&name, words, &read.sets));
+        if self.taint.parent && matches!(read.entry.as_deref(), Some("kill" | "pkill")) {
+            dangers.push(Danger {
+                category: Category::Tampering,
+                why: "ends the process that started the shell".to_owned(),
+            });
+        }
         let mut roles = read.roles.clone();
         roles.resize(words.len(), Role::Operand);
         let program = AtomKind::Program(Box::new(Program {
@@ -126,7 +133,7 @@ impl Walker<'_> {
     }
 
     /// A builtin that touches nothing outside the shell.
-    pub(super) fn mention_builtin(&mut self, words: &[Word]) {
+    pub(super) fn mention_builtin(&mut self, words: &[Word], dangers: Vec<Danger>) {
         let role = |at| match at {
             0 => Role::Program,
             _ => Role::Operand,
@@ -140,7 +147,7 @@ impl Walker<'_> {
             open_ended: false,
             found: Found::Shell,
         };
-        self.mention(AtomKind::Program(Box::new(program)), Vec::new());
+        self.mention(AtomKind::Program(Box::new(program)), dangers);
     }
 
     /// Words of which no program is known: denies look at what is.

@@ -232,6 +232,10 @@ impl Walker<'_> {
             _ => None,
         };
         if let Some(stream) = self.process(word) {
+            if shell == Some(".") && stream.file.is_some() {
+                // No program stands for it that needs an allow.
+                self.unread("the shell runs what a program writes".to_owned());
+            }
             let outer = std::mem::replace(&mut self.feed, Rc::new(stream));
             let what = program
                 .and_then(|at| self.reading.atoms.get(at))
@@ -363,7 +367,20 @@ impl Walker<'_> {
             tree,
             network,
             text,
+            foreign: false,
         };
+        self.keep_made(made);
+    }
+
+    /// A file that this command fills with what nobody has read.
+    pub(super) fn note_foreign(&mut self, place: PathText, tree: bool) {
+        self.note_made(place, tree, None, None);
+        if let Some(made) = self.made.last_mut() {
+            made.foreign = true;
+        }
+    }
+
+    fn keep_made(&mut self, made: Made) {
         self.spend(self.made.len() / MADE_A_STEP);
         self.made.retain(|other| *other != made);
         if self.made.len() < limits::CALL_ATOMS {
@@ -377,6 +394,14 @@ impl Walker<'_> {
     pub(super) fn made_at(&self, path: &str) -> Option<&Made> {
         self.spend(self.made.len() / MADE_A_STEP);
         self.made.iter().rev().find(|made| made.covers(path))
+    }
+
+    /// Whether this command may have filled a file with what nobody has read.
+    pub(super) fn is_foreign(&self, path: &str) -> bool {
+        self.spend(self.made.len() / MADE_A_STEP);
+        self.made
+            .iter()
+            .any(|made| made.foreign && made.covers(path))
     }
 
     /// Anything that this command has written comes from the network.

@@ -174,7 +174,8 @@ impl Walker<'_> {
     pub(super) fn command_word(&mut self, name: &str, words: Vec<Word>) {
         self.stay();
         if self.builtin(name, &words) {
-            self.mention_builtin(&words);
+            let dangers = self.printed_keys(name, &words);
+            self.mention_builtin(&words, dangers);
             words.iter().for_each(|word| self.no_secret_in(word));
             return;
         }
@@ -268,8 +269,15 @@ impl Walker<'_> {
                     .and_then(Word::known)
                     .map(str::to_owned),
             };
+            let file = product.file.as_ref().filter(|_| product.network.is_none());
+            let foreign = file.is_some_and(|file| self.is_foreign_word(file, &self.dirs));
             for place in places {
-                self.note_made(place, false, product.network.clone(), text.clone());
+                match foreign {
+                    true => self.note_foreign(place, false),
+                    false => {
+                        self.note_made(place, false, product.network.clone(), text.clone());
+                    }
+                }
             }
             self.product = Stream::of(Word::default());
         }

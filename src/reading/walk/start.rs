@@ -95,7 +95,7 @@ impl Walker<'_> {
         if !matches!(name, "command" | "builtin" | "exec") {
             return false;
         }
-        self.mention_builtin(words);
+        self.mention_builtin(words, Vec::new());
         let mut at = 1;
         while let Some(word) = words.get(at) {
             match word.known() {

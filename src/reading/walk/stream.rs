@@ -23,6 +23,10 @@ pub(super) struct Stream {
     pub(super) network: Option<String>,
     /// Made readable by a decoder: its name.
     pub(super) decoded: Option<String>,
+    /// Holds a variable of the environment whose name says that it is a key.
+    pub(super) key: bool,
+    /// Holds the number of the process that started the shell.
+    pub(super) parent: bool,
 }
 
 impl Stream {
@@ -41,6 +45,8 @@ impl Stream {
             given: true,
             network: other.network.clone(),
             decoded: other.decoded.clone(),
+            key: other.key,
+            parent: other.parent,
             ..Self::default()
         }
     }
@@ -53,6 +59,8 @@ impl Stream {
         if self.decoded.is_none() {
             self.decoded.clone_from(&other.decoded);
         }
+        self.key |= other.key;
+        self.parent |= other.parent;
     }
 
     /// As a substitution gives it: without newlines at its end.

@@ -1,6 +1,7 @@
 //! Commands and what they are read into, written compactly.
 
 mod disk;
+mod keys;
 mod listings;
 mod long;
 

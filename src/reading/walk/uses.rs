@@ -21,6 +21,8 @@ struct From<'a> {
     words: &'a [Word],
     /// The command that fetches what the program reads.
     network: Option<&'a str>,
+    /// It reads a file from where nobody has looked.
+    foreign: bool,
     /// The command that fetched the directory where it runs, or what its words name there.
     fetched: Option<String>,
 }
@@ -60,6 +62,7 @@ impl Walker<'_> {
             entry: read.entry.as_deref(),
             words,
             network: network.as_deref(),
+            foreign: self.reads_foreign(read, dirs),
             fetched: self
                 .fetched_directory(dirs)
                 .or_else(|| self.fetched_operand(read, words, dirs)),
@@ -106,8 +109,13 @@ impl Walker<'_> {
             } => {
                 for place in self.files(path, dirs) {
                     if !removes {
-                        let network = from.network.map(str::to_owned);
-                        self.note_made(place.clone(), *tree, network, None);
+                        match from.network {
+                            None if from.foreign => self.note_foreign(place.clone(), *tree),
+                            network => {
+                                let network = network.map(str::to_owned);
+                                self.note_made(place.clone(), *tree, network, None);
+                            }
+                        }
                     }
                     let place = Place {
                         tree: *tree,
@@ -175,6 +183,24 @@ impl Walker<'_> {
                 self.script_file(word, dirs, reader, at, source);
             }
         }
+    }
+
+    /// Whether a program that writes reads a file that is neither the repository's nor the session's.
+    fn reads_foreign(&self, read: &Invocation, dirs: &Dirs) -> bool {
+        let writes = |of: &Use| matches!(of.kind, UseKind::Write { removes: false, .. });
+        if !read.uses.iter().any(writes) {
+            return false;
+        }
+        read.uses.iter().any(|of| match &of.kind {
+            UseKind::Read { path, .. } => self.is_foreign_word(path, dirs),
+            _ => false,
+        })
+    }
+
+    /// Whether what a word names is neither the repository's nor the session's.
+    pub(super) fn is_foreign_word(&self, word: &Word, dirs: &Dirs) -> bool {
+        let foreign = |place: &PathText| self.class_of(place) >= CodeClass::Unknown;
+        self.files(word, dirs).iter().any(foreign)
     }
 
     /// The command that fetched what a word names, of a program that runs what lies where it is told: `make -f`,

@@ -180,7 +180,10 @@ fn what_a_shell_sources_is_read() {
             "source ~/.aws/credentials",
             "r:/home/me/.aws/credentials | code:unknown",
         ),
-        ("source <(cat list)", "cat list | r:/r/list | code:repo"),
+        (
+            "source <(cat list)",
+            "cat list | r:/r/list | code:repo | UNREAD",
+        ),
         (
             ". .venv/bin/activate",
             "r:/r/.venv/bin/activate | code:repo",
