@@ -346,6 +346,10 @@ const _: () = assert!(BATCH_EVENTS >= CALLS_IN_FLIGHT);
 pub const COMMAND_BYTES: usize = 64 * 1024;
 /// Words of one program that are read; beyond, it is unread.
 pub const COMMAND_WORDS: usize = 4096;
+
+/// Commands that one `xargs` starts and that are read one by one. People type a few paths; what is more is read as
+/// one command with any words.
+pub const HANDED_RUNS: usize = 16;
 /// Atoms of one call; beyond, it is unread.
 pub const CALL_ATOMS: usize = 256;
 /// Builtins and programs that only start another in one call; beyond, it is unread. A long script prints as many lines.

@@ -45,11 +45,8 @@ impl Command {
         let program = match &self.head {
             Head::Set(set) => {
                 let secret = view.items.iter().any(|item| has_secret(item.word));
-                // Words that follow unseen are paths, or options that turn the program.
-                let meant = view.program.sets.contains(set)
-                    && view.is_systems()
-                    && !secret
-                    && !view.program.open_ended;
+                // Words that follow unseen, which could turn it, have taken the program out of its sets already.
+                let meant = view.program.sets.contains(set) && view.is_systems() && !secret;
                 return meant.then(Vec::new);
             }
             Head::Any => {

@@ -9,6 +9,7 @@ use super::start::{Kind, Start};
 use super::state::Dirs;
 use super::stream::Stream;
 use super::task::Task;
+use crate::contracts::limits;
 use crate::reading::programs::{HandOn, Invocation, More};
 use crate::reading::word::{Piece, Word};
 
@@ -29,14 +30,14 @@ impl Walker<'_> {
         let entry = read.entry.clone().unwrap_or_default();
         let mut starts = Vec::new();
         for hand_on in read.hands_on {
-            let mut start = Start {
-                kind: Kind::Source(Word::default()),
+            let start = |kind| Start {
+                kind,
                 depth: depth + 1,
                 dirs: (dirs != &self.dirs).then(|| dirs.clone()),
                 program: at,
                 assignments: Vec::new(),
             };
-            start.kind = match hand_on {
+            let kind = match hand_on {
                 HandOn::Program {
                     words: inner,
                     more,
@@ -44,12 +45,15 @@ impl Walker<'_> {
                     directory,
                     ..
                 } => {
-                    if let Some(word) = directory {
-                        start.dirs = Some(places::directories(&word, dirs, false));
+                    let directory = directory.map(|word| places::directories(&word, dirs, false));
+                    let (runs, open_ended) = self.more_words(words, inner, more, &entry);
+                    for words in runs {
+                        let mut run = start(Kind::Program { words, open_ended });
+                        run.dirs = directory.clone().or(run.dirs);
+                        run.assignments.clone_from(&assignments);
+                        starts.push(Task::Start(Box::new(run)));
                     }
-                    start.assignments = assignments;
-                    let (words, open_ended) = self.more_words(words, inner, more, &entry);
-                    Kind::Program { words, open_ended }
+                    continue;
                 }
                 HandOn::Shell {
                     text, arguments, ..
@@ -75,7 +79,7 @@ impl Walker<'_> {
                     continue;
                 }
             };
-            starts.push(Task::Start(Box::new(start)));
+            starts.push(Task::Start(Box::new(start(kind))));
         }
         // What they write is only known by where it comes from.
         let many = starts.len() > 1 || entry == "xargs" || entry == "find";
@@ -88,14 +92,14 @@ impl Walker<'_> {
         self.tasks.extend(starts.into_iter().rev());
     }
 
-    /// Words that follow those of an inner command: paths that were listed, or any.
+    /// The commands that an inner command becomes with the words that follow: paths that were listed, or any.
     fn more_words(
         &self,
         outer: &[Word],
         mut inner: Vec<Word>,
         more: More,
         entry: &str,
-    ) -> (Vec<Word>, bool) {
+    ) -> (Vec<Vec<Word>>, bool) {
         let mut listed = Listed::default();
         if entry == "find" {
             listed = names_of_find(outer.get(1..).unwrap_or_default());
@@ -108,72 +112,104 @@ impl Walker<'_> {
         if matches!(entry, "fd" | "fdfind") {
             listed = listing::found_by_fd(outer.get(1..).unwrap_or_default());
         }
-        let fed = match entry {
-            "xargs" => {
-                let options = outer.len().saturating_sub(inner.len());
-                self.fed_words(outer.get(1..options).unwrap_or_default())
-            }
-            _ => None,
-        };
+        let tail = outer.len().saturating_sub(inner.len());
         match more {
             More::Below(word) => {
                 inner.push(below(&word, &listed));
-                (inner, false)
+                (vec![inner], false)
             }
-            More::Any => match fed {
-                Some(words) => {
-                    inner.extend(words);
-                    (inner, false)
-                }
-                None => {
+            More::Any => {
+                let fed = match entry {
+                    "xargs" => self.fed_words(outer.get(1..tail).unwrap_or_default()),
+                    _ => None,
+                };
+                let Some(runs) = fed else {
                     // A path or an option could be among them.
                     inner.push(Word {
                         pieces: vec![Piece::Fields],
                     });
-                    (inner, true)
-                }
-            },
+                    return (vec![inner], true);
+                };
+                let run = |words: Vec<Word>| [inner.clone(), words].concat();
+                (runs.into_iter().map(run).collect(), false)
+            }
             More::No => {
-                if let Some([listed]) = fed.as_deref()
-                    && let Some(mark) = replaced(outer)
-                {
-                    let tail = outer.len().saturating_sub(inner.len());
-                    let words = outer.get(tail..).unwrap_or_default();
-                    inner = words
-                        .iter()
-                        .map(|word| replace(word, &mark, listed))
-                        .collect();
-                }
-                (inner, false)
+                let mark = match entry {
+                    "xargs" => replaced(outer),
+                    _ => None,
+                };
+                let options = outer.get(1..tail).unwrap_or_default();
+                let fed = mark.and_then(|mark| Some((self.fed_lines(options)?, mark)));
+                let Some((fed, mark)) = fed else {
+                    return (vec![inner], false);
+                };
+                let words = outer.get(tail..).unwrap_or_default();
+                let run = |by| words.iter().map(|word| replace(word, &mark, by)).collect();
+                (fed.iter().map(run).collect(), false)
             }
         }
     }
 
-    /// What `xargs` reads, where that is known, and given to one program.
-    fn fed_words(&self, options: &[Word]) -> Option<Vec<Word>> {
+    /// What `xargs -I` puts into a command, one after the other.
+    fn fed_lines(&self, options: &[Word]) -> Option<Vec<Word>> {
         if let Some(listing) = &self.feed.listing {
-            return Some(listing.to_vec());
+            return (listing.len() <= limits::HANDED_RUNS).then(|| listing.to_vec());
         }
-        // Others take it apart in another way: `--` may come to stand in front of an option or not.
-        let plain = [
-            "-r",
-            "-t",
-            "--no-run-if-empty",
-            "--verbose",
-            "-I",
-            "{}",
-            "-I{}",
-        ];
-        let is_plain = |word: &Word| word.known().is_some_and(|text| plain.contains(&text));
-        if !options.iter().all(is_plain) {
-            return None;
+        match self.fed_words(options)?.as_slice() {
+            [run] if run.len() == 1 => Some(run.clone()),
+            _ => None,
+        }
+    }
+
+    /// What `xargs` reads, where that is known, as it gives it to each program.
+    fn fed_words(&self, options: &[Word]) -> Option<Vec<Vec<Word>>> {
+        if let Some(listing) = &self.feed.listing {
+            // Nobody knows their order, nor how many come together: each of them may be the last.
+            let turned = |last: usize| {
+                let mut words = listing.to_vec();
+                words.rotate_left(last);
+                words
+            };
+            return (listing.len() <= limits::HANDED_RUNS)
+                .then(|| (0..listing.len()).map(turned).collect());
         }
         let text = self.feed.text.as_ref()?.known()?;
-        if text.contains(['\'', '"', '\\', '\0']) {
-            return None;
+        let mut each = None;
+        let mut zero = false;
+        let mut options = options.iter();
+        while let Some(word) = options.next() {
+            match word.known()? {
+                "-r" | "-t" | "--no-run-if-empty" | "--verbose" | "-I{}" => {}
+                "-0" | "--null" => zero = true,
+                "-I" if options.next()?.known()? == "{}" => {}
+                "-n" => each = Some(count(options.next()?.known()?)?),
+                "-P" => drop(count(options.next()?.known()?)?),
+                text => match (text.strip_prefix("-n"), text.strip_prefix("-P")) {
+                    (Some(number), _) => each = Some(count(number)?),
+                    (_, Some(number)) => drop(count(number)?),
+                    // Others take it apart in another way: `--` may come to stand in front of an option or not.
+                    _ => return None,
+                },
+            }
         }
-        Some(text.split_whitespace().map(Word::text).collect())
+        let words: Vec<Word> = if zero {
+            text.split_terminator('\0').map(Word::text).collect()
+        } else if text.contains(['\'', '"', '\\', '\0']) {
+            return None;
+        } else {
+            text.split_whitespace().map(Word::text).collect()
+        };
+        let Some(each) = each.filter(|_| !words.is_empty()) else {
+            return Some(vec![words]);
+        };
+        let runs: Vec<Vec<Word>> = words.chunks(each.max(1)).map(<[Word]>::to_vec).collect();
+        (runs.len() <= limits::HANDED_RUNS).then_some(runs)
     }
+}
+
+/// The number that an option has.
+fn count(text: &str) -> Option<usize> {
+    text.parse().ok()
 }
 
 /// Paths below a directory, as words.

@@ -220,6 +220,10 @@ fn names(arguments: &[Word], is_plain: impl Fn(&Word) -> bool) -> Option<Vec<Wor
         ..Listed::default()
     };
     let mut words = vec![listed.word()];
+    let dots = |text: &str| (is_letters(text) && text.contains(['a', 'f'])) || text == "--all";
+    if arguments.iter().filter_map(Word::known).any(dots) {
+        words.push(Word::text(".."));
+    }
     for word in arguments {
         match (word.known(), word.pieces.as_slice()) {
             (Some(text), _) if text.starts_with('-') => {

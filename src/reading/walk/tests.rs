@@ -175,11 +175,20 @@ fn a_command_is_read_into_its_atoms() {
         ),
         ("./run.sh", "./run.sh | code:repo"),
         // What is `--` to one of them is none to the next.
+        ("printf '%s\\n' -- -f | xargs -n1 rm", "rm -- | rm -f"),
+        ("echo a | xargs rm", "rm a | w:/r/a"),
         (
-            "printf '%s\\n' -- -f | xargs -n1 rm",
+            "printf '%s\\n' a b | xargs -n1 -P4 cp x",
+            "cp x a | r:/r/x | w:/r/a | w:/r/a/x | cp x b | r:/r/x | w:/r/b | w:/r/b/x",
+        ),
+        (
+            "printf '%s\\n' -9 -1 | xargs -n2 kill",
+            "kill -9 -1 !Privilege",
+        ),
+        (
+            "printf '%s\\n' a | xargs -L1 rm",
             "rm … + | w:anywhere !Delete",
         ),
-        ("echo a | xargs rm", "rm a | w:/r/a"),
         (
             "xargs rm < list",
             "rm … + | w:anywhere !Delete | >r:/r/list",

@@ -26,7 +26,11 @@ fn a_path_that_was_listed_is_one_of_the_listing() {
             "ls <*>.rs | head <**> | r:/r/**",
         ),
         ("ls | xargs head", "ls | head <**> | r:/r/** only */[!.]*"),
-        ("ls -a | xargs head", "ls -a | head <**> | r:/r/**"),
+        ("ls -A | xargs head", "ls -A | head <**> | r:/r/**"),
+        (
+            "ls -a | xargs -I{} head {}",
+            "ls -a | head <**> | r:/r/** | head .. | r:/r/..",
+        ),
         (
             "find . -name '*.rs' -not -path './target/*' | xargs head -1",
             "find . -name *.rs -not -path ./target/* | head -1 ./<**> | r:/r/** only *.rs",
@@ -48,6 +52,10 @@ fn a_path_that_was_listed_is_one_of_the_listing() {
             "git ls-files | head <**> | r:/r/** kept",
         ),
         (
+            "ls src | xargs -I{} head src/{}",
+            "ls src | head src/<**> | r:/r/src/** only */[!.]* | head src/src | r:/r/src/src",
+        ),
+        (
             "rg -l foo | xargs -I{} head {}",
             "rg -l foo | r:/r/** kept | head <**> | r:/r/** kept only */[!.]*",
         ),
@@ -59,6 +67,23 @@ fn a_path_that_was_listed_is_one_of_the_listing() {
         let line = read(text).replace(" | code:repo", "");
         assert_eq!(line, expected, "{text}");
     }
+}
+
+#[test]
+fn each_path_of_a_listing_may_be_the_last() {
+    let line = read("ls a b | xargs -n1 cp x");
+    for target in ["w:/r/a", "w:/r/b"] {
+        assert!(line.contains(target), "{line}");
+    }
+    let many: String = (0..30).map(|n| format!(" f{n}")).collect();
+    let line = read(&format!("ls{many} | xargs rm"));
+    assert!(line.contains("rm … +"), "{line}");
+    // `.` and `..` are among them.
+    let line = read("ls -a src | xargs -I{} rm -r src/{}");
+    assert!(
+        line.contains("w:/r/src/..") || line.contains("w:/r/**"),
+        "{line}"
+    );
 }
 
 #[test]
