@@ -111,7 +111,7 @@ pub fn host_and_port(text: &str) -> Result<(Host, Option<u16>), &'static str> {
 pub enum Ruled {
     /// Nothing: the list decides.
     Listed,
-    /// It may be reached at [`HTTPS`], listed or not.
+    /// It may be reached at port 443, listed or not.
     Open,
     /// It may not be reached, listed or not.
     Refused,

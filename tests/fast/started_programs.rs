@@ -278,7 +278,7 @@ fn trace(text: &str, directory: &Path, to: &Path) -> Vec<Started> {
     for file in fs::read_dir(to).unwrap() {
         let file = fs::read_to_string(file.unwrap().path()).unwrap();
         let calls = file.lines().filter(|line| line.ends_with(" = 0"));
-        started.extend(calls.filter_map(|line| call(line)));
+        started.extend(calls.filter_map(call));
     }
     fs::remove_dir_all(to).unwrap();
     let outer = |(_, words): &Started| words.iter().any(|word| word == "--norc");
