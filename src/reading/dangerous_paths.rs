@@ -12,6 +12,7 @@ use rows::{Names, ROWS, Row};
 
 use super::atoms::{AtomKind, Category, Danger, PathText, Place, Reading};
 use super::disk::{Disk, FileKind};
+use super::pathname;
 use super::paths;
 use super::surroundings::Surroundings;
 
@@ -76,10 +77,7 @@ pub fn of_place(place: &Place, used: Use, at: &Surroundings, disk: &dyn Disk) ->
     let mut dangers: Vec<Danger> = Vec::new();
     // agp's directory in the home is nobody's to read, as its keys and journals lie there; the repository's is.
     let concerns = |protected: &&String| {
-        let file = || {
-            disk.resolve(protected)
-                .is_some_and(|of| of.kind == Some(FileKind::File))
-        };
+        let file = || is_file(protected, disk);
         used == Use::Write
             || paths::within(protected, &at.home)
                 && !paths::within(protected, &at.repository)
@@ -87,14 +85,28 @@ pub fn of_place(place: &Place, used: Use, at: &Surroundings, disk: &dyn Disk) ->
     };
     if used != Use::Any && !at.agp.is_empty() {
         // What is not there is not changed with a tree that could hold it. Where nobody looked, it may be there.
-        let there = |protected: &str| {
-            disk.resolve(protected)
-                .is_none_or(|place| place.kind.is_some())
+        let meant = |protected: &str, text: &str| {
+            let Some(only) = &place.only else { return true };
+            let below = disk.below(protected, false);
+            let mut files = below
+                .iter()
+                .flatten()
+                .map(|file| paths::join(protected, file));
+            let takes = |path: &str| {
+                let below = path.strip_prefix(text).unwrap_or(path);
+                pathname::below_matches(only, below.trim_start_matches('/'))
+            };
+            takes(protected)
+                || below.is_none() && !is_file(protected, disk)
+                || files.any(|file| takes(&file))
         };
         let theirs = texts.iter().find_map(|text| {
             let within = |protected: &&String| {
                 paths::within(text, protected)
-                    || tree && paths::within(protected, text) && there(protected)
+                    || tree
+                        && paths::within(protected, text)
+                        && may_be_there(protected, disk)
+                        && meant(protected, text)
             };
             at.agp
                 .iter()
@@ -121,7 +133,15 @@ pub fn of_place(place: &Place, used: Use, at: &Surroundings, disk: &dyn Disk) ->
                 .iter()
                 .any(|danger| danger.category == group.category);
             let gone = group.category == Category::Persistence && place.removes;
-            if !other && !known && !gone && row.fits(&names, tree, &here) {
+            // Around a tree only what is there counts.
+            let there = || {
+                let begins = row.beginning(&at.home);
+                begins.is_none_or(|path| may_be_there(&path, disk))
+            };
+            let fits = || {
+                row.fits(&names, false, &here) || tree && row.fits(&names, true, &here) && there()
+            };
+            if !other && !known && !gone && fits() {
                 dangers.push(Danger {
                     category: group.category,
                     why: format!("{}: {text}", group.why),
@@ -130,6 +150,16 @@ pub fn of_place(place: &Place, used: Use, at: &Surroundings, disk: &dyn Disk) ->
         }
     }
     dangers
+}
+
+fn is_file(path: &str, disk: &dyn Disk) -> bool {
+    let lies = disk.resolve(path);
+    lies.is_some_and(|of| of.kind == Some(FileKind::File))
+}
+
+/// What nobody looked for may be there.
+fn may_be_there(path: &str, disk: &dyn Disk) -> bool {
+    disk.resolve(path).is_none_or(|place| place.kind.is_some())
 }
 
 #[cfg(test)]

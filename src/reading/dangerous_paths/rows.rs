@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use super::table::{self, DangerousPaths, FIXTURES};
 use crate::reading::pathname;
+use crate::reading::paths;
 use crate::reading::surroundings::Surroundings;
 
 /// The rows, once for all.
@@ -22,6 +23,7 @@ enum Anchor {
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) group: &'static DangerousPaths,
+    path: &'static str,
     anchor: Anchor,
     /// In lower case.
     parts: Vec<String>,
@@ -140,6 +142,7 @@ impl Row {
         let parts = rest.split('/').filter(|part| !part.is_empty());
         Self {
             group,
+            path,
             anchor,
             parts: parts.map(str::to_ascii_lowercase).collect(),
             below: path.ends_with('/'),
@@ -171,6 +174,18 @@ impl Row {
             }
             Anchor::Anywhere => self.stands_in(names, here),
         }
+    }
+
+    /// Where it lies, absolute, as far as it is no pattern; `None` of one that may stand anywhere.
+    pub(super) fn beginning(&self, home: &str) -> Option<String> {
+        let (above, rest) = match self.anchor {
+            Anchor::Root => ("/", self.path),
+            Anchor::Home => (home, self.path.strip_prefix('~')?),
+            Anchor::Anywhere => return None,
+        };
+        let parts = rest.split('/').filter(|part| !part.is_empty());
+        let known: Vec<&str> = parts.take_while(|part| !part.contains('*')).collect();
+        Some(paths::join(above, &known.join("/")))
     }
 
     /// Whether the names from there on begin with this row: are it, lie below where that counts, or are a tree
@@ -206,11 +221,13 @@ impl Row {
         };
         let first = if self.below { 0 } else { last };
         (first..=last).any(|from| {
-            let window = names.iter().skip(from);
-            self.parts
-                .iter()
-                .zip(window)
-                .all(|(part, name)| part_fits(part, name))
+            let window = || self.parts.iter().zip(names.iter().skip(from));
+            let fits = |part: &str, name: &str| {
+                // Where nothing but wildcards stands it could be any name.
+                part_fits(part, name) || !name.starts_with(['*', '?', '[']) && could_be(name, part)
+            };
+            window().all(|(part, name)| fits(part, name))
+                && window().any(|(part, name)| part_fits(part, name))
         })
     }
 }

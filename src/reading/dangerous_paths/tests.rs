@@ -144,6 +144,10 @@ fn a_link_a_tree_and_a_pattern_are_as_dangerous_as_what_they_lead_to() {
     assert!(categories(&glob("/home/u", ".ss*/id_*"), Use::Read).contains(&Category::Credentials));
     assert!(categories(&glob("/home/u/.ssh", "*"), Use::Read).contains(&Category::Credentials));
     assert!(categories(&glob("/home/u/repo", "*"), Use::Read).is_empty());
+    let hooks = glob("/home/u/repo/.git", "h*/pre-commit");
+    assert_eq!(categories(&hooks, Use::Write), [Category::Persistence]);
+    let any = glob("/home/u/repo", "*/pre-commit");
+    assert!(categories(&any, Use::Write).is_empty());
     let matches = vec!["/home/u/repo/id_rsa".into()];
     let glob = Place {
         matches,
@@ -223,4 +227,50 @@ fn a_tree_holds_agps_own_files_only_where_they_are_there() {
     // To make one of them is to change it.
     assert!(tampers(&known("/home/u/.agp/policy.json"), &Empty));
     assert!(tampers(&known("/home/u/.agp"), &Empty));
+    // Only files of one name are removed.
+    let named = |only: &str| Place {
+        only: Some(only.to_owned()),
+        ..tree("/home/u")
+    };
+    assert!(tampers(&named(".agp"), &NoDisk));
+    assert!(tampers(&named("x"), &NoDisk), "nobody says what lies there");
+    assert!(!tampers(&named("x"), &Listed));
+    assert!(tampers(&named("*.json"), &Listed));
+}
+
+/// Everything is there; below each directory lies one file.
+struct Listed;
+
+impl Disk for Listed {
+    fn resolve(&self, path: &str) -> Option<Resolved> {
+        let kind = Some(FileKind::Directory);
+        let of = Empty.resolve(path)?;
+        Some(Resolved { kind, ..of })
+    }
+    fn names(&self, _: &str) -> Option<Vec<String>> {
+        None
+    }
+    fn below(&self, _: &str, _: bool) -> Option<Vec<String>> {
+        Some(vec!["policy.json".to_owned()])
+    }
+    fn script(&self, _: &str) -> Option<String> {
+        None
+    }
+    fn git(&self, _: &str) -> Option<Git> {
+        None
+    }
+    fn ignored(&self, _: &str) -> Option<bool> {
+        None
+    }
+}
+
+#[test]
+fn a_tree_around_what_is_not_there_is_not_dangerous() {
+    let home = Place {
+        tree: true,
+        ..known("/home/u")
+    };
+    let dangers = |disk: &dyn Disk| of_place(&home, Use::Write, &at(), disk);
+    assert!(!dangers(&NoDisk).is_empty() && !dangers(&Listed).is_empty());
+    assert_eq!(dangers(&Empty), []);
 }

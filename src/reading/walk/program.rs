@@ -99,6 +99,7 @@ impl Walker<'_> {
                 why: "ends the process that started the shell".to_owned(),
             });
         }
+        dangers.extend(self.sent(&read));
         let mut roles = read.roles.clone();
         roles.resize(words.len(), Role::Operand);
         let program = AtomKind::Program(Box::new(Program {
@@ -191,6 +192,17 @@ impl Walker<'_> {
             )));
         }
         dangers
+    }
+
+    /// What comes in by a pipe or from a file goes to what runs on the other machine.
+    fn sent(&self, read: &Invocation) -> Option<Danger> {
+        let nothing = self.feed.file.as_ref().and_then(Word::known) == Some("/dev/null");
+        // Text that stands in the command is seen by who approves it.
+        let hidden = self.feed.given && self.feed.text.is_none() && !nothing;
+        (hidden && read.entry.as_deref() == Some("ssh")).then(|| Danger {
+            category: Category::Exfiltration,
+            why: "sends what it reads to another machine".to_owned(),
+        })
     }
 
     /// Where a program lies.

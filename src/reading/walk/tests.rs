@@ -4,6 +4,7 @@ mod disk;
 mod keys;
 mod listings;
 mod long;
+mod sent;
 
 use super::command;
 use crate::reading::atoms::{Atom, AtomKind, CodeClass, Found, PathText, Place, Reading, Source};

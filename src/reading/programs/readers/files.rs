@@ -69,7 +69,12 @@ pub(super) fn ln(parsed: &Parsed<'_>, context: &dyn Context, made: &mut Invocati
                 (true, Some(parent)) => joined(&parent, target),
                 (true, None) => unknown(),
             };
-            made.read(&reached, Some(*at), false, true, false);
+            // Only a directory has something below it.
+            let tree = reached
+                .known()
+                .and_then(|path| context.directory(made.directory.as_ref(), path))
+                != Some(false);
+            made.read(&reached, Some(*at), false, tree, false);
             made.write(&reached, Some(*at), true, false);
         }
     }
