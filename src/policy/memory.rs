@@ -6,7 +6,7 @@ use crate::contracts::limits;
 use crate::reading::atoms::{
     Atom, AtomKind, Category, CodeClass, Danger, Found, Host, PathText, Place, Reading, Source,
 };
-use crate::reading::paths::{normal, within};
+use crate::reading::paths::{above_fresh, normal, within};
 
 /// A session's memory. Bounded; what does not fit is remembered as "there was more".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -133,6 +133,10 @@ impl Memory {
             }
         }
         for path in paths.drain(..) {
+            if fetched && let Some(directory) = above_fresh(&path) {
+                // Its name is not known.
+                self.put_fetched(directory.to_owned(), true);
+            }
             if place.removes {
                 self.written.remove(&path);
                 self.fetched.remove(&path);

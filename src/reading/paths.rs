@@ -28,6 +28,24 @@ pub fn normal(path: &str) -> String {
     normal
 }
 
+/// What stands in the name of a file that `mktemp` makes for letters that nobody knows yet.
+const FRESH: &str = "XXXXXX";
+
+/// A name for what `mktemp` makes of a template, the nth of a command; `None` where it may not take the template.
+#[must_use]
+pub fn fresh(template: &str, nth: usize) -> Option<String> {
+    let end = template.rfind(FRESH)? + FRESH.len();
+    let (before, after) = (template.get(..end)?, template.get(end..)?);
+    Some(format!("{before}{nth}{after}"))
+}
+
+/// The directory where `mktemp` made what a path is or lies in, where the path says so.
+#[must_use]
+pub fn above_fresh(path: &str) -> Option<&str> {
+    let (before, _) = path.split_once(FRESH)?;
+    Some(before.rsplit_once('/')?.0)
+}
+
 /// A path from a directory; one that is absolute already stays as it is. Not normalized.
 #[must_use]
 pub fn join(directory: &str, path: &str) -> String {

@@ -7,6 +7,8 @@ use super::positional::Positional;
 use super::simple::shown;
 use super::state::{Dirs, Value};
 use super::stream::Stream;
+use super::task::Task;
+use crate::contracts::limits;
 use crate::reading::word::{Piece, Word};
 
 /// Builtins whose arguments assign.
@@ -16,6 +18,11 @@ const QUIET: &[&str] = &[
     ":", "true", "false", "pwd", "wait", "jobs", "fg", "bg", "disown", "times", "type", "umask",
     "ulimit", "shift", "break", "continue", "caller", "dirs", "help", "logout", "suspend",
     "unalias", "complete", "compopt",
+];
+/// Words of the shell's own syntax.
+const RESERVED: &[&str] = &[
+    "if", "then", "else", "elif", "fi", "case", "esac", "for", "select", "while", "until", "do",
+    "done", "in", "function", "time", "coproc",
 ];
 /// `set -o` and `set -e`, which only change when the shell stops or what it says.
 const SET_LETTERS: &str = "abefhmnrtuvxCEHT";
@@ -97,16 +104,10 @@ impl Walker<'_> {
             }
             "test" | "[" => self.test_builtin(arguments),
             "trap" => self.trap(arguments),
-            "alias" => {
-                if arguments
-                    .iter()
-                    .any(|word| word.known().is_none_or(|text| text.contains('=')))
-                {
-                    self.unread("alias gives names another meaning".to_owned());
-                }
-            }
+            "alias" => self.alias(arguments),
             "hash" | "enable" | "bind" | "fc" | "compgen" => self.unless_plain(name, arguments),
             "history" => self.history(arguments),
+            "deactivate" if self.activated && self.path.is_none() && arguments.is_empty() => {}
             _ if QUIET.contains(&name) => {}
             _ => return false,
         }
@@ -124,6 +125,33 @@ impl Walker<'_> {
         let known = |word: &Word| word.known().is_some_and(|text| plain.contains(&text));
         if !arguments.iter().all(known) {
             self.unread(format!("{name} can change which program a name runs"));
+        }
+    }
+
+    /// `alias NAME=TEXT` matters where a command of that name follows.
+    fn alias(&mut self, arguments: &[Word]) {
+        // A loop or a function may have the command in front of it.
+        let again = |task: &Task| {
+            matches!(
+                task,
+                Task::Loop(_) | Task::Again(_) | Task::Bind { .. } | Task::Return { .. }
+            )
+        };
+        self.spend(self.tasks.len());
+        let plain = self.tasks.len() <= limits::INNER_SHELLS && !self.tasks.iter().any(again);
+        for word in arguments {
+            let Some(text) = word.known() else {
+                return self.unread("alias gives names another meaning".to_owned());
+            };
+            let Some((name, _)) = text.split_once('=') else {
+                continue;
+            };
+            let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+            let simple = !name.is_empty() && name.bytes().all(letters);
+            if !plain || !simple || RESERVED.contains(&name) {
+                return self.unread("alias gives names another meaning".to_owned());
+            }
+            self.aliases.insert(name.to_owned());
         }
     }
 

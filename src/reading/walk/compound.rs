@@ -169,6 +169,7 @@ impl Walker<'_> {
                 self.substitutions_first(words, Task::Expanded(id));
             }
             Node::Function { name, body } => {
+                self.not_aliased(name);
                 self.state
                     .define(name, Some(vec![Some((self.script, *body))]));
                 self.stay();

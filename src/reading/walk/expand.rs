@@ -243,7 +243,9 @@ impl Walker<'_> {
             if !map {
                 self.arithmetic(subscript);
             }
-            return None;
+            // The shell sets it anew behind each pipeline.
+            let set = self.state.variable(&of.name).is_some();
+            return (of.name == "PIPESTATUS" && !set).then_some(Value::Number);
         }
         match value {
             // `$array` is its first element.

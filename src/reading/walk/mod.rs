@@ -124,6 +124,8 @@ struct Walker<'a> {
     functions_exported: bool,
     /// `set -a`.
     all_exported: bool,
+    /// A virtual environment's script has been read: it defines `deactivate`.
+    activated: bool,
     /// A function has been left, or may have been, before its end.
     returned: bool,
     /// Standard input of the commands.
@@ -148,6 +150,10 @@ struct Walker<'a> {
     /// Variables that are local to the functions that are called, with what they were before.
     locals: Vec<BTreeMap<String, Option<state::Variable>>>,
     traps: Vec<String>,
+    /// Names that `alias` has given another meaning.
+    aliases: BTreeSet<String>,
+    /// Files that `mktemp` has made.
+    fresh: Cell<usize>,
 }
 
 impl<'a> Walker<'a> {
@@ -179,6 +185,7 @@ impl<'a> Walker<'a> {
             path: None,
             functions_exported: false,
             all_exported: false,
+            activated: false,
             returned: false,
             feed: Rc::default(),
             product: Stream::default(),
@@ -192,6 +199,8 @@ impl<'a> Walker<'a> {
             first_program: None,
             locals: Vec::new(),
             traps: Vec::new(),
+            aliases: BTreeSet::new(),
+            fresh: Cell::new(0),
         }
     }
 
@@ -403,6 +412,7 @@ impl<'a> Walker<'a> {
             path: self.path.clone(),
             functions_exported: self.functions_exported,
             all_exported: self.all_exported,
+            activated: self.activated,
             returned: self.returned,
             leaves: self.leaves,
         })
@@ -420,6 +430,7 @@ impl<'a> Walker<'a> {
         self.path = scope.path;
         self.functions_exported = scope.functions_exported;
         self.all_exported = scope.all_exported;
+        self.activated = scope.activated;
         self.returned = scope.returned;
     }
 }

@@ -213,40 +213,38 @@ impl Walker<'_> {
         }
     }
 
+    /// A file or directory that was not there, below the session's own temporary directory. Elsewhere it may fail.
     fn mktemp(&self, arguments: &[Word]) -> Stream {
-        let plain = |word: &Word| {
-            matches!(
-                word.known(),
-                Some("-d" | "-q" | "--directory" | "-t" | "-dt" | "-td")
-            ) || word
-                .known()
-                .is_some_and(|text| text.contains("XXX") && !text.contains(['/', '-', ' ']))
-        };
-        // Without `-t` a template lies in the directory at hand.
-        let template = arguments
-            .iter()
-            .any(|word| word.known().is_some_and(|text| text.contains("XXX")));
-        let named = arguments.iter().any(|word| {
-            word.known()
-                .is_some_and(|text| text.contains('t') && text.starts_with('-'))
-        });
-        let (true, true, Value::Known { word, .. }) = (
-            arguments.iter().all(plain),
-            !template || named,
-            self.lookup("TMPDIR"),
-        ) else {
-            return Stream::default();
-        };
-        let mut pieces = word.pieces;
-        match pieces.last_mut() {
-            Some(Piece::Text(text)) => text.push('/'),
-            _ => return Stream::default(),
+        let nothing = Stream::default();
+        let temporary = self.at.temporary.as_str();
+        let mut template = None;
+        let mut below = false;
+        for word in arguments {
+            match word.known() {
+                Some("-d" | "-q" | "-qd" | "-dq" | "--directory" | "--quiet") => {}
+                Some("-t" | "-dt" | "-td") => below = true,
+                Some(text) if template.is_none() && !text.starts_with('-') => {
+                    template = Some(text);
+                }
+                _ => return nothing,
+            }
         }
-        pieces.push(Piece::Below);
-        Stream {
-            text: Some(Rc::new(Word { pieces })),
-            whole: true,
-            ..Stream::default()
+        let another = self.path.is_some() || self.state.variable("TMPDIR").is_some();
+        if another || temporary.is_empty() {
+            return nothing;
+        }
+        let name = match template.map(|template| template.rsplit_once('/').ok_or(template)) {
+            None => "tmp.XXXXXXXXXX",
+            Some(Err(name)) if below => name,
+            Some(Ok((parent, name))) if !below && parent == temporary => name,
+            Some(_) => return nothing,
+        };
+        match paths::fresh(name, self.fresh.get()) {
+            Some(name) => {
+                self.fresh.set(self.fresh.get().saturating_add(1));
+                Stream::of(Word::text(format!("{temporary}/{name}\n")))
+            }
+            None => nothing,
         }
     }
 

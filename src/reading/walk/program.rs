@@ -111,7 +111,7 @@ impl Walker<'_> {
             open_ended,
             found: place.clone(),
         }));
-        let at = match is_transparent(&read) {
+        let at = match is_transparent(&read, words, &self.feed) {
             true => {
                 self.mention(program, dangers);
                 None
@@ -260,11 +260,19 @@ pub(super) fn sentence(words: &[Word]) -> String {
 }
 
 /// A program that only runs another, and changes nothing of what that does.
-fn is_transparent(read: &Invocation) -> bool {
+fn is_transparent(read: &Invocation, words: &[Word], feed: &Stream) -> bool {
+    let is_read = feed.network.is_none()
+        && feed.decoded.is_none()
+        && feed
+            .text
+            .as_deref()
+            .is_some_and(|text| text.known().is_some());
     let plain = |hand_on: &HandOn| match hand_on {
         HandOn::Program { changed, .. } => !changed,
         HandOn::Shell { .. } | HandOn::Source(_) => true,
-        HandOn::Input { .. } | HandOn::Elsewhere => false,
+        // `echo ls | bash`, where all of the text is read.
+        HandOn::Input { shell, .. } => *shell && is_read && words.len() == 1,
+        HandOn::Elsewhere => false,
     };
     let lists = matches!(read.entry.as_deref(), Some("find" | "fd" | "fdfind"));
     !read.hands_on.is_empty()

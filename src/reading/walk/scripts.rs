@@ -181,6 +181,10 @@ impl Walker<'_> {
             Some(text) if feed.decoded.is_none() => {
                 let text = text.to_owned();
                 self.inner_text(&text, &shell, Vec::new(), dirs);
+                if shell != "." {
+                    // Its arguments are not followed.
+                    self.state.set_positional(None);
+                }
                 // What its commands read is what it leaves.
                 self.feed = Rc::new(Stream::tainted_by(&feed));
             }
@@ -190,6 +194,9 @@ impl Walker<'_> {
 
     /// `. FILE`.
     pub(super) fn source(&mut self, word: &Word, program: Option<usize>) {
+        self.activated |= word
+            .known()
+            .is_some_and(|path| path.ends_with("/bin/activate"));
         if let Some(path) = word.known() {
             let places = places::places(&Word::text(path), &self.dirs);
             let known = |place: &PathText| match place {

@@ -164,10 +164,18 @@ impl Walker<'_> {
             self.unknown_program(&words);
             return self.stay();
         };
+        self.not_aliased(&name);
         if let Some(bodies) = self.state.function(&name).cloned() {
             return self.call(&bodies, &words);
         }
         self.command_word(&name, words);
+    }
+
+    /// A command, or a function that is defined: its name has no other meaning.
+    pub(super) fn not_aliased(&mut self, name: &str) {
+        if self.aliases.contains(name) {
+            self.unread(format!("alias gives {name} another meaning"));
+        }
     }
 
     /// A builtin or a program: no function.

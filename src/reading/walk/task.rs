@@ -25,6 +25,7 @@ pub(super) struct Scope {
     pub(super) path: SearchPath,
     pub(super) functions_exported: bool,
     pub(super) all_exported: bool,
+    pub(super) activated: bool,
     pub(super) returned: bool,
     pub(super) leaves: usize,
 }

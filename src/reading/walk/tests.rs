@@ -2,6 +2,7 @@
 
 mod disk;
 mod keys;
+mod known;
 mod listings;
 mod long;
 mod sent;
@@ -148,10 +149,10 @@ fn a_command_is_read_into_its_atoms() {
         ),
         ("eval \"rm $HOME/x\"", "rm /home/me/x | w:/home/me/x"),
         ("trap '(trap \"rm x\" EXIT; ls)' EXIT", "ls | rm x | w:/r/x"),
-        ("echo 'rm -rf /' | sh", "sh | rm -rf / | w://** !Delete"),
+        ("echo 'rm -rf /' | sh", "rm -rf / | w://** !Delete"),
         (
             "bash <<'E'\nrm -rf build\nE",
-            "bash | rm -rf build | w:/r/build/** !Delete",
+            "rm -rf build | w:/r/build/** !Delete",
         ),
         (
             "f() { rm \"$1\"; }; f a; f b",
@@ -225,7 +226,7 @@ fn what_nobody_can_know_is_unread() {
         "test -v \"$x\"",
         "echo ${!x}",
         "echo ${x@P}",
-        "alias ls=rm",
+        "alias ls=rm; ls x",
         "PATH=$X ls",
         "hash -p /tmp/x ls",
         "enable -f ./x.so x",
@@ -287,7 +288,7 @@ fn a_value_that_may_climb_is_anywhere() {
             "for i in $(seq 1 3); do cat \"src/f$i.txt\"; done",
             "/r/src/?",
         ),
-        ("T=$(mktemp -d); cat \"$T/x\"", "/tmp/s/?"),
+        ("T=$(mktemp -d); cat \"$T/x\"", "/tmp/s/tmp.XXXXXXXXXX0/x"),
         ("D=$(date +%s); cat \"src/$D.log\"", "/r/src/?"),
         ("for f in a/*.md; do cat \"src/${f##*/}\"; done", "/r/src/?"),
         (
