@@ -82,6 +82,9 @@ fn class(pattern: &[char], p: usize, c: char) -> Option<usize> {
         at += 1;
     }
     let first = at;
+    if negated && pattern.get(first..first + 2) == Some(&['.', ']']) {
+        return (c != '.').then_some(first + 2);
+    }
     let mut is = false;
     let lower = |c: char| c.to_lowercase().next().unwrap_or(c);
     loop {
@@ -122,6 +125,20 @@ fn skip_class(pattern: &[char], at: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_class_that_leaves_out_the_dot_is_certain() {
+        for (path, expected) in [
+            ("a/b", true),
+            ("b", true),
+            (".env", false),
+            ("a/.env", false),
+            ("a/.env.test", false),
+        ] {
+            assert_eq!(below_matches("*/[!.]*", path), expected, "{path}");
+        }
+        assert!(below_matches("*/[!.a]*", ".env"));
+    }
 
     #[test]
     fn a_pattern_matches_the_names_that_a_shell_takes() {

@@ -347,14 +347,21 @@ pub(super) fn searched(entry: Option<&str>, arguments: &[Word], leaves: bool) ->
     }
 }
 
+/// Whether a search looks into what links lead to: `grep -R`, `rg -L`.
+pub(super) fn follows_links(entry: Option<&str>, words: &[Word]) -> bool {
+    let (letter, long) = match entry {
+        Some("grep") => ('R', "--d"),
+        Some("rg") => ('L', "--fo"),
+        _ => return false,
+    };
+    words.iter().skip(1).any(|word| match word.known() {
+        Some(text) => is_letters(text) && text.contains(letter) || text.starts_with(long),
+        None => false,
+    })
+}
+
 /// Short options of `rg` that have a value.
 const RG_VALUES: &str = "ABCEMTdefjmrt";
-/// Endings of names under which nobody keeps a secret that git ignores.
-const SOURCES: &[&str] = &[
-    "c", "cc", "cpp", "cs", "css", "ex", "exs", "go", "h", "hpp", "html", "java", "js", "jsx",
-    "kt", "lua", "md", "mjs", "php", "proto", "py", "rb", "rs", "rst", "scss", "sh", "sql",
-    "svelte", "swift", "toml", "ts", "tsx", "vue",
-];
 
 /// `rg` looks into no hidden file, but into those that a `--glob` names, hidden and ignored or not.
 fn by_ripgrep(arguments: &[Word], leaves: bool) -> Option<Listed> {
@@ -403,7 +410,7 @@ fn by_ripgrep(arguments: &[Word], leaves: bool) -> Option<Listed> {
         let ending = glob.rsplit_once('.').map(|(_, ending)| ending);
         ending.is_some_and(|ending| {
             let mut endings = ending.trim_matches(['{', '}']).split(',');
-            endings.all(|ending| SOURCES.contains(&ending))
+            endings.all(|ending| places::SOURCES.contains(&ending))
         })
     };
     let only = match globs.as_slice() {

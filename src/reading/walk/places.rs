@@ -9,6 +9,13 @@ use crate::reading::word::{Piece, Word};
 /// stands in one only within brackets or parentheses.
 const LISTED: &str = "** ";
 
+/// Endings of names under which nobody keeps a secret that git ignores.
+pub(super) const SOURCES: &[&str] = &[
+    "c", "cc", "cpp", "cs", "css", "ex", "exs", "go", "h", "hpp", "html", "java", "js", "jsx",
+    "kt", "lua", "md", "mjs", "php", "proto", "py", "rb", "rs", "rst", "scss", "sh", "sql",
+    "svelte", "swift", "toml", "ts", "tsx", "vue",
+];
+
 /// Paths that a program has listed, one a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Listed {
@@ -70,8 +77,30 @@ pub(super) fn listing(word: &Word) -> Option<Listed> {
             listed.leaves_out_ignored &= text == "./";
             Some(listed)
         }
-        _ => None,
+        [Piece::Text(text), rest @ ..] if text.ends_with('/') => sources_below(rest),
+        rest => sources_below(rest),
     }
+}
+
+/// `**/*.rs`: without `globstar` the first stars are one name, with it any directories. Names of other endings can
+/// be links to anything; those of [`SOURCES`] are taken as a search takes them.
+fn sources_below(pieces: &[Piece]) -> Option<Listed> {
+    let [
+        Piece::Glob(any),
+        Piece::Text(slash),
+        Piece::Glob(star),
+        Piece::Text(ending),
+    ] = pieces
+    else {
+        return None;
+    };
+    let source = ending
+        .strip_prefix('.')
+        .is_some_and(|ending| SOURCES.contains(&ending));
+    (any == "**" && slash == "/" && star == "*" && source).then(|| Listed {
+        leaves_out_ignored: false,
+        only: Some(format!("*{ending}")),
+    })
 }
 
 /// Where a word leads, from each directory.

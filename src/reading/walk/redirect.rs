@@ -147,7 +147,15 @@ impl Walker<'_> {
             let atom = Place::at(place.clone());
             let kind = match write {
                 true => AtomKind::Write(atom),
-                false => AtomKind::Read(atom),
+                false => {
+                    let atom = super::uses::listed(atom, target);
+                    for link in self.links(&atom, false) {
+                        prepared
+                            .redirections
+                            .push((AtomKind::Read(link), Vec::new()));
+                    }
+                    AtomKind::Read(atom)
+                }
             };
             prepared.redirections.push((kind, Vec::new()));
             files.push(place);

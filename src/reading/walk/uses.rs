@@ -10,10 +10,13 @@ use crate::reading::atoms::{AtomKind, Code, CodeClass, Host, PathText, Place, So
 use crate::reading::disk::FileKind;
 use crate::reading::programs::{Invocation, Use, UseKind};
 use crate::reading::word::Word;
-use crate::reading::{hosts, paths};
+use crate::reading::{hosts, pathname, paths};
 
 /// Interpreters that start what the first line of a file names, where that is another.
 const FIRST_LINE: &[&str] = &["perl", "ruby"];
+
+/// Names that are looked at for links.
+const LINKED: usize = crate::contracts::limits::DISK_NAMES;
 
 /// What a use comes from.
 struct From<'a> {
@@ -98,7 +101,18 @@ impl Walker<'_> {
                         leaves_out_ignored: *leaves_out_ignored,
                         ..Place::at(place)
                     };
-                    let place = self.searched(listed(place, path), from);
+                    let place = listed(place, path);
+                    let follows = listing::follows_links(from.entry, from.words);
+                    let place = match places::listing(path).is_some() || follows {
+                        true => {
+                            for link in self.links(&place, *tree) {
+                                self.push(AtomKind::Read(link), at, source, of.dangers.clone());
+                            }
+                            place
+                        }
+                        false => place,
+                    };
+                    let place = self.searched(place, from);
                     self.push(AtomKind::Read(place), at, source, of.dangers.clone());
                 }
             }
@@ -261,6 +275,64 @@ impl Walker<'_> {
         }
     }
 
+    /// Where links lead whose names are among those of a tree: no tree has them.
+    pub(super) fn links(&self, place: &Place, below: bool) -> Vec<Place> {
+        let (PathText::Known(path), true, true) = (&place.path, place.tree, self.disk.looks())
+        else {
+            return Vec::new();
+        };
+        let anywhere = || vec![Place::at(PathText::Anywhere)];
+        let Some(root) = self.disk.resolve(path) else {
+            return anywhere();
+        };
+        if root.kind != Some(FileKind::Directory) {
+            return Vec::new();
+        }
+        let whole = place.only.is_none() && !place.leaves_out_ignored;
+        let taken = |path: &str| {
+            let name = path.get(root.real.len() + 1..).unwrap_or(path);
+            let only = place.only.as_ref();
+            only.is_none_or(|only| pathname::below_matches(only, name))
+        };
+        let mut leading = Vec::new();
+        let mut rest = vec![root.real.clone()];
+        let mut looked = 0;
+        while let Some(directory) = rest.pop() {
+            let Some(names) = self.disk.names(&directory) else {
+                return anywhere();
+            };
+            for name in names {
+                let path = paths::join(&directory, &name);
+                let ignored = || name == ".git" || self.disk.ignored(&path) == Some(true);
+                looked += 1;
+                if looked > LINKED {
+                    return anywhere();
+                }
+                let Some(end) = self.disk.resolve(&path) else {
+                    // A link that nobody can follow.
+                    if below || taken(&path) {
+                        return anywhere();
+                    }
+                    continue;
+                };
+                let is_directory = end.kind == Some(FileKind::Directory);
+                if end.real == path {
+                    if is_directory && !(place.leaves_out_ignored && ignored()) {
+                        rest.push(path);
+                    }
+                } else if (if is_directory { below } else { taken(&path) })
+                    && !(whole && paths::within(&end.real, &root.real))
+                {
+                    leading.push(Place {
+                        tree: is_directory && below,
+                        ..Place::at(PathText::Known(end.real))
+                    });
+                }
+            }
+        }
+        leading
+    }
+
     /// Files that a word names; descriptors and devices that keep nothing are none.
     pub(super) fn files(&self, word: &Word, dirs: &Dirs) -> Vec<PathText> {
         let file = |place: &PathText| match place {
@@ -310,7 +382,7 @@ impl Walker<'_> {
 }
 
 /// A path that was listed: all files of the listing.
-fn listed(place: Place, word: &Word) -> Place {
+pub(super) fn listed(place: Place, word: &Word) -> Place {
     match (&place.path, places::listing(word)) {
         (PathText::Below(directory), Some(listed)) => Place {
             path: PathText::Known(directory.clone()),

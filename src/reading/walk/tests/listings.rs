@@ -52,6 +52,17 @@ fn a_path_that_was_listed_is_one_of_the_listing() {
             "git ls-files | head <**> | r:/r/** kept",
         ),
         (
+            "for f in $(git ls-files '*.rs'); do wc -l < \"$f\"; done",
+            "git ls-files *.rs | wc -l | >r:/r/** kept only *.rs",
+        ),
+        (
+            "cat src/**/*.rs",
+            "cat src/<**>/<*>.rs | r:/r/src/** only *.rs",
+        ),
+        // Another ending may be a secret's, another pattern a hidden name.
+        ("cat src/**/*.env", "cat src/<**>/<*>.env | r:/r/src/?"),
+        ("cat src/**/.*.rs", "cat src/<**>/.<*>.rs | r:/r/src/?"),
+        (
             "ls src | xargs -I{} head src/{}",
             "ls src | head src/<**> | r:/r/src/** only */[!.]* | head src/src | r:/r/src/src",
         ),
