@@ -50,7 +50,11 @@ pub struct RuleOutcome {
 /// Explains a call. Every rule is held against every atom.
 pub(super) fn explain(layers: &[Layer], reading: &Reading, at: &Conditions<'_>) -> Explanation {
     let disk = Asked::new(at.disk);
-    let texts = Texts { reading, at };
+    let texts = Texts {
+        reading,
+        at,
+        disk: &disk,
+    };
     let judges: Vec<Judge<'_>> = layers
         .iter()
         .map(|layer| Judge::new(layer, reading, at, &disk))

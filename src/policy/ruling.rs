@@ -5,6 +5,7 @@ use super::danger::category_name;
 use super::engine::{Cause, Finding, findings, stricter};
 use super::layer::{Layer, Owner};
 use super::matching::Judge;
+use super::patterns::place::{Ground, Spot};
 use super::rules::Rule;
 use super::typed::typed;
 use crate::contracts::channel::ApprovalTerms;
@@ -48,6 +49,11 @@ impl Of<'_> {
         }
     }
 
+    /// In a question: what is dangerous before the rules.
+    fn is_asked_later(&self, decision: Decision) -> bool {
+        decision == Decision::Require && !matches!(self.finding.cause, Cause::Danger(_))
+    }
+
     /// A rule before another cause; of rules the first in rank.
     fn order(&self) -> (u8, usize) {
         match &self.finding.cause {
@@ -80,12 +86,17 @@ pub(super) fn rule(layers: &[Layer], reading: &Reading, at: &Conditions<'_>) -> 
     if decision != Decision::Allow {
         speaking.sort_by_key(|of| of.order());
     }
-    let texts = Texts { reading, at };
+    let texts = Texts {
+        reading,
+        at,
+        disk: &disk,
+    };
     let first = speaking
         .iter()
         .find_map(|of| of.rule())
         .filter(|_| speaking.first().is_some_and(|of| of.rule().is_some()));
     let instead = speaking.iter().find_map(|of| of.rule()?.instead.clone());
+    speaking.sort_by_key(|of| of.is_asked_later(decision));
     let mut reason = texts.all(&speaking, decision);
     if decision != Decision::Allow
         && let Some(instead) = &instead
@@ -182,6 +193,8 @@ pub(super) fn atom_at(reading: &Reading, position: usize) -> Option<&Atom> {
 pub(super) struct Texts<'a> {
     pub(super) reading: &'a Reading,
     pub(super) at: &'a Conditions<'a>,
+    /// What the deciding asked already.
+    pub(super) disk: &'a Asked<'a>,
 }
 
 impl Texts<'_> {
@@ -247,7 +260,9 @@ impl Texts<'_> {
             Owner::Repository => " of the repository",
         };
         let about = match atom {
-            Some(atom) if rule.chooses() => self.of_atom(atom),
+            Some(atom) if rule.chooses() => self
+                .of_file_in_tree(rule, atom)
+                .unwrap_or_else(|| self.of_atom(atom)),
             _ => cut(self.at.tool),
         };
         match &rule.reason {
@@ -278,8 +293,7 @@ impl Texts<'_> {
                  \"secrets\")"
             );
         }
-        let disk = Asked::new(self.at.disk);
-        let judge = Judge::new(layer, self.reading, self.at, &disk);
+        let judge = Judge::new(layer, self.reading, self.at, self.disk);
         let atom = atom.filter(|atom| atom.kind != AtomKind::Use && layer.looks);
         let Some(atom) = atom else {
             return format!("{lead}tool '{tool}'{default}");
@@ -315,13 +329,59 @@ impl Texts<'_> {
         Some(directory)
     }
 
+    /// The file for which a deny or require holds for the tree around it, where the disk says which one it is.
+    fn of_file_in_tree(&self, rule: &Rule, atom: &Atom) -> Option<String> {
+        let when = rule.when.as_ref().filter(|when| when.command.is_none())?;
+        let (place, lists) = match &atom.kind {
+            AtomKind::Read(place) => (place, [&when.read, &when.path]),
+            AtomKind::Write(place) => (place, [&when.write, &when.path]),
+            _ => return None,
+        };
+        if rule.effect == Decision::Allow || !place.tree {
+            return None;
+        }
+        let around = self.at.around;
+        let on = Ground {
+            around,
+            disk: self.disk,
+        };
+        let spot = Spot::new(place, on);
+        let mut lists = lists.into_iter().flatten();
+        let file = lists.find_map(|list| list.file_in_tree(&spot, on))?;
+        let root = spot.written.as_deref()?;
+        let inside = root.strip_prefix(around.repository.as_str());
+        let root = match inside {
+            Some("") => ".",
+            Some(rest) => rest.strip_prefix('/').unwrap_or(root),
+            None => root,
+        };
+        let doing = doing(&atom.kind);
+        Some(format!("{doing} {} (below {})", cut(&file), cut(root)))
+    }
+
+    /// The command that an atom comes from.
+    fn words_of(&self, atom: &Atom) -> Option<String> {
+        let atoms = &self.reading.atoms;
+        // What is mentioned counts its programs by itself.
+        let own = atoms.iter().any(|own| std::ptr::eq(own, atom));
+        match &atoms.get(atom.program.filter(|_| own)?)?.kind {
+            AtomKind::Program(program) => Some(cut(&typed(program))),
+            _ => None,
+        }
+    }
+
     /// An atom in words: what the call would do.
     pub(super) fn of_atom(&self, atom: &Atom) -> String {
         match &atom.kind {
             AtomKind::Program(program) => format!("running {}", cut(&typed(program))),
-            AtomKind::Read(place) => format!("reading {}", of_place(place)),
-            AtomKind::Write(place) if place.removes => format!("removing {}", of_place(place)),
-            AtomKind::Write(place) => format!("writing {}", of_place(place)),
+            AtomKind::Read(place) | AtomKind::Write(place) => {
+                let unknown = match place.path {
+                    PathText::Anywhere => self.words_of(atom),
+                    _ => None,
+                };
+                let behind = unknown.map_or_else(String::new, |words| format!(", in `{words}`"));
+                format!("{} {}{behind}", doing(&atom.kind), of_place(place))
+            }
             AtomKind::Host(host) => match &host.name {
                 Some(name) => format!("reaching {}", cut(name)),
                 None => "reaching a host that is not known".to_owned(),
@@ -345,6 +405,15 @@ fn of_none_lead(layer: &Layer) -> (&'static str, &'static str) {
     match layer.otherwise {
         Decision::Deny => ("no rule allows ", ", nor "),
         Decision::Require | Decision::Allow => ("no rule speaks about ", ", nor about "),
+    }
+}
+
+/// What is done to a path.
+fn doing(kind: &AtomKind) -> &'static str {
+    match kind {
+        AtomKind::Write(place) if place.removes => "removing",
+        AtomKind::Write(_) => "writing",
+        _ => "reading",
     }
 }
 

@@ -143,6 +143,26 @@ impl List<Path> {
         spot.aliases.iter().any(by_alias) || self.could_itself(spot, on)
     }
 
+    /// Of a tree that is not in the list as a whole: the first file in it that is, relative to the tree.
+    pub(in crate::policy) fn file_in_tree(
+        &self,
+        spot: &Spot<'_>,
+        on: Ground<'_>,
+    ) -> Option<String> {
+        let (place, root) = (spot.place, spot.root());
+        let whole = |own: &Path| own.matches(root, on.around);
+        if !matches!(place.path, PathText::Known(_)) || self.has(whole, whole) {
+            return None;
+        }
+        let files = on.disk.below(root, place.leaves_out_ignored)?;
+        files.into_iter().find(|file| {
+            let path = normal(&join(root, file));
+            let itself = |own: &Path| own.matches(&path, on.around);
+            let chosen = |own: &Path| itself(own) || own.names_above(&path, root, on.around);
+            place.takes(file) && self.has(chosen, itself)
+        })
+    }
+
     /// The same by the names that the call gives it.
     fn could_itself(&self, spot: &Spot<'_>, on: Ground<'_>) -> bool {
         let place = spot.place;

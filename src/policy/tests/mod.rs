@@ -8,6 +8,7 @@ mod indexing;
 mod loading;
 mod plain;
 mod properties;
+mod reasons;
 
 use std::collections::BTreeSet;
 
