@@ -168,6 +168,25 @@ fn touch(kind: AtomKind) -> crate::reading::atoms::Reading {
 }
 
 #[test]
+fn what_was_fetched_to_a_name_of_mktemps_may_lie_anywhere_beside_it() {
+    let mut memory = Memory::default();
+    let fetched = Made::default()
+        .program("curl https://x.example/")
+        .push(
+            AtomKind::Host(hosts::host("https://x.example/")),
+            Some(0),
+            Source::Operand(1),
+        )
+        .push(
+            AtomKind::Write(known("/t/s/tmp.XXXXXXXXXX0/x")),
+            None,
+            Source::Redirection,
+        );
+    memory.record(&fetched.0);
+    assert!(memory.fetched().contains("/t/s"), "{:?}", memory.fetched());
+}
+
+#[test]
 fn a_host_is_new_after_a_secret_bearing_path_was_read_until_it_was_allowed() {
     let policy = whole(&json!({"danger": {"exfiltration": "require"}, "rules": [
         {"id": "all", "effect": "allow", "tool": "*"},

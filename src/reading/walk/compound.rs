@@ -186,7 +186,10 @@ impl Walker<'_> {
     fn expanded(&mut self, script: &Rc<Script>, id: NodeId) {
         match node_of(script, id) {
             Some(Node::Simple(simple)) => self.simple(id, simple),
-            Some(Node::For { words, .. }) => {
+            Some(Node::For {
+                words, variable, ..
+            }) => {
+                self.taint = Stream::default();
                 let words = match words {
                     Some(words) => words.iter().flat_map(|word| self.expand(word)).collect(),
                     None => match self.state.positional() {
@@ -197,6 +200,7 @@ impl Walker<'_> {
                     },
                 };
                 self.processes.clear();
+                self.hand_taint_to(std::iter::once(variable.as_str()));
                 let again = words.iter().any(crate::reading::word::Word::splits);
                 let values: Vec<Value> = words
                     .into_iter()

@@ -2,6 +2,7 @@
 
 use super::Walker;
 use super::state::Value;
+use super::stream::Stream;
 use crate::reading::atoms::{Category, Danger, Set};
 use crate::reading::word::Word;
 use crate::shell::ast::{Operation, Parameter};
@@ -17,6 +18,9 @@ const ENDS: &[&str] = &[
     "PRIVATE_KEY",
     "CREDENTIALS",
 ];
+
+/// Parameters that a function gets, or `set`.
+pub(super) const POSITIONAL: &[&str] = &["@", "*", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 impl Walker<'_> {
     /// Whether an expansion gives a key of the environment, or a part of it.
@@ -36,6 +40,39 @@ impl Walker<'_> {
             None => is_key(&named.to_ascii_uppercase()),
             Some(Value::Any) => is_key(&named),
             Some(_) => false,
+        }
+    }
+
+    /// Variables get their values from where those come from that the command at hand expands.
+    pub(super) fn hand_taint_to<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        if self.taint == Stream::default() {
+            return;
+        }
+        for name in names {
+            let from = self.tainted.entry(name.to_owned()).or_default();
+            from.taint(&self.taint);
+        }
+    }
+
+    /// What a builtin of these words gives to variables.
+    pub(super) fn builtin_taints(&mut self, name: &str, words: &[Word]) {
+        let names = words.iter().skip(1).map(|word| {
+            let text = word.beginning();
+            text.split(['=', '+']).next().unwrap_or_default()
+        });
+        match name {
+            "set" => self.hand_taint_to(POSITIONAL.iter().copied()),
+            "read" | "mapfile" | "readarray" => {
+                let before = self.taint.clone();
+                let feed = self.feed.clone();
+                self.taint.taint(&feed);
+                self.hand_taint_to(names.chain(["REPLY", "MAPFILE"]));
+                self.taint = before;
+            }
+            "printf" | "export" | "readonly" | "declare" | "typeset" | "local" => {
+                self.hand_taint_to(names);
+            }
+            _ => {}
         }
     }
 

@@ -182,6 +182,7 @@ impl Walker<'_> {
     pub(super) fn command_word(&mut self, name: &str, words: Vec<Word>) {
         self.stay();
         if self.builtin(name, &words) {
+            self.builtin_taints(name, &words);
             let dangers = self.printed_keys(name, &words);
             self.mention_builtin(&words, dangers);
             words.iter().for_each(|word| self.no_secret_in(word));
@@ -205,6 +206,7 @@ impl Walker<'_> {
             return self.stay();
         }
         self.calls += 1;
+        self.hand_taint_to(super::keys::POSITIONAL.iter().copied());
         self.locals.push(std::collections::BTreeMap::new());
         let arguments: Vec<Word> = words.iter().skip(1).cloned().collect();
         let mark = self.state.mark();
