@@ -55,7 +55,7 @@ fn dot_command(text: &str, at: usize, made: &mut Invocation) {
             made.read(&Word::text(bare(path)), Some(at), true, false, false);
         }
     } else if WRITTEN.iter().any(|write| is(write))
-        && let Some(path) = operands.last()
+        && let Some(path) = operands.next_back()
     {
         made.write_turning(&Word::text(bare(path)), Some(at), false);
         if is("open") {
