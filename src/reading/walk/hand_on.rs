@@ -1,9 +1,10 @@
 //! Programs that run programs: the commands that they hand on, with the words that they add.
 
 use super::Walker;
-use super::listing::{self, names_of_find};
+use super::listing::names_of_find;
 use super::places::{self, Listed};
 use super::program::SHELLS;
+use super::searching;
 use super::simple::shown;
 use super::start::{Kind, Start};
 use super::state::Dirs;
@@ -110,7 +111,7 @@ impl Walker<'_> {
             }
         }
         if matches!(entry, "fd" | "fdfind") {
-            listed = listing::found_by_fd(outer.get(1..).unwrap_or_default());
+            listed = searching::found_by_fd(outer.get(1..).unwrap_or_default());
         }
         let tail = outer.len().saturating_sub(inner.len());
         match more {

@@ -3,11 +3,13 @@
 use super::Walker;
 use super::hand_on::below;
 use super::places::{self, Listed};
+use super::searching::{by_ripgrep, included, kept, roots};
+use super::state::Dir;
 use crate::reading::programs::{Invocation, UseKind};
 use crate::reading::word::{Piece, Word};
 
 /// Files that no path shows whose last name begins with a dot.
-const VISIBLE: &str = "*/[!.]*";
+pub(super) const VISIBLE: &str = "*/[!.]*";
 /// Subcommands of git that list files where they are asked for names alone.
 const NAMES_ONLY: &[&str] = &[
     "diff",
@@ -35,6 +37,7 @@ const LS_FILES_MORE: &[&str] = &[
     "-k",
     "--killed",
     "--directory",
+    "--full-name",
 ];
 
 impl Walker<'_> {
@@ -50,8 +53,26 @@ impl Walker<'_> {
         }
         match name {
             "find" => found_paths(arguments),
-            "ls" => names(arguments, |word| self.names_are_plain(word)),
-            "git" => git(arguments).map(|listed| vec![listed.word()]),
+            "ls" => {
+                let mut words = names(arguments, |word| self.names_are_plain(word))?;
+                if let [one] = words.as_mut_slice() {
+                    *one = self.no_options_in(one);
+                }
+                Some(words)
+            }
+            "git" => {
+                let word = git(arguments)?.word();
+                let here = match self.dirs.one() {
+                    Some(Dir::At(dir)) => dir.as_str(),
+                    _ => "",
+                };
+                Some(vec![
+                    match names_what_lies_here(arguments, here == self.at.repository) {
+                        true => self.no_options_in(&word),
+                        false => word,
+                    },
+                ])
+            }
             "rg" | "grep" => {
                 let lists = |word: &Word| {
                     word.known().is_some_and(|text| {
@@ -76,15 +97,27 @@ impl Walker<'_> {
                 };
                 let searched = searched_paths(read);
                 let known = |word: &Word| word.known().is_some();
-                match !searched.is_empty() && arguments.iter().all(known) {
-                    true => Some(
+                let known = arguments.iter().all(known);
+                if !searched.is_empty() && known {
+                    return Some(
                         searched
                             .iter()
                             .flat_map(|path| [path.clone(), below(path, &listed)])
                             .collect(),
-                    ),
-                    false => roots(arguments, &listed),
+                    );
                 }
+                if name == "grep" && lists_its_files(arguments, &searched) {
+                    return Some(searched);
+                }
+                let mut words = roots(arguments, &listed)?;
+                let separator = |word: &Word| word.beginning().starts_with("--path");
+                if let [one] = words.as_mut_slice()
+                    && known
+                    && !arguments.iter().any(separator)
+                {
+                    *one = self.no_options_in(one);
+                }
+                Some(words)
             }
             "fd" | "fdfind" => {
                 if arguments.iter().any(|word| {
@@ -103,6 +136,79 @@ impl Walker<'_> {
             _ => None,
         }
     }
+}
+
+impl Walker<'_> {
+    /// A listing of what lies here, as one of which no path becomes an option: no name begins with `-`, and `xargs`
+    /// makes none of a blank or a quote in one. Only before anything was written.
+    fn no_options_in(&self, word: &Word) -> Word {
+        let all = Word {
+            pieces: vec![Piece::Glob("*".to_owned())],
+        };
+        let (Some(listed), Some(Dir::At(dir)), true) = (
+            places::listing(word),
+            self.dirs.one(),
+            self.names_are_plain(&all),
+        ) else {
+            return word.clone();
+        };
+        let plain = |path: &String| {
+            let parts = [" -", "\t-", "\n-", "'-", "\"-", "\\-"];
+            !parts.iter().any(|part| path.contains(part))
+        };
+        let files = self.disk.below(dir, listed.leaves_out_ignored);
+        match files.is_some_and(|files| files.iter().all(plain)) {
+            true => Listed {
+                no_options: true,
+                ..listed
+            }
+            .word(),
+            false => word.clone(),
+        }
+    }
+}
+
+/// Whether all names that git lists are of files that lie here: none of another commit's, nor of elsewhere.
+fn names_what_lies_here(arguments: &[Word], at_top: bool) -> bool {
+    let mut words = arguments.iter().filter_map(Word::known);
+    let is_diff = match words.next() {
+        Some("ls-files" | "grep") => false,
+        Some("diff") => at_top,
+        _ => return false,
+    };
+    let before_end = words.take_while(|text| *text != "--");
+    let plain = |text: &str| {
+        matches!(
+            text,
+            "--name-only" | "--cached" | "--staged" | "-z" | "HEAD"
+        ) || text.starts_with("--diff-filter=")
+    };
+    let mut others = before_end.filter(|text| !plain(text));
+    match is_diff {
+        true => others.next().is_none(),
+        false => arguments.first().and_then(Word::known) != Some("diff"),
+    }
+}
+
+/// Whether `grep -l` lists of its files, which are no directories to it, and none of which is an option.
+fn lists_its_files(arguments: &[Word], searched: &[Word]) -> bool {
+    let recursive = |word: &Word| {
+        word.known().is_some_and(|text| {
+            is_letters(text) && text.contains(['r', 'R', 'd'])
+                || text.starts_with("--r")
+                || text.starts_with("--d")
+        })
+    };
+    let listed = |word: &Word| match word.known() {
+        Some(_) => true,
+        None => !word.pieces.iter().any(is_unknown),
+    };
+    !searched.is_empty()
+        && arguments.iter().all(listed)
+        && !arguments.iter().any(recursive)
+        && searched
+            .iter()
+            .all(|word| !matches!(word.beginning().chars().next(), None | Some('-')))
 }
 
 /// The files and directories that a search is told of.
@@ -255,7 +361,11 @@ fn is_name_here(word: &Word) -> bool {
 
 /// What git lists: files that it keeps.
 fn git(arguments: &[Word]) -> Option<Listed> {
-    if arguments.iter().any(|word| word.known().is_none()) {
+    let above = |word: &Word| {
+        word.known()
+            .is_none_or(|text| text.split('/').any(|name| name == ".."))
+    };
+    if arguments.iter().any(above) {
         return None;
     }
     let (listed, operands) = match arguments.first()?.known()? {
@@ -290,6 +400,7 @@ fn git(arguments: &[Word]) -> Option<Listed> {
     Some(Listed {
         leaves_out_ignored: true,
         only: if operands { pathspecs(arguments) } else { None },
+        no_options: false,
     })
 }
 
@@ -307,197 +418,7 @@ fn pathspecs(arguments: &[Word]) -> Option<String> {
         .then(|| format!("*{ending}"))
 }
 
-/// What `grep --include` takes.
-fn included(arguments: &[Word]) -> Option<String> {
-    let mut patterns = Vec::new();
-    let mut arguments = arguments.iter();
-    while let Some(word) = arguments.next() {
-        match word.known() {
-            Some("--") => break,
-            Some("--include") => patterns.push(arguments.next()?.known()?),
-            Some(text) => patterns.extend(text.strip_prefix("--include=")),
-            None => {}
-        }
-    }
-    any_of(&patterns)
-}
-
-/// A pattern of names that matches what any of these does.
-fn any_of(patterns: &[&str]) -> Option<String> {
-    let plain = |pattern: &&str| !pattern.contains(['{', '}', ',', '\\', '/']);
-    match patterns {
-        [one] => plain(one).then(|| (*one).to_owned()),
-        [] => None,
-        several => several
-            .iter()
-            .all(plain)
-            .then(|| format!("{{{}}}", several.join(","))),
-    }
-}
-
-/// The files of a directory that `grep -r` or `rg` look into; `None`: all that the table says.
-pub(super) fn searched(entry: Option<&str>, arguments: &[Word], leaves: bool) -> Option<Listed> {
-    match entry? {
-        "grep" => Some(Listed {
-            leaves_out_ignored: leaves,
-            only: Some(included(arguments)?),
-        }),
-        "rg" => by_ripgrep(arguments, leaves),
-        _ => None,
-    }
-}
-
-/// Whether a search looks into what links lead to: `grep -R`, `rg -L`.
-pub(super) fn follows_links(entry: Option<&str>, words: &[Word]) -> bool {
-    let (letter, long) = match entry {
-        Some("grep") => ('R', "--d"),
-        Some("rg") => ('L', "--fo"),
-        _ => return false,
-    };
-    words.iter().skip(1).any(|word| match word.known() {
-        Some(text) => is_letters(text) && text.contains(letter) || text.starts_with(long),
-        None => false,
-    })
-}
-
-/// Short options of `rg` that have a value.
-const RG_VALUES: &str = "ABCEMTdefjmrt";
-
-/// `rg` looks into no hidden file, but into those that a `--glob` names, hidden and ignored or not.
-fn by_ripgrep(arguments: &[Word], leaves: bool) -> Option<Listed> {
-    let mut globs = Vec::new();
-    let (mut hidden, mut exact) = (false, true);
-    let mut words = arguments.iter();
-    while let Some(word) = words.next() {
-        let Some(text) = word.known() else {
-            // It may be any of those options.
-            if word.beginning().is_empty() || word.beginning().starts_with('-') {
-                return None;
-            }
-            continue;
-        };
-        if text == "--" {
-            break;
-        }
-        if let Some(long) = text.strip_prefix("--") {
-            hidden |= long.starts_with("hid") || long.starts_with("unr");
-            exact &= !long.starts_with("glob-") && !long.starts_with("ig");
-            match long.split_once('=') {
-                Some(("glob" | "iglob", glob)) => globs.push(glob),
-                None if matches!(long, "glob" | "iglob") => globs.push(words.next()?.known()?),
-                _ => {}
-            }
-        } else if let Some(short) = text.strip_prefix('-') {
-            let ends = |c: char| c == 'g' || RG_VALUES.contains(c);
-            let (flags, rest) = short.split_at(short.find(ends).unwrap_or(short.len()));
-            hidden |= flags.contains(['.', 'u']);
-            match rest.strip_prefix('g') {
-                Some("") => globs.push(words.next()?.known()?),
-                Some(glob) => globs.push(glob.strip_prefix('=').unwrap_or(glob)),
-                None if rest.len() == 1 => drop(words.next()),
-                None => {}
-            }
-        }
-    }
-    globs.retain(|glob| !glob.starts_with('!'));
-    if globs.is_empty() {
-        return (!hidden).then(|| Listed {
-            leaves_out_ignored: leaves,
-            only: Some(VISIBLE.to_owned()),
-        });
-    }
-    let source = |glob: &&str| {
-        let ending = glob.rsplit_once('.').map(|(_, ending)| ending);
-        ending.is_some_and(|ending| {
-            let mut endings = ending.trim_matches(['{', '}']).split(',');
-            endings.all(|ending| places::SOURCES.contains(&ending))
-        })
-    };
-    let only = match globs.as_slice() {
-        [one] => Some((*one).to_owned()),
-        several => any_of(several),
-    };
-    Some(Listed {
-        leaves_out_ignored: leaves && globs.iter().all(source),
-        only: only.filter(|_| exact),
-    })
-}
-
-/// What `fd` finds.
-pub(super) fn found_by_fd(arguments: &[Word]) -> Listed {
-    let listed = kept(
-        arguments,
-        &["-u", "-H", "-I"],
-        &["--no-ignore", "--unres", "--hid"],
-    );
-    let mut endings = Vec::new();
-    let mut words = arguments.iter().filter_map(Word::known);
-    while let Some(text) = words.next() {
-        match text {
-            "-e" | "--extension" => endings.extend(words.next()),
-            // What follows is the inner command.
-            "-x" | "-X" | "--exec" | "--exec-batch" => break,
-            _ => {}
-        }
-    }
-    match endings.as_slice() {
-        [one] if one.bytes().all(|byte| byte.is_ascii_alphanumeric()) => Listed {
-            only: Some(format!("*.{one}")),
-            ..listed
-        },
-        _ => listed,
-    }
-}
-
-/// What `rg` and `fd` list: no ignored and no hidden file, unless an option asks for them.
-fn kept(arguments: &[Word], letters: &[&str], long: &[&str]) -> Listed {
-    let more = |word: &Word| {
-        word.known().is_none_or(|text| {
-            let short = |of: &&str| text.contains(of.trim_start_matches('-'));
-            (is_letters(text) && letters.iter().any(short))
-                || long.iter().any(|of| text.starts_with(of))
-        })
-    };
-    // What is not known may be such an option.
-    match arguments.iter().any(more) {
-        true => Listed::default(),
-        false => Listed {
-            leaves_out_ignored: true,
-            only: Some(VISIBLE.to_owned()),
-        },
-    }
-}
-
-/// Every operand of a search may be where it begins; without one it is here.
-fn roots(arguments: &[Word], listed: &Listed) -> Option<Vec<Word>> {
-    let mut words = vec![listed.word()];
-    for word in arguments {
-        match word.known() {
-            Some(text) if text.starts_with('-') => {}
-            // A pattern that is no path leads to no file.
-            Some(text) if text.starts_with('/') || text.split('/').any(|name| name == "..") => {
-                words.push(below(word, listed));
-            }
-            // A file that is named is searched, ignored and hidden or not.
-            Some(text)
-                if text
-                    .split('/')
-                    .any(|name| name.starts_with('.') && name != ".") =>
-            {
-                words.push(word.clone());
-                words.push(below(word, &Listed::default()));
-            }
-            Some(_) => {}
-            None if matches!(word.pieces.first(), Some(Piece::Text(text)) if !text.starts_with('/'))
-                && !places::climbs(word)
-                && !word.pieces.contains(&Piece::Fields) => {}
-            None => return None,
-        }
-    }
-    Some(words)
-}
-
-fn is_letters(text: &str) -> bool {
+pub(super) fn is_letters(text: &str) -> bool {
     text.starts_with('-') && !text.starts_with("--")
 }
 

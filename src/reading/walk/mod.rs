@@ -27,6 +27,7 @@ mod positional;
 mod program;
 mod redirect;
 mod scripts;
+mod searching;
 mod simple;
 mod spelling;
 mod start;

@@ -23,6 +23,8 @@ pub(super) struct Listed {
     pub(super) leaves_out_ignored: bool,
     /// Only files whose path matches this ([`crate::reading::pathname::below_matches`]).
     pub(super) only: Option<String>,
+    /// None of them begins with `-`.
+    pub(super) no_options: bool,
 }
 
 impl Listed {
@@ -33,8 +35,9 @@ impl Listed {
         } else {
             "any"
         };
+        let sure = if self.no_options { "!" } else { "" };
         let only = self.only.as_deref().unwrap_or_default();
-        Piece::Glob(format!("{LISTED}{kind} {only}"))
+        Piece::Glob(format!("{LISTED}{kind}{sure} {only}"))
     }
 
     /// As a word: paths below the directory at hand.
@@ -47,8 +50,10 @@ impl Listed {
     /// What a pattern stands for, where it is a listing.
     pub(super) fn of(glob: &str) -> Option<Self> {
         let (kind, only) = glob.strip_prefix(LISTED)?.split_once(' ')?;
+        let sure = kind.strip_suffix('!');
         Some(Self {
-            leaves_out_ignored: kind == "kept",
+            leaves_out_ignored: sure.unwrap_or(kind) == "kept",
+            no_options: sure.is_some(),
             only: (!only.is_empty()).then(|| only.to_owned()),
         })
     }
@@ -98,8 +103,8 @@ fn sources_below(pieces: &[Piece]) -> Option<Listed> {
         .strip_prefix('.')
         .is_some_and(|ending| SOURCES.contains(&ending));
     (any == "**" && slash == "/" && star == "*" && source).then(|| Listed {
-        leaves_out_ignored: false,
         only: Some(format!("*{ending}")),
+        ..Listed::default()
     })
 }
 

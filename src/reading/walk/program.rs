@@ -58,10 +58,14 @@ impl Context for Here<'_> {
 }
 
 impl Walker<'_> {
-    /// A pattern of names here, none of which is an option now: written so that none can be one.
+    /// Names here, none of which is an option now: written so that none can be one.
     fn no_option(&self, word: &Word) -> Word {
+        let sure = |glob: &str| match Listed::of(glob) {
+            Some(listed) => listed.no_options,
+            None => self.names_are_plain(word),
+        };
         match word.pieces.first() {
-            Some(Piece::Glob(glob)) if Listed::of(glob).is_none() && self.names_are_plain(word) => {
+            Some(Piece::Glob(glob)) if sure(glob) => {
                 let mut pieces = vec![Piece::Text("./".to_owned())];
                 pieces.extend(word.pieces.iter().cloned());
                 Word { pieces }

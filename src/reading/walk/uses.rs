@@ -5,6 +5,7 @@ use super::listing;
 use super::places;
 use super::program::{SHELLS, execute, sentence};
 use super::scripts::Reader;
+use super::searching;
 use super::state::Dirs;
 use crate::reading::atoms::{AtomKind, Code, CodeClass, Host, PathText, Place, Source};
 use crate::reading::disk::FileKind;
@@ -102,7 +103,7 @@ impl Walker<'_> {
                         ..Place::at(place)
                     };
                     let place = listed(place, path);
-                    let follows = listing::follows_links(from.entry, from.words);
+                    let follows = searching::follows_links(from.entry, from.words);
                     let place = match places::listing(path).is_some() || follows {
                         true => {
                             for link in self.links(&place, *tree) {
@@ -259,7 +260,7 @@ impl Walker<'_> {
         let (PathText::Known(path), true, None) = (&place.path, place.tree, &place.only) else {
             return place;
         };
-        let Some(listed) = listing::searched(from.entry, arguments, place.leaves_out_ignored)
+        let Some(listed) = searching::searched(from.entry, arguments, place.leaves_out_ignored)
         else {
             return place;
         };
