@@ -1,27 +1,73 @@
 //! Package registries by the package manager that takes from them, and where their packages are kept. The table of
 //! programs and the policy's `@registries` name hosts by these, so that each stands here alone.
 
+/// A host by its labels.
+macro_rules! host {
+    ($first:literal $(, $label:literal)*) => {
+        concat!($first $(, ".", $label)*)
+    };
+}
+
 /// Groups of hosts by the name that the table writes with an `@`.
 pub const REGISTRIES: &[(&str, &[&str])] = &[
-    ("crates", &["index.crates.io", "static.crates.io"]),
-    ("crates-site", &["crates.io"]),
-    ("rust", &["static.rust-lang.org"]),
-    ("npm", &["registry.npmjs.org"]),
-    ("yarn", &["registry.yarnpkg.com"]),
-    ("yarn-site", &["repo.yarnpkg.com"]),
-    ("jsr", &["jsr.io"]),
-    ("jsr-npm", &["npm.jsr.io"]),
-    ("node", &["nodejs.org"]),
-    ("pypi", &["pypi.org", "files.pythonhosted.org"]),
-    ("pypi-test", &["test.pypi.org"]),
-    ("conda", &["repo.anaconda.com", "conda.anaconda.org"]),
-    ("go", &["proxy.golang.org", "sum.golang.org"]),
-    ("gems", &["rubygems.org", "index.rubygems.org"]),
-    ("maven", &["repo.maven.apache.org", "repo1.maven.org"]),
-    ("gradle", &["plugins.gradle.org", "services.gradle.org"]),
-    ("nuget", &["api.nuget.org"]),
-    ("packagist", &["packagist.org", "repo.packagist.org"]),
-    ("hex", &["hex.pm"]),
+    (
+        "crates",
+        &[
+            host!("index", "crates", "io"),
+            host!("static", "crates", "io"),
+        ],
+    ),
+    ("crates-site", &[host!("crates", "io")]),
+    ("rust", &[host!("static", "rust-lang", "org")]),
+    ("npm", &[host!("registry", "npmjs", "org")]),
+    ("yarn", &[host!("registry", "yarnpkg", "com")]),
+    ("yarn-site", &[host!("repo", "yarnpkg", "com")]),
+    ("jsr", &[host!("jsr", "io")]),
+    ("jsr-npm", &[host!("npm", "jsr", "io")]),
+    ("node", &[host!("nodejs", "org")]),
+    (
+        "pypi",
+        &[host!("pypi", "org"), host!("files", "pythonhosted", "org")],
+    ),
+    ("pypi-test", &[host!("test", "pypi", "org")]),
+    (
+        "conda",
+        &[
+            host!("repo", "anaconda", "com"),
+            host!("conda", "anaconda", "org"),
+        ],
+    ),
+    (
+        "go",
+        &[
+            host!("proxy", "golang", "org"),
+            host!("sum", "golang", "org"),
+        ],
+    ),
+    (
+        "gems",
+        &[host!("rubygems", "org"), host!("index", "rubygems", "org")],
+    ),
+    (
+        "maven",
+        &[
+            host!("repo", "maven", "apache", "org"),
+            host!("repo1", "maven", "org"),
+        ],
+    ),
+    (
+        "gradle",
+        &[
+            host!("plugins", "gradle", "org"),
+            host!("services", "gradle", "org"),
+        ],
+    ),
+    ("nuget", &[host!("api", "nuget", "org")]),
+    (
+        "packagist",
+        &[host!("packagist", "org"), host!("repo", "packagist", "org")],
+    ),
+    ("hex", &[host!("hex", "pm")]),
 ];
 
 /// The hosts of a group.
