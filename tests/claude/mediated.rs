@@ -433,7 +433,7 @@ fn what_is_agps_and_the_operators_is_out_of_reach() {
         ),
         bash(
             "t6",
-            "echo x > /etc/planted; kill -9 1 $PPID; (exec 3<>/dev/tcp/127.0.0.1/22) 2>&1; true",
+            "echo x > /etc/planted; kill -9 1 $(cut -d' ' -f4 /proc/$$/stat); (exec 3<>/dev/tcp/127.0.0.1/22) 2>&1; true",
         ),
     ]]);
     run(&world, &claude, &model).run().succeeded();

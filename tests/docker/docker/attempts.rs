@@ -111,7 +111,9 @@ fn nothing_outlives_its_call() {
         json!({"tool": "Bash", "args": {"command": format!("{left} sleep 100"), "timeout": 400}}),
         bash("rm -f alive; sleep 0.5; test ! -e alive"),
         // Without its keeper it ends as well, and the session goes on.
-        bash(&format!("{left} kill -9 $PPID; sleep 100")),
+        bash(&format!(
+            "{left} kill -9 $(cut -d' ' -f4 /proc/$$/stat); sleep 100"
+        )),
         bash("rm -f alive; sleep 0.5; test ! -e alive"),
         bash("kill -9 -1; sleep 100"),
         bash("kill -9 1; kill 1; echo still here"),
