@@ -282,6 +282,7 @@ fn a_value_that_may_climb_is_anywhere() {
         ("cat \"src/.$X\"", "anywhere"),
         ("cat \"src/${X%a}\"", "anywhere"),
         ("for f in ../*/x; do cat \"src/${f##*/}\"; done", "anywhere"),
+        ("cat \"$(seq 2 1)/etc/passwd\"", "anywhere"),
         ("cat \"src/$#.txt\"", "/r/src/?"),
         ("cat \"src/$((1 + 2)).txt\"", "/r/src/?"),
         (
