@@ -112,9 +112,7 @@ fn sources_below(pieces: &[Piece]) -> Option<Listed> {
 pub(super) fn places(word: &Word, dirs: &Dirs) -> Vec<PathText> {
     let absolute = word.beginning().starts_with('/');
     let free = matches!(word.pieces.first(), Some(Piece::Unknown | Piece::Fields));
-    // Where nothing was matched or printed, what follows begins at the root.
-    let rooted = matches!(word.pieces.as_slice(), [Piece::Below, Piece::Text(text), ..] if text.starts_with('/'));
-    if word.pieces.contains(&Piece::Fields) || free || rooted {
+    if word.pieces.contains(&Piece::Fields) || free {
         return vec![PathText::Anywhere];
     }
     if absolute {
