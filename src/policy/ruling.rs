@@ -363,8 +363,8 @@ impl Texts<'_> {
     fn words_of(&self, atom: &Atom) -> Option<String> {
         let atoms = &self.reading.atoms;
         // What is mentioned counts its programs by itself.
-        let own = atoms.iter().any(|own| std::ptr::eq(own, atom));
-        match &atoms.get(atom.program.filter(|_| own)?)?.kind {
+        let itself = atoms.iter().any(|one| std::ptr::eq(one, atom));
+        match &atoms.get(atom.program.filter(|_| itself)?)?.kind {
             AtomKind::Program(program) => Some(cut(&typed(program))),
             _ => None,
         }

@@ -11,8 +11,8 @@ fn a_question_says_what_is_dangerous_before_the_rules() {
     ]);
     let policy = whole(&json!({"danger": {"*": "require"}, "rules": rules}));
     let made = || Made::default().program("rm");
-    let asked = made().write("/r/.github/x", Source::Operand(1));
-    let verdict = asked
+    let call = made().write("/r/.github/x", Source::Operand(1));
+    let verdict = call
         .dangerous(Category::Delete)
         .asked()
         .of(&policy)
@@ -20,8 +20,8 @@ fn a_question_says_what_is_dangerous_before_the_rules() {
     assert_eq!(verdict.decision, Deny, "the program is not allowed");
     let policy =
         whole(&json!({"otherwise": "require", "danger": {"*": "require"}, "rules": rules}));
-    let asked = made().write("/r/.github/x", Source::Operand(1));
-    let verdict = asked
+    let call = made().write("/r/.github/x", Source::Operand(1));
+    let verdict = call
         .dangerous(Category::Delete)
         .asked()
         .of(&policy)
