@@ -12,20 +12,12 @@ fn a_question_says_what_is_dangerous_before_the_rules() {
     let policy = whole(&json!({"danger": {"*": "require"}, "rules": rules}));
     let made = || Made::default().program("rm");
     let call = made().write("/r/.github/x", Source::Operand(1));
-    let verdict = call
-        .dangerous(Category::Delete)
-        .asked()
-        .of(&policy)
-        .verdict;
+    let verdict = call.dangerous(Category::Delete).asked().of(&policy).verdict;
     assert_eq!(verdict.decision, Deny, "the program is not allowed");
     let policy =
         whole(&json!({"otherwise": "require", "danger": {"*": "require"}, "rules": rules}));
     let call = made().write("/r/.github/x", Source::Operand(1));
-    let verdict = call
-        .dangerous(Category::Delete)
-        .asked()
-        .of(&policy)
-        .verdict;
+    let verdict = call.dangerous(Category::Delete).asked().of(&policy).verdict;
     assert_eq!(verdict.decision, Require);
     assert!(
         verdict

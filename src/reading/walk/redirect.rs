@@ -38,7 +38,10 @@ impl Walker<'_> {
             RedirectionKind::HereString => {
                 if input {
                     let mut text = target;
-                    text.pieces.push(Piece::Text("\n".to_owned()));
+                    match text.pieces.last_mut() {
+                        Some(Piece::Text(last)) => last.push('\n'),
+                        _ => text.pieces.push(Piece::Text("\n".to_owned())),
+                    }
                     prepared.input = Some(self.tainted_text(text));
                 }
             }

@@ -28,6 +28,9 @@ pub(super) struct Ground {
     grounds: Grounds,
 }
 
+/// PATH of a case: that of a plain machine.
+const PATH: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
+
 impl Ground {
     /// An empty repository, an empty home.
     pub(super) fn new() -> io::Result<Self> {
@@ -73,7 +76,12 @@ impl Ground {
             repository: path(&self.grounds.repository),
             home: path(&self.grounds.home),
             temporary: TEMPORARY.to_owned(),
-            agp: vec![path(&self.grounds.home.join(".agp")), "/etc/agp".to_owned()],
+            agp: vec![
+                path(&self.grounds.home.join(".agp")),
+                path(&self.grounds.repository.join(".agp")),
+                "/etc/agp".to_owned(),
+            ],
+            path: PATH.map(|path| (path.to_owned(), false)).to_vec(),
             ..Surroundings::default()
         }
     }
