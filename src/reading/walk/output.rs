@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::state::{Dir, Dirs, Value};
+use super::state::{Dir, Dirs};
 use super::stream::Stream;
 use super::text::Text;
 use super::{Walker, places};
