@@ -15,7 +15,8 @@ const HOOKS_OF_READS: [&str; 2] = ["post-index-change", "reference-transaction"]
 pub(super) fn git(parsed: &Parsed<'_>, context: &dyn Context, made: &mut Invocation) {
     for (at, setting) in parsed.values("-c").filter(|(at, _)| is_global(parsed, *at)) {
         if !harmless_setting(setting) {
-            made.turn(at.saturating_sub(1));
+            // Its own option's word, where the value is not in it: never the program's.
+            made.turn(at.saturating_sub(1).max(1));
             made.turn(*at);
             let what = format!("git -c {}", display(setting));
             made.code(CodeClass::Inline, what, Some(*at), true);
