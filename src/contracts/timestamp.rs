@@ -19,6 +19,14 @@ pub fn rfc3339(time: SystemTime) -> String {
     )
 }
 
+/// The day of a time in UTC, as `2026-06-24`.
+#[must_use]
+pub fn day(time: SystemTime) -> String {
+    let mut text = rfc3339(time);
+    text.truncate("2026-06-24".len());
+    text
+}
+
 /// Gregorian date of a day count since 1970-01-01, in years that begin in March so that the leap
 /// day comes last (the era/year-of-era decomposition).
 fn civil(days: u64) -> (u64, u64, u64) {

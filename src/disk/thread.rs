@@ -8,8 +8,8 @@ use std::time::Instant;
 use super::files::{Grounds, Looking, Looks};
 use crate::confine::{self, Place, Places, Profile};
 use crate::contracts::limits;
+use crate::reading;
 use crate::reading::disk::{Disk, Git, Resolved};
-use crate::reading::programs;
 
 /// A question, with when it is to be answered, and where the answer goes.
 struct Ask {
@@ -56,7 +56,7 @@ impl PathsThread {
         let (ask, questions) = sync_channel::<Ask>(limits::CALLS_IN_FLIGHT);
         confine::start(Profile::Paths, places(&grounds), move || {
             // While the session starts, so that its first call does not wait for it.
-            programs::warm();
+            reading::warm();
             while let Ok(Ask {
                 question,
                 deadline,
@@ -76,7 +76,7 @@ impl PathsThread {
     #[must_use]
     pub fn looking(&self) -> ThreadLooking {
         // The thread reads it first of all: a slow machine's time for that is no file system's.
-        programs::warm();
+        reading::warm();
         ThreadLooking {
             ask: self.0.clone(),
             deadline: Instant::now() + limits::DISK_PATIENCE,

@@ -16,6 +16,11 @@ use super::pathname;
 use super::paths;
 use super::surroundings::Surroundings;
 
+/// Makes the table, where nobody waits for it yet.
+pub(crate) fn warm() {
+    std::sync::LazyLock::force(&ROWS);
+}
+
 /// Marks the atoms of a reading whose path or host is dangerous. Paths have been followed before.
 pub fn mark(reading: &mut Reading, at: &Surroundings, disk: &dyn Disk) {
     for atom in reading.atoms.iter_mut().chain(&mut reading.mentioned) {

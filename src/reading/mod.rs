@@ -16,3 +16,9 @@ pub mod surroundings;
 pub mod tools;
 pub mod walk;
 pub mod word;
+
+/// Makes the tables, where nobody waits for them yet: the first call that is read needs them.
+pub fn warm() {
+    programs::warm();
+    dangerous_paths::warm();
+}

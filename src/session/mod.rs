@@ -36,7 +36,7 @@ pub(crate) mod sandbox;
 pub(crate) mod slack;
 mod start_error;
 pub(crate) mod started_event;
-mod surroundings;
+pub(crate) mod surroundings;
 pub(crate) mod thread_confinement;
 pub(crate) mod transcript;
 pub(crate) mod withheld;

@@ -19,6 +19,7 @@ use crate::sandbox::network::Network;
 
 use super::context::SessionContext;
 use super::docker::container::GATE;
+use super::home::Home;
 use super::kinds::{Mode, Provider};
 use super::policy_file::{MANAGED, REPOSITORY};
 use super::prepare::SessionSandboxes;
@@ -93,10 +94,7 @@ impl View {
             around: self.around,
             disk: Box::new(move || Box::new(paths.looking())),
             confined: self.confined,
-            today: || {
-                let now = timestamp::rfc3339(SystemTime::now());
-                now.split_once('T').map(|(day, _)| day.to_owned())
-            },
+            today: || Some(timestamp::day(SystemTime::now())),
         }
     }
 }
@@ -139,25 +137,31 @@ fn in_container(repository: &Path) -> Grounds {
     }
 }
 
-/// What is agp's own: a call that writes there tampers with it.
+/// What is agp's own wherever a call is made: its home, its configuration, the repository's policy, its programs.
+pub(crate) fn of_agp(home: Option<&Home>, repository: &Path) -> Vec<PathBuf> {
+    let managed = Path::new(MANAGED);
+    let mut paths = vec![
+        managed.parent().unwrap_or(managed).to_owned(),
+        repository.join(REPOSITORY),
+    ];
+    paths.extend(
+        home.iter()
+            .flat_map(|home| [home.root().to_owned(), home.real_root()]),
+    );
+    paths.extend(bridge_program().ok());
+    paths.extend(env::current_exe().ok());
+    paths
+}
+
+/// What is agp's own in a session: a call that writes there tampers with it.
 fn own(context: &SessionContext<'_>, repository: &str) -> Vec<String> {
     let directory = &context.directory;
-    let mut paths = vec![
-        context.home.root().to_owned(),
-        context.home.real_root(),
-        Path::new(MANAGED)
-            .parent()
-            .unwrap_or(Path::new(MANAGED))
-            .to_owned(),
-        Path::new(repository).join(REPOSITORY),
-        RUN.into(),
-    ];
+    let mut paths = of_agp(Some(context.home), Path::new(repository));
+    paths.push(RUN.into());
     let parts = [GATE, client_file::FILE, "settings.json", "mcp.json"];
     paths.extend(parts.map(|name| directory.join(name)));
     let named = context.options.policy.file();
     paths.extend(named.and_then(|path| path.canonicalize().ok()));
-    paths.extend(bridge_program().ok());
-    paths.extend(env::current_exe().ok());
     let mut paths: Vec<String> = paths.iter().map(|path| text(path)).collect();
     paths.sort();
     paths.dedup();

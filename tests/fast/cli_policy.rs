@@ -246,6 +246,11 @@ fn decide_answers_each_line() {
         decision(&[&base[..], &["--policy", "p.json"]].concat()),
         "allow"
     );
+    // What is agp's own is so as in a session, the repository's policy too.
+    world.put(".agp/policy.json", r#"{"rules":[]}"#);
+    let removed = hook("find . -name 'pol*' -delete", None);
+    let answer = &lines(&piped(&world, &base, &removed).1)[0];
+    assert_eq!(answer["decision"], "deny", "{answer}");
     let wrong = [&unconfined[..], &["--confined"]].concat();
     assert_eq!(piped(&world, &wrong, "").0, 2);
     assert_eq!(piped(&world, &["decide", "--harness", "pi"], "").0, 2);

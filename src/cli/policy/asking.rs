@@ -6,18 +6,22 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::contracts::call::Actor;
-use crate::contracts::secret::{self, SHELL};
+use crate::contracts::secret;
 use crate::contracts::timestamp;
+use crate::disk::{Grounds, LocalDisk};
 use crate::policy::{Conditions, Explanation, Memory, Policy, Ruling};
+use crate::reading;
 use crate::reading::atoms::{Atom, AtomKind, Reading};
-use crate::reading::disk::{Disk, NoDisk};
+use crate::reading::disk::Disk;
 use crate::reading::paths;
 use crate::reading::surroundings::Surroundings;
 use crate::reading::tools::{self, Declared};
+use crate::report::failure::Failure;
 use crate::session::home::Home;
+use crate::session::surroundings::of_agp;
 
 /// A call that is asked about.
 #[derive(Debug, Clone, Copy)]
@@ -43,16 +47,14 @@ pub(crate) struct Asking<'a> {
 impl<'a> Asking<'a> {
     /// `confined`: commands run in a sandbox, and egress is not `full`.
     pub(crate) fn new(policy: &'a Policy, around: Surroundings, confined: bool) -> Self {
-        // The table of programs is made when it is first asked; no call's time to look at files pays for it.
-        let first = Map::from_iter([(SHELL.1.to_owned(), json!("true"))]);
-        let declared = policy.declared();
-        let _ = tools::read(SHELL.0, &first, &around, &NoDisk, &declared);
+        // No call's time to look at files pays for it.
+        reading::warm();
         Self {
             policy,
-            declared,
+            declared: policy.declared(),
             around,
             confined,
-            today: today(),
+            today: timestamp::day(SystemTime::now()),
             branches: RefCell::default(),
         }
     }
@@ -155,11 +157,31 @@ impl Session {
     }
 }
 
-/// The day, as rules write it.
-pub(crate) fn today() -> String {
-    let mut today = timestamp::rfc3339(SystemTime::now());
-    today.truncate("2026-12-31".len());
-    today
+/// Whether commands run in a sandbox without free network.
+pub(super) fn confinement(confined: bool, unconfined: bool, egress: &str) -> Result<bool, Failure> {
+    if confined && unconfined {
+        return Err(Failure::usage(
+            "--confined and --unconfined contradict each other",
+            "use one of them",
+        ));
+    }
+    match egress {
+        "none" | "allowlist" => Ok(!unconfined),
+        "full" => Ok(false),
+        _ => Err(Failure::usage(
+            format!("unknown egress {egress:?}"),
+            "--egress none|full|allowlist",
+        )),
+    }
+}
+
+/// The file system of a place.
+pub(super) fn disk(around: &Surroundings) -> LocalDisk {
+    LocalDisk::new(Grounds::new(
+        around.repository.as_ref(),
+        around.home.as_ref(),
+        around.temporary.as_ref(),
+    ))
 }
 
 /// Where calls of this person in this repository would be made. `look`: which directories of `PATH` a session can
@@ -170,9 +192,8 @@ pub(crate) fn surroundings(repository: &Path, look: bool) -> Surroundings {
     let repository = text(repository);
     let temporary = text(&env::temp_dir());
     let home = env::var_os("HOME").map_or_else(String::new, |home| text(Path::new(&home)));
-    let mut agp = vec!["/etc/agp".to_owned()];
-    agp.extend(Home::find().ok().map(|home| text(home.root())));
-    agp.extend(env::current_exe().ok().map(|program| text(&program)));
+    let agp = of_agp(Home::find().ok().as_ref(), Path::new(&repository));
+    let agp = agp.iter().map(|path| text(path)).collect();
     // Split, an empty text is one empty entry, and that is the working directory.
     let search = env::var_os("PATH").filter(|_| look);
     let path = search.iter().flat_map(env::split_paths).map(|directory| {

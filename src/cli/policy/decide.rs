@@ -13,7 +13,7 @@ use crate::contracts::call::Actor;
 use crate::contracts::limits;
 use crate::contracts::plural::count;
 use crate::contracts::verdict::{Decision, Verdict};
-use crate::disk::{Grounds, LocalDisk};
+use crate::disk::LocalDisk;
 use crate::reading::disk::NoDisk;
 use crate::report::failure::{Failure, Outcome};
 use crate::session::kinds::Harness;
@@ -52,27 +52,9 @@ pub(super) struct Decide {
     as_hook: bool,
 }
 
-/// Whether commands run in a sandbox without free network.
-pub(super) fn confinement(confined: bool, unconfined: bool, egress: &str) -> Result<bool, Failure> {
-    if confined && unconfined {
-        return Err(Failure::usage(
-            "--confined and --unconfined contradict each other",
-            "use one of them",
-        ));
-    }
-    match egress {
-        "none" | "allowlist" => Ok(!unconfined),
-        "full" => Ok(false),
-        _ => Err(Failure::usage(
-            format!("unknown egress {egress:?}"),
-            "--egress none|full|allowlist",
-        )),
-    }
-}
-
 pub(super) fn decide(command: &Decide) -> Outcome {
     let harness = hook_line::harness(&command.harness)?;
-    let confined = confinement(command.confined, command.unconfined, &command.egress)?;
+    let confined = asking::confinement(command.confined, command.unconfined, &command.egress)?;
     let repository = asking::repository(command.repo.as_ref());
     if !repository.is_dir() {
         let problem = format!("{} is no directory", repository.display());
@@ -80,14 +62,10 @@ pub(super) fn decide(command: &Decide) -> Outcome {
     }
     let policy = which::load(command.policy.as_deref(), &repository)?;
     let around = asking::surroundings(&repository, !command.no_disk);
-    let grounds = Grounds::new(
-        around.repository.as_ref(),
-        around.home.as_ref(),
-        around.temporary.as_ref(),
-    );
+    let disk = (!command.no_disk).then(|| asking::disk(&around));
     let mut decider = Decider {
         asking: Asking::new(&policy, around, confined),
-        disk: (!command.no_disk).then(|| LocalDisk::new(grounds)),
+        disk,
         sessions: HashMap::new(),
         as_hook: command.as_hook.then_some(harness),
     };

@@ -8,14 +8,13 @@ use serde_json::{Map, Value, json};
 
 use super::asking::{self, Asking, Call};
 use super::hook_line::{self, HookLine};
-use super::{decide, which};
+use super::which;
 use crate::channels::escape;
 use crate::contracts::call::Actor;
 use crate::contracts::fold::Next;
 use crate::contracts::secret::SHELL;
 use crate::contracts::verdict::Decision;
 use crate::contracts::{bounded_file, limits, strict_json};
-use crate::disk::{Grounds, LocalDisk};
 use crate::jail::spec::Withheld;
 use crate::policy::{
     AtomExplained, Explanation, Owner, Policy, RuleOutcome, SET_NAMES, category_name, set_members,
@@ -76,15 +75,11 @@ pub(super) fn explain(command: &Explain) -> Outcome {
         return print_set(name, command.json);
     }
     let hook = call(command)?;
-    let confined = decide::confinement(command.confined, command.unconfined, &command.egress)?;
+    let confined = asking::confinement(command.confined, command.unconfined, &command.egress)?;
     let repository = asking::repository(command.repo.as_ref());
     let policy = which::load(command.policy.as_deref(), &repository)?;
     let around = asking::surroundings(&repository, !command.no_disk);
-    let grounds = Grounds::new(
-        around.repository.as_ref(),
-        around.home.as_ref(),
-        around.temporary.as_ref(),
-    );
+    let local = asking::disk(&around);
     let asking = Asking::new(&policy, around, confined);
     let call = Call {
         tool: &hook.tool,
@@ -92,7 +87,6 @@ pub(super) fn explain(command: &Explain) -> Outcome {
         directory: hook.directory.as_deref(),
         actor: Actor::ClaudeProcess,
     };
-    let local = LocalDisk::new(grounds);
     let looking = local.looking();
     let disk: &dyn Disk = match command.no_disk {
         true => &NoDisk,

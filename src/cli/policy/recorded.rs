@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::asking::Call;
+use super::asking::{self, Call};
 use crate::contracts::call::{Actor, without_added};
 use crate::contracts::event::Kind;
 use crate::contracts::limits;
@@ -56,22 +56,19 @@ fn is_whole(args: &Map<String, Value>, digest: Option<&str>) -> bool {
     digest == Some(of_args.as_str())
 }
 
-/// A journal's calls, and the repository of its last session.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Record {
-    pub(super) calls: Vec<Recorded>,
-    pub(super) repository: Option<String>,
-}
-
-/// Reads the calls of a journal, in its order.
-pub(super) fn read(journal: &Path) -> Result<Record, Failure> {
+/// Reads the calls of a journal, in its order, and where they were made: in `named`, else in the repository of its last
+/// session.
+pub(super) fn read(
+    journal: &Path,
+    named: Option<PathBuf>,
+) -> Result<(Vec<Recorded>, PathBuf), Failure> {
     let failed = |problem: String| {
         let problem = format!("{}: {problem}", journal.display());
         Failure::usage(problem, "name a journal, such as audit.log in AGP_HOME")
     };
     let file = File::open(journal).map_err(|error| failed(error.to_string()))?;
     let mut reader = BufReader::new(file);
-    let mut record = Record::default();
+    let (mut calls, mut last) = (Vec::<Recorded>::new(), None);
     let mut places: HashMap<(String, String), usize> = HashMap::new();
     let mut line = Vec::new();
     let bound = u64::try_from(limits::LINE_BYTES).unwrap_or(u64::MAX) + 2;
@@ -80,7 +77,8 @@ pub(super) fn read(journal: &Path) -> Result<Record, Failure> {
         line.clear();
         let got = (&mut reader).take(bound).read_until(b'\n', &mut line);
         if got.map_err(|error| failed(error.to_string()))? == 0 {
-            return Ok(record);
+            let repository = named.or(last.map(PathBuf::from));
+            return Ok((calls, asking::repository(repository.as_ref())));
         }
         number += 1;
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
@@ -91,7 +89,7 @@ pub(super) fn read(journal: &Path) -> Result<Record, Failure> {
         };
         let field = |name: &str| payload.get(name).and_then(Value::as_str).map(str::to_owned);
         if entry.kind() == Kind::SessionStarted.as_str() {
-            record.repository = field("repository").or(record.repository);
+            last = field("repository").or(last);
             continue;
         }
         let decision = match entry.kind() {
@@ -105,7 +103,7 @@ pub(super) fn read(journal: &Path) -> Result<Record, Failure> {
             field("messageId").unwrap_or_default(),
         );
         if entry.kind() == Kind::ApprovalGranted.as_str() {
-            let call = places.get(&key).and_then(|at| record.calls.get_mut(*at));
+            let call = places.get(&key).and_then(|at| calls.get_mut(*at));
             if let Some(call) = call {
                 call.granted = true;
             }
@@ -116,8 +114,8 @@ pub(super) fn read(journal: &Path) -> Result<Record, Failure> {
         let args = payload.get("args").and_then(Value::as_object);
         let args = args.cloned().unwrap_or_default();
         let whole = is_whole(&args, field("argsSha256").as_deref());
-        places.insert(key.clone(), record.calls.len());
-        record.calls.push(Recorded {
+        places.insert(key.clone(), calls.len());
+        calls.push(Recorded {
             seq: entry.seq,
             session: key.0,
             tool,

@@ -7,11 +7,10 @@ use argh::FromArgs;
 use serde_json::{Value, json};
 
 use super::asking::{self, Asking, Session};
-use super::{decide, recorded, which};
+use super::{recorded, which};
 use crate::channels::escape;
 use crate::contracts::fold::Next;
 use crate::contracts::plural::count;
-use crate::disk::{Grounds, LocalDisk};
 use crate::report::failure::{Outcome, say, say_folded, try_say};
 
 /// Decide a journal's calls by the present policy, and print what would change. Reads only.
@@ -42,22 +41,15 @@ pub(super) struct Replay {
 }
 
 pub(super) fn replay(command: &Replay) -> Outcome {
-    let confined = decide::confinement(command.confined, command.unconfined, &command.egress)?;
-    let record = recorded::read(&command.journal)?;
-    let named = command.repo.clone();
-    let repository = named.or_else(|| record.repository.as_ref().map(PathBuf::from));
-    let repository = asking::repository(repository.as_ref());
+    let confined = asking::confinement(command.confined, command.unconfined, &command.egress)?;
+    let (record, repository) = recorded::read(&command.journal, command.repo.clone())?;
     let policy = which::load(command.policy.as_deref(), &repository)?;
     let around = asking::surroundings(&repository, true);
-    let disk = LocalDisk::new(Grounds::new(
-        around.repository.as_ref(),
-        around.home.as_ref(),
-        around.temporary.as_ref(),
-    ));
+    let disk = asking::disk(&around);
     let asking = Asking::new(&policy, around, confined);
     let mut sessions: HashMap<&str, Session> = HashMap::new();
     let (mut changes, mut undecidable) = (Vec::new(), Vec::new());
-    for recorded in &record.calls {
+    for recorded in &record {
         let call = recorded.call();
         let text = shown(&recorded.tool, &recorded.args);
         let Some(call) = call else {
@@ -84,7 +76,7 @@ pub(super) fn replay(command: &Replay) -> Outcome {
     }
     if command.json {
         try_say(json!({
-            "calls": record.calls.len(), "changes": changes, "undecidable": undecidable,
+            "calls": record.len(), "changes": changes, "undecidable": undecidable,
         }));
         return Ok(0);
     }
@@ -113,7 +105,7 @@ pub(super) fn replay(command: &Replay) -> Outcome {
     }
     say(format_args!(
         "{}: {} would change, {} undecidable",
-        count(record.calls.len(), "call"),
+        count(record.len(), "call"),
         changes.len(),
         undecidable.len()
     ));

@@ -7,11 +7,10 @@ use argh::FromArgs;
 use serde_json::{Map, Value, json};
 
 use super::asking::{self, Asking, Call, Session};
-use super::{decide, recorded, replay, which};
+use super::{recorded, replay, which};
 use crate::channels::escape;
 use crate::contracts::plural::count;
 use crate::contracts::verdict::Decision;
-use crate::disk::{Grounds, LocalDisk};
 use crate::policy::Policy;
 use crate::reading::atoms::{Atom, AtomKind, PathText, Program, Reading};
 use crate::reading::surroundings::Surroundings;
@@ -42,22 +41,15 @@ pub(super) struct Suggest {
 }
 
 pub(super) fn suggest(command: &Suggest) -> Outcome {
-    let confined = decide::confinement(command.confined, command.unconfined, &command.egress)?;
-    let record = recorded::read(&command.journal)?;
-    let named = command.repo.clone();
-    let repository = named.or_else(|| record.repository.as_ref().map(PathBuf::from));
-    let repository = asking::repository(repository.as_ref());
+    let confined = asking::confinement(command.confined, command.unconfined, &command.egress)?;
+    let (record, repository) = recorded::read(&command.journal, command.repo.clone())?;
     let policy = which::load(command.policy.as_deref(), &repository)?;
     let around = asking::surroundings(&repository, true);
-    let disk = LocalDisk::new(Grounds::new(
-        around.repository.as_ref(),
-        around.home.as_ref(),
-        around.temporary.as_ref(),
-    ));
+    let disk = asking::disk(&around);
     let asking = Asking::new(&policy, around, confined);
     let mut sessions: HashMap<&str, Session> = HashMap::new();
     let mut suggested = Suggested::default();
-    for recorded in &record.calls {
+    for recorded in &record {
         let Some(call) = recorded.call() else {
             if recorded.granted {
                 let call = replay::shown(&recorded.tool, &recorded.args);

@@ -1,12 +1,13 @@
 //! What a policy that loads says in vain, or says too widely.
 
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 
-use super::asking;
 use super::places::Place;
 use crate::contracts::limits;
+use crate::contracts::timestamp;
 use crate::policy::{Glob, Policy};
 
 /// One thing that is wrong or odd.
@@ -234,7 +235,7 @@ pub(super) fn warnings(
         })
         .collect();
     let index = Index::new(&rules);
-    let today = asking::today();
+    let today = timestamp::day(SystemTime::now());
     let mut findings = Vec::new();
     for (at, rule) in rules.iter().enumerate() {
         // What ships is checked where it is made.

@@ -60,31 +60,22 @@ impl Invocation {
 
     /// A path is written.
     pub(super) fn write(&mut self, path: &Word, word: Option<usize>, tree: bool, removes: bool) {
-        let path = path.clone();
-        self.push(
-            UseKind::Write {
-                path,
-                tree,
-                removes,
-            },
-            word,
-            false,
-        );
+        self.writes(path, word, false, tree, removes);
     }
 
     /// A path is written because of an option.
     pub(super) fn write_turning(&mut self, path: &Word, word: Option<usize>, tree: bool) {
+        self.writes(path, word, true, tree, false);
+    }
+
+    fn writes(&mut self, path: &Word, word: Option<usize>, turns: bool, tree: bool, removes: bool) {
         let path = path.clone();
-        let removes = false;
-        self.push(
-            UseKind::Write {
-                path,
-                tree,
-                removes,
-            },
-            word,
-            true,
-        );
+        let kind = UseKind::Write {
+            path,
+            tree,
+            removes,
+        };
+        self.push(kind, word, turns);
     }
 
     /// A host is reached.
@@ -225,54 +216,16 @@ impl Invocation {
             Role::Tree => self.read(value, word, turns, true, false),
             Role::Change => {
                 self.read(value, word, turns, false, false);
-                let path = value.clone();
-                self.push(
-                    UseKind::Write {
-                        path,
-                        tree: false,
-                        removes,
-                    },
-                    word,
-                    turns,
-                );
+                self.writes(value, word, turns, false, removes);
             }
             Role::Move => {
                 self.read(value, word, turns, true, false);
-                let path = value.clone();
-                self.push(
-                    UseKind::Write {
-                        path,
-                        tree: true,
-                        removes,
-                    },
-                    word,
-                    turns,
-                );
+                self.writes(value, word, turns, true, removes);
             }
             Role::Write | Role::Into | Role::Remove => {
-                let path = value.clone();
-                self.push(
-                    UseKind::Write {
-                        path,
-                        tree: false,
-                        removes,
-                    },
-                    word,
-                    turns,
-                );
+                self.writes(value, word, turns, false, removes);
             }
-            Role::WriteTree | Role::RemoveTree => {
-                let path = value.clone();
-                self.push(
-                    UseKind::Write {
-                        path,
-                        tree: true,
-                        removes,
-                    },
-                    word,
-                    turns,
-                );
-            }
+            Role::WriteTree | Role::RemoveTree => self.writes(value, word, turns, true, removes),
         }
     }
 }

@@ -28,7 +28,8 @@ mod table;
 mod tests;
 
 pub use program::read;
-pub use table::{members, warm};
+pub use table::members;
+pub(crate) use table::warm;
 
 /// What a program's reader asks about the place where it would run. A directory is what the program's own options change
 /// to (`git -C`), relative to where it would run; `None`: there. Every answer may be "not known".

@@ -35,7 +35,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
 pub(super) static TABLE: LazyLock<Table> = LazyLock::new(|| load(FILES).unwrap_or_default());
 
 /// Reads the table, where nobody waits for it yet.
-pub fn warm() {
+pub(crate) fn warm() {
     LazyLock::force(&TABLE);
 }
 
