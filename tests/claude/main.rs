@@ -16,6 +16,7 @@ mod gate_replaced;
 mod gateway_live;
 mod harness_sockets;
 mod journal_lost;
+mod kept_apart;
 mod mediated;
 mod secrets;
 mod witness;
