@@ -14,6 +14,30 @@ pub(crate) const MANAGED: &str = "/etc/agp/policy.json";
 /// Where a repository has its own.
 pub(crate) const REPOSITORY: &str = ".agp";
 
+/// The policy's name in it.
+pub(crate) const NAME: &str = "policy.json";
+
+/// Where a repository has its policy. None in one's home directory, whose `.agp` is agp's home.
+pub(crate) fn of_repository(repository: &Path, home: Option<&Home>) -> Option<PathBuf> {
+    let directory = repository.join(REPOSITORY);
+    let is_home = home.is_some_and(|home| {
+        let real = directory.canonicalize();
+        real.is_ok_and(|real| real == home.real_root())
+    });
+    (!is_home).then(|| directory.join(NAME))
+}
+
+/// Whether a file is some repository's policy, and not that of a home.
+pub(crate) fn is_of_repository(file: &Path, home: Option<&Home>) -> bool {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let repository = file.ancestors().nth(2);
+    let of_person = std::env::var_os("HOME").map(PathBuf::from);
+    repository.is_some_and(|repository| {
+        Some(repository) != of_person.as_deref()
+            && of_repository(repository, home).as_ref() == Some(&file)
+    })
+}
+
 /// Where a session's own policy comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PolicySource {

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::home::Home;
-use super::policy_file::{MANAGED, REPOSITORY};
+use super::policy_file::{self, MANAGED, NAME, REPOSITORY};
 use crate::contracts::ids::Sha256;
 use crate::contracts::verdict::Decision;
 use crate::contracts::{bounded_file, limits};
@@ -19,8 +19,6 @@ use crate::report::failure::{Failure, complain};
 
 /// What stands for a digest where a repository had no policy.
 const NONE: &str = "none";
-/// The name of the repository's policy in its directory.
-const NAME: &str = "policy.json";
 
 /// A session's policy.
 pub(crate) struct Layers {
@@ -43,14 +41,20 @@ impl Layers {
         repository: &Path,
     ) -> Result<Self, Failure> {
         let managed = managed(Path::new(MANAGED))?;
-        let in_repository = repository.join(REPOSITORY).join(NAME);
-        let theirs = of_repository(&in_repository)?;
+        let in_repository = policy_file::of_repository(repository, Some(home));
+        let theirs = match &in_repository {
+            Some(path) => of_repository(path)?,
+            None => None,
+        };
         let policy = Policy::layered(managed.as_deref(), own, theirs.as_deref());
         let policy = policy.map_err(|(owner, error)| {
             let (file, mend) = match owner {
                 Owner::Managed => (Path::new(MANAGED), "ask whoever administers this machine"),
                 Owner::Main => (shown, "fix the file, then run `agp policy check`"),
-                Owner::Repository => (in_repository.as_path(), "fix the file, or remove it"),
+                Owner::Repository => (
+                    in_repository.as_deref().unwrap_or(repository),
+                    "fix the file, or remove it",
+                ),
             };
             Failure::refused(format!("{}: {error}", file.display()), mend)
         })?;

@@ -19,6 +19,18 @@ use super::policy_file::PolicySource;
 use super::slack;
 use crate::report::failure::Failure;
 
+/// The directory for temporary files is there.
+fn temporary() -> Result<(), Failure> {
+    let directory = std::env::temp_dir();
+    match directory.is_dir() {
+        true => Ok(()),
+        false => Err(Failure::refused(
+            format!("TMPDIR: {} is no directory", directory.display()),
+            "make it, or unset TMPDIR",
+        )),
+    }
+}
+
 impl SessionOptions {
     /// Flag beats environment beats `config.json` beats default; whatever is asked for and not
     /// there is refused, never replaced by something weaker.
@@ -29,6 +41,7 @@ impl SessionOptions {
         let slack = channel(run.channel, &config)?;
         let sandbox = provider(run.sandbox, &config, named_harness)?;
         let repository = repository(config::first(run.repo, "AGP_REPO", None))?;
+        temporary()?;
         let policy = PolicySource::of(run.policy.as_deref(), &config, home, &repository)?;
         let allow_read = absolute(&run.allow_read)?;
         let allow_write = absolute(&run.allow_write)?;

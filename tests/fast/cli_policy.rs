@@ -201,6 +201,24 @@ fn explain_shows_each_part_and_each_rule() {
 }
 
 #[test]
+fn a_repositorys_policy_is_checked_as_such_and_a_homes_own_is_none() {
+    let world = World::empty();
+    world.agp(&["init"]).run().succeeded();
+    world.put(
+        ".agp/policy.json",
+        r#"{"rules":[{"id":"a","effect":"allow","tool":"Bash"}]}"#,
+    );
+    let check = ["policy", "check", ".agp/policy.json"];
+    let refused = world.agp(&check).run().exited(1);
+    refused.said(&["a repository's policy can only deny and require"]);
+    // In one's home directory `.agp` is agp's home.
+    let home = world.path(".agp");
+    world.agp(&check).env("AGP_HOME", &home).run().succeeded();
+    let explain = ["policy", "explain", "--command", "ls"];
+    world.agp(&explain).env("AGP_HOME", &home).run().succeeded();
+}
+
+#[test]
 fn decide_answers_each_line() {
     let world = World::empty();
     world.agp(&["init"]).run().succeeded();

@@ -15,6 +15,7 @@ use crate::contracts::plural::count;
 use crate::policy::{LayerError, Policy, PolicyError, shipped};
 use crate::report::failure::{Failure, Outcome, exit, say, say_folded, try_say};
 use crate::session::home::Home;
+use crate::session::policy_file::is_of_repository;
 
 /// Check a policy; exit 1 if it does not load. Warnings are no errors.
 #[derive(FromArgs)]
@@ -46,7 +47,8 @@ pub(super) fn check(command: &Check) -> Outcome {
         Some(text) => text.into(),
         None => which::read(&path)?,
     };
-    let (rules, findings) = findings(&bytes);
+    let of_repository = is_of_repository(&path, Home::find().ok().as_ref());
+    let (rules, findings) = findings(&bytes, of_repository);
     let errors = findings.iter().filter(|finding| finding.error).count();
     if command.sarif {
         try_say(sarif::log(&path, &findings));
@@ -62,9 +64,16 @@ pub(super) fn check(command: &Check) -> Outcome {
 }
 
 /// How many rules a policy has, its base's too, and what is found about it.
-fn findings(bytes: &[u8]) -> (usize, Vec<Finding>) {
+fn findings(bytes: &[u8], of_repository: bool) -> (usize, Vec<Finding>) {
     let text = String::from_utf8_lossy(bytes);
-    match Policy::parse(bytes) {
+    let parsed = match of_repository {
+        false => Policy::parse(bytes),
+        // As a layer it may hold less.
+        true => Policy::layered(None, br#"{"rules":[]}"#, Some(bytes))
+            .map_err(|(_, error)| error)
+            .and_then(|_| Policy::parse(bytes)),
+    };
+    match parsed {
         Ok(policy) => {
             let document: Value = serde_json::from_str(&text).unwrap_or_default();
             (policy.len(), warnings(&policy, &document, &places(&text)))
@@ -168,7 +177,7 @@ fn print(path: &Path, rules: usize, findings: &[Finding]) {
 
 /// What `agp doctor` says of the home's policy.
 pub(in crate::cli) fn summary(home: &Home) -> String {
-    let warned = which::read(&home.policy()).map_or(0, |bytes| findings(&bytes).1.len());
+    let warned = which::read(&home.policy()).map_or(0, |bytes| findings(&bytes, false).1.len());
     format!(
         "`agp policy check` finds no errors, {}",
         count(warned, "warning")

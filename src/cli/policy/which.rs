@@ -8,7 +8,7 @@ use crate::policy::{Owner, Policy, PolicyError, shipped};
 use crate::report::failure::Failure;
 use crate::session::config::Config;
 use crate::session::home::Home;
-use crate::session::policy_file::{MANAGED, PolicySource, REPOSITORY};
+use crate::session::policy_file::{MANAGED, PolicySource, of_repository};
 
 /// Loads the policy that `named` names (a file, or one that ships; the project's, else the home's, where absent) with the machine's and
 /// that of the repository.
@@ -32,17 +32,18 @@ pub(super) fn load(named: Option<&str>, repository: &Path) -> Result<Policy, Fai
             (path, bytes)
         }
     };
-    let (managed_path, repository_path) = (
-        PathBuf::from(MANAGED),
-        repository.join(REPOSITORY).join("policy.json"),
-    );
+    let managed_path = PathBuf::from(MANAGED);
     let managed = optional(&managed_path)?;
-    let repository = optional(&repository_path)?;
-    Policy::layered(managed.as_deref(), &main, repository.as_deref()).map_err(|(owner, error)| {
+    let repository_path = of_repository(repository, Home::find().ok().as_ref());
+    let theirs = match &repository_path {
+        Some(path) => optional(path)?,
+        None => None,
+    };
+    Policy::layered(managed.as_deref(), &main, theirs.as_deref()).map_err(|(owner, error)| {
         let path = match owner {
             Owner::Managed => managed_path,
             Owner::Main => path,
-            Owner::Repository => repository_path,
+            Owner::Repository => repository_path.unwrap_or_default(),
         };
         wrong(&path, &error)
     })
