@@ -48,6 +48,8 @@ impl ReadingTerms {
 /// A call that was judged.
 pub(super) struct Judged {
     pub(super) verdict: Verdict,
+    /// Its reason as the rules gave it.
+    why: String,
     /// What an approval needs.
     pub(super) terms: ApprovalTerms,
     /// Who may approve, by each rule that says so.
@@ -60,10 +62,24 @@ impl Judged {
     /// Refused before any rule.
     pub(super) fn refused(verdict: Verdict) -> Self {
         Self {
+            why: verdict.reason.clone(),
             verdict,
             terms: ApprovalTerms::default(),
             approvers: Vec::new(),
             reading: None,
+        }
+    }
+
+    /// Whether it is denied, or asked about for another reason, where the other is not.
+    fn is_stricter_than(&self, other: &Self) -> bool {
+        match self.verdict.decision {
+            Decision::Allow => false,
+            Decision::Deny => true,
+            Decision::Require => {
+                self.why != other.why
+                    || self.terms != other.terms
+                    || self.approvers != other.approvers
+            }
         }
     }
 
@@ -131,6 +147,7 @@ impl Governor {
             ..
         } = ruling;
         Judged {
+            why: verdict.reason.clone(),
             verdict,
             terms,
             approvers,
@@ -185,7 +202,8 @@ impl Governor {
     }
 
     /// Judges a call that a person approved once more, where it would do something else by now: a link, a script or a
-    /// remote is another. The reason says what.
+    /// remote is another; or where the rules say something stricter of the same: a branch, a file in a tree or what
+    /// the session did since is another. The reason says what.
     pub(super) fn changed(
         &self,
         approved: &Judged,
@@ -193,7 +211,8 @@ impl Governor {
         runs_here: bool,
     ) -> Option<Judged> {
         let mut anew = self.judged(call, runs_here, false);
-        if anew.reading == approved.reading {
+        let same = anew.reading == approved.reading;
+        if same && !anew.is_stricter_than(approved) {
             return None;
         }
         let words = |judged: &Judged| self.words(judged, call);
@@ -201,6 +220,7 @@ impl Governor {
         let mut new = after.difference(&before).take(CHANGES_SHOWN).peekable();
         let what = match new.peek() {
             Some(_) => new.cloned().collect::<Vec<_>>().join(", "),
+            None if same => "what the rules say of it".to_owned(),
             None => "a file that decides what it does".to_owned(),
         };
         let verdict = &mut anew.verdict;

@@ -390,3 +390,34 @@ fn a_command_reads_where_it_runs() {
         assert_eq!(said.is_ok(), allowed, "{name}: {said:?}");
     }
 }
+
+#[test]
+fn a_rule_that_holds_only_by_the_time_of_an_approval_counts() {
+    let policy = r#"{"rules": [
+        {"id": "ask", "effect": "require", "tool": "Bash"},
+        {"id": "main", "effect": "deny", "when": {"command": ["git commit *"], "branch": ["main"]}},
+        {"id": "env", "effect": "deny", "when": {"read": ["*.key"]}}]}"#;
+    let mut session = Session::new(policy, |repository| {
+        let head = repository.join(".git/HEAD");
+        fs::create_dir_all(repository.join(".git/objects")).unwrap();
+        fs::create_dir_all(repository.join(".git/refs")).unwrap();
+        fs::write(&head, "ref: refs/heads/work\n").unwrap();
+        Box::new(move |times| match times {
+            1 => fs::write(&head, "ref: refs/heads/main\n").unwrap(),
+            _ => fs::write(repository.join("src/a.key"), "k").unwrap(),
+        })
+    });
+    for (command, rule) in [("git commit -m x", "'main'"), ("tar c src", "'env'")] {
+        let said = session.bash(command).unwrap_err();
+        assert!(said.contains(rule), "{command}: {said}");
+        assert_eq!(
+            session.kinds(),
+            [
+                "tool_call.require",
+                "approval.granted",
+                "tool_call.deny",
+                "gate.deny"
+            ]
+        );
+    }
+}
