@@ -282,7 +282,16 @@ impl Disk for Looking<'_> {
         if !real.starts_with(&self.grounds.repository) || !meta?.is_file() {
             return None;
         }
-        String::from_utf8(self.text(&real, limits::READ_SCRIPT_BYTES)?).ok()
+        let bytes = self.text(&real, limits::READ_SCRIPT_BYTES)?;
+        match String::from_utf8(bytes) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                let bytes = error.as_bytes();
+                // A shell runs it byte by byte, but for what is a program of the machine's.
+                let script = bytes.starts_with(b"#!") || !bytes.contains(&0);
+                script.then(|| String::from_utf8_lossy(bytes).into_owned())
+            }
+        }
     }
 
     fn git(&self, directory: &str) -> Option<Git> {

@@ -310,7 +310,8 @@ fn only_scripts_of_the_repository_are_opened() {
     laid.write("repo/run.sh", "echo hi\n");
     laid.write("home/run.sh", "echo hi\n");
     laid.write("repo/long.sh", &"x".repeat(64 * 1024 + 1));
-    fs::write(laid.0.join("repo/bytes"), b"\xff\xfe").unwrap();
+    fs::write(laid.0.join("repo/bytes"), b"\xff\0").unwrap();
+    fs::write(laid.0.join("repo/latin.sh"), b"#!/bin/sh\n# \xe9\n").unwrap();
     symlink(laid.at("home/run.sh"), laid.0.join("repo/link.sh")).unwrap();
     let fifo = laid.at("repo/fifo");
     assert!(
@@ -323,6 +324,8 @@ fn only_scripts_of_the_repository_are_opened() {
     let disk = laid.disk();
     let script = |name: &str| disk.looking().script(&laid.at(name));
     assert_eq!(script("repo/run.sh").as_deref(), Some("echo hi\n"));
+    let latin = script("repo/latin.sh");
+    assert_eq!(latin.as_deref(), Some("#!/bin/sh\n# \u{fffd}\n"));
     for name in [
         "home/run.sh",
         "repo/long.sh",

@@ -421,3 +421,30 @@ fn a_rule_that_holds_only_by_the_time_of_an_approval_counts() {
         );
     }
 }
+
+#[test]
+fn a_shell_script_of_the_session_s_that_cannot_be_read_is_asked_about() {
+    let mut session = Session::standard();
+    let script = session.repository.join("src/x.sh");
+    let write = json!({"file_path": script.to_str().unwrap(), "content": "true\n"});
+    let long = "#".repeat(100_000) + "\ngit push\n";
+    for text in [&b"# \xff\ngit push\n"[..], long.as_bytes()] {
+        assert_eq!(session.ask("Write", write.clone()), Ok(()));
+        fs::write(&script, text).unwrap();
+        for command in ["bash src/x.sh", ". src/x.sh", "cat src/x.sh | sh"] {
+            let before = session.questions();
+            assert_eq!(session.bash(command), Ok(()), "{command}");
+            assert_eq!(session.questions(), before + 1, "{command}");
+        }
+    }
+    fs::remove_file(&script).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &script, 0o600.into()).unwrap();
+    let before = session.questions();
+    assert_eq!(session.bash("bash src/x.sh"), Ok(()));
+    assert_eq!(session.questions(), before + 1);
+    // A program that is no text is code like any other.
+    fs::remove_file(&script).unwrap();
+    fs::write(&script, b"\x7fELF\0\xff").unwrap();
+    assert_eq!(session.bash("./src/x.sh"), Ok(()));
+    assert_eq!(session.questions(), before + 1);
+}

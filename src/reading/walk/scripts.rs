@@ -316,13 +316,27 @@ impl Walker<'_> {
             .filter_map(|made| made.text.clone())
             .collect();
         if self.at.written.contains(path) || texts.is_empty() && self.made_at(path).is_none() {
-            texts.extend(self.disk.script(path));
+            match self.disk.script(path) {
+                Some(text) => texts.push(text),
+                // Too long, or no file: a pipe that somebody fills.
+                None if matches!(reader, Reader::Shell(_)) && self.may_lie_at(path) => {
+                    let path = self.shorter(path);
+                    self.unread(format!("a shell runs {path}, which agp cannot read"));
+                }
+                None => {}
+            }
         }
         texts.dedup();
         for text in texts {
             self.spend(text.len() / BYTES_A_STEP);
             self.one_script(path, &text, reader);
         }
+    }
+
+    /// Whether somebody who looks cannot rule out that something lies at a path.
+    fn may_lie_at(&self, path: &str) -> bool {
+        let looked = || self.disk.resolve(path);
+        self.disk.looks() && looked().is_none_or(|lies| lies.kind.is_some())
     }
 
     fn one_script(&mut self, path: &str, text: &str, reader: Reader<'_>) {
