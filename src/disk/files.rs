@@ -105,6 +105,11 @@ impl Looks {
         Self(Arc::new(AtomicUsize::new(limits::DISK_LOOKS)))
     }
 
+    /// Whether none is left.
+    pub(super) fn spent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
     /// Takes one; `None` when there is none left.
     fn take(&self) -> Option<()> {
         let one_less = |left: usize| left.checked_sub(1);
@@ -305,6 +310,10 @@ impl Disk for Looking<'_> {
             return None;
         }
         git::ignores(self, &real, meta.is_some_and(|meta| meta.is_dir()))
+    }
+
+    fn spent(&self) -> bool {
+        self.looks.spent() || Instant::now() >= self.deadline
     }
 }
 

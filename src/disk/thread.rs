@@ -180,4 +180,8 @@ impl Disk for ThreadLooking {
             _ => None,
         }
     }
+
+    fn spent(&self) -> bool {
+        self.looks.spent() || Instant::now() >= self.deadline
+    }
 }

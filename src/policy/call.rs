@@ -90,4 +90,8 @@ impl Disk for Asked<'_> {
     fn looks(&self) -> bool {
         self.disk.looks()
     }
+
+    fn spent(&self) -> bool {
+        self.disk.spent()
+    }
 }

@@ -27,6 +27,11 @@ pub trait Disk {
     fn looks(&self) -> bool {
         true
     }
+
+    /// Whether the budget is spent: what was not found may be there.
+    fn spent(&self) -> bool {
+        false
+    }
 }
 
 /// Where a path leads.

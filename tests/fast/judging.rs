@@ -448,3 +448,29 @@ fn a_shell_script_of_the_session_s_that_cannot_be_read_is_asked_about() {
     assert_eq!(session.bash("./src/x.sh"), Ok(()));
     assert_eq!(session.questions(), before + 1);
 }
+
+#[test]
+fn another_name_of_a_denied_file_is_denied_by_a_pattern_and_when_nothing_more_is_looked_at() {
+    let policy = r#"{"rules": [
+        {"id": "c", "effect": "allow", "when": {"command": ["cat *"]}},
+        {"id": "env", "effect": "deny", "when": {"read": [".env"]}}]}"#;
+    let mut session = Session::new(policy, |_| Box::new(|_| {}));
+    let repository = session.repository.clone();
+    fs::hard_link(repository.join(".env"), repository.join("other.txt")).unwrap();
+    for command in ["cat other.txt", "cat oth*", "for f in o*; do cat $f; done"] {
+        assert!(session.bash(command).is_err(), "{command}");
+    }
+    // Directories that use up the looks of a call; how many exactly is not to matter.
+    let mut lists = String::new();
+    for number in 0..5 {
+        let files = if number < 4 { 900 } else { 480 };
+        fs::create_dir(repository.join(format!("d{number}"))).unwrap();
+        for file in 0..files {
+            fs::write(repository.join(format!("d{number}/f{file}")), "").unwrap();
+        }
+        lists += &format!("; cat d{number}/*");
+    }
+    assert_eq!(session.bash(&format!("cat notes.md{lists}")), Ok(()));
+    let said = session.bash(&format!("cat other.txt{lists}"));
+    assert!(said.is_err(), "{said:?}");
+}

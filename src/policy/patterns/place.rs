@@ -47,13 +47,23 @@ impl<'a> Spot<'a> {
             (Some(_), None) => written.clone(),
         };
         let names = pattern.split('/').filter(|name| !name.is_empty());
-        let linked = real.as_ref().filter(|_| place.other_names && !place.tree);
+        let matches: Vec<String> = place.matches.iter().map(|path| normal(path)).collect();
+        let files = match (&real, place.other_names && !place.tree) {
+            (Some(real), true) if matches.is_empty() => std::slice::from_ref(real),
+            (Some(_), true) => matches.as_slice(),
+            _ => &[],
+        };
+        // Where nobody can say which other names there are, it may be any file.
+        let (aliases, real, matches) = match aliases(files, on) {
+            Some(aliases) => (aliases, real, matches),
+            None => (Vec::new(), None, Vec::new()),
+        };
         Self {
-            aliases: linked.map_or_else(Vec::new, |real| aliases(real, on)),
+            aliases,
             place,
             written,
             real,
-            matches: place.matches.iter().map(|path| normal(path)).collect(),
+            matches,
             glob: names
                 .map(|name| (Name::of_shell(name), name.starts_with(['*', '?', '['])))
                 .collect(),
@@ -88,23 +98,30 @@ impl<'a> Spot<'a> {
     }
 }
 
-/// Other names of a file: in the repository where it can be listed, else beside the file and at the repository's top;
-/// and at the top of the home and where it keeps keys. One that lies elsewhere is not found.
-fn aliases(real: &str, on: Ground<'_>) -> Vec<String> {
+/// Other names of files: in the repository where it can be listed, else beside them and at the repository's top; and at
+/// the top of the home and where it keeps keys. One that lies elsewhere is not found. `None` where the budget is spent.
+fn aliases(files: &[String], on: Ground<'_>) -> Option<Vec<String>> {
     let identity = |path: &str| on.disk.resolve(path).and_then(|resolved| resolved.identity);
-    let Some(file) = identity(real) else {
-        return Vec::new();
-    };
+    let linked = files.iter().filter_map(|real| {
+        let resolved = on.disk.resolve(real)?;
+        Some((real, resolved.identity.filter(|_| resolved.other_names)?))
+    });
+    let linked: Vec<(&String, (u64, u64))> = linked.collect();
+    if linked.is_empty() {
+        return (files.is_empty() || !on.disk.spent()).then(Vec::new);
+    }
     let around = on.around;
-    let beside = real
-        .rsplit_once('/')
-        .map_or("/", |(directory, _)| directory);
-    let (home, keys) = (around.home.as_str(), join(&around.home, ".ssh"));
-    let mut directories = vec![home, &keys];
+    let keys = join(&around.home, ".ssh");
+    let mut directories = vec![around.home.as_str(), &keys];
     let listed = on.disk.below(&around.repository, false);
-    match listed {
-        Some(_) => {}
-        None => directories.extend([around.repository.as_str(), beside]),
+    if listed.is_none() {
+        directories.push(&around.repository);
+        for (real, _) in &linked {
+            let above = real.rsplit_once('/').map_or("/", |(above, _)| above);
+            if !directories.contains(&above) {
+                directories.push(above);
+            }
+        }
     }
     let inside = listed.into_iter().flatten();
     let mut paths: Vec<String> = inside.map(|name| join(&around.repository, &name)).collect();
@@ -112,8 +129,11 @@ fn aliases(real: &str, on: Ground<'_>) -> Vec<String> {
         let names = on.disk.names(directory).into_iter().flatten();
         paths.extend(names.map(|name| join(directory, &name)));
     }
-    paths.retain(|path| path != real && identity(path) == Some(file));
-    paths
+    paths.retain(|path| {
+        let same = |file| linked.iter().any(|(_, linked)| *linked == file);
+        !files.contains(path) && identity(path).is_some_and(same)
+    });
+    (!on.disk.spent()).then_some(paths)
 }
 
 impl List<Path> {

@@ -266,4 +266,7 @@ impl Disk for GroundDisk<'_> {
     fn ignored(&self, path: &str) -> Option<bool> {
         self.looking.ignored(&self.place(path))
     }
+    fn spent(&self) -> bool {
+        self.looking.spent()
+    }
 }
