@@ -11,6 +11,8 @@ const FILE_BYTES: usize = 1 << 20;
 /// Rules that hold in one directory, those from above included: each is a compiled expression of
 /// some kilobytes, and is tried on every entry. Real trees have hundreds.
 const RULES: usize = 10_000;
+/// Bytes of one rule: a longer one may be no expression that can be compiled, and compiling panics.
+const RULE_BYTES: usize = 1024;
 
 /// The rules that hold in one directory, those of the directories above first.
 #[derive(Clone, Default)]
@@ -76,7 +78,16 @@ fn rule(base: &Path, line: &str) -> Option<IgnoreRule> {
         .map_or((false, line), |rest| (true, rest));
     let anchored = line.contains('/');
     let line = line.strip_prefix('/').unwrap_or(line);
-    let glob = GlobBuilder::new(line)
+    let braces = line.contains(['{', '}']);
+    let (line, anchored) = match (line.len() > RULE_BYTES, braces, takes_back) {
+        // It may take anything back: git and others differ in what braces are.
+        (true, _, true) | (_, true, true) => ("*".to_owned(), false),
+        (true, ..) => return None,
+        // To git they are themselves.
+        (_, true, _) => (line.replace('{', "\\{").replace('}', "\\}"), anchored),
+        _ => (line.to_owned(), anchored),
+    };
+    let glob = GlobBuilder::new(&line)
         .literal_separator(true)
         .backslash_escape(true)
         .build()
@@ -93,6 +104,30 @@ fn rule(base: &Path, line: &str) -> Option<IgnoreRule> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rule_that_is_no_expression_leaves_nothing_out() {
+        let base = Path::new("/repo");
+        let nested = |depth: usize| "{".repeat(depth) + "a" + &"}".repeat(depth);
+        for rule in [nested(300), "?".repeat(400_000), "*".repeat(500_000)] {
+            let all = Ignored::default().and(base, format!("a\n{rule}\n").as_bytes());
+            assert!(all.covers(Path::new("/repo/a"), false));
+            assert!(!all.covers(Path::new("/repo/b"), false));
+            // It may take anything back.
+            let all = all.and(base, format!("!{rule}\n").as_bytes());
+            assert!(!all.covers(Path::new("/repo/a"), false));
+        }
+        for rule in ["[".repeat(RULE_BYTES), "?".repeat(RULE_BYTES)] {
+            let _ = Ignored::default().and(base, rule.as_bytes());
+        }
+    }
+
+    #[test]
+    fn braces_are_themselves_as_to_git() {
+        let all = Ignored::default().and(Path::new("/repo"), b"{a,b}\n");
+        assert!(!all.covers(Path::new("/repo/a"), true));
+        assert!(all.covers(Path::new("/repo/{a,b}"), true));
+    }
 
     #[test]
     fn a_file_of_more_rules_than_any_has_costs_no_more() {
