@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -287,7 +287,11 @@ impl Disk for Looking<'_> {
         if !real.starts_with(&self.grounds.repository) || !meta?.is_file() {
             return None;
         }
-        let bytes = self.text(&real, limits::READ_SCRIPT_BYTES)?;
+        self.in_time()?;
+        let file = regular(&self.grounds.outside(&real)?).ok()?;
+        let mut bytes = Vec::new();
+        let mut beginning = file.take(limits::READ_SCRIPT_BYTES + 1);
+        beginning.read_to_end(&mut bytes).ok()?;
         match String::from_utf8(bytes) {
             Ok(text) => Some(text),
             Err(error) => {

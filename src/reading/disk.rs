@@ -13,7 +13,8 @@ pub trait Disk {
     /// Without what git ignores there, where asked.
     fn below(&self, directory: &str, leave_out_ignored: bool) -> Option<Vec<String>>;
 
-    /// The text of a regular file of at most [`crate::contracts::limits::READ_SCRIPT_BYTES`].
+    /// The text of a regular file; of one that is longer than [`crate::contracts::limits::READ_SCRIPT_BYTES`], its
+    /// beginning, which is longer than that, too.
     fn script(&self, path: &str) -> Option<String>;
 
     /// What git's configuration says in a directory.

@@ -324,11 +324,11 @@ fn only_scripts_of_the_repository_are_opened() {
     let disk = laid.disk();
     let script = |name: &str| disk.looking().script(&laid.at(name));
     assert_eq!(script("repo/run.sh").as_deref(), Some("echo hi\n"));
+    assert_eq!(script("repo/long.sh").unwrap().len(), 64 * 1024 + 1);
     let latin = script("repo/latin.sh");
     assert_eq!(latin.as_deref(), Some("#!/bin/sh\n# \u{fffd}\n"));
     for name in [
         "home/run.sh",
-        "repo/long.sh",
         "repo/bytes",
         "repo/link.sh",
         "repo/fifo",

@@ -427,11 +427,16 @@ fn a_shell_script_of_the_session_s_that_cannot_be_read_is_asked_about() {
     let mut session = Session::standard();
     let script = session.repository.join("src/x.sh");
     let write = json!({"file_path": script.to_str().unwrap(), "content": "true\n"});
-    let long = "#".repeat(100_000) + "\ngit push\n";
-    for text in [&b"# \xff\ngit push\n"[..], long.as_bytes()] {
+    let long = "#!/bin/sh\n#".to_owned() + &"x".repeat(100_000) + "\ngit push\n";
+    for text in [&b"#!/bin/sh\n# \xff\ngit push\n"[..], long.as_bytes()] {
         assert_eq!(session.ask("Write", write.clone()), Ok(()));
         fs::write(&script, text).unwrap();
-        for command in ["bash src/x.sh", ". src/x.sh", "cat src/x.sh | sh"] {
+        for command in [
+            "bash src/x.sh",
+            ". src/x.sh",
+            "cat src/x.sh | sh",
+            "./src/x.sh",
+        ] {
             let before = session.questions();
             assert_eq!(session.bash(command), Ok(()), "{command}");
             assert_eq!(session.questions(), before + 1, "{command}");

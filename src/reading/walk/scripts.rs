@@ -318,7 +318,7 @@ impl Walker<'_> {
         if self.at.written.contains(path) || texts.is_empty() && self.made_at(path).is_none() {
             match self.disk.script(path) {
                 Some(text) => texts.push(text),
-                // Too long, or no file: a pipe that somebody fills.
+                // No file, but a pipe that somebody fills.
                 None if matches!(reader, Reader::Shell(_)) && self.may_lie_at(path) => {
                     let path = self.shorter(path);
                     self.unread(format!("a shell runs {path}, which agp cannot read"));
@@ -349,6 +349,10 @@ impl Walker<'_> {
         let Some(by) = by.filter(|by| SHELLS.contains(&by.as_str())) else {
             return;
         };
+        if text.len() as u64 > limits::READ_SCRIPT_BYTES {
+            let path = self.shorter(path);
+            return self.unread(format!("{path} is longer than agp reads"));
+        }
         let digest = Sha256::of(text.as_bytes()).to_string();
         let entry = (path.to_owned(), digest);
         if !self.reading.scripts.contains(&entry) {
