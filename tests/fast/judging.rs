@@ -479,3 +479,24 @@ fn another_name_of_a_denied_file_is_denied_by_a_pattern_and_when_nothing_more_is
     let said = session.bash(&format!("cat other.txt{lists}"));
     assert!(said.is_err(), "{said:?}");
 }
+
+#[test]
+fn an_alias_of_git_s_that_cannot_be_read_is_asked_about() {
+    let policy = r#"{"rules": [
+        {"id": "git", "effect": "allow", "when": {"command": ["git *"]}},
+        {"id": "push", "effect": "deny", "when": {"command": ["git push *"]}}]}"#;
+    let mut session = Session::new(policy, |_| Box::new(|_| {}));
+    let git = session.repository.join(".git");
+    fs::create_dir_all(git.join("objects")).unwrap();
+    fs::create_dir_all(git.join("refs")).unwrap();
+    fs::write(git.join("HEAD"), "ref: refs/heads/work\n").unwrap();
+    let alias = "[alias]\n\tp = push\n";
+    fs::write(git.join("config"), alias).unwrap();
+    assert!(session.bash("git p").is_err());
+    fs::write(git.join("config"), alias.to_owned() + &"#".repeat(1 << 20)).unwrap();
+    let before = session.questions();
+    assert_eq!(session.bash("git p"), Ok(()));
+    assert_eq!(session.questions(), before + 1);
+    assert_eq!(session.bash("git log"), Ok(()));
+    assert_eq!(session.questions(), before + 1);
+}

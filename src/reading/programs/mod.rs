@@ -37,6 +37,11 @@ pub trait Context {
     /// What git's configuration says there.
     fn git(&self, directory: Option<&Word>) -> Option<Git>;
 
+    /// Whether anybody looks: what is not known may then be there.
+    fn looks(&self) -> bool {
+        false
+    }
+
     /// Whether a directory is the repository's, or below it.
     fn repository(&self, _directory: Option<&Word>) -> Option<bool> {
         None

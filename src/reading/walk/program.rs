@@ -43,6 +43,10 @@ impl Context for Here<'_> {
         self.disk.git(&self.one(directory)?)
     }
 
+    fn looks(&self) -> bool {
+        self.disk.looks()
+    }
+
     fn repository(&self, directory: Option<&Word>) -> Option<bool> {
         let directory = paths::normal(&self.one(directory)?);
         (!self.repository.is_empty()).then(|| paths::within(&directory, self.repository))

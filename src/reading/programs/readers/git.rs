@@ -43,6 +43,15 @@ pub(super) fn git(parsed: &Parsed<'_>, context: &dyn Context, made: &mut Invocat
             let what = format!("git {alias}, an alias");
             made.code(CodeClass::Repo, what, Some(at), false);
             run_alias(parsed, at, text, made);
+        } else if configuration.is_none() && context.looks() {
+            // An alias may stand for anything, and nobody can say for what.
+            made.hands_on.push(HandOn::Shell {
+                text: Word {
+                    pieces: vec![Piece::Unknown],
+                },
+                arguments: Vec::new(),
+                other_shell: true,
+            });
         }
         return;
     }
