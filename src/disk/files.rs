@@ -1,6 +1,7 @@
 //! Looking at files: where paths lead, names in directories, scripts.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -92,6 +93,8 @@ pub struct Looking<'a> {
     grounds: &'a Grounds,
     deadline: Instant,
     looks: Looks,
+    /// Names that were seen to be no links: paths of one call begin with the same directories.
+    plain: RefCell<HashSet<PathBuf>>,
 }
 
 /// How often one call may still look at the file system.
@@ -132,6 +135,7 @@ impl<'a> Looking<'a> {
             grounds,
             deadline,
             looks,
+            plain: RefCell::default(),
         }
     }
 
@@ -156,7 +160,14 @@ impl<'a> Looking<'a> {
                 // Taken by its name, as a directory that is there: what is left of the way counts.
                 return Err(Errno::INVAL.into());
             };
+            if self.plain.borrow().contains(path) {
+                return Err(Errno::INVAL.into());
+            }
             let target = match fs::read_link(outside) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    self.plain.borrow_mut().insert(path.to_owned());
+                    return Err(error);
+                }
                 // Something stands below it.
                 Err(error)
                     if error.kind() == io::ErrorKind::NotFound && self.grounds.is_above(path) =>
