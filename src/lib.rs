@@ -38,6 +38,8 @@ pub mod sandbox;
 pub mod tools;
 #[cfg(feature = "agp")]
 pub mod tunnel;
+#[cfg(feature = "agp")]
+pub mod view;
 
 #[cfg(feature = "agp")]
 pub mod session;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agp::contracts::call::ToolCall;
-use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
 use agp::contracts::event::{Draft, Kind};
-use agp::governor::{GovernorConfig, ReadingTerms};
+use agp::contracts::view::Origin;
+use agp::governor::{GovernorConfig, Questions, ReadingTerms};
 use agp::journal::{self, Journal, Permit};
 use agp::policy::Policy;
 use serde_json::{Map, json};
@@ -18,21 +18,6 @@ use crate::{Fallible, events, stock};
 /// One rule, which allows what the events' calls are.
 pub(crate) const SHELL: &[u8] = br#"{"rules":[{"id":"shell","effect":"allow","tool":"Bash"}]}"#;
 
-/// Nobody is asked: the policy decides.
-pub(crate) struct Nobody;
-
-impl Channel for Nobody {
-    fn hang_up(&self) {}
-
-    fn name(&self) -> &'static str {
-        "none"
-    }
-
-    fn ask(&self, _: &ApprovalRequest<'_>) -> Answer {
-        Answer::TimedOut
-    }
-}
-
 pub(crate) fn terms(journal: &Journal, policy: &[u8]) -> Fallible<GovernorConfig> {
     Ok(GovernorConfig {
         reading: ReadingTerms::blind(),
@@ -40,8 +25,9 @@ pub(crate) fn terms(journal: &Journal, policy: &[u8]) -> Fallible<GovernorConfig
         policy: Policy::parse(policy)?,
         journal: journal.handle(),
         screen: stock::screen(),
-        channel: Box::new(Nobody),
-        approval_deadline: Duration::from_secs(1),
+        // Nobody is asked: the policy decides.
+        questions: Questions::new(Vec::new(), Duration::from_secs(1), Duration::ZERO),
+        origin: Origin::default(),
         own_file: Box::new(|_| false),
         gate_unchanged: Box::new(|| Ok(())),
         watched: true,

@@ -13,7 +13,7 @@ use agp::contracts::limits::CALLS_IN_FLIGHT;
 use agp::contracts::message::Message;
 use agp::gateway::client::{self, Said};
 use agp::gateway::server::Server;
-use agp::governor::{Governor, GovernorConfig, ReadingTerms};
+use agp::governor::{Governor, GovernorConfig, Questions, ReadingTerms};
 use agp::journal::{Journal, Paths, redact};
 
 use crate::double::{APP_TOKEN, BOT_TOKEN, CHANNEL, Click, SlackDouble};
@@ -45,8 +45,11 @@ pub(crate) fn figures(work: &Path) -> Fallible<Vec<Figure>> {
     let session = events::call(0)?.session;
     let governor = Arc::new(Governor::new(GovernorConfig {
         reading: ReadingTerms::blind(),
-        channel: Box::new(slack(&double, session.as_str(), &directory)?),
-        approval_deadline: DEADLINE,
+        questions: Questions::new(
+            vec![Box::new(slack(&double, session.as_str(), &directory)?)],
+            DEADLINE,
+            DEADLINE,
+        ),
         ..gated::terms(&journal, POLICY)?
     }));
     let idle = idle()?;

@@ -2,14 +2,16 @@
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
+use crate::contracts::channel::{Answer, Channel, Scope, Unreachable};
 use crate::contracts::event::ApprovalBinding;
 use crate::contracts::lock::locked;
 use crate::contracts::plural::count;
+use crate::contracts::question::{Asking, Question};
 
 use super::escape;
 use super::terminal::{Terminal, Typed};
@@ -29,7 +31,7 @@ pub struct Console {
     operator: String,
     /// One call at a time, until it is answered: the yes that follows a look at the rest of one
     /// call must not meet the question about another.
-    turn: Mutex<()>,
+    turn: Arc<Mutex<()>>,
 }
 
 impl Console {
@@ -39,7 +41,7 @@ impl Console {
         Self {
             terminal,
             operator,
-            turn: Mutex::default(),
+            turn: Arc::default(),
         }
     }
 }
@@ -53,56 +55,75 @@ impl Channel for Console {
         self.terminal.hang_up();
     }
 
-    fn ask(&self, request: &ApprovalRequest<'_>) -> Answer {
-        let until = Instant::now() + request.deadline;
+    fn show(&self, question: &Arc<Question>) -> Result<(), Unreachable> {
         if let Some(why) = self.terminal.unattended_because() {
-            return Answer::Unreachable(why.into());
+            return Err(Unreachable(why.into()));
         }
-        if let Some(why) = too_few(request) {
-            return Answer::Unreachable(why);
+        if let Some(why) = too_few(question.asking()) {
+            return Err(Unreachable(why));
         }
-        let binding = ApprovalBinding::Console;
-        let _turn = locked(&self.turn);
-        let mut chars = SHOWN_CHARS;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let (text, hidden) = question(request, chars, left);
-            match self.terminal.ask(&text, until) {
-                // The words that the question names, and nothing around them.
-                Typed::Line(word) => match word.to_ascii_lowercase().as_str() {
-                    // A yes is to what was seen: the rest is shown, and asked about, first.
-                    "y" | "yes" if hidden > 0 => chars = usize::MAX,
-                    "y" | "yes" => {
-                        return Answer::Granted {
-                            by: self.operator.clone(),
-                            binding,
-                        };
-                    }
-                    "n" | "no" => {
-                        return Answer::Denied {
-                            by: self.operator.clone(),
-                            binding,
-                        };
-                    }
-                    "d" | "details" => chars = usize::MAX,
-                    // Anything else is asked again: neither a yes nor a no was typed.
-                    _ => {}
-                },
-                Typed::Nothing => {
-                    self.terminal.tell("no answer before the deadline: denied");
-                    return Answer::TimedOut;
+        let (terminal, turn) = (Arc::clone(&self.terminal), Arc::clone(&self.turn));
+        let (operator, question) = (self.operator.clone(), Arc::clone(question));
+        let asks = thread::Builder::new().name("console".into());
+        asks.spawn(move || {
+            let _turn = locked(&turn);
+            let answer = put(&terminal, &operator, &question);
+            question.settle(answer);
+        })
+        .map_err(|error| Unreachable(error.to_string()))?;
+        Ok(())
+    }
+
+    fn over(&self, _: &Question, _: &Answer) {}
+}
+
+/// Puts a question at the terminal until it is answered.
+fn put(terminal: &Terminal, operator: &str, question: &Question) -> Answer {
+    let asking = question.asking();
+    let binding = ApprovalBinding::Console;
+    question.seen();
+    let until = Instant::now() + question.left();
+    let mut chars = SHOWN_CHARS;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let (text, hidden) = drawn(asking, chars, left);
+        match terminal.ask(&text, until) {
+            // The words that the question names, and nothing around them.
+            Typed::Line(word) => match word.to_ascii_lowercase().as_str() {
+                // A yes is to what was seen: the rest is shown, and asked about, first.
+                "y" | "yes" if hidden > 0 => chars = usize::MAX,
+                "y" | "yes" => {
+                    return Answer::Granted {
+                        by: operator.to_owned(),
+                        binding,
+                        scope: Scope::Once,
+                    };
                 }
-                Typed::Closed => return Answer::Unreachable("the terminal was closed".into()),
-                Typed::Over => {
-                    return Answer::SessionOver("the session ended before an answer".into());
+                "n" | "no" => {
+                    return Answer::Denied {
+                        by: operator.to_owned(),
+                        binding,
+                        reason: None,
+                    };
                 }
+                "d" | "details" => chars = usize::MAX,
+                // Anything else is asked again: neither a yes nor a no was typed.
+                _ => {}
+            },
+            Typed::Nothing => {
+                terminal.tell("no answer before the deadline: denied");
+                return Answer::TimedOut;
+            }
+            Typed::Closed => return Answer::Unreachable("the terminal was closed".into()),
+            Typed::Over => {
+                return Answer::SessionOver("the session ended before an answer".into());
             }
         }
     }
 }
 
 /// One person sits at a terminal.
-fn too_few(request: &ApprovalRequest<'_>) -> Option<String> {
+fn too_few(request: &Asking) -> Option<String> {
     if let Some(named) = request.approvers.first() {
         return Some(format!(
             "a rule names who may approve ({}), and a terminal cannot tell who answers",
@@ -118,11 +139,7 @@ fn too_few(request: &ApprovalRequest<'_>) -> Option<String> {
 
 /// The question's text. Everything of the agent's in it is escaped; what agp itself says stands
 /// outside the bars. With it comes how many characters of the agent's it does not show.
-fn question(
-    request: &ApprovalRequest<'_>,
-    chars: usize,
-    left_to_answer: Duration,
-) -> (String, usize) {
+fn drawn(request: &Asking, chars: usize, left_to_answer: Duration) -> (String, usize) {
     let mut text = String::from("\nApproval needed\n");
     let mut line = |name: &str, value: &str| {
         // Writing to a String cannot fail.
@@ -262,20 +279,26 @@ impl Channel for AutoApprove {
 
     fn hang_up(&self) {}
 
-    fn ask(&self, request: &ApprovalRequest<'_>) -> Answer {
+    fn show(&self, question: &Arc<Question>) -> Result<(), Unreachable> {
+        let request = question.asking();
         if let Some(why) = too_few(request) {
-            return Answer::Unreachable(why);
+            return Err(Unreachable(why));
         }
         self.terminal.tell(&format!(
             "WARNING: AGP_AUTO_APPROVE=1: approved {} ({}) automatically",
             escape::line_max(&request.call.tool, 100),
             escape::line(request.verdict.rule_id.as_deref().unwrap_or("no rule")),
         ));
-        Answer::Granted {
+        question.seen();
+        question.settle(Answer::Granted {
             by: "AGP_AUTO_APPROVE".into(),
             binding: ApprovalBinding::Console,
-        }
+            scope: Scope::Once,
+        });
+        Ok(())
     }
+
+    fn over(&self, _: &Question, _: &Answer) {}
 }
 
 #[cfg(test)]
@@ -284,12 +307,11 @@ mod tests {
 
     use super::*;
     use crate::contracts::call::{Actor, ToolCall};
-    use crate::contracts::channel::ApprovalTerms;
-    use crate::contracts::ids::{MessageId, SessionId, Sha256};
+    use crate::contracts::ids::{MessageId, SessionId};
     use crate::contracts::limits;
     use crate::contracts::verdict::{Decision, Verdict};
 
-    fn with_request(tool: &str, args: &Value, test: impl FnOnce(&ApprovalRequest<'_>)) {
+    fn with_request(tool: &str, args: &Value, test: impl FnOnce(&Asking)) {
         let call = ToolCall {
             id: MessageId::new("m1").unwrap(),
             session: SessionId::new("s1").unwrap(),
@@ -303,22 +325,26 @@ mod tests {
             rule_id: Some("ask-writes".into()),
             tier: None,
         };
-        test(&ApprovalRequest {
-            call: &call,
-            verdict: &verdict,
-            terms: ApprovalTerms::default(),
-            approvers: &[],
-            args_sha256: Sha256([7; 32]),
-            reading_sha256: Sha256([7; 32]),
+        test(&Asking {
             deadline: Duration::from_secs(1),
+            ..Asking::about(call, verdict)
         });
+    }
+
+    /// What a channel answers.
+    fn ask(channel: &dyn Channel, asking: &Asking) -> Answer {
+        let question = Arc::new(Question::new(asking.clone(), 1));
+        if let Err(why) = channel.show(&question) {
+            question.gives_up(&why);
+        }
+        question.wait()
     }
 
     #[test]
     fn a_question_shows_the_call_and_nothing_of_the_agent_reaches_the_terminal_raw() {
         let args = json!({"file_path": "/r/a\u{1b}[2K\r\nAllow this call", "x\u{202e}": ["\u{7}"]});
         with_request("Wri\u{200b}te", &args, |request| {
-            let (text, _) = question(request, SHOWN_CHARS, request.deadline);
+            let (text, _) = drawn(request, SHOWN_CHARS, request.deadline);
             for part in [
                 "ask-writes",
                 "writes need a person",
@@ -340,12 +366,12 @@ mod tests {
     fn a_question_says_what_it_does_not_show_and_shows_all_of_it_on_request() {
         let command = format!("echo hi{}; tail-of-it", " ".repeat(30_000));
         with_request("Bash", &json!({ "command": command }), |request| {
-            let (text, hidden) = question(request, SHOWN_CHARS, request.deadline);
+            let (text, hidden) = drawn(request, SHOWN_CHARS, request.deadline);
             assert!(!text.contains("tail-of-it"));
             assert_eq!(hidden, command.len() - (SHOWN_CHARS - 1));
             assert!(text.contains(&format!("{hidden} characters hidden")));
             assert!(!text.contains("[y]es"));
-            let (text, hidden) = question(request, usize::MAX, request.deadline);
+            let (text, hidden) = drawn(request, usize::MAX, request.deadline);
             assert!(text.contains("tail-of-it") && text.contains("[y]es"));
             assert_eq!(hidden, 0);
         });
@@ -355,9 +381,9 @@ mod tests {
     fn a_call_of_a_whole_frame_is_asked_about_and_shown_on_request() {
         let content = "<\u{202e}\n".repeat(limits::FRAME_BYTES / 9);
         with_request("Write", &json!({ "content": content }), |request| {
-            let (text, hidden) = question(request, SHOWN_CHARS, request.deadline);
+            let (text, hidden) = drawn(request, SHOWN_CHARS, request.deadline);
             assert!(text.len() < 20_000 && hidden > limits::FRAME_BYTES / 2);
-            let (whole, hidden) = question(request, usize::MAX, request.deadline);
+            let (whole, hidden) = drawn(request, usize::MAX, request.deadline);
             assert!(whole.len() > limits::FRAME_BYTES && hidden == 0);
         });
     }
@@ -368,7 +394,7 @@ mod tests {
         args.insert("command".into(), json!("tail-of-it"));
         args.extend((0..5000).map(|n| (format!("a{n:04}"), json!(1))));
         with_request("Bash", &Value::Object(args.clone()), |request| {
-            let (text, hidden) = question(request, SHOWN_CHARS, request.deadline);
+            let (text, hidden) = drawn(request, SHOWN_CHARS, request.deadline);
             assert!(text.lines().count() < 50 && !text.contains("tail-of-it"));
             assert!(text.contains("more argument") && !text.contains("[y]es"));
             let whole: usize = args
@@ -381,7 +407,7 @@ mod tests {
                 .filter_map(|line| line.trim_start().strip_prefix("| "));
             let visible: usize = visible.map(|line| line.len() - ": ".len()).sum();
             assert_eq!(hidden, whole - 2 - visible);
-            let (text, hidden) = question(request, usize::MAX, request.deadline);
+            let (text, hidden) = drawn(request, usize::MAX, request.deadline);
             assert!(text.contains("tail-of-it") && text.contains("[y]es"));
             assert_eq!(hidden, 0);
         });
@@ -395,8 +421,8 @@ mod tests {
         with_request("Bash", &args, |request| {
             let mut request = request.clone();
             let verdict = Verdict::refused("a reason of many words ".repeat(9));
-            request.verdict = &verdict;
-            let (text, _) = question(&request, SHOWN_CHARS, request.deadline);
+            request.verdict = verdict;
+            let (text, _) = drawn(&request, SHOWN_CHARS, request.deadline);
             for line in text.lines() {
                 let columns: usize = line.chars().map(|c| 1 + usize::from(!c.is_ascii())).sum();
                 assert!(columns < 80, "{line}");
@@ -412,14 +438,14 @@ mod tests {
             let mut request = request.clone();
             request.terms.required = Some(2);
             let auto = AutoApprove::new(Arc::new(Terminal::unattended("nobody is there")));
-            assert!(matches!(auto.ask(&request), Answer::Unreachable(_)));
+            assert!(matches!(ask(&auto, &request), Answer::Unreachable(_)));
             assert!(too_few(&request).unwrap().contains("2 approvers"));
             // A rule that names people, or groups, is not met by whoever sits there.
             let (mut request, leads) = (request.clone(), [vec!["@leads".to_owned()]]);
             request.terms.required = None;
-            request.approvers = &leads;
+            request.approvers = leads.to_vec();
             assert!(
-                matches!(auto.ask(&request), Answer::Unreachable(why) if why.contains("@leads"))
+                matches!(ask(&auto, &request), Answer::Unreachable(why) if why.contains("@leads"))
             );
         });
     }
@@ -431,7 +457,7 @@ mod tests {
                 Arc::new(Terminal::unattended("nobody is there")),
                 "somebody".into(),
             );
-            assert!(matches!(console.ask(request), Answer::Unreachable(_)));
+            assert!(matches!(ask(&console, request), Answer::Unreachable(_)));
         });
     }
 
@@ -443,7 +469,7 @@ mod tests {
         with_request("Bash", &json!({ "command": command }), |request| {
             let mut request = request.clone();
             request.deadline = Duration::from_millis(300);
-            answer = Some(console.ask(&request));
+            answer = Some(ask(&console, &request));
         });
         answer.unwrap()
     }
@@ -488,7 +514,7 @@ mod tests {
         terminal.hang_up();
         with_request("Bash", &json!({ "command": "ls" }), |request| {
             let over = Answer::SessionOver("the session ended before an answer".into());
-            assert_eq!(console.ask(request), over);
+            assert_eq!(ask(&console, request), over);
         });
     }
 }

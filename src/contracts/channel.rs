@@ -1,11 +1,10 @@
 //! How a human is asked.
 
-use std::time::Duration;
+use std::fmt;
+use std::sync::Arc;
 
-use super::call::ToolCall;
 use super::event::{ApprovalBinding, Draft, Kind};
-use super::ids::Sha256;
-use super::verdict::Verdict;
+use super::question::Question;
 
 /// What a rule asks of an approval beyond one person's yes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -16,23 +15,13 @@ pub struct ApprovalTerms {
     pub for_session: bool,
 }
 
-/// What an approver is shown.
-#[derive(Debug, Clone)]
-pub struct ApprovalRequest<'a> {
-    /// The call.
-    pub call: &'a ToolCall,
-    /// The verdict that requires an approval.
-    pub verdict: &'a Verdict,
-    /// What the rule asks for.
-    pub terms: ApprovalTerms,
-    /// Who may approve, by each rule that says so: an approval needs somebody of each. Empty: any approver.
-    pub approvers: &'a [Vec<String>],
-    /// Digest of the canonical arguments: what runs must have the same.
-    pub args_sha256: Sha256,
-    /// Digest of what the call would do: an answer for the session is about exactly that.
-    pub reading_sha256: Sha256,
-    /// No answer within this time is a deny.
-    pub deadline: Duration,
+/// How far a yes reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// This call, once.
+    Once,
+    /// What the question offers for the session.
+    Session,
 }
 
 /// What came of asking.
@@ -45,6 +34,8 @@ pub enum Answer {
         by: String,
         /// How the approval was bound to the call.
         binding: ApprovalBinding,
+        /// How far it reaches.
+        scope: Scope,
     },
     /// A human refused.
     Denied {
@@ -52,6 +43,8 @@ pub enum Answer {
         by: String,
         /// How the refusal was bound to the call.
         binding: ApprovalBinding,
+        /// Why, in the person's words: the model is told.
+        reason: Option<String>,
     },
     /// Nobody answered before the deadline.
     TimedOut,
@@ -61,13 +54,33 @@ pub enum Answer {
     SessionOver(String),
 }
 
-/// Somewhere humans are asked. Called from many call workers at once.
+/// Why a channel can ask nobody, and what helps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable(pub String);
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
+/// Somewhere humans are asked. Called from many call workers at once; nothing here waits for a person.
 pub trait Channel: Send + Sync {
-    /// The channel's name in events: `console`, `slack`.
+    /// The channel's name in events: `console`, `slack`, `attend`.
     fn name(&self) -> &'static str;
 
-    /// Asks and waits, at most until the request's deadline.
-    fn ask(&self, request: &ApprovalRequest<'_>) -> Answer;
+    /// Shows a question, and returns at once. It is [`Question::seen`] when a person could first see it, and
+    /// [`Question::settle`] takes the answer. A channel that finds later that it can ask nobody
+    /// [gives up](Question::gives_up).
+    ///
+    /// # Errors
+    /// [`Unreachable`] where this channel can ask nobody about it.
+    fn show(&self, question: &Arc<Question>) -> Result<(), Unreachable>;
+
+    /// A question that was shown is settled, here or elsewhere.
+    fn over(&self, question: &Question, answer: &Answer);
 
     /// Whether people there are told of events of this kind, best effort.
     fn mirrors(&self, _kind: Kind) -> bool {
@@ -77,7 +90,6 @@ pub trait Channel: Send + Sync {
     /// Events of such kinds that are durable by now. Must not wait for anything.
     fn mirror(&self, _events: Vec<Draft>) {}
 
-    /// The session is over: whoever still waits for an answer, or asks later, gets
-    /// [`Answer::SessionOver`] at once.
+    /// The session is over: nobody is asked any more.
     fn hang_up(&self);
 }

@@ -88,6 +88,15 @@ pub enum ApprovalBinding {
 }
 
 impl ApprovalBinding {
+    /// The channel that the answer came by.
+    #[must_use]
+    pub fn channel(self) -> &'static str {
+        match self {
+            Self::SlackNonce | Self::SlackSession => "slack",
+            Self::Console => "console",
+        }
+    }
+
     /// The wire name.
     #[must_use]
     pub fn as_str(self) -> &'static str {

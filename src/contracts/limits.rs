@@ -44,6 +44,8 @@ pub const ANOMALIES: u64 = 100;
 pub const APPROVAL_DEADLINE: Duration = Duration::from_secs(300);
 /// Shortest approval deadline that can be configured.
 pub const APPROVAL_DEADLINE_MIN: Duration = Duration::from_secs(1);
+/// A question may wait this long to be shown before its deadline runs all the same.
+pub const APPROVAL_QUEUE: Duration = Duration::from_secs(600);
 /// Longest approval deadline that can be configured.
 pub const APPROVAL_DEADLINE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 

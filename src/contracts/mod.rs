@@ -4,6 +4,7 @@
 
 pub mod bounded_file;
 pub mod call;
+#[cfg(feature = "agp")]
 pub mod channel;
 pub mod event;
 pub mod fold;
@@ -15,6 +16,8 @@ pub mod limits;
 pub mod lock;
 pub mod message;
 pub mod plural;
+#[cfg(feature = "agp")]
+pub mod question;
 pub mod sandbox;
 #[cfg(feature = "agp")]
 pub mod secret;
@@ -23,3 +26,5 @@ pub mod strict_json;
 pub mod surrogates;
 pub mod timestamp;
 pub mod verdict;
+#[cfg(feature = "agp")]
+pub mod view;

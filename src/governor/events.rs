@@ -72,19 +72,28 @@ impl<'a> CallEvents<'a> {
         self.draft(kind, grounds(verdict))
     }
 
-    pub(super) fn answer(&self, answer: &Answer, channel: &str) -> Draft {
+    /// `channels` are those that were asked: said where nobody answered.
+    pub(super) fn answer(&self, answer: &Answer, channels: &str) -> Draft {
         let (kind, by, binding, reason) = match answer {
-            Answer::Granted { by, binding } => {
+            Answer::Granted { by, binding, .. } => {
                 (Kind::ApprovalGranted, Some(by), Some(*binding), None)
             }
-            Answer::Denied { by, binding } => {
-                (Kind::ApprovalDenied, Some(by), Some(*binding), None)
-            }
+            Answer::Denied {
+                by,
+                binding,
+                reason,
+            } => (
+                Kind::ApprovalDenied,
+                Some(by),
+                Some(*binding),
+                reason.as_deref(),
+            ),
             Answer::TimedOut => (Kind::ApprovalTimeout, None, None, Some("no answer in time")),
             Answer::Unreachable(why) | Answer::SessionOver(why) => {
                 (Kind::ApprovalDenied, None, None, Some(why.as_str()))
             }
         };
+        let channel = binding.map_or(channels, |binding| binding.channel());
         let mut draft = self.draft(
             kind,
             json!({"channel": channel, "decidedBy": by, "reason": reason}),

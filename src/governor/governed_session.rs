@@ -4,16 +4,17 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::contracts::call::{self, Actor, TEXTS, ToolCall, WORKDIR};
-use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
+use crate::contracts::channel::Answer;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::{MessageId, SessionId};
+use crate::contracts::question::Asking;
 use crate::contracts::sandbox::{Execution, SandboxError};
 use crate::contracts::verdict::Verdict;
+use crate::contracts::view::Origin;
 use crate::contracts::{limits, strict_json};
 use crate::journal::redact::Screen;
 use crate::journal::{Handle, Receipt};
@@ -22,6 +23,7 @@ use crate::policy::{Memory, Policy};
 use super::call_ledger::{Census, Ledger, OwnCalls};
 use super::events::WITHHELD;
 use super::judging::ReadingTerms;
+use super::questions::Questions;
 use super::sandbox::Sandbox;
 
 /// Governance itself has failed: nothing may run any more, and the session ends with exit code 3.
@@ -72,9 +74,9 @@ pub struct GovernorConfig {
     /// The secrets that must not be.
     pub screen: Arc<Screen>,
     /// Where humans are asked.
-    pub channel: Box<dyn Channel>,
-    /// How long they have.
-    pub approval_deadline: Duration,
+    pub questions: Questions,
+    /// What they are shown of the session.
+    pub origin: Origin,
     /// Whether an argument names one of agp's own files: its key, policy or journal.
     pub own_file: Box<dyn Fn(&str) -> bool + Send + Sync>,
     /// Whether the harness still calls the hook that agp set up; if not, why that is thought.
@@ -235,16 +237,8 @@ impl Governor {
             .any(|(_, value)| self.names_own_file(value, directory))
     }
 
-    pub(super) fn channel_name(&self) -> &'static str {
-        self.terms.channel.name()
-    }
-
-    pub(super) fn approval_deadline(&self) -> Duration {
-        self.terms.approval_deadline
-    }
-
-    pub(super) fn ask(&self, request: &ApprovalRequest<'_>) -> Answer {
-        let answer = self.terms.channel.ask(request);
+    pub(super) fn ask(&self, asking: Asking) -> Answer {
+        let answer = self.terms.questions.ask(asking);
         match self.over() {
             // It broke while somebody thought about it.
             Some(why) if matches!(answer, Answer::Granted { .. }) => Answer::SessionOver(why),
@@ -258,8 +252,8 @@ impl Governor {
 
     /// Records. What cannot be recorded must not happen, so a failure ends the session.
     pub(super) fn record(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, Broken> {
-        let channel = &self.terms.channel;
-        let mirrored = drafts.iter().filter(|draft| channel.mirrors(draft.kind));
+        let questions = &self.terms.questions;
+        let mirrored = drafts.iter().filter(|draft| questions.mirrors(draft.kind));
         let mirrored: Vec<Draft> = mirrored.cloned().collect();
         let receipts = self.terms.journal.append(drafts).map_err(|error| {
             let why = error.to_string();
@@ -267,7 +261,7 @@ impl Governor {
             Broken(why)
         })?;
         if !mirrored.is_empty() {
-            channel.mirror(mirrored);
+            questions.mirror(&mirrored);
         }
         Ok(receipts)
     }
@@ -310,7 +304,7 @@ impl Governor {
 
     /// Ends every question that still waits for a human: the session is over.
     pub fn hang_up(&self) {
-        self.terms.channel.hang_up();
+        self.terms.questions.hang_up();
     }
 
     /// Records what an egress proxy did, for the agent that asked it to. A host that quotes a secret

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use crate::contracts::call::ToolCall;
-use crate::contracts::channel::{Answer, ApprovalRequest};
+use crate::contracts::channel::Answer;
 use crate::contracts::event::Draft;
 use crate::contracts::ids::Sha256;
 use crate::contracts::limits;
+use crate::contracts::question::Asking;
 use crate::contracts::sandbox::Execution;
 use crate::contracts::verdict::{Decision, Denial, Verdict};
 use crate::gateway::server::Peer;
 use crate::journal::{Permit, Receipt};
+use crate::view::{self, ViewRequest};
 
 use super::events::CallEvents;
 use super::governed_session::{Broken, Governor, Notice};
@@ -111,7 +113,7 @@ fn approved(
     for _ in 0..limits::QUESTIONS_PER_CALL {
         governor.record(vec![events.verdict(&judged.verdict)])?;
         let answer = ask(governor, call, &judged, args_sha256);
-        let drafts = vec![events.answer(&answer, governor.channel_name())];
+        let drafts = vec![events.answer(&answer, &governor.terms.questions.names())];
         let granted = matches!(answer, Answer::Granted { .. });
         match granted.then(|| governor.changed(&judged, call, runs_here)) {
             Some(Some(anew)) => {
@@ -136,17 +138,27 @@ fn approved(
     Ok((vec![events.verdict(&verdict)], verdict))
 }
 
-fn ask(governor: &Governor, call: &ToolCall, judged: &Judged, args_sha256: Sha256) -> Answer {
+fn ask(governor: &Governor, call: &Arc<ToolCall>, judged: &Judged, args_sha256: Sha256) -> Answer {
     let verdict = &judged.verdict;
     governor.notice(&Notice::Asked { call, verdict });
-    governor.ask(&ApprovalRequest {
-        call,
-        verdict,
+    let questions = &governor.terms.questions;
+    governor.ask(Asking {
+        number: questions.number(),
+        call: Arc::clone(call),
+        verdict: verdict.clone(),
         terms: judged.terms,
-        approvers: &judged.approvers,
+        approvers: judged.approvers.clone(),
+        view: view::of(&ViewRequest {
+            call,
+            verdict,
+            reading: judged.reading.as_ref(),
+            origin: &governor.terms.origin,
+            args_sha256,
+        }),
         args_sha256,
         reading_sha256: judged.reading_sha256(),
-        deadline: governor.approval_deadline(),
+        deadline: questions.deadline(),
+        queue: questions.queue(),
     })
 }
 
@@ -154,6 +166,11 @@ fn ask(governor: &Governor, call: &ToolCall, judged: &Judged, args_sha256: Sha25
 fn settle(asked: Verdict, answer: &Answer) -> Verdict {
     let (decision, reason) = match answer {
         Answer::Granted { by, .. } => (Decision::Allow, format!("approved by {by}")),
+        Answer::Denied {
+            by,
+            reason: Some(why),
+            ..
+        } => (Decision::Deny, format!("denied by {by}: {why}")),
         Answer::Denied { by, .. } => (Decision::Deny, format!("denied by {by}")),
         Answer::TimedOut => (
             Decision::Deny,

@@ -7,6 +7,7 @@ mod gate;
 mod governed_session;
 mod judging;
 pub mod mediate;
+mod questions;
 mod sandbox;
 mod witness;
 
@@ -14,5 +15,6 @@ pub use call_ledger::Census;
 pub use governed_session::{Broken, Governor, GovernorConfig, Notice};
 pub use judging::ReadingTerms;
 pub use mediate::{CallOutcome, Effect, mediate};
+pub use questions::Questions;
 pub use sandbox::Sandbox;
 pub use witness::AccountError;

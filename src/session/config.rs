@@ -112,6 +112,8 @@ pub struct ProjectConfig {
 pub struct ApprovalConfig {
     /// Seconds an approver has.
     pub timeout_seconds: Option<u64>,
+    /// Seconds that a question may wait to be shown before they run all the same.
+    pub queue_seconds: Option<u64>,
 }
 
 impl Config {
@@ -198,6 +200,16 @@ pub fn approval_deadline(flag: Option<u64>, config: &Config) -> Result<Duration,
         format!("the approval timeout ({seconds} s) must be {range}"),
         "set it in config.json, or with --approval-timeout 300",
     ))
+}
+
+/// How long a question may wait to be shown: at most as long as an approver may have.
+#[must_use]
+pub fn approval_queue(config: &Config) -> Duration {
+    let approval = config.approval.as_ref();
+    let seconds = approval.and_then(|approval| approval.queue_seconds);
+    seconds.map_or(limits::APPROVAL_QUEUE, |seconds| {
+        Duration::from_secs(seconds).min(limits::APPROVAL_DEADLINE_MAX)
+    })
 }
 
 #[cfg(test)]

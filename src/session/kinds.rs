@@ -11,6 +11,16 @@ pub(crate) enum Harness {
     Codex,
 }
 
+impl Harness {
+    /// The name that `--intendant` takes.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::ClaudeCode => "claude-code",
+            Self::Codex => "codex",
+        }
+    }
+}
+
 /// Who runs the tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {

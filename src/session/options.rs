@@ -137,6 +137,8 @@ pub(crate) struct SessionOptions {
     pub policy: PolicySource,
     pub script: Option<PathBuf>,
     pub approval_deadline: Duration,
+    /// How long a question may wait to be shown.
+    pub approval_queue: Duration,
     pub auto_approve: bool,
     /// Where approvals are asked, unless it is the console.
     pub slack: Option<Slack>,
@@ -151,4 +153,11 @@ pub(crate) struct SessionOptions {
     pub witness: bool,
     /// Whether agp's own threads are confined in full, or nothing starts.
     pub threads_strict: bool,
+}
+
+impl SessionOptions {
+    /// How long a call may wait for a person: the governor answers before whoever asks it gives up.
+    pub(crate) fn patience(&self) -> Duration {
+        self.approval_queue + self.approval_deadline
+    }
 }

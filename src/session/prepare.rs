@@ -13,8 +13,9 @@ use crate::confine::{self, Places, Profile};
 use crate::contracts::channel::Channel;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::intendant::Intendant;
+use crate::contracts::view::Origin;
 use crate::disk::PathsThread;
-use crate::governor::{Broken, Governor, GovernorConfig, ReadingTerms, Sandbox};
+use crate::governor::{Broken, Governor, GovernorConfig, Questions, ReadingTerms, Sandbox};
 use crate::intendants::environment::variable;
 use crate::intendants::scripted::ScriptedCall;
 use crate::jail::process_tree;
@@ -28,10 +29,11 @@ use super::claude_config_dir::ClaudeHome;
 use super::context::SessionContext;
 use super::docker::{container, harness};
 use super::finish::SessionEvent;
+use super::home::operator;
 use super::home_guard::own_file;
 use super::home_overlap::refuse_overlap;
 use super::journal::quoted_secret;
-use super::kinds::Mode;
+use super::kinds::{Harness, Mode};
 use super::layout::HarnessPlace;
 use super::lease::Lease;
 use super::sandbox::{self, CallsSandbox};
@@ -216,8 +218,12 @@ impl SessionContext<'_> {
             session: self.session.clone(),
             journal: self.journal.clone(),
             screen: Arc::clone(&self.screen),
-            channel: self.channel()?,
-            approval_deadline: options.approval_deadline,
+            questions: Questions::new(
+                vec![self.channel()?],
+                options.approval_deadline,
+                options.approval_queue,
+            ),
+            origin: self.origin(),
             own_file: own_file(self.home, options),
             gate_unchanged: unchanged,
             watched: options.witness,
@@ -229,6 +235,26 @@ impl SessionContext<'_> {
             policy: self.layers.policy.clone(),
             reading,
         })))
+    }
+
+    /// What people are shown of the session.
+    fn origin(&self) -> Origin {
+        let options = self.options;
+        Origin {
+            session: self.session.to_string(),
+            harness: options
+                .layout
+                .harness()
+                .map_or("script", Harness::name)
+                .to_owned(),
+            task: options.task.clone(),
+            repository: options.repository.display().to_string(),
+            host: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+            user: operator(),
+        }
     }
 
     /// Where approvals are asked.

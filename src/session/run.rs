@@ -14,6 +14,7 @@
 //! | call (64 at most, of which 8 may wait) | `gateway::server` | enough others wait; the gateway is dropped |
 //! | look (with the process sandbox) | `sandbox::repo_triggers` | it is dropped |
 //! | paths | `disk::PathsThread::start` | every way to it is dropped |
+//! | console | `channels::console` | its question is settled |
 //! | slack-socket, slack-post | `channels::slack::Slack::start` | the channel is dropped |
 //! | slack-dial (while a connection is opened) | `channels::slack` | it is open, or is not |
 //! | slack-outbox | `channels::slack` | the channel is dropped |

@@ -16,14 +16,16 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use agp::contracts::call::{Actor, ToolCall, Unreadable, UnreadableCall};
-use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
+use agp::contracts::channel::{Answer, Channel, Scope, Unreachable};
 use agp::contracts::event::ApprovalBinding;
 use agp::contracts::ids::{MessageId, SessionId, Sha256};
 use agp::contracts::intendant::{Came, Observation, ToldResult};
 use agp::contracts::limits::ANOMALIES;
+use agp::contracts::question::Question;
+use agp::contracts::view::Origin;
 use agp::gateway::GateError;
 use agp::gateway::server::{CallReport, Decided, Gate, Peer};
-use agp::governor::{Governor, GovernorConfig, ReadingTerms, Sandbox};
+use agp::governor::{Governor, GovernorConfig, Questions, ReadingTerms, Sandbox};
 use agp::journal::{Journal, args_sha256};
 use agp::policy::Policy;
 use agp::sandbox::recording::Recording;
@@ -43,14 +45,18 @@ impl Channel for Yes {
         "console"
     }
 
-    fn ask(&self, _request: &ApprovalRequest<'_>) -> Answer {
+    fn show(&self, question: &Arc<Question>) -> Result<(), Unreachable> {
         self.asked.send(()).unwrap();
         self.told.lock().unwrap().recv().unwrap();
-        Answer::Granted {
+        question.settle(Answer::Granted {
             by: "operator".into(),
             binding: ApprovalBinding::Console,
-        }
+            scope: Scope::Once,
+        });
+        Ok(())
     }
+
+    fn over(&self, _: &Question, _: &Answer) {}
 
     fn hang_up(&self) {}
 }
@@ -93,11 +99,15 @@ impl Session {
             policy: Policy::parse(rules.to_string().as_bytes()).unwrap(),
             journal: journal.handle(),
             screen: support::screen(),
-            channel: Box::new(Yes {
-                asked: asks,
-                told: Mutex::new(told),
-            }),
-            approval_deadline: std::time::Duration::from_secs(60),
+            questions: Questions::new(
+                vec![Box::new(Yes {
+                    asked: asks,
+                    told: Mutex::new(told),
+                })],
+                std::time::Duration::from_secs(60),
+                std::time::Duration::from_secs(60),
+            ),
+            origin: Origin::default(),
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),
             watched: true,

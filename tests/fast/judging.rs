@@ -17,13 +17,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use agp::contracts::call::{Actor, ToolCall};
-use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
+use agp::contracts::channel::{Answer, Channel, Scope, Unreachable};
 use agp::contracts::event::ApprovalBinding;
 use agp::contracts::ids::{MessageId, SessionId};
 use agp::contracts::intendant::Observation;
+use agp::contracts::question::Question;
+use agp::contracts::view::Origin;
 use agp::disk::{Grounds, Looking};
 use agp::gateway::server::{Decided, Gate, Peer};
-use agp::governor::{Governor, GovernorConfig, Notice, ReadingTerms};
+use agp::governor::{Governor, GovernorConfig, Notice, Questions, ReadingTerms};
 use agp::journal::Journal;
 use agp::policy::{Policy, shipped};
 use agp::reading::surroundings::Surroundings;
@@ -45,18 +47,22 @@ impl Channel for Yes {
         "console"
     }
 
-    fn ask(&self, request: &ApprovalRequest<'_>) -> Answer {
-        let reason = request.verdict.reason.clone();
+    fn show(&self, question: &Arc<Question>) -> Result<(), Unreachable> {
+        let reason = question.asking().verdict.reason.clone();
         self.reasons.lock().unwrap().push(reason);
         let mut meanwhile = self.meanwhile.lock().unwrap();
         meanwhile.0 += 1;
         let times = meanwhile.0;
         (meanwhile.1)(times);
-        Answer::Granted {
+        question.settle(Answer::Granted {
             by: "operator".into(),
             binding: ApprovalBinding::Console,
-        }
+            scope: Scope::Once,
+        });
+        Ok(())
     }
+
+    fn over(&self, _: &Question, _: &Answer) {}
 
     fn hang_up(&self) {}
 }
@@ -113,11 +119,15 @@ impl Session {
             },
             journal: journal.handle(),
             screen: support::screen(),
-            channel: Box::new(Yes {
-                meanwhile: Mutex::new((0, meanwhile(repository.clone()))),
-                reasons: Arc::clone(&reasons),
-            }),
-            approval_deadline: Duration::from_secs(60),
+            questions: Questions::new(
+                vec![Box::new(Yes {
+                    meanwhile: Mutex::new((0, meanwhile(repository.clone()))),
+                    reasons: Arc::clone(&reasons),
+                })],
+                Duration::from_secs(60),
+                Duration::from_secs(60),
+            ),
+            origin: Origin::default(),
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),
             apart: true,

@@ -15,14 +15,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agp::contracts::call::{Actor, LEADS_TO, ToolCall};
-use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
+use agp::contracts::channel::{Answer, Channel, Scope, Unreachable};
 use agp::contracts::event::ApprovalBinding;
 use agp::contracts::ids::{MessageId, SessionId};
 use agp::contracts::intendant::Observation;
+use agp::contracts::question::Question;
 use agp::contracts::secret::Secret;
+use agp::contracts::view::Origin;
 use agp::gateway::GateError;
 use agp::gateway::server::{Decided, Gate, Peer};
-use agp::governor::{Broken, Governor, GovernorConfig, ReadingTerms};
+use agp::governor::{Broken, Governor, GovernorConfig, Questions, ReadingTerms};
 use agp::journal::Journal;
 use agp::journal::redact::Screen;
 use agp::policy::Policy;
@@ -42,9 +44,18 @@ impl Channel for Says {
         "console"
     }
 
-    fn ask(&self, _: &ApprovalRequest<'_>) -> Answer {
-        self.0.clone()
+    fn show(&self, question: &Arc<Question>) -> Result<(), Unreachable> {
+        question.seen();
+        match &self.0 {
+            Answer::Unreachable(why) => Err(Unreachable(why.clone())),
+            answer => {
+                question.settle(answer.clone());
+                Ok(())
+            }
+        }
     }
+
+    fn over(&self, _: &Question, _: &Answer) {}
 
     fn hang_up(&self) {}
 }
@@ -53,6 +64,7 @@ fn granted() -> Answer {
     Answer::Granted {
         by: "operator".into(),
         binding: ApprovalBinding::Console,
+        scope: Scope::Once,
     }
 }
 
@@ -84,8 +96,12 @@ impl Session {
             policy: Policy::parse(rules.to_string().as_bytes()).unwrap(),
             journal: journal.handle(),
             screen: Arc::new(Screen::new(&[Secret::new("DB", SECRET)])),
-            channel: Box::new(Says(answer)),
-            approval_deadline: Duration::from_secs(60),
+            questions: Questions::new(
+                vec![Box::new(Says(answer))],
+                Duration::from_secs(60),
+                Duration::from_secs(60),
+            ),
+            origin: Origin::default(),
             own_file: Box::new(|text| text == OWN),
             gate_unchanged: Box::new(move || {
                 gate.lock()
@@ -157,6 +173,7 @@ fn only_a_yes_lets_a_call_run() {
     let denied = Answer::Denied {
         by: "operator".into(),
         binding: ApprovalBinding::Console,
+        reason: None,
     };
     for (answer, allowed) in [
         (granted(), true),

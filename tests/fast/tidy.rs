@@ -25,12 +25,20 @@ const IMPORTS: &[(&str, &[&str])] = &[
         &["confine", "contracts", "jail", "reading", "tools"],
     ),
     ("policy", &["contracts", "reading"]),
-    ("channels", &["confine", "contracts"]),
+    ("view", &["contracts", "reading"]),
+    ("channels", &["confine", "contracts", "view"]),
     ("gateway", &["confine", "contracts", "journal"]),
     ("hook", &["contracts", "gateway", "jail", "journal"]),
     (
         "governor",
-        &["contracts", "gateway", "journal", "policy", "reading"],
+        &[
+            "contracts",
+            "gateway",
+            "journal",
+            "policy",
+            "reading",
+            "view",
+        ],
     ),
     ("intendants", &["confine", "contracts", "hook", "jail"]),
     (
@@ -64,6 +72,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "reading",
             "report",
             "sandbox",
+            "view",
         ],
     ),
 ];

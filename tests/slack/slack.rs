@@ -8,15 +8,18 @@
 
 use crate::support::{asking, slack};
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use agp::channels::slack::Reason;
 use agp::contracts::call::{Actor, ToolCall};
-use agp::contracts::channel::{Answer, ApprovalRequest, ApprovalTerms, Channel};
+use agp::contracts::channel::{Answer, ApprovalTerms, Channel, Scope};
 use agp::contracts::event::{ApprovalBinding, Draft, Kind};
 use agp::contracts::ids::{MessageId, SessionId};
+use agp::contracts::question;
 use agp::contracts::verdict::{Decision, Verdict};
+use agp::contracts::view::CallView;
 use agp::journal::args_sha256;
 use asking::{
     ALICE, Asking, BOB, LONG, Rule, STRANGER, allow, asking, denied_by, deny, given, granted_by,
@@ -61,7 +64,7 @@ fn an_approver_allows_and_another_denies_and_the_messages_say_so() {
 
 /// Asks the channel alone: nobody records what it answers.
 fn ask_unrecorded(asking: &Asking) -> thread::JoinHandle<Answer> {
-    let slack = std::sync::Arc::clone(asking.slack());
+    let slack = Arc::clone(asking.slack());
     thread::spawn(move || {
         let call = ToolCall {
             id: MessageId::new("m1").unwrap(),
@@ -76,15 +79,24 @@ fn ask_unrecorded(asking: &Asking) -> thread::JoinHandle<Answer> {
             rule_id: Some("ask-bash".into()),
             tier: None,
         };
-        slack.ask(&ApprovalRequest {
-            call: &call,
-            verdict: &verdict,
-            terms: ApprovalTerms::default(),
-            approvers: &[],
-            args_sha256: args_sha256(&call.args),
-            reading_sha256: args_sha256(&call.args),
-            deadline: LONG,
-        })
+        let digest = args_sha256(&call.args);
+        let question = Arc::new(question::Question::new(
+            question::Asking {
+                number: 1,
+                call: Arc::new(call),
+                verdict,
+                terms: ApprovalTerms::default(),
+                approvers: Vec::new(),
+                view: CallView::default(),
+                args_sha256: digest,
+                reading_sha256: digest,
+                deadline: LONG,
+                queue: LONG,
+            },
+            1,
+        ));
+        slack.show(&question).unwrap();
+        question.wait()
     })
 }
 
@@ -243,7 +255,14 @@ fn a_quorum_is_of_different_people_and_one_deny_denies() {
     double.click(&allow(&double, 0, BOB));
     let by = format!("slack:{TEAM}/{ALICE}, slack:{TEAM}/{BOB}");
     let binding = ApprovalBinding::SlackNonce;
-    assert_eq!(both.join().unwrap(), Answer::Granted { by, binding });
+    assert_eq!(
+        both.join().unwrap(),
+        Answer::Granted {
+            by,
+            binding,
+            scope: Scope::Once
+        }
+    );
 
     let refused = asking.request("m2", "deploy", LONG);
     double.click(&allow(&double, 1, ALICE));
@@ -269,7 +288,14 @@ fn an_approval_for_the_session_is_of_the_same_call_under_a_rule_that_has_it() {
     let again = asking.request_under("m2", test(), terms);
     let by = format!("slack:{TEAM}/{ALICE}");
     let binding = ApprovalBinding::SlackSession;
-    assert_eq!(again.join().unwrap(), Answer::Granted { by, binding });
+    assert_eq!(
+        again.join().unwrap(),
+        Answer::Granted {
+            by,
+            binding,
+            scope: Scope::Once
+        }
+    );
     assert_eq!(double.cards().len(), 1);
 
     // Other arguments are asked about, and so is the same call under a rule that has no such thing,

@@ -16,10 +16,12 @@ use std::time::{Duration, Instant};
 
 use agp::channels::slack::{About, Around, Reason, Settings, SetupError, Slack, UncheckedConfig};
 use agp::contracts::call::{Actor, ToolCall};
-use agp::contracts::channel::{Answer, ApprovalRequest, Channel};
+use agp::contracts::channel::{Answer, Channel, Scope, Unreachable};
 use agp::contracts::event::{ApprovalBinding, Draft, Kind};
 use agp::contracts::ids::{MessageId, SessionId};
-use agp::governor::{Effect, Governor, GovernorConfig, ReadingTerms};
+use agp::contracts::question::Question;
+use agp::contracts::view::Origin;
+use agp::governor::{Effect, Governor, GovernorConfig, Questions, ReadingTerms};
 use agp::journal::key::SigningKey;
 use agp::journal::redact::{self, Screen};
 use agp::journal::{Journal, Paths, args_sha256};
@@ -43,8 +45,12 @@ impl Channel for Shared {
         self.0.name()
     }
 
-    fn ask(&self, request: &ApprovalRequest<'_>) -> Answer {
-        self.0.ask(request)
+    fn show(&self, question: &Arc<Question>) -> Result<(), Unreachable> {
+        self.0.show(question)
+    }
+
+    fn over(&self, question: &Question, answer: &Answer) {
+        self.0.over(question, answer);
     }
 
     fn mirrors(&self, kind: Kind) -> bool {
@@ -66,6 +72,7 @@ pub(crate) struct Rule {
     pub(crate) required: Option<u32>,
     pub(crate) for_session: bool,
     pub(crate) deadline: Option<Duration>,
+    pub(crate) queue: Option<Duration>,
 }
 
 /// The channel, who it is asked by, and what came of it.
@@ -216,8 +223,12 @@ impl Asking {
             policy: Policy::parse(json!({ "rules": [asks] }).to_string().as_bytes()).unwrap(),
             journal: self.journal.as_ref().unwrap().handle(),
             screen: Arc::clone(&self.screen),
-            channel: Box::new(Shared(Arc::clone(self.slack()))),
-            approval_deadline: rule.deadline.unwrap_or(LONG),
+            questions: Questions::new(
+                vec![Box::new(Shared(Arc::clone(self.slack())))],
+                rule.deadline.unwrap_or(LONG),
+                rule.queue.unwrap_or_default(),
+            ),
+            origin: Origin::default(),
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),
             watched: false,
@@ -358,10 +369,12 @@ fn answer(journal: &Path, call: &ToolCall, executed: bool) -> Answer {
         "approval.granted" => Answer::Granted {
             by: who(),
             binding: binding(),
+            scope: Scope::Once,
         },
         "approval.denied" if by.is_string() => Answer::Denied {
             by: who(),
             binding: binding(),
+            reason: payload["reason"].as_str().map(str::to_owned),
         },
         "approval.denied" => Answer::Unreachable(payload["reason"].as_str().unwrap().to_owned()),
         "approval.timeout" => Answer::TimedOut,
@@ -373,6 +386,7 @@ pub(crate) fn granted_by(user: &str) -> Answer {
     Answer::Granted {
         by: format!("slack:{TEAM}/{user}"),
         binding: ApprovalBinding::SlackNonce,
+        scope: Scope::Once,
     }
 }
 
@@ -380,6 +394,7 @@ pub(crate) fn denied_by(user: &str) -> Answer {
     Answer::Denied {
         by: format!("slack:{TEAM}/{user}"),
         binding: ApprovalBinding::SlackNonce,
+        reason: None,
     }
 }
 

@@ -4,16 +4,16 @@
 mod tests;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use crate::contracts::channel::Answer;
+use crate::contracts::channel::{Answer, Unreachable};
 use crate::contracts::event::ApprovalBinding;
 use crate::contracts::ids::{MessageId, Sha256};
 use crate::contracts::limits;
 use crate::contracts::lock::locked;
+use crate::contracts::question::Question;
 
 use super::authorization::Authority;
 use super::envelope::Click;
@@ -82,8 +82,8 @@ impl Table {
     fn close(&mut self, nonce: &str, how: Reason) -> Option<Open> {
         let open = self.open.remove(nonce)?;
         let closed = Closed {
-            message_id: open.request.message_id.clone(),
-            args_sha256: open.request.args_sha256,
+            message_id: open.request.question.asking().call.id.clone(),
+            args_sha256: open.request.question.asking().args_sha256,
             how,
             posted: open.posted.clone(),
             body: Some(open.request.body.clone()),
@@ -128,13 +128,14 @@ impl Approvals {
     }
 
     /// Takes up a request, unless no answer could come.
-    pub(super) fn open(&self, request: NewRequest) -> Result<Receiver<Ended>, Ended> {
+    ///
+    /// # Errors
+    /// [`Unreachable`] when none can.
+    pub(super) fn open(&self, request: NewRequest) -> Result<(), Unreachable> {
         let mut table = self.table();
         if let Some(why) = &table.down {
-            return Err(why.clone());
+            return Err(Unreachable(why.to_string()));
         }
-        // Its one sender sends once.
-        let (answer, ended) = sync_channel(1);
         let nonce = request.nonce.clone();
         let open = Open {
             request,
@@ -143,10 +144,9 @@ impl Approvals {
             looked: BTreeSet::new(),
             opening: Vec::new(),
             early: Vec::new(),
-            answer,
         };
         table.open.insert(nonce, open);
-        Ok(ended)
+        Ok(())
     }
 
     /// The answer that was given for the session, unless the session is over.
@@ -155,9 +155,10 @@ impl Approvals {
         let votes = table.grants.get(key).filter(|_| table.down.is_none())?;
         let answer = Ended::Voted(votes.clone()).into_answer(&self.authority.team);
         match answer {
-            Answer::Granted { by, .. } => Some(Answer::Granted {
+            Answer::Granted { by, scope, .. } => Some(Answer::Granted {
                 by,
                 binding: ApprovalBinding::SlackSession,
+                scope,
             }),
             _ => None,
         }
@@ -169,6 +170,7 @@ impl Approvals {
         let mut table = self.table();
         if let Some(open) = table.open.get_mut(nonce) {
             open.posted = Some(posted);
+            open.request.question.seen();
             return Ok(std::mem::take(&mut open.early));
         }
         let Some(closed) = table.closed.get_mut(nonce) else {
@@ -205,7 +207,7 @@ impl Approvals {
         let Some(open) = self.table().close(nonce, Reason::Expired) else {
             return Vec::new();
         };
-        let _ = open.answer.try_send(Ended::Unreachable(why));
+        open.request.question.gives_up(&Unreachable(why));
         open.early
     }
 
@@ -223,9 +225,13 @@ impl Approvals {
             .any(|open| open.posted.as_ref() == Some(posted))
     }
 
-    /// Its time is over, unless it was decided a moment before.
-    pub(super) fn expire(&self, nonce: &str) -> Option<Open> {
-        self.table().close(nonce, Reason::Expired)
+    /// A question is over, unless it was decided here.
+    pub(super) fn expire(&self, question: &Question) -> Option<Open> {
+        let mut table = self.table();
+        let same = |open: &Open| std::ptr::eq(Arc::as_ptr(&open.request.question), question);
+        let open = table.open.iter().find(|(_, open)| same(open));
+        let nonce = open.map(|(nonce, _)| nonce.clone())?;
+        table.close(&nonce, Reason::Expired)
     }
 
     /// No answer can come any more, to any request. Gives the clicks that waited.
@@ -236,7 +242,9 @@ impl Approvals {
         let all: Vec<String> = table.open.keys().cloned().collect();
         for nonce in all {
             if let Some(open) = table.close(&nonce, Reason::SessionOver) {
-                let _ = open.answer.try_send(why.clone());
+                open.request
+                    .question
+                    .gives_up(&Unreachable(why.to_string()));
                 early.extend(open.early);
             }
         }
@@ -356,7 +364,8 @@ impl Approvals {
             {
                 table.grants.insert(key, open.votes.clone());
             }
-            let _ = open.answer.try_send(Ended::Voted(open.votes));
+            let answer = Ended::Voted(open.votes).into_answer(&self.authority.team);
+            open.request.question.settle(answer);
         }
         Ok(Effect::Decided { early })
     }
@@ -365,7 +374,8 @@ impl Approvals {
 fn rejection(table: &Table, click: &Click, reason: Reason) -> Rejection {
     let open = table.open.get(&click.value);
     let about = open
-        .map(|open| (open.request.message_id.clone(), open.request.args_sha256))
+        .map(|open| open.request.question.asking())
+        .map(|asking| (asking.call.id.clone(), asking.args_sha256))
         .or_else(|| {
             let closed = table.closed.get(&click.value)?;
             Some((closed.message_id.clone(), closed.args_sha256))

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use crate::contracts::channel::ApprovalRequest;
+use crate::contracts::question::Asking;
 use crate::contracts::{limits, timestamp};
 
 use super::mrkdwn_escape::{fences, name, plain};
@@ -54,7 +54,7 @@ pub(super) struct Card {
 
 /// What a card is drawn from.
 pub(super) struct Drawing<'a> {
-    pub(super) request: &'a ApprovalRequest<'a>,
+    pub(super) asking: &'a Asking,
     /// The call's arguments, redacted.
     pub(super) args: &'a Map<String, Value>,
     pub(super) about: &'a About,
@@ -82,14 +82,14 @@ impl Drawing<'_> {
         let modal = modal(&said)?;
         let few = fences(&said, limits::SLACK_CARD_CHARS);
         let partial = few.len() > 1;
-        let tool = &self.request.call.tool;
+        let tool = &self.asking.call.tool;
         let mut body = vec![
             json!({"type": "header", "text": plain_text(&plain(&format!("Approval needed: {tool}"), 140))}),
             json!({"type": "section", "fields": self.fields()}),
             context("What the agent wants to run (its own text):"),
             fence(few.first().map_or("", String::as_str)),
         ];
-        if *self.args != self.request.call.args {
+        if *self.args != self.asking.call.args {
             body.push(context(
                 "Tokens are redacted here and in *Details*: [redacted:…]. The command itself \
                     receives the real value.",
@@ -111,7 +111,7 @@ impl Drawing<'_> {
     }
 
     fn fields(&self) -> Vec<Value> {
-        let (request, about) = (self.request, self.about);
+        let (request, about) = (self.asking, self.about);
         let mut fields = vec![
             field("Rule", request.verdict.rule_id.as_deref().unwrap_or("none")),
             field("Reason", &request.verdict.reason),
@@ -147,7 +147,7 @@ impl Drawing<'_> {
             button(Action::Deny, "Deny", Some("danger")),
             button(Action::Details, "Details", None),
         ];
-        if self.request.terms.for_session {
+        if self.asking.terms.for_session {
             // What it means is said where it is offered.
             buttons.push(button(
                 Action::AllowForSession,

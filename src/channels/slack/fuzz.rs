@@ -7,7 +7,8 @@
 )]
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 use ureq::Body;
@@ -15,8 +16,9 @@ use ureq::http::Response;
 
 use crate::channels::fuzz::acts_or_hides;
 use crate::contracts::call::{Actor, ToolCall};
-use crate::contracts::channel::{ApprovalRequest, ApprovalTerms};
+use crate::contracts::channel::Answer;
 use crate::contracts::ids::{MessageId, SessionId, Sha256};
+use crate::contracts::question::{Asking, Question};
 use crate::contracts::verdict::{Decision, Verdict};
 use crate::contracts::{limits, strict_json};
 
@@ -26,7 +28,7 @@ use super::blocks::{self, About, Drawing};
 use super::envelope::{self, Frame};
 use super::mrkdwn_escape;
 use super::outbox;
-use super::request::{Ended, NewRequest};
+use super::request::NewRequest;
 use super::web_api::{ApiError, Posted, RETRY_AFTER_MAX, is_code, read_with_scopes};
 
 /// Nothing of an agent's text is live in a message, whether it stands in a fence or beside one.
@@ -54,14 +56,9 @@ pub(crate) fn text(data: &[u8]) {
         args: args.clone(),
         actor: Actor::ClaudeProcess,
     };
-    let request = ApprovalRequest {
-        call: &call,
-        verdict: &verdict,
-        terms: ApprovalTerms::default(),
-        approvers: &[],
+    let asking = Asking {
         args_sha256: Sha256([0; 32]),
-        reading_sha256: Sha256([0; 32]),
-        deadline: Duration::from_secs(300),
+        ..Asking::about(call, verdict)
     };
     let about = About {
         session: "s1".into(),
@@ -69,7 +66,7 @@ pub(crate) fn text(data: &[u8]) {
         egress: "none".into(),
     };
     let drawing = Drawing {
-        request: &request,
+        asking: &asking,
         args: &args,
         about: &about,
         required: 2,
@@ -175,12 +172,19 @@ pub(crate) fn click(data: &[u8]) {
         approvers: BTreeSet::from(["U1".to_owned(), "W2".to_owned()]),
         required: 1,
     });
+    let call = ToolCall {
+        id: MessageId::new("t1").expect("an id"),
+        session: SessionId::new("s1").expect("an id"),
+        tool: "Bash".into(),
+        args: Map::new(),
+        actor: Actor::ClaudeProcess,
+    };
+    let asking = Asking::about(call, Verdict::refused("because"));
+    let question = Arc::new(Question::new(asking, 1));
     let request = NewRequest {
         nonce: "n1".into(),
         block: "b1".into(),
-        message_id: MessageId::new("t1").expect("an id"),
-        args_sha256: Sha256([0; 32]),
-        expires: Instant::now() + Duration::from_secs(60),
+        question: Arc::clone(&question),
         modal: Value::Null,
         blocks: Value::Null,
         body: Value::Null,
@@ -188,7 +192,7 @@ pub(crate) fn click(data: &[u8]) {
         required: 1,
         grant: None,
     };
-    let ended = approvals.open(request).expect("it is up");
+    approvals.open(request).expect("it is up");
     let posted = Posted {
         channel: "C1".into(),
         ts: "1.2".into(),
@@ -212,12 +216,10 @@ pub(crate) fn click(data: &[u8]) {
         }
         other => panic!("{other:?}"),
     }
-    if let Ok(Ended::Voted(votes)) = ended.try_recv() {
-        assert!(
-            votes.iter().all(|vote| !vote.allows()),
-            "an allow of what nobody had seen"
-        );
-    }
+    assert!(
+        !matches!(question.answer(), Some(Answer::Granted { .. })),
+        "an allow of what nobody had seen"
+    );
     // Said twice it is a replay, whatever it says.
     assert!(matches!(approvals.click(&click), Effect::Rejected(_)));
 }

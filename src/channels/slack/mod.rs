@@ -30,7 +30,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
@@ -39,10 +39,11 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value};
 
 use crate::confine::{self, Places, Profile};
-use crate::contracts::channel::{Answer, ApprovalRequest, Channel};
+use crate::contracts::channel::{Answer, Channel, Unreachable};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::lock::locked;
 use crate::contracts::plural::count;
+use crate::contracts::question::{Asking, Question};
 use crate::contracts::{limits, timestamp};
 
 use approvals::Approvals;
@@ -195,16 +196,16 @@ impl Slack {
 
     /// How many people a request needs: what the rule says, or else the configuration. Where there are not as
     /// many, what the request is answered.
-    fn required(&self, request: &ApprovalRequest<'_>) -> Result<usize, Answer> {
+    fn required(&self, asking: &Asking) -> Result<usize, Unreachable> {
         let authority = self.approvals.authority();
-        let of_rule = request
+        let of_rule = asking
             .terms
             .required
             .and_then(|people| usize::try_from(people).ok());
         let required = of_rule.unwrap_or(authority.required);
         let there = authority.approvers.len();
         if required > there {
-            return Err(Answer::Unreachable(format!(
+            return Err(Unreachable(format!(
                 "the rule needs {}, but slack.approvers lists {there}",
                 count(required, "approval")
             )));
@@ -212,23 +213,14 @@ impl Slack {
         Ok(required)
     }
 
-    /// Nobody answered a request, or nobody was asked in time: the journal must not say the one for the other.
-    fn expired(&self, open: &request::Open) -> Answer {
-        self.hub.judge_late(&self.approvals, &open.early);
-        if open.posted.is_some() {
-            return Answer::TimedOut;
-        }
-        Answer::Unreachable("Slack did not accept the request before its deadline".into())
-    }
-
-    fn grant(&self, request: &ApprovalRequest<'_>) -> Option<GrantKey> {
-        let rule = request.verdict.rule_id.clone();
-        let rule = rule.filter(|_| request.terms.for_session)?;
+    fn grant(&self, asking: &Asking) -> Option<GrantKey> {
+        let rule = asking.verdict.rule_id.clone();
+        let rule = rule.filter(|_| asking.terms.for_session)?;
         Some(GrantKey {
             rule,
-            tool: request.call.tool.clone(),
-            args_sha256: request.args_sha256,
-            reading_sha256: request.reading_sha256,
+            tool: asking.call.tool.clone(),
+            args_sha256: asking.args_sha256,
+            reading_sha256: asking.reading_sha256,
         })
     }
 
@@ -328,77 +320,65 @@ impl Channel for Slack {
         "slack"
     }
 
-    fn ask(&self, request: &ApprovalRequest<'_>) -> Answer {
-        let expires = Instant::now() + request.deadline;
-        if let Some(named) = request.approvers.first() {
-            return Answer::Unreachable(format!(
+    fn show(&self, question: &Arc<Question>) -> Result<(), Unreachable> {
+        let asking = question.asking();
+        if let Some(named) = asking.approvers.first() {
+            return Err(Unreachable(format!(
                 "a rule names who may approve ({}), and agp does not know who that is in Slack",
                 named.join(", ")
-            ));
+            )));
         }
-        let authority = self.approvals.authority();
-        let required = match self.required(request) {
-            Ok(required) => required,
-            Err(answer) => return answer,
-        };
-        let grant = self.grant(request);
+        let required = self.required(asking)?;
+        let grant = self.grant(asking);
         if let Some(answer) = grant.as_ref().and_then(|key| self.approvals.granted(key)) {
-            return answer;
+            question.settle(answer);
+            return Ok(());
         }
-        let mut args = request.call.args.clone();
+        let mut args = asking.call.args.clone();
         (self.redact)(&mut args);
         let (Some(nonce), Some(block)) = (nonce(), nonce()) else {
-            return Answer::Unreachable("the system provides no random numbers".into());
+            return Err(Unreachable("the system provides no random numbers".into()));
         };
+        let left = question.left();
         let drawing = blocks::Drawing {
-            request,
+            asking,
             args: &args,
             about: &self.about,
             required,
-            until: SystemTime::now() + request.deadline,
+            until: SystemTime::now() + left,
         };
         let card = match drawing.card(&nonce, &block) {
             Ok(card) => card,
-            Err(error) => return Answer::Unreachable(error.to_string()),
+            Err(error) => return Err(Unreachable(error.to_string())),
         };
-        let opened = self.approvals.open(NewRequest {
+        self.approvals.open(NewRequest {
             nonce: nonce.clone(),
             block,
-            message_id: request.call.id.clone(),
-            args_sha256: request.args_sha256,
-            expires,
+            question: Arc::clone(question),
             modal: card.modal,
             blocks: card.blocks.clone(),
             body: card.body,
             partial: card.partial,
             required,
             grant,
-        });
-        let ended = match opened {
-            Ok(ended) => ended,
-            Err(ended) => return ended.into_answer(&authority.team),
-        };
+        })?;
         let job = Job::Card {
             nonce: nonce.clone(),
             text: card.text,
             blocks: card.blocks,
-            until: expires,
+            until: Instant::now() + left,
         };
         if !self.hub.post.send(job) {
             let why = "too many messages are waiting for Slack";
             drop(self.approvals.failed(&nonce, why.into()));
         }
-        let left = expires.saturating_duration_since(Instant::now());
-        let ended = match ended.recv_timeout(left) {
-            Ok(ended) => Some(ended),
-            Err(RecvTimeoutError::Timeout) => match self.approvals.expire(&nonce) {
-                Some(open) => return self.expired(&open),
-                // It was decided in this very moment: the answer is there.
-                None => ended.try_recv().ok(),
-            },
-            Err(RecvTimeoutError::Disconnected) => ended.try_recv().ok(),
-        };
-        ended.map_or(Answer::TimedOut, |ended| ended.into_answer(&authority.team))
+        Ok(())
+    }
+
+    fn over(&self, question: &Question, _answer: &Answer) {
+        if let Some(open) = self.approvals.expire(question) {
+            self.hub.judge_late(&self.approvals, &open.early);
+        }
     }
 
     fn mirrors(&self, kind: Kind) -> bool {

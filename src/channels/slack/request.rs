@@ -2,14 +2,15 @@
 //! else, and an answer is made of votes.
 
 use std::collections::BTreeSet;
-use std::sync::mpsc::SyncSender;
-use std::time::Instant;
+use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::contracts::channel::Answer;
+use crate::contracts::channel::{Answer, Scope};
 use crate::contracts::event::ApprovalBinding;
-use crate::contracts::ids::{MessageId, Sha256};
+use crate::contracts::ids::Sha256;
+use crate::contracts::question::Question;
 
 use super::authorization::Admitted;
 use super::envelope::Click;
@@ -75,6 +76,16 @@ pub(super) enum Ended {
     SessionOver,
 }
 
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Voted(_) => "it was answered",
+            Self::Unreachable(why) => why,
+            Self::SessionOver => "the session ended before an answer",
+        })
+    }
+}
+
 impl Ended {
     /// The answer, and who gave it.
     pub(super) fn into_answer(self, team: &str) -> Answer {
@@ -92,11 +103,20 @@ impl Ended {
         let who = |vote: &Vote| format!("slack:{team}/{}", vote.user);
         if let Some(denied) = votes.iter().find(|vote| !vote.allow) {
             let by = who(denied);
-            return Answer::Denied { by, binding };
+            let reason = None;
+            return Answer::Denied {
+                by,
+                binding,
+                reason,
+            };
         }
         let by: Vec<String> = votes.iter().map(who).collect();
         let by = by.join(", ");
-        Answer::Granted { by, binding }
+        let scope = match votes.iter().all(Vote::is_for_session) {
+            true => Scope::Session,
+            false => Scope::Once,
+        };
+        Answer::Granted { by, binding, scope }
     }
 }
 
@@ -106,9 +126,8 @@ pub(super) struct NewRequest {
     pub(super) nonce: String,
     /// The block that has the buttons.
     pub(super) block: String,
-    pub(super) message_id: MessageId,
-    pub(super) args_sha256: Sha256,
-    pub(super) expires: Instant,
+    /// Where the answer goes.
+    pub(super) question: Arc<Question>,
     /// The whole of the call.
     pub(super) modal: Value,
     /// The message with its buttons.
@@ -144,7 +163,6 @@ pub(super) struct Open {
     /// Clicks that came before Slack had said what they hang on: what the message is called, or whether
     /// the details were shown.
     pub(super) early: Vec<Click>,
-    pub(super) answer: SyncSender<Ended>,
 }
 
 impl Open {
@@ -170,7 +188,7 @@ impl Open {
         if click.block != self.request.block {
             return Err(Reason::OtherBlock);
         }
-        if Instant::now() >= self.request.expires {
+        if self.request.question.left().is_zero() {
             return Err(Reason::Expired);
         }
         let vote = |allow, for_session| {

@@ -66,7 +66,7 @@ pub struct ClaudeSetup {
     /// Where.
     pub repository: PathBuf,
     /// How long an approval may take.
-    pub approval_deadline: Duration,
+    pub patience: Duration,
     /// The operator's own arguments, already checked by [`check_arguments`].
     pub arguments: Vec<String>,
     /// Names of further variables to pass.
@@ -152,10 +152,10 @@ impl ClaudeCode {
             session: &setup.session,
             answer_key: &setup.answer_key,
             outside: setup.confinement.as_ref().is_some_and(Spec::has_root),
-            within: hook_patience(setup.approval_deadline),
+            within: hook_patience(setup.patience),
         };
         let hooks = if setup.mediated {
-            let text = servers_of(&there(&bridge), asking, setup.approval_deadline);
+            let text = servers_of(&there(&bridge), asking, setup.patience);
             put(&servers, &text).map_err(failed)?;
             Value::Object(settings::common())
         } else {

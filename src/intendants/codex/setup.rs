@@ -40,7 +40,7 @@ pub struct CodexSetup {
     /// Where.
     pub repository: PathBuf,
     /// How long an approval may take.
-    pub approval_deadline: Duration,
+    pub patience: Duration,
     /// The operator's own arguments, already checked by [`check_arguments`](super::check_arguments).
     pub arguments: Vec<String>,
     /// Names of further variables to pass.
@@ -175,7 +175,7 @@ fn write(path: &Path, text: &str) -> io::Result<File> {
 
 /// agp's tools, as Codex starts them.
 pub(crate) fn server(bridge: &Path, setup: &CodexSetup) -> Server {
-    let within = setup.approval_deadline + limits::EXEC_DEADLINE_MAX + limits::BRIDGE_GRACE;
+    let within = setup.patience + limits::EXEC_DEADLINE_MAX + limits::BRIDGE_GRACE;
     let there = |path: &Path| inside(setup.confinement.as_ref(), path);
     let (program, socket) = match &setup.inside {
         None => (there(bridge), there(&setup.socket)),

@@ -26,7 +26,7 @@ pub(crate) fn ready(
     let mut mounts = named_mounts(options)?;
     if options.layout.place() == HarnessPlace::SessionContainer {
         let session = (&context.session, context.answer_key());
-        let deadline = options.approval_deadline;
+        let deadline = options.patience();
         mounts.extend(hooked(&context.directory.join(BOX), session, deadline)?);
         mounts.extend(named_files()?);
     }

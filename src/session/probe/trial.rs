@@ -10,15 +10,14 @@ use serde_json::json;
 
 use super::docker::{ContainerHarness, InContainer, MODEL_PORT};
 use super::trial_error::TrialError;
-use crate::channels::console::Console;
-use crate::channels::terminal::Terminal;
 use crate::confine::{self, Profile, Spawner};
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, HarnessExit, HarnessFault, Intendant};
 use crate::contracts::lock::locked;
+use crate::contracts::view::Origin;
 use crate::gateway::server::Server;
 use crate::governor::Sandbox;
-use crate::governor::{Broken, Census, Governor, GovernorConfig, ReadingTerms};
+use crate::governor::{Broken, Census, Governor, GovernorConfig, Questions, ReadingTerms};
 use crate::intendants::claude_code::{self, ClaudeCode};
 use crate::intendants::codex::{self, Codex};
 use crate::intendants::confined_query::Search;
@@ -229,11 +228,9 @@ impl<'a> Trial<'a> {
             policy: Policy::parse(POLICY).map_err(TrialError::not_made)?,
             journal: journal.handle(),
             screen,
-            channel: Box::new(Console::new(
-                Arc::new(Terminal::unattended("the self-test asks for no approval")),
-                "nobody".into(),
-            )),
-            approval_deadline: PROBE_TIME,
+            // The self-test asks for no approval.
+            questions: Questions::new(Vec::new(), PROBE_TIME, PROBE_TIME),
+            origin: Origin::default(),
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),
             watched: options.witness,
@@ -321,7 +318,7 @@ impl<'a> Trial<'a> {
                 task,
                 task_command: false,
                 repository,
-                approval_deadline: PROBE_TIME,
+                patience: PROBE_TIME,
                 arguments: Vec::new(),
                 environment: options.environment.to_vec(),
                 set,
@@ -344,7 +341,7 @@ impl<'a> Trial<'a> {
                 model: Some(format!("{}/v1", self.model.base_url(MODEL_PORT))),
                 task,
                 repository,
-                approval_deadline: PROBE_TIME,
+                patience: PROBE_TIME,
                 arguments: Vec::new(),
                 environment: options.environment.to_vec(),
                 set,

@@ -1,8 +1,14 @@
 //! Each thing that a click is held against, by itself: no Slack, no connection, no clock but the request's.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use serde_json::Map;
 
 use super::*;
+use crate::contracts::call::{Actor, ToolCall};
+use crate::contracts::ids::SessionId;
+use crate::contracts::question::Asking;
+use crate::contracts::verdict::Verdict;
 
 /// How a click of U1's on the request differs.
 type Change = fn(&mut Click);
@@ -17,13 +23,27 @@ fn approvals() -> Approvals {
     })
 }
 
+fn question(deadline: Duration) -> Arc<Question> {
+    let call = ToolCall {
+        id: MessageId::new("t1").unwrap(),
+        session: SessionId::new("s1").unwrap(),
+        tool: "Bash".into(),
+        args: Map::new(),
+        actor: Actor::ClaudeProcess,
+    };
+    let asking = Asking {
+        deadline,
+        queue: Duration::ZERO,
+        ..Asking::about(call, Verdict::refused("because"))
+    };
+    Arc::new(Question::new(asking, 1))
+}
+
 fn request(nonce: &str) -> NewRequest {
     NewRequest {
         nonce: nonce.into(),
         block: format!("block-{nonce}"),
-        message_id: MessageId::new("t1").unwrap(),
-        args_sha256: Sha256([0; 32]),
-        expires: Instant::now() + Duration::from_secs(60),
+        question: question(Duration::from_secs(60)),
         modal: Value::Null,
         blocks: Value::Null,
         body: Value::Null,
@@ -43,9 +63,10 @@ fn key() -> GrantKey {
 }
 
 /// Opens it, and has it stand in Slack.
-fn open(approvals: &Approvals, request: NewRequest) -> Receiver<Ended> {
+fn open(approvals: &Approvals, request: NewRequest) -> Arc<Question> {
     let nonce = request.nonce.clone();
-    let ended = approvals.open(request).unwrap();
+    let ended = Arc::clone(&request.question);
+    approvals.open(request).unwrap();
     let posted = Posted {
         channel: "C1".into(),
         ts: nonce.clone(),
@@ -81,8 +102,8 @@ fn decided(effect: &Effect) -> bool {
     matches!(effect, Effect::Decided { .. })
 }
 
-fn answer(ended: &Receiver<Ended>) -> Answer {
-    ended.try_recv().unwrap().into_answer("T1")
+fn answer(ended: &Question) -> Answer {
+    ended.answer().unwrap()
 }
 
 #[test]
@@ -114,7 +135,7 @@ fn an_allow_is_an_approvers_own_on_this_very_request() {
         let mut changed = click("n1", "U1", "allow");
         change(&mut changed);
         assert_eq!(rejected(approvals.click(&changed)), reason);
-        assert!(ended.try_recv().is_err(), "{reason:?} decides nothing");
+        assert!(ended.answer().is_none(), "{reason:?} decides nothing");
         // It burns nothing either.
         let valid = Click {
             envelope: "another".into(),
@@ -130,7 +151,7 @@ fn an_allow_is_an_approvers_own_on_this_very_request() {
 fn a_click_at_the_deadline_is_too_late_though_nobody_has_closed_the_request() {
     let approvals = approvals();
     let over = NewRequest {
-        expires: Instant::now(),
+        question: question(Duration::ZERO),
         ..request("n1")
     };
     let ended = open(&approvals, over);
@@ -138,7 +159,7 @@ fn a_click_at_the_deadline_is_too_late_though_nobody_has_closed_the_request() {
         let late = click("n1", "U1", action);
         assert_eq!(rejected(approvals.click(&late)), Reason::Expired);
     }
-    assert!(ended.try_recv().is_err());
+    assert!(ended.answer().is_none());
 }
 
 #[test]
@@ -150,8 +171,8 @@ fn a_request_is_decided_once() {
     assert!(matches!(answer(&ended), Answer::Denied { .. }));
     let second = approvals.click(&click("n1", "U2", "allow"));
     assert_eq!(rejected(second), Reason::Decided);
-    assert!(approvals.expire("n1").is_none(), "it is over already");
-    assert!(other.try_recv().is_err() && approvals.is_open("n2"));
+    assert!(approvals.expire(&ended).is_none(), "it is over already");
+    assert!(other.answer().is_none() && approvals.is_open("n2"));
     // The same envelope again is no second click, whatever it would decide.
     let again = Click {
         envelope: "n1-U1-deny".into(),
@@ -182,7 +203,7 @@ fn as_many_different_people_as_are_required_and_one_refusal_is_enough() {
         ..click("n1", "U1", "allow")
     };
     assert_eq!(rejected(approvals.click(&twice)), Reason::Voted);
-    assert!(ended.try_recv().is_err());
+    assert!(ended.answer().is_none());
     assert!(decided(&approvals.click(&click("n1", "U2", "allow"))));
     let by = match answer(&ended) {
         Answer::Granted { by, .. } => by,
@@ -207,7 +228,7 @@ fn what_is_shown_in_part_is_allowed_by_those_who_have_opened_the_rest() {
     assert!(approvals.looked("n1", "U2", true).is_empty());
     let unseen = approvals.click(&click("n1", "U1", "allow"));
     assert_eq!(rejected(unseen), Reason::NotSeen);
-    assert!(ended.try_recv().is_err());
+    assert!(ended.answer().is_none());
     assert!(decided(&approvals.click(&click("n1", "U2", "allow"))));
 }
 
@@ -247,7 +268,7 @@ fn an_approval_for_the_session_is_all_of_theirs_and_ends_with_it() {
     approvals.hang_up(&Ended::SessionOver);
     assert_eq!(approvals.granted(&key()), None);
     let late = approvals.open(request("n3")).unwrap_err();
-    assert!(matches!(late.into_answer("T1"), Answer::SessionOver(_)));
+    assert!(late.to_string().contains("the session ended"));
 }
 
 #[test]
