@@ -2,20 +2,21 @@
 
 use std::rc::Rc;
 
-use super::Walker;
 use super::environment::{self, Effect};
-use super::places;
+use super::scripts::Reader;
 use super::simple::{Prepared, shown};
 use super::start::{Kind, Start};
 use super::state::{Value, Variable};
 use super::stream::Stream;
 use super::task::Task;
+use super::{BASH, Walker, places};
 use crate::contracts::limits;
 use crate::reading::atoms::{AtomKind, Category, Code, CodeClass, Danger, PathText, Place};
 use crate::reading::hosts;
 use crate::reading::paths;
 use crate::reading::word::{Piece, Word};
 use crate::shell::ast::{self, Assignment};
+use crate::shell::quote;
 
 impl Walker<'_> {
     /// An assignment before a command, or alone.
@@ -207,6 +208,7 @@ impl Walker<'_> {
                 if let ("BASH_ENV" | "ENV", Some(file)) = (name, &known) {
                     let word = Word::text(file.clone());
                     let places = places::places(&word, &self.dirs);
+                    self.reads_first(file, &places);
                     let classes = places.iter().map(|place| self.class_of(place));
                     let class = classes.max().unwrap_or(CodeClass::Unknown);
                     // What the shell says of its lines is in its errors.
@@ -225,6 +227,32 @@ impl Walker<'_> {
                 self.ifs = true;
                 Vec::new()
             }
+        }
+    }
+
+    /// Another shell begins with a file: what this session has put into it is read.
+    fn reads_first(&mut self, file: &str, places: &[PathText]) {
+        for place in places {
+            if let PathText::Known(path) = place {
+                self.note_ran(&paths::normal(path), Reader::Shell(BASH));
+            }
+        }
+        let inline = |place: &PathText| self.class_of(place) == CodeClass::Inline;
+        if places.iter().any(inline) {
+            // A name without `/` would be looked up.
+            let file = match file.contains('/') {
+                true => quote(file),
+                false => quote(&format!("./{file}")),
+            };
+            self.tasks.push(Task::Start(Box::new(Start {
+                kind: Kind::Shell {
+                    text: Word::text(format!(". {file}")),
+                    arguments: Vec::new(),
+                    shell: BASH.to_owned(),
+                },
+                depth: 1,
+                ..Start::of(Vec::new())
+            })));
         }
     }
 

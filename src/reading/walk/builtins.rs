@@ -111,6 +111,9 @@ impl Walker<'_> {
             _ if QUIET.contains(&name) => {}
             _ => return false,
         }
+        if prints(name, arguments) {
+            written = Stream::default();
+        }
         self.leaf(written);
         true
     }
@@ -286,6 +289,9 @@ impl Walker<'_> {
     }
 
     fn read_into(&mut self, name: &str, arguments: &[Word]) {
+        if name != "getopts" {
+            self.feed.used.set(true);
+        }
         let mut names = Vec::new();
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
@@ -399,6 +405,22 @@ impl Walker<'_> {
             Some(text) => self.traps.push(text.to_owned()),
             None => self.unread("trap runs what is not known".to_owned()),
         }
+    }
+}
+
+/// Whether a builtin, other than those whose output is known, may print something.
+fn prints(name: &str, arguments: &[Word]) -> bool {
+    let option = |word: &Word, text: &str| word.known().is_none_or(|word| word.starts_with(text));
+    match name {
+        "echo" | "printf" | "pwd" | ":" | "true" | "false" | "disown" | "break" | "continue"
+        | "exit" | "return" | "shift" | "unset" | "read" | "mapfile" | "readarray" | "getopts"
+        | "let" | "test" | "[" | "unalias" => false,
+        "cd" => arguments.iter().any(|word| option(word, "-")),
+        "set" => arguments.is_empty() || arguments.iter().any(|word| word.known().is_none()),
+        "trap" | "export" | "declare" | "typeset" | "local" | "readonly" => {
+            arguments.is_empty() || arguments.iter().any(|word| option(word, "-"))
+        }
+        _ => true,
     }
 }
 

@@ -35,7 +35,7 @@ impl Walker<'_> {
             Task::Stage(task) => self.stage(&script, task),
             Task::Swap => std::mem::swap(&mut self.ok, &mut self.failed),
             Task::Leave(scope) => self.leave(*scope),
-            Task::Substitution(body) => self.substitution(body),
+            Task::Substitution { body, process } => self.substitution(body, process),
             Task::Substituted {
                 node,
                 scope,
@@ -87,6 +87,11 @@ impl Walker<'_> {
                 self.product.taint(&stream);
             }
         }
+    }
+
+    /// What follows may write its text never, or more than once.
+    pub(super) fn may_write_nothing(&mut self) {
+        self.leaves = self.leaves.saturating_add(1);
     }
 
     /// The next command runs here. One that is not reached is read as if it were, where the shell last was.
@@ -216,6 +221,7 @@ impl Walker<'_> {
                 self.begin_loop(id, None, true);
             }
             Some(Node::Case { .. }) => {
+                self.may_write_nothing();
                 let task = CaseTask {
                     node: id,
                     next: 0,
@@ -350,8 +356,12 @@ impl Walker<'_> {
         self.tasks.push(Task::Visit(*child));
     }
 
-    fn substitution(&mut self, body: NodeId) {
+    fn substitution(&mut self, body: NodeId, process: bool) {
         let scope = self.scope();
+        if process {
+            // `>( )` reads what another command writes.
+            self.feed = Rc::new(Stream::tainted_by(&self.feed));
+        }
         let product = std::mem::take(&mut self.product);
         self.leaves = 0;
         self.tasks.push(Task::Substituted {

@@ -13,6 +13,7 @@ const PASSES: usize = 2;
 
 impl Walker<'_> {
     pub(super) fn begin_loop(&mut self, node: NodeId, values: Option<Rc<Vec<Value>>>, again: bool) {
+        self.may_write_nothing();
         let task = LoopTask {
             node,
             values,

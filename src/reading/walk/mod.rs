@@ -21,6 +21,7 @@ mod history;
 mod keys;
 mod listing;
 mod loops;
+mod made;
 mod output;
 mod places;
 mod positional;
@@ -44,6 +45,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
+use self::made::{Contents, Ran};
 use self::state::{Dirs, Mark, State};
 use self::stream::Stream;
 use self::task::{Scope, SearchPath, Task};
@@ -63,6 +65,7 @@ pub fn command(text: &str, at: &Surroundings, disk: &dyn Disk) -> Reading {
         walker.unread("the command is longer than what is read".to_owned());
     } else if walker.enter(text, if at.other_shell { "sh" } else { BASH }) {
         walker.run();
+        walker.written_later();
         walker.traps();
     }
     walker.finish()
@@ -81,8 +84,7 @@ struct Made {
     tree: bool,
     /// The command that fetched it.
     network: Option<String>,
-    /// Its text, where all of it stands in the command.
-    text: Option<String>,
+    contents: Contents,
     /// What is in it comes from where nobody has looked.
     foreign: bool,
 }
@@ -96,6 +98,8 @@ struct Walker<'a> {
     pushed_atoms: HashMap<u64, Vec<usize>>,
     hasher: RandomState,
     scripts: Vec<Rc<Script>>,
+    /// The shells that read them.
+    shells: Vec<&'static str>,
     /// The one that is walked now.
     script: usize,
     tasks: Vec<Task>,
@@ -146,6 +150,10 @@ struct Walker<'a> {
     /// Texts that the command spells in numbers of their letters.
     spelled: BTreeSet<String>,
     made: Vec<Made>,
+    /// Other names that `ln` has made.
+    links: Vec<String>,
+    /// Files that shells have run.
+    ran: Vec<Ran>,
     /// The first program that the simple command at hand has started.
     first_program: Option<usize>,
     /// Variables that are local to the functions that are called, with what they were before.
@@ -170,6 +178,7 @@ impl<'a> Walker<'a> {
             pushed_atoms: HashMap::new(),
             hasher: RandomState::new(),
             scripts: Vec::new(),
+            shells: Vec::new(),
             script: 0,
             tasks: Vec::new(),
             steps: Cell::new(0),
@@ -197,6 +206,8 @@ impl<'a> Walker<'a> {
             tainted: HashMap::new(),
             spelled: BTreeSet::new(),
             made: Vec::new(),
+            links: Vec::new(),
+            ran: Vec::new(),
             first_program: None,
             locals: Vec::new(),
             traps: Vec::new(),
@@ -233,8 +244,17 @@ impl<'a> Walker<'a> {
         self.tasks.push(Task::BackTo(self.script));
         self.script = self.scripts.len();
         self.scripts.push(Rc::new(script));
+        self.shells.push(match shell {
+            BASH => BASH,
+            _ => "sh",
+        });
         self.tasks.push(Task::Visit(root));
         true
+    }
+
+    /// The shell that reads the script at hand.
+    fn shell(&self) -> &'static str {
+        self.shells.get(self.script).copied().unwrap_or(BASH)
     }
 
     /// Whether another shell within the shell is read.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::state::{Dir, Dirs};
 use super::stream::Stream;
 use super::text::Text;
-use super::{Walker, places};
+use super::{BASH, Walker, places};
 use crate::reading::paths;
 use crate::reading::programs::Invocation;
 use crate::reading::word::{Piece, Word};
@@ -51,6 +51,9 @@ impl Walker<'_> {
         if escapes && escaped {
             stream.text = None;
             stream.decoded = Some("echo -e".to_owned());
+        } else if escaped && self.shell() != BASH {
+            // Other shells make bytes of it.
+            stream.text = None;
         }
         stream.taint(&self.taint);
         stream
@@ -100,15 +103,15 @@ impl Walker<'_> {
         let nothing = Stream::default();
         match name {
             "cat" => match arguments {
-                [] => Stream::clone(&self.feed),
-                [one] if one.known() == Some("-") => Stream::clone(&self.feed),
+                [] => self.feed.passed_on(),
+                [one] if one.known() == Some("-") => self.feed.passed_on(),
                 [one] if !super::builtins::maybe(one, "-") && !one.splits() => Stream {
                     file: Some(one.clone()),
                     ..nothing
                 },
                 _ => nothing,
             },
-            "tee" => Stream::clone(&self.feed),
+            "tee" => self.feed.passed_on(),
             "mktemp" => self.mktemp(arguments),
             "echo" => self.echo(arguments),
             "printf" => self.printf(arguments),

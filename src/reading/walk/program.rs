@@ -132,13 +132,23 @@ impl Walker<'_> {
         if place == Found::WritablePath && self.path.is_some() {
             self.code_from_path(&name, at);
         }
-        let network = self.uses(&read, words, &dirs, at);
         let mut written = self.output(words, &read, &dirs);
+        let network = self.uses(&read, words, &dirs, at, &written);
         if network.is_some() {
             written.network = network;
         }
         self.leaf(written.clone());
+        self.uses_input(&read);
         self.hand_on(read, words, &dirs, at, depth, written);
+    }
+
+    /// A program may read its input, unless it only starts another.
+    fn uses_input(&self, read: &Invocation) {
+        let lists = matches!(read.entry.as_deref(), Some("xargs" | "parallel"));
+        let elsewhere = |hand_on: &HandOn| matches!(hand_on, HandOn::Elsewhere);
+        if lists || read.hands_on.is_empty() || read.hands_on.iter().any(elsewhere) {
+            self.feed.used.set(true);
+        }
     }
 
     /// A builtin that touches nothing outside the shell.

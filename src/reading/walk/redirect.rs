@@ -14,6 +14,7 @@ impl Walker<'_> {
     pub(super) fn redirected(&mut self, node: NodeId, redirections: &[Redirection]) -> Prepared {
         let mut prepared = Prepared {
             node: Some(node),
+            leaves: self.leaves,
             ..Prepared::default()
         };
         prepared.is_file =
@@ -61,7 +62,8 @@ impl Walker<'_> {
                 }
                 // `>&$x` may be a file. A descriptor's number is known to be none.
                 if !copies && !self.is_digits(of) {
-                    self.file(&target, true, prepared);
+                    let places = self.file(&target, true, prepared);
+                    prepared.others.extend(places);
                 }
             }
             RedirectionKind::Read => {
@@ -82,8 +84,11 @@ impl Walker<'_> {
             RedirectionKind::Write | RedirectionKind::Append => {
                 let places = self.file(&target, true, prepared);
                 if output {
-                    prepared.output = Some(places);
+                    let before = prepared.output.replace(places);
+                    prepared.others.extend(before.unwrap_or_default());
                     prepared.appends = of.kind == RedirectionKind::Append;
+                } else {
+                    prepared.others.extend(places);
                 }
             }
             RedirectionKind::ReadWrite => {
@@ -94,7 +99,8 @@ impl Walker<'_> {
                     });
                 }
                 self.file(&target, false, prepared);
-                self.file(&target, true, prepared);
+                let places = self.file(&target, true, prepared);
+                prepared.others.extend(places);
             }
         }
     }

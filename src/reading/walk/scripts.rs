@@ -8,15 +8,13 @@ use super::simple::shown;
 use super::state::{Dirs, Value};
 use super::stream::Stream;
 use super::task::Task;
-use super::{BASH, BYTES_A_STEP, Made, Walker, places};
+use super::{BASH, BYTES_A_STEP, Walker, places};
 use crate::contracts::ids::Sha256;
 use crate::contracts::limits;
 use crate::reading::atoms::{AtomKind, Code, CodeClass, Danger, PathText, Place, Source};
 use crate::reading::paths;
 use crate::reading::word::Word;
 
-/// Files that this command has written, which are looked through in one step.
-const MADE_A_STEP: usize = 4;
 /// Steps for each variable that another shell may not know.
 const NAME_STEPS: usize = 8;
 /// Ends of files below the home that prepare a shell for a toolchain, and do nothing besides.
@@ -71,7 +69,8 @@ impl Walker<'_> {
 
     fn inner_text(&mut self, text: &str, shell: &str, arguments: Vec<Word>, dirs: Option<Dirs>) {
         if matches!(shell, "eval" | ".") {
-            self.enter_inner(text, BASH);
+            let shell = self.shell().to_owned();
+            self.enter_inner(text, &shell);
             return;
         }
         if !self.may_enter() {
@@ -140,6 +139,7 @@ impl Walker<'_> {
         program: Option<usize>,
     ) {
         let feed = self.feed.clone();
+        let used = feed.used.replace(true);
         if let Some(command) = &feed.network {
             let code = Code {
                 class: CodeClass::Fetched,
@@ -153,12 +153,15 @@ impl Walker<'_> {
             );
             return;
         }
-        if let Some(file) = &feed.file {
+        if let Some(file) = &feed.file
+            && !used
+        {
             let dirs = dirs.unwrap_or_else(|| self.dirs.clone());
             let reader = Reader::of_shell(shell.as_deref());
             return self.script_file(file, &dirs, reader, program, Source::Itself);
         }
-        let text = feed.text.as_deref().and_then(Word::known);
+        // Another command may have taken the beginning.
+        let text = feed.text.as_deref().filter(|_| !used).and_then(Word::known);
         let Some(shell) = shell else {
             let class = match feed.text.is_some() || !feed.given {
                 true => CodeClass::Inline,
@@ -290,46 +293,86 @@ impl Walker<'_> {
         if let Some(command) = self.fetched_by(place) {
             dangers.push(execute(&command));
         }
-        if *place == PathText::Anywhere && matches!(reader, Reader::Shell(_)) {
-            self.unread("a shell runs a file that is not known".to_owned());
-        }
+        dangers.extend(self.decoded_at(place));
         self.push(
             AtomKind::Code(Code { class, what }),
             program,
             source,
             dangers,
         );
-        if class == CodeClass::Inline
-            && let PathText::Known(path) = place
-        {
-            self.written_script(&paths::normal(path), reader);
+        if !matches!(reader, Reader::Other) {
+            self.read_script(place, class, reader);
         }
+    }
+
+    /// What a shell, or the kernel, is to run.
+    fn read_script(&mut self, place: &PathText, class: CodeClass, reader: Reader<'_>) {
+        match place {
+            PathText::Known(path) => {
+                let path = paths::normal(path);
+                self.note_ran(&path, reader);
+                if class == CodeClass::Inline {
+                    self.written_script(&path, reader);
+                }
+                if self.made_by_other_name(&path) {
+                    self.unread_file(&path, reader);
+                }
+            }
+            PathText::Below(_) | PathText::Glob(..) => {
+                for path in self.made_among(place) {
+                    self.written_script(&path, reader);
+                }
+            }
+            PathText::Anywhere if matches!(reader, Reader::Shell(_)) => {
+                self.unread("a shell runs a file that is not known".to_owned());
+            }
+            PathText::Anywhere => {}
+        }
+    }
+
+    /// Once more, with what was written since.
+    pub(super) fn run_again(&mut self, path: &str, reader: Reader<'_>) {
+        self.written_script(path, reader);
+        self.run();
     }
 
     /// A shell script that this session wrote is read as if it stood in the command.
     fn written_script(&mut self, path: &str, reader: Reader<'_>) {
         // A write may not have happened: every text that may be there is read.
-        let mut texts: Vec<String> = self
-            .made
-            .iter()
-            .filter(|made| made.covers(path))
-            .filter_map(|made| made.text.clone())
-            .collect();
-        if self.at.written.contains(path) || texts.is_empty() && self.made_at(path).is_none() {
-            match self.disk.script(path) {
-                Some(text) => texts.push(text),
+        let mut held = self.texts_at(path);
+        let on_disk =
+            self.at.written.contains(path) || held.texts.is_empty() && self.made_at(path).is_none();
+        if on_disk {
+            held.files.push(path.to_owned());
+        }
+        if held.unread {
+            self.unread_file(path, reader);
+        }
+        for file in held.files {
+            match self.disk.script(&file) {
+                Some(text) => held.texts.push(text),
                 // No file, but a pipe that somebody fills.
-                None if matches!(reader, Reader::Shell(_)) && self.may_lie_at(path) => {
+                None if matches!(reader, Reader::Shell(_)) && self.may_lie_at(&file) => {
                     let path = self.shorter(path);
                     self.unread(format!("a shell runs {path}, which agp cannot read"));
                 }
                 None => {}
             }
         }
-        texts.dedup();
-        for text in texts {
+        held.texts.dedup();
+        for text in held.texts {
             self.spend(text.len() / BYTES_A_STEP);
             self.one_script(path, &text, reader);
+        }
+    }
+
+    /// Nobody knows what a shell finds in a file.
+    fn unread_file(&mut self, path: &str, reader: Reader<'_>) {
+        if matches!(reader, Reader::Shell(_) | Reader::Kernel) {
+            let path = self.shorter(path);
+            self.unread(format!(
+                "{path} is run, and its text is known only when the command has written it"
+            ));
         }
     }
 
@@ -370,114 +413,6 @@ impl Walker<'_> {
         match below.and_then(|rest| rest.strip_prefix('/')) {
             Some(rest) if !self.at.repository.is_empty() => rest.to_owned(),
             _ => path.to_owned(),
-        }
-    }
-
-    /// A file that this command has written.
-    pub(super) fn note_made(
-        &mut self,
-        place: PathText,
-        tree: bool,
-        network: Option<String>,
-        text: Option<String>,
-    ) {
-        let place = match place {
-            PathText::Known(path) => PathText::Known(paths::normal(&path)),
-            PathText::Below(path) => PathText::Below(paths::normal(&path)),
-            PathText::Glob(path, pattern) => PathText::Glob(paths::normal(&path), pattern),
-            PathText::Anywhere => PathText::Anywhere,
-        };
-        let made = Made {
-            place,
-            tree,
-            network,
-            text,
-            foreign: false,
-        };
-        self.keep_made(made);
-    }
-
-    /// A file that this command fills with what nobody has read.
-    pub(super) fn note_foreign(&mut self, place: PathText, tree: bool) {
-        self.note_made(place, tree, None, None);
-        if let Some(made) = self.made.last_mut() {
-            made.foreign = true;
-        }
-    }
-
-    fn keep_made(&mut self, made: Made) {
-        self.spend(self.made.len() / MADE_A_STEP);
-        self.made.retain(|other| *other != made);
-        if self.made.len() < limits::CALL_ATOMS {
-            self.made.push(made);
-        } else {
-            self.unread("the command writes more files than are read".to_owned());
-        }
-    }
-
-    /// What this command has written at a path.
-    pub(super) fn made_at(&self, path: &str) -> Option<&Made> {
-        self.spend(self.made.len() / MADE_A_STEP);
-        self.made.iter().rev().find(|made| made.covers(path))
-    }
-
-    /// Whether this command may have filled a file with what nobody has read.
-    pub(super) fn is_foreign(&self, path: &str) -> bool {
-        self.spend(self.made.len() / MADE_A_STEP);
-        self.made
-            .iter()
-            .any(|made| made.foreign && made.covers(path))
-    }
-
-    /// Anything that this command has written comes from the network.
-    pub(super) fn has_fetched(&self) -> bool {
-        self.made.iter().any(|made| made.network.is_some())
-    }
-
-    /// The command that fetched what lies at a place.
-    pub(super) fn fetched_by(&self, place: &PathText) -> Option<String> {
-        if self.made.is_empty() {
-            return None;
-        }
-        self.spend(self.made.len() / MADE_A_STEP);
-        let (path, whole) = match place {
-            PathText::Known(path) => (paths::normal(path), true),
-            PathText::Below(path) | PathText::Glob(path, _) => (paths::normal(path), false),
-            PathText::Anywhere => ("/".to_owned(), false),
-        };
-        let fetched = |made: &&Made| {
-            made.network.is_some()
-                && match whole {
-                    true => made.covers(&path),
-                    false => made.touches(&path),
-                }
-        };
-        self.made.iter().rev().find(fetched)?.network.clone()
-    }
-
-    /// The command that fetched the directory where a program runs.
-    pub(super) fn fetched_directory(&self, dirs: &Dirs) -> Option<String> {
-        dirs.names()
-            .into_iter()
-            .find_map(|dir| self.fetched_by(&PathText::Known(dir)))
-    }
-}
-
-impl Made {
-    pub(super) fn covers(&self, path: &str) -> bool {
-        match &self.place {
-            PathText::Known(made) => made == path || (self.tree && paths::within(path, made)),
-            PathText::Below(made) | PathText::Glob(made, _) => paths::within(path, made),
-            PathText::Anywhere => true,
-        }
-    }
-
-    fn touches(&self, directory: &str) -> bool {
-        match &self.place {
-            PathText::Known(made) | PathText::Below(made) | PathText::Glob(made, _) => {
-                paths::within(made, directory) || paths::within(directory, made)
-            }
-            PathText::Anywhere => true,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::Walker;
 use super::compound::node_of;
+use super::made::Contents;
 use super::positional::Positional;
 use super::start::Start;
 use super::state::{Value, Variable};
@@ -31,6 +32,10 @@ pub(super) struct Prepared {
     pub(super) output: Option<Vec<PathText>>,
     /// Adds to them.
     pub(super) appends: bool,
+    /// Files that something of what it writes may go to.
+    pub(super) others: Vec<PathText>,
+    /// How many commands had written before it.
+    pub(super) leaves: usize,
     /// The input of the commands behind it.
     pub(super) outer: Option<Rc<Stream>>,
     /// Variables that are set for it alone, with what they were.
@@ -147,6 +152,11 @@ impl Walker<'_> {
             if !exec {
                 prepared.outer = Some(outer);
             }
+        }
+        if exec {
+            // Whatever follows writes there.
+            let output = prepared.output.take();
+            prepared.others.extend(output.unwrap_or_default());
         }
         if nothing || exec {
             self.leaf(written);
@@ -269,27 +279,27 @@ impl Walker<'_> {
         for (kind, dangers) in prepared.environment {
             self.push(kind, program, Source::Environment, dangers);
         }
+        let mut network = self.product.network.clone();
         if let Some(places) = prepared.output {
             let product = std::mem::take(&mut self.product);
-            let text = match prepared.appends {
-                true => None,
-                false => product
-                    .text
-                    .as_deref()
-                    .and_then(Word::known)
-                    .map(str::to_owned),
-            };
+            // Of several commands, only where it comes from is known.
+            let alone = self.leaves == prepared.leaves.saturating_add(1) && !prepared.appends;
+            let contents = self.redirected_contents(&product, alone);
             let file = product.file.as_ref().filter(|_| product.network.is_none());
             let foreign = file.is_some_and(|file| self.is_foreign_word(file, &self.dirs));
             for place in places {
                 match foreign {
                     true => self.note_foreign(place, false),
                     false => {
-                        self.note_made(place, false, product.network.clone(), text.clone());
+                        self.note_made(place, false, product.network.clone(), contents.clone());
                     }
                 }
             }
+            network = product.network;
             self.product = Stream::of(Word::default());
+        }
+        for place in prepared.others {
+            self.note_made(place, false, network.clone(), Contents::Unread(None));
         }
         for (kind, dangers) in prepared.redirections {
             self.push(kind, program, Source::Redirection, dangers);

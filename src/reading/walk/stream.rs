@@ -1,5 +1,6 @@
 //! What stands in a pipe, as far as it is known before anything runs.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::reading::word::{Piece, Word};
@@ -27,6 +28,8 @@ pub(super) struct Stream {
     pub(super) key: bool,
     /// Holds the number of the process that started the shell.
     pub(super) parent: bool,
+    /// A command has read from it: what is left of it is not known.
+    pub(super) used: Cell<bool>,
 }
 
 impl Stream {
@@ -48,6 +51,17 @@ impl Stream {
             key: other.key,
             parent: other.parent,
             ..Self::default()
+        }
+    }
+
+    /// What a command gives on that gives all on.
+    pub(super) fn passed_on(&self) -> Self {
+        match self.used.get() {
+            true => Self {
+                listing: self.listing.clone(),
+                ..Self::tainted_by(self)
+            },
+            false => self.clone(),
         }
     }
 

@@ -56,8 +56,8 @@ pub(super) enum Task {
     Swap,
     /// The end of a subshell.
     Leave(Box<Scope>),
-    /// A substitution.
-    Substitution(NodeId),
+    /// A substitution, of a command or of a process.
+    Substitution { body: NodeId, process: bool },
     /// The end of a substitution.
     Substituted {
         node: NodeId,
@@ -169,7 +169,7 @@ impl Walker<'_> {
         words: impl IntoIterator<Item = &'w ast::Word>,
         then: Task,
     ) {
-        let mut bodies: Vec<NodeId> = Vec::new();
+        let mut bodies: Vec<Task> = Vec::new();
         let mut defaults: Vec<&str> = Vec::new();
         let mut rest: Vec<&ast::Word> = words.into_iter().collect();
         rest.reverse();
@@ -177,7 +177,10 @@ impl Walker<'_> {
             self.spend(word.parts.len());
             for part in &word.parts {
                 match part {
-                    Part::Command { body, .. } | Part::Process { body } => bodies.extend(body),
+                    Part::Command { body, .. } | Part::Process { body } => {
+                        let process = matches!(part, Part::Process { .. });
+                        bodies.extend(body.map(|body| Task::Substitution { body, process }));
+                    }
                     Part::Arithmetic { expression, .. } => rest.push(expression),
                     Part::Parameter { parameter, .. } => {
                         rest.extend(&parameter.subscript);
@@ -204,7 +207,6 @@ impl Walker<'_> {
             }
         }
         self.tasks.push(then);
-        self.tasks
-            .extend(bodies.into_iter().rev().map(Task::Substitution));
+        self.tasks.extend(bodies.into_iter().rev());
     }
 }

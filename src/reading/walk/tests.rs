@@ -6,6 +6,7 @@ mod known;
 mod listings;
 mod long;
 mod sent;
+mod written;
 
 use super::command;
 use crate::reading::atoms::{Atom, AtomKind, CodeClass, Found, PathText, Place, Reading, Source};

@@ -2,11 +2,13 @@
 
 use super::Walker;
 use super::listing;
+use super::made::Contents;
 use super::places;
 use super::program::{SHELLS, execute, sentence};
 use super::scripts::Reader;
 use super::searching;
 use super::state::Dirs;
+use super::stream::Stream;
 use crate::reading::atoms::{AtomKind, Code, CodeClass, Host, PathText, Place, Source};
 use crate::reading::disk::FileKind;
 use crate::reading::programs::{Invocation, Use, UseKind};
@@ -27,6 +29,8 @@ struct From<'a> {
     network: Option<&'a str>,
     /// It reads a file from where nobody has looked.
     foreign: bool,
+    /// What it puts into the files that it writes; `None` where it leaves what is in them.
+    contents: Option<Contents>,
     /// The command that fetched the directory where it runs, or what its words name there.
     fetched: Option<String>,
 }
@@ -47,6 +51,7 @@ impl Walker<'_> {
         words: &[Word],
         dirs: &Dirs,
         at: Option<usize>,
+        written: &Stream,
     ) -> Option<String> {
         let mut network = self.feed.network.clone();
         let fetches = |of: &Use| matches!(of.kind, UseKind::Host(_) | UseKind::Remote(_));
@@ -67,6 +72,10 @@ impl Walker<'_> {
             words,
             network: network.as_deref(),
             foreign: self.reads_foreign(read, dirs),
+            contents: match read.uses.iter().any(writes) {
+                true => self.written_contents(read, words, dirs, written),
+                false => None,
+            },
             fetched: self
                 .fetched_directory(dirs)
                 .or_else(|| self.fetched_operand(read, words, dirs)),
@@ -123,13 +132,18 @@ impl Walker<'_> {
                 removes,
             } => {
                 for place in self.files(path, dirs) {
-                    if !removes {
+                    if !removes && let Some(contents) = &from.contents {
+                        let copies = matches!(contents, Contents::Copy(_));
                         match from.network {
                             None if from.foreign => self.note_foreign(place.clone(), *tree),
                             network => {
                                 let network = network.map(str::to_owned);
-                                self.note_made(place.clone(), *tree, network, None);
+                                let tree = *tree || copies;
+                                self.note_made(place.clone(), tree, network, contents.clone());
                             }
+                        }
+                        if from.entry == Some("ln") && !of.turns {
+                            self.note_link(&place);
                         }
                     }
                     let place = Place {
@@ -202,7 +216,6 @@ impl Walker<'_> {
 
     /// Whether a program that writes reads a file that is neither the repository's nor the session's.
     fn reads_foreign(&self, read: &Invocation, dirs: &Dirs) -> bool {
-        let writes = |of: &Use| matches!(of.kind, UseKind::Write { removes: false, .. });
         if !read.uses.iter().any(writes) {
             return false;
         }
@@ -210,12 +223,6 @@ impl Walker<'_> {
             UseKind::Read { path, .. } => self.is_foreign_word(path, dirs),
             _ => false,
         })
-    }
-
-    /// Whether what a word names is neither the repository's nor the session's.
-    pub(super) fn is_foreign_word(&self, word: &Word, dirs: &Dirs) -> bool {
-        let foreign = |place: &PathText| self.class_of(place) >= CodeClass::Unknown;
-        self.files(word, dirs).iter().any(foreign)
     }
 
     /// The command that fetched what a word names, of a program that runs what lies where it is told: `make -f`,
@@ -380,6 +387,11 @@ impl Walker<'_> {
         }
         places
     }
+}
+
+/// A file is made or changed.
+fn writes(of: &Use) -> bool {
+    matches!(of.kind, UseKind::Write { removes: false, .. })
 }
 
 /// A path that was listed: all files of the listing.

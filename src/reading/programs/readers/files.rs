@@ -80,6 +80,23 @@ pub(super) fn ln(parsed: &Parsed<'_>, context: &dyn Context, made: &mut Invocati
     }
 }
 
+/// `split`, `csplit`: the files that they write have a beginning of their names in common.
+pub(super) fn split(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+    let prefix = match parsed.entry.name.as_str() {
+        "csplit" => parsed.values("-f").last().map(|(at, word)| (*at, word)),
+        _ => parsed.operand(1),
+    };
+    let (at, mut name) = match prefix {
+        Some((at, word)) => (Some(at), word.clone()),
+        None => (None, Word::text("x")),
+    };
+    if let Some(at) = at {
+        made.role(at, Role::Path);
+    }
+    name.pieces.push(Piece::Glob("*".to_owned()));
+    made.write(&name, at, false, false);
+}
+
 /// `install -d` makes directories.
 pub(super) fn install(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
     if parsed.has("-d") {

@@ -60,6 +60,7 @@ pub(super) fn by_name(name: &str) -> Option<Reader> {
         "entr" => handing_on::entr,
         "flock" => handing_on::flock,
         "install" => files::install,
+        "split" => files::split,
         "interpreter" => interpreters::interpreter,
         "node" => interpreters::node,
         "perl" => interpreters::perl,
