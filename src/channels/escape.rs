@@ -6,6 +6,8 @@
 
 use std::fmt::Write;
 
+use crate::view::characters::obeyed_or_unseen;
+
 /// Stands at the end of what was cut.
 const CUT: char = '…';
 
@@ -78,35 +80,6 @@ fn push_escaped(out: &mut String, c: char) {
     }
 }
 
-/// Whether a terminal acts on the character, or a reader sees nothing or not what is there.
-fn obeyed_or_unseen(c: char) -> bool {
-    if c.is_ascii() {
-        return c.is_ascii_control();
-    }
-    matches!(c,
-        '\u{80}'..='\u{9f}'                             // C1 controls
-        | '\u{61c}' | '\u{200e}' | '\u{200f}'           // bidirectional marks
-        | '\u{202a}'..='\u{202e}'                       // embeddings, overrides
-        | '\u{2066}'..='\u{2069}'                       // isolates
-        | '\u{ad}' | '\u{34f}'                          // soft hyphen, grapheme joiner
-        | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' // Hangul fillers
-        | '\u{17b4}' | '\u{17b5}'                       // Khmer inherent vowels
-        | '\u{180b}'..='\u{180f}'                       // Mongolian selectors, vowel separator
-        | '\u{200b}'..='\u{200d}'                       // zero-width space and joiners
-        | '\u{2028}' | '\u{2029}'                       // line and paragraph separator
-        | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' // invisible operators, deprecated
-        | '\u{fe00}'..='\u{fe0f}'                       // variation selectors
-        | '\u{feff}'                                    // byte-order mark
-        | '\u{fff0}'..='\u{fffb}'                       // annotations, specials
-        | '\u{1bca0}'..='\u{1bca3}'                     // shorthand controls
-        | '\u{1d173}'..='\u{1d17a}'                     // musical controls
-        | '\u{e0000}'..='\u{e0fff}'                     // tags, more variation selectors
-        | '\u{e000}'..='\u{f8ff}'                       // private use
-        | '\u{fdd0}'..='\u{fdef}'                       // noncharacters
-        | '\u{f0000}'..='\u{10ffff}'                    // private planes
-    ) || u32::from(c) & 0xfffe == 0xfffe // the last two of each plane: noncharacters
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,15 +118,19 @@ mod tests {
         let forbidden: &[(u32, u32)] = &[
             (0, 0x1f),
             (0x7f, 0x9f),
+            (0xa0, 0xa0),
             (0xad, 0xad),
             (0x34f, 0x34f),
             (0x61c, 0x61c),
             (0x115f, 0x1160),
+            (0x1680, 0x1680),
             (0x17b4, 0x17b5),
             (0x180b, 0x180f),
-            (0x200b, 0x200f),
-            (0x2028, 0x202e),
-            (0x2060, 0x206f),
+            (0x2000, 0x200f),
+            (0x2028, 0x202f),
+            (0x205f, 0x206f),
+            (0x2800, 0x2800),
+            (0x3000, 0x3000),
             (0x3164, 0x3164),
             (0xe000, 0xf8ff),
             (0xfdd0, 0xfdef),

@@ -1,5 +1,12 @@
 //! What a person is shown of a call: pure, and the same at a terminal and in Slack.
 
+pub mod characters;
+pub mod escape;
+mod lines;
+mod record;
+
+pub use lines::{DrawnLine, drawn};
+
 use serde_json::Value;
 
 use crate::contracts::call::ToolCall;
