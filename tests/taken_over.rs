@@ -411,12 +411,51 @@ fn a_panic_elsewhere_ends_the_session_and_leaves_the_journal_whole() {
             } else {
                 assert_eq!(ran.code(), 3, "{}", ran.err);
             }
+            if ["harness", "main"].contains(&thread) {
+                // Those of a session that is on record.
+                ended_by_panic(&world, thread);
+            }
             world.verifies();
             scripted(&world).run().succeeded();
             world.verifies();
+            assert!(world.events("session.reaped").is_empty(), "{thread}");
             panicked(&ran, thread)
         });
         assert_eq!(plain, asked);
+    }
+}
+
+/// Asserts that the last session's end is on record, once, and says why.
+fn ended_by_panic(world: &World, thread: &str) {
+    let started = world.events("session.started").pop().unwrap();
+    let session = &started["payload"]["sessionId"];
+    let ended = world.events("session.ended").into_iter();
+    let ended: Vec<_> = ended
+        .filter(|event| &event["payload"]["sessionId"] == session)
+        .collect();
+    let [ended] = ended.as_slice() else {
+        panic!("{thread}: {ended:?}");
+    };
+    assert_eq!(ended["payload"]["end"], "broken", "{thread}");
+    let reason = ended["payload"]["reason"].as_str().unwrap();
+    let begin = format!("the thread {thread} panicked");
+    assert!(reason.starts_with(&begin), "{reason}");
+}
+
+#[test]
+fn a_panic_of_a_thread_beside_a_harness_kills_it_and_is_on_record() {
+    let Some(claude) = claude() else { return };
+    for thread in ["gateway", "harness", "harness-stderr", "main"] {
+        let world = scripted_world();
+        let model = turns(vec![vec![bash("toolu_b", "echo ran > ran")]]);
+        let start = governed::run(&world, &claude, &model);
+        let ran = taken_over(start, &format!("{thread} panic")).run();
+        panicked(&ran.exited(3), thread);
+        assert_eq!(world.get("ran"), None, "{thread}");
+        ended_by_panic(&world, thread);
+        world.verifies();
+        let left = world.agp(&["sessions"]).run().succeeded();
+        assert!(!left.out.contains("no end recorded"), "{}", left.out);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The way to the journal thread: what is asked of it, and how the answer comes back.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 
@@ -75,7 +76,17 @@ pub struct Handle {
     jobs: SyncSender<Job>,
     screen: Arc<Screen>,
     /// Why nothing more is taken, whatever the disk says.
-    poison: Arc<OnceLock<String>>,
+    poison: Arc<OnceLock<Poison>>,
+    /// A session's end has been taken.
+    ended: Arc<AtomicBool>,
+}
+
+/// Why nothing more is taken.
+#[derive(Debug)]
+struct Poison {
+    why: String,
+    /// Nor a session's end.
+    all: bool,
 }
 
 impl fmt::Debug for Handle {
@@ -90,14 +101,25 @@ impl Handle {
             jobs,
             screen,
             poison: Arc::default(),
+            ended: Arc::default(),
         }
     }
 
     /// Refuses everything from here on: agp itself has failed, and what it would record may be
     /// wrong. What was sent before is still written whole.
     pub fn poison(&self, why: &str) {
+        self.refuse(why, true);
+    }
+
+    /// The same, but for the end of the session, once.
+    pub fn poison_but_for_the_end(&self, why: &str) {
+        self.refuse(why, false);
+    }
+
+    fn refuse(&self, why: &str, all: bool) {
+        let why = why.to_owned();
         // The first reason stays.
-        let _ = self.poison.set(why.to_owned());
+        let _ = self.poison.set(Poison { why, all });
     }
 
     /// Records events, together and in order, and returns once they are on disk.
@@ -106,8 +128,12 @@ impl Handle {
     /// [`AppendError`]; then none of them is recorded, except that after
     /// [`AppendError::Poisoned`] nobody can know.
     pub fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, AppendError> {
-        if let Some(why) = self.poison.get() {
-            return Err(AppendError::Poisoned(why.clone()));
+        let is_end = matches!(drafts.as_slice(), [draft] if draft.kind == Kind::SessionEnded);
+        let again = is_end && self.ended.swap(true, Ordering::SeqCst);
+        if let Some(poison) = self.poison.get()
+            && (poison.all || again || !is_end)
+        {
+            return Err(AppendError::Poisoned(poison.why.clone()));
         }
         // Here and not in the journal thread: those who record together do this side by side.
         let events = admit(drafts, &self.screen)?;
@@ -185,6 +211,22 @@ mod tests {
         let refused = AppendError::Secret("DB".into());
         assert_eq!(admitted(&[json!({}), held]), Err(refused));
         assert!(admitted(&[json!({}), json!({})]).is_ok());
+    }
+
+    #[test]
+    fn behind_a_panic_the_end_of_the_session_is_taken_once_and_nothing_else() {
+        let (jobs, taken) = sync_channel(4);
+        let handle = Handle::new(jobs, Arc::new(Screen::new(&[])));
+        // Nobody answers: what is taken is seen at the other end.
+        drop(taken);
+        let append = |kind| handle.append_one(Draft::new(kind, serde_json::Map::new()));
+        let refused = Err(AppendError::Poisoned("a panic".into()));
+        handle.poison_but_for_the_end("a panic");
+        assert_eq!(append(Kind::ToolCallAllow), refused);
+        assert_eq!(append(Kind::SessionEnded), Err(AppendError::Closed));
+        assert_eq!(append(Kind::SessionEnded), refused);
+        handle.poison("another");
+        assert_eq!(append(Kind::SessionEnded), refused);
     }
 
     #[test]

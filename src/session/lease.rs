@@ -218,6 +218,11 @@ pub(crate) fn reap(home: &Home, journal: &Handle) -> Result<usize, StartError> {
     Ok(reaped)
 }
 
+/// The end of a session is on record that has lost its lease.
+pub(crate) fn settle(home: &Home, session: &SessionId) {
+    let _ = fs::remove_file(home.sessions().join(format!("{session}.lease")));
+}
+
 /// Takes over a lease that nobody holds: its lock went with its process. Holding it keeps other
 /// starts from reaping the same session again.
 fn claim_dead(path: &Path) -> Option<File> {

@@ -5,13 +5,19 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
+use serde_json::json;
+
 use crate::channels::escape;
 use crate::confine::Profile;
-use crate::governor::Broken;
+use crate::contracts::event::Kind;
+use crate::contracts::ids::SessionId;
+use crate::governor::{Broken, Governor};
 use crate::intendants::process::Stop;
 use crate::journal::Handle;
 
 use super::finish::SessionEvent;
+use super::home::Home;
+use super::lease;
 use crate::report::failure::{Failure, Outcome, complain};
 
 /// Characters of what a panic says: foreign text may stand in it.
@@ -38,22 +44,33 @@ fn told(panic: &PanicHookInfo<'_>) -> String {
     )
 }
 
-/// What the first panic outside of a call worker said.
+/// Threads whose panic leaves nobody to record anything.
+const RECORDS: [Profile; 2] = [Profile::Journal, Profile::JournalSign];
+
+/// What the first panic outside of a call worker said, and the session that it ends.
 #[derive(Clone, Default)]
-pub(crate) struct Panics(Arc<OnceLock<String>>);
+pub(crate) struct Panics {
+    message: Arc<OnceLock<String>>,
+    session: Arc<OnceLock<(SessionId, Arc<Governor>)>>,
+}
 
 impl Panics {
     /// From here on a panic ends the harness and the session. Outside of a call worker, whose call
-    /// nobody has answered and which is so denied, nothing is recorded any more either: what was
-    /// handed to the journal before is written whole, and nothing follows it.
+    /// nobody has answered and which is so denied, nothing is recorded any more either but the session's
+    /// end: what was handed to the journal before is written whole.
     pub(crate) fn watch(&self, journal: &Handle, events: &Sender<SessionEvent>, stop: &Stop) {
-        let (said, journal) = (Arc::clone(&self.0), journal.clone());
+        let (message, journal) = (Arc::clone(&self.message), journal.clone());
         let (events, stop) = (events.clone(), stop.clone());
         panic::set_hook(Box::new(move |panic| {
             let what = told(panic);
-            if thread::current().name() != Some(Profile::Call.terms().thread) {
-                journal.poison(&what);
-                let _ = said.set(what.clone());
+            let thread = thread::current();
+            let is = |profile: Profile| thread.name() == Some(profile.terms().thread);
+            if !is(Profile::Call) {
+                match RECORDS.into_iter().any(is) {
+                    true => journal.poison(&what),
+                    false => journal.poison_but_for_the_end(&what),
+                }
+                let _ = message.set(what.clone());
             }
             // The harness first: the main thread may be busy.
             stop.now();
@@ -72,10 +89,24 @@ impl Panics {
         })
     }
 
-    /// How a session ends in which a thread panicked.
-    pub(crate) fn failure(&self) -> Option<Failure> {
-        let said = self.0.get()?;
+    /// The session is on record: it needs an end there.
+    pub(crate) fn begun(&self, session: &SessionId, governor: &Arc<Governor>) {
+        let _ = self.session.set((session.clone(), Arc::clone(governor)));
+    }
+
+    /// How a session ends in which a thread panicked. Where that was its own, its end is recorded here.
+    pub(crate) fn failure(&self, home: &Home) -> Option<Failure> {
+        let message = self.message.get()?;
+        if let Some((session, governor)) = self.session.get() {
+            let mut payload = governor.census_payload();
+            payload.insert("end".into(), json!("broken"));
+            payload.insert("reason".into(), json!(message));
+            // Where the end is on record, or cannot be, this is refused.
+            if governor.record_session(Kind::SessionEnded, payload).is_ok() {
+                lease::settle(home, session);
+            }
+        }
         let mend = "please report this, with the output above; check the journal with `agp verify`";
-        Some(Failure::broken(said, mend))
+        Some(Failure::broken(message, mend))
     }
 }

@@ -97,9 +97,10 @@ pub(crate) fn session_under(
         };
         governed(&context, script, &happened)
     });
+    let panicked = panics.failure(home);
     let fault = journal.fault();
     journal.close();
-    if let Some(failure) = panics.failure() {
+    if let Some(failure) = panicked {
         return Err(failure);
     }
     match (ended, fault) {
@@ -123,6 +124,7 @@ fn governed(
         .map_err(|failure| context.refused(failure))?;
     prepared.lease.begins();
     context.record(&prepared).map_err(StartError::Unrecorded)?;
+    context.panics.begun(&context.session, &prepared.governor);
     context.layers.keep(context.home, &options.repository);
     let Prepared {
         mut lease,
