@@ -36,8 +36,11 @@ pub struct CallView {
 pub struct Lead {
     /// As the call names it.
     pub path: String,
-    /// Where it leads.
+    /// Where it leads: the same path where it leads nowhere else.
     pub real: String,
+    /// The file has other names (hard links), under which it changes as well.
+    #[serde(default)]
+    pub other_names: bool,
 }
 
 /// The session that a call belongs to.
@@ -62,12 +65,13 @@ pub struct Origin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ViewBlock {
-    /// What the lines are, in agp's words and with no foreign text: `runs`, `changes`, `argument`.
+    /// What the lines are, in agp's words and with no foreign text: `runs`, `changes`, `creates`, `argument`.
     pub heading: String,
-    /// What the heading is about, where it needs a name: a file's path, an argument's name. Foreign.
+    /// What the heading is about, where it needs a name: a file's path, from the repository's root where it lies below
+    /// it; an argument's name. Foreign.
     pub subject: Option<String>,
-    /// In order. Joined by newlines, the text of the lines that are not [`LineKind::Note`] or [`LineKind::Removed`] is
-    /// what runs or is written.
+    /// In order. Of a command or an argument, joined by newlines, exactly its text. Of a file, its lines around each
+    /// change; each ends in a newline unless a note behind it says that it does not.
     pub lines: Vec<ViewLine>,
 }
 
@@ -77,10 +81,11 @@ pub struct ViewBlock {
 pub struct ViewLine {
     /// What it is.
     pub kind: LineKind,
-    /// Its number in the file that it changes, from 1.
+    /// Its number, from 1: of a line that a file gets in the new text, of any other in the file as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<u64>,
-    /// Raw; of a [`LineKind::Note`] agp's own words.
+    /// Raw; of a [`LineKind::Note`] agp's own words. Without a newline, but for the rest of a text that has more lines
+    /// than are told apart: a note before it says so.
     pub text: String,
 }
 
