@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -37,6 +37,9 @@ enum Output {
     Own,
 }
 
+/// Is given each line that a terminal shows.
+pub type Mirror = Box<dyn Fn(&str) + Send + Sync>;
+
 /// Where the operator reads and, if it is a terminal, answers.
 pub struct Terminal {
     state: Mutex<TerminalState>,
@@ -47,6 +50,8 @@ pub struct Terminal {
     nobody: &'static str,
     /// Dropped when the session is over.
     open: Mutex<Option<PipeWriter>>,
+    /// Who else is shown each line.
+    mirror: OnceLock<Mirror>,
 }
 
 /// Where answers come from.
@@ -105,6 +110,7 @@ impl Terminal {
             turn: Mutex::default(),
             input: None,
             open: Mutex::default(),
+            mirror: OnceLock::new(),
         }
     }
 
@@ -151,7 +157,16 @@ impl Terminal {
         self.put(Output::Own, line);
     }
 
+    /// From now on each line of the session's and of agp's own is given to this, too, as it is shown and no later. It must
+    /// not wait. Only the first one counts.
+    pub fn mirror(&self, to: Mirror) {
+        let _ = self.mirror.set(to);
+    }
+
     fn put(&self, output: Output, line: &str) {
+        if let (Output::Session | Output::Own, Some(mirror)) = (output, self.mirror.get()) {
+            mirror(line);
+        }
         let mut state = locked(&self.state);
         if !state.asking {
             write_out(output, line);

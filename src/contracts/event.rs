@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::attendant::Attendant;
 use super::call::{Actor, ToolCall};
 
 macro_rules! kinds {
@@ -85,6 +86,8 @@ pub enum ApprovalBinding {
     SlackSession,
     /// The prompt on the operator's terminal.
     Console,
+    /// `agp attend`, at another terminal: this process answered.
+    Attend(Attendant),
 }
 
 impl ApprovalBinding {
@@ -94,6 +97,7 @@ impl ApprovalBinding {
         match self {
             Self::SlackNonce | Self::SlackSession => "slack",
             Self::Console => "console",
+            Self::Attend(_) => "attend",
         }
     }
 
@@ -104,6 +108,16 @@ impl ApprovalBinding {
             Self::SlackNonce => "slack-nonce",
             Self::SlackSession => "slack-session",
             Self::Console => "console",
+            Self::Attend(_) => "attend",
+        }
+    }
+
+    /// The process that answered, where it is another one than agp.
+    #[must_use]
+    pub fn attendant(self) -> Option<Attendant> {
+        match self {
+            Self::Attend(attendant) => Some(attendant),
+            Self::SlackNonce | Self::SlackSession | Self::Console => None,
         }
     }
 }

@@ -410,3 +410,33 @@ pub const CASES_BYTES: u64 = 64 << 20;
 /// Looking at the file system for one case of `agp policy test`: nothing hangs there, and a busy machine is no reason
 /// for another answer.
 pub const CASE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// People who attend one session at a time: more terminals than anybody looks at.
+pub const ATTEND_CLIENTS: usize = 8;
+/// Lines of what a session showed that whoever comes later is shown: some screens.
+pub const ATTEND_HISTORY_LINES: usize = 500;
+/// Bytes of such a line; the longest that agp shows is a fraction of it.
+pub const ATTEND_LINE_BYTES: usize = 4096;
+/// News for those who attend that wait for the thread that sends them; more lines are counted only.
+pub const ATTEND_NEWS: usize = 2000;
+/// Bytes of one message to those who attend: a frame's call, escaped once more, and a file of 1 MiB beside it.
+pub const ATTEND_MESSAGE_BYTES: usize = 32 << 20;
+/// Bytes that wait for one who attends and does not read; with more the connection is dropped.
+pub const ATTEND_QUEUE_BYTES: usize = 2 * ATTEND_MESSAGE_BYTES;
+/// Bytes of what one who attends says at once: an answer with its reason, escaped.
+pub const ATTEND_ANSWER_BYTES: usize = 16 << 10;
+/// Whoever connects to attend says so within this time.
+pub const ATTEND_HELLO: Duration = Duration::from_secs(10);
+/// Time to send the last news at the end of a session.
+pub const ATTEND_FAREWELL: Duration = Duration::from_secs(1);
+/// Rejected answers of one connection, which is dropped then.
+pub const ATTEND_STRIKES: u32 = 8;
+/// Rejected answers that are journaled in a session; more are counted only, or whoever connects could fill the disk.
+pub const ATTEND_REJECTIONS: u32 = 1000;
+/// Processes above one who attends that are looked at; with more nobody knows whose it is.
+pub const ATTEND_ANCESTORS: usize = 128;
+/// How often `agp attend` looks for sessions that began.
+pub const ATTEND_LOOK: Duration = Duration::from_secs(1);
+
+const _: () = assert!(REASON_BYTES * 6 < ATTEND_ANSWER_BYTES);
+const _: () = assert!(ATTEND_MESSAGE_BYTES > FRAME_BYTES * 6);

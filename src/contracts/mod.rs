@@ -2,6 +2,7 @@
 //!
 //! A change to a wire format here is an entry in `docs/design.md` and a new test vector.
 
+pub mod attendant;
 pub mod bounded_file;
 pub mod call;
 #[cfg(feature = "agp")]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::contracts::call::ToolCall;
 use crate::contracts::channel::Answer;
-use crate::contracts::event::{Draft, Kind};
+use crate::contracts::event::{ApprovalBinding, Draft, Kind};
 use crate::contracts::ids::Sha256;
 use crate::contracts::intendant::{Came, ToldResult};
 use crate::contracts::limits;
@@ -98,6 +98,9 @@ impl<'a> CallEvents<'a> {
             kind,
             json!({"channel": channel, "decidedBy": by, "reason": reason}),
         );
+        if let Some(attendant) = binding.and_then(ApprovalBinding::attendant) {
+            draft.payload.insert("peer".into(), attendant.record());
+        }
         draft.actor = crate::contracts::call::Actor::SessionOwner;
         draft.binding = binding;
         draft.on_behalf_of = by.cloned();
