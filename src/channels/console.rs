@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::contracts::approver::Approver;
 use crate::contracts::channel::{Answer, Channel, Scope, Unreachable};
 use crate::contracts::event::ApprovalBinding;
 use crate::contracts::lock::locked;
@@ -29,18 +30,21 @@ const LINE_COLUMNS: usize = 64;
 pub struct Console {
     terminal: Arc<Terminal>,
     operator: String,
+    /// The account that they answer as.
+    account: Approver,
     /// One call at a time, until it is answered: the yes that follows a look at the rest of one
     /// call must not meet the question about another.
     turn: Arc<Mutex<()>>,
 }
 
 impl Console {
-    /// `operator` is who answers at this terminal, for the journal.
+    /// `operator` is who answers at this terminal, for the journal; `account` for rules that name who may approve.
     #[must_use]
-    pub fn new(terminal: Arc<Terminal>, operator: String) -> Self {
+    pub fn new(terminal: Arc<Terminal>, operator: String, account: Approver) -> Self {
         Self {
             terminal,
             operator,
+            account,
             turn: Arc::default(),
         }
     }
@@ -59,7 +63,8 @@ impl Channel for Console {
         if let Some(why) = self.terminal.unattended_because() {
             return Err(Unreachable(why.into()));
         }
-        if let Some(why) = too_few(question.asking()) {
+        let person = std::slice::from_ref(&self.account);
+        if let Some(why) = too_few(question.asking(), person) {
             return Err(Unreachable(why));
         }
         let (terminal, turn) = (Arc::clone(&self.terminal), Arc::clone(&self.turn));
@@ -122,13 +127,10 @@ fn put(terminal: &Terminal, operator: &str, question: &Question) -> Answer {
     }
 }
 
-/// One person sits at a terminal.
-fn too_few(request: &Asking) -> Option<String> {
-    if let Some(named) = request.approvers.first() {
-        return Some(format!(
-            "a rule names who may approve ({}), and a terminal cannot tell who answers",
-            named.join(", ")
-        ));
+/// One person sits at a terminal, or nobody.
+fn too_few(request: &Asking, people: &[Approver]) -> Option<String> {
+    if let Some(why) = request.not_for(people) {
+        return Some(why);
     }
     let people = request.terms.required.filter(|people| *people > 1)?;
     Some(format!(
@@ -281,7 +283,7 @@ impl Channel for AutoApprove {
 
     fn show(&self, question: &Arc<Question>) -> Result<(), Unreachable> {
         let request = question.asking();
-        if let Some(why) = too_few(request) {
+        if let Some(why) = too_few(request, &[]) {
             return Err(Unreachable(why));
         }
         self.terminal.tell(&format!(
@@ -306,10 +308,15 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
+    use crate::contracts::approver::ApproverList;
     use crate::contracts::call::{Actor, ToolCall};
     use crate::contracts::ids::{MessageId, SessionId};
     use crate::contracts::limits;
     use crate::contracts::verdict::{Decision, Verdict};
+
+    fn account(name: &str) -> Approver {
+        Approver::Account(name.to_owned())
+    }
 
     fn with_request(tool: &str, args: &Value, test: impl FnOnce(&Asking)) {
         let call = ToolCall {
@@ -439,11 +446,15 @@ mod tests {
             request.terms.required = Some(2);
             let auto = AutoApprove::new(Arc::new(Terminal::unattended("nobody is there")));
             assert!(matches!(ask(&auto, &request), Answer::Unreachable(_)));
-            assert!(too_few(&request).unwrap().contains("2 approvers"));
+            assert!(too_few(&request, &[]).unwrap().contains("2 approvers"));
             // A rule that names people, or groups, is not met by whoever sits there.
-            let (mut request, leads) = (request.clone(), [vec!["@leads".to_owned()]]);
             request.terms.required = None;
-            request.approvers = leads.to_vec();
+            request.approvers = vec![ApproverList {
+                names: vec!["@leads".to_owned()],
+                people: vec![account("alice")],
+            }];
+            assert_eq!(too_few(&request, &[account("alice")]), None);
+            assert!(too_few(&request, &[account("bob")]).is_some());
             assert!(
                 matches!(ask(&auto, &request), Answer::Unreachable(why) if why.contains("@leads"))
             );
@@ -456,6 +467,7 @@ mod tests {
             let console = Console::new(
                 Arc::new(Terminal::unattended("nobody is there")),
                 "somebody".into(),
+                account("somebody"),
             );
             assert!(matches!(ask(&console, request), Answer::Unreachable(_)));
         });
@@ -464,7 +476,7 @@ mod tests {
     /// What comes of a question about this command, when somebody types this.
     fn answered(command: &str, typed: &str, stays: bool) -> Answer {
         let (terminal, _typist) = Terminal::typing(typed, stays);
-        let console = Console::new(Arc::new(terminal), "somebody".into());
+        let console = Console::new(Arc::new(terminal), "somebody".into(), account("somebody"));
         let mut answer = None;
         with_request("Bash", &json!({ "command": command }), |request| {
             let mut request = request.clone();
@@ -510,7 +522,11 @@ mod tests {
     fn a_question_that_the_sessions_end_cut_short_says_so() {
         let (terminal, _typist) = Terminal::typing("", true);
         let terminal = Arc::new(terminal);
-        let console = Console::new(Arc::clone(&terminal), "somebody".into());
+        let console = Console::new(
+            Arc::clone(&terminal),
+            "somebody".into(),
+            account("somebody"),
+        );
         terminal.hang_up();
         with_request("Bash", &json!({ "command": "ls" }), |request| {
             let over = Answer::SessionOver("the session ended before an answer".into());

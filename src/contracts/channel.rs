@@ -11,8 +11,16 @@ use super::question::Question;
 pub struct ApprovalTerms {
     /// How many different people must approve; `None` leaves it to the channel.
     pub required: Option<u32>,
-    /// Whether a yes may hold for the same call again in this session.
-    pub for_session: bool,
+}
+
+/// What a yes may hold for beyond this call, as long as the session lasts: shown to whoever could give it before they
+/// do. Holds text of the agent's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantOffer {
+    /// What exactly was asked about, in words: `running git push origin feature/login`.
+    pub exact: String,
+    /// The narrow pattern around it, where the rules offer one: `running git push origin feature/*`.
+    pub pattern: Option<String>,
 }
 
 /// How far a yes reaches.
@@ -20,8 +28,14 @@ pub struct ApprovalTerms {
 pub enum Scope {
     /// This call, once.
     Once,
-    /// What the question offers for the session.
-    Session,
+    /// What the question offers for the session, for the minutes from now on where a person says how many: 1 to
+    /// [`super::limits::GRANT_MINUTES`].
+    Session {
+        /// The pattern rather than the exact part.
+        pattern: bool,
+        /// How long.
+        minutes: Option<u32>,
+    },
 }
 
 /// What came of asking.

@@ -46,6 +46,8 @@ pub const APPROVAL_DEADLINE: Duration = Duration::from_secs(300);
 pub const APPROVAL_DEADLINE_MIN: Duration = Duration::from_secs(1);
 /// A question may wait this long to be shown before its deadline runs all the same.
 pub const APPROVAL_QUEUE: Duration = Duration::from_secs(600);
+/// Longest grant for the session that a person can give in minutes, as a day has no more.
+pub const GRANT_MINUTES: u32 = 24 * 60;
 /// Longest approval deadline that can be configured.
 pub const APPROVAL_DEADLINE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -2,6 +2,8 @@
 //!
 //! A change to a wire format here is an entry in `docs/design.md` and a new test vector.
 
+#[cfg(feature = "agp")]
+pub mod approver;
 pub mod attendant;
 pub mod bounded_file;
 pub mod call;

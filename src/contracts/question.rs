@@ -4,8 +4,9 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::approver::{Approver, ApproverList};
 use super::call::ToolCall;
-use super::channel::{Answer, ApprovalTerms, Unreachable};
+use super::channel::{Answer, ApprovalTerms, GrantOffer, Unreachable};
 use super::ids::Sha256;
 use super::lock::{held, locked};
 use super::verdict::Verdict;
@@ -23,7 +24,9 @@ pub struct Asking {
     /// What the rules ask of an approval.
     pub terms: ApprovalTerms,
     /// Who may approve, by each rule that says so: an approval needs somebody of each. Empty: any approver.
-    pub approvers: Vec<Vec<String>>,
+    pub approvers: Vec<ApproverList>,
+    /// What a yes may hold for as long as the session lasts; `None`: for this call alone.
+    pub offer: Option<GrantOffer>,
     /// What people are shown.
     pub view: CallView,
     /// Digest of the canonical arguments: what runs must have the same.
@@ -36,6 +39,19 @@ pub struct Asking {
     pub queue: Duration,
 }
 
+impl Asking {
+    /// Why these people cannot approve it, whoever else can; `None` where each of the rules' lists has one of them.
+    #[must_use]
+    pub fn not_for(&self, people: &[Approver]) -> Option<String> {
+        let mut lists = self.approvers.iter();
+        let list = lists.find(|list| !people.iter().any(|person| list.has(person)))?;
+        Some(format!(
+            "a rule lets only {} approve, and nobody of them is here",
+            list.names.join(", ")
+        ))
+    }
+}
+
 #[cfg(any(test, fuzzing))]
 impl Asking {
     /// A question about a call of which a test says the rest.
@@ -46,6 +62,7 @@ impl Asking {
             verdict,
             terms: ApprovalTerms::default(),
             approvers: Vec::new(),
+            offer: None,
             view: CallView::default(),
             args_sha256: Sha256([7; 32]),
             reading_sha256: Sha256([7; 32]),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::{Map, Value, json};
 
+use crate::contracts::approver::Groups;
 use crate::contracts::call::{self, Actor, TEXTS, ToolCall, WORKDIR};
 use crate::contracts::channel::Answer;
 use crate::contracts::event::{Draft, Kind};
@@ -75,7 +76,9 @@ pub struct GovernorConfig {
     pub screen: Arc<Screen>,
     /// Where humans are asked.
     pub questions: Questions,
-    /// What they are shown of the session.
+    /// The groups that rules name as approvers.
+    pub groups: Groups,
+    /// What people are shown of the session.
     pub origin: Origin,
     /// Whether an argument names one of agp's own files: its key, policy or journal.
     pub own_file: Box<dyn Fn(&str) -> bool + Send + Sync>,

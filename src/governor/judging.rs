@@ -54,6 +54,8 @@ pub(super) struct Judged {
     pub(super) terms: ApprovalTerms,
     /// Who may approve, by each rule that says so.
     pub(super) approvers: Vec<Vec<String>>,
+    /// Whether an approval may hold for the session.
+    pub(super) session_grant: bool,
     /// What it would do. `None` where no rule was asked.
     pub(super) reading: Option<Reading>,
 }
@@ -66,6 +68,7 @@ impl Judged {
             verdict,
             terms: ApprovalTerms::default(),
             approvers: Vec::new(),
+            session_grant: false,
             reading: None,
         }
     }
@@ -144,6 +147,7 @@ impl Governor {
             verdict,
             terms,
             approvers,
+            session_grant,
             ..
         } = ruling;
         Judged {
@@ -151,6 +155,7 @@ impl Governor {
             verdict,
             terms,
             approvers,
+            session_grant,
             reading: Some(reading),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::contracts::call::ToolCall;
-use crate::contracts::channel::Answer;
+use crate::contracts::channel::{Answer, GrantOffer};
 use crate::contracts::event::Draft;
 use crate::contracts::ids::Sha256;
 use crate::contracts::limits;
@@ -147,7 +147,15 @@ fn ask(governor: &Governor, call: &Arc<ToolCall>, judged: &Judged, args_sha256: 
         call: Arc::clone(call),
         verdict: verdict.clone(),
         terms: judged.terms,
-        approvers: judged.approvers.clone(),
+        approvers: judged
+            .approvers
+            .iter()
+            .map(|names| governor.terms.groups.list(names))
+            .collect(),
+        offer: judged.session_grant.then(|| GrantOffer {
+            exact: "exactly this call".to_owned(),
+            pattern: None,
+        }),
         view: view::of(&ViewRequest {
             call,
             verdict,

@@ -53,7 +53,7 @@ pub use layer_error::LayerError;
 pub use layers::{SHIPPED, shipped};
 pub use memory::Memory;
 pub use named_sets::{SET_NAMES, set_members};
-pub use rules::Rule;
+pub use rules::{Rule, SessionGrant};
 pub use ruling::Ruling;
 pub use sandboxed::Withheld;
 

@@ -31,6 +31,17 @@ const ACTORS: &[(&str, Actor)] = &[
     ("claude_process", Actor::ClaudeProcess),
 ];
 
+/// How far an approval may reach beyond its call, by a require rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionGrant {
+    /// This call alone, however often it is asked about.
+    Never,
+    /// What exactly was asked about.
+    Exact,
+    /// That, or the narrow pattern around it.
+    Pattern,
+}
+
 /// One rule of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
@@ -56,6 +67,8 @@ pub struct Rule {
     pub until: Option<String>,
     /// What a require rule asks of an approval.
     pub approval: ApprovalTerms,
+    /// Whether an approval may hold for the session; `None` where a require rule does not say.
+    pub session_grant: Option<SessionGrant>,
     /// Who may approve, people or groups; empty: whoever the channel asks.
     pub approvers: Vec<String>,
     /// Secrets by name, `*` for every one. An allow rule lets a call use these and no others, and
@@ -173,6 +186,7 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
             note: None,
             until: None,
             approval: ApprovalTerms::default(),
+            session_grant: None,
             approvers: Vec::new(),
             secrets: None,
             danger: Vec::new(),
@@ -200,7 +214,9 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
                 RuleField::ApprovalsRequired => {
                     rule.approval.required = Some(access.next_value_seed(People)?);
                 }
-                RuleField::SessionGrant => rule.approval.for_session = access.next_value()?,
+                RuleField::SessionGrant => {
+                    rule.session_grant = Some(access.next_value_seed(GrantKind)?);
+                }
                 RuleField::Approvers => {
                     rule.approvers = access.next_value_seed(Strings {
                         field: "approvers as an array",
@@ -228,7 +244,9 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
             }
         }
         let allow = effect == Some(Decision::Allow);
-        let terms = rule.approval != ApprovalTerms::default() || !rule.approvers.is_empty();
+        let terms = rule.approval != ApprovalTerms::default()
+            || rule.session_grant.is_some()
+            || !rule.approvers.is_empty();
         if effect != Some(Decision::Require) && terms {
             return Err(de::Error::custom(
                 "approvalsRequired, sessionGrant and approvers need effect \"require\"",
@@ -351,6 +369,38 @@ impl<'de> Visitor<'de> for SecretNames {
             }
         }
         Ok(names)
+    }
+}
+
+/// Whether an approval may hold for the session.
+struct GrantKind;
+
+impl<'de> DeserializeSeed<'de> for GrantKind {
+    type Value = SessionGrant;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<SessionGrant, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for GrantKind {
+    type Value = SessionGrant;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sessionGrant as true, false or \"pattern\"")
+    }
+
+    fn visit_bool<E: de::Error>(self, offered: bool) -> Result<SessionGrant, E> {
+        Ok(match offered {
+            true => SessionGrant::Exact,
+            false => SessionGrant::Never,
+        })
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<SessionGrant, E> {
+        match text {
+            "pattern" => Ok(SessionGrant::Pattern),
+            _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        }
     }
 }
 

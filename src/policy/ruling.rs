@@ -6,7 +6,7 @@ use super::engine::{Cause, Finding, findings, stricter};
 use super::layer::{Layer, Owner};
 use super::matching::Judge;
 use super::patterns::place::{Ground, Spot};
-use super::rules::Rule;
+use super::rules::{Rule, SessionGrant};
 use super::typed::typed;
 use crate::contracts::channel::ApprovalTerms;
 use crate::contracts::limits;
@@ -25,6 +25,8 @@ pub struct Ruling {
     pub verdict: Verdict,
     /// What an approval needs.
     pub terms: ApprovalTerms,
+    /// Whether every rule that asks lets an approval hold for the session.
+    pub session_grant: bool,
     /// Who may approve, by each rule that says so: an approval needs somebody of each.
     pub approvers: Vec<Vec<String>>,
     /// What is not read, for people.
@@ -114,6 +116,7 @@ pub(super) fn rule(layers: &[Layer], reading: &Reading, at: &Conditions<'_>) -> 
             tier: first.and_then(|rule| rule.tier.clone()),
         },
         terms: terms(&all, decision),
+        session_grant: decision == Decision::Require && session_grant(&all),
         approvers: approvers(&all, decision),
         unread: reading.unread.clone(),
         instead: instead.filter(|_| decision != Decision::Allow),
@@ -141,21 +144,30 @@ fn asking<'a>(all: &'a [Of<'a>]) -> impl Iterator<Item = &'a Rule> {
     })
 }
 
-/// The most approvals of all, and a grant only where every one offers it.
+/// The most approvals of all.
 fn terms(all: &[Of<'_>], decision: Decision) -> ApprovalTerms {
     if decision != Decision::Require {
         return ApprovalTerms::default();
     }
+    ApprovalTerms {
+        required: asking(all).filter_map(|rule| rule.approval.required).max(),
+    }
+}
+
+/// A grant only where every rule offers it.
+fn session_grant(all: &[Of<'_>]) -> bool {
     // What is not read is answered in the identical call alone.
     let by_rules = |of: &&Of<'_>| matches!(of.finding.cause, Cause::Rule(_));
+    let offers = |rule: &Rule| {
+        matches!(
+            rule.session_grant,
+            Some(SessionGrant::Exact | SessionGrant::Pattern)
+        )
+    };
     let mut required = all
         .iter()
         .filter(|of| of.finding.decision == Decision::Require);
-    ApprovalTerms {
-        required: asking(all).filter_map(|rule| rule.approval.required).max(),
-        for_session: required.all(|of| by_rules(&of))
-            && asking(all).all(|rule| rule.approval.for_session),
-    }
+    required.all(|of| by_rules(&of)) && asking(all).all(offers)
 }
 
 fn approvers(all: &[Of<'_>], decision: Decision) -> Vec<Vec<String>> {

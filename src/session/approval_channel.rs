@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::home::operator;
+use super::home::{account, operator};
 use super::kinds::Stream;
 use super::options::SessionOptions;
 use super::{output_view, transcript};
@@ -19,7 +19,7 @@ pub(crate) fn channel_of(options: &SessionOptions, terminal: &Arc<Terminal>) -> 
     if options.auto_approve {
         return Box::new(AutoApprove::new(Arc::clone(terminal)));
     }
-    Box::new(Console::new(Arc::clone(terminal), operator()))
+    Box::new(Console::new(Arc::clone(terminal), operator(), account()))
 }
 
 pub(crate) fn notices(

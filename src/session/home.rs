@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::contracts::approver::Approver;
 use crate::contracts::{bounded_file, limits};
 use crate::journal::Paths;
 use crate::journal::key::{PublicKey, SigningKey};
@@ -204,6 +205,24 @@ impl Home {
         }
         Ok(keys)
     }
+}
+
+/// The account that runs agp, by its uid. Its number stands for one that has no name.
+pub(crate) fn account() -> Approver {
+    Approver::Account(account_of(rustix::process::getuid().as_raw()))
+}
+
+/// The name of an account of this machine, or its number.
+pub(crate) fn account_of(uid: u32) -> String {
+    let number = uid.to_string();
+    let accounts = bounded_file::read(Path::new("/etc/passwd"), limits::SMALL_FILE_BYTES);
+    let accounts = String::from_utf8(accounts.unwrap_or_default()).unwrap_or_default();
+    let named = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1) == Some(number.as_str())).then(|| name.to_owned())
+    });
+    named.unwrap_or(number)
 }
 
 /// Who runs agp, as the journal and Slack have it.

@@ -10,6 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::confine::{self, Places, Profile};
+use crate::contracts::approver::Groups;
 use crate::contracts::channel::Channel;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::intendant::Intendant;
@@ -223,6 +224,7 @@ impl SessionContext<'_> {
                 options.approval_deadline,
                 options.approval_queue,
             ),
+            groups: Groups::default(),
             origin: self.origin(),
             own_file: own_file(self.home, options),
             gate_unchanged: unchanged,

@@ -15,6 +15,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use agp::contracts::approver::Groups;
 use agp::contracts::call::{Actor, ToolCall, Unreadable, UnreadableCall};
 use agp::contracts::channel::{Answer, Channel, Scope, Unreachable};
 use agp::contracts::event::ApprovalBinding;
@@ -107,6 +108,7 @@ impl Session {
                 std::time::Duration::from_secs(60),
                 std::time::Duration::from_secs(60),
             ),
+            groups: Groups::default(),
             origin: Origin::default(),
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),

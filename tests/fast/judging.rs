@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use agp::contracts::approver::Groups;
 use agp::contracts::call::{Actor, ToolCall};
 use agp::contracts::channel::{Answer, Channel, Scope, Unreachable};
 use agp::contracts::event::ApprovalBinding;
@@ -127,6 +128,7 @@ impl Session {
                 Duration::from_secs(60),
                 Duration::from_secs(60),
             ),
+            groups: Groups::default(),
             origin: Origin::default(),
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),

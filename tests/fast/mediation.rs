@@ -14,6 +14,7 @@ use crate::support::journal as support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use agp::contracts::approver::Groups;
 use agp::contracts::call::{Actor, LEADS_TO, ToolCall};
 use agp::contracts::channel::{Answer, Channel, Scope, Unreachable};
 use agp::contracts::event::ApprovalBinding;
@@ -101,6 +102,7 @@ impl Session {
                 Duration::from_secs(60),
                 Duration::from_secs(60),
             ),
+            groups: Groups::default(),
             origin: Origin::default(),
             own_file: Box::new(|text| text == OWN),
             gate_unchanged: Box::new(move || {

@@ -87,6 +87,7 @@ fn ask_unrecorded(asking: &Asking) -> thread::JoinHandle<Answer> {
                 verdict,
                 terms: ApprovalTerms::default(),
                 approvers: Vec::new(),
+                offer: None,
                 view: CallView::default(),
                 args_sha256: digest,
                 reading_sha256: digest,

@@ -15,6 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use agp::channels::slack::{About, Around, Reason, Settings, SetupError, Slack, UncheckedConfig};
+use agp::contracts::approver::Groups;
 use agp::contracts::call::{Actor, ToolCall};
 use agp::contracts::channel::{Answer, Channel, Scope, Unreachable};
 use agp::contracts::event::{ApprovalBinding, Draft, Kind};
@@ -228,6 +229,7 @@ impl Asking {
                 rule.deadline.unwrap_or(LONG),
                 rule.queue.unwrap_or_default(),
             ),
+            groups: Groups::default(),
             origin: Origin::default(),
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),

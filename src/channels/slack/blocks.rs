@@ -147,7 +147,7 @@ impl Drawing<'_> {
             button(Action::Deny, "Deny", Some("danger")),
             button(Action::Details, "Details", None),
         ];
-        if self.asking.terms.for_session {
+        if self.asking.offer.is_some() {
             // What it means is said where it is offered.
             buttons.push(button(
                 Action::AllowForSession,

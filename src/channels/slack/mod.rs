@@ -215,7 +215,7 @@ impl Slack {
 
     fn grant(&self, asking: &Asking) -> Option<GrantKey> {
         let rule = asking.verdict.rule_id.clone();
-        let rule = rule.filter(|_| asking.terms.for_session)?;
+        let rule = rule.filter(|_| asking.offer.is_some())?;
         Some(GrantKey {
             rule,
             tool: asking.call.tool.clone(),
@@ -325,7 +325,7 @@ impl Channel for Slack {
         if let Some(named) = asking.approvers.first() {
             return Err(Unreachable(format!(
                 "a rule names who may approve ({}), and agp does not know who that is in Slack",
-                named.join(", ")
+                named.names.join(", ")
             )));
         }
         let required = self.required(asking)?;

@@ -113,7 +113,10 @@ impl Ended {
         let by: Vec<String> = votes.iter().map(who).collect();
         let by = by.join(", ");
         let scope = match votes.iter().all(Vote::is_for_session) {
-            true => Scope::Session,
+            true => Scope::Session {
+                pattern: false,
+                minutes: None,
+            },
             false => Scope::Once,
         };
         Answer::Granted { by, binding, scope }

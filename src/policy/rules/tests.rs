@@ -60,7 +60,12 @@ fn a_fault_is_reported_at_its_line_and_column() {
             "invalid value: integer `0`, expected approvalsRequired from 1 to 100",
         ),
         (r#""approvalsRequired":-1^"#, "invalid type: integer `-1`"),
-        (r#""sessionGrant":"yes"^"#, "invalid type: string"),
+        (
+            r#""sessionGrant":"yes"^"#,
+            "invalid value: string \"yes\", expected sessionGrant as true, false or \"pattern\"",
+        ),
+        (r#""sessionGrant":null^"#, "invalid type: null"),
+        (r#""sessionGrant":1^"#, "invalid type: integer `1`"),
         (r#""secrets":"A"^"#, "invalid type: string"),
         (r#""secrets":["a"]^"#, "\"a\" is not a secret name"),
         (r#""secrets":[7^]"#, "invalid type: integer `7`"),

@@ -165,11 +165,7 @@ fn another_deny_or_require_never_loosens_and_never_lowers_what_is_needed() {
         assert!(first || strictness(new) >= strictness(old), "{}", text());
         if (old, new) == (Decision::Require, Decision::Require) {
             assert!(after.terms.required >= before.terms.required, "{}", text());
-            assert!(
-                before.terms.for_session || !after.terms.for_session,
-                "{}",
-                text()
-            );
+            assert!(before.session_grant || !after.session_grant, "{}", text());
         }
     }
 }

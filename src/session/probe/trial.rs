@@ -11,6 +11,7 @@ use serde_json::json;
 use super::docker::{ContainerHarness, InContainer, MODEL_PORT};
 use super::trial_error::TrialError;
 use crate::confine::{self, Profile, Spawner};
+use crate::contracts::approver::Groups;
 use crate::contracts::ids::SessionId;
 use crate::contracts::intendant::{HarnessError, HarnessExit, HarnessFault, Intendant};
 use crate::contracts::lock::locked;
@@ -230,6 +231,7 @@ impl<'a> Trial<'a> {
             screen,
             // The self-test asks for no approval.
             questions: Questions::new(Vec::new(), PROBE_TIME, PROBE_TIME),
+            groups: Groups::default(),
             origin: Origin::default(),
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),
