@@ -85,6 +85,11 @@ pub trait Channel: Send + Sync {
     /// The channel's name in events: `console`, `slack`, `attend`.
     fn name(&self) -> &'static str;
 
+    /// The workspace that its people are of, where it has one: on record with each answer.
+    fn team(&self) -> Option<&str> {
+        None
+    }
+
     /// Shows a question, and returns at once. It is [`Question::seen`] when a person could first see it, and
     /// [`Question::settle`] takes the answer. A channel that finds later that it can ask nobody
     /// [gives up](Question::gives_up).

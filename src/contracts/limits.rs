@@ -274,6 +274,11 @@ pub const SLACK_FLOOD: usize = SLACK_JOBS / 4;
 pub const SLACK_REJECTIONS: u32 = 1000;
 /// Frames of one Socket Mode connection that are read before the others, and the end of the session, are looked after.
 pub const SLACK_FRAMES_AT_ONCE: usize = 64;
+/// Characters of why somebody denies a call: a sentence or two, which the model reads.
+pub const DENY_REASON_CHARS: usize = 300;
+/// Characters of a person's name, as a channel knows it: Slack's own have 80 at most, and those of a kind are told apart
+/// by the id beside it.
+pub const PERSON_NAME_CHARS: usize = 40;
 /// Requests that are over, and envelopes, that are remembered to name a late or repeated click.
 pub const SLACK_REMEMBERED: usize = 1024;
 /// People in `slack.approvers`.

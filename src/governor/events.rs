@@ -16,6 +16,7 @@ use crate::gateway::server::{CallReport, Peer};
 use crate::journal::redact;
 
 use super::call_ledger::Account;
+use super::questions::Questions;
 
 /// One call's events share these: message, session, tool, digest of the arguments as the harness
 /// gave them, and the arguments as far as they may be kept.
@@ -72,8 +73,8 @@ impl<'a> CallEvents<'a> {
         self.draft(kind, grounds(verdict))
     }
 
-    /// `channels` are those that were asked: said where nobody answered.
-    pub(super) fn answer(&self, answer: &Answer, channels: &str) -> Draft {
+    /// `questions` names the channels that were asked, where nobody answered, and else the workspace of who did.
+    pub(super) fn answer(&self, answer: &Answer, questions: &Questions) -> Draft {
         let (kind, by, binding, reason) = match answer {
             Answer::Granted { by, binding, .. } => {
                 (Kind::ApprovalGranted, Some(by), Some(*binding), None)
@@ -93,13 +94,17 @@ impl<'a> CallEvents<'a> {
                 (Kind::ApprovalDenied, None, None, Some(why.as_str()))
             }
         };
-        let channel = binding.map_or(channels, |binding| binding.channel());
+        let names = questions.names();
+        let channel = binding.map_or(names.as_str(), |binding| binding.channel());
         let mut draft = self.draft(
             kind,
             json!({"channel": channel, "decidedBy": by, "reason": reason}),
         );
         if let Some(attendant) = binding.and_then(ApprovalBinding::attendant) {
             draft.payload.insert("peer".into(), attendant.record());
+        }
+        if let Some(team) = by.and_then(|_| questions.team(channel)) {
+            draft.payload.insert("team".into(), json!(team));
         }
         draft.actor = crate::contracts::call::Actor::SessionOwner;
         draft.binding = binding;

@@ -113,7 +113,7 @@ fn approved(
     for _ in 0..limits::QUESTIONS_PER_CALL {
         governor.record(vec![events.verdict(&judged.verdict)])?;
         let answer = ask(governor, call, &judged, args_sha256);
-        let drafts = vec![events.answer(&answer, &governor.terms.questions.names())];
+        let drafts = vec![events.answer(&answer, &governor.terms.questions)];
         let granted = matches!(answer, Answer::Granted { .. });
         match granted.then(|| governor.changed(&judged, call, runs_here)) {
             Some(Some(anew)) => {

@@ -46,6 +46,12 @@ impl Questions {
         names.join("+")
     }
 
+    /// The workspace of the channel with this name, where it has one.
+    pub(super) fn team(&self, channel: &str) -> Option<&str> {
+        let mut channels = self.channels.iter();
+        channels.find(|other| other.name() == channel)?.team()
+    }
+
     pub(super) fn deadline(&self) -> Duration {
         self.deadline
     }

@@ -10,7 +10,7 @@ use crate::support::{asking, slack};
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agp::channels::slack::Reason;
 use agp::contracts::call::{Actor, ToolCall};
@@ -23,7 +23,7 @@ use agp::contracts::view::CallView;
 use agp::journal::args_sha256;
 use asking::{
     ALICE, Asking, BOB, LONG, Rule, STRANGER, allow, asking, denied_by, deny, given, granted_by,
-    started,
+    person, started,
 };
 use serde_json::{Map, json};
 use slack::{Click, Fault, OWN_USER, SlackDouble, TEAM};
@@ -49,7 +49,7 @@ fn an_approver_allows_and_another_denies_and_the_messages_say_so() {
     assert_eq!(first.join().unwrap(), granted_by(ALICE));
     let closed = double.closed_card(m2);
     assert!(
-        closed.text().contains("*Denied* by <@U0BOB> at 2"),
+        closed.text().contains("*Denied* by bob (slack U0BOB) at 2"),
         "{}",
         closed.text()
     );
@@ -57,7 +57,7 @@ fn an_approver_allows_and_another_denies_and_the_messages_say_so() {
         double
             .closed_card(m1)
             .text()
-            .contains("*Approved* by <@U0ALICE>")
+            .contains("*Approved* by alice (slack U0ALICE)")
     );
     asking.rejected(&[]);
 }
@@ -113,14 +113,14 @@ fn a_message_says_how_it_ended_no_sooner_than_the_journal() {
     assert!(double.card(0).button("allow").is_some());
     let payload = Map::from_iter([("messageId".to_owned(), json!("m1"))]);
     asking.slack().mirror(vec![Draft {
-        on_behalf_of: Some(format!("slack:{TEAM}/{ALICE}")),
+        on_behalf_of: Some(person(ALICE)),
         ..Draft::new(Kind::ApprovalGranted, payload)
     }]);
     assert!(
         double
             .closed_card(0)
             .text()
-            .contains("*Approved* by <@U0ALICE>")
+            .contains("*Approved* by alice (slack U0ALICE)")
     );
 }
 
@@ -246,7 +246,7 @@ fn a_quorum_is_of_different_people_and_one_deny_denies() {
     let progress = double.wait("progress", |double| {
         let card = double.card(0);
         card.text()
-            .contains("1 of 2 approvals; the last by <@U0ALICE>")
+            .contains("1 of 2 approvals; the last by alice (slack U0ALICE)")
             .then_some(card)
     });
     assert!(progress.button("allow").is_some());
@@ -254,7 +254,7 @@ fn a_quorum_is_of_different_people_and_one_deny_denies() {
     asking.rejected(&[Reason::Voted]);
     assert!(!both.is_finished());
     double.click(&allow(&double, 0, BOB));
-    let by = format!("slack:{TEAM}/{ALICE}, slack:{TEAM}/{BOB}");
+    let by = format!("{}, {}", person(ALICE), person(BOB));
     let binding = ApprovalBinding::SlackNonce;
     assert_eq!(
         both.join().unwrap(),
@@ -287,7 +287,7 @@ fn an_approval_for_the_session_is_of_the_same_call_under_a_rule_that_has_it() {
     ));
     assert_eq!(first.join().unwrap(), granted_by(ALICE));
     let again = asking.request_under("m2", test(), terms);
-    let by = format!("slack:{TEAM}/{ALICE}");
+    let by = person(ALICE);
     let binding = ApprovalBinding::SlackSession;
     assert_eq!(
         again.join().unwrap(),
@@ -318,6 +318,61 @@ fn an_approval_for_the_session_is_of_the_same_call_under_a_rule_that_has_it() {
     asking.slack().hang_up();
     let late = asking.request_under("m6", test(), terms);
     assert!(matches!(late.join().unwrap(), Answer::Unreachable(_)));
+}
+
+#[test]
+fn whoever_denies_can_say_why_and_the_journal_has_it() {
+    let double = SlackDouble::start();
+    let asking = asking(&double);
+    let asked = asking.request("m1", "git push", LONG);
+    let with_reason = double.card(0).button("deny-with-reason").unwrap();
+    let clicked = Instant::now();
+    double.click(&Click::of(&with_reason, ALICE));
+    let form = double.wait("a form", |double| double.views().first().cloned());
+    assert!(clicked.elapsed() < Duration::from_secs(2));
+    assert!(!asked.is_finished());
+    // Whoever may not approve may not deny either, and nobody does so with another card's name.
+    double.click(&Click::sent(&form, STRANGER, "no"));
+    let other = Click::sent(&form, BOB, "no").with("/view/private_metadata", json!("x/y"));
+    double.click(&other);
+    asking.rejected(&[Reason::Stranger, Reason::UnknownNonce]);
+    let sent = Click::sent(&form, ALICE, "not on Fridays,\n<!here>");
+    let id = double.click(&sent);
+    let denied = Answer::Denied {
+        by: person(ALICE),
+        binding: ApprovalBinding::SlackNonce,
+        reason: Some("not on Fridays, <!here>".into()),
+    };
+    assert_eq!(asked.join().unwrap(), denied);
+    double.deliver(0, &id, &sent);
+    double.click(&sent);
+    asking.rejected(&[
+        Reason::Stranger,
+        Reason::UnknownNonce,
+        Reason::Replayed,
+        Reason::Decided,
+    ]);
+    double.closed_card(0);
+}
+
+#[test]
+fn a_form_that_did_not_open_denies_nothing_and_allows_nothing() {
+    let double = SlackDouble::start();
+    let asking = asking(&double);
+    let asked = asking.request("m1", &"echo hi; ".repeat(1000), LONG);
+    let card = double.card(0);
+    let with_reason = card.button("deny-with-reason").unwrap();
+    double.fault("views.open", Fault::Code("expired_trigger_id"));
+    double.click(&Click::of(&with_reason, ALICE));
+    let told = double.wait("a whisper", |double| double.ephemerals().first().cloned());
+    assert!(told["text"].as_str().unwrap().contains("Click again"));
+    // One that did open is not the whole of the call.
+    double.click(&Click::of(&with_reason, ALICE));
+    double.wait("a form", |double| double.views().first().map(drop));
+    double.click(&allow(&double, 0, ALICE));
+    asking.rejected(&[Reason::NotSeen]);
+    double.click(&deny(&double, 0, ALICE));
+    assert_eq!(asked.join().unwrap(), denied_by(ALICE));
 }
 
 #[test]

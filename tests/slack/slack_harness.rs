@@ -15,7 +15,7 @@ use model::ModelDouble;
 use responses::ResponsesDouble;
 use serde_json::{Value, json};
 use session::{Start, World, claude};
-use slack::{SlackDouble, TEAM};
+use slack::SlackDouble;
 use slack_world::{ALICE, BOB, Governed, allow, deny};
 
 /// The yes to the first call and the no to the second, and what must have come of them.
@@ -33,15 +33,18 @@ fn decided_in_slack(governed: &Governed, start: Start) {
     let said = |kind: &str, id: &str, who: &str| {
         let event = world.event(kind);
         assert_eq!(event["payload"]["messageId"], id);
-        assert_eq!(event["on_behalf_of"], format!("slack:{TEAM}/{who}"));
+        assert_eq!(event["on_behalf_of"], who);
         assert_eq!(event["approval_binding_type"], "slack-nonce");
     };
-    said("approval.granted", "call-yes", ALICE);
-    said("approval.denied", "call-no", BOB);
+    said("approval.granted", "call-yes", "alice (slack U0ALICE)");
+    said("approval.denied", "call-no", "bob (slack U0BOB)");
     let started = world.event("session.started");
     assert_eq!(started["payload"]["channel"], "slack");
     let closed = double.closed_card(0).text();
-    assert!(closed.contains("*Approved* by <@U0ALICE>"), "{closed}");
+    assert!(
+        closed.contains("*Approved* by alice (slack U0ALICE)"),
+        "{closed}"
+    );
     world.verifies();
 }
 

@@ -36,7 +36,8 @@ fn the_journal_says_who_decided_what_and_slack_is_told_afterwards() {
 
     let granted = world.event("approval.granted");
     assert_eq!(granted["approval_binding_type"], "slack-nonce");
-    assert_eq!(granted["on_behalf_of"], format!("slack:{TEAM}/{ALICE}"));
+    assert_eq!(granted["on_behalf_of"], "alice (slack U0ALICE)");
+    assert_eq!(granted["payload"]["team"], TEAM);
     assert_eq!(granted["actor"], "session_owner");
     let required = &world.events("tool_call.require")[0];
     assert_eq!(
@@ -50,7 +51,7 @@ fn the_journal_says_who_decided_what_and_slack_is_told_afterwards() {
     );
     assert_eq!(
         world.event("approval.denied")["on_behalf_of"],
-        format!("slack:{TEAM}/{BOB}")
+        "bob (slack U0BOB)"
     );
     let rejected = world.event("approval.rejected");
     assert_eq!(rejected["payload"]["reason"], "stranger");
@@ -69,13 +70,13 @@ fn the_journal_says_who_decided_what_and_slack_is_told_afterwards() {
         double
             .closed_card(0)
             .text()
-            .contains("*Approved* by <@U0ALICE>")
+            .contains("*Approved* by alice (slack U0ALICE)")
     );
     assert!(
         double
             .closed_card(1)
             .text()
-            .contains("*Denied* by <@U0BOB>")
+            .contains("*Denied* by bob (slack U0BOB)")
     );
     let messages = double.messages();
     let opening = messages[0].text();

@@ -30,7 +30,7 @@ use agp::policy::Policy;
 use agp::sandbox::recording::Recording;
 use serde_json::{Value, json};
 
-use super::slack::{APP_TOKEN, BOT_TOKEN, CHANNEL, Click, SlackDouble, TEAM};
+use super::slack::{self, APP_TOKEN, BOT_TOKEN, CHANNEL, Click, SlackDouble, TEAM};
 
 pub(crate) const ALICE: &str = "U0ALICE";
 pub(crate) const BOB: &str = "U0BOB";
@@ -44,6 +44,10 @@ struct Shared(Arc<Slack>);
 impl Channel for Shared {
     fn name(&self) -> &'static str {
         self.0.name()
+    }
+
+    fn team(&self) -> Option<&str> {
+        self.0.team()
     }
 
     fn show(&self, question: &Arc<Question>) -> Result<(), Unreachable> {
@@ -353,6 +357,12 @@ fn answer(journal: &Path, call: &ToolCall, executed: bool) -> Answer {
     let (payload, by) = (&event["payload"], &event["on_behalf_of"]);
     assert_eq!(payload["channel"], "slack");
     assert_eq!(&payload["decidedBy"], by);
+    let team = if by.is_string() {
+        json!(TEAM)
+    } else {
+        Value::Null
+    };
+    assert_eq!(payload["team"], team);
     assert_eq!(event["actor"], "session_owner");
     let who = || by.as_str().unwrap().to_owned();
     let binding = || match event["approval_binding_type"].as_str() {
@@ -384,9 +394,14 @@ fn answer(journal: &Path, call: &ToolCall, executed: bool) -> Answer {
     }
 }
 
+/// A person as agp names one.
+pub(crate) fn person(user: &str) -> String {
+    format!("{} (slack {user})", slack::name_of(user))
+}
+
 pub(crate) fn granted_by(user: &str) -> Answer {
     Answer::Granted {
-        by: format!("slack:{TEAM}/{user}"),
+        by: person(user),
         binding: ApprovalBinding::SlackNonce,
         scope: Scope::Once,
     }
@@ -394,7 +409,7 @@ pub(crate) fn granted_by(user: &str) -> Answer {
 
 pub(crate) fn denied_by(user: &str) -> Answer {
     Answer::Denied {
-        by: format!("slack:{TEAM}/{user}"),
+        by: person(user),
         binding: ApprovalBinding::SlackNonce,
         reason: None,
     }

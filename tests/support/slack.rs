@@ -8,6 +8,8 @@
     reason = "test support: each test crate uses a part of it, and whatever fails here fails the test"
 )]
 
+#[path = "slack_blocks.rs"]
+mod blocks;
 #[path = "slack_http.rs"]
 mod http;
 #[path = "slack_socket.rs"]
@@ -108,7 +110,12 @@ pub(crate) struct Button {
     pub(crate) value: String,
 }
 
-/// A click about to be made: the truth, unless a test bends it.
+/// What a person is called.
+pub(crate) fn name_of(user: &str) -> String {
+    user.trim_start_matches("U0").to_lowercase()
+}
+
+/// A click about to be made, or a form about to be sent: the truth, unless a test bends it.
 #[derive(Clone)]
 pub(crate) struct Click(pub(crate) Value);
 
@@ -118,7 +125,7 @@ impl Click {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         Self(json!({
             "type": "block_actions", "api_app_id": APP, "token": "legacy",
-            "user": {"id": user, "username": "somebody", "name": "somebody", "team_id": TEAM},
+            "user": {"id": user, "username": name_of(user), "name": name_of(user), "team_id": TEAM},
             "team": {"id": TEAM, "domain": "team"}, "enterprise": null, "is_enterprise_install": false,
             "container": {"type": "message", "message_ts": button.ts, "channel_id": CHANNEL, "is_ephemeral": false},
             "channel": {"id": CHANNEL, "name": "approvals"},
@@ -129,6 +136,23 @@ impl Click {
                 "type": "button", "action_id": button.action, "block_id": button.block,
                 "value": button.value, "action_ts": format!("{count}.1"),
             }],
+        }))
+    }
+
+    /// A form that agp opened, filled in and sent.
+    pub(crate) fn sent(view: &Value, user: &str, text: &str) -> Self {
+        let field = &view["blocks"][0];
+        let (block, element) = (&field["block_id"], &field["element"]["action_id"]);
+        let value = json!({"type": "plain_text_input", "value": text});
+        let mut filled = view.clone();
+        filled["id"] = json!("V1");
+        filled["state"] =
+            json!({"values": {block.as_str().unwrap(): {element.as_str().unwrap(): value}}});
+        Self(json!({
+            "type": "view_submission", "api_app_id": APP, "token": "legacy",
+            "user": {"id": user, "username": name_of(user), "name": name_of(user), "team_id": TEAM},
+            "team": {"id": TEAM, "domain": "team"}, "enterprise": null, "is_enterprise_install": false,
+            "trigger_id": "trigger.form", "view": filled, "response_urls": [],
         }))
     }
 
@@ -450,7 +474,8 @@ impl SlackDouble {
                 .insert(trigger.to_owned(), Trigger::Fresh(Instant::now()));
         }
         let envelope = json!({
-            "envelope_id": id, "type": "interactive", "accepts_response_payload": false, "payload": click.0,
+            "envelope_id": id, "type": "interactive", "payload": click.0,
+            "accepts_response_payload": click.0["type"] == "view_submission",
         });
         let socket = &mut state.sockets[at];
         let delivery = Delivery {

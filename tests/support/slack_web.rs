@@ -1,11 +1,12 @@
 //! The Slack double's Web API: tokens, methods, and the limits of what may be said.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::blocks::{message_blocks, view};
 use super::http::header;
 use super::{ACK, APP, APP_TOKEN, BOT, BOT_TOKEN, CHANNEL, OWN_USER, Posted, State, TEAM, Trigger};
 
@@ -118,19 +119,15 @@ fn say(state: &mut State, method: &str, body: Value) -> Value {
             }
             Some(Trigger::Fresh(_)) => {}
         }
-        let view = &body["view"];
-        if view.to_string().len() > 250_000 {
+        let shown = &body["view"];
+        if shown.to_string().len() > 250_000 {
             return refused("view_too_large");
         }
-        let wrong = |part: &str| wrong_text(&view[part], 24, true);
-        if view["type"] != "modal" || wrong("title").is_some() || wrong("close").is_some() {
-            return refused("invalid_arguments");
-        }
-        if let Some(problem) = wrong_blocks(&view["blocks"], 100) {
+        if let Err(problem) = view(shown) {
             state.violations.push(problem);
             return refused("invalid_arguments");
         }
-        state.views.push(view.clone());
+        state.views.push(shown.clone());
         return json!({"ok": true, "view": {"id": "V1"}});
     }
     if body["channel"] != CHANNEL {
@@ -154,7 +151,7 @@ fn say(state: &mut State, method: &str, body: Value) -> Value {
             .push(format!("markup in the text outside blocks: {text}"));
     }
     if !body["blocks"].is_null()
-        && let Some(problem) = wrong_blocks(&body["blocks"], 50)
+        && let Err(problem) = message_blocks(&body["blocks"])
     {
         state.violations.push(problem);
         return refused("invalid_blocks");
@@ -191,134 +188,4 @@ fn say(state: &mut State, method: &str, body: Value) -> Value {
             json!({"ok": true, "channel": CHANNEL, "ts": ts, "message": {"ts": ts}})
         }
     }
-}
-
-/// The limits of Block Kit, and that nothing of the agent's is live in any text.
-fn wrong_blocks(blocks: &Value, most: usize) -> Option<String> {
-    let Some(blocks) = blocks.as_array() else {
-        return Some("blocks are no list".into());
-    };
-    if blocks.is_empty() || blocks.len() > most {
-        return Some(format!("{} blocks", blocks.len()));
-    }
-    let mut ids = HashSet::new();
-    for block in blocks {
-        let id = block["block_id"].as_str();
-        if id.is_some_and(|id| id.len() > 255 || !ids.insert(id)) {
-            return Some(format!("the block id in {block}"));
-        }
-        let wrong = match block["type"].as_str().unwrap_or_default() {
-            "header" => wrong_text(&block["text"], 150, true),
-            "section" => {
-                let fields = block["fields"].as_array();
-                let fields_wrong = fields.and_then(|fields| {
-                    if fields.is_empty() || fields.len() > 10 {
-                        return Some("number of fields".to_owned());
-                    }
-                    fields
-                        .iter()
-                        .find_map(|field| wrong_text(field, 2000, true))
-                });
-                let text = (!block["text"].is_null())
-                    .then(|| wrong_text(&block["text"], 3000, false))
-                    .flatten();
-                if block["text"].is_null() && fields.is_none() {
-                    Some("an empty section".to_owned())
-                } else {
-                    fields_wrong.or(text)
-                }
-            }
-            "context" => match block["elements"].as_array() {
-                Some(texts) if (1..=10).contains(&texts.len()) => {
-                    texts.iter().find_map(|text| wrong_text(text, 3000, false))
-                }
-                _ => Some("number of elements".to_owned()),
-            },
-            "actions" => {
-                let none = Vec::new();
-                let elements = block["elements"].as_array().unwrap_or(&none);
-                if elements.is_empty() || elements.len() > 25 {
-                    return Some("number of buttons".into());
-                }
-                let mut actions = HashSet::new();
-                elements.iter().find_map(|button| {
-                    let value = button["value"].as_str().unwrap_or_default();
-                    let action = button["action_id"].as_str().unwrap_or_default();
-                    if !(1..=2000).contains(&value.len())
-                        || !(1..=255).contains(&action.len())
-                        || !actions.insert(action)
-                    {
-                        return Some("a button".to_owned());
-                    }
-                    wrong_text(&button["text"], 75, true)
-                })
-            }
-            other => Some(format!("block {other}")),
-        };
-        if let Some(wrong) = wrong {
-            return Some(format!("{wrong} in {block}"));
-        }
-    }
-    None
-}
-
-fn wrong_text(text: &Value, most: usize, plain: bool) -> Option<String> {
-    let said = text["text"].as_str().unwrap_or_default();
-    // As it counts them itself: a character beyond U+FFFF is two.
-    let chars = said.encode_utf16().count();
-    if !(1..=most).contains(&chars) {
-        return Some(format!("{chars} characters"));
-    }
-    let hidden = |c: char| {
-        c.is_control() && c != '\n'
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    if said.contains(hidden) {
-        return Some("a hidden character".into());
-    }
-    match text["type"].as_str() {
-        Some("plain_text") if text["emoji"] == true => Some("emoji".into()),
-        Some("plain_text") => None,
-        Some("mrkdwn") if plain => Some("mrkdwn where plain_text must stand".into()),
-        Some("mrkdwn") => {
-            if text["verbatim"] != true {
-                return Some("mrkdwn without verbatim".into());
-            }
-            let mut rest = said.to_owned();
-            while let Some(at) = rest.find('<') {
-                let Some(end) = rest[at..].find('>').map(|end| at + end) else {
-                    break;
-                };
-                if !is_agps_own(&rest[at + 1..end]) {
-                    break;
-                }
-                rest.replace_range(at..=end, "");
-            }
-            let fenced = rest
-                .strip_prefix("```\n")
-                .and_then(|rest| rest.strip_suffix("\n```"));
-            if fenced.unwrap_or(&rest).contains(['<', '>', '`']) {
-                return Some("live markup".into());
-            }
-            None
-        }
-        other => Some(format!("text of type {other:?}")),
-    }
-}
-
-/// Mentions of people, and the date of a deadline; nothing else may be live.
-fn is_agps_own(markup: &str) -> bool {
-    let is_id = |id: &str| {
-        id.bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
-    };
-    let is_date = |date: &str| {
-        let (seconds, rest) = date.split_once('^').unwrap_or_default();
-        let (shape, instead) = rest.split_once('|').unwrap_or_default();
-        seconds.parse::<u64>().is_ok()
-            && shape == "{date_short_pretty} at {time_secs}"
-            && !instead.is_empty()
-    };
-    markup.strip_prefix("@U").is_some_and(is_id)
-        || markup.strip_prefix("!date^").is_some_and(is_date)
 }

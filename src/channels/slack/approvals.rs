@@ -17,6 +17,7 @@ use crate::contracts::question::Question;
 
 use super::authorization::Authority;
 use super::envelope::Click;
+use super::forms;
 use super::rejections::{Reason, Rejection};
 use super::remembered::Remembered;
 use super::request::{Action, Ended, GrantKey, NewRequest, Open, Vote};
@@ -41,10 +42,16 @@ pub(super) enum Effect {
     Details {
         view: Value,
     },
+    /// Show this form.
+    Form {
+        view: Value,
+    },
     /// One of several approvals; the message is to say so.
     Progress {
         have: usize,
         need: usize,
+        /// Who gave the last one.
+        person: String,
         posted: Posted,
         blocks: Value,
     },
@@ -153,7 +160,7 @@ impl Approvals {
     pub(super) fn granted(&self, key: &GrantKey) -> Option<Answer> {
         let table = self.table();
         let votes = table.grants.get(key).filter(|_| table.down.is_none())?;
-        let answer = Ended::Voted(votes.clone()).into_answer(&self.authority.team);
+        let answer = Ended::Voted(votes.clone()).into_answer();
         match answer {
             Answer::Granted { by, scope, .. } => Some(Answer::Granted {
                 by,
@@ -332,6 +339,10 @@ impl Approvals {
             checked => checked?,
         };
         let Some(vote) = vote else {
+            if action == Action::DenyWithReason {
+                let view = forms::deny(&open.request.block, nonce);
+                return Ok(Effect::Form { view });
+            }
             open.opening.push(click.user.clone());
             return Ok(Effect::Details {
                 view: open.request.modal.clone(),
@@ -342,6 +353,7 @@ impl Approvals {
             // One refusal is enough, whoever approved before.
             open.votes.clear();
         }
+        let person = vote.person().to_owned();
         open.votes.push(vote);
         let (have, need) = (open.votes.len(), open.request.required);
         if !denied && have < need {
@@ -350,6 +362,7 @@ impl Approvals {
             return Ok(Effect::Progress {
                 have,
                 need,
+                person,
                 posted,
                 blocks,
             });
@@ -364,7 +377,7 @@ impl Approvals {
             {
                 table.grants.insert(key, open.votes.clone());
             }
-            let answer = Ended::Voted(open.votes).into_answer(&self.authority.team);
+            let answer = Ended::Voted(open.votes).into_answer();
             open.request.question.settle(answer);
         }
         Ok(Effect::Decided { early })

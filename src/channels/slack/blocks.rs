@@ -145,6 +145,7 @@ impl Drawing<'_> {
         let mut buttons = vec![
             button(Action::Allow, "Allow", Some("primary")),
             button(Action::Deny, "Deny", Some("danger")),
+            button(Action::DenyWithReason, "Deny with a reason", None),
             button(Action::Details, "Details", None),
         ];
         if self.asking.offer.is_some() {
@@ -284,7 +285,7 @@ fn said(args: &Map<String, Value>) -> String {
     }
 }
 
-fn plain_text(text: &str) -> Value {
+pub(super) fn plain_text(text: &str) -> Value {
     json!({"type": "plain_text", "text": text, "emoji": false})
 }
 

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use crate::contracts::{limits, strict_json};
 
+use super::forms;
+
 /// One text frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Frame {
@@ -38,12 +40,15 @@ pub(super) enum Leave {
     TooMany,
 }
 
-/// A click on a button, as Slack tells of it. A part that is missing is empty, and matches nothing.
+/// A click on a button, or a form that was sent, as Slack tells of it. A part that is missing is empty, and matches
+/// nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Click {
     pub(super) envelope: String,
     pub(super) app: String,
     pub(super) user: String,
+    /// What Slack calls the person: foreign, of any characters.
+    pub(super) name: String,
     /// The clicker's team; in a shared channel it may be another one than the channel's.
     pub(super) team: String,
     pub(super) is_bot: bool,
@@ -53,6 +58,9 @@ pub(super) struct Click {
     pub(super) action: String,
     pub(super) value: String,
     pub(super) trigger: String,
+    /// What was written in a form that agp had opened: foreign. Without it this is a click on a message's button. A form
+    /// has no channel and no message, and its block and value are those of the card that it was opened from.
+    pub(super) form: Option<String>,
 }
 
 /// Reads a frame; `None` when it is none.
@@ -88,8 +96,10 @@ pub(super) fn read(text: &str) -> Option<Frame> {
 }
 
 fn click(envelope: &str, payload: &Value) -> Option<Click> {
-    if payload.get("type").and_then(Value::as_str) != Some("block_actions") {
-        return None;
+    match payload.get("type").and_then(Value::as_str) {
+        Some("block_actions") => {}
+        Some("view_submission") => return Some(submission(envelope, payload)),
+        _ => return None,
     }
     // One click is one action: with several it could be read in two ways, so it is read as of none, which
     // matches no request.
@@ -97,10 +107,6 @@ fn click(envelope: &str, payload: &Value) -> Option<Click> {
     let action = match actions.map(Vec::as_slice) {
         Some([action]) => action,
         _ => &Value::Null,
-    };
-    let team = match part(payload, "/user/team_id") {
-        team if team.is_empty() => part(payload, "/team/id"),
-        team => team,
     };
     // Both name the channel, and the message, where both are there: then they must agree.
     let same = |one: &str, other: &str| {
@@ -113,18 +119,52 @@ fn click(envelope: &str, payload: &Value) -> Option<Click> {
         }
     };
     Some(Click {
-        envelope: envelope.to_owned(),
-        app: part(payload, "/api_app_id"),
-        user: part(payload, "/user/id"),
-        team,
-        is_bot: payload.pointer("/user/is_bot") == Some(&Value::Bool(true)),
         channel: same("/container/channel_id", "/channel/id"),
         message: same("/container/message_ts", "/message/ts"),
         block: part(action, "/block_id"),
         action: part(action, "/action_id"),
         value: part(action, "/value"),
         trigger: part(payload, "/trigger_id"),
+        ..person(envelope, payload)
     })
+}
+
+/// A form that was sent: as a click on the card that it was opened from.
+fn submission(envelope: &str, payload: &Value) -> Click {
+    let card = part(payload, "/view/private_metadata");
+    let (block, nonce) = forms::card_of(&card).unwrap_or_default();
+    let text = payload.pointer(forms::REASON_AT).and_then(Value::as_str);
+    Click {
+        block: block.to_owned(),
+        action: part(payload, "/view/callback_id"),
+        value: nonce.to_owned(),
+        form: Some(bounded(text.unwrap_or_default())),
+        ..person(envelope, payload)
+    }
+}
+
+/// Who acted, by whatever way.
+fn person(envelope: &str, payload: &Value) -> Click {
+    let team = match part(payload, "/user/team_id") {
+        team if team.is_empty() => part(payload, "/team/id"),
+        team => team,
+    };
+    let name = |at: &str| payload.pointer(at).and_then(Value::as_str);
+    let name = name("/user/username").or_else(|| name("/user/name"));
+    Click {
+        envelope: envelope.to_owned(),
+        app: part(payload, "/api_app_id"),
+        user: part(payload, "/user/id"),
+        name: bounded(name.unwrap_or_default()),
+        team,
+        is_bot: payload.pointer("/user/is_bot") == Some(&Value::Bool(true)),
+        ..Click::default()
+    }
+}
+
+/// Foreign text, as much of it as is ever shown.
+fn bounded(text: &str) -> String {
+    text.chars().take(limits::DENY_REASON_CHARS).collect()
 }
 
 fn part(value: &Value, at: &str) -> String {
@@ -151,7 +191,7 @@ mod tests {
     fn a_click() -> Value {
         json!({
             "type": "block_actions", "api_app_id": "A1", "trigger_id": "t1",
-            "user": {"id": "U1", "team_id": "T1"}, "team": {"id": "T9"},
+            "user": {"id": "U1", "team_id": "T1", "username": "alice"}, "team": {"id": "T9"},
             "container": {"channel_id": "C1", "message_ts": "1.2"}, "channel": {"id": "C1"},
             "message": {"ts": "1.2"},
             "actions": [{"action_id": "allow", "block_id": "b1", "value": "n1"}],
@@ -174,6 +214,48 @@ mod tests {
             ("C1", "1.2")
         );
         assert_eq!(click.value, "n1");
+    }
+
+    #[test]
+    fn a_form_is_read_as_of_the_card_that_it_was_opened_from() {
+        let sent = |card: &str, text: Value| {
+            json!({
+                "type": "view_submission", "api_app_id": "A1", "trigger_id": "t1",
+                "user": {"id": "U1", "team_id": "T1", "name": "alice"},
+                "view": {
+                    "type": "modal", "callback_id": "send-reason", "private_metadata": card,
+                    "state": {"values": {"reason": {"reason": {"type": "plain_text_input", "value": text}}}},
+                },
+                // What only a click has.
+                "channel": {"id": "C1"}, "message": {"ts": "1.2"},
+                "actions": [{"action_id": "allow", "block_id": "b1", "value": "n1"}],
+            })
+        };
+        let form = clicked(&sent("agp.h.s-1.ff/n1", json!("not on Fridays"))).unwrap();
+        let expected = Click {
+            envelope: "e1".into(),
+            app: "A1".into(),
+            user: "U1".into(),
+            name: "alice".into(),
+            team: "T1".into(),
+            block: "agp.h.s-1.ff".into(),
+            action: "send-reason".into(),
+            value: "n1".into(),
+            form: Some("not on Fridays".into()),
+            ..Click::default()
+        };
+        assert_eq!(form, expected);
+        for card in ["", "n1", "/n1", "b1/", "b1 /n1"] {
+            let form = clicked(&sent(card, Value::Null)).unwrap();
+            assert_eq!(
+                (form.block.as_str(), form.value.as_str()),
+                ("", ""),
+                "{card}"
+            );
+            assert_eq!(form.form.as_deref(), Some(""));
+        }
+        let long = clicked(&sent("b1/n1", json!("x".repeat(10_000)))).unwrap();
+        assert_eq!(long.form.unwrap().len(), limits::DENY_REASON_CHARS);
     }
 
     #[test]

@@ -28,7 +28,7 @@ use super::blocks::{self, About, Drawing};
 use super::envelope::{self, Frame};
 use super::mrkdwn_escape;
 use super::outbox;
-use super::request::NewRequest;
+use super::request::{self, NewRequest};
 use super::web_api::{ApiError, Posted, RETRY_AFTER_MAX, is_code, read_with_scopes};
 
 /// Nothing of an agent's text is live in a message, whether it stands in a fence or beside one.
@@ -149,6 +149,12 @@ pub(crate) fn frame(data: &[u8]) {
                 assert!(parts.iter().all(|part| short(part)));
                 let parts = [&click.block, &click.action, &click.value, &click.trigger];
                 assert!(parts.iter().all(|part| short(part)) && click.envelope == id);
+                let texts = [Some(&click.name), click.form.as_ref()];
+                let bounded = |text: &&String| text.chars().count() <= limits::DENY_REASON_CHARS;
+                assert!(texts.iter().flatten().all(bounded));
+                let person = request::person(&click.name, "U1");
+                assert!(!person.contains(acts_or_hides) && !person.contains(['<', '&', '`']));
+                assert!(person.matches(' ').count() == 2 || person == "slack U1");
             }
         }
         Some(Frame::Hello { app, .. }) => assert!(short(&app)),
@@ -204,16 +210,21 @@ pub(crate) fn click(data: &[u8]) {
     );
     let from_approver =
         click.app == "A1" && click.team == "T1" && ["U1", "W2"].contains(&click.user.as_str());
-    let here = click.channel == "C1" && click.message == "1.2" && click.block == "b1";
+    let here = click.channel == "C1" && click.message == "1.2";
+    let here = click.block == "b1" && (here || click.form.is_some());
     let valid = from_approver && here && click.value == "n1" && !click.is_bot;
+    let decides = match click.form {
+        Some(_) => click.action == "send-reason",
+        None => ["deny", "details", "deny-with-reason"].contains(&click.action.as_str()),
+    };
     match approvals.click(&click) {
         // Nobody has seen all of it, so only a deny can decide.
-        Effect::Decided { .. } => assert!(valid && click.action == "deny"),
-        Effect::Details { .. } => assert!(valid && click.action == "details"),
-        Effect::Rejected(_) => {
-            let decides = ["deny", "details"].contains(&click.action.as_str());
-            assert!(!valid || !decides);
+        Effect::Decided { .. } => {
+            assert!(valid && decides && ["deny", "send-reason"].contains(&click.action.as_str()));
         }
+        Effect::Details { .. } => assert!(valid && decides && click.action == "details"),
+        Effect::Form { .. } => assert!(valid && decides && click.action == "deny-with-reason"),
+        Effect::Rejected(_) => assert!(!valid || !decides),
         other => panic!("{other:?}"),
     }
     assert!(

@@ -4,13 +4,15 @@ use crate::contracts::plural::count;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
+use serde_json::Value;
+
 use crate::contracts::limits;
 
 use super::approvals::{Approvals, Effect};
 use super::blocks;
 use super::config;
 use super::envelope::Click;
-use super::post_queue::{Job, Post};
+use super::post_queue::{Job, Modal, Post};
 use super::rejections::{Reason, Rejection};
 use super::websocket::OpenSocket;
 
@@ -81,15 +83,9 @@ impl Hub {
         match effect {
             Effect::Parked => {}
             Effect::Decided { early } => self.judge_late(approvals, early),
+            Effect::Form { view } => drop(self.open(click, view, Modal::Form)),
             Effect::Details { view } => {
-                let sent = self.post.send(Job::Modal {
-                    nonce: click.value.clone(),
-                    user: click.user.clone(),
-                    trigger: click.trigger.clone(),
-                    view: view.clone(),
-                    since: Instant::now(),
-                });
-                if !sent {
+                if !self.open(click, view, Modal::Details) {
                     let early = approvals.looked(&click.value, &click.user, false);
                     self.judge_late(approvals, &early);
                 }
@@ -97,13 +93,13 @@ impl Hub {
             Effect::Progress {
                 have,
                 need,
+                person,
                 posted,
                 blocks,
             } => {
                 let word = format!(
-                    "{have} of {}; the last by <@{}>",
-                    count(need, "approval"),
-                    click.user
+                    "{have} of {}; the last by {person}",
+                    count(need, "approval")
                 );
                 let blocks = blocks::over(Some(blocks.clone()), &word);
                 self.post.send(Job::Update {
@@ -114,6 +110,18 @@ impl Hub {
             }
             Effect::Rejected(rejection) => self.reject(rejection),
         }
+    }
+
+    /// Opens a modal in answer to a click. False when there is no room for it.
+    fn open(&self, click: &Click, view: &Value, modal: Modal) -> bool {
+        self.post.send(Job::Modal {
+            modal,
+            nonce: click.value.clone(),
+            user: click.user.clone(),
+            trigger: click.trigger.clone(),
+            view: view.clone(),
+            since: Instant::now(),
+        })
     }
 
     /// Judges clicks that had to wait.

@@ -10,6 +10,7 @@ mod authorization;
 mod blocks;
 mod config;
 mod envelope;
+mod forms;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod hub;
@@ -245,7 +246,7 @@ impl Slack {
         };
         match event.kind {
             Kind::ApprovalGranted | Kind::ApprovalDenied | Kind::ApprovalTimeout => {
-                let word = match (event.kind, event.on_behalf_of.as_deref().map(mentions)) {
+                let word = match (event.kind, event.on_behalf_of.as_deref()) {
                     (Kind::ApprovalGranted, Some(who)) => format!("*Approved* by {who} at {now}"),
                     (Kind::ApprovalDenied, Some(who)) => format!("*Denied* by {who} at {now}"),
                     (Kind::ApprovalTimeout, _) => {
@@ -318,6 +319,10 @@ fn open_first(dial: &Dial) -> Result<OpenSocket, SetupError> {
 impl Channel for Slack {
     fn name(&self) -> &'static str {
         "slack"
+    }
+
+    fn team(&self) -> Option<&str> {
+        Some(&self.approvals.authority().team)
     }
 
     fn show(&self, question: &Arc<Question>) -> Result<(), Unreachable> {
@@ -423,18 +428,6 @@ impl Drop for Slack {
             let _ = thread.join();
         }
     }
-}
-
-/// People as Slack's markup names them, from `slack:TEAM/USER, …`.
-fn mentions(by: &str) -> String {
-    let users = by.split(", ").filter_map(|who| who.rsplit_once('/'));
-    let users = users
-        .map(|(_, user)| user)
-        .filter(|user| config::is_user(user));
-    users
-        .map(|user| format!("<@{user}>"))
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 /// 128 bits of chance.

@@ -23,10 +23,20 @@ pub(super) const UPDATE: &str = "chat.update";
 pub(super) const EPHEMERAL: &str = "chat.postEphemeral";
 pub(super) const MODAL: &str = "views.open";
 
+/// What a modal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Modal {
+    /// The whole of a call: whoever has it open may allow.
+    Details,
+    /// A form for a reason.
+    Form,
+}
+
 /// Something to say.
 pub(super) enum Job {
     /// A modal, in answer to a click.
     Modal {
+        modal: Modal,
         nonce: String,
         user: String,
         trigger: String,
@@ -262,6 +272,7 @@ mod tests {
 
     fn modal(nonce: &str) -> Job {
         Job::Modal {
+            modal: Modal::Details,
             nonce: nonce.into(),
             user: String::new(),
             trigger: String::new(),

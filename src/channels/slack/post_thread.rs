@@ -14,7 +14,7 @@ use super::approvals::Approvals;
 use super::blocks;
 use super::hub::Hub;
 use super::outbox::{Keeper, OutboxEntry};
-use super::post_queue::{EPHEMERAL, Job, MODAL, POST, QueueState, UPDATE, Waiting};
+use super::post_queue::{EPHEMERAL, Job, MODAL, Modal, POST, QueueState, UPDATE, Waiting};
 use super::random_id;
 use super::web_api::{ApiError, Posted, WebApi};
 
@@ -106,8 +106,11 @@ impl Poster {
     fn attempt(&self, state: &mut QueueState, mut waiting: Waiting) {
         let method = waiting.job.method();
         if self.is_stale(&waiting.job) {
-            if let Job::Modal { nonce, user, .. } = waiting.job {
-                self.not_shown(state, &nonce, user);
+            if let Job::Modal {
+                modal, nonce, user, ..
+            } = waiting.job
+            {
+                self.not_shown(state, modal, &nonce, user);
             }
             return;
         }
@@ -167,10 +170,18 @@ impl Poster {
     }
 
     /// Whoever asked for the details must not take what the message shows for all of it.
-    fn not_shown(&self, state: &mut QueueState, nonce: &str, user: String) {
-        let early = self.approvals.looked(nonce, &user, false);
-        self.hub.judge_late(&self.approvals, &early);
-        let text = "agp: Slack was too slow to open the details. Click Details again.".into();
+    fn not_shown(&self, state: &mut QueueState, modal: Modal, nonce: &str, user: String) {
+        let text = match modal {
+            Modal::Details => {
+                let early = self.approvals.looked(nonce, &user, false);
+                self.hub.judge_late(&self.approvals, &early);
+                "agp: Slack was too slow to open the details. Click Details again."
+            }
+            Modal::Form => {
+                "agp: Slack was too slow to open the form. Click again, or Deny without a reason."
+            }
+        };
+        let text = text.to_owned();
         state.add(Job::Ephemeral { user, text });
     }
 
@@ -180,7 +191,9 @@ impl Poster {
                 let why = format!("cannot post the request: {error}; {}", error.mend());
                 self.not_posted(nonce, &why);
             }
-            Job::Modal { nonce, user, .. } => self.not_shown(state, nonce, user.clone()),
+            Job::Modal {
+                modal, nonce, user, ..
+            } => self.not_shown(state, *modal, nonce, user.clone()),
             // The message is gone, or may not be changed any more: nothing is left to be done.
             Job::LeftBehind(entry) if matches!(error, ApiError::Refused(..)) => {
                 let _ = self.outbox.remove(&entry.id);
@@ -201,6 +214,7 @@ impl Poster {
     fn perform(&self, state: &mut QueueState, job: &Job) -> Result<(), ApiError> {
         match job {
             Job::Modal {
+                modal,
                 nonce,
                 user,
                 trigger,
@@ -209,8 +223,10 @@ impl Poster {
             } => {
                 self.api
                     .call(MODAL, &json!({"trigger_id": trigger, "view": view}))?;
-                let early = self.approvals.looked(nonce, user, true);
-                self.hub.judge_late(&self.approvals, &early);
+                if *modal == Modal::Details {
+                    let early = self.approvals.looked(nonce, user, true);
+                    self.hub.judge_late(&self.approvals, &early);
+                }
             }
             Job::Ephemeral { user, text } => {
                 let mut message = self.message(state, text, None);

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::channels::escape;
 use crate::contracts::channel::{Answer, Scope};
 use crate::contracts::event::ApprovalBinding;
 use crate::contracts::ids::Sha256;
+use crate::contracts::limits;
 use crate::contracts::question::Question;
 
 use super::authorization::Admitted;
@@ -17,29 +19,37 @@ use super::envelope::Click;
 use super::rejections::Reason;
 use super::web_api::Posted;
 
-/// What a button means.
+/// What a button means, or a form that is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     Allow,
     AllowForSession,
     Deny,
+    /// Opens the form for a reason.
+    DenyWithReason,
     Details,
+    /// Sends that form: no button does.
+    SendReason,
 }
 
 impl Action {
-    pub(super) const ALL: [Self; 4] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Allow,
         Self::AllowForSession,
         Self::Deny,
+        Self::DenyWithReason,
         Self::Details,
+        Self::SendReason,
     ];
 
-    /// Its id in a message.
+    /// Its id in a message or a form.
     pub(super) fn id(self) -> &'static str {
         match self {
             Self::Allow => "allow",
             Self::AllowForSession => "allow-session",
             Self::Deny => "deny",
+            Self::DenyWithReason => "deny-with-reason",
+            Self::SendReason => "send-reason",
             Self::Details => "details",
         }
     }
@@ -49,12 +59,21 @@ impl Action {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Vote {
     user: String,
+    /// Who that is, as it is shown everywhere.
+    person: String,
     allow: bool,
     /// And so for the same call again.
     for_session: bool,
+    /// Why not.
+    reason: Option<String>,
 }
 
 impl Vote {
+    /// Who gave it, as it is shown everywhere.
+    pub(super) fn person(&self) -> &str {
+        &self.person
+    }
+
     pub(super) fn allows(&self) -> bool {
         self.allow
     }
@@ -88,7 +107,7 @@ impl fmt::Display for Ended {
 
 impl Ended {
     /// The answer, and who gave it.
-    pub(super) fn into_answer(self, team: &str) -> Answer {
+    pub(super) fn into_answer(self) -> Answer {
         let votes = match self {
             Self::Unreachable(why) => return Answer::Unreachable(why),
             Self::SessionOver => {
@@ -100,17 +119,14 @@ impl Ended {
             Self::Voted(votes) => votes,
         };
         let binding = ApprovalBinding::SlackNonce;
-        let who = |vote: &Vote| format!("slack:{team}/{}", vote.user);
         if let Some(denied) = votes.iter().find(|vote| !vote.allow) {
-            let by = who(denied);
-            let reason = None;
             return Answer::Denied {
-                by,
+                by: denied.person.clone(),
                 binding,
-                reason,
+                reason: denied.reason.clone(),
             };
         }
-        let by: Vec<String> = votes.iter().map(who).collect();
+        let by: Vec<&str> = votes.iter().map(Vote::person).collect();
         let by = by.join(", ");
         let scope = match votes.iter().all(Vote::is_for_session) {
             true => Scope::Session {
@@ -182,11 +198,14 @@ impl Open {
     ) -> Result<Option<Vote>, Reason> {
         let click = admitted.click();
         let posted = self.posted.as_ref().ok_or(Reason::OtherMessage)?;
-        if click.channel != posted.channel {
-            return Err(Reason::OtherChannel);
-        }
-        if click.message != posted.ts {
-            return Err(Reason::OtherMessage);
+        match click.form {
+            // A form stands in no channel: it names its card by block and nonce.
+            Some(_) if action != Action::SendReason => return Err(Reason::UnknownAction),
+            Some(_) => {}
+            None if action == Action::SendReason => return Err(Reason::UnknownAction),
+            None if click.channel != posted.channel => return Err(Reason::OtherChannel),
+            None if click.message != posted.ts => return Err(Reason::OtherMessage),
+            None => {}
         }
         if click.block != self.request.block {
             return Err(Reason::OtherBlock);
@@ -195,23 +214,77 @@ impl Open {
             return Err(Reason::Expired);
         }
         let vote = |allow, for_session| {
-            let user = click.user.clone();
             Ok(Some(Vote {
-                user,
+                user: click.user.clone(),
+                person: person(&click.name, &click.user),
                 allow,
                 for_session,
+                reason: click.form.as_deref().and_then(reason),
             }))
         };
         let voted = self.votes.iter().any(|vote| vote.user == click.user);
         let seen = !self.request.partial || self.looked.contains(&click.user);
         match action {
-            Action::Details => Ok(None),
-            Action::Deny => vote(false, false),
+            Action::Details | Action::DenyWithReason => Ok(None),
+            Action::Deny | Action::SendReason => vote(false, false),
             Action::AllowForSession if self.request.grant.is_none() => Err(Reason::UnknownAction),
             Action::Allow | Action::AllowForSession if voted => Err(Reason::Voted),
             Action::Allow | Action::AllowForSession if !seen => Err(Reason::NotSeen),
             Action::Allow => vote(true, false),
             Action::AllowForSession => vote(true, true),
         }
+    }
+}
+
+/// A person as the journal, the terminal and Slack name one: `alice (slack U0ALICE)`. Of the name, which is foreign, only
+/// letters, digits and what else Slack's own names have are kept, so that it can say nothing but a name.
+pub(super) fn person(name: &str, user: &str) -> String {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let plain: String = name
+        .chars()
+        .take(limits::PERSON_NAME_CHARS)
+        .map(|c| if fits(c) { c } else { '_' })
+        .collect();
+    match plain.is_empty() {
+        true => format!("slack {user}"),
+        false => format!("{plain} (slack {user})"),
+    }
+}
+
+/// Why somebody denies, on one line; `None` where nothing was written.
+fn reason(text: &str) -> Option<String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = escape::line_max(&words.join(" "), limits::DENY_REASON_CHARS);
+    (!line.is_empty()).then_some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_nothing_but_a_name() {
+        let long = "x".repeat(limits::PERSON_NAME_CHARS + 1);
+        for (name, shown) in [
+            ("alice", "alice (slack U1)"),
+            ("ünal.o-k_1", "ünal.o-k_1 (slack U1)"),
+            ("", "slack U1"),
+            ("eve (slack U2), bob", "eve__slack_U2___bob (slack U1)"),
+            ("<!here>\u{202e}`*", "__here____ (slack U1)"),
+            (&long, &format!("{} (slack U1)", &long[1..])),
+        ] {
+            assert_eq!(person(name, "U1"), shown, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_one_line_of_what_was_written() {
+        assert_eq!(reason(" \n\t "), None);
+        assert_eq!(
+            reason("not on\n Fridays\u{202e}").as_deref(),
+            Some("not on Fridays\\u{202e}")
+        );
+        let long = reason(&"x y ".repeat(1000)).unwrap();
+        assert_eq!(long.chars().count(), limits::DENY_REASON_CHARS);
     }
 }

@@ -80,6 +80,7 @@ fn click(nonce: &str, user: &str, action: &str) -> Click {
         envelope: format!("{nonce}-{user}-{action}"),
         app: "A1".into(),
         user: user.into(),
+        name: user.to_lowercase(),
         team: "T1".into(),
         is_bot: false,
         channel: "C1".into(),
@@ -88,6 +89,17 @@ fn click(nonce: &str, user: &str, action: &str) -> Click {
         action: action.into(),
         value: nonce.into(),
         trigger: String::new(),
+        form: None,
+    }
+}
+
+/// A form that was opened from the request's card.
+fn form(nonce: &str, user: &str, text: &str) -> Click {
+    Click {
+        channel: String::new(),
+        message: String::new(),
+        form: Some(text.into()),
+        ..click(nonce, user, "send-reason")
     }
 }
 
@@ -142,9 +154,64 @@ fn an_allow_is_an_approvers_own_on_this_very_request() {
             ..click("n1", "U1", "allow")
         };
         assert!(decided(&approvals.click(&valid)), "{reason:?}");
-        assert!(matches!(answer(&ended), Answer::Granted { by, .. } if by == "slack:T1/U1"));
+        assert!(matches!(answer(&ended), Answer::Granted { by, .. } if by == "u1 (slack U1)"));
         assert!(approvals.is_open("n2"));
     }
+}
+
+#[test]
+fn a_form_that_is_sent_denies_with_its_reason_and_is_judged_like_a_click() {
+    let changes: [(Change, Reason); 9] = [
+        (|form| form.app = "A2".into(), Reason::OtherApp),
+        (|form| form.team = "T2".into(), Reason::OtherTeam),
+        (|form| form.is_bot = true, Reason::Bot),
+        (|form| form.user = "U9".into(), Reason::Stranger),
+        (|form| form.value = "n9".into(), Reason::UnknownNonce),
+        (|form| form.block = "block-n2".into(), Reason::OtherBlock),
+        // A form allows nothing, and no button sends one.
+        (|form| form.action = "allow".into(), Reason::UnknownAction),
+        (|form| form.action = "deny".into(), Reason::UnknownAction),
+        (|form| form.form = None, Reason::UnknownAction),
+    ];
+    for (change, reason) in changes {
+        let approvals = approvals();
+        let ended = open(&approvals, request("n1"));
+        let _other = open(&approvals, request("n2"));
+        let mut changed = form("n1", "U1", "no");
+        change(&mut changed);
+        assert_eq!(rejected(approvals.click(&changed)), reason);
+        assert!(ended.answer().is_none(), "{reason:?} decides nothing");
+    }
+    let approvals = approvals();
+    let ended = open(&approvals, request("n1"));
+    let other = open(&approvals, request("n2"));
+    let asks = approvals.click(&click("n1", "U1", "deny-with-reason"));
+    let Effect::Form { view } = asks else {
+        panic!("{asks:?}");
+    };
+    assert_eq!(view["private_metadata"], "block-n1/n1");
+    assert!(ended.answer().is_none(), "it denies when it is sent");
+    let sent = form("n1", "U1", "not on\nFridays");
+    assert!(decided(&approvals.click(&sent)));
+    let denied = Answer::Denied {
+        by: "u1 (slack U1)".into(),
+        binding: ApprovalBinding::SlackNonce,
+        reason: Some("not on Fridays".into()),
+    };
+    assert_eq!(answer(&ended), denied);
+    // The same delivery again, and the same form again.
+    assert_eq!(rejected(approvals.click(&sent)), Reason::Replayed);
+    let again = Click {
+        envelope: "again".into(),
+        ..sent
+    };
+    assert_eq!(rejected(approvals.click(&again)), Reason::Decided);
+    // Without a word it is a refusal all the same.
+    assert!(decided(&approvals.click(&form("n2", "U2", " "))));
+    assert!(matches!(
+        answer(&other),
+        Answer::Denied { reason: None, .. }
+    ));
 }
 
 #[test]
@@ -159,6 +226,10 @@ fn a_click_at_the_deadline_is_too_late_though_nobody_has_closed_the_request() {
         let late = click("n1", "U1", action);
         assert_eq!(rejected(approvals.click(&late)), Reason::Expired);
     }
+    assert_eq!(
+        rejected(approvals.click(&form("n1", "U1", "no"))),
+        Reason::Expired
+    );
     assert!(ended.answer().is_none());
 }
 
@@ -209,12 +280,12 @@ fn as_many_different_people_as_are_required_and_one_refusal_is_enough() {
         Answer::Granted { by, .. } => by,
         other => panic!("{other:?}"),
     };
-    assert_eq!(by, "slack:T1/U1, slack:T1/U2");
+    assert_eq!(by, "u1 (slack U1), u2 (slack U2)");
 
     let ended = open(&approvals, of_two("n2"));
     approvals.click(&click("n2", "U1", "allow"));
     assert!(decided(&approvals.click(&click("n2", "U2", "deny"))));
-    assert!(matches!(answer(&ended), Answer::Denied { by, .. } if by == "slack:T1/U2"));
+    assert!(matches!(answer(&ended), Answer::Denied { by, .. } if by == "u2 (slack U2)"));
 }
 
 #[test]
@@ -273,6 +344,6 @@ fn an_approval_for_the_session_is_all_of_theirs_and_ends_with_it() {
 
 #[test]
 fn no_vote_at_all_is_no_approval() {
-    let none = Ended::Voted(Vec::new()).into_answer("T1");
+    let none = Ended::Voted(Vec::new()).into_answer();
     assert!(matches!(none, Answer::Unreachable(_)));
 }
