@@ -4,5 +4,6 @@ pub mod console;
 pub mod escape;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+pub mod screen;
 pub mod slack;
 pub mod terminal;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::event::{ApprovalBinding, Draft, Kind};
 use super::question::Question;
 
@@ -15,7 +17,8 @@ pub struct ApprovalTerms {
 
 /// What a yes may hold for beyond this call, as long as the session lasts: shown to whoever could give it before they
 /// do. Holds text of the agent's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct GrantOffer {
     /// What exactly was asked about, in words: `running git push origin feature/login`.
     pub exact: String,
@@ -24,7 +27,8 @@ pub struct GrantOffer {
 }
 
 /// How far a yes reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub enum Scope {
     /// This call, once.
     Once,

@@ -48,6 +48,8 @@ pub const APPROVAL_DEADLINE_MIN: Duration = Duration::from_secs(1);
 pub const APPROVAL_QUEUE: Duration = Duration::from_secs(600);
 /// Longest grant for the session that a person can give in minutes, as a day has no more.
 pub const GRANT_MINUTES: u32 = 24 * 60;
+/// Whoever was asked is reminded once when so much time is left: enough to read a call.
+pub const APPROVAL_REMINDER: Duration = Duration::from_secs(60);
 /// Longest approval deadline that can be configured.
 pub const APPROVAL_DEADLINE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
