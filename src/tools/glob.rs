@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use globset::GlobBuilder;
 use serde::Deserialize;
 
 use super::{Answer, text, walk};
@@ -29,10 +28,9 @@ pub(super) fn glob(arguments: &GlobArguments, directory: &Path) -> Answer {
         .pattern
         .strip_prefix("./")
         .unwrap_or(&arguments.pattern);
-    let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-    let matcher = match glob {
-        Ok(glob) => glob.compile_matcher(),
-        Err(error) => return Answer::failed(format!("Invalid glob pattern: {error}")),
+    let matcher = match text::glob(pattern) {
+        Ok(matcher) => matcher,
+        Err(error) => return Answer::failed(error),
     };
     let mut paths: Vec<PathBuf> = Vec::new();
     walk::files(&root, &mut |path| {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::GlobSet;
 use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 
@@ -83,7 +83,7 @@ type EachLine<'a> = &'a mut dyn FnMut(usize, &[u8], bool) -> ControlFlow<()>;
 
 struct Search {
     expression: Regex,
-    glob: Option<GlobMatcher>,
+    glob: Option<GlobSet>,
     extensions: Option<&'static [&'static str]>,
     root: PathBuf,
 }
@@ -119,10 +119,9 @@ impl Search {
                 true => glob.trim_start_matches('/').to_owned(),
                 false => format!("**/{glob}"),
             };
-            let glob = GlobBuilder::new(&pattern).literal_separator(true).build();
-            glob.map(|glob| glob.compile_matcher())
+            text::glob(&pattern)
         });
-        let glob = glob.transpose().map_err(ToolError::Glob)?;
+        let glob = glob.transpose()?;
         let extensions = arguments.kind.as_ref().map(|kind| {
             let known = TYPES.iter().find(|(name, _)| name == kind);
             known

@@ -1,10 +1,11 @@
 //! What `.gitignore` files leave out, as far as a search needs it: later lines and deeper files
 //! win, `!` takes back, a slash anchors, a slash at the end means directories.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
+
+use super::text;
 
 /// Bytes of a `.gitignore` that are read.
 const FILE_BYTES: usize = 1 << 20;
@@ -33,8 +34,8 @@ struct IgnoreRule {
 impl Ignored {
     /// These rules and those of the `.gitignore` in `directory`.
     pub(super) fn and_of(&self, directory: &Path) -> Self {
-        let text = fs::read(directory.join(".gitignore")).unwrap_or_default();
-        self.and(directory, &text)
+        let text = text::unlinked(&directory.join(".gitignore"), FILE_BYTES);
+        self.and(directory, &text.unwrap_or_default())
     }
 
     /// These rules and those of a text in `directory`.

@@ -322,6 +322,90 @@ mod tests {
     }
 
     #[test]
+    fn searches_go_on_whatever_the_repository_ignores() {
+        let nested = |depth: usize| format!("{}a{}", "{".repeat(depth), "}".repeat(depth));
+        let long = |part: &str| part.repeat(600_000 / part.len());
+        let mut rules = vec![
+            nested(300),
+            nested(60_000),
+            format!("!{}", nested(300)),
+            long("?"),
+            long("*"),
+            long("**/"),
+            long("[a-z]"),
+            "[".repeat(1024),
+            "[!".repeat(512),
+            "[]".to_owned(),
+            "[z-a]".to_owned(),
+            "a{1,2".to_owned(),
+            "\\".to_owned(),
+            "a/**/".repeat(200),
+            "\u{fffd}\u{202e}[\u{1f600}-\u{1f64f}]".to_owned(),
+            "\0".to_owned(),
+            long("x\n"),
+        ];
+        // Whatever else can be put together.
+        let parts = [
+            "[", "]", "!", "^", "-", "*", "**", "?", "\\", "/", "{", "}", ",", "a", "\u{e9}",
+        ];
+        let mut state: usize = 7;
+        let mut put_together = Vec::new();
+        for _ in 0..400 {
+            let mut rule = String::new();
+            for _ in 0..12 {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                rule.push_str(parts[(state >> 33) % parts.len()]);
+            }
+            put_together.push(rule);
+        }
+        rules.push(put_together.join("\n"));
+        let repo = Repo::with(&[("b", "needle\n")]);
+        for rule in rules.iter().chain(&put_together) {
+            // As a pattern it is one, or none.
+            repo.run("Glob", json!({"pattern": rule}));
+            repo.run("Grep", json!({"pattern": "needle", "glob": rule}));
+            repo.run("Grep", json!({"pattern": rule}));
+        }
+        for rule in rules {
+            let repo = Repo::with(&[
+                (".gitignore", &rule),
+                ("d/.gitignore", &rule),
+                ("d/b", "x\n"),
+            ]);
+            repo.done("Glob", json!({"pattern": "**/*"}));
+            repo.done("Grep", json!({"pattern": "x"}));
+        }
+    }
+
+    #[test]
+    fn rules_that_are_no_regular_file_are_none() {
+        let repo = Repo::with(&[("a", "needle\n")]);
+        let rules = repo.0.join(".gitignore");
+        let make: [&dyn Fn(); 4] = [
+            &|| {
+                rustix::fs::mknodat(
+                    rustix::fs::CWD,
+                    &rules,
+                    rustix::fs::FileType::Fifo,
+                    0o600.into(),
+                    0,
+                )
+                .unwrap()
+            },
+            &|| std::os::unix::fs::symlink("/dev/zero", &rules).unwrap(),
+            &|| std::os::unix::fs::symlink("a", &rules).unwrap(),
+            &|| std::os::unix::fs::symlink(".gitignore", &rules).unwrap(),
+        ];
+        for make in make {
+            make();
+            assert_eq!(repo.done("Glob", json!({"pattern": "*"})), "R/a");
+            fs::remove_file(&rules).unwrap();
+        }
+    }
+
+    #[test]
     fn grep_shows_lines_context_and_counts() {
         let repo = Repo::with(&[("b", "x\nneedle two\ny\nneedle three\nz\nlast\n")]);
         let grep = |args: Value| repo.done("Grep", args);

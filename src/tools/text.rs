@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use globset::{GlobBuilder, GlobSet};
 use rustix::fs::OFlags;
 
 use super::tool_error::ToolError;
@@ -13,6 +14,38 @@ use super::tool_error::ToolError;
 pub(super) const FILE_BYTES: u64 = 32 << 20;
 /// Bytes at a file's beginning among which a NUL tells that it is no text.
 const LOOKED_AT: usize = 8192;
+
+/// Bytes of a glob: a longer one may nest deeper than can be compiled.
+const GLOB_BYTES: usize = 1024;
+
+/// A glob that a model gives.
+pub(super) fn glob(pattern: &str) -> Result<GlobSet, ToolError> {
+    if pattern.len() > GLOB_BYTES {
+        return Err(ToolError::LongGlob(GLOB_BYTES));
+    }
+    // A set says so where one cannot be compiled; a matcher panics.
+    let glob = GlobBuilder::new(pattern).literal_separator(true).build();
+    glob.and_then(|glob| GlobSet::builder().add(glob).build())
+        .map_err(ToolError::Glob)
+}
+
+/// A file's content within a bound, if it is a regular file and no link, as git reads its rules.
+pub(super) fn unlinked(path: &Path, bytes: usize) -> Option<Vec<u8>> {
+    // Were it a pipe, opening it would wait.
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let mut options = OpenOptions::new();
+    let options = options.read(true).custom_flags(flags.bits().cast_signed());
+    let file = options.open(path).ok()?;
+    let length = file
+        .metadata()
+        .ok()
+        .filter(std::fs::Metadata::is_file)?
+        .len();
+    let bound = u64::try_from(bytes).ok().filter(|bound| length <= *bound)?;
+    let mut text = Vec::new();
+    file.take(bound).read_to_end(&mut text).ok()?;
+    Some(text)
+}
 
 /// Whether every line ends in two characters, which a model need not know of.
 pub(super) fn ends_in_two(content: &str) -> bool {

@@ -17,6 +17,8 @@ pub(super) enum ToolError {
     Expression(regex::Error),
     /// The glob is none.
     Glob(globset::Error),
+    /// The glob is longer than so many bytes.
+    LongGlob(usize),
     /// There is no such type of files.
     Type(String),
     /// A file cannot be read or written.
@@ -58,7 +60,10 @@ impl fmt::Display for ToolError {
             Self::NoTool(name) => write!(f, "No such tool available: {name}"),
             Self::Arguments(error) => write!(f, "InputValidationError: {error}"),
             Self::Expression(error) => write!(f, "Invalid regular expression: {error}"),
-            Self::Glob(error) => write!(f, "Invalid glob: {error}"),
+            Self::Glob(error) => write!(f, "Invalid glob pattern: {error}"),
+            Self::LongGlob(bytes) => {
+                write!(f, "Invalid glob pattern: it is longer than {bytes} bytes")
+            }
             Self::Type(name) => {
                 let known: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
                 write!(f, "Unknown type {name}; known: {}", known.join(" "))
