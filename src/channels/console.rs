@@ -128,7 +128,7 @@ fn put(terminal: &Terminal, operator: &str, question: &Question) -> Answer {
 }
 
 /// One person sits at a terminal, or nobody.
-fn too_few(request: &Asking, people: &[Approver]) -> Option<String> {
+pub(super) fn too_few(request: &Asking, people: &[Approver]) -> Option<String> {
     if let Some(why) = request.not_for(people) {
         return Some(why);
     }

@@ -1,5 +1,6 @@
 //! Where humans are asked.
 
+pub mod attend;
 pub mod console;
 pub mod escape;
 #[cfg(any(test, fuzzing))]

@@ -94,8 +94,9 @@ pub fn main(arguments: &[OsString]) -> u8 {
 }
 
 /// Options that take no value.
-const SWITCHES: [&str; 12] = [
+const SWITCHES: [&str; 13] = [
     "--as-hook",
+    "--attend",
     "--confined",
     "--follow",
     "--force",

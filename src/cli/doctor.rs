@@ -27,7 +27,7 @@ use crate::session::resolve;
 #[derive(FromArgs)]
 #[argh(subcommand, name = "doctor")]
 pub(super) struct Doctor {
-    /// run one check: signing, policy, journal, harness, docker, slack, sandbox, confinement
+    /// run one check: signing, policy, journal, harness, docker, slack, sandbox, attend, confinement
     #[argh(option)]
     check: Option<String>,
     /// also test the gate: run the harness against a built-in model (no account needed)
@@ -87,7 +87,7 @@ const DETAIL: Next = Next {
 /// `named` says that this check was asked for, and not all of them.
 type Check = fn(&Home, named: bool) -> Result<Found, Failure>;
 
-const CHECKS: [(&str, Check); 8] = [
+const CHECKS: [(&str, Check); 9] = [
     ("signing", signing),
     ("policy", policy),
     ("journal", journal),
@@ -95,6 +95,7 @@ const CHECKS: [(&str, Check); 8] = [
     ("docker", docker),
     ("slack", slack),
     ("sandbox", sandbox),
+    ("attend", attend),
     ("confinement", confinement),
 ];
 
@@ -394,6 +395,13 @@ fn sandbox(home: &Home, _named: bool) -> Result<Found, Failure> {
             format!("unknown sandbox {other:?}"),
             "set the sandbox to recording, process or docker",
         )),
+    }
+}
+
+fn attend(home: &Home, _named: bool) -> Result<Found, Failure> {
+    match crate::session::attend::tried(home)? {
+        Some(detail) => ok(detail),
+        None => not_needed("no process sandbox here to try it from; a container never has it"),
     }
 }
 

@@ -53,6 +53,8 @@ pub enum Profile {
     Egress,
     /// Is the host that the way out is tried on.
     EgressTrial,
+    /// Speaks to those who attend the session.
+    Attend,
 }
 
 /// A place that a session gives to a profile.
@@ -80,6 +82,8 @@ pub enum Place {
     GitConfiguration,
     /// Where the system says how names become addresses.
     Names,
+    /// Where the kernel says what runs.
+    Processes,
 }
 
 /// Rights to what lies below a place.

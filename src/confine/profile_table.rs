@@ -67,7 +67,7 @@ const BARE: ProfileSpec = ProfileSpec {
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Prepare,
         Self::Main,
         Self::Journal,
@@ -90,6 +90,7 @@ impl Profile {
         Self::Docker,
         Self::Egress,
         Self::EgressTrial,
+        Self::Attend,
     ];
 
     /// The profile of the thread of this name.
@@ -222,6 +223,7 @@ impl Profile {
                 does: "is the host that the way out is tried on",
                 ..Self::ProbeModel.terms()
             },
+            Self::Attend => ATTEND,
         }
     }
 }
@@ -440,6 +442,28 @@ const EGRESS: ProfileSpec = ProfileSpec {
         syscall_groups::NETWORK,
         syscall_groups::ACCEPTING,
         syscall_groups::THREADS,
+    ],
+    ..BARE
+};
+
+const ATTEND: ProfileSpec = ProfileSpec {
+    thread: "attend",
+    does: "speaks to those who attend the session; takes and judges their answers",
+    files: &[Ground {
+        place: Place::Processes,
+        rights: READ,
+        may: "read",
+        why: "which process is at the other end, when it started, at which terminal, and below what",
+    }],
+    calls: &[
+        syscall_groups::EVERY,
+        syscall_groups::READING,
+        syscall_groups::LOOKING,
+        syscall_groups::NAMES_OLD,
+        syscall_groups::WAITING,
+        syscall_groups::WAITING_OLD,
+        syscall_groups::CONNECTION,
+        syscall_groups::ACCEPTING,
     ],
     ..BARE
 };

@@ -114,6 +114,8 @@ pub struct ApprovalConfig {
     pub timeout_seconds: Option<u64>,
     /// Seconds that a question may wait to be shown before they run all the same.
     pub queue_seconds: Option<u64>,
+    /// Whether a question waits for `agp attend` where nobody can be asked at once.
+    pub attend: Option<bool>,
 }
 
 impl Config {
@@ -210,6 +212,13 @@ pub fn approval_queue(config: &Config) -> Duration {
     seconds.map_or(limits::APPROVAL_QUEUE, |seconds| {
         Duration::from_secs(seconds).min(limits::APPROVAL_DEADLINE_MAX)
     })
+}
+
+/// Whether a question waits for `agp attend` where nobody can be asked at once.
+#[must_use]
+pub fn attend(config: &Config) -> bool {
+    let approval = config.approval.as_ref();
+    approval.and_then(|approval| approval.attend) == Some(true)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::jail::writable_paths::Changeable;
 use crate::sandbox::harness_host::{self, Enclosure, HarnessHostConfig};
 use crate::sandbox::network::Network;
 
+use super::attend;
 use super::claude_config_dir::ClaudeHome;
 use super::docker::container::GATE;
 use super::home::Home;
@@ -93,7 +94,12 @@ pub(crate) fn ready(needs: &HarnessNeeds<'_>) -> Result<Option<Enclosure>, Failu
         Harness::ClaudeCode => claude_code::program(needs.changeable),
     }?;
     let sockets = Sockets::of_this_machine(needs.directory);
-    let sockets = sockets.map_err(|error| refused(error.to_string()))?;
+    let mut sockets = sockets.map_err(|error| refused(error.to_string()))?;
+    for socket in attend::sockets(needs.home) {
+        if !sockets.listening.contains(&socket) {
+            sockets.listening.push(socket);
+        }
+    }
     let enclosed = setup(needs, (harness, confine), &program, &sockets)
         .and_then(|setup| harness_host::prepare(&setup));
     match enclosed.map_err(|SandboxError(why)| why) {

@@ -280,6 +280,8 @@ fn reap_one(path: &Path, journal: &Handle) -> Result<(), StartError> {
     if let Some(terms) = terms {
         clear(&terms.directory);
     }
+    // Its socket, where one is left.
+    let _ = fs::remove_file(path.with_extension("attend"));
     fs::remove_file(path).map_err(|error| StartError::Lease(path.to_owned(), error))
 }
 

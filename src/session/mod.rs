@@ -2,6 +2,7 @@
 
 pub(crate) mod announce;
 pub(crate) mod approval_channel;
+pub(crate) mod attend;
 pub(crate) mod build;
 pub(crate) mod claude_config_dir;
 pub mod config;

@@ -65,6 +65,9 @@ pub(crate) struct Run {
     /// where approvals are asked: console (default) or slack
     #[argh(option)]
     pub(crate) channel: Option<String>,
+    /// let a question wait for `agp attend`, where nobody can be asked at once
+    #[argh(switch)]
+    pub(crate) attend: bool,
     /// seconds before an unanswered approval is denied, 1 to 86400 (default: 300)
     #[argh(option)]
     pub(crate) approval_timeout: Option<u64>,
@@ -106,6 +109,7 @@ impl Run {
             egress: None,
             egress_allow: Vec::new(),
             channel: None,
+            attend: false,
             approval_timeout: None,
             harness_arg: Vec::new(),
             harness_env: Vec::new(),
@@ -140,6 +144,8 @@ pub(crate) struct SessionOptions {
     /// How long a question may wait to be shown.
     pub approval_queue: Duration,
     pub auto_approve: bool,
+    /// Whether a question waits for `agp attend` where nobody can be asked at once.
+    pub attend: bool,
     /// Where approvals are asked, unless it is the console.
     pub slack: Option<Slack>,
     pub stream: Stream,

@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::channels::attend::Attending;
+use crate::channels::attend::socket::SessionSocket;
 use crate::confine::{self, Places, Profile};
 use crate::contracts::approver::Groups;
 use crate::contracts::channel::Channel;
@@ -25,6 +27,7 @@ use crate::sandbox::harness_host::Enclosure;
 
 use super::announce::announce;
 use super::approval_channel::{channel_of, notices};
+use super::attend;
 use super::build::{gate_unchanged, intendant};
 use super::claude_config_dir::ClaudeHome;
 use super::context::SessionContext;
@@ -65,6 +68,14 @@ pub(crate) struct Prepared {
     /// Where calls' paths lead.
     pub(crate) paths: PathsThread,
     pub(crate) intendant: Box<dyn Intendant>,
+    /// The session's socket for `agp attend`, and who answers there.
+    pub(crate) attending: Option<Attending>,
+}
+
+/// Where approvals are asked, and what serves those who attend.
+struct Channels {
+    channels: Vec<Box<dyn Channel>>,
+    attending: Option<Attending>,
 }
 
 impl SessionContext<'_> {
@@ -95,6 +106,8 @@ impl SessionContext<'_> {
         }
         refuse_overlap(self.home, self.options)?;
         let lease = Lease::take(self.home, &self.session, &self.directory)?;
+        // Before the sandboxes: their self-tests try it.
+        let socket = attend::socket(self)?;
         process_tree::adopt_orphans()
             .map_err(|error| Failure::refused(error, "use Linux 3.4 or later"))?;
         if self.options.container.is_some() {
@@ -108,7 +121,11 @@ impl SessionContext<'_> {
         let sandboxes = self.sandboxes()?;
         let view = View::of(self, &sandboxes);
         let paths = thread_confinement::paths(view.grounds.clone())?;
-        let governor = self.governor(&sandboxes, view.terms(&paths))?;
+        let Channels {
+            channels,
+            attending,
+        } = self.channels(socket)?;
+        let governor = self.governor(&sandboxes, view.terms(&paths), channels)?;
         let intendant = intendant(self, &sandboxes, script, &governor)?;
         Ok(Prepared {
             lease,
@@ -117,6 +134,7 @@ impl SessionContext<'_> {
             paths,
             intendant,
             sandboxes,
+            attending,
         })
     }
 
@@ -208,6 +226,7 @@ impl SessionContext<'_> {
         &self,
         sandboxes: &SessionSandboxes,
         reading: ReadingTerms,
+        channels: Vec<Box<dyn Channel>>,
     ) -> Result<Arc<Governor>, Failure> {
         let options = self.options;
         let mediated = options.layout.mode() == Some(Mode::Mediated);
@@ -219,11 +238,7 @@ impl SessionContext<'_> {
             session: self.session.clone(),
             journal: self.journal.clone(),
             screen: Arc::clone(&self.screen),
-            questions: Questions::new(
-                vec![self.channel()?],
-                options.approval_deadline,
-                options.approval_queue,
-            ),
+            questions: Questions::new(channels, options.approval_deadline, options.approval_queue),
             groups: Groups::default(),
             origin: self.origin(),
             own_file: own_file(self.home, options),
@@ -240,7 +255,7 @@ impl SessionContext<'_> {
     }
 
     /// What people are shown of the session.
-    fn origin(&self) -> Origin {
+    pub(crate) fn origin(&self) -> Origin {
         let options = self.options;
         Origin {
             session: self.session.to_string(),
@@ -259,12 +274,22 @@ impl SessionContext<'_> {
         }
     }
 
-    /// Where approvals are asked.
-    fn channel(&self) -> Result<Box<dyn Channel>, Failure> {
-        match &self.options.slack {
-            None => Ok(channel_of(self.options, &self.terminal)),
-            Some(settings) => slack::channel(settings, self),
-        }
+    fn channels(&self, socket: Option<SessionSocket>) -> Result<Channels, Failure> {
+        let first = match &self.options.slack {
+            None => channel_of(self.options, &self.terminal),
+            Some(settings) => slack::channel(settings, self)?,
+        };
+        let Some(socket) = socket else {
+            return Ok(Channels {
+                channels: vec![first],
+                attending: None,
+            });
+        };
+        let (attend, attending) = attend::start(self, socket)?;
+        Ok(Channels {
+            channels: vec![first, Box::new(attend)],
+            attending: Some(attending),
+        })
     }
 
     /// Says how the session is governed, and puts it on record, with what was seen of it.

@@ -122,6 +122,7 @@ impl SessionOptions {
             approval_deadline: config::approval_deadline(run.approval_timeout, &config)?,
             approval_queue: config::approval_queue(&config),
             auto_approve: env::var_os("AGP_AUTO_APPROVE").is_some_and(|value| value == "1"),
+            attend: run.attend || config::attend(&config),
             slack,
             stream: match run.stream.as_deref() {
                 None | Some("lines") => Stream::Lines,

@@ -15,6 +15,7 @@
 //! | look (with the process sandbox) | `sandbox::repo_triggers` | it is dropped |
 //! | paths | `disk::PathsThread::start` | every way to it is dropped |
 //! | console | `channels::console` | its question is settled |
+//! | attend | `channels::attend::Attend::start` | its socket is dropped |
 //! | slack-socket, slack-post | `channels::slack::Slack::start` | the channel is dropped |
 //! | slack-dial (while a connection is opened) | `channels::slack` | it is open, or is not |
 //! | slack-outbox | `channels::slack` | the channel is dropped |
@@ -133,6 +134,7 @@ fn governed(
         governor,
         paths,
         intendant,
+        attending,
     } = prepared;
 
     let proxies = options.way_out.open(context, &governor)?;
@@ -157,8 +159,9 @@ fn governed(
         end.account(&governor);
     }
     let ended = finish(&governor, &end, context.raw(), &mut lease);
-    // A container goes before the lease by which the next start would find it.
+    // A container and a socket go before the lease by which the next start would find them.
     drop(sandboxes);
+    drop(attending);
     drop(lease);
     ended
 }

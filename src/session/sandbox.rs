@@ -19,6 +19,7 @@ use crate::sandbox::recording::Recording;
 use crate::sandbox::repo_triggers::Withholding;
 use crate::sandbox::secrets::Secrets;
 
+use super::attend;
 use super::context::SessionContext;
 use super::docker::calls;
 use super::home::Home;
@@ -196,7 +197,7 @@ fn setup(
         spawner: spawner.clone(),
         directory: directory.to_owned(),
         protected,
-        sockets: sockets(),
+        sockets: sockets().into_iter().chain(attend::sockets(home)).collect(),
         read: Vec::new(),
         write: Vec::new(),
         withholding: Arc::new(Vec::new),

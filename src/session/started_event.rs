@@ -83,10 +83,14 @@ pub(crate) fn payload(
     }
     put("sandbox", sandbox);
     options.way_out.describe(options.layout, &mut put);
-    put(
-        "channel",
-        json!(options.slack.as_ref().map_or("console", |_| "slack")),
-    );
+    let channel = options.slack.as_ref().map_or("console", |_| "slack");
+    put("channel", json!(channel));
+    if !options.auto_approve {
+        put(
+            "attend",
+            json!(if options.attend { "waits" } else { "open" }),
+        );
+    }
     if let Some(settings) = &options.slack {
         put("approvers", json!(settings.approvers));
         put("approvalsRequired", json!(settings.required));

@@ -129,6 +129,7 @@ fn threads_of(options: &SessionOptions) -> impl Iterator<Item = Profile> {
     let egress = options.way_out.is_listed();
     let container = layout.provider() == Provider::Docker;
     let looks = layout.runs_calls();
+    let attended = !options.auto_approve;
     Profile::ALL
         .into_iter()
         .filter(move |profile| match profile {
@@ -150,5 +151,6 @@ fn threads_of(options: &SessionOptions) -> impl Iterator<Item = Profile> {
             Profile::ProbeModel => options.probe,
             Profile::Egress | Profile::EgressTrial => egress,
             Profile::Docker => container,
+            Profile::Attend => attended,
         })
 }

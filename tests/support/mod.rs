@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub(crate) mod asking;
+pub(crate) mod attendee;
 pub(crate) mod codex;
 pub(crate) mod dockerd;
 pub(crate) mod governed;

@@ -1,0 +1,130 @@
+//! The socket for `agp attend`: where it lies, who may reach it, and the channel behind it.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::channels::attend::socket::{SessionSocket, connect, name_of};
+use crate::channels::attend::{Around, Attend, Attending, Rejection};
+use crate::channels::escape;
+use crate::contracts::question::Question;
+use crate::contracts::timestamp;
+use crate::governor::Broken;
+use crate::journal::durable;
+use crate::report::failure::{Failure, help_with};
+
+use super::context::SessionContext;
+use super::home::{Home, account_of};
+use super::sandbox;
+
+/// Where the sockets of a home's sessions lie: beside their leases, whose directory is the operator's alone.
+pub(crate) fn sockets(home: &Home) -> Vec<PathBuf> {
+    let entries = fs::read_dir(home.sessions()).into_iter().flatten();
+    let paths = entries.flatten().map(|entry| entry.path());
+    let is_socket = |path: &PathBuf| path.extension().is_some_and(|of| of == "attend");
+    paths.filter(is_socket).collect()
+}
+
+/// Tries whether a sandbox keeps everything inside from such a socket, for `agp doctor`. `None` where this machine has no
+/// sandbox to try.
+///
+/// # Errors
+/// [`Failure`] when it is reached from inside, or not even from outside, or others can enter its directory.
+pub(crate) fn tried(home: &Home) -> Result<Option<String>, Failure> {
+    let directory = home.sessions();
+    let named = |error: &io::Error| {
+        let problem = format!("{}: {error}", directory.display());
+        Failure::refused(problem, help_with(&directory, error, "run `agp init`"))
+    };
+    durable::private_dir(&directory).map_err(|error| named(&error))?;
+    let mode = fs::metadata(&directory).map_err(|error| named(&error))?;
+    if mode.permissions().mode() & 0o077 != 0 {
+        let directory = directory.display();
+        let problem = format!("other users can enter {directory}");
+        return Err(Failure::refused(problem, format!("chmod 700 {directory}")));
+    }
+    let name = name_of(&format!("doctor-{}", std::process::id()));
+    let socket = SessionSocket::bind(&directory, &name).map_err(|error| named(&error))?;
+    connect(socket.path()).map_err(|error| named(&error))?;
+    match sandbox::permitted(home) {
+        Ok(sandbox) => Ok(Some(format!(
+            "no sandbox reaches {}; {sandbox}",
+            directory.display()
+        ))),
+        Err(failure) if failure.problem.contains(&name) => Err(failure),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Listens for this session, unless everything is approved anyway. Nobody is answered yet.
+pub(super) fn socket(context: &SessionContext<'_>) -> Result<Option<SessionSocket>, Failure> {
+    if context.options.auto_approve {
+        return Ok(None);
+    }
+    let directory = context.home.sessions();
+    let name = name_of(context.session.as_str());
+    let socket = SessionSocket::bind(&directory, &name).map_err(|error| {
+        let path = directory.join(&name);
+        let problem = format!("cannot listen at {}: {error}", path.display());
+        Failure::refused(problem, help_with(&path, &error, "run `agp doctor`"))
+    })?;
+    Ok(Some(socket))
+}
+
+/// Answers those who attend from now on, and shows them what the terminal shows.
+pub(super) fn start(
+    context: &SessionContext<'_>,
+    socket: SessionSocket,
+) -> Result<(Attend, Attending), Failure> {
+    let options = context.options;
+    let slack = options.slack.is_some();
+    let here = !slack && context.terminal.unattended_because().is_none();
+    let elsewhere = match (here, slack) {
+        (true, _) => vec!["its own terminal".to_owned()],
+        (false, true) => vec!["Slack".to_owned()],
+        (false, false) => Vec::new(),
+    };
+    let terminal = Arc::clone(&context.terminal);
+    let or_slack = if slack { ", or Slack" } else { "" };
+    let line = format!("waiting: agp attend {}{or_slack}", context.session);
+    let (started, attending) = Attend::start(
+        socket,
+        Around {
+            origin: context.origin(),
+            since: timestamp::rfc3339(SystemTime::now()),
+            user: account_of(rustix::process::geteuid().as_raw()),
+            waits: options.attend,
+            elsewhere,
+            rejected: recorder(context),
+            waiting: Box::new(move |question: &Question| {
+                // At the console the question itself is seen.
+                if !here {
+                    let asking = question.asking();
+                    let seconds = question.left().as_secs();
+                    let tool = escape::line_max(&asking.call.tool, 60);
+                    terminal.tell(&format!(
+                        "question {} ({tool}), {seconds} s; {line}",
+                        asking.number
+                    ));
+                }
+            }),
+        },
+    )
+    .map_err(|error| Failure::refused(error, "run `agp doctor --check confinement`"))?;
+    context.terminal.mirror(started.lines());
+    Ok((started, attending))
+}
+
+/// Journals rejected answers. What cannot be recorded ends the session, as with any event.
+fn recorder(context: &SessionContext<'_>) -> Box<dyn Fn(&Rejection) + Send + Sync> {
+    let (session, journal) = (context.session.clone(), context.journal.clone());
+    let broken = context.broken();
+    Box::new(move |rejection| {
+        if let Err(error) = journal.append_one(rejection.draft(&session)) {
+            broken(Broken(error.to_string()));
+        }
+    })
+}
