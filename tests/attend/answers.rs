@@ -194,10 +194,7 @@ fn only_an_answer_to_what_was_sent_counts_and_all_else_is_on_record() {
             ),
             "offers no yes",
         ),
-        (
-            with("verdict", deny(Some(&"x".repeat(1025)))),
-            "longer than",
-        ),
+        (with("verdict", deny(Some(&"x".repeat(1025)))), "too long"),
     ] {
         attendee.say(&forged);
         let rejected = attendee.see("rejected");

@@ -168,11 +168,11 @@ mod tests {
     #[test]
     fn whoever_is_below_a_governor_may_not_attend() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let own = i32::try_from(std::process::id()).unwrap();
+        let this = i32::try_from(std::process::id()).unwrap();
         let user = rustix::process::geteuid().as_raw();
-        let parent = stat(own).unwrap().parent;
+        let parent = stat(this).unwrap().parent;
         for (governor, user, refused) in [
-            (own, user, Some(Reason::OwnProcess)),
+            (this, user, Some(Reason::OwnProcess)),
             (parent, user, Some(Reason::OwnProcess)),
             (i32::MAX, user + 1, Some(Reason::OtherUser)),
         ] {
@@ -180,7 +180,7 @@ mod tests {
             let identified = admission.identify(&ours);
             assert_eq!(identified.refused, refused);
             let attendant = identified.attendant.unwrap();
-            assert_eq!((attendant.pid, attendant.start_ticks > 0), (own, true));
+            assert_eq!((attendant.pid, attendant.start_ticks > 0), (this, true));
         }
         drop(theirs);
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::channels::escape;
 use crate::contracts::channel::{Answer, GrantOffer, Scope};
 use crate::contracts::ids::Sha256;
+use crate::contracts::plural::count;
 use crate::contracts::view::{CallView, Origin};
 use crate::contracts::{limits, strict_json};
 
@@ -191,7 +192,7 @@ pub struct TooLong(usize);
 
 impl fmt::Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a message is longer than {} bytes", self.0)
+        write!(f, "a message is longer than {}", count(self.0, "byte"))
     }
 }
 

@@ -48,7 +48,7 @@ reasons! {
     /// A yes for the session was not offered.
     NotOffered = "not-offered", "this question offers no yes for the session";
     /// The reason for a no is too long.
-    LongReason = "long-reason", "the reason is longer than 1024 bytes";
+    LongReason = "long-reason", "the reason is too long";
     /// It was answered at the same moment.
     Decided = "already-decided", "this question is already decided";
     /// Its time was over.
