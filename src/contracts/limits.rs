@@ -287,7 +287,7 @@ pub const SLACK_REMEMBERED: usize = 1024;
 pub const SLACK_APPROVERS: usize = 100;
 /// Bytes of any identifier that Slack gives.
 pub const SLACK_ID_BYTES: usize = 255;
-/// Time to take leave of Slack at the end of a session: last messages, and the Close frame.
+/// Time for the Close frame of Slack's connection, at the end of a session.
 pub const SLACK_FAREWELL: Duration = Duration::from_secs(5);
 /// Characters of the agent's that a card shows at first; a modal shows the rest.
 pub const SLACK_CARD_CHARS: usize = 2000;
@@ -302,8 +302,20 @@ pub const SLACK_MODAL_BYTES: usize = 240_000;
 pub const OUTBOX_BYTES: u64 = 4 << 20;
 /// Characters of each foreign word in a message that `outbox.json` holds.
 pub const OUTBOX_FIELD_CHARS: usize = 300;
-/// Entries in `outbox.json`; without room a mirrored message is not kept for after a crash.
+/// Bytes of a message in `outbox.json`, before JSON's escapes: what it has beyond is in the journal.
+pub const OUTBOX_TEXT_BYTES: usize = 2 << 10;
+/// Entries in `outbox.json`; without room a card gets no buttons.
 pub const OUTBOX_ENTRIES: usize = 1024;
+/// Of those, messages; without room one is not kept for after a crash. The rest of the room is for the cards
+/// of all sessions at once.
+pub const OUTBOX_MESSAGES: usize = OUTBOX_ENTRIES / 4 * 3;
+/// Entries of sessions that are over, that one start sees to: at one a second it is done within minutes, and
+/// what its own session has to say comes first.
+pub const OUTBOX_CLAIMS: usize = CALLS_IN_FLIGHT;
+/// Things of one kind that are told one by one in a message that waits; of more, only how many they are.
+pub const SLACK_LISTED: usize = 5;
+/// At the end of a session, time for what is still to be said in Slack.
+pub const SLACK_LAST_WORDS: Duration = Duration::from_secs(10);
 /// Bytes of a file of root certificates: a whole system's bundle is a tenth of it.
 pub const ROOTS_BYTES: u64 = 4 << 20;
 
@@ -343,6 +355,7 @@ const _: () = assert!(SLACK_FENCE_CHARS < 3000 && SLACK_CARD_CHARS < SLACK_FENCE
 const _: () = assert!(SLACK_MODAL_FENCES < 100 && SLACK_MODAL_BYTES < 250_000);
 const _: () = assert!(SLACK_FLOOD + 2 * CALLS_IN_FLIGHT < SLACK_JOBS);
 const _: () = assert!(SLACK_REMEMBERED >= CALLS_IN_FLIGHT);
+const _: () = assert!((2 * OUTBOX_TEXT_BYTES * OUTBOX_MESSAGES) as u64 * 5 / 4 <= OUTBOX_BYTES);
 const _: () =
     assert!(STREAM_STRING_BYTES > FRAME_BYTES && STREAM_STRING_KEPT_BYTES < STREAM_STRING_BYTES);
 const _: () =

@@ -159,9 +159,11 @@ fn governed(
         end.account(&governor);
     }
     let ended = finish(&governor, &end, context.raw(), &mut lease);
-    // A container and a socket go before the lease by which the next start would find them.
+    // A container and a socket go before the lease by which the next start would find them, and so do the last
+    // words: what is still to be said is this session's as long as it lives.
     drop(sandboxes);
     drop(attending);
+    drop(governor);
     drop(lease);
     ended
 }

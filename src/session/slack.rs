@@ -9,7 +9,8 @@ use crate::channels::slack::{
     self, About, Around, Rejection, Settings, SetupError, UncheckedConfig, self_test,
 };
 use crate::contracts::channel::Channel;
-use crate::contracts::ids::SessionId;
+use crate::contracts::ids::{SessionId, Sha256};
+use crate::contracts::{bounded_file, limits};
 use crate::governor::Broken;
 use crate::journal::Handle;
 use crate::journal::redact;
@@ -17,12 +18,14 @@ use serde_json::{Value, json};
 
 use super::config::{Config, first};
 use super::context::SessionContext;
-use super::home::operator;
+use super::home::{Home, operator};
 use super::lease;
 use crate::report::failure::{Failure, complain};
 
 /// Characters of a warning.
 const WARNING_CHARS: usize = 400;
+/// Characters of a home's name on cards: no two homes of one app share them by chance.
+const HOME_NAME_CHARS: usize = 16;
 
 impl From<SetupError> for Failure {
     fn from(error: SetupError) -> Self {
@@ -104,6 +107,7 @@ pub(crate) fn channel(
             egress: options.way_out.shown(options.layout),
         },
         who: operator(),
+        home: name_of(context.home),
         outbox: home.root().join("outbox.json"),
         roots: roots(),
         is_live: Box::new(move |session| {
@@ -123,6 +127,16 @@ pub(crate) fn channel(
         }),
     };
     Ok(Box::new(slack::Slack::start(settings, around)?))
+}
+
+/// What a home is called where others may have cards of the same app: by its journal's key, or by where it is.
+fn name_of(home: &Home) -> String {
+    let key = bounded_file::read(&home.public_key(), limits::SMALL_FILE_BYTES);
+    let unlike_others =
+        key.unwrap_or_else(|_| home.real_root().into_os_string().into_encoded_bytes());
+    let mut name = Sha256::of(&unlike_others).to_hex();
+    name.truncate(HOME_NAME_CHARS);
+    name
 }
 
 /// Journals rejected clicks. What cannot be recorded ends the session, as with any event.

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use slack::{APP_TOKEN, BOT_TOKEN, Button, CHANNEL, Click, SlackDouble};
+use slack::{APP_TOKEN, BOT_TOKEN, Button, CHANNEL, Click, Moment, SlackDouble};
 use tungstenite::{Message, WebSocket};
 
 const JSON: &str = "application/json; charset=utf-8";
@@ -199,6 +199,86 @@ fn what_would_be_live_or_unseen_is_refused() {
         &json!({"channel": CHANNEL, "text": "<!here>"}),
     );
     assert_eq!(double.violations().len(), 1);
+}
+
+/// Blocks with a button of this nonce.
+fn armed(nonce: &str) -> Value {
+    let mut allow = button("allow");
+    allow["value"] = json!(nonce);
+    json!([section(&plain("x")), {"type": "actions", "block_id": "b", "elements": [allow]}])
+}
+
+#[test]
+fn buttons_come_by_an_edit_once_and_their_nonce_is_nowhere_else() {
+    let double = SlackDouble::start();
+    double.allow_bursts();
+    let (one, other) = ("1".repeat(32), "2".repeat(32));
+    let card = |blocks: &Value| post(&double, "chat.postMessage", &message(blocks))["ts"].clone();
+    let edit = |ts: &Value, blocks: &Value| {
+        let body = json!({"channel": CHANNEL, "text": "x", "ts": ts, "blocks": blocks});
+        post(&double, "chat.update", &body);
+        double.violations()
+    };
+    let bare = json!([section(&plain("x"))]);
+    let (first, second) = (card(&bare), card(&bare));
+    assert!(double.armed().is_empty());
+    // With its buttons, the same again, and without them: as it should be.
+    assert!(edit(&first, &armed(&one)).is_empty());
+    assert!(edit(&first, &armed(&one)).is_empty());
+    assert_eq!(double.armed().len(), 1);
+    assert!(edit(&first, &bare).is_empty());
+    assert!(double.armed().is_empty() && double.cards().len() == 1);
+    for (ts, blocks, minded) in [
+        (&first, armed(&one), "got its buttons twice"),
+        (&second, armed(&one), "in two messages"),
+    ] {
+        let violations = edit(ts, &blocks);
+        assert!(violations[0].contains(minded), "{violations:?}");
+    }
+    card(&armed(&other));
+    assert_eq!(
+        double.violations(),
+        ["a message was posted with its buttons"]
+    );
+    card(&json!([section(&plain(&one))]));
+    assert!(double.violations()[0].contains("is in another message"));
+}
+
+#[test]
+fn a_call_is_met_at_each_of_its_moments() {
+    for (moment, done) in [
+        (Moment::Asked, 0),
+        (Moment::Doing, 1),
+        (Moment::Done, 1),
+        (Moment::Answered, 1),
+    ] {
+        let double = SlackDouble::start();
+        let (said, heard) = std::sync::mpsc::channel();
+        double.at("chat.postMessage", &["this one"], moment, move || {
+            said.send(()).unwrap();
+        });
+        let say = |text: &str| json!({"channel": CHANNEL, "text": text}).to_string();
+        let headers = format!("Authorization: Bearer {BOT_TOKEN}\r\nContent-Type: {JSON}\r\n");
+        let mut stream =
+            TcpStream::connect(double.url().replace("http://", "").replace("/api", "")).unwrap();
+        let body = say("this one");
+        let length = body.len();
+        let text = format!(
+            "POST /api/chat.postMessage HTTP/1.1\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(text.as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        heard.recv().unwrap();
+        let answered = matches!(moment, Moment::Doing | Moment::Answered);
+        assert_eq!(
+            answer.contains("\"ok\":true"),
+            answered,
+            "{moment:?}: {answer}"
+        );
+        assert_eq!(double.messages().len(), done, "{moment:?}");
+    }
 }
 
 #[test]

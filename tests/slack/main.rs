@@ -15,4 +15,6 @@ mod slack_connection;
 mod slack_doctor;
 mod slack_harness;
 mod slack_hostile;
+mod slack_kill;
+mod slack_outbox;
 mod slack_session;

@@ -478,14 +478,14 @@ fn a_click_that_is_faster_than_slacks_own_answer_counts() {
     let double = SlackDouble::start();
     let asking = asking(&double);
     let pause = Duration::from_millis(500);
-    double.fault("chat.postMessage", Fault::Late(pause));
+    double.fault("chat.update", Fault::Late(pause));
     let asked = asking.request("m1", "ls", LONG);
     let click = allow(&double, 0, ALICE);
     let wrong = click
         .clone()
         .with("/container/message_ts", json!("1.1"))
         .with("/message/ts", json!("1.1"));
-    // Both wait for the message's name, and are judged then.
+    // Both wait for Slack to say that the buttons are there, and are judged then.
     for click in [&wrong, &click] {
         let id = double.click(click);
         double.acked(&id);

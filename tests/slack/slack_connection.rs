@@ -185,16 +185,24 @@ fn a_failing_slack_denies_with_the_cause() {
         assert!(why.contains(cause), "{why}");
     }
     double.fault_always("chat.postMessage", None);
-    // One that failed and was posted all the same has a twin; only the one agp knows of counts.
+    // One that failed and was posted all the same has a twin; only the one agp knows of gets buttons.
+    let before = double.messages().len();
     double.fault("chat.postMessage", Fault::DoneButFailed);
     let asked = asking.request("m9", "ls", LONG);
-    let twin = allow(&double, 0, ALICE);
-    let known = allow(&double, 1, ALICE);
-    thread::sleep(Duration::from_millis(200));
-    double.click(&twin);
+    let known = allow(&double, 0, ALICE);
+    let twin = double.messages()[before].ts.clone();
+    let forged = known
+        .clone()
+        .with("/container/message_ts", json!(twin))
+        .with("/message/ts", json!(twin));
+    double.click(&forged);
     asking.rejected(&[Reason::OtherMessage]);
     double.click(&known);
     assert_eq!(asked.join().unwrap(), granted_by(ALICE));
+    double.closed_card(0);
+    let standing = double.messages().split_off(before);
+    assert_eq!(standing.len(), 2);
+    assert!(!standing[0].was_armed() && standing[0].edits.is_empty());
 }
 
 #[test]

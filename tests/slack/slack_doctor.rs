@@ -69,6 +69,19 @@ fn code(method: &'static str, code: &'static str) -> impl FnOnce(&SlackDouble) {
 }
 
 #[test]
+fn an_organisations_installation_is_found() {
+    for identity in [
+        json!({"is_enterprise_install": true}),
+        json!({"team_id": "E0ORG"}),
+    ] {
+        found(
+            |double| double.say_identity(identity),
+            &["Enterprise Grid", "install the app in one workspace"],
+        );
+    }
+}
+
+#[test]
 fn what_is_wrong_with_the_tokens_is_found() {
     let again = "reinstall the app";
     found(code("auth.test", "invalid_auth"), &["invalid_auth", again]);

@@ -195,12 +195,12 @@ fn a_request_that_was_never_posted_was_not_left_unanswered() {
 fn a_click_on_a_message_that_slack_disowns_is_on_the_record() {
     let double = SlackDouble::start();
     let asking = asking(&double);
-    double.fault_always("chat.postMessage", Some(Fault::DoneButFailed));
+    double.fault_always("chat.update", Some(Fault::DoneButFailed));
     let asked = asking.request("m1", "ls", LONG);
     let click = allow(&double, 0, ALICE);
     let id = double.click(&click);
     double.acked(&id);
-    assert!(unreachable(asked.join().unwrap()).contains("cannot post the request"));
+    assert!(unreachable(asked.join().unwrap()).contains("cannot add the buttons"));
     asking.rejected(&[Reason::Expired]);
     assert_eq!(
         asking.events("approval.rejected")[0]["payload"]["messageId"],

@@ -15,6 +15,10 @@ use serde_json::{Value, json};
 use slack::{APP_TOKEN, BOT_TOKEN, Fault, SlackDouble, TEAM};
 use slack_world::{ALICE, BOB, Governed, STRANGER, allow, deny};
 
+fn outbox(world: &session::World) -> String {
+    std::fs::read_to_string(world.agp_home().join("outbox.json")).unwrap()
+}
+
 #[test]
 fn the_journal_says_who_decided_what_and_slack_is_told_afterwards() {
     let governed = Governed::by(
@@ -95,8 +99,7 @@ fn the_journal_says_who_decided_what_and_slack_is_told_afterwards() {
     double.wait("the Close frame", |double| {
         double.closed_by_agp(0).then_some(())
     });
-    let outbox = std::fs::read_to_string(world.agp_home().join("outbox.json")).unwrap();
-    assert_eq!(outbox, "{\"entries\":[]}");
+    assert_eq!(outbox(world), "{\"entries\":[]}");
     for secret in [BOT_TOKEN, APP_TOKEN] {
         assert!(!world.journal_text().contains(secret) && !ran.err.contains(secret));
         assert!(
@@ -134,17 +137,14 @@ fn a_flood_of_denials_delays_no_question_and_no_end() {
     let live = governed.agp(&run).start();
     double.click(&allow(double, 0, ALICE));
     let ran = live.finish().succeeded();
-    ran.said(&["1 allowed, 600 denied"])
-        .complained(&["not delivered"]);
+    ran.said(&["1 allowed, 600 denied"]);
     let messages = double.messages();
     assert!(messages.len() < 30);
-    assert!(
-        messages
-            .iter()
-            .any(|message| message.text().contains("The session has ended."))
-    );
-    let outbox = std::fs::read_to_string(world.agp_home().join("outbox.json")).unwrap();
-    assert!(outbox.matches("\"text\":\"agp: A call was denied").count() <= 256);
+    // Many denials are one message, and the end comes behind the last of them.
+    let many = messages.iter().filter(|message| message.said(" times") > 0);
+    assert!(many.count() > 0);
+    assert!(messages.last().unwrap().said("The session has ended.") > 0);
+    assert_eq!(outbox(world), "{\"entries\":[]}");
     world.verifies();
 }
 

@@ -144,6 +144,7 @@ pub(crate) fn started_in(directory: &Path, given: UncheckedConfig) -> Result<Ask
             egress: "none".into(),
         },
         who: "tester".into(),
+        home: "home".into(),
         outbox: directory.join("outbox.json"),
         roots: None,
         is_live: Box::new(|_| false),

@@ -10,6 +10,8 @@
 
 #[path = "slack_blocks.rs"]
 mod blocks;
+#[path = "slack_cards.rs"]
+mod cards;
 #[path = "slack_http.rs"]
 mod http;
 #[path = "slack_socket.rs"]
@@ -28,6 +30,8 @@ use rustls::ServerConfig;
 use serde_json::{Value, json};
 use tungstenite::Message;
 
+pub(crate) use cards::Moment;
+use cards::Trip;
 use http::accept;
 
 pub(crate) const BOT_TOKEN: &str = "xoxb-1111-2222-botbotbotbot";
@@ -72,6 +76,8 @@ pub(crate) struct Posted {
     /// Every later state of it.
     pub(crate) edits: Vec<Value>,
     pub(crate) at: Instant,
+    /// When it was edited last.
+    pub(crate) edited: Option<Instant>,
 }
 
 impl Posted {
@@ -214,6 +220,11 @@ struct State {
     bot_app: Option<String>,
     scopes: Option<String>,
     mute: bool,
+    trips: Vec<Trip>,
+    /// Whether several post at once, so that messages may come faster than one a second.
+    bursts: bool,
+    /// What is said of the bot token, besides that all is well.
+    identity: Value,
     /// Tickets whose connection is answered a byte at a time, or never says hello.
     slow: Option<Slow>,
 }
@@ -399,14 +410,13 @@ impl SlackDouble {
             .count()
     }
 
-    /// Messages that are requests, whether they still have buttons or not.
+    /// Messages that have buttons, or had them.
     pub(crate) fn cards(&self) -> Vec<Posted> {
-        let all = self.messages();
-        let is_card = |posted: &Posted| posted.message.to_string().contains("\"type\":\"actions\"");
-        all.into_iter().filter(is_card).collect()
+        let all = self.messages().into_iter();
+        all.filter(Posted::was_armed).collect()
     }
 
-    /// The card number `at` (from 0), once it is there.
+    /// The card number `at` (from 0), once it has its buttons.
     #[track_caller]
     pub(crate) fn card(&self, at: usize) -> Posted {
         self.wait("a card", |double| double.cards().into_iter().nth(at))

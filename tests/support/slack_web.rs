@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::blocks::{message_blocks, view};
+use super::cards::{wrong_edit, wrong_post};
 use super::http::header;
 use super::{ACK, APP, APP_TOKEN, BOT, BOT_TOKEN, CHANNEL, OWN_USER, Posted, State, TEAM, Trigger};
 
@@ -55,7 +56,11 @@ pub(super) fn perform(
     }
     match method {
         "auth.test" => {
-            json!({"ok": true, "team_id": TEAM, "user_id": OWN_USER, "bot_id": BOT, "url": "https://x"})
+            let identity = json!({
+                "ok": true, "team_id": TEAM, "user_id": OWN_USER, "bot_id": BOT, "url": "https://x",
+                "is_enterprise_install": false,
+            });
+            with(identity, Some(&state.identity))
         }
         "apps.connections.open" => {
             let ticket = format!("ticket-{}", state.tickets.len());
@@ -162,28 +167,32 @@ fn say(state: &mut State, method: &str, body: Value) -> Value {
             json!({"ok": true, "message_ts": "1.1"})
         }
         "chat.update" => {
-            let found = state
-                .messages
-                .iter_mut()
-                .find(|posted| body["ts"] == posted.ts.as_str());
-            let Some(posted) = found else {
+            let mut messages = state.messages.iter();
+            let found = messages.position(|posted| body["ts"] == posted.ts.as_str());
+            let Some(at) = found else {
                 return refused("message_not_found");
             };
-            posted.edits.push(body.clone());
+            let wrong = wrong_edit(state, at, &body);
+            state.violations.extend(wrong);
+            state.messages[at].edits.push(body.clone());
+            state.messages[at].edited = Some(Instant::now());
             json!({"ok": true, "channel": CHANNEL, "ts": body["ts"], "text": body["text"]})
         }
         _ => {
             let before = state.messages.last().map(|posted| posted.at);
             // A little sooner on the wire than on agp's clock.
-            if before.is_some_and(|at| at.elapsed() < Duration::from_millis(900)) {
+            if !state.bursts && before.is_some_and(|at| at.elapsed() < Duration::from_millis(900)) {
                 state.violations.push("two messages within a second".into());
             }
+            let wrong = wrong_post(state, &body);
+            state.violations.extend(wrong);
             let ts = format!("1700000000.{:06}", state.messages.len() + 1);
             state.messages.push(Posted {
                 ts: ts.clone(),
                 message: body,
                 edits: Vec::new(),
                 at: Instant::now(),
+                edited: None,
             });
             json!({"ok": true, "channel": CHANNEL, "ts": ts, "message": {"ts": ts}})
         }

@@ -5,6 +5,7 @@ mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use serde_json::Value;
 
@@ -16,11 +17,12 @@ use crate::contracts::lock::locked;
 use crate::contracts::question::Question;
 
 use super::authorization::Authority;
+use super::blocks;
 use super::envelope::Click;
 use super::forms;
 use super::rejections::{Reason, Rejection};
 use super::remembered::Remembered;
-use super::request::{Action, Ended, GrantKey, NewRequest, Open, Vote};
+use super::request::{Action, Buttons, Ended, GrantKey, NewRequest, Open, Vote};
 use super::web_api::Posted;
 
 /// A request that is over. Its message is kept until the journal has its end.
@@ -59,7 +61,7 @@ pub(super) enum Effect {
     Decided {
         early: Vec<Click>,
     },
-    /// Wait for the message's name, or for the modal.
+    /// Wait for the buttons, or for the modal.
     Parked,
 }
 
@@ -147,6 +149,8 @@ impl Approvals {
         let open = Open {
             request,
             posted: None,
+            buttons: Buttons::None,
+            drawn: Value::Null,
             votes: Vec::new(),
             looked: BTreeSet::new(),
             opening: Vec::new(),
@@ -171,14 +175,13 @@ impl Approvals {
         }
     }
 
-    /// Its message stands in Slack. Gives the clicks that came before this was known, or, where the
-    /// request is over by now, the edit that says so.
-    pub(super) fn posted(&self, nonce: &str, posted: Posted) -> Result<Vec<Click>, Option<Edit>> {
+    /// Its message stands in Slack, without buttons. Where the request is over by now, gives the edit that
+    /// says so.
+    pub(super) fn posted(&self, nonce: &str, posted: Posted) -> Result<(), Option<Edit>> {
         let mut table = self.table();
         if let Some(open) = table.open.get_mut(nonce) {
             open.posted = Some(posted);
-            open.request.question.seen();
-            return Ok(std::mem::take(&mut open.early));
+            return Ok(());
         }
         let Some(closed) = table.closed.get_mut(nonce) else {
             return Err(None);
@@ -189,6 +192,31 @@ impl Approvals {
             body: closed.body.take(),
             word,
         }))
+    }
+
+    /// Its message is about to get its buttons: gives the blocks that have them, with the time there is to answer,
+    /// unless the request is over. From here on a click may come.
+    pub(super) fn arming(&self, nonce: &str) -> Option<Value> {
+        let mut table = self.table();
+        let open = table.open.get_mut(nonce)?;
+        open.buttons = Buttons::Coming;
+        let question = &open.request.question;
+        // Its time begins once the buttons are there, unless somebody sees it elsewhere.
+        let left = question.left().min(question.asking().deadline);
+        open.drawn = blocks::with_deadline(&open.request.blocks, SystemTime::now() + left);
+        Some(open.drawn.clone())
+    }
+
+    /// Its message has its buttons: from here on a person could see it, and can answer. Gives the clicks that came
+    /// before this was known.
+    pub(super) fn armed(&self, nonce: &str) -> Vec<Click> {
+        let mut table = self.table();
+        let Some(open) = table.open.get_mut(nonce) else {
+            return Vec::new();
+        };
+        open.buttons = Buttons::There;
+        open.request.question.seen();
+        std::mem::take(&mut open.early)
     }
 
     /// Slack shows this person the whole of it, or does not. Gives this person's clicks that waited for
@@ -209,13 +237,19 @@ impl Approvals {
             .collect()
     }
 
-    /// It could not be posted. Gives the clicks that waited for its name.
+    /// It could not be posted, or got no buttons. Gives the clicks that waited for them.
     pub(super) fn failed(&self, nonce: &str, why: String) -> Vec<Click> {
         let Some(open) = self.table().close(nonce, Reason::Expired) else {
             return Vec::new();
         };
         open.request.question.gives_up(&Unreachable(why));
         open.early
+    }
+
+    /// Whether it is one of this session's, as far back as is remembered.
+    pub(super) fn knows(&self, nonce: &str) -> bool {
+        let table = self.table();
+        table.open.contains_key(nonce) || table.closed.get(nonce).is_some()
     }
 
     /// Whether it is still open.
@@ -326,9 +360,13 @@ impl Approvals {
             .into_iter()
             .find(|action| action.id() == click.action);
         let action = action.ok_or(Reason::UnknownAction)?;
-        if open.posted.is_none() && open.early.len() < EARLY {
-            open.early.push(click.clone());
-            return Ok(Effect::Parked);
+        match open.buttons {
+            Buttons::There => {}
+            Buttons::Coming if open.early.len() < EARLY => {
+                open.early.push(click.clone());
+                return Ok(Effect::Parked);
+            }
+            Buttons::Coming | Buttons::None => return Err(Reason::NotArmed),
         }
         let vote = match open.check(&admitted, action) {
             // The modal stands on the phone before Slack says so.
@@ -358,7 +396,7 @@ impl Approvals {
         let (have, need) = (open.votes.len(), open.request.required);
         if !denied && have < need {
             let posted = open.posted.clone().ok_or(Reason::OtherMessage)?;
-            let blocks = open.request.blocks.clone();
+            let blocks = open.drawn.clone();
             return Ok(Effect::Progress {
                 have,
                 need,

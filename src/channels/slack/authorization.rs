@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::block_name::BlockName;
 use super::config::is_user;
 use super::envelope::Click;
 use super::rejections::Reason;
+use super::web_api::Posted;
 
 /// Who may approve, and where: what every click is held against.
 #[derive(Debug, Clone)]
@@ -12,6 +14,10 @@ pub(super) struct Authority {
     pub(super) team: String,
     pub(super) own_user: String,
     pub(super) app: String,
+    /// Where requests are posted.
+    pub(super) channel: String,
+    /// What this home is called in a card's block.
+    pub(super) home: String,
     pub(super) approvers: BTreeSet<String>,
     pub(super) required: usize,
 }
@@ -26,7 +32,33 @@ impl Admitted<'_> {
     }
 }
 
+/// A card that agp posted for a session of this home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OwnCard {
+    pub(super) posted: Posted,
+    /// The session that it names.
+    pub(super) session: String,
+}
+
 impl Authority {
+    /// The card that a click is on, where agp's own bot posted it, for this home, in this channel. Another
+    /// home with the same app has cards of its own, which are not this one's to change.
+    pub(super) fn own_card(&self, click: &Click) -> Option<OwnCard> {
+        let name = BlockName::parse(&click.block)?;
+        let is_own = click.app == self.app
+            && click.author == self.own_user
+            && click.channel == self.channel
+            && name.home == self.home
+            && !click.message.is_empty();
+        is_own.then(|| OwnCard {
+            posted: Posted {
+                channel: click.channel.clone(),
+                ts: click.message.clone(),
+            },
+            session: name.session.to_owned(),
+        })
+    }
+
     /// What holds whatever the request is.
     pub(super) fn admit<'a>(&self, click: &'a Click) -> Result<Admitted<'a>, Reason> {
         if click.app != self.app {

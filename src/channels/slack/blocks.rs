@@ -14,6 +14,8 @@ use super::request::Action;
 
 /// Characters of a field.
 const FIELD_CHARS: usize = 1500;
+/// What stands where the buttons are going to be.
+const PREPARING: &str = "Preparing the buttons… If none appear, nothing can be approved here.";
 /// Arguments that a person decides by, shown first.
 const FIRST: &[&str] = &[
     "command",
@@ -40,8 +42,10 @@ pub struct About {
 
 /// A request, drawn.
 pub(super) struct Card {
-    /// With buttons.
+    /// With buttons, as the last block, and without the time there is to answer: see [`with_deadline`].
     pub(super) blocks: Value,
+    /// The same before it has them: whoever clicks on it decides nothing, and the nonce is not in it.
+    pub(super) inert: Value,
     /// Without.
     pub(super) body: Value,
     /// The whole call, as a modal.
@@ -59,8 +63,6 @@ pub(super) struct Drawing<'a> {
     pub(super) args: &'a Map<String, Value>,
     pub(super) about: &'a About,
     pub(super) required: usize,
-    /// When it is too late.
-    pub(super) until: SystemTime,
 }
 
 /// A call that Slack cannot show whole: nobody is asked about it there.
@@ -98,11 +100,13 @@ impl Drawing<'_> {
         if partial {
             body.push(context("Truncated. Open *Details* before you can approve."));
         }
+        let mut inert = body.clone();
+        inert.push(context(PREPARING));
         let mut blocks = body.clone();
-        blocks.push(context(&deadline(self.until)));
         blocks.push(json!({"type": "actions", "block_id": block, "elements": self.buttons(nonce)}));
         Ok(Card {
             blocks: Value::Array(blocks),
+            inert: Value::Array(inert),
             body: Value::Array(body),
             modal,
             partial,
@@ -180,6 +184,16 @@ fn modal(said: &str) -> Result<Value, TooLong> {
         return Err(TooLong);
     }
     Ok(modal)
+}
+
+/// A card with its buttons, and above them until when it can be answered.
+pub(super) fn with_deadline(blocks: &Value, until: SystemTime) -> Value {
+    let mut blocks = blocks.clone();
+    if let Some(blocks) = blocks.as_array_mut() {
+        let above = blocks.len().saturating_sub(1);
+        blocks.insert(above, context(&deadline(until)));
+    }
+    blocks
 }
 
 /// A moment, in the clock of whoever reads it.

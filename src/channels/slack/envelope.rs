@@ -54,6 +54,8 @@ pub(super) struct Click {
     pub(super) is_bot: bool,
     pub(super) channel: String,
     pub(super) message: String,
+    /// Whose message it is: a bot's user.
+    pub(super) author: String,
     pub(super) block: String,
     pub(super) action: String,
     pub(super) value: String,
@@ -121,6 +123,7 @@ fn click(envelope: &str, payload: &Value) -> Option<Click> {
     Some(Click {
         channel: same("/container/channel_id", "/channel/id"),
         message: same("/container/message_ts", "/message/ts"),
+        author: part(payload, "/message/user"),
         block: part(action, "/block_id"),
         action: part(action, "/action_id"),
         value: part(action, "/value"),

@@ -70,13 +70,14 @@ pub(crate) fn text(data: &[u8]) {
         args: &args,
         about: &about,
         required: 2,
-        until: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
     };
     let Ok(card) = drawing.card("nonce", "block") else {
         return;
     };
     assert!(card.modal.to_string().len() <= limits::SLACK_MODAL_BYTES);
-    for drawn in [&card.blocks, &card.body, &card.modal] {
+    let until = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let with_deadline = blocks::with_deadline(&card.blocks, until);
+    for drawn in [&with_deadline, &card.inert, &card.body, &card.modal] {
         drawn_harmlessly(drawn);
     }
     assert!(!card.text.contains(['<', '&', '`']) && !card.text.contains(acts_or_hides));
@@ -145,6 +146,7 @@ pub(crate) fn frame(data: &[u8]) {
                     &click.team,
                     &click.channel,
                     &click.message,
+                    &click.author,
                 ];
                 assert!(parts.iter().all(|part| short(part)));
                 let parts = [&click.block, &click.action, &click.value, &click.trigger];
@@ -175,6 +177,8 @@ pub(crate) fn click(data: &[u8]) {
         team: "T1".into(),
         own_user: "U0".into(),
         app: "A1".into(),
+        channel: "C1".into(),
+        home: "h1".into(),
         approvers: BTreeSet::from(["U1".to_owned(), "W2".to_owned()]),
         required: 1,
     });
@@ -203,11 +207,8 @@ pub(crate) fn click(data: &[u8]) {
         channel: "C1".into(),
         ts: "1.2".into(),
     };
-    assert!(
-        approvals
-            .posted("n1", posted)
-            .is_ok_and(|early| early.is_empty())
-    );
+    assert!(approvals.posted("n1", posted).is_ok() && approvals.arming("n1").is_some());
+    assert!(approvals.armed("n1").is_empty());
     let from_approver =
         click.app == "A1" && click.team == "T1" && ["U1", "W2"].contains(&click.user.as_str());
     let here = click.channel == "C1" && click.message == "1.2";
@@ -266,7 +267,7 @@ pub(crate) fn reply(data: &[u8]) {
             assert!(is_code(&code) || code == "an unreadable error");
             assert!(needed.is_none_or(|needed| is_code(&needed)));
         }
-        Err(ApiError::Failed(_) | ApiError::TimedOut) => {}
+        Err(ApiError::Unreachable(_) | ApiError::Failed(_) | ApiError::TimedOut) => {}
     }
 }
 

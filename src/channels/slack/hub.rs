@@ -104,11 +104,21 @@ impl Hub {
                 let blocks = blocks::over(Some(blocks.clone()), &word);
                 self.post.send(Job::Update {
                     posted: posted.clone(),
+                    text: format!("agp: {have} of {}", count(need, "approval")),
                     blocks,
                     last: false,
                 });
             }
-            Effect::Rejected(rejection) => self.reject(rejection),
+            Effect::Rejected(rejection) => {
+                // Nothing can come of its buttons any more.
+                if rejection.reason != Reason::Replayed
+                    && !approvals.knows(&click.value)
+                    && let Some(card) = approvals.authority().own_card(click)
+                {
+                    self.post.send(Job::Disarm(card));
+                }
+                self.reject(rejection);
+            }
         }
     }
 

@@ -2,11 +2,16 @@
 //! this call.
 //!
 //! [`Slack::start`] proves the tokens and opens the first connection before a session begins. From
-//! then on two threads own all that is Slack's: `slack-socket` hears clicks (`receiver`) and has them
-//! judged (`approvals`, `request`), `slack-post` says everything (`poster`, `queue`). A call worker waits on a channel of its own.
+//! then on two threads own all that is Slack's: `slack-socket` hears clicks (`socket_mode`) and has them
+//! judged (`approvals`, `request`), `slack-post` says everything (`post_thread`, `post_queue`). A call worker waits on a
+//! channel of its own.
+//!
+//! A card is posted without buttons, its entry in the outbox is made durable, and only then it gets them:
+//! whoever is killed in between leaves a card that can do nothing.
 
 mod approvals;
 mod authorization;
+mod block_name;
 mod blocks;
 mod config;
 mod envelope;
@@ -14,7 +19,9 @@ mod forms;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod hub;
+mod mirrored;
 mod mrkdwn_escape;
+mod notice;
 mod outbox;
 mod post_queue;
 mod post_thread;
@@ -49,6 +56,7 @@ use crate::contracts::{limits, timestamp};
 
 use approvals::Approvals;
 use authorization::Authority;
+use block_name::BlockName;
 pub use blocks::About;
 pub use config::{Settings, SetupError, Token, UncheckedConfig};
 use hub::Hub;
@@ -74,12 +82,14 @@ pub struct Around {
     pub about: About,
     /// Who runs it.
     pub who: String,
+    /// What the home is called on cards, so that no other home with the same app changes them: letters and digits.
+    pub home: String,
     /// `outbox.json`.
     pub outbox: PathBuf,
     /// Root certificates instead of the bundled ones.
     pub roots: Option<PathBuf>,
     /// Whether a session of this name still runs.
-    pub is_live: Box<dyn Fn(&str) -> bool>,
+    pub is_live: Box<dyn Fn(&str) -> bool + Send>,
     /// Redacts token-shaped text in arguments.
     pub redact: fn(&mut Map<String, Value>),
     /// Records a rejected click.
@@ -94,6 +104,7 @@ pub struct Slack {
     approvals: Arc<Approvals>,
     about: About,
     who: String,
+    home: String,
     redact: fn(&mut Map<String, Value>),
     waker: UnixStream,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -109,6 +120,7 @@ impl Slack {
         let api = WebApi::new(settings, &tls);
         let failed = |error: &web_api::ApiError| SetupError::new(error.to_string(), error.mend());
         let identity = api.auth_test().map_err(|error| failed(&error))?;
+        self_test::one_workspace(&identity)?;
         self_test::scopes(&identity)?;
         self_test::people(&api, settings, &identity)?;
         let dial = Dial {
@@ -121,7 +133,8 @@ impl Slack {
             return Err(error);
         }
         let outbox = Outbox::at(around.outbox);
-        let left_behind = outbox.left_behind(&*around.is_live).map_err(|error| {
+        let left_behind = outbox.left_behind(&around.about.session, &*around.is_live);
+        let left_behind = left_behind.map_err(|error| {
             SetupError::new(format!("outbox.json: {error}"), "move outbox.json aside")
         })?;
 
@@ -139,6 +152,8 @@ impl Slack {
             team: identity.team,
             own_user: identity.user,
             app: first.app.clone(),
+            channel: settings.channel.clone(),
+            home: around.home.clone(),
             approvers: settings.approvers.clone(),
             required: settings.required,
         }));
@@ -148,7 +163,7 @@ impl Slack {
             api,
             hub: Arc::clone(&hub),
             approvals: Arc::clone(&approvals),
-            outbox: Keeper::start(outbox).map_err(system)?,
+            outbox: Keeper::start(outbox, around.is_live).map_err(system)?,
             channel: settings.channel.clone(),
             session: around.about.session.clone(),
             jobs: inbox,
@@ -163,8 +178,7 @@ impl Slack {
             wake,
             waker: waker.try_clone().map_err(system)?,
         };
-        // The rest is for the next start: what this session has to say comes first.
-        for entry in left_behind.into_iter().take(limits::CALLS_IN_FLIGHT) {
+        for entry in left_behind {
             hub.post.send(Job::LeftBehind(entry));
         }
         let slack = Self {
@@ -172,6 +186,7 @@ impl Slack {
             approvals,
             about: around.about,
             who: around.who,
+            home: around.home,
             redact: around.redact,
             waker,
             threads: Mutex::default(),
@@ -223,71 +238,6 @@ impl Slack {
             args_sha256: asking.args_sha256,
             reading_sha256: asking.reading_sha256,
         })
-    }
-
-    fn mirrored(&self, event: &Draft) {
-        let at = |name: &str| {
-            event
-                .payload
-                .get(name)
-                .and_then(Value::as_str)
-                .unwrap_or("none")
-        };
-        let now = timestamp::rfc3339(SystemTime::now());
-        let weighty = !matches!(event.kind, Kind::ToolCallDeny | Kind::GateAnomaly);
-        let say = |what: &str, foreign: &[(&str, &str)]| {
-            self.hub.post.send(Job::Say {
-                id: random_id(),
-                weighty,
-                text: format!("agp: {what}"),
-                whole: blocks::in_one_line(what, foreign),
-                blocks: blocks::notice(what, foreign),
-            });
-        };
-        match event.kind {
-            Kind::ApprovalGranted | Kind::ApprovalDenied | Kind::ApprovalTimeout => {
-                let word = match (event.kind, event.on_behalf_of.as_deref()) {
-                    (Kind::ApprovalGranted, Some(who)) => format!("*Approved* by {who} at {now}"),
-                    (Kind::ApprovalDenied, Some(who)) => format!("*Denied* by {who} at {now}"),
-                    (Kind::ApprovalTimeout, _) => {
-                        format!("*Expired*: no answer by {now}. Denied.")
-                    }
-                    _ => format!("*Expired* at {now}: nobody could answer. Denied."),
-                };
-                if let Some(edit) = self.approvals.settled(at("messageId"), &word) {
-                    self.hub.post.send(Job::last(edit));
-                }
-            }
-            Kind::SessionStarted => {
-                let blocks = blocks::opening(&self.about, &event.payload, &self.who);
-                self.hub.post.send(Job::Opening {
-                    text: "agp: a session".into(),
-                    blocks,
-                });
-            }
-            Kind::SessionEnded => say("The session has ended.", &[("How", at("end"))]),
-            Kind::ToolCallDeny => say(
-                "A call was denied by policy.",
-                &[
-                    ("Tool", at("tool")),
-                    ("Rule", at("ruleId")),
-                    ("Reason", at("reason")),
-                ],
-            ),
-            Kind::GateBypassed => say(
-                "THE GATE WAS BYPASSED. agp ended the session.",
-                &[("Tool", at("tool")), ("How", at("how"))],
-            ),
-            Kind::GateAnomaly => {
-                let ends = event.payload.get("endsSession") == Some(&Value::Bool(true));
-                let what = match ends {
-                    true => "Unexpected activity at the gate. agp ended the session.",
-                    false => "Unexpected activity at the gate. The session continues.",
-                };
-                say(what, &[("Tool", at("tool")), ("How", at("how"))]);
-            }
-            _ => {}
-        }
     }
 }
 
@@ -344,14 +294,17 @@ impl Channel for Slack {
         let (Some(nonce), Some(block)) = (nonce(), nonce()) else {
             return Err(Unreachable("the system provides no random numbers".into()));
         };
-        let left = question.left();
         let drawing = blocks::Drawing {
             asking,
             args: &args,
             about: &self.about,
             required,
-            until: SystemTime::now() + left,
         };
+        let block = BlockName {
+            home: &self.home,
+            session: &self.about.session,
+        }
+        .with(&block);
         let card = match drawing.card(&nonce, &block) {
             Ok(card) => card,
             Err(error) => return Err(Unreachable(error.to_string())),
@@ -361,7 +314,7 @@ impl Channel for Slack {
             block,
             question: Arc::clone(question),
             modal: card.modal,
-            blocks: card.blocks.clone(),
+            blocks: card.blocks,
             body: card.body,
             partial: card.partial,
             required,
@@ -370,8 +323,8 @@ impl Channel for Slack {
         let job = Job::Card {
             nonce: nonce.clone(),
             text: card.text,
-            blocks: card.blocks,
-            until: Instant::now() + left,
+            blocks: card.inert,
+            until: Instant::now() + question.left(),
         };
         if !self.hub.post.send(job) {
             let why = "too many messages are waiting for Slack";
@@ -421,7 +374,7 @@ impl Drop for Slack {
         // Where there is no room for it the thread is awake, and sees the flag.
         self.hub
             .post
-            .send(Job::Stop(Instant::now() + limits::SLACK_FAREWELL));
+            .send(Job::Stop(Instant::now() + limits::SLACK_LAST_WORDS));
         wake(&self.waker);
         let threads = std::mem::take(&mut *locked(&self.threads));
         for thread in threads {

@@ -1,10 +1,17 @@
-//! `outbox.json`: what must still be said in Slack after a crash. Messages that have buttons, so
+//! `outbox.json`: what must still be said in Slack after a crash. Messages that may have buttons, so
 //! that they can be marked as over, and messages on their way.
+//!
+//! An entry of a card is durable before the card gets its buttons. Of a session that is over, one other
+//! session sees to all entries: it claims them under the file's lock, and its claim ends with it.
 //!
 //! One file for all sessions of a home, replaced whole under a lock beside it. Only a thread of its
 //! own touches it while a session runs: the one that posts asks that thread, and has the network; no
 //! decision waits for either.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -26,12 +33,15 @@ pub struct OutboxEntry {
     pub session: String,
     /// Where.
     pub channel: String,
-    /// The message that still has buttons; without it the text is a message to be posted.
+    /// The message that may have buttons; without it the text is a message to be posted.
     pub ts: Option<String>,
     /// The thread it belongs to.
     pub thread: Option<String>,
     /// What is to be posted; agp's own words, and foreign ones made harmless.
     pub text: Option<String>,
+    /// The other session that sees to it, as long as that one lives. Files of before have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_by: Option<String>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -52,16 +62,23 @@ impl Outbox {
         Self { path }
     }
 
-    /// Keeps an entry, durable when this returns.
+    /// Keeps an entry, in the place of the one with its id where there is one; durable when this returns.
     ///
     /// # Errors
-    /// When the file cannot be read or replaced, or is full.
+    /// When the file cannot be read or replaced, or is full. Messages leave room for cards, which get no
+    /// buttons without an entry.
     pub fn put(&self, entry: OutboxEntry) -> io::Result<()> {
+        let room = match entry.ts {
+            Some(_) => limits::OUTBOX_ENTRIES,
+            None => limits::OUTBOX_MESSAGES,
+        };
         self.change(|entries| {
-            if entries.len() >= limits::OUTBOX_ENTRIES {
-                return Err(io::Error::other("the outbox is full"));
+            let full = entries.len() >= room;
+            match entries.iter_mut().find(|other| other.id == entry.id) {
+                Some(other) => *other = entry,
+                None if full => return Err(io::Error::other("the outbox is full")),
+                None => entries.push(entry),
             }
-            entries.push(entry);
             Ok(())
         })
     }
@@ -77,15 +94,44 @@ impl Outbox {
         })
     }
 
-    /// What sessions left behind that are not live any more. It stays there until it is removed.
+    /// What sessions left behind that are not live any more, and that no other live session has claimed;
+    /// from here on it is `claimer`'s. The entries of one session are claimed together, so that they keep
+    /// their order. They stay there until they are removed; more than
+    /// [`limits::OUTBOX_CLAIMS`] are for a later start.
     ///
     /// # Errors
-    /// When the file cannot be read.
-    pub fn left_behind(&self, is_live: &dyn Fn(&str) -> bool) -> io::Result<Vec<OutboxEntry>> {
+    /// When the file cannot be read or replaced.
+    pub fn left_behind(
+        &self,
+        claimer: &str,
+        is_live: &dyn Fn(&str) -> bool,
+    ) -> io::Result<Vec<OutboxEntry>> {
         let _lock = self.lock()?;
         let mut entries = self.read()?;
-        entries.retain(|entry| !is_live(&entry.session));
-        Ok(entries)
+        let claimed_by_other = |entry: &&OutboxEntry| {
+            let other = entry.claimed_by.as_deref();
+            other.is_some_and(|other| other != claimer && is_live(other))
+        };
+        let sessions = entries.iter().map(|entry| &entry.session);
+        let live = sessions.filter(|session| is_live(session));
+        let held = entries.iter().filter(claimed_by_other);
+        let held: BTreeSet<String> = held
+            .map(|entry| &entry.session)
+            .chain(live)
+            .cloned()
+            .collect();
+        let mut claimed = Vec::new();
+        let free = entries
+            .iter_mut()
+            .filter(|entry| !held.contains(&entry.session));
+        for entry in free.take(limits::OUTBOX_CLAIMS) {
+            entry.claimed_by = Some(claimer.to_owned());
+            claimed.push(entry.clone());
+        }
+        if !claimed.is_empty() {
+            self.write(entries)?;
+        }
+        Ok(claimed)
     }
 
     fn change(
@@ -95,6 +141,11 @@ impl Outbox {
         let _lock = self.lock()?;
         let mut entries = self.read()?;
         change(&mut entries)?;
+        self.write(entries)
+    }
+
+    /// Replaces the file. Only whoever holds its lock does.
+    fn write(&self, entries: Vec<OutboxEntry>) -> io::Result<()> {
         let text = written(entries)?;
         let unnamed = self.path.with_extension("json.new");
         let mut file = private().truncate(true).open(&unnamed)?;
@@ -143,14 +194,18 @@ pub(super) fn written(entries: Vec<OutboxEntry>) -> io::Result<Vec<u8>> {
 enum Errand {
     Put(OutboxEntry, SyncSender<io::Result<()>>),
     Remove(String, SyncSender<io::Result<()>>),
+    IsLive(String, SyncSender<bool>),
 }
 
 /// A way to the thread `slack-outbox`, which ends with it.
 pub(super) struct Keeper(SyncSender<Errand>);
 
 impl Keeper {
-    /// Starts the thread.
-    pub(super) fn start(outbox: Outbox) -> io::Result<Self> {
+    /// Starts the thread. `is_live` reads leases, which are files below the outbox's directory.
+    pub(super) fn start(
+        outbox: Outbox,
+        is_live: Box<dyn Fn(&str) -> bool + Send>,
+    ) -> io::Result<Self> {
         // One asks, and waits for the answer.
         let (errands, waiting) = sync_channel(0);
         let directory = outbox.path.parent().unwrap_or(Path::new("."));
@@ -158,10 +213,11 @@ impl Keeper {
         confine::start(Profile::SlackOutbox, places, move || {
             while let Ok(errand) = waiting.recv() {
                 // Whoever asked may be gone.
-                let _ = match errand {
-                    Errand::Put(entry, reply) => reply.send(outbox.put(entry)),
-                    Errand::Remove(id, reply) => reply.send(outbox.remove(&id)),
-                };
+                match errand {
+                    Errand::Put(entry, reply) => drop(reply.send(outbox.put(entry))),
+                    Errand::Remove(id, reply) => drop(reply.send(outbox.remove(&id))),
+                    Errand::IsLive(session, reply) => drop(reply.send(is_live(&session))),
+                }
             }
         })?;
         Ok(Self(errands))
@@ -169,19 +225,26 @@ impl Keeper {
 
     /// As [`Outbox::put`].
     pub(super) fn put(&self, entry: OutboxEntry) -> io::Result<()> {
-        self.ask(|reply| Errand::Put(entry, reply))
+        self.ask(|reply| Errand::Put(entry, reply)).flatten()
     }
 
     /// As [`Outbox::remove`].
     pub(super) fn remove(&self, id: &str) -> io::Result<()> {
         self.ask(|reply| Errand::Remove(id.to_owned(), reply))
+            .flatten()
     }
 
-    fn ask(&self, errand: impl FnOnce(SyncSender<io::Result<()>>) -> Errand) -> io::Result<()> {
+    /// Whether a session of this name runs, as far as can be said: then its cards are its own.
+    pub(super) fn is_live(&self, session: &str) -> bool {
+        self.ask(|reply| Errand::IsLive(session.to_owned(), reply))
+            .unwrap_or(true)
+    }
+
+    fn ask<T>(&self, errand: impl FnOnce(SyncSender<T>) -> Errand) -> io::Result<T> {
         let gone = || io::Error::other("the outbox thread is gone");
         let (reply, answer) = sync_channel(1);
         self.0.send(errand(reply)).map_err(|_| gone())?;
-        answer.recv().map_err(|_| gone())?
+        answer.recv().map_err(|_| gone())
     }
 }
 
@@ -189,73 +252,4 @@ fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create(true).mode(0o600);
     options
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_outbox_never_grows_past_what_is_read_again() {
-        let directory = std::env::temp_dir().join(format!("agp-outbox-f-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let outbox = Outbox::at(directory.join("outbox.json"));
-        let entry = |id: String, bytes: usize| OutboxEntry {
-            id,
-            session: "s-1".into(),
-            channel: "C1".into(),
-            ts: None,
-            thread: None,
-            text: Some("x".repeat(bytes)),
-        };
-        let large = usize::try_from(limits::OUTBOX_BYTES).unwrap() / 3;
-        outbox.put(entry("a".into(), large)).unwrap();
-        outbox.put(entry("b".into(), large)).unwrap();
-        assert!(outbox.put(entry("c".into(), large)).is_err());
-        // What was there before is there still, and there is room for what fits.
-        outbox.put(entry("d".into(), 10)).unwrap();
-        let kept = outbox.left_behind(&|_| false).unwrap();
-        let ids: Vec<&str> = kept.iter().map(|entry| entry.id.as_str()).collect();
-        assert_eq!(ids, ["a", "b", "d"]);
-        outbox.remove("a").unwrap();
-        outbox.put(entry("c".into(), large)).unwrap();
-
-        let many = (0..limits::OUTBOX_ENTRIES).map(|number| entry(number.to_string(), 1));
-        let text = written(many.collect()).unwrap();
-        std::fs::write(directory.join("outbox.json"), text).unwrap();
-        assert!(outbox.put(entry("one more".into(), 1)).is_err());
-        // One that is too long as it stands, by whoever's hand, is read by nobody.
-        let blanks = " ".repeat(usize::try_from(limits::OUTBOX_BYTES).unwrap());
-        let long = format!(r#"{{"entries":[]}}{blanks}"#);
-        std::fs::write(directory.join("outbox.json"), long).unwrap();
-        assert!(outbox.left_behind(&|_| false).is_err());
-        std::fs::remove_dir_all(&directory).unwrap();
-    }
-
-    #[test]
-    fn what_is_put_stays_until_it_is_removed_and_live_sessions_keep_theirs() {
-        let directory = std::env::temp_dir().join(format!("agp-outbox-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let outbox = Outbox::at(directory.join("outbox.json"));
-        let entry = |id: &str, session: &str| OutboxEntry {
-            id: id.into(),
-            session: session.into(),
-            channel: "C1".into(),
-            ts: Some("1.2".into()),
-            thread: None,
-            text: None,
-        };
-        outbox.put(entry("a", "s-1")).unwrap();
-        outbox.put(entry("b", "s-2")).unwrap();
-        let again = Outbox::at(directory.join("outbox.json"));
-        assert_eq!(
-            again.left_behind(&|session| session == "s-2").unwrap(),
-            [entry("a", "s-1")]
-        );
-        again.remove("a").unwrap();
-        assert_eq!(again.left_behind(&|_| false).unwrap(), [entry("b", "s-2")]);
-        std::fs::write(directory.join("outbox.json"), "{").unwrap();
-        assert!(again.put(entry("c", "s")).is_err());
-        std::fs::remove_dir_all(&directory).unwrap();
-    }
 }

@@ -1,4 +1,8 @@
-//! What is to be said in Slack, in order of urgency, and not before its method may be called again.
+//! What is to be said in Slack, in order of urgency, and not before its method may be called again. What became
+//! of the session's calls keeps its order, whatever its method.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -11,12 +15,16 @@ use serde_json::Value;
 use crate::contracts::limits;
 
 use super::approvals::Edit;
+use super::authorization::OwnCard;
 use super::blocks;
+use super::notice::Notice;
 use super::outbox::OutboxEntry;
 use super::web_api::Posted;
 
 /// The urgency of what can as well be left out.
 const LEAST: usize = 3;
+/// The text of a message that has lost its buttons.
+pub(super) const OVER: &str = "agp: this request is closed";
 
 pub(super) const POST: &str = "chat.postMessage";
 pub(super) const UPDATE: &str = "chat.update";
@@ -45,35 +53,46 @@ pub(super) enum Job {
     },
     /// A word to one person.
     Ephemeral { user: String, text: String },
-    /// A request.
+    /// A request, without its buttons.
     Card {
         nonce: String,
         text: String,
         blocks: Value,
         until: Instant,
     },
+    /// Its buttons, once its entry in the outbox is durable.
+    Arm {
+        nonce: String,
+        posted: Posted,
+        text: String,
+        until: Instant,
+    },
     /// A message that has changed.
     Update {
         posted: Posted,
+        text: String,
         blocks: Value,
         last: bool,
     },
     /// The first message of the session: the others go into its thread.
     Opening { text: String, blocks: Value },
     /// Any other message.
-    Say {
-        id: String,
-        /// More than one among many: it goes before those.
-        weighty: bool,
-        text: String,
-        /// All of it in one line, for a later start.
-        whole: String,
-        blocks: Value,
-    },
+    Say { id: String, notice: Notice },
     /// Something that another session left behind.
     LeftBehind(OutboxEntry),
+    /// A card whose nonce nobody knows loses its buttons, unless its session runs.
+    Disarm(OwnCard),
     /// The session is over: what waits is said within this time, if it can be.
     Stop(Instant),
+}
+
+/// What keeps its order among itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    /// What became of this session's calls, and of the session.
+    Session,
+    /// What other sessions left behind.
+    LeftBehind,
 }
 
 impl Job {
@@ -82,6 +101,7 @@ impl Job {
         let blocks = blocks::over(edit.body, &edit.word);
         Self::Update {
             posted: edit.posted,
+            text: OVER.into(),
             blocks,
             last: true,
         }
@@ -91,7 +111,7 @@ impl Job {
         match self {
             Self::Modal { .. } => MODAL,
             Self::Ephemeral { .. } => EPHEMERAL,
-            Self::Update { .. } => UPDATE,
+            Self::Arm { .. } | Self::Update { .. } | Self::Disarm(_) => UPDATE,
             Self::LeftBehind(entry) if entry.ts.is_some() => UPDATE,
             _ => POST,
         }
@@ -101,22 +121,35 @@ impl Job {
     fn urgency(&self) -> usize {
         match self {
             Self::Modal { .. } | Self::Opening { .. } => 0,
-            Self::Card { .. } => 1,
-            Self::Update { .. } | Self::Say { weighty: true, .. } => 2,
+            Self::Card { .. } | Self::Arm { .. } => 1,
+            Self::Update { .. } | Self::Say { .. } => 2,
             _ => LEAST,
         }
+    }
+
+    fn lane(&self) -> Option<Lane> {
+        match self {
+            Self::Update { last: true, .. } | Self::Say { .. } => Some(Lane::Session),
+            Self::LeftBehind(_) => Some(Lane::LeftBehind),
+            _ => None,
+        }
+    }
+
+    /// Whether doing it twice is as good as doing it once.
+    pub(super) fn is_idempotent(&self) -> bool {
+        self.method() == UPDATE
     }
 
     /// Whether somebody, by clicking or by being denied, can have as many of these as he likes. They
     /// must leave room for the others.
     fn comes_in_floods(&self) -> bool {
-        matches!(
-            self,
-            Self::Modal { .. }
-                | Self::Ephemeral { .. }
-                | Self::LeftBehind(_)
-                | Self::Say { weighty: false, .. }
-        )
+        match self {
+            Self::Modal { .. } | Self::Ephemeral { .. } | Self::LeftBehind(_) | Self::Disarm(_) => {
+                true
+            }
+            Self::Say { notice, .. } => notice.comes_in_floods(),
+            _ => false,
+        }
     }
 }
 
@@ -177,6 +210,8 @@ impl Post {
 pub(super) struct Waiting {
     pub(super) job: Job,
     pub(super) tries: u32,
+    /// Tries of which Slack may have done what they were for, without saying so.
+    pub(super) lost: u32,
 }
 
 /// What waits, the most urgent first, and what is known of Slack.
@@ -206,7 +241,31 @@ impl QueueState {
         let at = self
             .queue
             .partition_point(|other| other.job.urgency() <= urgency);
-        self.queue.insert(at, Waiting { job, tries: 0 });
+        let waiting = Waiting {
+            job,
+            tries: 0,
+            lost: 0,
+        };
+        self.queue.insert(at, waiting);
+    }
+
+    /// Says it in the message that waits last, where that says the like. Gives the notice back where there is no such
+    /// message; else its id, and what the outbox is to have of it, where that is another now.
+    pub(super) fn merge(&mut self, notice: Notice) -> Result<(String, Option<String>), Notice> {
+        let mut queue = self.queue.iter_mut().rev();
+        let last = queue.find(|waiting| waiting.job.lane() == Some(Lane::Session));
+        match last {
+            // One that was tried may stand in Slack as it is.
+            Some(Waiting {
+                job: Job::Say { id, notice: last },
+                tries: 0,
+                ..
+            }) if last.is_like(&notice) => {
+                let kept = last.add(notice).then(|| last.in_one_line());
+                Ok((id.clone(), kept))
+            }
+            _ => Err(notice),
+        }
     }
 
     /// What waits, and can still be of use, goes before all that is as urgent.
@@ -227,9 +286,23 @@ impl QueueState {
 
     /// The next job that may be done now.
     pub(super) fn next(&mut self) -> Option<Waiting> {
-        let may = |waiting: &Waiting| self.due(waiting.job.method()).is_none();
+        let mut held = Vec::new();
+        let may = |waiting: &Waiting| {
+            let lane = waiting.job.lane();
+            if lane.is_some_and(|lane| held.contains(&lane)) {
+                return false;
+            }
+            let may = self.due(waiting.job.method()).is_none();
+            held.extend(lane.filter(|_| !may));
+            may
+        };
         let at = self.queue.iter().position(may)?;
         self.queue.remove(at)
+    }
+
+    /// Whether nothing that waits may be done before it is too late for all.
+    pub(super) fn is_too_late(&self) -> bool {
+        self.told_to_stop && self.wake() == self.stop
     }
 
     /// When that may change by itself.
@@ -241,9 +314,9 @@ impl QueueState {
 
     /// Whether there is no room for what can as well be left out.
     pub(super) fn is_full(&self) -> bool {
-        let least = self.queue.iter();
-        let least = least.filter(|waiting| waiting.job.urgency() == LEAST);
-        least.count() >= limits::SLACK_JOBS
+        let floods = self.queue.iter();
+        let floods = floods.filter(|waiting| waiting.job.comes_in_floods());
+        floods.count() >= limits::SLACK_JOBS
     }
 
     /// How many jobs wait.
@@ -253,103 +326,5 @@ impl QueueState {
 
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    fn card(nonce: &str) -> Job {
-        Job::Card {
-            nonce: nonce.into(),
-            text: String::new(),
-            blocks: Value::Null,
-            until: Instant::now(),
-        }
-    }
-
-    fn modal(nonce: &str) -> Job {
-        Job::Modal {
-            modal: Modal::Details,
-            nonce: nonce.into(),
-            user: String::new(),
-            trigger: String::new(),
-            view: Value::Null,
-            since: Instant::now(),
-        }
-    }
-
-    fn ephemeral(text: &str) -> Job {
-        Job::Ephemeral {
-            user: String::new(),
-            text: text.into(),
-        }
-    }
-
-    fn name(waiting: &Waiting) -> String {
-        match &waiting.job {
-            Job::Card { nonce, .. } | Job::Modal { nonce, .. } => nonce.clone(),
-            Job::Ephemeral { text, .. } => text.clone(),
-            _ => String::new(),
-        }
-    }
-
-    #[test]
-    fn the_most_urgent_goes_first_and_what_is_as_urgent_in_order() {
-        let mut state = QueueState::default();
-        for job in [
-            ephemeral("e1"),
-            card("c1"),
-            ephemeral("e2"),
-            card("c2"),
-            modal("m1"),
-        ] {
-            state.add(job);
-        }
-        assert_eq!(name(&state.next().unwrap()), "m1");
-        let tried = state.next().unwrap();
-        assert_eq!(name(&tried), "c1");
-        state.add(card("c3"));
-        state.again(tried);
-        let order: Vec<String> = std::iter::from_fn(|| state.next())
-            .map(|waiting| name(&waiting))
-            .collect();
-        assert_eq!(order, ["c1", "c2", "c3", "e1", "e2"]);
-        assert!(state.is_empty());
-    }
-
-    #[test]
-    fn what_must_wait_for_its_method_keeps_nothing_else_waiting() {
-        let mut state = QueueState::default();
-        let later = Instant::now() + Duration::from_secs(3600);
-        state.not_before.insert(POST, later);
-        let opening = Job::Opening {
-            text: String::new(),
-            blocks: Value::Null,
-        };
-        for job in [opening, card("c1"), modal("m1"), ephemeral("e1")] {
-            state.add(job);
-        }
-        // As urgent as the opening, behind it, and of another method.
-        assert_eq!(name(&state.next().unwrap()), "m1");
-        assert_eq!(name(&state.next().unwrap()), "e1");
-        assert!(state.next().is_none());
-        assert_eq!(state.wake(), Some(later));
-        assert_eq!(state.waiting(), 2);
-    }
-
-    #[test]
-    fn only_what_can_be_left_out_fills_the_queue() {
-        let mut state = QueueState::default();
-        for at in 0..limits::SLACK_JOBS {
-            assert!(!state.is_full(), "{at}");
-            state.add(card("c"));
-            state.add(ephemeral("e"));
-        }
-        assert!(state.is_full());
-        while let Some(Job::Card { .. }) = state.next().map(|waiting| waiting.job) {}
-        assert!(!state.is_full());
     }
 }

@@ -1,5 +1,8 @@
 //! The thread `slack-post`: everything that agp says in Slack, in order of urgency, at the pace that
 //! Slack asks for. Nobody waits for it but the request whose card it posts.
+//!
+//! A card takes three steps: posted without buttons, its entry durable in the outbox, and then its buttons. Where
+//! the reply to the first is lost there may be a copy that nobody can name; it has no buttons, and gets none.
 
 use crate::contracts::plural::count;
 use std::sync::Arc;
@@ -13,13 +16,16 @@ use crate::contracts::limits;
 use super::approvals::Approvals;
 use super::blocks;
 use super::hub::Hub;
+use super::notice::Notice;
 use super::outbox::{Keeper, OutboxEntry};
-use super::post_queue::{EPHEMERAL, Job, MODAL, Modal, POST, QueueState, UPDATE, Waiting};
+use super::post_queue::{EPHEMERAL, Job, MODAL, Modal, OVER, POST, QueueState, UPDATE, Waiting};
 use super::random_id;
 use super::web_api::{ApiError, Posted, WebApi};
 
 /// After this the click that a modal answers is too old for Slack.
 const TRIGGER: Duration = Duration::from_secs(3);
+/// What a card says whose session is over.
+const ABANDONED: &str = "Expired: the session ended. The journal has the decision.";
 
 pub(super) struct Poster {
     pub(super) api: WebApi,
@@ -40,7 +46,7 @@ impl Poster {
                 self.take(&mut state, job);
             }
             if self.hub.is_stopping() && state.stop.is_none() {
-                state.stop = Some(Instant::now() + limits::SLACK_FAREWELL);
+                state.stop = Some(Instant::now() + limits::SLACK_LAST_WORDS);
             }
             let done = state.told_to_stop && state.is_empty();
             if done || state.stop.is_some_and(|until| Instant::now() >= until) {
@@ -49,6 +55,9 @@ impl Poster {
             if let Some(waiting) = state.next() {
                 self.attempt(&mut state, waiting);
                 continue;
+            }
+            if state.is_too_late() {
+                return self.account(&state);
             }
             let job = match state.wake() {
                 None => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -79,28 +88,50 @@ impl Poster {
     /// A message is kept before it is sent: it is said at least once, also after a crash.
     fn take(&self, state: &mut QueueState, job: Job) {
         self.hub.post.taken(&job);
-        if let Job::Say {
-            id, weighty, whole, ..
-        } = &job
-        {
-            // An agent that is denied without end must not fill memory, disk or channel.
-            if !weighty && state.is_full() {
-                self.hub.post.count_dropped();
-                return;
-            }
-            let kept = self.outbox.put(OutboxEntry {
-                id: id.clone(),
-                session: self.session.clone(),
-                channel: self.channel.clone(),
-                ts: None,
-                thread: state.thread.clone(),
-                text: Some(whole.clone()),
-            });
-            if let Err(error) = kept {
-                self.hub.warn(&format!("outbox.json: {error}"));
-            }
+        match job {
+            Job::Say { id, notice } => self.take_notice(state, id, notice),
+            job => state.add(job),
         }
-        state.add(job);
+    }
+
+    fn take_notice(&self, state: &mut QueueState, id: String, notice: Notice) {
+        // An agent that is denied without end must not fill memory, disk or channel.
+        let floods = notice.comes_in_floods();
+        let (id, kept) = match state.merge(notice) {
+            Ok((_, None)) => return,
+            Ok((id, Some(line))) => (id, line),
+            Err(_) if floods && state.is_full() => return self.hub.post.count_dropped(),
+            Err(notice) => {
+                let line = notice.in_one_line();
+                let say = Job::Say {
+                    id: id.clone(),
+                    notice,
+                };
+                state.add(say);
+                (id, line)
+            }
+        };
+        let kept = self.outbox.put(OutboxEntry {
+            thread: state.thread.clone(),
+            text: Some(kept),
+            ..self.entry(id)
+        });
+        if let Err(error) = kept {
+            self.hub.warn(&format!("outbox.json: {error}"));
+        }
+    }
+
+    /// An entry of this session's, of nothing yet.
+    fn entry(&self, id: String) -> OutboxEntry {
+        OutboxEntry {
+            id,
+            session: self.session.clone(),
+            channel: self.channel.clone(),
+            ts: None,
+            thread: None,
+            text: None,
+            claimed_by: None,
+        }
     }
 
     fn attempt(&self, state: &mut QueueState, mut waiting: Waiting) {
@@ -128,13 +159,18 @@ impl Poster {
                 pause = delay;
                 self.limited(state, waiting, delay);
             }
-            Err(error @ ApiError::Failed(_)) if waiting.tries < limits::SLACK_TRIES => {
+            Err(error) => {
+                waiting.lost += u32::from(error.is_lost());
                 // It may stand there all the same, and the pace is by what stands there.
                 pause = limits::SLACK_PACE;
-                self.complain(state, &error);
-                state.again(waiting);
+                match may_repeat(&waiting, &error) {
+                    true => {
+                        self.complain(state, &error);
+                        state.again(waiting);
+                    }
+                    false => self.give_up(state, &waiting.job, &error),
+                }
             }
-            Err(error) => self.give_up(state, &waiting.job, &error),
         }
         state.not_before.insert(method, Instant::now() + pause);
     }
@@ -142,7 +178,7 @@ impl Poster {
     /// Whether nobody has any use for it now.
     fn is_stale(&self, job: &Job) -> bool {
         match job {
-            Job::Card { nonce, .. } => !self.approvals.is_open(nonce),
+            Job::Card { nonce, .. } | Job::Arm { nonce, .. } => !self.approvals.is_open(nonce),
             Job::Modal { since, .. } => since.elapsed() >= TRIGGER,
             Job::Update {
                 posted,
@@ -154,7 +190,7 @@ impl Poster {
     }
 
     fn limited(&self, state: &mut QueueState, waiting: Waiting, delay: Duration) {
-        if let Job::Card { nonce, until, .. } = &waiting.job
+        if let Job::Card { nonce, until, .. } | Job::Arm { nonce, until, .. } = &waiting.job
             && Instant::now() + delay >= *until
         {
             let error = ApiError::RateLimited(delay);
@@ -191,13 +227,24 @@ impl Poster {
                 let why = format!("cannot post the request: {error}; {}", error.mend());
                 self.not_posted(nonce, &why);
             }
+            Job::Arm { nonce, .. } => {
+                let why = format!(
+                    "cannot add the buttons to the request: {error}; {}",
+                    error.mend()
+                );
+                self.not_posted(nonce, &why);
+            }
             Job::Modal {
                 modal, nonce, user, ..
             } => self.not_shown(state, *modal, nonce, user.clone()),
-            // The message is gone, or may not be changed any more: nothing is left to be done.
-            Job::LeftBehind(entry) if matches!(error, ApiError::Refused(..)) => {
+            // The message is gone, or may not be changed any more: nothing is left to be done. Another token,
+            // or the app's return to the workspace, may do better at the next start.
+            Job::LeftBehind(entry) if error.is_of_message() => {
                 let _ = self.outbox.remove(&entry.id);
             }
+            Job::Update {
+                posted, last: true, ..
+            } if error.is_of_message() => self.is_over(state, posted),
             _ => {}
         }
         self.complain(state, error);
@@ -212,6 +259,11 @@ impl Poster {
     }
 
     fn perform(&self, state: &mut QueueState, job: &Job) -> Result<(), ApiError> {
+        // What is begun at the end of the session ends with the time that is left.
+        let left = state.stop.map_or(limits::SLACK_PATIENCE, |stop| {
+            stop.saturating_duration_since(Instant::now())
+        });
+        let api = &self.api.within(left);
         match job {
             Job::Modal {
                 modal,
@@ -221,8 +273,7 @@ impl Poster {
                 view,
                 ..
             } => {
-                self.api
-                    .call(MODAL, &json!({"trigger_id": trigger, "view": view}))?;
+                api.call(MODAL, &json!({"trigger_id": trigger, "view": view}))?;
                 if *modal == Modal::Details {
                     let early = self.approvals.looked(nonce, user, true);
                     self.hub.judge_late(&self.approvals, &early);
@@ -231,86 +282,118 @@ impl Poster {
             Job::Ephemeral { user, text } => {
                 let mut message = self.message(state, text, None);
                 message.insert("user".into(), json!(user));
-                self.api.call(EPHEMERAL, &Value::Object(message))?;
+                api.call(EPHEMERAL, &Value::Object(message))?;
             }
             Job::Card {
                 nonce,
                 text,
                 blocks,
+                until,
+            } => {
+                let posted = api.post(&Value::Object(self.message(state, text, Some(blocks))))?;
+                self.card_posted(state, nonce, posted, text, *until);
+            }
+            Job::Arm {
+                nonce,
+                posted,
+                text,
                 ..
             } => {
-                let posted =
-                    self.api
-                        .post(&Value::Object(self.message(state, text, Some(blocks))))?;
-                self.card_posted(state, nonce, posted);
+                if let Some(blocks) = self.approvals.arming(nonce) {
+                    update(api, posted, text, &blocks)?;
+                    let early = self.approvals.armed(nonce);
+                    self.hub.judge_late(&self.approvals, &early);
+                }
             }
             Job::Update {
                 posted,
+                text,
                 blocks,
                 last,
             } => {
-                self.update(posted, blocks)?;
-                if *last && let Some(id) = state.cards.remove(&posted.ts) {
-                    let _ = self.outbox.remove(&id);
+                update(api, posted, text, blocks)?;
+                if *last {
+                    self.is_over(state, posted);
                 }
             }
             Job::Opening { text, blocks } => {
-                let posted =
-                    self.api
-                        .post(&Value::Object(self.message(state, text, Some(blocks))))?;
+                let posted = api.post(&Value::Object(self.message(state, text, Some(blocks))))?;
                 state.thread = Some(posted.ts);
             }
-            Job::Say {
-                id, text, blocks, ..
-            } => {
-                let mut message = self.message(state, text, Some(blocks));
+            Job::Say { id, notice } => {
+                let mut message = self.message(state, &notice.text(), Some(&notice.blocks()));
                 let id_of = json!({"event_type": "agp", "event_payload": {"id": id}});
                 message.insert("metadata".into(), id_of);
-                self.api.post(&Value::Object(message))?;
+                api.post(&Value::Object(message))?;
                 let _ = self.outbox.remove(id);
             }
-            Job::LeftBehind(entry) => self.left_behind(entry)?,
+            Job::LeftBehind(entry) => self.left_behind(api, entry)?,
+            Job::Disarm(card) => {
+                // Another live session's card is its own. What an earlier time of this one posted is not.
+                if card.session == self.session || !self.outbox.is_live(&card.session) {
+                    update(api, &card.posted, OVER, &blocks::over(None, ABANDONED))?;
+                }
+            }
             Job::Stop(_) => {}
         }
         state.complained = false;
         Ok(())
     }
 
-    fn card_posted(&self, state: &mut QueueState, nonce: &str, posted: Posted) {
+    /// A card gets its buttons once it is certain that a later start can take them off.
+    fn card_posted(
+        &self,
+        state: &mut QueueState,
+        nonce: &str,
+        posted: Posted,
+        text: &str,
+        until: Instant,
+    ) {
         let id = random_id();
         let kept = self.outbox.put(OutboxEntry {
-            id: id.clone(),
-            session: self.session.clone(),
             channel: posted.channel.clone(),
             ts: Some(posted.ts.clone()),
-            thread: None,
-            text: None,
+            ..self.entry(id.clone())
         });
-        match kept {
-            Ok(()) => drop(state.cards.insert(posted.ts.clone(), id)),
-            Err(error) => self.hub.warn(&format!("outbox.json: {error}")),
-        }
-        match self.approvals.posted(nonce, posted) {
-            Ok(early) => self.hub.judge_late(&self.approvals, &early),
+        match self.approvals.posted(nonce, posted.clone()) {
+            Ok(()) if kept.is_ok() => state.add(Job::Arm {
+                nonce: nonce.to_owned(),
+                posted: posted.clone(),
+                text: text.to_owned(),
+                until,
+            }),
+            Ok(()) | Err(None) => {}
             Err(Some(edit)) => state.add(Job::last(edit)),
-            // The session is over, and nobody else looks for it any more.
-            Err(None) if self.hub.is_stopping() => {
-                let left = self.approvals.left_over();
-                left.into_iter().for_each(|edit| state.add(Job::last(edit)));
+        }
+        match kept {
+            Ok(()) => drop(state.cards.insert(posted.ts, id)),
+            Err(error) => {
+                self.hub.warn(&format!("outbox.json: {error}"));
+                self.not_posted(nonce, &format!("cannot keep the request: {error}"));
             }
-            Err(None) => {}
+        }
+        // The session is over, and nobody else looks for it any more.
+        if self.hub.is_stopping() {
+            let left = self.approvals.left_over();
+            left.into_iter().for_each(|edit| state.add(Job::last(edit)));
         }
     }
 
-    fn left_behind(&self, entry: &OutboxEntry) -> Result<(), ApiError> {
+    /// A card has lost its buttons, for good.
+    fn is_over(&self, state: &mut QueueState, posted: &Posted) {
+        if let Some(id) = state.cards.remove(&posted.ts) {
+            let _ = self.outbox.remove(&id);
+        }
+    }
+
+    fn left_behind(&self, api: &WebApi, entry: &OutboxEntry) -> Result<(), ApiError> {
         match &entry.ts {
             Some(ts) => {
-                let word = "Expired: the session ended. The journal has the decision.";
                 let posted = Posted {
                     channel: entry.channel.clone(),
                     ts: ts.clone(),
                 };
-                self.update(&posted, &blocks::over(None, word))?;
+                update(api, &posted, OVER, &blocks::over(None, ABANDONED))?;
             }
             None => {
                 let text = entry.text.as_deref().unwrap_or_default();
@@ -323,19 +406,11 @@ impl Poster {
                     "metadata": {"event_type": "agp", "event_payload": {"id": entry.id}},
                     "thread_ts": entry.thread,
                 });
-                self.api.post(&message)?;
+                api.post(&message)?;
             }
         }
         let _ = self.outbox.remove(&entry.id);
         Ok(())
-    }
-
-    fn update(&self, posted: &Posted, blocks: &Value) -> Result<(), ApiError> {
-        let message = json!({
-            "channel": posted.channel, "ts": posted.ts, "text": "agp: this request is closed",
-            "blocks": blocks, "parse": "none", "link_names": false,
-        });
-        self.api.call(UPDATE, &message).map(drop)
     }
 
     fn message(
@@ -360,5 +435,29 @@ impl Poster {
             put("thread_ts", json!(thread));
         }
         message
+    }
+}
+
+fn update(api: &WebApi, posted: &Posted, text: &str, blocks: &Value) -> Result<(), ApiError> {
+    let message = json!({
+        "channel": posted.channel, "ts": posted.ts, "text": text,
+        "blocks": blocks, "parse": "none", "link_names": false,
+    });
+    api.call(UPDATE, &message).map(drop)
+}
+
+/// Whether another attempt can do better, and leaves no more behind than it may.
+fn may_repeat(waiting: &Waiting, error: &ApiError) -> bool {
+    let may = waiting.tries < limits::SLACK_TRIES;
+    match error {
+        ApiError::Refused(..) | ApiError::RateLimited(_) => false,
+        ApiError::Unreachable(_) => may,
+        ApiError::Failed(_) | ApiError::TimedOut if waiting.job.is_idempotent() => may,
+        // Of two copies of a card one has buttons; the other one can do nothing, and there is no third.
+        ApiError::Failed(_) | ApiError::TimedOut if matches!(waiting.job, Job::Card { .. }) => {
+            waiting.lost <= 1
+        }
+        ApiError::Failed(_) => may,
+        ApiError::TimedOut => false,
     }
 }

@@ -38,6 +38,8 @@ reasons! {
     Stranger = "stranger", "you are not an approver of this session";
     /// No request has this nonce.
     UnknownNonce = "unknown-nonce", "this request is unknown or closed";
+    /// Its request has no buttons yet: nobody can have clicked on one.
+    NotArmed = "not-armed", "this request has no buttons yet";
     /// The request was decided.
     Decided = "already-decided", "this request is already decided";
     /// The request's time is over.

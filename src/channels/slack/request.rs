@@ -149,7 +149,7 @@ pub(super) struct NewRequest {
     pub(super) question: Arc<Question>,
     /// The whole of the call.
     pub(super) modal: Value,
-    /// The message with its buttons.
+    /// The message with its buttons, and without the time there is to answer.
     pub(super) blocks: Value,
     /// The message without them.
     pub(super) body: Value,
@@ -170,16 +170,30 @@ pub(super) struct GrantKey {
     pub(super) reading_sha256: Sha256,
 }
 
+/// Whether a request's message has its buttons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Buttons {
+    /// No. What is clicked is forged.
+    None,
+    /// Slack is being asked for them, and shows them before agp hears of it.
+    Coming,
+    /// Yes.
+    There,
+}
+
 /// A request that waits for its answer.
 pub(super) struct Open {
     pub(super) request: NewRequest,
     pub(super) posted: Option<Posted>,
+    pub(super) buttons: Buttons,
+    /// The message as it was given its buttons.
+    pub(super) drawn: Value,
     pub(super) votes: Vec<Vote>,
     /// Whom Slack has shown the details.
     pub(super) looked: BTreeSet<String>,
     /// Who asked for the details, once for each modal that Slack has not answered for.
     pub(super) opening: Vec<String>,
-    /// Clicks that came before Slack had said what they hang on: what the message is called, or whether
+    /// Clicks that came before Slack had said what they hang on: whether the buttons are there, or whether
     /// the details were shown.
     pub(super) early: Vec<Click>,
 }

@@ -22,6 +22,7 @@ pub fn examine(settings: &Settings, roots: Option<&Path>) -> Result<String, Setu
     let api = WebApi::new(settings, &tls);
     let failed = |error: ApiError| SetupError::new(error.to_string(), error.mend());
     let identity = api.auth_test().map_err(failed)?;
+    one_workspace(&identity)?;
     scopes(&identity)?;
     let people = people(&api, settings, &identity)?;
     let member = membership(&api, settings)?;
@@ -52,6 +53,18 @@ pub fn examine(settings: &Settings, roots: Option<&Path>) -> Result<String, Setu
         count(settings.approvers.len(), "approver"),
         settings.channel,
     ))
+}
+
+/// Whether the app is installed in one workspace: with an organisation's token the people of any of its
+/// workspaces would be of one team.
+pub(super) fn one_workspace(identity: &Identity) -> Result<(), SetupError> {
+    match identity.org_wide {
+        false => Ok(()),
+        true => Err(SetupError::new(
+            "the app is installed for a whole Enterprise Grid organisation, not for one workspace",
+            "remove that installation, and install the app in one workspace (see docs/slack-setup.md)",
+        )),
+    }
 }
 
 /// Whether the token may do what it must, as far as Slack says what it may.

@@ -1,6 +1,7 @@
 //! Slack's Web API: one call at a time, bounded in time and size, `ok: false` an error by its code.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -49,7 +50,9 @@ pub(super) enum ApiError {
     Refused(String, Option<String>),
     /// Slack wants to be left alone for this long.
     RateLimited(Duration),
-    /// Slack failed, or could not be reached.
+    /// Slack could not be reached: nothing was done.
+    Unreachable(String),
+    /// Slack failed, or its reply was lost: it may have been done all the same.
     Failed(String),
     /// No reply in time: whether it was done is not known.
     TimedOut,
@@ -60,6 +63,18 @@ impl ApiError {
     #[must_use]
     pub(super) fn is_final(&self) -> bool {
         matches!(self, Self::Refused(code, _) if FINAL.contains(&code.as_str()))
+    }
+
+    /// Whether it is about this message alone: what Slack says of it now it says of it for good.
+    #[must_use]
+    pub(super) fn is_of_message(&self) -> bool {
+        matches!(self, Self::Refused(..)) && !self.is_final()
+    }
+
+    /// Whether Slack may have done what was asked for, without saying so.
+    #[must_use]
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self, Self::Failed(_) | Self::TimedOut)
     }
 
     /// The step that mends it.
@@ -93,7 +108,7 @@ impl fmt::Display for ApiError {
             Self::RateLimited(pause) => {
                 write!(f, "Slack's rate limit: wait {} s", pause.as_secs())
             }
-            Self::Failed(why) => write!(f, "cannot reach Slack: {why}"),
+            Self::Unreachable(why) | Self::Failed(why) => write!(f, "cannot reach Slack: {why}"),
             Self::TimedOut => write!(
                 f,
                 "Slack did not answer within {} s",
@@ -115,6 +130,8 @@ enum As {
 pub(super) struct Identity {
     /// The workspace.
     pub(super) team: String,
+    /// Whether the app is installed for a whole organisation, of which a workspace is a part.
+    pub(super) org_wide: bool,
     /// agp's own user there.
     pub(super) user: String,
     /// What it is called as a bot, where Slack says so.
@@ -139,6 +156,8 @@ pub(super) struct WebApi {
     base: ApiBase,
     bot: Token,
     app: Token,
+    /// One call takes at most this long.
+    patience: Duration,
 }
 
 impl WebApi {
@@ -150,7 +169,6 @@ impl WebApi {
             .proxy(None)
             .max_redirects(0)
             .http_status_as_error(false)
-            .timeout_global(Some(limits::SLACK_PATIENCE))
             .max_response_header_size(64 << 10)
             .user_agent(concat!("agp/", env!("CARGO_PKG_VERSION")))
             .build();
@@ -159,6 +177,15 @@ impl WebApi {
             base: settings.api.clone(),
             bot: settings.bot_token.clone(),
             app: settings.app_token.clone(),
+            patience: limits::SLACK_PATIENCE,
+        }
+    }
+
+    /// The same, for calls that must be over within this time.
+    pub(super) fn within(&self, time: Duration) -> Self {
+        Self {
+            patience: self.patience.min(time),
+            ..self.clone()
         }
     }
 
@@ -174,8 +201,11 @@ impl WebApi {
                 .map(|scope| scope.trim().to_owned())
                 .collect()
         });
+        let team = text(&reply, "/team_id")?;
+        let org_wide = reply.get("is_enterprise_install") == Some(&Value::Bool(true));
         Ok(Identity {
-            team: text(&reply, "/team_id")?,
+            org_wide: org_wide || team.starts_with('E'),
+            team,
             user: text(&reply, "/user_id")?,
             bot: text(&reply, "/bot_id").ok(),
             scopes,
@@ -245,6 +275,9 @@ impl WebApi {
         };
         self.agent
             .post(format!("{}/{method}", self.base.url))
+            .config()
+            .timeout_global(Some(self.patience))
+            .build()
             .header("Authorization", format!("Bearer {}", token.reveal()))
     }
 }
@@ -310,9 +343,24 @@ pub(super) fn is_code(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':' | b'.' | b','))
 }
 
+/// Whether there was no connection, so that nothing was sent.
+fn is_before_sending(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
+        ureq::Error::Io(error) => matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+        ),
+        _ => false,
+    }
+}
+
 fn failed(error: ureq::Error) -> ApiError {
     match error {
         ureq::Error::Timeout(_) => ApiError::TimedOut,
+        error if is_before_sending(&error) => ApiError::Unreachable(error.to_string()),
         error => ApiError::Failed(error.to_string()),
     }
 }

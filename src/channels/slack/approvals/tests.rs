@@ -18,6 +18,8 @@ fn approvals() -> Approvals {
         team: "T1".into(),
         own_user: "U0".into(),
         app: "A1".into(),
+        channel: "C1".into(),
+        home: "h1".into(),
         approvers: ["U0", "U1", "U2"].map(str::to_owned).into(),
         required: 1,
     })
@@ -62,7 +64,7 @@ fn key() -> GrantKey {
     }
 }
 
-/// Opens it, and has it stand in Slack.
+/// Opens it, and has it stand in Slack with its buttons.
 fn open(approvals: &Approvals, request: NewRequest) -> Arc<Question> {
     let nonce = request.nonce.clone();
     let ended = Arc::clone(&request.question);
@@ -71,7 +73,9 @@ fn open(approvals: &Approvals, request: NewRequest) -> Arc<Question> {
         channel: "C1".into(),
         ts: nonce.clone(),
     };
-    assert_eq!(approvals.posted(&nonce, posted), Ok(Vec::new()));
+    assert_eq!(approvals.posted(&nonce, posted), Ok(()));
+    assert!(approvals.arming(&nonce).is_some());
+    assert_eq!(approvals.armed(&nonce), Vec::new());
     ended
 }
 
@@ -85,6 +89,7 @@ fn click(nonce: &str, user: &str, action: &str) -> Click {
         is_bot: false,
         channel: "C1".into(),
         message: nonce.into(),
+        author: "U0".into(),
         block: format!("block-{nonce}"),
         action: action.into(),
         value: nonce.into(),
@@ -212,6 +217,73 @@ fn a_form_that_is_sent_denies_with_its_reason_and_is_judged_like_a_click() {
         answer(&other),
         Answer::Denied { reason: None, .. }
     ));
+}
+
+#[test]
+fn a_click_counts_once_the_buttons_are_on_their_way_and_no_sooner() {
+    let approvals = approvals();
+    let asking = Asking {
+        queue: Duration::from_secs(600),
+        ..question(Duration::from_secs(60)).asking().clone()
+    };
+    let question = Arc::new(Question::new(asking, 1));
+    let request = NewRequest {
+        question: Arc::clone(&question),
+        ..request("n1")
+    };
+    approvals.open(request).unwrap();
+    let forged = |envelope: &str| Click {
+        envelope: envelope.into(),
+        ..click("n1", "U1", "allow")
+    };
+    // Before it is posted, and while it stands there without buttons.
+    assert_eq!(rejected(approvals.click(&forged("e1"))), Reason::NotArmed);
+    let posted = Posted {
+        channel: "C1".into(),
+        ts: "n1".into(),
+    };
+    assert_eq!(approvals.posted("n1", posted), Ok(()));
+    assert_eq!(rejected(approvals.click(&forged("e2"))), Reason::NotArmed);
+    // Slack shows the buttons before it says so.
+    assert!(approvals.arming("n1").is_some());
+    assert_eq!(approvals.click(&forged("e3")), Effect::Parked);
+    assert_eq!(question.answer(), None);
+    // Nobody could see it before, and its time has not begun.
+    assert!(question.left() > question.asking().deadline);
+    let early = approvals.armed("n1");
+    assert!(question.left() <= question.asking().deadline);
+    assert_eq!(early, [forged("e3")]);
+    assert!(decided(&approvals.late(&early[0])));
+    assert!(matches!(answer(&question), Answer::Granted { .. }));
+    // One that is over gets none.
+    assert!(approvals.arming("n1").is_none());
+}
+
+#[test]
+fn only_a_card_of_this_home_by_this_bot_in_this_channel_is_ones_own() {
+    let authority = approvals().authority.clone();
+    let stale = Click {
+        block: "agp.h1.s-9.ff".into(),
+        ..click("n9", "U9", "allow")
+    };
+    let card = authority.own_card(&stale).unwrap();
+    assert_eq!(
+        (card.session.as_str(), card.posted.ts.as_str()),
+        ("s-9", "n9")
+    );
+    let changes: [Change; 6] = [
+        |click| click.app = "A2".into(),
+        |click| click.author = "U1".into(),
+        |click| click.channel = "C2".into(),
+        |click| click.block = "agp.h2.s-9.ff".into(),
+        |click| click.block = "block-n9".into(),
+        |click| click.message = String::new(),
+    ];
+    for change in changes {
+        let mut other = stale.clone();
+        change(&mut other);
+        assert_eq!(authority.own_card(&other), None, "{other:?}");
+    }
 }
 
 #[test]
