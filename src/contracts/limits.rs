@@ -400,6 +400,9 @@ pub const PATH_DIRECTORIES: usize = 64;
 pub const PATTERN_WORDS: usize = 64;
 /// Names of a directory or tree that are looked at while a call is read; beyond, they are not known.
 pub const DISK_NAMES: usize = 1000;
+/// Names in the repository among which another name of a file is looked for: half of [`DISK_LOOKS`], as a call has more
+/// to look at.
+pub const DISK_INODES: usize = 4096;
 /// Bytes of a script that is read as if it stood in the command.
 pub const READ_SCRIPT_BYTES: u64 = 64 * 1024;
 /// Names and files that are looked at while a call is read; beyond, nothing more is known. A look takes some microseconds, all

@@ -1,10 +1,10 @@
 //! Looking at files: where paths lead, names in directories, scripts.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirEntryExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use super::git;
 use crate::contracts::{bounded_file, limits};
 use crate::jail::path_resolution::{self, End};
-use crate::reading::disk::{Disk, FileKind, Git, Resolved};
+use crate::reading::disk::{Disk, FileKind, Git, Inodes, Resolved};
 use crate::tools::ignore::Ignored;
 
 /// Links on the way of one path (`MAXSYMLINKS`).
@@ -207,6 +207,53 @@ impl<'a> Looking<'a> {
         }
     }
 
+    /// Regular files below a directory, relative to it, as far as they are taken.
+    fn files_below(
+        &self,
+        directory: &str,
+        leave_out_ignored: bool,
+        takes: impl Fn(&fs::DirEntry) -> Option<bool>,
+    ) -> Option<Vec<String>> {
+        let (root, meta) = self.end(Path::new(directory))?;
+        if !self.grounds.lists(&root) {
+            return None;
+        }
+        if !meta.is_some_and(|meta| meta.is_dir()) {
+            return Some(Vec::new());
+        }
+        let ignored = match leave_out_ignored {
+            true => git::ignored_above(self, &root),
+            false => Ignored::default(),
+        };
+        let mut below = Vec::new();
+        let mut walked = 0;
+        let mut rest = vec![(root.clone(), ignored)];
+        while let Some((directory, ignored)) = rest.pop() {
+            let ignored = match leave_out_ignored {
+                true => git::ignored_in(self, &ignored, &directory),
+                false => ignored,
+            };
+            for entry in self.entries(&directory)? {
+                walked += 1;
+                if walked > limits::DISK_NAMES {
+                    return None;
+                }
+                let kind = entry.file_type().ok()?;
+                let path = directory.join(entry.file_name());
+                let out = entry.file_name() == GIT || ignored.covers(&path, kind.is_dir());
+                if leave_out_ignored && out {
+                    continue;
+                }
+                if kind.is_dir() {
+                    rest.push((path, ignored.clone()));
+                } else if kind.is_file() && takes(&entry)? {
+                    below.push(text(path.strip_prefix(&root).ok()?)?);
+                }
+            }
+        }
+        Some(below)
+    }
+
     /// The names in a directory.
     fn entries(&self, directory: &Path) -> Option<Vec<fs::DirEntry>> {
         let mut entries = Vec::new();
@@ -253,44 +300,50 @@ impl Disk for Looking<'_> {
     }
 
     fn below(&self, directory: &str, leave_out_ignored: bool) -> Option<Vec<String>> {
+        self.files_below(directory, leave_out_ignored, |_| Some(true))
+    }
+
+    fn linked(&self, directory: &str, leave_out_ignored: bool) -> Option<Vec<String>> {
+        self.files_below(directory, leave_out_ignored, |entry| {
+            self.in_time()?;
+            Some(entry.metadata().ok()?.nlink() > 1)
+        })
+    }
+
+    fn inodes(&self, directory: &str) -> Option<Inodes> {
         let (root, meta) = self.end(Path::new(directory))?;
-        if !self.grounds.lists(&root) {
+        if !self.grounds.lists(&root) || !meta.is_some_and(|meta| meta.is_dir()) {
             return None;
         }
-        if !meta.is_some_and(|meta| meta.is_dir()) {
-            return Some(Vec::new());
-        }
-        let ignored = match leave_out_ignored {
-            true => git::ignored_above(self, &root),
-            false => Ignored::default(),
-        };
-        let mut below = Vec::new();
+        let mut names = Vec::new();
         let mut walked = 0;
-        let mut rest = vec![(root.clone(), ignored)];
-        while let Some((directory, ignored)) = rest.pop() {
-            let ignored = match leave_out_ignored {
-                true => git::ignored_in(self, &ignored, &directory),
-                false => ignored,
+        let mut rest = VecDeque::from([root.clone()]);
+        while let Some(directory) = rest.pop_front() {
+            let Ok(entries) = fs::read_dir(self.grounds.outside(&directory)?) else {
+                continue;
             };
-            for entry in self.entries(&directory)? {
+            for entry in entries {
                 walked += 1;
-                if walked > limits::DISK_NAMES {
-                    return None;
+                if walked > limits::DISK_INODES {
+                    return Some(Inodes {
+                        names,
+                        whole: false,
+                    });
                 }
+                self.in_time()?;
+                let entry = entry.ok()?;
                 let kind = entry.file_type().ok()?;
                 let path = directory.join(entry.file_name());
-                let out = entry.file_name() == GIT || ignored.covers(&path, kind.is_dir());
-                if leave_out_ignored && out {
-                    continue;
-                }
                 if kind.is_dir() {
-                    rest.push((path, ignored.clone()));
+                    rest.push_back(path);
                 } else if kind.is_file() {
-                    below.push(text(path.strip_prefix(&root).ok()?)?);
+                    // One that is no text stands in no rule.
+                    let name = path.strip_prefix(&root).ok().and_then(text);
+                    names.extend(name.map(|name| (name, entry.ino())));
                 }
             }
         }
-        Some(below)
+        Some(Inodes { names, whole: true })
     }
 
     fn script(&self, path: &str) -> Option<String> {

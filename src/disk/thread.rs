@@ -9,7 +9,7 @@ use super::files::{Grounds, Looking, Looks};
 use crate::confine::{self, Place, Places, Profile};
 use crate::contracts::limits;
 use crate::reading;
-use crate::reading::disk::{Disk, Git, Resolved};
+use crate::reading::disk::{Disk, Git, Inodes, Resolved};
 
 /// A question, with when it is to be answered, and where the answer goes.
 struct Ask {
@@ -23,6 +23,8 @@ enum Question {
     Resolve(String),
     Names(String),
     Below(String, bool),
+    Linked(String, bool),
+    Inodes(String),
     Script(String),
     Git(String),
     Ignored(String),
@@ -31,6 +33,7 @@ enum Question {
 enum Answer {
     Resolved(Option<Resolved>),
     Names(Option<Vec<String>>),
+    Inodes(Option<Inodes>),
     Script(Option<String>),
     Git(Option<Box<Git>>),
     Ignored(Option<bool>),
@@ -109,6 +112,8 @@ fn answer(looking: &Looking<'_>, question: Question) -> Answer {
         Question::Resolve(path) => Answer::Resolved(looking.resolve(&path)),
         Question::Names(directory) => Answer::Names(looking.names(&directory)),
         Question::Below(directory, leave) => Answer::Names(looking.below(&directory, leave)),
+        Question::Linked(directory, leave) => Answer::Names(looking.linked(&directory, leave)),
+        Question::Inodes(directory) => Answer::Inodes(looking.inodes(&directory)),
         Question::Script(path) => Answer::Script(looking.script(&path)),
         Question::Git(directory) => Answer::Git(looking.git(&directory).map(Box::new)),
         Question::Ignored(path) => Answer::Ignored(looking.ignored(&path)),
@@ -156,6 +161,20 @@ impl Disk for ThreadLooking {
     fn below(&self, directory: &str, leave_out_ignored: bool) -> Option<Vec<String>> {
         match self.answer(Question::Below(directory.to_owned(), leave_out_ignored))? {
             Answer::Names(found) => found,
+            _ => None,
+        }
+    }
+
+    fn linked(&self, directory: &str, leave_out_ignored: bool) -> Option<Vec<String>> {
+        match self.answer(Question::Linked(directory.to_owned(), leave_out_ignored))? {
+            Answer::Names(found) => found,
+            _ => None,
+        }
+    }
+
+    fn inodes(&self, directory: &str) -> Option<Inodes> {
+        match self.answer(Question::Inodes(directory.to_owned()))? {
+            Answer::Inodes(found) => found,
             _ => None,
         }
     }

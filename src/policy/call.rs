@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::memory::Memory;
 use crate::contracts::call::Actor;
-use crate::reading::disk::{Disk, Git, Resolved};
+use crate::reading::disk::{Disk, Git, Inodes, Resolved};
 use crate::reading::surroundings::Surroundings;
 
 /// A call, and where and when it is made.
@@ -44,6 +44,8 @@ type Listings = HashMap<(String, bool), Option<Vec<String>>>;
 pub(super) struct Asked<'a> {
     disk: &'a dyn Disk,
     below: RefCell<Listings>,
+    linked: RefCell<Listings>,
+    inodes: RefCell<HashMap<String, Option<Inodes>>>,
     resolved: RefCell<HashMap<String, Option<Resolved>>>,
 }
 
@@ -52,6 +54,8 @@ impl<'a> Asked<'a> {
         Self {
             disk,
             below: RefCell::default(),
+            linked: RefCell::default(),
+            inodes: RefCell::default(),
             resolved: RefCell::default(),
         }
     }
@@ -73,6 +77,19 @@ impl Disk for Asked<'_> {
         let entry = below.entry((directory.to_owned(), leave_out_ignored));
         let listed = || self.disk.below(directory, leave_out_ignored);
         entry.or_insert_with(listed).clone()
+    }
+
+    fn linked(&self, directory: &str, leave_out_ignored: bool) -> Option<Vec<String>> {
+        let mut linked = self.linked.borrow_mut();
+        let entry = linked.entry((directory.to_owned(), leave_out_ignored));
+        let listed = || self.disk.linked(directory, leave_out_ignored);
+        entry.or_insert_with(listed).clone()
+    }
+
+    fn inodes(&self, directory: &str) -> Option<Inodes> {
+        let mut inodes = self.inodes.borrow_mut();
+        let entry = inodes.entry(directory.to_owned());
+        entry.or_insert_with(|| self.disk.inodes(directory)).clone()
     }
 
     fn script(&self, path: &str) -> Option<String> {

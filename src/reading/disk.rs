@@ -13,6 +13,18 @@ pub trait Disk {
     /// Without what git ignores there, where asked.
     fn below(&self, directory: &str, leave_out_ignored: bool) -> Option<Vec<String>>;
 
+    /// Those of [`Disk::below`] that have other names (hard links).
+    fn linked(&self, directory: &str, leave_out_ignored: bool) -> Option<Vec<String>> {
+        let _ = (directory, leave_out_ignored);
+        Some(Vec::new())
+    }
+
+    /// Names of regular files below a directory, the nearest first, with the numbers of their inodes.
+    fn inodes(&self, directory: &str) -> Option<Inodes> {
+        let _ = directory;
+        None
+    }
+
     /// The text of a regular file; of one that is longer than [`crate::contracts::limits::READ_SCRIPT_BYTES`], its
     /// beginning, which is longer than that, too.
     fn script(&self, path: &str) -> Option<String>;
@@ -46,6 +58,15 @@ pub struct Resolved {
     pub other_names: bool,
     /// Device and inode of what lies there: two paths with the same are the same file.
     pub identity: Option<(u64, u64)>,
+}
+
+/// Names below a directory, relative to it, with the numbers of their inodes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Inodes {
+    /// [`crate::contracts::limits::DISK_INODES`] at most.
+    pub names: Vec<(String, u64)>,
+    /// There are no more.
+    pub whole: bool,
 }
 
 /// What lies at a path.

@@ -493,6 +493,65 @@ fn another_name_of_a_denied_file_is_denied_by_a_pattern_and_when_nothing_more_is
 }
 
 #[test]
+fn a_tree_has_what_another_name_in_it_is_a_name_of() {
+    let mut session = Session::standard();
+    let repository = session.repository.clone();
+    let clean = [
+        "grep -r A src",
+        "tar c src",
+        "cat src/*",
+        "rg A src",
+        "cp -r src /tmp/x",
+    ];
+    for command in clean {
+        assert_eq!(session.bash(command), Ok(()), "{command}");
+    }
+    let link = repository.join("src/link");
+    fs::hard_link(repository.join(".env"), &link).unwrap();
+    for command in clean {
+        let said = session.bash(command);
+        assert!(said.is_err(), "{command}");
+    }
+    for command in ["ls -l src", "grep -r A src --include='*.rs'", "git status"] {
+        assert_eq!(session.bash(command), Ok(()), "{command}");
+    }
+    // In a repository of more than a thousand files, too.
+    for directory in 0..2 {
+        let directory = repository.join(format!("d{directory}"));
+        fs::create_dir(&directory).unwrap();
+        for file in 0..900 {
+            fs::write(directory.join(format!("f{file}")), "").unwrap();
+        }
+    }
+    fs::rename(&link, repository.join("d0/link")).unwrap();
+    for command in ["cat d0/link", "tar c d0"] {
+        assert!(session.bash(command).is_err(), "{command}");
+    }
+    assert_eq!(session.bash("tar c d1"), Ok(()));
+}
+
+#[test]
+fn a_file_with_more_names_than_are_looked_for_may_be_any_unless_git_ignores_it() {
+    let mut session = Session::standard();
+    let repository = session.repository.clone();
+    for directory in 0..5 {
+        let directory = repository.join(format!("d{directory}"));
+        fs::create_dir(&directory).unwrap();
+        for file in 0..900 {
+            fs::write(directory.join(format!("f{file}")), "").unwrap();
+        }
+    }
+    fs::create_dir(repository.join("node_modules")).unwrap();
+    fs::write(repository.join(".gitignore"), "node_modules\n").unwrap();
+    for (name, other) in [("node_modules/a.js", "d4/a.js"), ("src/b", "d4/b")] {
+        fs::write(repository.join(name), "").unwrap();
+        fs::hard_link(repository.join(name), repository.join(other)).unwrap();
+    }
+    assert_eq!(session.bash("cat node_modules/a.js"), Ok(()));
+    assert!(session.bash("cat src/b").is_err());
+}
+
+#[test]
 fn an_alias_of_git_s_that_cannot_be_read_is_asked_about() {
     let policy = r#"{"rules": [
         {"id": "git", "effect": "allow", "when": {"command": ["git *"]}},

@@ -6,7 +6,7 @@ use super::path::Path;
 use crate::reading::atoms::{PathText, Place};
 use crate::reading::disk::Disk;
 use crate::reading::pathname;
-use crate::reading::paths::{join, normal};
+use crate::reading::paths::{join, normal, within};
 use crate::reading::surroundings::Surroundings;
 
 /// Where a path is looked at, and from.
@@ -48,13 +48,16 @@ impl<'a> Spot<'a> {
         };
         let names = pattern.split('/').filter(|name| !name.is_empty());
         let matches: Vec<String> = place.matches.iter().map(|path| normal(path)).collect();
-        let files = match (&real, place.other_names && !place.tree) {
-            (Some(real), true) if matches.is_empty() => std::slice::from_ref(real),
-            (Some(_), true) => matches.as_slice(),
-            _ => &[],
+        let files = match &real {
+            // A name that is removed leaves the others.
+            Some(_) if place.removes => Vec::new(),
+            Some(real) if place.tree => linked(place, real, &matches, on),
+            Some(real) if place.other_names && matches.is_empty() => vec![real.clone()],
+            Some(_) if place.other_names => matches.clone(),
+            _ => Vec::new(),
         };
         // Where nobody can say which other names there are, it may be any file.
-        let (aliases, real, matches) = match aliases(files, on) {
+        let (aliases, real, matches) = match aliases(&files, on) {
             Some(aliases) => (aliases, real, matches),
             None => (Vec::new(), None, Vec::new()),
         };
@@ -98,8 +101,23 @@ impl<'a> Spot<'a> {
     }
 }
 
-/// Other names of files: in the repository where it can be listed, else beside them and at the repository's top; and at
-/// the top of the home and where it keeps keys. One that lies elsewhere is not found. `None` where the budget is spent.
+/// Files of a tree that have other names. Where they cannot be listed, the tree is taken for whatever could be in it.
+fn linked(place: &Place, real: &str, matches: &[String], on: Ground<'_>) -> Vec<String> {
+    let roots: &[String] = match (&place.path, matches) {
+        (PathText::Known(_), []) => &[real.to_owned()],
+        (_, matches) => matches,
+    };
+    let of_root = |root: &String| {
+        let files = on.disk.linked(root, place.leaves_out_ignored);
+        let taken = files.into_iter().flatten().filter(|file| place.takes(file));
+        taken.map(|file| join(root, &file)).collect::<Vec<_>>()
+    };
+    roots.iter().flat_map(of_root).collect()
+}
+
+/// Other names of files: in the repository as far as it is looked through, else beside them; at the top of the home and
+/// where it keeps keys. `None` where there may be more: the budget is spent, or a file that git does not ignore has names
+/// behind those that are looked at.
 fn aliases(files: &[String], on: Ground<'_>) -> Option<Vec<String>> {
     let identity = |path: &str| on.disk.resolve(path).and_then(|resolved| resolved.identity);
     let linked = files.iter().filter_map(|real| {
@@ -113,9 +131,14 @@ fn aliases(files: &[String], on: Ground<'_>) -> Option<Vec<String>> {
     let around = on.around;
     let keys = join(&around.home, ".ssh");
     let mut directories = vec![around.home.as_str(), &keys];
-    let listed = on.disk.below(&around.repository, false);
-    if listed.is_none() {
-        directories.push(&around.repository);
+    let listed = on.disk.inodes(&around.repository).unwrap_or_default();
+    if !listed.whole {
+        // A package manager's store and a build's files have many names, none of which a person has written.
+        let kept = |(real, _): &(&String, _)| on.disk.ignored(real) != Some(true);
+        let within = |(real, _): &(&String, _)| within(real, &around.repository);
+        if linked.iter().any(|file| within(file) && kept(file)) {
+            return None;
+        }
         for (real, _) in &linked {
             let above = real.rsplit_once('/').map_or("/", |(above, _)| above);
             if !directories.contains(&above) {
@@ -123,8 +146,11 @@ fn aliases(files: &[String], on: Ground<'_>) -> Option<Vec<String>> {
             }
         }
     }
-    let inside = listed.into_iter().flatten();
-    let mut paths: Vec<String> = inside.map(|name| join(&around.repository, &name)).collect();
+    let inode = |number: u64| linked.iter().any(|(_, (_, inode))| *inode == number);
+    let inside = listed.names.iter().filter(|(_, number)| inode(*number));
+    let mut paths: Vec<String> = inside
+        .map(|(name, _)| join(&around.repository, name))
+        .collect();
     for directory in directories {
         let names = on.disk.names(directory).into_iter().flatten();
         paths.extend(names.map(|name| join(directory, &name)));
@@ -175,11 +201,24 @@ impl List<Path> {
             return None;
         }
         let files = on.disk.below(root, place.leaves_out_ignored)?;
-        files.into_iter().find(|file| {
+        let by_name = files.into_iter().find(|file| {
             let path = normal(&join(root, file));
             let itself = |own: &Path| own.matches(&path, on.around);
             let chosen = |own: &Path| itself(own) || own.names_above(&path, root, on.around);
             place.takes(file) && self.has(chosen, itself)
+        });
+        by_name.or_else(|| {
+            let identity = |path: &str| on.disk.resolve(path)?.identity;
+            let alias = spot.aliases.iter().find(|path| {
+                let chosen = |own: &Path| own.matches(path, on.around);
+                self.has(chosen, chosen)
+            })?;
+            let other = identity(alias)?;
+            let mut files = linked(place, root, &spot.matches, on).into_iter();
+            let file = files.find(|file| identity(file) == Some(other))?;
+            let file = file.strip_prefix(root)?.trim_start_matches('/');
+            let name = alias.rsplit('/').next().unwrap_or(alias);
+            Some(format!("{file}, another name of {name}"))
         })
     }
 

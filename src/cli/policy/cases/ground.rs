@@ -257,6 +257,13 @@ impl Disk for GroundDisk<'_> {
         self.looking
             .below(&self.place(directory), leave_out_ignored)
     }
+    fn linked(&self, directory: &str, leave_out_ignored: bool) -> Option<Vec<String>> {
+        self.looking
+            .linked(&self.place(directory), leave_out_ignored)
+    }
+    fn inodes(&self, directory: &str) -> Option<disk::Inodes> {
+        self.looking.inodes(&self.place(directory))
+    }
     fn script(&self, path: &str) -> Option<String> {
         self.looking.script(&self.place(path))
     }
