@@ -1,29 +1,31 @@
 //! The operator's terminal: live lines and questions share it without running into each other.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, PipeReader, PipeWriter, Read, Write};
+use std::io::{self, IsTerminal, PipeReader, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::termios::{QueueSelector, tcflush};
+use rustix::termios::{QueueSelector, tcflush, tcgetwinsize};
 
-use crate::contracts::fold::{self, Next};
+use crate::contracts::limits;
 use crate::contracts::lock::locked;
 use crate::contracts::plural::count;
 
+use super::screen::{Bars, Look, live_line};
+
 /// Lines held back while a question stands; beyond it the oldest are dropped and counted.
 const HELD_LINES: usize = 1000;
-/// Stands before each line of a command's output.
-pub const OUTPUT_BAR: &str = "      |";
-/// Bytes of an answer: a word.
-const ANSWER_BYTES: usize = 64;
+/// Bytes of an answer: a word, and a reason. What is longer is none.
+const ANSWER_BYTES: usize = limits::REASON_BYTES + 64;
 
 #[derive(Default)]
 struct TerminalState {
     asking: bool,
+    /// The session is over: no question stands any more.
+    over: bool,
     held: Vec<(Output, String)>,
     dropped: usize,
 }
@@ -43,35 +45,33 @@ pub type Mirror = Box<dyn Fn(&str) + Send + Sync>;
 /// Where the operator reads and, if it is a terminal, answers.
 pub struct Terminal {
     state: Mutex<TerminalState>,
-    /// One question at a time; those who wait here run against their own deadlines.
-    turn: Mutex<()>,
-    input: Option<Input>,
-    /// Why nobody can be asked, where there is no input.
+    tty: Option<File>,
+    /// Why nobody can be asked, where there is no terminal.
     nobody: &'static str,
-    /// Dropped when the session is over.
-    open: Mutex<Option<PipeWriter>>,
+    /// How standard output and standard error look; `None` where they are no terminal.
+    looks: [Option<Look>; 2],
+    /// How the terminal of the questions does.
+    look: Look,
     /// Who else is shown each line.
     mirror: OnceLock<Mirror>,
 }
 
-/// Where answers come from.
-struct Input {
-    tty: File,
-    /// Readable, for it is at its end, once nobody waits for an answer any more.
-    over: PipeReader,
+/// What was typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Typed {
+    /// A line as it was typed, without its newline; `None` where it is longer than any answer.
+    Line(Option<String>),
+    /// No whole line yet.
+    Begun,
+    /// The terminal is gone.
+    Closed,
 }
 
-/// What came of a question.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Typed {
-    /// A line as it was typed, without its newline; of one that is longer than any answer not all.
-    Line(String),
-    /// Nothing in time.
-    Nothing,
-    /// The terminal is gone, or its user closed the input.
-    Closed,
-    /// The session ended while it waited.
-    Over,
+/// What is typed until its line is whole.
+#[derive(Debug, Default)]
+pub(super) struct Keyboard {
+    typed: Vec<u8>,
+    too_long: bool,
 }
 
 impl Terminal {
@@ -89,14 +89,12 @@ impl Terminal {
                 .open("/dev/tty")
                 .ok()
         };
-        // Without a way to end a question, none is put.
-        let (over, open) = match io::pipe() {
-            Ok((over, open)) => (Some(over), Some(open)),
-            Err(_) => (None, None),
-        };
+        let look = look_of_environment();
+        let streams = [io::stdout().is_terminal(), io::stderr().is_terminal()];
         Self {
-            input: tty.zip(over).map(|(tty, over)| Input { tty, over }),
-            open: Mutex::new(open),
+            tty,
+            look,
+            looks: streams.map(|terminal| terminal.then_some(look)),
             ..Self::unattended("no terminal; run agp in one, or use --channel slack")
         }
     }
@@ -104,26 +102,26 @@ impl Terminal {
     /// A terminal at which nobody can be asked, and why.
     #[must_use]
     pub fn unattended(nobody: &'static str) -> Self {
+        let streams = [io::stdout().is_terminal(), io::stderr().is_terminal()];
+        let look = look_of_environment();
         Self {
             nobody,
             state: Mutex::default(),
-            turn: Mutex::default(),
-            input: None,
-            open: Mutex::default(),
+            tty: None,
+            looks: streams.map(|terminal| terminal.then_some(look)),
+            look,
             mirror: OnceLock::new(),
         }
     }
 
     /// One at which somebody types this, and stays or leaves.
     #[cfg(test)]
-    pub(super) fn typing(text: &str, stays: bool) -> (Self, Option<PipeWriter>) {
+    pub(super) fn typing(text: &str, stays: bool) -> (Self, Option<io::PipeWriter>) {
         let (tty, mut typist) = io::pipe().unwrap();
         typist.write_all(text.as_bytes()).unwrap();
-        let (over, open) = io::pipe().unwrap();
         let tty = File::from(std::os::fd::OwnedFd::from(tty));
         let terminal = Self {
-            input: Some(Input { tty, over }),
-            open: Mutex::new(Some(open)),
+            tty: Some(tty),
             ..Self::unattended("")
         };
         (terminal, stays.then_some(typist))
@@ -132,12 +130,26 @@ impl Terminal {
     /// Why nobody can be asked, if that is so.
     #[must_use]
     pub fn unattended_because(&self) -> Option<&'static str> {
-        self.input.is_none().then_some(self.nobody)
+        self.tty.is_none().then_some(self.nobody)
     }
 
-    /// Ends the question that stands and every later one: the session is over.
-    pub fn hang_up(&self) {
-        *locked(&self.open) = None;
+    /// No question stands any more: the session is over. What was held back is shown.
+    pub(super) fn hang_up(&self) {
+        let mut state = locked(&self.state);
+        if state.asking {
+            self.write_question("\n");
+        }
+        state.over = true;
+        self.release(&mut state);
+    }
+
+    /// How the terminal of the questions looks now.
+    pub(super) fn look(&self) -> Look {
+        let size = match &self.tty {
+            Some(tty) => tcgetwinsize(tty),
+            None => tcgetwinsize(io::stderr()),
+        };
+        sized(self.look, size)
     }
 
     /// Shows a line of the session's on standard output, at once or, while a question stands,
@@ -169,7 +181,7 @@ impl Terminal {
         }
         let mut state = locked(&self.state);
         if !state.asking {
-            write_out(output, line);
+            self.write_out(output, line);
         } else if state.held.len() < HELD_LINES {
             state.held.push((output, line.to_owned()));
         } else {
@@ -177,143 +189,144 @@ impl Terminal {
         }
     }
 
-    /// Puts a question and reads one line, not before this question was shown: what was typed
-    /// ahead is thrown away, so that an earlier keystroke cannot approve a later call.
-    pub fn ask(&self, question: &str, until: Instant) -> Typed {
-        let Some(input) = &self.input else {
-            return Typed::Closed;
-        };
-        let _turn = locked(&self.turn);
-        if Instant::now() >= until {
-            return Typed::Nothing;
-        }
-        match input.wait(Duration::ZERO) {
-            Ok((_, false)) => {}
-            Ok((_, true)) => return Typed::Over,
-            Err(_) => return Typed::Closed,
-        }
-        self.hold(true);
-        // Not a terminal any more: reading then says so.
-        let _ = tcflush(&input.tty, QueueSelector::IFlush);
-        self.write_question(question);
-        let typed = input.line(until);
-        if !matches!(typed, Typed::Line(_)) {
-            // Nothing ended the question's line.
-            self.write_question("\n");
-        }
-        self.hold(false);
-        typed
-    }
-
-    fn write_question(&self, question: &str) {
-        match &self.input {
-            Some(input) if !io::stderr().is_terminal() => {
-                // Standard error is a file: the question belongs to the terminal.
-                let _ = (&input.tty).write_all(question.as_bytes());
-            }
-            _ => {
-                let mut stderr = io::stderr().lock();
-                let _ = stderr
-                    .write_all(question.as_bytes())
-                    .and_then(|()| stderr.flush());
-            }
-        }
-    }
-
-    fn hold(&self, asking: bool) {
+    /// Writes something of a question's. From then on lines are held back until [`Self::resume`].
+    pub(super) fn put_question(&self, text: &str) {
         let mut state = locked(&self.state);
-        state.asking = asking;
-        if !asking {
-            for (output, line) in std::mem::take(&mut state.held) {
-                write_out(output, &line);
-            }
-            let dropped = std::mem::take(&mut state.dropped);
-            if dropped > 0 {
-                let line = format!("({} not shown; see the journal)", count(dropped, "line"));
-                write_out(Output::Own, &line);
-            }
+        if state.over {
+            return;
         }
+        state.asking = true;
+        self.write_question(text);
     }
-}
 
-fn write_out(output: Output, line: &str) {
-    let line = match output {
-        Output::Session => fold::stdout(line, next_of(line)),
-        Output::Raw => line.to_owned(),
-        Output::Own => fold::stderr(line, next_of(line)),
-    };
-    // An operator who closed the output does not stop the session.
-    let _ = match output {
-        Output::Session | Output::Raw => {
-            let mut stdout = io::stdout().lock();
-            writeln!(stdout, "{line}").and_then(|()| stdout.flush())
-        }
-        Output::Own => writeln!(io::stderr().lock(), "{line}"),
-    };
-}
-
-/// How a live line goes on: a command's output behind its bar, what the model says below its beginning, and
-/// all else to the right of where a line of agp's begins.
-fn next_of(line: &str) -> Next {
-    let indent = line.len() - line.trim_start_matches(' ').len();
-    match line.get(indent..) {
-        Some(text) if text.starts_with(OUTPUT_BAR.trim_start()) => Next {
-            indent: OUTPUT_BAR.len() + 2,
-            bar: OUTPUT_BAR,
-            ..Next::FOREIGN
-        },
-        Some(_) if indent > 0 => Next {
-            indent,
-            ..Next::FOREIGN
-        },
-        _ => Next::FOREIGN,
+    /// No question waits: what was held back is shown.
+    pub(super) fn resume(&self) {
+        let mut state = locked(&self.state);
+        self.release(&mut state);
     }
-}
 
-impl Input {
-    fn line(&self, until: Instant) -> Typed {
-        let mut line = Vec::new();
-        loop {
-            let Some(left) = until.checked_duration_since(Instant::now()) else {
-                return Typed::Nothing;
-            };
-            match self.wait(left) {
-                Ok((_, true)) => return Typed::Over,
-                Ok((false, false)) => continue,
-                Ok((true, false)) => {}
-                // It would be so each time until the deadline.
-                Err(_) => return Typed::Closed,
-            }
-            let mut block = [0_u8; ANSWER_BYTES];
-            match (&self.tty).read(&mut block) {
-                Ok(0) => return Typed::Closed,
-                Ok(got) => line.extend_from_slice(block.get(..got).unwrap_or_default()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Typed::Closed,
-            }
-            if let Some(end) = line.iter().position(|byte| *byte == b'\n') {
-                line.truncate(end);
-                return Typed::Line(String::from_utf8_lossy(&line).into_owned());
-            }
-            if line.len() > ANSWER_BYTES {
-                // Read on to the line's end. What is kept is longer than any word, and so no answer.
-                line.truncate(ANSWER_BYTES);
-            }
+    /// Throws away what was typed and not read yet.
+    pub(super) fn forget_typed(&self, keyboard: &mut Keyboard) {
+        *keyboard = Keyboard::default();
+        if let Some(tty) = &self.tty {
+            // Not a terminal any more: reading then says so.
+            let _ = tcflush(tty, QueueSelector::IFlush);
         }
     }
 
-    /// Whether something was typed, and whether the session is over.
-    fn wait(&self, within: Duration) -> Result<(bool, bool), Errno> {
-        let timeout = Timespec {
-            tv_sec: i64::try_from(within.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: within.subsec_nanos().into(),
+    /// Waits until something was typed or somebody wakes it: which of the two there is.
+    ///
+    /// # Errors
+    /// That it cannot wait, now or later.
+    pub(super) fn wait(&self, wake: &PipeReader, within: Duration) -> Result<(bool, bool), Errno> {
+        let timeout = Timespec::try_from(within).ok();
+        let Some(tty) = &self.tty else {
+            return Err(Errno::BADF);
         };
         let mut polled = [
-            PollFd::new(&self.tty, PollFlags::IN),
-            PollFd::new(&self.over, PollFlags::IN),
+            PollFd::new(tty, PollFlags::IN),
+            PollFd::new(wake, PollFlags::IN),
         ];
-        let ready = poll(&mut polled, Some(&timeout));
+        let ready = poll(&mut polled, timeout.as_ref());
         woken(ready, polled.map(|fd| !fd.revents().is_empty()))
+    }
+
+    /// Reads what was typed, which [`Self::wait`] has said is there.
+    pub(super) fn typed(&self, keyboard: &mut Keyboard) -> Typed {
+        let Some(mut tty) = self.tty.as_ref() else {
+            return Typed::Closed;
+        };
+        let mut block = [0_u8; 4096];
+        match tty.read(&mut block) {
+            // The end of a line of nothing, typed as such; or the end of the terminal.
+            Ok(0) if tty.is_terminal() => Typed::Line(Some(String::new())),
+            Ok(0) => Typed::Closed,
+            Ok(got) => keyboard.take(block.get(..got).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Typed::Begun,
+            Err(_) => Typed::Closed,
+        }
+    }
+
+    fn write_question(&self, text: &str) {
+        // The terminal that answers come from, whatever standard error is. Where nobody reads it any more, reading says so.
+        let _ = match &self.tty {
+            Some(tty) if self.looks[1].is_none() => (&mut &*tty).write_all(text.as_bytes()),
+            _ => {
+                let mut stderr = io::stderr().lock();
+                stderr
+                    .write_all(text.as_bytes())
+                    .and_then(|()| stderr.flush())
+            }
+        };
+    }
+
+    fn release(&self, state: &mut TerminalState) {
+        state.asking = false;
+        for (output, line) in std::mem::take(&mut state.held) {
+            self.write_out(output, &line);
+        }
+        let dropped = std::mem::take(&mut state.dropped);
+        if dropped > 0 {
+            let line = format!("({} not shown; see the journal)", count(dropped, "line"));
+            self.write_out(Output::Own, &line);
+        }
+    }
+
+    fn write_out(&self, output: Output, line: &str) {
+        let [stdout, stderr] = &self.looks;
+        let bars = Bars::of(self.look.unicode);
+        // An operator who closed the output does not stop the session.
+        let _ = match output {
+            Output::Raw => {
+                let mut out = io::stdout().lock();
+                writeln!(out, "{line}").and_then(|()| out.flush())
+            }
+            Output::Session => {
+                let look = stdout.map(|look| sized(look, tcgetwinsize(io::stdout())));
+                let mut out = io::stdout().lock();
+                let text = live_line(look, bars, line);
+                out.write_all(text.as_bytes()).and_then(|()| out.flush())
+            }
+            Output::Own => {
+                let look = stderr.map(|look| sized(look, tcgetwinsize(io::stderr())));
+                let text = live_line(look, bars, line);
+                io::stderr().lock().write_all(text.as_bytes())
+            }
+        };
+    }
+}
+
+/// What the environment says of the terminal.
+fn look_of_environment() -> Look {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
+    let locale = locale.unwrap_or_default().to_ascii_lowercase();
+    Look {
+        colour: set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb"),
+        unicode: locale.ends_with("utf-8") || locale.ends_with("utf8"),
+        ..Look::PLAIN
+    }
+}
+
+fn sized(look: Look, size: Result<rustix::termios::Winsize, Errno>) -> Look {
+    look.sized(size.map_or((0, 0), |size| (size.ws_col, size.ws_row)))
+}
+
+impl Keyboard {
+    fn take(&mut self, bytes: &[u8]) -> Typed {
+        // A terminal gives a line at a time.
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        self.typed
+            .extend_from_slice(bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default());
+        if self.typed.len() > ANSWER_BYTES {
+            self.typed.clear();
+            self.too_long = true;
+        }
+        if end.is_none() {
+            return Typed::Begun;
+        }
+        let line = std::mem::take(self);
+        Typed::Line((!line.too_long).then(|| String::from_utf8_lossy(&line.typed).into_owned()))
     }
 }
 

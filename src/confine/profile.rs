@@ -37,6 +37,8 @@ pub enum Profile {
     Look,
     /// Looks at the file system for calls that are decided.
     Paths,
+    /// Asks at the terminal.
+    Console,
     /// Hears Slack.
     SlackSocket,
     /// Opens a connection to Slack.

@@ -67,7 +67,7 @@ const BARE: ProfileSpec = ProfileSpec {
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Prepare,
         Self::Main,
         Self::Journal,
@@ -82,6 +82,7 @@ impl Profile {
         Self::Spawn,
         Self::Look,
         Self::Paths,
+        Self::Console,
         Self::SlackSocket,
         Self::SlackDial,
         Self::SlackPost,
@@ -181,6 +182,17 @@ impl Profile {
             },
             Self::Look => LOOK,
             Self::Paths => PATHS,
+            Self::Console => ProfileSpec {
+                thread: "console",
+                does: "asks at the terminal: draws questions, reads what is typed",
+                calls: &[
+                    syscall_groups::EVERY,
+                    syscall_groups::NO_FILES,
+                    syscall_groups::TERMINAL,
+                    syscall_groups::WAITING_OLD,
+                ],
+                ..BARE
+            },
             Self::SlackSocket => ProfileSpec {
                 thread: "slack-socket",
                 does: "hears Slack: acknowledges, judges clicks",

@@ -31,12 +31,14 @@ const NO_OPEN: &[Case] = &[refuse(&[only(2, CHANGES, &[0])], libc::EACCES)];
 const OPEN_TO_READ: &[Case] = &[allow(&[only(2, CHANGES, &[0])])];
 /// `F_DUPFD_CLOEXEC`, `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL`.
 const DESCRIPTORS: &[Case] = &[allow(&[only(1, ALL_BITS, &[1030, 1, 2, 3, 4])])];
-/// `TCGETS` and `TCFLSH` of the terminal, `FIONBIO`, `FIONREAD` and `FIOCLEX`; never `TIOCSTI`.
+/// `TCGETS` and `TIOCGWINSZ` of a terminal, `FIONBIO`, `FIONREAD` and `FIOCLEX`; never `TIOCSTI`.
 const REQUESTS: &[Case] = &[allow(&[only(
     1,
     ALL_BITS,
-    &[0x5401, 0x540b, 0x5421, 0x541b, 0x5451],
+    &[0x5401, 0x5413, 0x5421, 0x541b, 0x5451],
 )])];
+/// `TCGETS`, `TCFLSH` and `TIOCGWINSZ`; never `TIOCSTI`.
+const TERMINAL_REQUESTS: &[Case] = &[allow(&[only(1, ALL_BITS, &[0x5401, 0x540b, 0x5413])])];
 /// `PR_SET_NAME` and `PR_SET_NO_NEW_PRIVS`.
 const NEW_THREAD: &[Case] = &[allow(&[only(0, ALL_BITS, &[15, 38])])];
 /// `SECCOMP_SET_MODE_FILTER` without flags: for the calling thread, and only narrower.
@@ -165,7 +167,13 @@ pub(super) const NAMES_OLD: &[BpfRule] = &[];
 /// Waiting on descriptors.
 pub(super) const WAITING: &[BpfRule] = rules! {
     SYS_ppoll: "waits for what comes first",
-    SYS_ioctl if REQUESTS: "asks a terminal, sets a pipe not to block",
+    SYS_ioctl if REQUESTS: "asks a terminal's size, sets a pipe not to block",
+};
+
+/// Asking at a terminal that was opened before.
+pub(super) const TERMINAL: &[BpfRule] = rules! {
+    SYS_ppoll: "waits for what comes first",
+    SYS_ioctl if TERMINAL_REQUESTS: "the terminal's size; throws away what was typed too early",
 };
 
 /// The same by their older names.

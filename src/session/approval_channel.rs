@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::home::{account, operator};
+use super::home::{account, person_here};
 use super::kinds::Stream;
 use super::options::SessionOptions;
 use super::{output_view, transcript};
@@ -11,15 +11,25 @@ use crate::channels::escape;
 use crate::channels::terminal::Terminal;
 use crate::contracts::channel::Channel;
 use crate::governor::Notice;
+use crate::report::failure::Failure;
 
 /// Characters of a warning.
 const WARNING_CHARS: usize = 300;
 
-pub(crate) fn channel_of(options: &SessionOptions, terminal: &Arc<Terminal>) -> Box<dyn Channel> {
+pub(crate) fn channel_of(
+    options: &SessionOptions,
+    terminal: &Arc<Terminal>,
+) -> Result<Box<dyn Channel>, Failure> {
+    let terminal = Arc::clone(terminal);
     if options.auto_approve {
-        return Box::new(AutoApprove::new(Arc::clone(terminal)));
+        return Ok(Box::new(AutoApprove::new(terminal)));
     }
-    Box::new(Console::new(Arc::clone(terminal), operator(), account()))
+    let console = Console::start(terminal, person_here(), account(), options.approval_bell);
+    let console = console.map_err(|error| {
+        let problem = format!("cannot start the terminal's thread: {error}");
+        Failure::refused(problem, "run `agp doctor --check confinement`")
+    })?;
+    Ok(Box::new(console))
 }
 
 pub(crate) fn notices(

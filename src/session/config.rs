@@ -116,6 +116,8 @@ pub struct ApprovalConfig {
     pub queue_seconds: Option<u64>,
     /// Whether a question waits for `agp attend` where nobody can be asked at once.
     pub attend: Option<bool>,
+    /// Whether a question rings the terminal's bell.
+    pub bell: Option<bool>,
 }
 
 impl Config {
@@ -219,6 +221,13 @@ pub fn approval_queue(config: &Config) -> Duration {
 pub fn attend(config: &Config) -> bool {
     let approval = config.approval.as_ref();
     approval.and_then(|approval| approval.attend) == Some(true)
+}
+
+/// Whether a question rings the terminal's bell, once.
+#[must_use]
+pub fn approval_bell(config: &Config) -> bool {
+    let approval = config.approval.as_ref();
+    approval.and_then(|approval| approval.bell) != Some(false)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::contracts::approver::Approver;
+use crate::contracts::attendant::Attendant;
 use crate::contracts::{bounded_file, limits};
 use crate::journal::Paths;
 use crate::journal::key::{PublicKey, SigningKey};
@@ -223,6 +224,29 @@ pub(crate) fn account_of(uid: u32) -> String {
         (fields.nth(1) == Some(number.as_str())).then(|| name.to_owned())
     });
     named.unwrap_or(number)
+}
+
+/// Who answers at this process's terminal: `root at /dev/pts/3`.
+pub(crate) fn person_here() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    let attendant = Attendant {
+        pid: rustix::process::getpid().as_raw_nonzero().get(),
+        uid,
+        start_ticks: 0,
+        terminal: controlling_terminal(),
+    };
+    attendant.person(&account_of(uid))
+}
+
+/// Its device number; 0 without one.
+fn controlling_terminal() -> u32 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The program's name stands in brackets, and can have any character in it.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let terminal = fields.split_whitespace().nth(4);
+    terminal
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_default()
 }
 
 /// Who runs agp, as the journal and Slack have it.

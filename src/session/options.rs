@@ -143,6 +143,8 @@ pub(crate) struct SessionOptions {
     pub approval_deadline: Duration,
     /// How long a question may wait to be shown.
     pub approval_queue: Duration,
+    /// Whether a question rings the terminal's bell.
+    pub approval_bell: bool,
     pub auto_approve: bool,
     /// Whether a question waits for `agp attend` where nobody can be asked at once.
     pub attend: bool,

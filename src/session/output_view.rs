@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
 use crate::channels::escape;
-use crate::channels::terminal::{OUTPUT_BAR, Terminal};
+use crate::channels::screen::OUTPUT_BAR;
+use crate::channels::terminal::Terminal;
 use crate::contracts::lock::locked;
 use crate::contracts::plural::count;
 use crate::contracts::sandbox::Execution;
@@ -53,7 +54,7 @@ impl Begun {
             view.extend(some.map(|line| of_output(line.strip_suffix(b"\n").unwrap_or(line))));
             let more = lines.count();
             if more > 0 {
-                view.push(format!("{OUTPUT_BAR} ({})", count(more, "more line")));
+                view.push(format!("{OUTPUT_BAR}({})", count(more, "more line")));
             }
             begun.clear();
         }
@@ -74,7 +75,7 @@ fn of_output(line: &[u8]) -> String {
     // A tab moves no more than the cursor, and stands between a line's number and its text.
     let line = String::from_utf8_lossy(line).replace('\t', "  ");
     let line = escape::line_max(&line, LINE_CHARS);
-    format!("{OUTPUT_BAR} {}", line.trim_end())
+    format!("{OUTPUT_BAR}{}", line.trim_end())
 }
 
 /// How a call ended, where that is worth a line.
@@ -103,19 +104,19 @@ mod tests {
         let other = thread::spawn(|| thread::current().id()).join().unwrap();
         let first = thread::current().id();
         let mut begun = Begun::default();
-        assert_eq!(begun.take(first, b"one\nbe"), ["      | one"]);
+        assert_eq!(begun.take(first, b"one\nbe"), ["      │ one"]);
         assert_eq!(begun.take(other, b"other"), [""; 0]);
-        assert_eq!(begun.take(first, b"gun\n"), ["      | begun"]);
-        assert_eq!(begun.take(other, b""), ["      | other"]);
+        assert_eq!(begun.take(first, b"gun\n"), ["      │ begun"]);
+        assert_eq!(begun.take(other, b""), ["      │ other"]);
         assert_eq!(begun.take(first, b""), [""; 0]);
         assert!(begun.0.is_empty());
         let many = begun.take(first, &b"x\n".repeat(BURST_LINES + 2));
-        assert_eq!(many.last().unwrap(), "      | (2 more lines)");
+        assert_eq!(many.last().unwrap(), "      │ (2 more lines)");
     }
 
     #[test]
     fn an_outputs_line_is_shown_escaped_and_cut() {
-        assert_eq!(of_output(b"one\ttwo  "), "      | one  two");
+        assert_eq!(of_output(b"one\ttwo  "), "      │ one  two");
         let escaped = of_output(b"\x1b[2J\xff");
         assert!(!escaped.contains('\u{1b}'), "{escaped}");
         assert!(of_output(&[b'x'; 10_000]).len() < 1_000);

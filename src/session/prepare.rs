@@ -276,7 +276,7 @@ impl SessionContext<'_> {
 
     fn channels(&self, socket: Option<SessionSocket>) -> Result<Channels, Failure> {
         let first = match &self.options.slack {
-            None => channel_of(self.options, &self.terminal),
+            None => channel_of(self.options, &self.terminal)?,
             Some(settings) => slack::channel(settings, self)?,
         };
         let Some(socket) = socket else {
@@ -329,7 +329,7 @@ impl SessionContext<'_> {
         self.layers.describe(&self.screen, &mut payload);
         // Their names: a value is in no event.
         payload.insert("secrets".into(), json!(self.secrets.names()));
-        let confinement = thread_confinement::described(self.standing, options);
+        let confinement = thread_confinement::described(self.standing, options, &self.terminal);
         payload.insert("confinement".into(), confinement);
         governor.record_session(Kind::SessionStarted, payload)?;
         if let Some(mut attested) = sandboxes.attested() {

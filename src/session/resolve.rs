@@ -121,6 +121,7 @@ impl SessionOptions {
             script: run.script,
             approval_deadline: config::approval_deadline(run.approval_timeout, &config)?,
             approval_queue: config::approval_queue(&config),
+            approval_bell: config::approval_bell(&config),
             auto_approve: env::var_os("AGP_AUTO_APPROVE").is_some_and(|value| value == "1"),
             attend: run.attend || config::attend(&config),
             slack,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::channels::terminal::Terminal;
 use crate::confine::profile::ProfileSpec;
 use crate::confine::threads::{self, Standing};
 use crate::confine::{self, Place, Places, Profile, Spawner};
@@ -81,8 +82,12 @@ pub(crate) fn paths(grounds: Grounds) -> Result<PathsThread, Failure> {
 }
 
 /// What `session.started` says: what is enforced, thread by thread.
-pub(crate) fn described(standing: Standing, options: &SessionOptions) -> Value {
-    let all: Map<String, Value> = threads_of(options)
+pub(crate) fn described(
+    standing: Standing,
+    options: &SessionOptions,
+    terminal: &Terminal,
+) -> Value {
+    let all: Map<String, Value> = threads_of(options, terminal)
         .map(|profile| {
             let terms = profile.terms();
             (terms.thread.to_owned(), of(standing, &terms))
@@ -121,11 +126,13 @@ fn of(standing: Standing, terms: &ProfileSpec) -> Value {
 }
 
 /// The threads that a session has.
-fn threads_of(options: &SessionOptions) -> impl Iterator<Item = Profile> {
+fn threads_of(options: &SessionOptions, terminal: &Terminal) -> impl Iterator<Item = Profile> {
     let layout = options.layout;
     let program = layout.harness().is_some();
     let codex = layout.harness() == Some(Harness::Codex);
     let slack = options.slack.is_some();
+    let attended = terminal.unattended_because().is_none();
+    let console = attended && !slack && !options.auto_approve;
     let egress = options.way_out.is_listed();
     let container = layout.provider() == Provider::Docker;
     let looks = layout.runs_calls();
@@ -148,6 +155,7 @@ fn threads_of(options: &SessionOptions) -> impl Iterator<Item = Profile> {
             | Profile::SlackDial
             | Profile::SlackPost
             | Profile::SlackOutbox => slack,
+            Profile::Console => console,
             Profile::ProbeModel => options.probe,
             Profile::Egress | Profile::EgressTrial => egress,
             Profile::Docker => container,

@@ -215,7 +215,7 @@ fn the_schemas_are_what_the_loaders_take() {
     let set = json!({
         "$schema": "x", "slack": {"channel": "C1", "approvers": ["U1"], "approvalsRequired": 1},
         "sandbox": {"provider": "process", "image": "x", "egress": "none", "allowlist": ["a.example"], "memory": 1, "cpus": 0.5, "pids": 10},
-        "intendant": "scripted", "channel": "console", "identity": {"mode": "off"}, "approval": {"timeoutSeconds": 60, "queueSeconds": 5, "attend": true},
+        "intendant": "scripted", "channel": "console", "identity": {"mode": "off"}, "approval": {"timeoutSeconds": 60, "queueSeconds": 5, "attend": true, "bell": false},
     });
     valid(&config, &config, &set).unwrap();
     let load = |text: &Value| {

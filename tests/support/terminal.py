@@ -2,16 +2,40 @@
 
 Standard input is what is typed, standard output what the terminal shows; the exit code is the
 command's, or 128 + the signal that ended it. Whoever ends this program hangs the terminal up.
+
+`--size COLUMNSxROWS` before the command is the terminal's size. Typed between two of the
+character 0x1e, such a size is the new one from there on.
 """
 
+import fcntl
 import os
 import pty
+import re
 import select
+import struct
 import sys
+import termios
 
+command = sys.argv[1:]
+size = None
+if command[0] == "--size":
+    size, command = command[1], command[2:]
+
+
+def resize(terminal, size):
+    columns, rows = map(int, size.split("x"))
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+begin, begun = os.pipe()
 child, master = pty.fork()
 if child == 0:
-    os.execvp(sys.argv[1], sys.argv[1:])
+    # Not before the terminal has its size.
+    os.read(begin, 1)
+    os.execvp(command[0], command)
+if size:
+    resize(master, size)
+os.write(begun, b"x")
 
 typing = True
 while True:
@@ -19,7 +43,11 @@ while True:
     if 0 in ready:
         typed = os.read(0, 4096)
         typing = bool(typed)
-        os.write(master, typed)
+        for part in re.split(b"(\x1e[0-9x]+\x1e)", typed):
+            if part.startswith(b"\x1e"):
+                resize(master, part.strip(b"\x1e").decode())
+            elif part:
+                os.write(master, part)
     if master in ready:
         try:
             shown = os.read(master, 65536)

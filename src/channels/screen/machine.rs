@@ -6,29 +6,11 @@ use crate::contracts::channel::Scope;
 use crate::contracts::limits;
 use crate::contracts::plural::count;
 
+use super::open::Open;
 use super::question::{self, OTHERS_MIN, Place, listed, prompt_rows, short, time};
 use super::row::{Row, Style, labelled, shown, words};
 use super::typed::{Typed, read};
 use super::{Look, Reaction, Said, ScreenQuestion, Settled};
-
-/// A question on the screen.
-#[derive(Debug)]
-struct Open {
-    question: ScreenQuestion,
-    left: Duration,
-    /// Whether it was ever drawn or listed.
-    seen: bool,
-    /// Whether all that it shows at first stands, or stood, on the screen.
-    drawn: bool,
-    /// Rows that this leaves out.
-    hidden: usize,
-    /// Whether all of it was shown.
-    opened: bool,
-    /// Whether it was said that its time is nearly over.
-    reminded: bool,
-    /// An answer is on its way.
-    answered: bool,
-}
 
 /// The screen of one terminal.
 #[derive(Debug)]
@@ -83,21 +65,17 @@ impl Screen {
         if self.current.is_none() {
             return self.draw(number);
         }
-        let look = self.look;
-        let Some(open) = self.open.last_mut() else {
-            return Reaction::default();
-        };
-        let mut rows = words(
-            look,
-            &format!("Question {number} waits, too ({number} shows it):"),
-            Style::Yellow,
-        );
-        rows.push(short(look, "", &open.question.view));
+        let text = format!("Question {number} waits, too ({number} shows it):");
+        let mut rows = words(self.look, &text, Style::Yellow);
+        let last = self.open.last();
+        rows.extend(last.map(|open| short(self.look, "", &open.question.view)));
         // The current question is not to be pushed off the screen: what has no room is listed with the next one.
-        if self.rows + rows.len() + prompt_rows(look) > look.rows {
+        if !self.has_room(rows.len()) {
             return Reaction::default();
         }
-        open.seen = true;
+        if let Some(open) = self.find(number) {
+            open.seen = true;
+        }
         let mut reaction = self.aside(&rows);
         reaction.text.insert_str(0, self.ring());
         reaction.seen.push(number);
@@ -222,9 +200,7 @@ impl Screen {
                 // A yes is to what was seen.
                 return self.draw(number);
             }
-            Typed::Yes | Typed::Session(_) | Typed::Pattern(_)
-                if open.hidden > 0 && !open.opened =>
-            {
+            Typed::Yes | Typed::Session(_) | Typed::Pattern(_) if open.is_hidden() => {
                 let lines = count(open.hidden, "line");
                 return self.hint(&format!("{lines} hidden: type d first."));
             }
@@ -314,23 +290,11 @@ impl Screen {
         let Some(open) = open else {
             return Reaction::default();
         };
-        let mut text = String::new();
+        let others = self.waiting().find(|number| Some(*number) != current);
+        let mut text = open.hint(others);
         if !why.is_empty() {
-            text.push_str(why);
-            text.push(' ');
+            text.insert_str(0, &format!("{why} "));
         }
-        text.push_str("y: yes, once. ");
-        if open.question.offer.is_some() {
-            text.push_str("s: for this session. ");
-        }
-        text.push_str("n: no. n REASON: no, and the model is told why. d: details.");
-        let mut numbers = self.waiting().filter(|number| Some(*number) != current);
-        if let Some(other) = numbers.next() {
-            text.push_str(&format!(
-                " l: list. {other}, {other} y, {other} n: that question."
-            ));
-        }
-        drop(numbers);
         let rows = words(self.look, &text, Style::Plain);
         self.aside_after_line(&rows)
     }
@@ -352,14 +316,20 @@ impl Screen {
     /// Rows below a prompt at which something may stand, and the prompt anew; or the whole question, where it would no longer
     /// be on the screen.
     fn aside(&mut self, rows: &[Row]) -> Reaction {
+        let has_room = self.has_room(rows.len());
         self.rows += 1;
-        let pushed_off = self.rows + rows.len() + prompt_rows(self.look) > self.look.rows;
         let (mut reaction, rows) = match self.current {
-            Some(current) if pushed_off => (self.draw(current), self.written(rows)),
+            Some(current) if !has_room => (self.draw(current), self.written(rows)),
             _ => (self.aside_after_line(rows), String::new()),
         };
         reaction.text.insert_str(0, &format!("\n{rows}"));
         reaction
+    }
+
+    /// Whether the current question stays on the screen when so many rows are written below its prompt, and the prompt
+    /// anew.
+    fn has_room(&self, rows: usize) -> bool {
+        self.rows + 1 + rows + prompt_rows(self.look) <= self.look.rows
     }
 
     fn aside_after_line(&mut self, rows: &[Row]) -> Reaction {
@@ -471,22 +441,7 @@ impl Screen {
         let Some(open) = open else {
             return Vec::new();
         };
-        let mut text = match open.hidden > 0 && !open.opened {
-            _ if !open.drawn => "Widen it, or [n]o".to_owned(),
-            true => format!("{} hidden: [d]etails, [n]o", count(open.hidden, "line")),
-            false => {
-                let session = if open.question.offer.is_some() {
-                    "[s]ession, "
-                } else {
-                    ""
-                };
-                format!("Allow this call once? [y]es, {session}[n]o, [d]etails")
-            }
-        };
-        if self.open.len() > 1 {
-            text.push_str(", [l]ist");
-        }
-        text.push_str(" (no answer means Deny):");
+        let text = open.prompt(self.open.len() > 1);
         words(self.look, &text, Style::Yellow)
     }
 

@@ -1,8 +1,10 @@
 //! The questions on one terminal: draws them, and takes the lines that are typed. Pure: whoever has the terminal writes
 //! what comes out, and says what happened and how much time is left.
 
+mod live;
 mod look;
 mod machine;
+mod open;
 mod question;
 mod row;
 mod typed;
@@ -10,6 +12,7 @@ mod typed;
 #[cfg(test)]
 mod tests;
 
+pub use live::{AGENT_BAR, OUTPUT_BAR, live_line};
 pub use look::{Bars, Look};
 pub use machine::Screen;
 

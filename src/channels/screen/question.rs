@@ -54,8 +54,8 @@ pub(super) fn rows(
     if whole {
         about.extend(details(look, view));
     }
-    // A prompt may take this many, and the line that is typed is in its last.
-    let prompt = prompt_rows(look);
+    // A prompt may take this many, and one row stays free.
+    let prompt = prompt_rows(look) + 1;
     let screen = look
         .rows
         .max(ROWS_MIN)
@@ -84,7 +84,7 @@ fn header(look: Look, number: u64, left: Duration, place: Place) -> Vec<Row> {
             place.position, place.waiting
         ));
     }
-    text.push_str(&format!(" {dot} {} left", time(left)));
+    text.push_str(&format!(" {dot} {} left, no answer means Deny", time(left)));
     words(look, &text, Style::Yellow)
 }
 
@@ -274,8 +274,7 @@ pub(super) fn short(look: Look, before: &str, view: &CallView) -> Row {
 /// Rows that a prompt takes at most.
 pub(super) fn prompt_rows(look: Look) -> usize {
     const LONGEST: usize =
-        "Allow this call once? [y]es, [s]ession, [n]o, [d]etails, [l]ist (no answer means Deny): "
-            .len();
+        "Allow this call once? [y]es, [s]ession, [n]o, [d]etails, [l]ist: ".len();
     LONGEST.div_ceil(look.columns) + usize::from(LONGEST > look.columns)
 }
 
