@@ -115,4 +115,8 @@ pub trait Channel: Send + Sync {
 
     /// The session is over: nobody is asked any more.
     fn hang_up(&self);
+
+    /// The session's end is on record: says what is still to be said, for as long as the channel gives itself.
+    /// Nothing is said afterwards.
+    fn farewell(&self) {}
 }

@@ -310,6 +310,11 @@ impl Governor {
         self.terms.questions.hang_up();
     }
 
+    /// Has every channel say what is still to be said: the session's end is on record.
+    pub fn farewell(&self) {
+        self.terms.questions.farewell();
+    }
+
     /// Records what an egress proxy did, for the agent that asked it to. A host that quotes a secret
     /// is not written down. Gives what was written.
     ///

@@ -123,6 +123,13 @@ impl Questions {
             channel.hang_up();
         }
     }
+
+    /// The session's end is on record: every channel says what is still to be said.
+    pub(super) fn farewell(&self) {
+        for channel in &self.channels {
+            channel.farewell();
+        }
+    }
 }
 
 fn over() -> Answer {

@@ -163,7 +163,7 @@ fn governed(
     // words: what is still to be said is this session's as long as it lives.
     drop(sandboxes);
     drop(attending);
-    drop(governor);
+    governor.farewell();
     drop(lease);
     ended
 }

@@ -259,3 +259,35 @@ fn a_claim_of_a_start_that_was_killed_is_the_next_ones() {
     governed.double.click(&allow(&governed.double, at, ALICE));
     live.finish().succeeded().said(&["1 allowed, 0 denied"]);
 }
+
+#[test]
+fn last_words_are_a_sessions_own_as_long_as_it_says_them() {
+    let governed = governed();
+    let (came, has_come) = channel();
+    let (go, wait) = channel::<()>();
+    let hold = move || {
+        came.send(()).unwrap();
+        let _ = wait.recv_timeout(PATIENCE);
+    };
+    let end = "The session has ended.";
+    governed
+        .double
+        .at("chat.postMessage", &[end], Moment::Coming, hold);
+    let first = play(&governed, "first", "Read", &json!({"file_path": "a"}));
+    has_come.recv_timeout(PATIENCE).unwrap();
+    // Its end is on record, and Slack has not taken its last message yet.
+    assert_eq!(governed.world.events("session.ended").len(), 1);
+    starts(&governed, "second", 1);
+    let messages = governed.double.messages();
+    assert!(
+        messages
+            .iter()
+            .all(|message| message.said("delayed message") == 0)
+    );
+    go.send(()).unwrap();
+    first.finish().succeeded();
+    let messages = governed.double.messages();
+    let ends = messages.iter().filter(|message| message.said(end) > 0);
+    assert_eq!(ends.count(), 2);
+    assert_eq!(outbox(&governed), "{\"entries\":[]}");
+}

@@ -361,13 +361,13 @@ impl Channel for Slack {
         let early = self.approvals.hang_up(&Ended::SessionOver);
         self.hub.judge_late(&self.approvals, &early);
     }
-}
 
-impl Drop for Slack {
-    fn drop(&mut self) {
+    fn farewell(&self) {
         self.hang_up();
         // From here on a message that gets its name late is marked by the thread that posts.
-        self.hub.stopping.store(true, Ordering::Release);
+        if self.hub.stopping.swap(true, Ordering::AcqRel) {
+            return;
+        }
         for edit in self.approvals.left_over() {
             self.hub.post.send(Job::last(edit));
         }
@@ -380,6 +380,12 @@ impl Drop for Slack {
         for thread in threads {
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Slack {
+    fn drop(&mut self) {
+        self.farewell();
     }
 }
 
