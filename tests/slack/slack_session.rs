@@ -208,8 +208,12 @@ fn after_a_crash_the_next_start_marks_what_was_left_open_as_expired() {
             .text()
             .contains("Expired: the session ended")
     );
-    // Its button was still on somebody's screen.
+    // Its button was still on somebody's screen: it is taken off again, and no other card's is.
     double.click(&click);
+    double.wait("another edit", |double| {
+        (double.card(0).said("Expired: the session ended") == 2).then_some(())
+    });
+    assert!(double.card(1).is_armed());
     double.click(&allow(double, 1, ALICE));
     live.finish().succeeded().said(&["1 allowed, 0 denied"]);
     assert_eq!(

@@ -76,7 +76,7 @@ impl Notice {
         let what = match self.about.len() {
             shown if shown as u64 == times => format!("{} ({times} times)", self.what),
             shown => format!(
-                "{} ({times} times; the first {shown} are shown, the journal has all)",
+                "{} ({times} times; the first {shown} are shown; the rest: `agp log`)",
                 self.what
             ),
         };
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(changes, limits::SLACK_LISTED);
         assert_eq!(many.text(), "agp: A call was denied. (100 times)");
         let blocks = many.blocks().to_string();
-        assert!(blocks.contains("(100 times; the first 5 are shown, the journal has all)"));
+        assert!(blocks.contains("(100 times; the first 5 are shown; the rest: `agp log`)"));
         assert!(blocks.contains("Tool, Rule\\nt4, r") && !blocks.contains("t5, r"));
         let line = many.in_one_line();
         assert!(
