@@ -3,7 +3,7 @@
 
 use crate::{
     channels, contracts, disk, egress, gateway, hook, intendants, journal, policy, reading,
-    sandbox, session, shell, tools,
+    sandbox, session, shell, tools, view,
 };
 
 /// A target's name, which is also its program's and its seeds' directory's, and its properties. They
@@ -41,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     ("probe_request", intendants::fuzz::probe_request),
     ("script_file", intendants::fuzz::script_file),
     ("terminal_text", channels::fuzz::terminal_text),
+    ("call_view", view::fuzz::call_view),
     ("slack_text", channels::slack::fuzz::text),
     ("slack_frame", channels::slack::fuzz::frame),
     ("slack_click", channels::slack::fuzz::click),

@@ -7,14 +7,7 @@
 )]
 
 use super::escape;
-
-/// Whether a terminal acts on a character, or nobody sees it; the little that every reader agrees
-/// on, apart from the table under test.
-pub(super) fn acts_or_hides(c: char) -> bool {
-    c.is_control()
-        || matches!(u32::from(c), 0xad | 0x61c | 0x200b..=0x200f | 0x2028..=0x202e
-            | 0x2060..=0x206f | 0xfeff | 0xe0000..=0xe0fff)
-}
+pub(super) use crate::view::fuzz::acts_or_hides;
 
 /// The inverse of the escape, as a reader applies it.
 fn unescaped(text: &str) -> String {

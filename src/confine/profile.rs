@@ -39,6 +39,8 @@ pub enum Profile {
     Paths,
     /// Asks at the terminal.
     Console,
+    /// Reads a file that an approver is shown.
+    Preview,
     /// Hears Slack.
     SlackSocket,
     /// Opens a connection to Slack.

@@ -7,6 +7,7 @@ use super::profile::{Ground, Place, Profile, ProfileSpec};
 use super::syscall_groups;
 
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
+const CONTENT: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile});
 const LIST: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadDir});
 const REPLACE: BitFlags<AccessFs> =
     make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | Truncate | MakeReg | RemoveFile});
@@ -67,7 +68,7 @@ const BARE: ProfileSpec = ProfileSpec {
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Prepare,
         Self::Main,
         Self::Journal,
@@ -83,6 +84,7 @@ impl Profile {
         Self::Look,
         Self::Paths,
         Self::Console,
+        Self::Preview,
         Self::SlackSocket,
         Self::SlackDial,
         Self::SlackPost,
@@ -193,6 +195,7 @@ impl Profile {
                 ],
                 ..BARE
             },
+            Self::Preview => PREVIEW,
             Self::SlackSocket => ProfileSpec {
                 thread: "slack-socket",
                 does: "hears Slack: acknowledges, judges clicks",
@@ -419,6 +422,24 @@ const PATHS: ProfileSpec = ProfileSpec {
         syscall_groups::LOOKING,
         syscall_groups::NAMES,
         syscall_groups::NAMES_OLD,
+    ],
+    ..BARE
+};
+
+const PREVIEW: ProfileSpec = ProfileSpec {
+    thread: "preview",
+    does: "reads a file of the repository as it is, for whoever is asked about a call that changes it",
+    files: &[Ground {
+        place: Place::Repository,
+        rights: CONTENT,
+        may: "read",
+        why: "the old text in the diff that an approver sees",
+    }],
+    calls: &[
+        syscall_groups::EVERY,
+        syscall_groups::NO_FILES,
+        syscall_groups::LOOKING,
+        syscall_groups::BENEATH,
     ],
     ..BARE
 };

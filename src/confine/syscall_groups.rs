@@ -109,6 +109,11 @@ pub(super) const READING: &[BpfRule] = rules! {
     SYS_getdents64: "names in a directory",
 };
 
+/// For one that opens files beneath a directory that it was handed, and follows no link.
+pub(super) const BENEATH: &[BpfRule] = rules! {
+    SYS_openat2: "files beneath the repository; cannot be looked into: what for is Landlock's",
+};
+
 /// For those that write files, within their Landlock rules.
 pub(super) const WRITING: &[BpfRule] = rules! {
     SYS_openat: "files to read and write; which ones is Landlock's",

@@ -92,6 +92,23 @@ pub const JOURNALED_ARGS_BYTES: usize = 64 << 10;
 /// every JSON reader, which stop at 128 or earlier.
 pub const ARGS_DEPTH: usize = 64;
 
+/// Lines that one view tells apart: each takes some 60 bytes beside its text, and an agent can send millions.
+pub const VIEW_LINES: usize = 50_000;
+/// Bytes of a view that is journaled whole: a screenful for every event, and a line has room for 16 of them.
+pub const VIEW_JOURNALED_BYTES: usize = 64 << 10;
+/// Lines of a change, old and new, that are compared: to find those that stand on both sides takes 10 ms.
+pub const DIFF_LINES: usize = 40_000;
+/// Of them those that stand on both sides: which of them stay takes 10 ms at worst.
+pub const DIFF_COMMON_LINES: usize = 4000;
+/// Lines that are held against each other to find where a patch begins: some ms.
+pub const PATCH_STEPS: usize = 1 << 20;
+/// Bytes of a file that is shown as it was before a call.
+pub const PREVIEW_BYTES: u64 = 1 << 20;
+/// Files of one call that are read for that.
+pub const PREVIEW_FILES: usize = 16;
+/// Such a file is read within this time, or is not shown: a file system can hang.
+pub const PREVIEW_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Bytes of a policy file.
 pub const POLICY_BYTES: u64 = 8 << 20;
 /// Rules in a policy: a decision walks all of them.

@@ -16,6 +16,8 @@ use crate::gateway::server::{CallReport, Peer};
 use crate::journal::redact;
 
 use super::call_ledger::Account;
+use super::call_view::{self, ViewRecord};
+use super::judging::Judged;
 use super::questions::Questions;
 
 /// One call's events share these: message, session, tool, digest of the arguments as the harness
@@ -74,7 +76,22 @@ impl<'a> CallEvents<'a> {
     }
 
     /// `questions` names the channels that were asked, where nobody answered, and else the workspace of who did.
-    pub(super) fn answer(&self, answer: &Answer, questions: &Questions) -> Draft {
+    /// A verdict that a person is asked about, with the files that are shown to them.
+    pub(super) fn question(&self, judged: &Judged) -> Draft {
+        let mut draft = self.verdict(&judged.verdict);
+        if !judged.files.is_empty() {
+            let preview = call_view::preview(&judged.files);
+            draft.payload.insert("preview".into(), preview);
+        }
+        draft
+    }
+
+    pub(super) fn answer(
+        &self,
+        answer: &Answer,
+        questions: &Questions,
+        record: &ViewRecord,
+    ) -> Draft {
         let (kind, by, binding, reason) = match answer {
             Answer::Granted { by, binding, .. } => {
                 (Kind::ApprovalGranted, Some(by), Some(*binding), None)
@@ -98,7 +115,13 @@ impl<'a> CallEvents<'a> {
         let channel = binding.map_or(names.as_str(), |binding| binding.channel());
         let mut draft = self.draft(
             kind,
-            json!({"channel": channel, "decidedBy": by, "reason": reason}),
+            json!({
+                "channel": channel,
+                "decidedBy": by,
+                "reason": reason,
+                "viewSha256": record.sha256.to_hex(),
+                "view": record.view,
+            }),
         );
         if let Some(attendant) = binding.and_then(ApprovalBinding::attendant) {
             draft.payload.insert("peer".into(), attendant.record());

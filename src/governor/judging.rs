@@ -16,9 +16,13 @@ use crate::reading::atoms::{Atom, AtomKind, Reading};
 use crate::reading::disk::{Disk, NoDisk};
 use crate::reading::surroundings::Surroundings;
 use crate::reading::{known_tools, tools};
+use crate::view::before::{ChangedFile, NoPreview, Preview};
 
 /// What that a call would do is said of a change; a person reads no more.
 const CHANGES_SHOWN: usize = 3;
+
+/// Characters of a path in that: any usual one whole.
+const PATH_CHARS: usize = 200;
 
 /// How the calls of a session are read.
 pub struct ReadingTerms {
@@ -26,6 +30,8 @@ pub struct ReadingTerms {
     pub around: Surroundings,
     /// A look at the file system for one call, within a budget of its own.
     pub disk: Box<dyn Fn() -> Box<dyn Disk> + Send + Sync>,
+    /// Reads a file that a person is shown as it is.
+    pub preview: Box<dyn Preview>,
     /// Commands run in a sandbox, and egress is not `full`.
     pub confined: bool,
     /// The day, `2026-12-31`; `None` where nobody looks.
@@ -39,6 +45,7 @@ impl ReadingTerms {
         Self {
             around: Surroundings::default(),
             disk: Box::new(|| Box::new(NoDisk)),
+            preview: Box::new(NoPreview),
             confined: false,
             today: || None,
         }
@@ -58,6 +65,8 @@ pub(super) struct Judged {
     pub(super) session_grant: bool,
     /// What it would do. `None` where no rule was asked.
     pub(super) reading: Option<Reading>,
+    /// The files that it changes, as they are; where a person is asked.
+    pub(super) files: Vec<ChangedFile>,
 }
 
 impl Judged {
@@ -70,6 +79,7 @@ impl Judged {
             approvers: Vec::new(),
             session_grant: false,
             reading: None,
+            files: Vec::new(),
         }
     }
 
@@ -100,7 +110,18 @@ impl Governor {
     /// are words. What is allowed is remembered.
     pub(super) fn judge(&self, call: &ToolCall, runs_here: bool) -> Judged {
         self.say_unnamed();
-        self.judged(call, runs_here, true)
+        let judged = self.judged(call, runs_here, true);
+        match judged.verdict.decision {
+            Decision::Require => self.with_files(judged, call),
+            Decision::Allow | Decision::Deny => judged,
+        }
+    }
+
+    /// The same, with the files that a person is shown as they are.
+    fn with_files(&self, mut judged: Judged, call: &ToolCall) -> Judged {
+        let reading = judged.reading.as_ref();
+        judged.files = reading.map_or_else(Vec::new, |reading| self.changed_files(call, reading));
+        judged
     }
 
     /// Says once which of the tools that the harness offers no rule speaks about. With the first call, and not where
@@ -152,6 +173,7 @@ impl Governor {
         } = ruling;
         Judged {
             why: verdict.reason.clone(),
+            files: Vec::new(),
             verdict,
             terms,
             approvers,
@@ -208,16 +230,17 @@ impl Governor {
 
     /// Judges a call that a person approved once more, where it would do something else by now: a link, a script or a
     /// remote is another; or where the rules say something stricter of the same: a branch, a file in a tree or what
-    /// the session did since is another. The reason says what.
+    /// the session did since is another; or where a file that it changes is. The reason says what.
     pub(super) fn changed(
         &self,
         approved: &Judged,
         call: &ToolCall,
         runs_here: bool,
     ) -> Option<Judged> {
-        let mut anew = self.judged(call, runs_here, false);
+        let mut anew = self.with_files(self.judged(call, runs_here, false), call);
         let same = anew.reading == approved.reading;
-        if same && !anew.is_stricter_than(approved) {
+        let file = changed_file(&approved.files, &anew.files);
+        if same && !anew.is_stricter_than(approved) && file.is_none() {
             return None;
         }
         let words = |judged: &Judged| self.words(judged, call);
@@ -229,7 +252,16 @@ impl Governor {
             None => "a file that decides what it does".to_owned(),
         };
         let verdict = &mut anew.verdict;
-        verdict.reason = format!("changed since it was approved: {what}. {}", verdict.reason);
+        verdict.reason = match file {
+            Some(file) if same => {
+                let path = bounded(file);
+                format!(
+                    "the file changed since it was asked: {path}. {}",
+                    verdict.reason
+                )
+            }
+            _ => format!("changed since it was approved: {what}. {}", verdict.reason),
+        };
         if verdict.decision == Decision::Allow {
             // A person was asked about something else.
             verdict.decision = Decision::Require;
@@ -250,7 +282,7 @@ impl Governor {
     }
 
     /// Reads a call, and gives its reading with what `judge` makes of it.
-    fn conditions<T>(
+    pub(super) fn conditions<T>(
         &self,
         call: &ToolCall,
         secrets: &BTreeSet<String>,
@@ -294,5 +326,21 @@ impl Governor {
         };
         let judged = judge(&reading, &at);
         (reading, judged)
+    }
+}
+
+/// The first file that is another by now.
+fn changed_file<'a>(before: &'a [ChangedFile], after: &[ChangedFile]) -> Option<&'a str> {
+    let mut files = before.iter().enumerate();
+    let (_, file) =
+        files.find(|(at, file)| !after.get(*at).is_some_and(|now| file.is_still(now)))?;
+    Some(&file.path)
+}
+
+/// A path in a reason.
+fn bounded(path: &str) -> String {
+    match path.char_indices().nth(PATH_CHARS) {
+        Some((end, _)) => format!("{}…", path.get(..end).unwrap_or_default()),
+        None => path.to_owned(),
     }
 }

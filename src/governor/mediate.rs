@@ -10,10 +10,11 @@ use crate::contracts::limits;
 use crate::contracts::question::Asking;
 use crate::contracts::sandbox::Execution;
 use crate::contracts::verdict::{Decision, Denial, Verdict};
+use crate::contracts::view::CallView;
 use crate::gateway::server::Peer;
 use crate::journal::{Permit, Receipt};
-use crate::view::{self, ViewRequest};
 
+use super::call_view::AskedView;
 use super::events::CallEvents;
 use super::governed_session::{Broken, Governor, Notice};
 use super::judging::Judged;
@@ -111,9 +112,10 @@ fn approved(
 ) -> Result<(Vec<Draft>, Verdict), Broken> {
     let call = events.call();
     for _ in 0..limits::QUESTIONS_PER_CALL {
-        governor.record(vec![events.verdict(&judged.verdict)])?;
-        let answer = ask(governor, call, &judged, args_sha256);
-        let drafts = vec![events.answer(&answer, &governor.terms.questions)];
+        governor.record(vec![events.question(&judged)])?;
+        let AskedView { view, record } = governor.view(call, &judged, args_sha256);
+        let answer = ask(governor, call, &judged, view, args_sha256);
+        let drafts = vec![events.answer(&answer, &governor.terms.questions, &record)];
         let granted = matches!(answer, Answer::Granted { .. });
         match granted.then(|| governor.changed(&judged, call, runs_here)) {
             Some(Some(anew)) => {
@@ -138,7 +140,13 @@ fn approved(
     Ok((vec![events.verdict(&verdict)], verdict))
 }
 
-fn ask(governor: &Governor, call: &Arc<ToolCall>, judged: &Judged, args_sha256: Sha256) -> Answer {
+fn ask(
+    governor: &Governor,
+    call: &Arc<ToolCall>,
+    judged: &Judged,
+    view: CallView,
+    args_sha256: Sha256,
+) -> Answer {
     let verdict = &judged.verdict;
     governor.notice(&Notice::Asked { call, verdict });
     let questions = &governor.terms.questions;
@@ -156,13 +164,7 @@ fn ask(governor: &Governor, call: &Arc<ToolCall>, judged: &Judged, args_sha256: 
             exact: "exactly this call".to_owned(),
             pattern: None,
         }),
-        view: view::of(&ViewRequest {
-            call,
-            verdict,
-            reading: judged.reading.as_ref(),
-            origin: &governor.terms.origin,
-            args_sha256,
-        }),
+        view,
         args_sha256,
         reading_sha256: judged.reading_sha256(),
         deadline: questions.deadline(),

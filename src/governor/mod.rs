@@ -2,6 +2,7 @@
 
 mod call_ledger;
 mod call_outline;
+mod call_view;
 mod events;
 mod gate;
 mod governed_session;

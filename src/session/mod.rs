@@ -29,6 +29,7 @@ pub(crate) mod panic_hook;
 pub(crate) mod policy_file;
 pub(crate) mod policy_layers;
 mod prepare;
+mod preview;
 pub(crate) mod private_paths;
 pub(crate) mod probe;
 pub(crate) mod resolve;

@@ -121,11 +121,16 @@ impl SessionContext<'_> {
         let sandboxes = self.sandboxes()?;
         let view = View::of(self, &sandboxes);
         let paths = thread_confinement::paths(view.grounds.clone())?;
+        let preview = thread_confinement::preview(
+            &self.options.repository,
+            view.repository().to_owned(),
+            Arc::clone(&self.screen),
+        )?;
         let Channels {
             channels,
             attending,
         } = self.channels(socket)?;
-        let governor = self.governor(&sandboxes, view.terms(&paths), channels)?;
+        let governor = self.governor(&sandboxes, view.terms(&paths, preview), channels)?;
         let intendant = intendant(self, &sandboxes, script, &governor)?;
         Ok(Prepared {
             lease,

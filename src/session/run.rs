@@ -15,6 +15,7 @@
 //! | look (with the process sandbox) | `sandbox::repo_triggers` | it is dropped |
 //! | paths | `disk::PathsThread::start` | every way to it is dropped |
 //! | console (where there is a terminal, and no Slack) | `channels::console::Console::start` | it is hung up; the terminal is closed |
+//! | preview | `session::preview` | the governor is dropped |
 //! | attend | `channels::attend::Attend::start` | its socket is dropped |
 //! | slack-socket, slack-post | `channels::slack::Slack::start` | the channel is dropped |
 //! | slack-dial (while a connection is opened) | `channels::slack` | it is open, or is not |

@@ -23,6 +23,7 @@ use super::home::Home;
 use super::kinds::{Mode, Provider};
 use super::policy_file::{MANAGED, REPOSITORY};
 use super::prepare::SessionSandboxes;
+use super::preview::PreviewThread;
 
 /// Where bash is looked for; elsewhere another shell runs a harness's commands.
 const BASH: [&str; 3] = ["/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash"];
@@ -87,12 +88,18 @@ impl View {
         }
     }
 
-    /// How calls are read, with this thread to look for them.
-    pub(crate) fn terms(self, paths: &PathsThread) -> ReadingTerms {
+    /// The repository as the session's tools see it.
+    pub(crate) fn repository(&self) -> &str {
+        &self.around.repository
+    }
+
+    /// How calls are read, with these threads to look for them.
+    pub(crate) fn terms(self, paths: &PathsThread, preview: PreviewThread) -> ReadingTerms {
         let paths = paths.clone();
         ReadingTerms {
             around: self.around,
             disk: Box::new(move || Box::new(paths.looking())),
+            preview: Box::new(preview),
             confined: self.confined,
             today: || Some(timestamp::day(SystemTime::now())),
         }

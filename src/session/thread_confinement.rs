@@ -2,6 +2,7 @@
 //! places, told of.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -10,11 +11,13 @@ use crate::confine::profile::ProfileSpec;
 use crate::confine::threads::{self, Standing};
 use crate::confine::{self, Place, Places, Profile, Spawner};
 use crate::disk::{Grounds, PathsThread};
+use crate::journal::redact::Screen;
 
 use super::home::Home;
 use super::kinds::{Harness, Provider};
 use super::lease::HARNESS_HOME;
 use super::options::SessionOptions;
+use super::preview::PreviewThread;
 use crate::report::failure::{Failure, complain};
 
 /// What mends a kernel that cannot hold the profiles.
@@ -79,6 +82,16 @@ pub(crate) fn harness_places(directory: &Path) -> Places {
 /// Starts the thread that looks at the file system for calls that are decided.
 pub(crate) fn paths(grounds: Grounds) -> Result<PathsThread, Failure> {
     PathsThread::start(grounds).map_err(|error| Failure::refused(error.to_string(), SHOWN))
+}
+
+/// Starts the thread that reads files for whoever is asked.
+pub(crate) fn preview(
+    root: &Path,
+    repository: String,
+    screen: Arc<Screen>,
+) -> Result<PreviewThread, Failure> {
+    PreviewThread::start(root, repository, screen)
+        .map_err(|error| Failure::refused(error.to_string(), SHOWN))
 }
 
 /// What `session.started` says: what is enforced, thread by thread.
@@ -147,6 +160,7 @@ fn threads_of(options: &SessionOptions, terminal: &Terminal) -> impl Iterator<It
             | Profile::Signals
             | Profile::Spawn
             | Profile::Paths
+            | Profile::Preview
             | Profile::Harness => true,
             Profile::Gateway | Profile::Call | Profile::HarnessStderr => program,
             Profile::HarnessOutput | Profile::Rollout => codex,

@@ -25,13 +25,14 @@ pub(super) struct AskedMany {
     edits: Vec<Change>,
 }
 
-#[derive(Deserialize)]
+/// One text replaced by another.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Change {
-    old_string: String,
-    new_string: String,
+pub(crate) struct Change {
+    pub(crate) old_string: String,
+    pub(crate) new_string: String,
     #[serde(default)]
-    replace_all: bool,
+    pub(crate) replace_all: bool,
 }
 
 pub(super) fn edit(arguments: &EditArguments, directory: &Path, seen: &ReadState) -> Answer {
@@ -91,7 +92,7 @@ fn apply(
 
 /// The content with all changes made. A model gives line ends of one character; where the file's
 /// have two throughout, so have the changes.
-fn all_changed(before: String, changes: &[Change]) -> Result<String, ToolError> {
+pub(crate) fn all_changed(before: String, changes: &[Change]) -> Result<String, ToolError> {
     let two = text::ends_in_two(&before);
     let one = |text: &str| text.replace("\r\n", "\n");
     let mut content = if two { one(&before) } else { before };

@@ -3,7 +3,7 @@
 //!
 //! Paths are the sandbox's to guard: a tool tries what it is asked, and the kernel refuses.
 
-mod edit;
+pub(crate) mod edit;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod glob;
@@ -11,8 +11,8 @@ mod grep;
 pub(crate) mod ignore;
 mod read;
 pub mod read_state;
-mod text;
-mod tool_error;
+pub(crate) mod text;
+pub(crate) mod tool_error;
 mod walk;
 mod write;
 

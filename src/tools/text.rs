@@ -48,7 +48,7 @@ pub(super) fn unlinked(path: &Path, bytes: usize) -> Option<Vec<u8>> {
 }
 
 /// Whether every line ends in two characters, which a model need not know of.
-pub(super) fn ends_in_two(content: &str) -> bool {
+pub(crate) fn ends_in_two(content: &str) -> bool {
     let two = content.matches("\r\n").count();
     two > 0 && two == content.matches('\n').count()
 }

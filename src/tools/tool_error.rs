@@ -8,7 +8,7 @@ use super::grep::TYPES;
 
 /// Why a tool did not do what it was asked.
 #[derive(Debug)]
-pub(super) enum ToolError {
+pub(crate) enum ToolError {
     /// There is no such tool.
     NoTool(String),
     /// The arguments are not the tool's.

@@ -122,9 +122,9 @@ mod tests {
         for n in 0..pieces.len().pow(5) {
             let places = (0..5).map(|place| n / pieces.len().pow(place) % pieces.len());
             let text: String = places.map(|at| pieces[at]).collect();
-            let shown = escaped(&text);
-            assert_eq!(unescaped(&shown).as_deref(), Some(text.as_str()));
-            let other = seen.insert(shown, text.clone());
+            let drawn = escaped(&text);
+            assert_eq!(unescaped(&drawn).as_deref(), Some(text.as_str()));
+            let other = seen.insert(drawn, text.clone());
             assert!(other.is_none_or(|other| other == text));
         }
     }

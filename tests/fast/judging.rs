@@ -20,7 +20,7 @@ use agp::contracts::approver::Groups;
 use agp::contracts::call::{Actor, ToolCall};
 use agp::contracts::channel::{Answer, Channel, Scope, Unreachable};
 use agp::contracts::event::ApprovalBinding;
-use agp::contracts::ids::{MessageId, SessionId};
+use agp::contracts::ids::{MessageId, SessionId, Sha256};
 use agp::contracts::intendant::Observation;
 use agp::contracts::question::Question;
 use agp::contracts::view::Origin;
@@ -30,6 +30,7 @@ use agp::governor::{Governor, GovernorConfig, Notice, Questions, ReadingTerms};
 use agp::journal::Journal;
 use agp::policy::{Policy, shipped};
 use agp::reading::surroundings::Surroundings;
+use agp::view::before::{Before, Preview};
 use serde_json::{Value, json};
 use support::{Key, Scratch};
 
@@ -66,6 +67,21 @@ impl Channel for Yes {
     fn over(&self, _: &Question, _: &Answer) {}
 
     fn hang_up(&self) {}
+}
+
+/// Reads files as they are.
+struct Reads;
+
+impl Preview for Reads {
+    fn before(&self, path: &str) -> Before {
+        match fs::read_to_string(path) {
+            Ok(text) => Before::Text {
+                sha256: Sha256::of(text.as_bytes()),
+                text,
+            },
+            Err(_) => Before::Nothing,
+        }
+    }
 }
 
 struct Session {
@@ -115,6 +131,7 @@ impl Session {
                     ..Surroundings::default()
                 },
                 disk: Box::new(move || Box::new(looking())),
+                preview: Box::new(Reads),
                 confined: true,
                 today: || None,
             },
@@ -185,12 +202,19 @@ impl Session {
     }
 
     fn kinds(&self) -> Vec<String> {
+        let kinds = self.events().into_iter();
+        kinds
+            .map(|event| event["kind"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// The events of the last call.
+    fn events(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.scratch.paths().log).unwrap();
         let id = format!("m{}", self.asked);
         let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
         lines
             .filter(|event: &Value| event["payload"]["messageId"] == id.as_str())
-            .map(|event| event["kind"].as_str().unwrap().to_owned())
             .collect()
     }
 }
@@ -293,6 +317,66 @@ fn what_leads_elsewhere_once_it_is_approved_is_asked_anew() {
     // By now it stays as it is.
     assert_eq!(session.ask("Write", write), Ok(()));
     assert_eq!(session.questions(), 3);
+}
+
+/// What a person saw of a file was true when they answered.
+#[test]
+fn a_file_that_changed_before_the_answer_is_asked_about_anew() {
+    let policy = r#"{"rules": [{"id": "w", "effect": "require", "when": {"write": ["**"]}}]}"#;
+    let mut session = Session::new(policy, |repository| {
+        Box::new(move |times| {
+            if times == 1 {
+                fs::write(repository.join("notes.md"), "other").unwrap();
+            }
+        })
+    });
+    let write = json!({"file_path": "notes.md", "content": "x"});
+    assert_eq!(session.ask("Write", write.clone()), Ok(()));
+    let reasons = session.reasons.lock().unwrap().clone();
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    let file = session.repository.join("notes.md");
+    let begin = format!("the file changed since it was asked: {}. ", file.display());
+    assert!(reasons[1].starts_with(&begin), "{reasons:?}");
+    let events = session.events();
+    let preview = |at: usize| events[at]["payload"]["preview"].clone();
+    for (at, text) in [(0, "text"), (2, "other")] {
+        let sha256 = Sha256::of(text.as_bytes()).to_hex();
+        assert_eq!(
+            preview(at),
+            json!([{"path": file, "sha256": sha256, "why": null}])
+        );
+    }
+    // Two views, and each answer is to its own.
+    let view = |at: usize| events[at]["payload"]["view"]["blocks"][0]["lines"][0]["text"].clone();
+    assert_eq!((view(1), view(3)), (json!("text"), json!("other")));
+    assert_ne!(
+        events[1]["payload"]["viewSha256"],
+        events[3]["payload"]["viewSha256"]
+    );
+    // A file that is made or goes is another, too.
+    assert_eq!(session.ask("Write", write), Ok(()));
+    assert_eq!(session.questions(), 3);
+}
+
+#[test]
+fn a_file_that_the_policy_keeps_from_the_agent_is_not_shown() {
+    let policy = r#"{"rules": [
+        {"id": "w", "effect": "require", "when": {"write": ["**"]}},
+        {"id": "r", "effect": "require", "when": {"read": ["notes.md"]}},
+        {"id": "env", "effect": "deny", "when": {"read": [".env"]}}]}"#;
+    let mut session = Session::new(policy, |_| Box::new(|_| {}));
+    for name in [".env", "notes.md"] {
+        let _ = session.ask("Write", json!({"file_path": name, "content": "x"}));
+        let events = session.events();
+        let preview = &events[0]["payload"]["preview"][0];
+        let why = "the policy does not let it be read freely";
+        assert_eq!(
+            (&preview["sha256"], &preview["why"]),
+            (&Value::Null, &json!(why))
+        );
+    }
+    let _ = session.ask("Write", json!({"file_path": "Cargo.toml", "content": "x"}));
+    assert!(session.events()[0]["payload"]["preview"][0]["sha256"].is_string());
 }
 
 #[test]

@@ -25,7 +25,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         &["confine", "contracts", "jail", "reading", "tools"],
     ),
     ("policy", &["contracts", "reading"]),
-    ("view", &["contracts", "reading"]),
+    ("view", &["contracts", "reading", "tools"]),
     ("channels", &["confine", "contracts", "view"]),
     ("gateway", &["confine", "contracts", "journal"]),
     ("hook", &["contracts", "gateway", "jail", "journal"]),

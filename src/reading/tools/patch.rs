@@ -12,12 +12,35 @@ pub struct Change {
     pub removes: bool,
 }
 
-/// Headers that name a file, each with whether it removes one.
-const HEADERS: [(&str, bool); 4] = [
-    ("*** Add File:", false),
-    ("*** Update File:", false),
-    ("*** Delete File:", true),
-    ("*** Move to:", false),
+/// What a header does to the file that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Header {
+    /// It is made.
+    Add,
+    /// Lines of it are changed.
+    Update,
+    /// It is removed.
+    Delete,
+    /// The file of the header before is moved there.
+    Move,
+}
+
+/// A header, and the lines below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// What is done.
+    pub header: Header,
+    /// To which file.
+    pub path: &'a str,
+    /// Without their newlines, as they stand in the patch.
+    pub lines: Vec<&'a str>,
+}
+
+const HEADERS: [(&str, Header); 4] = [
+    ("*** Add File:", Header::Add),
+    ("*** Update File:", Header::Update),
+    ("*** Delete File:", Header::Delete),
+    ("*** Move to:", Header::Move),
 ];
 const BEGIN: &str = "*** Begin Patch";
 const END: &str = "*** End Patch";
@@ -29,11 +52,27 @@ const CHANGE: [char; 4] = ['+', '-', ' ', '@'];
 /// What a patch changes, in its order; `None` where it is none. Both ends of a move are there.
 #[must_use]
 pub fn changes(text: &str) -> Option<Vec<Change>> {
-    let mut lines = document(text).lines().peekable();
+    let mut changes: Vec<Change> = Vec::new();
+    for Part { header, path, .. } in parts(text)?.1 {
+        if header == Header::Move {
+            changes.last_mut()?.removes = true;
+        }
+        changes.push(Change {
+            path: path.to_owned(),
+            removes: header == Header::Delete,
+        });
+    }
+    Some(changes)
+}
+
+/// The lines of a patch before its first header, and its headers; `None` where it is none.
+#[must_use]
+pub fn parts(text: &str) -> Option<(Vec<&str>, Vec<Part<'_>>)> {
+    let mut lines = document(text).split('\n');
     if lines.next()?.trim() != BEGIN {
         return None;
     }
-    let mut changes: Vec<Change> = Vec::new();
+    let (mut before, mut parts): (Vec<&str>, Vec<Part<'_>>) = (Vec::new(), Vec::new());
     let mut ended = false;
     for line in lines {
         let bare = line.trim();
@@ -41,9 +80,8 @@ pub fn changes(text: &str) -> Option<Vec<Change>> {
             .then_some(())
             .and_then(|()| {
                 let mut headers = HEADERS.iter();
-                headers.find_map(|(header, removes)| {
-                    bare.strip_prefix(header)
-                        .map(|path| (path.trim(), *header, *removes))
+                headers.find_map(|(text, header)| {
+                    bare.strip_prefix(text).map(|path| (path.trim(), *header))
                 })
             });
         if ended {
@@ -51,27 +89,29 @@ pub fn changes(text: &str) -> Option<Vec<Change>> {
             if !bare.is_empty() {
                 return None;
             }
-        } else if let Some((path, header, removes)) = header {
-            if path.is_empty() || path.contains('\0') {
+        } else if let Some((path, header)) = header {
+            let nothing_to_move = header == Header::Move && parts.is_empty();
+            if path.is_empty() || path.contains('\0') || nothing_to_move {
                 return None;
             }
-            if header == "*** Move to:" {
-                changes.last_mut()?.removes = true;
-            }
-            changes.push(Change {
-                path: path.to_owned(),
-                removes,
+            parts.push(Part {
+                header,
+                path,
+                lines: Vec::new(),
             });
         } else if bare == END {
             ended = true;
-        } else if !(bare.is_empty()
+        } else if bare.is_empty()
             || line.starts_with(CHANGE)
-            || OTHERS.iter().any(|other| bare.starts_with(other)))
+            || OTHERS.iter().any(|other| bare.starts_with(other))
         {
+            let last = parts.last_mut();
+            last.map_or(&mut before, |part| &mut part.lines).push(line);
+        } else {
             return None;
         }
     }
-    (ended && !changes.is_empty()).then_some(changes)
+    (ended && !parts.is_empty()).then_some((before, parts))
 }
 
 /// The patch without the here-document that models put around it.

@@ -1,0 +1,126 @@
+//! What people are shown of a call: the files that it changes as they are, the view, and what of it is on record.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::governed_session::Governor;
+use super::judging::Judged;
+use crate::contracts::call::ToolCall;
+use crate::contracts::ids::Sha256;
+use crate::contracts::limits;
+use crate::contracts::verdict::Decision;
+use crate::contracts::view::CallView;
+use crate::reading::atoms::Reading;
+use crate::view::before::{Before, ChangedFile};
+use crate::view::{self, ViewRequest, places};
+
+/// A view, and what of it is on record with the answer.
+pub(super) struct AskedView {
+    pub(super) view: CallView,
+    pub(super) record: ViewRecord,
+}
+
+/// What is on record of a view.
+pub(super) struct ViewRecord {
+    /// Digest of the view as it was shown.
+    pub(super) sha256: Sha256,
+    /// All of it, where it is at most [`limits::VIEW_JOURNALED_BYTES`] and quotes no secret.
+    pub(super) view: Value,
+}
+
+impl Governor {
+    /// The files that a call changes, as they are.
+    pub(super) fn changed_files(&self, call: &ToolCall, reading: &Reading) -> Vec<ChangedFile> {
+        let targets = places::targets(call, reading, &self.terms.reading.around);
+        let files = targets.into_iter().map(|target| ChangedFile {
+            before: match &target.real {
+                None => Before::hidden("agp cannot tell where its path leads"),
+                Some(real) => self.before(call, real),
+            },
+            path: target.path,
+        });
+        files.collect()
+    }
+
+    /// A file as it is, unless it is kept from the agent.
+    fn before(&self, call: &ToolCall, real: &str) -> Before {
+        if (self.terms.own_file)(real) {
+            return Before::hidden("it is agp's own");
+        }
+        let read = ToolCall {
+            tool: "Read".to_owned(),
+            args: Map::from_iter([("file_path".to_owned(), json!(real))]),
+            ..call.clone()
+        };
+        let (_, ruling) = self.conditions(&read, &BTreeSet::new(), |reading, at| {
+            self.terms.policy.judge(reading, at)
+        });
+        // Where no rule speaks about it, nothing keeps it from whoever is asked.
+        let kept = ruling.verdict.rule_id.is_some() || !ruling.dangers.is_empty();
+        if kept && ruling.verdict.decision != Decision::Allow {
+            return Before::hidden("the policy does not let it be read freely");
+        }
+        self.terms.reading.preview.before(real)
+    }
+
+    /// What people are shown. What would show a secret that neither the call nor the file holds alone is shown without
+    /// the file.
+    pub(super) fn view(&self, call: &ToolCall, judged: &Judged, args_sha256: Sha256) -> AskedView {
+        let of = |files: &[ChangedFile]| {
+            view::of(&ViewRequest {
+                call,
+                verdict: &judged.verdict,
+                questions: &[],
+                reading: judged.reading.as_ref(),
+                around: &self.terms.reading.around,
+                files,
+                origin: &self.terms.origin,
+                args_sha256,
+                reading_sha256: judged.reading_sha256(),
+            })
+        };
+        let view = of(&judged.files);
+        let (view, quotes) = match self.quotes_secret(&view) {
+            false => (view, false),
+            true => {
+                let hidden = judged.files.iter().map(|file| ChangedFile {
+                    path: file.path.clone(),
+                    before: Before::hidden(
+                        "with the change it would contain the value of a secret",
+                    ),
+                });
+                let view = of(&hidden.collect::<Vec<_>>());
+                let quotes = self.quotes_secret(&view);
+                (view, quotes)
+            }
+        };
+        let canonical = view.canonical();
+        let record = ViewRecord {
+            sha256: Sha256::of(&canonical),
+            view: match canonical.len() <= limits::VIEW_JOURNALED_BYTES && !quotes {
+                true => json!(view),
+                false => Value::Null,
+            },
+        };
+        AskedView { view, record }
+    }
+
+    fn quotes_secret(&self, view: &CallView) -> bool {
+        let payload = Map::from_iter([("view".to_owned(), json!(view))]);
+        self.terms.screen.secret_in(&payload).is_some()
+    }
+}
+
+/// What an event says of files: their digests, or why their text is not shown.
+pub(super) fn preview(files: &[ChangedFile]) -> Value {
+    let files = files.iter().map(|file| {
+        let (sha256, why) = match &file.before {
+            Before::Text { sha256, .. } => (Some(sha256.to_hex()), None),
+            Before::Nothing => (None, Some("there is no such file")),
+            Before::Hidden { why, .. } => (None, Some(why.as_str())),
+        };
+        json!({"path": file.path, "sha256": sha256, "why": why})
+    });
+    files.collect()
+}
