@@ -143,6 +143,11 @@ impl Terminal {
         self.release(&mut state);
     }
 
+    /// The terminal itself, for whoever waits for other things too.
+    pub(super) fn file(&self) -> Option<&File> {
+        self.tty.as_ref()
+    }
+
     /// How the terminal of the questions looks now.
     pub(super) fn look(&self) -> Look {
         let size = match &self.tty {

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use argh::FromArgs;
 
 use super::{
-    doctor, doctor_confinement, init, internal, keygen, log, policy, quickstart, run, sessions,
-    slack_manifest, verify,
+    attend, doctor, doctor_confinement, init, internal, keygen, log, policy, quickstart, run,
+    sessions, slack_manifest, verify,
 };
 use crate::contracts::fold::{self, Next};
 use crate::report::failure::{self, Failure, Outcome};
@@ -28,6 +28,7 @@ enum Command {
     Keygen(keygen::Keygen),
     Doctor(doctor::Doctor),
     Run(options::Run),
+    Attend(attend::Attend),
     Policy(policy::PolicyTools),
     Verify(verify::Verify),
     Sessions(sessions::Sessions),
@@ -170,6 +171,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Keygen(command) => keygen::keygen(&Home::find()?, &command),
         Command::Doctor(command) => doctor::doctor(&Home::find()?, &command),
         Command::Run(command) => run::run(&Home::find()?, command),
+        Command::Attend(command) => attend::attend(&Home::find()?, &command),
         Command::Policy(command) => policy::policy(command),
         Command::Verify(command) => verify::verify(command),
         Command::Sessions(command) => sessions::sessions(&Home::find()?, &command),

@@ -3,6 +3,8 @@
 #[cfg(feature = "agp")]
 mod args;
 #[cfg(feature = "agp")]
+mod attend;
+#[cfg(feature = "agp")]
 mod doctor;
 #[cfg(feature = "agp")]
 mod doctor_confinement;

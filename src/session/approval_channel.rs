@@ -37,7 +37,7 @@ pub(crate) fn notices(
     terminal: &Arc<Terminal>,
 ) -> Box<dyn Fn(&Notice<'_>) + Send + Sync> {
     let (terminal, raw) = (Arc::clone(terminal), options.stream == Stream::Raw);
-    let elsewhere = options.slack.is_some();
+    let elsewhere = options.slack.is_some() || terminal.unattended_because().is_some();
     let repository = options.repository.clone();
     Box::new(move |notice| match notice {
         // At the console the question itself says so.

@@ -9,7 +9,6 @@ use std::time::SystemTime;
 
 use crate::channels::attend::socket::{SessionSocket, connect, name_of};
 use crate::channels::attend::{Around, Attend, Attending, Rejection};
-use crate::channels::escape;
 use crate::contracts::question::Question;
 use crate::contracts::timestamp;
 use crate::governor::Broken;
@@ -97,18 +96,14 @@ pub(super) fn start(
             since: timestamp::rfc3339(SystemTime::now()),
             user: account_of(rustix::process::geteuid().as_raw()),
             waits: options.attend,
+            required: options.slack.as_ref().map_or(1, |slack| slack.required),
             elsewhere,
             rejected: recorder(context),
             waiting: Box::new(move |question: &Question| {
                 // At the console the question itself is seen.
                 if !here {
-                    let asking = question.asking();
-                    let seconds = question.left().as_secs();
-                    let tool = escape::line_max(&asking.call.tool, 60);
-                    terminal.tell(&format!(
-                        "question {} ({tool}), {seconds} s; {line}",
-                        asking.number
-                    ));
+                    let (number, left) = (question.asking().number, question.left().as_secs());
+                    terminal.tell(&format!("{line} (question {number}, {left} s left)"));
                 }
             }),
         },

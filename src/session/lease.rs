@@ -242,20 +242,19 @@ pub(crate) fn is_live(home: &Home, session: &SessionId) -> bool {
     path.exists() && claim_dead(&path).is_none()
 }
 
+/// The sessions that are live.
+pub(crate) fn live_sessions(home: &Home) -> Vec<SessionId> {
+    let entries = fs::read_dir(home.sessions()).into_iter().flatten();
+    let paths = entries.flatten().map(|entry| entry.path());
+    let leases = paths.filter(|path| path.extension().is_some_and(|of| of == "lease"));
+    let live = leases.filter(|path| claim_dead(path).is_none());
+    live.filter_map(|path| SessionId::new(path.file_stem()?.to_str()?).ok())
+        .collect()
+}
+
 /// How many sessions are live.
 pub(crate) fn live(home: &Home) -> usize {
-    let entries = fs::read_dir(home.sessions())
-        .into_iter()
-        .flatten()
-        .flatten();
-    entries
-        .map(|entry| entry.path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "lease")
-        })
-        .filter(|path| claim_dead(path).is_none())
-        .count()
+    live_sessions(home).len()
 }
 
 fn reap_one(path: &Path, journal: &Handle) -> Result<(), StartError> {

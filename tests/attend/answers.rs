@@ -11,27 +11,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::support::attendee::{Attendee, answer, socket, sockets};
-use crate::support::session::{Live, Process, Start, World, all_gone, python, wait_for};
-
-/// A session whose policy asks about each of these commands, without a terminal.
-fn asks(world: &World, commands: &[&str], more: &[&str]) -> Start {
-    world.policy(&[("require", "Bash"), ("allow", "Read")]);
-    let calls = commands.iter().map(|command| {
-        format!(
-            "{}\n",
-            json!({"tool": "Bash", "args": {"command": command}})
-        )
-    });
-    world.put("calls.jsonl", &calls.collect::<String>());
-    world
-        .agp(&["run", "--script", "calls.jsonl", "--approval-timeout", "60"])
-        .arguments(more)
-}
-
-fn waiting(world: &World, commands: &[&str]) -> Live {
-    asks(world, commands, &["--attend"]).start()
-}
+use crate::support::attendee::{Attendee, answer, asks, socket, sockets, waiting};
+use crate::support::session::{Process, World, all_gone, python, wait_for};
 
 /// Calls that were allowed and denied.
 fn counted(world: &World) -> [u64; 2] {
@@ -49,7 +30,7 @@ fn rejected(world: &World) -> Vec<String> {
 }
 
 fn once() -> Value {
-    json!("once")
+    json!({"approve": "once"})
 }
 
 fn deny(reason: Option<&str>) -> Value {
@@ -73,10 +54,10 @@ fn a_session_without_a_terminal_waits_and_is_answered_from_elsewhere() {
     assert_eq!(origin["repository"], world.repo().to_str().unwrap());
     assert_eq!(origin["harness"], "script");
     let first = attendee.see("question");
-    assert_eq!(first["number"], 1);
+    assert_eq!(first["question"]["number"], 1);
     assert_eq!(first["elsewhere"], json!([]));
     assert!(first["secondsLeft"].as_u64().unwrap() > 0);
-    let text = first["view"]["blocks"][0]["lines"][0]["text"].as_str();
+    let text = first["question"]["view"]["blocks"][0]["lines"][0]["text"].as_str();
     assert_eq!(text, Some("make one"));
     attendee.answer(&first, &once());
     let settled = attendee.see("settled");
@@ -85,7 +66,7 @@ fn a_session_without_a_terminal_waits_and_is_answered_from_elsewhere() {
         settled["words"]
             .as_str()
             .unwrap()
-            .starts_with("allowed once by ")
+            .starts_with("approved by ")
     );
     // Whoever attends is shown what the terminal shows.
     let line = attendee.see("line");
@@ -190,7 +171,7 @@ fn only_an_answer_to_what_was_sent_counts_and_all_else_is_on_record() {
         (
             with(
                 "verdict",
-                json!({"session": {"pattern": false, "minutes": null}}),
+                json!({"approve": {"session": {"pattern": false, "minutes": null}}}),
             ),
             "offers no yes",
         ),
@@ -211,7 +192,7 @@ fn only_an_answer_to_what_was_sent_counts_and_all_else_is_on_record() {
     let second = attendee.see("question");
     // The nonce of another question, and a view of another.
     let mut crossed = answer(&question, &once());
-    crossed["number"] = second["number"].clone();
+    crossed["number"] = second["question"]["number"].clone();
     attendee.say(&crossed);
     let _ = attendee.see("rejected");
     // Too many of them: nobody is listened to for long who guesses.
@@ -388,7 +369,10 @@ fn nobody_waits_for_one_who_does_not_read_or_talks_without_end() {
     // Talks without end, and is cut off.
     let mut endless = Attendee::attend(&world);
     let talks = thread::spawn(move || {
-        let guess = answer(&json!({"number": 9, "nonce": "0", "view": {}}), &once());
+        let guess = answer(
+            &json!({"question": {"number": 9, "view": {}}, "nonce": "0"}),
+            &once(),
+        );
         while endless.say_if_heard(&guess) {}
     });
     talks.join().unwrap();
@@ -492,7 +476,7 @@ fn a_terminal_and_one_who_attends_answer_the_same_question() {
                 settled["words"]
                     .as_str()
                     .unwrap()
-                    .starts_with("allowed once by ")
+                    .starts_with("approved by ")
             );
         } else {
             attendee.answer(&question, &once());

@@ -11,3 +11,6 @@
 mod support;
 
 mod answers;
+mod reach;
+mod slack;
+mod terminal;

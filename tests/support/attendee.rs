@@ -15,7 +15,27 @@ use agp::channels::attend::socket::connect;
 use agp::contracts::ids::Sha256;
 use serde_json::{Value, json};
 
-use super::session::{LIMIT, World, wait_for};
+use super::session::{LIMIT, Live, Start, World, wait_for};
+
+/// A session whose policy asks about each of these commands, without a terminal.
+pub(crate) fn asks(world: &World, commands: &[&str], more: &[&str]) -> Start {
+    world.policy(&[("require", "Bash"), ("allow", "Read")]);
+    let calls = commands.iter().map(|command| {
+        format!(
+            "{}\n",
+            json!({"tool": "Bash", "args": {"command": command}})
+        )
+    });
+    world.put("calls.jsonl", &calls.collect::<String>());
+    world
+        .agp(&["run", "--script", "calls.jsonl", "--approval-timeout", "60"])
+        .arguments(more)
+}
+
+/// The same, which waits for somebody to attend.
+pub(crate) fn waiting(world: &World, commands: &[&str]) -> Live {
+    asks(world, commands, &["--attend"]).start()
+}
 
 /// A connection to a session's socket.
 pub(crate) struct Attendee {
@@ -120,10 +140,10 @@ impl Attendee {
 
 /// An answer to a question as it was sent.
 pub(crate) fn answer(question: &Value, verdict: &Value) -> Value {
-    let view = serde_json::to_vec(&question["view"]).unwrap();
+    let view = serde_json::to_vec(&question["question"]["view"]).unwrap();
     json!({
         "type": "answer",
-        "number": question["number"],
+        "number": question["question"]["number"],
         "nonce": question["nonce"],
         "viewSha256": Sha256::of(&view).to_hex(),
         "verdict": verdict,

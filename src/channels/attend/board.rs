@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::channels::escape;
-use crate::contracts::channel::Answer;
+use crate::channels::screen::{Said, ScreenQuestion, told};
+use crate::contracts::channel::{Answer, Scope};
 use crate::contracts::limits;
 use crate::contracts::plural::count;
 use crate::contracts::question::Question;
 
-use super::protocol::{Choice, GivenAnswer, PutQuestion, SessionMessage, words_of, written};
+use super::protocol::{GivenAnswer, PutQuestion, SessionMessage, written};
 use super::rejections::Reason;
 
 /// A question that those who attend may answer.
@@ -27,11 +28,14 @@ impl OpenQuestion {
     pub(super) fn message(&self, answers: bool) -> Vec<u8> {
         let asking = self.question.asking();
         written(&SessionMessage::Question(Box::new(PutQuestion {
-            number: asking.number,
+            question: ScreenQuestion {
+                number: asking.number,
+                view: asking.view.clone(),
+                offer: asking.offer.clone(),
+            },
             nonce: answers.then(|| self.nonce.clone()),
-            view: asking.view.clone(),
-            offer: asking.offer.clone(),
-            seconds_left: self.question.left().as_secs(),
+            // Whoever is sent it sees it: from then on there is no more than that.
+            seconds_left: self.question.left().min(asking.deadline).as_secs(),
             elsewhere: self.elsewhere.to_vec(),
         })))
     }
@@ -97,7 +101,7 @@ impl Board {
     /// A question is over; one that is not open here was answered before it was put.
     pub(super) fn settled(&mut self, number: u64, answer: &Answer) {
         if self.open.remove(&number).is_some() {
-            let words = words_of(answer);
+            let words = told(answer);
             let settled = written(&SessionMessage::Settled { number, words });
             self.news.push(News::Message(settled.into()));
         }
@@ -152,7 +156,7 @@ impl Board {
             return Err(Reason::OtherView);
         }
         match &answer.verdict {
-            Choice::Session { pattern, minutes } => {
+            Said::Approve(Scope::Session { pattern, minutes }) => {
                 let offer = asking.offer.as_ref();
                 let offered = offer.is_some_and(|offer| !pattern || offer.pattern.is_some());
                 let fits = |minutes| (1..=limits::GRANT_MINUTES).contains(&minutes);
@@ -160,10 +164,10 @@ impl Board {
                     return Err(Reason::NotOffered);
                 }
             }
-            Choice::Deny {
+            Said::Deny {
                 reason: Some(reason),
             } if reason.len() > limits::REASON_BYTES => return Err(Reason::LongReason),
-            Choice::Once | Choice::Deny { .. } => {}
+            Said::Approve(Scope::Once) | Said::Deny { .. } => {}
         }
         Ok(Arc::clone(open))
     }

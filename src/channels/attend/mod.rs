@@ -4,11 +4,13 @@
 //! at all the same (`process`), and an answer is bound to what was sent (`board`). One thread serves all (`server`).
 
 mod board;
+pub mod client;
 mod process;
 pub mod protocol;
 mod rejections;
 mod server;
 pub mod socket;
+mod viewer;
 
 use std::io::{self, PipeWriter, Write};
 use std::path::Path;
@@ -23,6 +25,7 @@ use crate::contracts::approver::Approver;
 use crate::contracts::channel::{Answer, Channel, Unreachable};
 use crate::contracts::limits;
 use crate::contracts::lock::locked;
+use crate::contracts::plural::count;
 use crate::contracts::question::Question;
 use crate::contracts::view::Origin;
 
@@ -46,6 +49,8 @@ pub struct Around {
     pub user: String,
     /// Whether a question waits for somebody to attend.
     pub waits: bool,
+    /// How many people must approve where the rule does not say: here there is one.
+    pub required: usize,
     /// Where else questions are asked, in words.
     pub elsewhere: Vec<String>,
     /// Records what was rejected.
@@ -61,6 +66,7 @@ struct Shared {
     since: String,
     user: String,
     waits: bool,
+    required: usize,
     elsewhere: Arc<[String]>,
     rejected: Box<dyn Fn(&Rejection) + Send + Sync>,
     waiting: Box<dyn Fn(&Question) + Send + Sync>,
@@ -127,6 +133,7 @@ impl Attend {
             since: around.since,
             user: around.user,
             waits: around.waits,
+            required: around.required,
             elsewhere: around.elsewhere.into(),
             rejected: around.rejected,
             waiting: around.waiting,
@@ -169,12 +176,19 @@ impl Channel for Attend {
     }
 
     fn show(&self, question: &Arc<Question>) -> Result<(), Unreachable> {
+        let asking = question.asking();
         // Whoever connects has the account of the session.
         let people = [Approver::Account(self.0.user.clone())];
-        if let Some(why) = console::too_few(question.asking(), &people) {
+        if let Some(why) = console::too_few(asking, &people) {
             return Err(Unreachable(why));
         }
-        if question.asking().view.bytes() > limits::ATTEND_MESSAGE_BYTES {
+        if asking.terms.required.is_none() && self.0.required > 1 {
+            let people = count(self.0.required, "approver");
+            return Err(Unreachable(format!(
+                "{people} are needed, at a terminal is one"
+            )));
+        }
+        if asking.view.bytes() > limits::ATTEND_MESSAGE_BYTES {
             return Err(Unreachable("the call is too long for agp attend".into()));
         }
         let mut nonce = [0; NONCE_BYTES];

@@ -8,18 +8,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::channels::escape;
-use crate::contracts::channel::{Answer, GrantOffer, Scope};
+use crate::channels::screen::{Said, ScreenQuestion};
 use crate::contracts::ids::Sha256;
 use crate::contracts::plural::count;
-use crate::contracts::view::{CallView, Origin};
+use crate::contracts::view::Origin;
 use crate::contracts::{limits, strict_json};
 
 /// Counts the changes of what is said.
 pub const PROTOCOL: u32 = 1;
-
-/// Characters of the words about an answer.
-const WORDS_CHARS: usize = 500;
 
 /// What a session says to those who attend.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +42,11 @@ pub enum SessionMessage {
     },
     /// Somebody is to decide.
     Question(Box<PutQuestion>),
+    /// The answer that this one gave counts.
+    Taken {
+        /// The question's number.
+        number: u64,
+    },
     /// A question is over.
     Settled {
         /// Its number.
@@ -71,14 +72,10 @@ pub enum SessionMessage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct PutQuestion {
-    /// Its number in the session.
-    pub number: u64,
+    /// Its number in the session, the call, whole, and what a yes may hold for.
+    pub question: ScreenQuestion,
     /// Whoever answers names it. None for those who only watch.
     pub nonce: Option<String>,
-    /// The call, whole.
-    pub view: CallView,
-    /// What a yes may hold for as long as the session lasts; `None`: for this call alone.
-    pub offer: Option<GrantOffer>,
     /// Seconds until no answer means Deny.
     pub seconds_left: u64,
     /// Where else it is asked.
@@ -116,27 +113,7 @@ pub struct GivenAnswer {
     /// Digest of the view that the person was shown.
     pub view_sha256: Sha256,
     /// What was decided.
-    pub verdict: Choice,
-}
-
-/// What a person chose.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub enum Choice {
-    /// Yes, once.
-    Once,
-    /// Yes, also for what is offered for the session.
-    Session {
-        /// The pattern, and not the exact part alone.
-        pattern: bool,
-        /// For how long: 1 to [`limits::GRANT_MINUTES`]; `None`: as long as the session lasts.
-        minutes: Option<u32>,
-    },
-    /// No.
-    Deny {
-        /// Why: the model is told. At most [`limits::REASON_BYTES`].
-        reason: Option<String>,
-    },
+    pub verdict: Said,
 }
 
 /// A message as it is sent, with its newline.
@@ -154,27 +131,6 @@ pub fn written(message: &impl Serialize) -> Vec<u8> {
 /// Why it is none.
 pub fn read<T: DeserializeOwned>(line: &[u8]) -> Result<T, serde_json::Error> {
     strict_json::parse(line)
-}
-
-/// What came of a question, for those who were asked too.
-#[must_use]
-pub fn words_of(answer: &Answer) -> String {
-    let words = match answer {
-        Answer::Granted { by, scope, .. } => match scope {
-            Scope::Once => format!("allowed once by {by}"),
-            Scope::Session { .. } => format!("allowed for this session by {by}"),
-        },
-        Answer::Denied {
-            by,
-            reason: Some(reason),
-            ..
-        } => format!("denied by {by}: {reason}"),
-        Answer::Denied { by, .. } => format!("denied by {by}"),
-        Answer::TimedOut => "denied: no answer in time".to_owned(),
-        Answer::Unreachable(why) => format!("denied: no approver available: {why}"),
-        Answer::SessionOver(why) => format!("denied: {why}"),
-    };
-    escape::line_max(&words, WORDS_CHARS)
 }
 
 /// Bytes that come in pieces, as lines of at most so many bytes each.
@@ -251,18 +207,20 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contracts::event::ApprovalBinding;
+    use crate::contracts::view::CallView;
 
     #[test]
     fn what_is_written_is_read_and_nothing_else() {
         let question = SessionMessage::Question(Box::new(PutQuestion {
-            number: 3,
-            nonce: Some("00".into()),
-            view: CallView {
-                tool: "Ba\u{1b}sh".into(),
-                ..CallView::default()
+            question: ScreenQuestion {
+                number: 3,
+                view: CallView {
+                    tool: "Ba\u{1b}sh".into(),
+                    ..CallView::default()
+                },
+                offer: None,
             },
-            offer: None,
+            nonce: Some("00".into()),
             seconds_left: 299,
             elsewhere: vec!["Slack".into()],
         }));
@@ -274,21 +232,24 @@ mod tests {
         let answer = r#"{"type":"answer","number":3,"nonce":"00","viewSha256":"#.to_owned()
             + &format!("\"{}\"", "a".repeat(64));
         for (rest, reads) in [
-            (r#","verdict":"once"}"#, true),
+            (r#","verdict":{"approve":"once"}}"#, true),
             (
-                r#","verdict":{"session":{"pattern":true,"minutes":30}}}"#,
+                r#","verdict":{"approve":{"session":{"pattern":true,"minutes":30}}}}"#,
                 true,
             ),
             (
-                r#","verdict":{"session":{"pattern":true,"hours":30}}}"#,
+                r#","verdict":{"approve":{"session":{"pattern":true,"hours":30}}}}"#,
                 false,
             ),
             (r#","verdict":{"deny":{"reason":"no"}}}"#, true),
             (r#"}"#, false),
-            (r#","verdict":"Once"}"#, false),
-            (r#","verdict":"once","verdict":"once"}"#, false),
-            (r#","verdict":"once","by":"alice"}"#, false),
-            (r#","verdict":"once"} {}"#, false),
+            (r#","verdict":{"approve":"Once"}}"#, false),
+            (
+                r#","verdict":{"approve":"once"},"verdict":{"approve":"once"}}"#,
+                false,
+            ),
+            (r#","verdict":{"approve":"once"},"by":"alice"}"#, false),
+            (r#","verdict":{"approve":"once"}} {}"#, false),
         ] {
             let text = answer.clone() + rest;
             let message = read::<AttendantMessage>(text.as_bytes());
@@ -324,42 +285,5 @@ mod tests {
         let mut lines = Lines::new(3);
         lines.push(b"four\n");
         assert_eq!(lines.next_line(), Err(TooLong(3)));
-    }
-
-    #[test]
-    fn the_words_about_an_answer_say_who_and_are_escaped() {
-        let by = "alice (slack U0ALICE)".to_owned();
-        let binding = ApprovalBinding::SlackNonce;
-        let denied = |reason: Option<&str>| Answer::Denied {
-            by: by.clone(),
-            binding,
-            reason: reason.map(str::to_owned),
-        };
-        let granted = |scope| Answer::Granted {
-            by: by.clone(),
-            binding,
-            scope,
-        };
-        for (answer, expected) in [
-            (
-                granted(Scope::Once),
-                "allowed once by alice (slack U0ALICE)",
-            ),
-            (
-                granted(Scope::Session {
-                    pattern: true,
-                    minutes: Some(30),
-                }),
-                "allowed for this session by alice (slack U0ALICE)",
-            ),
-            (denied(None), "denied by alice (slack U0ALICE)"),
-            (
-                denied(Some("not\u{1b}[2J on Friday")),
-                "denied by alice (slack U0ALICE): not\\u{1b}[2J on Friday",
-            ),
-            (Answer::TimedOut, "denied: no answer in time"),
-        ] {
-            assert_eq!(words_of(&answer), expected);
-        }
     }
 }

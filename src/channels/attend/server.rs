@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::channels::screen::Said;
 use crate::contracts::attendant::Attendant;
-use crate::contracts::channel::{Answer, Scope};
+use crate::contracts::channel::Answer;
 use crate::contracts::event::ApprovalBinding;
 use crate::contracts::limits;
 use crate::contracts::lock::locked;
@@ -22,7 +23,7 @@ use super::Shared;
 use super::board::{News, OpenQuestion};
 use super::process::Admission;
 use super::protocol::{
-    AttendantMessage, Choice, GivenAnswer, Lines, PROTOCOL, SessionMessage, read, written,
+    AttendantMessage, GivenAnswer, Lines, PROTOCOL, SessionMessage, read, written,
 };
 use super::rejections::{Reason, Rejection};
 
@@ -325,21 +326,17 @@ impl Server {
         };
         let by = attendant.person(&self.shared.user);
         let binding = ApprovalBinding::Attend(attendant);
-        let granted = |scope| Answer::Granted {
-            by: by.clone(),
-            binding,
-            scope,
-        };
         let given = match answer.verdict {
-            Choice::Once => granted(Scope::Once),
-            Choice::Session { pattern, minutes } => granted(Scope::Session { pattern, minutes }),
-            Choice::Deny { reason } => Answer::Denied {
-                by: by.clone(),
+            Said::Approve(scope) => Answer::Granted { by, binding, scope },
+            Said::Deny { reason } => Answer::Denied {
+                by,
                 binding,
                 reason: reason.filter(|reason| !reason.trim().is_empty()),
             },
         };
-        if !open.question.settle(given) {
+        if open.question.settle(given) {
+            client.say(&SessionMessage::Taken { number });
+        } else {
             let reason = match open.question.answer() {
                 Some(Answer::TimedOut) => Reason::Expired,
                 _ => Reason::Decided,

@@ -1,0 +1,210 @@
+//! `agp attend` in a pseudo-terminal, beside real sessions.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "whatever fails here fails the test"
+)]
+
+use serde_json::{Value, json};
+
+use crate::support::attendee::{asks, sockets, waiting};
+use crate::support::session::{Live, Process, World, all_gone, python, wait_for};
+
+/// The prompt at a question.
+const PROMPT: &str = "Allow this call once?";
+
+/// `agp attend` at a terminal of its own.
+fn attend(world: &World, arguments: &[&str]) -> Option<Live> {
+    let python = python()?;
+    let start = world.agp(&["attend"]).arguments(arguments);
+    Some(start.start_at_terminal(&python))
+}
+
+/// The sessions of a world that run, once there are so many.
+fn sessions(world: &World, many: usize) -> Vec<String> {
+    wait_for("sessions", || {
+        let sockets = sockets(world);
+        let names = sockets.iter().map(|path| path.file_stem().unwrap());
+        let names: Vec<String> = names.map(|name| name.to_str().unwrap().into()).collect();
+        (names.len() == many).then_some(names)
+    })
+}
+
+#[test]
+fn a_session_without_a_terminal_is_seen_and_answered_at_another_one() {
+    let world = World::new();
+    let session = waiting(&world, &["make one", "make two"]);
+    let names = sessions(&world, 1);
+    let Some(mut live) = attend(&world, &[&names[0]]) else {
+        return;
+    };
+    live.see(&format!("{}: script in ", names[0]));
+    live.see("make one");
+    live.see(PROMPT);
+    live.type_in("y\n");
+    live.see("allow Bash make one");
+    live.see("make two");
+    live.see_times(PROMPT, 2);
+    live.type_in("n too early\n");
+    let ran = live.finish().succeeded();
+    assert!(ran.out.contains("the session ended"), "{}", ran.out);
+    session.finish().succeeded();
+
+    let granted = &world.event("approval.granted");
+    let terminal = granted["payload"]["peer"]["terminal"].as_str().unwrap();
+    assert!(terminal.starts_with("/dev/pts/"), "{terminal}");
+    let by = granted["payload"]["decidedBy"].as_str().unwrap();
+    assert!(by.ends_with(&format!(" at {terminal}")), "{by}");
+    let denied = world.event("approval.denied");
+    assert_eq!(denied["payload"]["reason"], "too early");
+    assert_eq!(denied["payload"]["channel"], "attend");
+    assert_eq!(denied["payload"]["decidedBy"], by);
+    world.verifies();
+}
+
+#[test]
+fn what_was_shown_before_stands_above_the_question() {
+    let world = World::new();
+    world.policy(&[("allow", "Read"), ("require", "Bash")]);
+    let read = json!({"tool": "Read", "args": {"file_path": world.path("calls.jsonl")}});
+    let bash = json!({"tool": "Bash", "args": {"command": "make one"}});
+    world.put("calls.jsonl", &format!("{read}\n{bash}\n"));
+    let mut session = world
+        .agp(&["run", "--script", "calls.jsonl", "--attend"])
+        .start();
+    session.see("waiting: agp attend");
+    let Some(mut live) = attend(&world, &[]) else {
+        return;
+    };
+    live.see(PROMPT);
+    let screen = live.seen();
+    let [above, below] = ["allow Read calls.jsonl", PROMPT].map(|text| screen.find(text).unwrap());
+    assert!(above < below, "{screen}");
+    live.type_in("y\n");
+    live.finish().succeeded();
+    session.finish().succeeded();
+}
+
+#[test]
+fn all_sessions_are_attended_new_ones_too_and_ended_ones_leave() {
+    let world = World::new();
+    let first = waiting(&world, &["make one"]);
+    let [one] = &sessions(&world, 1)[..] else {
+        panic!();
+    };
+    let Some(mut live) = attend(&world, &[]) else {
+        return;
+    };
+    live.see(PROMPT);
+    let second = waiting(&world, &["make two"]);
+    let names = sessions(&world, 2);
+    let two = names.iter().find(|name| *name != one).unwrap();
+    live.see("Question 2 waits, too");
+    live.type_in("2 n\n");
+    second.finish().succeeded();
+    live.type_in("y\n");
+    first.finish().succeeded();
+    let ran = live.finish().succeeded();
+    for name in [one, two] {
+        let ended = format!("{name}: the session ended");
+        assert!(ran.out.contains(&ended), "{}", ran.out);
+    }
+    let of = |kind: &str| world.event(kind)["payload"]["sessionId"].clone();
+    assert_eq!(of("approval.granted"), *one);
+    assert_eq!(of("approval.denied"), *two);
+}
+
+#[test]
+fn whoever_answers_first_counts_and_the_other_terminal_is_told() {
+    let Some(python) = python() else { return };
+    for at_the_session in [true, false] {
+        let world = World::new();
+        let mut session = asks(&world, &["make one"], &[]).start_at_terminal(&python);
+        session.see(PROMPT);
+        let mut live = attend(&world, &[]).unwrap();
+        live.see(PROMPT);
+        let (answers, other) = match at_the_session {
+            true => (&mut session, &mut live),
+            false => (&mut live, &mut session),
+        };
+        answers.type_in("y\n");
+        other.see("Question 1: approved by ");
+        live.finish().succeeded();
+        session.finish().succeeded();
+        assert_eq!(world.events("approval.granted").len(), 1);
+        let channel = if at_the_session { "console" } else { "attend" };
+        assert_eq!(
+            world.event("approval.granted")["payload"]["channel"],
+            channel
+        );
+    }
+}
+
+#[test]
+fn a_session_that_is_killed_is_lost() {
+    let world = World::new();
+    let session = waiting(&world, &["make one"]);
+    let names = sessions(&world, 1);
+    let Some(mut live) = attend(&world, &[&names[0]]) else {
+        return;
+    };
+    live.see(PROMPT);
+    let governor = Process::of(world.lease().pid).unwrap();
+    governor.kill("-KILL");
+    all_gone([&governor]);
+    let ran = live.finish().exited(1);
+    assert!(ran.out.contains("the connection was lost"), "{}", ran.out);
+    drop(session);
+}
+
+#[test]
+fn where_nothing_runs_it_says_so_and_how_to_go_on() {
+    let world = World::new();
+    for (arguments, problem, code) in [
+        (&[][..], "no session is running", 1),
+        (&["s-0"][..], "no session \"s-0\" is running", 2),
+        (&["../x"][..], "no session \"../x\" is running", 2),
+    ] {
+        let watched = world.agp(&["attend", "--json"]).arguments(arguments);
+        let ran = watched.run().exited(code);
+        assert!(ran.err.contains(problem), "{}", ran.err);
+        assert!(ran.err.contains("help: "), "{}", ran.err);
+    }
+    let blind = world.agp(&["attend"]).run().exited(2);
+    assert!(blind.err.contains("needs a terminal"), "{}", blind.err);
+}
+
+#[test]
+fn a_program_is_told_everything_and_answers_nothing() {
+    let world = World::new();
+    let session = waiting(&world, &["make one"]);
+    let names = sessions(&world, 1);
+    let mut watched = world.agp(&["attend", "--json"]).start();
+    watched.see("\"question\"");
+    let Some(mut live) = attend(&world, &[]) else {
+        return;
+    };
+    live.see(PROMPT);
+    live.type_in("y\n");
+    live.finish().succeeded();
+    session.finish().succeeded();
+    let ran = watched.finish().succeeded();
+    let lines = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let lines: Vec<Value> = lines.collect();
+    assert!(lines.iter().all(|line| line["sessionId"] == names[0]));
+    let kinds: Vec<&str> = lines
+        .iter()
+        .map(|line| line["type"].as_str().unwrap())
+        .collect();
+    for kind in ["hello", "line", "question", "settled", "ended"] {
+        assert!(kinds.contains(&kind), "{kinds:?}");
+    }
+    let question = lines
+        .iter()
+        .find(|line| line["type"] == "question")
+        .unwrap();
+    assert_eq!(question["nonce"], Value::Null);
+}
