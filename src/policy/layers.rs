@@ -37,6 +37,9 @@ pub(super) fn layer(owner: Owner, bytes: &[u8]) -> Result<(Layer, Source), Polic
     if u64::try_from(bytes.len()).is_ok_and(|len| len > limits::POLICY_BYTES) {
         return Err(PolicyError::TooLarge);
     }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(PolicyError::Empty);
+    }
     let (mut document, mut text): (Document, _) = strict_json::parse_both(bytes)?;
     text.remove("$schema");
     if let Some(base) = document.base.take() {

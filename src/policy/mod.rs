@@ -198,6 +198,8 @@ pub enum PolicyError {
     },
     /// The file is longer than [`limits::POLICY_BYTES`].
     TooLarge,
+    /// There is nothing in the file.
+    Empty,
     /// It does not fit its place: the policy below it, or the layer that it is.
     Layer(LayerError),
     /// The text is not a policy.
@@ -244,6 +246,7 @@ impl fmt::Display for PolicyError {
         match self {
             Self::Io { path, error } => write!(f, "cannot read {}: {error}", path.display()),
             Self::Layer(error) => error.fmt(f),
+            Self::Empty => f.write_str("the file is empty: write { \"base\": \"standard\" }"),
             Self::TooLarge => write!(f, "longer than {} bytes", limits::POLICY_BYTES),
             Self::Text {
                 line,
@@ -259,7 +262,7 @@ impl std::error::Error for PolicyError {
         match self {
             Self::Io { error, .. } => Some(error),
             Self::Layer(error) => Some(error),
-            Self::TooLarge | Self::Text { .. } => None,
+            Self::TooLarge | Self::Empty | Self::Text { .. } => None,
         }
     }
 }

@@ -145,6 +145,9 @@ pub fn help_with(path: &Path, error: &io::Error, otherwise: &str) -> String {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             format!("free space on its disk; see `df {path}`")
         }
+        io::ErrorKind::IsADirectory => {
+            format!("it is a directory: move {path} away, then {otherwise}")
+        }
         io::ErrorKind::ReadOnlyFilesystem => {
             "its file system is read-only: mount it writable".into()
         }

@@ -47,6 +47,8 @@ pub(crate) enum PolicySource {
     Shipped(&'static str),
     /// Another file.
     File(PathBuf),
+    /// The file that `config.json` names for a project.
+    Project(PathBuf),
 }
 
 impl PolicySource {
@@ -92,7 +94,10 @@ impl PolicySource {
 
     /// What `config.json` names for a project: below the home, where it is a relative file.
     pub(crate) fn of_project(named: &str, home: &Home) -> Self {
-        Self::named(named, home.root())
+        match Self::named(named, home.root()) {
+            Self::File(path) => Self::Project(path),
+            other => other,
+        }
     }
 
     fn named(named: &str, below: &Path) -> Self {
@@ -106,7 +111,7 @@ impl PolicySource {
     /// What of it is a file, other than the home's.
     pub(crate) fn file(&self) -> Option<&Path> {
         match self {
-            Self::File(path) => Some(path),
+            Self::File(path) | Self::Project(path) => Some(path),
             Self::Home | Self::Shipped(_) => None,
         }
     }
@@ -116,7 +121,19 @@ impl PolicySource {
         match self {
             Self::Home => home.policy(),
             Self::Shipped(name) => PathBuf::from(name),
-            Self::File(path) => path.clone(),
+            Self::File(path) | Self::Project(path) => path.clone(),
+        }
+    }
+
+    /// What helps where its file cannot be read.
+    pub(crate) fn help(&self, home: &Home) -> String {
+        match self {
+            Self::Home | Self::Shipped(_) => "run `agp init`".to_owned(),
+            Self::File(_) => "name a policy: a file, standard, strict or watch".to_owned(),
+            Self::Project(_) => format!(
+                "make the file, or change the project's \"policy\" in {}",
+                home.config().display()
+            ),
         }
     }
 
@@ -125,21 +142,20 @@ impl PolicySource {
     /// # Errors
     /// [`Failure`] when its file cannot be read.
     pub(crate) fn text(&self, home: &Home) -> Result<Vec<u8>, Failure> {
-        let (path, mend) = match self {
+        let path = match self {
             Self::Shipped(name) => return Ok(shipped(name).unwrap_or_default().into()),
             Self::Home => {
                 home.check_own()?;
-                (home.policy(), "run `agp init`")
+                home.policy()
             }
-            Self::File(path) => {
+            Self::File(path) | Self::Project(path) => {
                 not_others(path)?;
-                let mend = "name a policy: a file, standard, strict or watch";
-                (path.clone(), mend)
+                path.clone()
             }
         };
         bounded_file::read(&path, limits::POLICY_BYTES).map_err(|error| {
             let problem = format!("cannot read {}: {error}", path.display());
-            Failure::refused(problem, help_with(&path, &error, mend))
+            Failure::refused(problem, help_with(&path, &error, &self.help(home)))
         })
     }
 }

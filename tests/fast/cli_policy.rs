@@ -121,6 +121,92 @@ fn check_says_what_is_wrong_and_where() {
 }
 
 #[test]
+fn check_says_every_fault_of_a_policy_and_of_the_repositorys() {
+    let world = World::empty();
+    world.agp(&["init"]).run().succeeded();
+    let faulty = r#"{ "danger": { "delet": "deny" },
+  "rules": [
+    { "id": "a", "efect": "deny" },
+    { "id": "b", "effect": "deny", "when": { "command": ["sed \\( | x"] } },
+    { "id": "c", "effect": "deny", "tool": "Bash" },
+    { "id": "c", "effect": "deny", "tool": "Read" },
+    { "id": "d", "effect": "allow", "tool": "Bash(git push:*)" },
+    { "id": "e, ]}", "effect": "perhaps", "tool": "Bash" }
+  ] }
+"#;
+    world.put("p.json", faulty);
+    let check = world.agp(&["policy", "check", "p.json"]).run().exited(1);
+    let lines: Vec<&str> = check.out.lines().collect();
+    let at = |line: &str| lines.iter().filter(|said| said.starts_with(line)).count();
+    for line in 1..=8 {
+        let expected = usize::from(![2, 5].contains(&line));
+        assert_eq!(at(&format!("p.json:{line}:")), expected, "{}", check.out);
+    }
+    let check = check.said(&["p.json: 6 errors"]);
+    // As the file has it.
+    assert!(check.out.contains(r#""sed \\( | x""#), "{}", check.out);
+    world.put(
+        "p.json",
+        r#"{ "base": "standard", "drop": ["look", "lok", "lak"] }"#,
+    );
+    world
+        .agp(&["policy", "check", "p.json"])
+        .run()
+        .exited(1)
+        .said(&["\"lok\"", "\"lak\"", "2 errors"]);
+    // What is no JSON has one fault that can be told.
+    world.put("p.json", "{ \"rules\": [ {} {} ] }");
+    world
+        .agp(&["policy", "check", "p.json"])
+        .run()
+        .exited(1)
+        .said(&["1 error"]);
+    world.put("p.json", " \n");
+    world
+        .agp(&["policy", "check", "p.json"])
+        .run()
+        .exited(1)
+        .said(&["the file is empty"]);
+    // Without a file, the repository's, too.
+    world.put(
+        ".agp/policy.json",
+        r#"{"rules":[{"id":"a","effect":"allow","tool":"Bash"},{"id":"b","effect":"allow","tool":"Read"}]}"#,
+    );
+    let plain = world.agp(&["policy", "check"]).run().exited(1);
+    let plain = plain.said(&["no errors, 0 warnings", ".agp/policy.json: 2 errors"]);
+    assert_eq!(
+        plain.out.matches("can only deny").count(),
+        2,
+        "{}",
+        plain.out
+    );
+    let json = world.agp(&["policy", "check", "--json"]).run().exited(1);
+    assert_eq!(json.out.lines().count(), 2);
+    let sarif = world.agp(&["policy", "check", "--sarif"]).run().exited(1);
+    let sarif: Value = serde_json::from_str(&sarif.out).unwrap();
+    assert_eq!(sarif["runs"][0]["results"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_policy_that_cannot_be_read_says_where_it_is_named() {
+    let world = World::empty();
+    world.agp(&["init"]).run().succeeded();
+    let home = world.agp_home();
+    let explain = || world.agp(&["policy", "explain", "--command", "ls"]).run();
+    let projects = json!({"projects": {world.path("."): {"policy": "site.json"}}});
+    std::fs::write(home.join("config.json"), projects.to_string()).unwrap();
+    explain()
+        .exited(2)
+        .complained(&["site.json", "config.json"]);
+    let policy = home.join("site.json");
+    std::fs::create_dir(&policy).unwrap();
+    explain().exited(2).complained(&["it is a directory"]);
+    std::fs::remove_dir(&policy).unwrap();
+    std::fs::write(&policy, "").unwrap();
+    explain().exited(1).complained(&["the file is empty"]);
+}
+
+#[test]
 fn explain_shows_each_part_and_each_rule() {
     let world = World::empty();
     world.agp(&["init"]).run().succeeded();

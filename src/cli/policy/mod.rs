@@ -5,6 +5,7 @@ pub mod cases;
 mod check;
 mod decide;
 mod explain;
+mod faults;
 mod hook_line;
 mod import;
 mod places;

@@ -7,12 +7,15 @@ use serde_json::{Value, json};
 use super::warnings::{Finding, KINDS};
 
 /// A log of one run.
-pub(super) fn log(path: &Path, findings: &[Finding]) -> Value {
-    let uri = uri(path);
+pub(super) fn log<'a>(files: impl Iterator<Item = (&'a Path, &'a [Finding])>) -> Value {
     let rules = KINDS
         .iter()
         .map(|(id, text)| json!({"id": id, "shortDescription": {"text": text}}));
-    let results = findings.iter().map(|finding| {
+    let findings = files.flat_map(|(path, findings)| {
+        let uri = uri(path);
+        findings.iter().map(move |finding| (uri.clone(), finding))
+    });
+    let results = findings.map(|(uri, finding)| {
         let mut physical = json!({"artifactLocation": {"uri": uri}});
         if let (Some((line, column)), Some(physical)) = (finding.place, physical.as_object_mut()) {
             let region = json!({"startLine": line, "startColumn": column.max(1)});

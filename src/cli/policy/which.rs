@@ -20,12 +20,16 @@ pub(super) fn load(named: Option<&str>, repository: &Path) -> Result<Policy, Fai
             PolicySource::of(None, &Config::load(&home)?, &home, repository)?
         }
     };
-    let (path, main) = match source {
+    let (path, main) = match &source {
         PolicySource::Shipped(name) => (
             PathBuf::from(name),
             shipped(name).unwrap_or_default().into(),
         ),
-        PolicySource::File(path) => (path.clone(), read(&path)?),
+        PolicySource::Project(path) => {
+            let bytes = read_or(path, &source.help(&Home::find()?))?;
+            (path.clone(), bytes)
+        }
+        PolicySource::File(path) => (path.clone(), read(path)?),
         PolicySource::Home => {
             let path = Home::find()?.policy();
             let bytes = read(&path)?;
@@ -60,13 +64,21 @@ pub(super) fn wrong(path: &Path, error: &PolicyError) -> Failure {
 
 /// A policy's bytes.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    read_or(
+        path,
+        "run `agp init`, or name a policy: a file, standard, strict or watch",
+    )
+}
+
+/// The same, with what helps where there is no file.
+fn read_or(path: &Path, missing: &str) -> Result<Vec<u8>, Failure> {
     bounded_file::read(path, limits::POLICY_BYTES).map_err(|error| {
         let mend = match error.kind() {
-            io::ErrorKind::NotFound => {
-                "run `agp init`, or name a policy: a file, standard, strict or watch"
-            }
+            io::ErrorKind::NotFound => missing,
             io::ErrorKind::FileTooLarge => "a policy has at most 8 MiB",
-            io::ErrorKind::IsADirectory => "name a file",
+            io::ErrorKind::IsADirectory => {
+                "it is a directory: name a file, or move it away and run `agp init`"
+            }
             _ => "make the file readable",
         };
         Failure::usage(format!("cannot read {}: {error}", path.display()), mend)
