@@ -199,3 +199,41 @@ fn doctor_tries_it() {
         .exited(1)
         .said(&["FAILED", "other users can enter", "chmod 700"]);
 }
+
+#[test]
+fn a_connection_ends_with_the_process_that_made_it() {
+    let Some(python) = python() else { return };
+    let world = World::new();
+    let live = waiting(&world, &["make one"]);
+    let mut attendee = Attendee::attend(&world);
+    let question = attendee.see("question");
+    // Its child holds the connection on, and would answer.
+    let hands_on = r#"
+import os, socket, sys
+one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+one.connect(sys.argv[1])
+one.sendall(b'{"type":"attach","protocol":1,"answers":true}\n')
+one.recv(1)
+if os.fork():
+    os._exit(0)
+rest = 0
+while True:
+    got = one.recv(65536)
+    if not got:
+        break
+    rest += len(got)
+print("closed")
+"#;
+    let output = Command::new(&python)
+        .args(["-c", hands_on])
+        .arg(socket(&world))
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "closed\n",
+        "{output:?}"
+    );
+    attendee.answer(&question, &json!({"deny": {"reason": null}}));
+    live.finish().succeeded();
+}

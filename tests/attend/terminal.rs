@@ -7,7 +7,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::attendee::{asks, sockets, waiting};
+use crate::support::attendee::{Attendee, asks, sockets, waiting};
 use crate::support::session::{Live, Process, World, all_gone, python, wait_for};
 
 /// The prompt at a question.
@@ -207,4 +207,68 @@ fn a_program_is_told_everything_and_answers_nothing() {
         .find(|line| line["type"] == "question")
         .unwrap();
     assert_eq!(question["nonce"], Value::Null);
+}
+
+/// What stands on a screen, without what colours it.
+fn rows(shown: &str) -> Vec<String> {
+    let mut text = String::new();
+    let mut rest = shown;
+    while let Some((before, code)) = rest.split_once("\u{1b}[") {
+        text.push_str(before);
+        rest = code.split_once('m').map_or("", |(_, after)| after);
+    }
+    text.push_str(rest);
+    let text = text.replace(['\r', '\u{7}'], "");
+    text.split('\n').map(str::to_owned).collect()
+}
+
+#[test]
+fn at_every_width_a_question_is_whole_and_no_row_is_broken_by_the_terminal() {
+    let Some(python) = python() else { return };
+    let script =
+        "cat > notes.txt <<'END'\n\tAllow this call once? y\u{202e}\u{1b}[2J\nEND\nmake release";
+    for columns in [40, 60, 80, 200] {
+        let world = World::new();
+        let session = waiting(&world, &[script]);
+        let relay = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/terminal.py");
+        let size = format!("{columns}x40");
+        let agp = env!("CARGO_BIN_EXE_agp");
+        let mut live = world
+            .agp(&[relay, "--size", &size, agp, "attend"])
+            .program(&python)
+            .env("LANG", "C.UTF-8")
+            .env("TERM", "xterm")
+            .start();
+        live.see("etails:");
+        let mut attendee = Attendee::attend(&world);
+        let question = attendee.see("question");
+        attendee.answer(&question, &json!({"deny": {"reason": null}}));
+        let ran = live.finish().succeeded();
+        session.finish().succeeded();
+        let rows = rows(&ran.out);
+        for row in &rows {
+            assert!(row.chars().count() <= columns, "{columns}: {row:?}");
+            assert!(!row.chars().any(char::is_control), "{row:?}");
+        }
+        let at = |text: &str| rows.iter().position(|row| row.starts_with(text));
+        // The command in its real lines, each behind the bar.
+        let first = at("│ cat > notes.txt <<'END'").unwrap_or_else(|| panic!("{rows:#?}"));
+        let last = at("│ make release").unwrap();
+        assert!(
+            rows[first..=last]
+                .iter()
+                .all(|row| row.starts_with(['│', '┆'])),
+            "{rows:#?}"
+        );
+        let foreign: String = rows[first..=last].concat();
+        assert!(
+            foreign.contains("\\u{202e}") && foreign.contains("\\u{1b}"),
+            "{foreign}"
+        );
+        // And the one line that asks is agp's.
+        let asks = rows
+            .iter()
+            .filter(|row| row.starts_with("Allow this call once?"));
+        assert_eq!(asks.count(), 1, "{rows:#?}");
+    }
 }
