@@ -302,6 +302,13 @@ pub const PERSON_NAME_CHARS: usize = 40;
 pub const SLACK_REMEMBERED: usize = 1024;
 /// People in `slack.approvers`.
 pub const SLACK_APPROVERS: usize = 100;
+/// Characters of the mentions in a request: all approvers with ids of the usual length, and within what a text may have
+/// that is edited later.
+pub const SLACK_MENTION_CHARS: usize = 1600;
+/// Pages of a channel's members that a check reads, of [`SLACK_PAGE`] each.
+pub const SLACK_PAGES: usize = 10;
+/// Members on one page: as many as Slack recommends at most.
+pub const SLACK_PAGE: usize = 200;
 /// Bytes of any identifier that Slack gives.
 pub const SLACK_ID_BYTES: usize = 255;
 /// Time for the Close frame of Slack's connection, at the end of a session.

@@ -59,6 +59,8 @@ pub struct SlackConfig {
     pub approvers: Vec<String>,
     /// How many different people must approve.
     pub approvals_required: Option<u32>,
+    /// `approvers`, `channel` or `none`.
+    pub mention: Option<String>,
 }
 
 impl std::fmt::Debug for SlackConfig {

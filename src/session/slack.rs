@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::config::{Config, first};
 use super::context::SessionContext;
-use super::home::{Home, operator};
+use super::home::Home;
 use super::lease;
 use crate::report::failure::{Failure, complain};
 
@@ -47,6 +47,7 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, Failure> {
         channel: first(None, "AGP_SLACK_CHANNEL", file.channel),
         approvers: file.approvers,
         required: file.approvals_required,
+        mention: file.mention,
         api: first(None, "AGP_SLACK_API_URL", None),
     };
     Ok(Settings::checked(given)?)
@@ -102,11 +103,10 @@ pub(crate) fn channel(
     let options = context.options;
     let around = Around {
         about: About {
-            session: context.session.to_string(),
+            origin: context.origin(),
             sandbox: options.layout.tools_at().into(),
             egress: options.way_out.shown(options.layout),
         },
-        who: operator(),
         home: name_of(context.home),
         outbox: home.root().join("outbox.json"),
         roots: roots(),

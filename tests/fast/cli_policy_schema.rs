@@ -213,7 +213,7 @@ fn the_schemas_are_what_the_loaders_take() {
     }
     let config = schema("config");
     let set = json!({
-        "$schema": "x", "slack": {"channel": "C1", "approvers": ["U1"], "approvalsRequired": 1},
+        "$schema": "x", "slack": {"channel": "C1", "approvers": ["U1"], "approvalsRequired": 1, "mention": "none"},
         "sandbox": {"provider": "process", "image": "x", "egress": "none", "allowlist": ["a.example"], "memory": 1, "cpus": 0.5, "pids": 10},
         "intendant": "scripted", "channel": "console", "identity": {"mode": "off"}, "approval": {"timeoutSeconds": 60, "queueSeconds": 5, "attend": true, "bell": false},
     });

@@ -121,6 +121,12 @@ fn what_is_over_slacks_limits_is_refused_and_noted() {
         json!([actions(json!([button("a")])), actions(json!([button("b")]))]),
         json!([{"type": "actions", "block_id": "x".repeat(256), "elements": [button("a")]}]),
         json!([{"type": "image"}]),
+        json!([{"type": "divider", "text": plain("x")}]),
+        json!([{"type": "section", "text": plain("x"), "accessory": button("a")}]),
+        json!([{"type": "input", "label": plain("x"), "element": {"type": "plain_text_input", "action_id": "a"}}]),
+        json!([actions(
+            json!([{"type": "button", "action_id": "a", "text": plain("Go"), "value": "v", "url": "x"}])
+        )]),
         json!([{}]),
     ];
     for blocks in &over {
@@ -333,16 +339,23 @@ fn a_modal_opens_once_for_a_click_and_only_soon_after_it() {
         "invalid_arguments"
     );
     assert_eq!(
+        open(&click(), with("external_id", json!("x"))),
+        "invalid_arguments"
+    );
+    let field = json!({"type": "plain_text_input", "action_id": "a"});
+    let input = json!([{"type": "input", "label": plain("x"), "element": field}]);
+    assert_eq!(open(&click(), with("blocks", input)), "invalid_arguments");
+    assert_eq!(
         open(&click(), with("blocks", json!([]))),
         "invalid_arguments"
     );
-    assert_eq!(double.violations().len(), 1);
+    assert_eq!(double.violations().len(), 4);
     thread::sleep(Duration::from_millis(3100));
     assert_eq!(open(&late, view()), "expired_trigger_id");
     // Nobody has acknowledged the clicks.
     assert_eq!(double.views().len(), 1);
-    assert_eq!(double.violations().len(), 5);
-    for _ in 0..5 {
+    assert_eq!(double.violations().len(), 7);
+    for _ in 0..7 {
         double.acked(&acknowledge(&mut socket));
     }
     double.forget();

@@ -11,6 +11,7 @@
 mod support;
 
 mod slack;
+mod slack_cards;
 mod slack_connection;
 mod slack_doctor;
 mod slack_harness;

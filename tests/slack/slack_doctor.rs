@@ -119,13 +119,19 @@ fn what_the_tokens_may_not_do_is_found() {
     );
     // What cannot be seen for want of a scope is said, and is no failure.
     let governed = governed();
-    for method in ["users.info", "conversations.info", "bots.info"] {
+    for method in [
+        "users.info",
+        "conversations.info",
+        "conversations.members",
+        "bots.info",
+    ] {
         governed
             .double
             .fault_always(method, Some(Fault::Code("missing_scope")));
     }
     doctor(&governed).run().succeeded().said(&[
         "not verified that they are people",
+        "not verified that they are in the channel",
         "membership not verified",
         "not verified that the bot token belongs to this app",
     ]);
@@ -147,6 +153,10 @@ fn what_is_wrong_with_people_and_channel_is_found() {
     found(
         user(json!({"is_stranger": true})),
         &["U0BOB is of another workspace", people],
+    );
+    found(
+        |double| double.say_members(&["U0AGPBOT", ALICE, "U0EVE"]),
+        &["not in the channel: U0BOB", "/invite them"],
     );
     let channel = |what: Value| move |double: &SlackDouble| double.say_channel(what);
     found(

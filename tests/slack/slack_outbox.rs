@@ -55,7 +55,7 @@ fn a_card_has_no_buttons_before_the_outbox_has_it() {
     assert!(kept.contains(&card.ts), "{kept}");
     let first = card.message.to_string();
     assert!(
-        first.contains("Preparing the buttons") && first.contains("│ command: ls"),
+        first.contains("Preparing the buttons") && first.contains("│ ls"),
         "{first}"
     );
     let click = allow(&double, 0, ALICE);

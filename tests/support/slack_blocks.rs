@@ -225,7 +225,7 @@ pub(super) fn without_own(said: &str) -> String {
     rest
 }
 
-/// Mentions of people and of the channel, and a moment; nothing else may be live.
+/// Mentions of people, and a moment; nothing else may be live.
 fn is_agps_own(markup: &str) -> bool {
     let is_id = |id: &str| {
         id.bytes()
@@ -242,7 +242,6 @@ fn is_agps_own(markup: &str) -> bool {
             .contains(&shape)
             && !instead.is_empty()
     };
-    markup == "!channel"
-        || markup.strip_prefix("@U").is_some_and(is_id)
+    markup.strip_prefix("@U").is_some_and(is_id)
         || markup.strip_prefix("!date^").is_some_and(is_date)
 }

@@ -17,7 +17,7 @@ use crate::contracts::lock::locked;
 use crate::contracts::question::Question;
 
 use super::authorization::Authority;
-use super::blocks;
+use super::blocks::{self, Outcome};
 use super::envelope::Click;
 use super::forms;
 use super::rejections::{Reason, Rejection};
@@ -32,8 +32,9 @@ struct Closed {
     how: Reason,
     posted: Option<Posted>,
     body: Option<Value>,
-    /// How it ended, in words, if the journal had it before Slack had named the message.
-    word: Option<String>,
+    brief: String,
+    /// How it ended, if the journal had it before Slack had named the message.
+    outcome: Option<Outcome>,
 }
 
 /// What is to be done about a click.
@@ -50,12 +51,10 @@ pub(super) enum Effect {
     },
     /// One of several approvals; the message is to say so.
     Progress {
-        have: usize,
-        need: usize,
-        /// Who gave the last one.
-        person: String,
+        outcome: Outcome,
         posted: Posted,
         blocks: Value,
+        brief: String,
     },
     /// The request is decided. These clicks waited, and come too late.
     Decided {
@@ -70,7 +69,9 @@ pub(super) enum Effect {
 pub(super) struct Edit {
     pub(super) posted: Posted,
     pub(super) body: Option<Value>,
-    pub(super) word: String,
+    /// What it was about.
+    pub(super) brief: String,
+    pub(super) outcome: Outcome,
 }
 
 /// What a click is judged by. All of it is behind one lock: a request that closes is in `open` or in
@@ -96,7 +97,8 @@ impl Table {
             how,
             posted: open.posted.clone(),
             body: Some(open.request.body.clone()),
-            word: None,
+            brief: open.request.text.brief.clone(),
+            outcome: None,
         };
         self.closed.insert(nonce.to_owned(), closed);
         Some(open)
@@ -177,7 +179,7 @@ impl Approvals {
 
     /// Its message stands in Slack, without buttons. Where the request is over by now, gives the edit that
     /// says so.
-    pub(super) fn posted(&self, nonce: &str, posted: Posted) -> Result<(), Option<Edit>> {
+    pub(super) fn posted(&self, nonce: &str, posted: Posted) -> Result<(), Option<Box<Edit>>> {
         let mut table = self.table();
         if let Some(open) = table.open.get_mut(nonce) {
             open.posted = Some(posted);
@@ -187,24 +189,28 @@ impl Approvals {
             return Err(None);
         };
         closed.posted = Some(posted.clone());
-        Err(closed.word.take().map(|word| Edit {
-            posted,
-            body: closed.body.take(),
-            word,
+        Err(closed.outcome.take().map(|outcome| {
+            Box::new(Edit {
+                posted,
+                body: closed.body.take(),
+                brief: closed.brief.clone(),
+                outcome,
+            })
         }))
     }
 
-    /// Its message is about to get its buttons: gives the blocks that have them, with the time there is to answer,
-    /// unless the request is over. From here on a click may come.
-    pub(super) fn arming(&self, nonce: &str) -> Option<Value> {
+    /// Its message is about to get its buttons: gives its text, and the blocks that have them, with the time there is to
+    /// answer, unless the request is over. From here on a click may come.
+    pub(super) fn arming(&self, nonce: &str) -> Option<(String, Value)> {
         let mut table = self.table();
         let open = table.open.get_mut(nonce)?;
         open.buttons = Buttons::Coming;
         let question = &open.request.question;
         // Its time begins once the buttons are there, unless somebody sees it elsewhere.
         let left = question.left().min(question.asking().deadline);
-        open.drawn = blocks::with_deadline(&open.request.blocks, SystemTime::now() + left);
-        Some(open.drawn.clone())
+        let until = SystemTime::now() + left;
+        open.drawn = blocks::with_deadline(&open.request.blocks, until);
+        Some((open.request.text.until(until), open.drawn.clone()))
     }
 
     /// Its message has its buttons: from here on a person could see it, and can answer. Gives the clicks that came
@@ -294,22 +300,22 @@ impl Approvals {
 
     /// The journal has how a call's request ended: the edit that says it, once the message's name
     /// is known.
-    pub(super) fn settled(&self, message_id: &str, word: &str) -> Option<Edit> {
+    pub(super) fn settled(&self, message_id: &str, outcome: Outcome) -> Option<Edit> {
         let mut table = self.table();
         let closed = table.closed.values_mut();
         let closed = closed
             .filter(|closed| closed.body.is_some())
             .find(|closed| closed.message_id.as_str() == message_id)?;
-        let word = word.to_owned();
         match &closed.posted {
             None => {
-                closed.word = Some(word);
+                closed.outcome = Some(outcome);
                 None
             }
             Some(posted) => Some(Edit {
                 posted: posted.clone(),
                 body: closed.body.take(),
-                word,
+                brief: closed.brief.clone(),
+                outcome,
             }),
         }
     }
@@ -322,7 +328,8 @@ impl Approvals {
             Some(Edit {
                 posted: closed.posted.clone()?,
                 body: Some(closed.body.take()?),
-                word: "Expired: the session ended.".into(),
+                brief: closed.brief.clone(),
+                outcome: Outcome::new("Expired: the session ended"),
             })
         });
         left.collect()
@@ -381,10 +388,9 @@ impl Approvals {
                 let view = forms::deny(&open.request.block, nonce);
                 return Ok(Effect::Form { view });
             }
+            let view = open.request.modal.clone().ok_or(Reason::TooLong)?;
             open.opening.push(click.user.clone());
-            return Ok(Effect::Details {
-                view: open.request.modal.clone(),
-            });
+            return Ok(Effect::Details { view });
         };
         let denied = !vote.allows();
         if denied {
@@ -393,16 +399,12 @@ impl Approvals {
         }
         let person = vote.person().to_owned();
         open.votes.push(vote);
-        let (have, need) = (open.votes.len(), open.request.required);
-        if !denied && have < need {
-            let posted = open.posted.clone().ok_or(Reason::OtherMessage)?;
-            let blocks = open.drawn.clone();
+        if let Some(missing) = open.missing().filter(|_| !denied) {
             return Ok(Effect::Progress {
-                have,
-                need,
-                person,
-                posted,
-                blocks,
+                outcome: Outcome::new(format!("*{missing}*; the last")).by(&person),
+                posted: open.posted.clone().ok_or(Reason::OtherMessage)?,
+                blocks: open.drawn.clone(),
+                brief: open.request.text.brief.clone(),
             });
         }
         let mut early = Vec::new();

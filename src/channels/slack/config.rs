@@ -74,8 +74,58 @@ pub struct UncheckedConfig {
     pub approvers: Vec<String>,
     /// How many different ones must.
     pub required: Option<u32>,
+    /// Whose phones ring: `approvers`, `channel` or `none`.
+    pub mention: Option<String>,
     /// Another base of the Web API.
     pub api: Option<String>,
+}
+
+/// Whose phones ring for a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mention {
+    /// Those of the people who may approve it.
+    #[default]
+    Approvers,
+    /// Those of everybody in the channel.
+    Channel,
+    /// Nobody's.
+    None,
+}
+
+impl Mention {
+    fn checked(given: Option<&str>) -> Result<Self, SetupError> {
+        match given {
+            None | Some("approvers") => Ok(Self::Approvers),
+            Some("channel") => Ok(Self::Channel),
+            Some("none") => Ok(Self::None),
+            Some(_) => Err(SetupError::new(
+                "slack.mention in config.json is not approvers, channel or none",
+                "remove it: approvers is the default",
+            )),
+        }
+    }
+
+    /// Slack's markup that has these people's phones ring, as the first post of a request has it.
+    pub(super) fn markup<'a>(self, approvers: impl Iterator<Item = &'a str>) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Channel => "<!channel>".to_owned(),
+            Self::Approvers => {
+                let mut text = String::new();
+                for user in approvers {
+                    let mention = format!("<@{user}>");
+                    if text.len() + mention.len() >= limits::SLACK_MENTION_CHARS {
+                        break;
+                    }
+                    if !text.is_empty() {
+                        text.push(' ');
+                    }
+                    text.push_str(&mention);
+                }
+                text
+            }
+        }
+    }
 }
 
 /// How Slack is reached and who may approve there.
@@ -89,6 +139,8 @@ pub struct Settings {
     pub approvers: BTreeSet<String>,
     /// How many different people must.
     pub required: usize,
+    /// Whose phones ring for a request.
+    pub mention: Mention,
     pub(super) api: ApiBase,
 }
 
@@ -137,6 +189,7 @@ impl Settings {
             channel,
             approvers,
             required,
+            mention: Mention::checked(given.mention.as_deref())?,
             api: ApiBase::checked(given.api.as_deref().unwrap_or(API))?,
         })
     }
@@ -269,14 +322,35 @@ mod tests {
             channel: Some("C1".into()),
             approvers: vec!["U1".into(), "W2".into()],
             required: Some(2),
+            mention: None,
             api: None,
         }
     }
 
     #[test]
+    fn mentions_are_of_those_who_may_approve_and_no_longer_than_fits() {
+        let markup = |mention: Option<&str>, users: &[&str]| {
+            Mention::checked(mention)
+                .unwrap()
+                .markup(users.iter().copied())
+        };
+        assert_eq!(markup(None, &["U1", "W2"]), "<@U1> <@W2>");
+        assert_eq!(markup(Some("channel"), &["U1"]), "<!channel>");
+        assert_eq!(markup(Some("none"), &["U1"]), "");
+        let everybody = vec!["U0123456789"; limits::SLACK_APPROVERS];
+        let all = markup(Some("approvers"), &everybody);
+        assert_eq!(all.matches("<@").count(), limits::SLACK_APPROVERS);
+        let long = "U".repeat(64);
+        let some = markup(None, &vec![long.as_str(); limits::SLACK_APPROVERS]);
+        assert!(some.len() <= limits::SLACK_MENTION_CHARS && some.ends_with('>'));
+        assert!(Mention::checked(Some("here")).is_err());
+    }
+
+    #[test]
     fn settings_are_refused_before_anything_is_sent() {
         assert!(Settings::checked(given()).is_ok());
-        let wrong: [fn(&mut UncheckedConfig); 10] = [
+        let wrong: [fn(&mut UncheckedConfig); 11] = [
+            |given| given.mention = Some("here".into()),
             |given| given.approvers.clear(),
             |given| given.approvers = vec!["U1".into(), "U1".into()],
             |given| given.approvers = vec!["B1".into(), "U2".into()],

@@ -10,77 +10,156 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use ureq::Body;
 use ureq::http::Response;
 
 use crate::channels::fuzz::acts_or_hides;
 use crate::contracts::call::{Actor, ToolCall};
-use crate::contracts::channel::Answer;
-use crate::contracts::ids::{MessageId, SessionId, Sha256};
+use crate::contracts::channel::{Answer, GrantOffer};
+use crate::contracts::ids::{MessageId, SessionId};
 use crate::contracts::question::{Asking, Question};
-use crate::contracts::verdict::{Decision, Verdict};
+use crate::contracts::verdict::Verdict;
+use crate::contracts::view::{CallView, Lead, LineKind, Origin, ViewBlock, ViewLine};
 use crate::contracts::{limits, strict_json};
 
 use super::approvals::{Approvals, Effect};
 use super::authorization::Authority;
-use super::blocks::{self, About, Drawing};
+use super::blocks::{self, About, Outcome};
+use super::card::{Drawing, Offers, Text};
 use super::envelope::{self, Frame};
-use super::mrkdwn_escape;
+use super::mrkdwn_escape::{self, Line};
 use super::outbox;
 use super::request::{self, NewRequest};
 use super::web_api::{ApiError, Posted, RETRY_AFTER_MAX, is_code, read_with_scopes};
 
-/// Nothing of an agent's text is live in a message, whether it stands in a fence or beside one.
+/// Nothing of an agent's text is live in a message, whether it stands in a fence or beside one, wherever in a view it
+/// came from; and Block Kit's limits hold.
 pub(crate) fn text(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let max = 40 + usize::from(data.first().copied().unwrap_or(0)) * 8;
-    for fence in mrkdwn_escape::fences(&text, max) {
+    let lines: Vec<Line> = text.split('\n').map(Line::foreign).collect();
+    for fence in mrkdwn_escape::fences(&lines, max, usize::MAX) {
         assert!(fence.chars().count() <= max);
         harmless(&fence);
     }
     let plain = mrkdwn_escape::plain(&text, max);
     assert!(!plain.is_empty() && plain.chars().count() <= max && !plain.contains(acts_or_hides));
-    let args = match strict_json::from_slice(data) {
-        Ok(Value::Object(args)) => args,
-        _ => Map::from_iter([("command".to_owned(), json!(text))]),
-    };
-    let verdict = Verdict {
-        decision: Decision::Require,
-        ..Verdict::refused(text.clone())
-    };
     let call = ToolCall {
         id: MessageId::known_as(&format!("t{text}")).expect("an id"),
         session: SessionId::new("s1").expect("an id"),
         tool: text.clone().into_owned(),
-        args: args.clone(),
+        args: Map::new(),
         actor: Actor::ClaudeProcess,
     };
     let asking = Asking {
-        args_sha256: Sha256([0; 32]),
-        ..Asking::about(call, verdict)
+        offer: Some(GrantOffer {
+            exact: text.clone().into_owned(),
+            pattern: Some(text.clone().into_owned()),
+        }),
+        ..Asking::about(call, Verdict::refused(text.clone()))
     };
+    let view = view(&text);
     let about = About {
-        session: "s1".into(),
+        origin: view.origin.clone(),
         sandbox: text.clone().into_owned(),
         egress: "none".into(),
     };
     let drawing = Drawing {
         asking: &asking,
-        args: &args,
+        view: &view,
+        redacted: true,
         about: &about,
         required: 2,
+        mentions: "<@U0ALICE>",
     };
-    let Ok(card) = drawing.card("nonce", "block") else {
-        return;
-    };
-    assert!(card.modal.to_string().len() <= limits::SLACK_MODAL_BYTES);
+    let card = drawing.card("nonce", "block");
     let until = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-    let with_deadline = blocks::with_deadline(&card.blocks, until);
-    for drawn in [&with_deadline, &card.inert, &card.body, &card.modal] {
+    let outcome = Outcome::new("*Denied*").by(&text).because(Some(&text));
+    let mut all = vec![
+        blocks::with_deadline(&card.blocks, until),
+        blocks::with_outcome(Some(card.body), &outcome),
+        blocks::opening(&about, &Map::new()),
+        card.inert,
+    ];
+    if let Some(modal) = card.modal {
+        assert!(modal.to_string().len() <= limits::SLACK_MODAL_BYTES);
+        all.push(modal);
+    }
+    for drawn in &all {
         drawn_harmlessly(drawn);
     }
-    assert!(!card.text.contains(['<', '&', '`']) && !card.text.contains(acts_or_hides));
+    for said in [
+        card.text.until(until),
+        outcome.text(&card.text.brief),
+        blocks::opening_text(&about.origin),
+    ] {
+        // What a message's text may have that is edited later.
+        assert!(said.chars().count() <= 4000 && !said.contains(acts_or_hides));
+        let said = without_own(&said);
+        assert!(!said.contains(['<', '>', '`']), "{said:?}");
+    }
+}
+
+/// A view in which every text is this one.
+fn view(text: &str) -> CallView {
+    let kinds = [
+        LineKind::Command,
+        LineKind::Added,
+        LineKind::Removed,
+        LineKind::Note,
+    ];
+    let line = |(number, kind): (u64, LineKind)| ViewLine {
+        kind,
+        number: Some(number),
+        text: text.to_owned(),
+    };
+    let block = |subject: Option<&str>| ViewBlock {
+        heading: "runs".into(),
+        subject: subject.map(str::to_owned),
+        lines: (1..).zip(kinds).map(line).collect(),
+    };
+    CallView {
+        tool: text.to_owned(),
+        blocks: vec![block(None), block(Some(text))],
+        directory: Some(text.to_owned()),
+        leads: vec![Lead {
+            path: text.to_owned(),
+            real: format!("{text}x"),
+            other_names: true,
+        }],
+        description: Some(text.to_owned()),
+        rule: Some(text.to_owned()),
+        reason: text.to_owned(),
+        atoms: vec![text.to_owned(); 9],
+        origin: Origin {
+            session: text.to_owned(),
+            harness: text.to_owned(),
+            task: Some(text.to_owned()),
+            repository: text.to_owned(),
+            host: text.to_owned(),
+            user: text.to_owned(),
+        },
+        details: vec![(text.to_owned(), text.to_owned())],
+    }
+}
+
+/// A text without the markup that is agp's own: a mention of an approver, and moments.
+fn without_own(text: &str) -> String {
+    let mut text = text.replace("<@U0ALICE>", "");
+    while let Some(at) = text.find("<!date^") {
+        let end = text.get(at..).and_then(|rest| rest.find('>'));
+        let end = at + end.expect("the end of a moment");
+        let moment = text.get(at..end).expect("a moment");
+        let digits = moment.trim_start_matches("<!date^");
+        let seconds = digits.trim_start_matches(|c: char| c.is_ascii_digit());
+        assert!(
+            seconds.starts_with("^{date_short_pretty} at {time}|2"),
+            "{moment}"
+        );
+        text.replace_range(at..=end, "");
+    }
+    text
 }
 
 /// In a fence: no markup, no end of the fence, a bar before every line.
@@ -89,7 +168,11 @@ fn harmless(fence: &str) {
         .strip_prefix("```\n")
         .and_then(|fence| fence.strip_suffix("\n```"));
     for line in body.expect("a fence").split('\n') {
-        assert!(line.starts_with("│ ") || line.starts_with("┊ "), "{line:?}");
+        let mut marks = line.chars();
+        let mark = marks.next();
+        assert!(mark.is_some_and(|c| "╭│┊┄".contains(c)), "{line:?}");
+        // No part of a line looks like the beginning of one, at whatever width it is wrapped.
+        assert!(!marks.as_str().contains(['╭', '│', '┊', '┄']), "{line:?}");
         assert!(
             !line.contains(['`', '<', '>']) && !line.contains(acts_or_hides),
             "{line:?}"
@@ -112,10 +195,8 @@ fn drawn_harmlessly(value: &Value) {
         if text.starts_with("```") {
             harmless(text);
         } else {
-            // The one thing that is live in a request, and agp's own.
-            let date =
-                "<!date^1700000000^{date_short_pretty} at {time_secs}|2023-11-14T22:13:20.000Z>";
-            let text = text.replacen(date, "", 1);
+            // Mentions and moments are all that is live in a request, and agp's own.
+            let text = without_own(text);
             assert!(!text.contains(['<', '>', '&']), "{text:?}");
         }
     }
@@ -195,7 +276,9 @@ pub(crate) fn click(data: &[u8]) {
         nonce: "n1".into(),
         block: "b1".into(),
         question: Arc::clone(&question),
-        modal: Value::Null,
+        modal: Some(Value::Null),
+        text: Text::default(),
+        offers: Offers::default(),
         blocks: Value::Null,
         body: Value::Null,
         partial: true,

@@ -91,21 +91,15 @@ impl Hub {
                 }
             }
             Effect::Progress {
-                have,
-                need,
-                person,
+                outcome,
                 posted,
                 blocks,
+                brief,
             } => {
-                let word = format!(
-                    "{have} of {}; the last by {person}",
-                    count(need, "approval")
-                );
-                let blocks = blocks::over(Some(blocks.clone()), &word);
                 self.post.send(Job::Update {
                     posted: posted.clone(),
-                    text: format!("agp: {have} of {}", count(need, "approval")),
-                    blocks,
+                    text: outcome.text(brief),
+                    blocks: blocks::with_outcome(Some(blocks.clone()), outcome),
                     last: false,
                 });
             }

@@ -1,15 +1,13 @@
 //! What is said in Slack of the journal's events, once they are durable.
 
-use std::time::SystemTime;
-
 use serde_json::Value;
 
 use crate::contracts::event::{Draft, Kind};
-use crate::contracts::timestamp;
 
+use super::blocks::{self, Outcome};
 use super::notice::Notice;
 use super::post_queue::Job;
-use super::{Slack, blocks, random_id};
+use super::{Slack, random_id};
 
 impl Slack {
     /// Says what is to be said of an event that is durable by now.
@@ -21,7 +19,6 @@ impl Slack {
                 .and_then(Value::as_str)
                 .unwrap_or("none")
         };
-        let now = timestamp::rfc3339(SystemTime::now());
         let comes_in_floods = matches!(event.kind, Kind::ToolCallDeny | Kind::GateAnomaly);
         let say = |what: &'static str, foreign: &[(&'static str, &str)]| {
             self.hub.post.send(Job::Say {
@@ -31,23 +28,25 @@ impl Slack {
         };
         match event.kind {
             Kind::ApprovalGranted | Kind::ApprovalDenied | Kind::ApprovalTimeout => {
-                let word = match (event.kind, event.on_behalf_of.as_deref()) {
-                    (Kind::ApprovalGranted, Some(who)) => format!("*Approved* by {who} at {now}"),
-                    (Kind::ApprovalDenied, Some(who)) => format!("*Denied* by {who} at {now}"),
-                    (Kind::ApprovalTimeout, _) => {
-                        format!("*Expired*: no answer by {now}. Denied.")
+                let reason = event.payload.get("reason").and_then(Value::as_str);
+                let outcome = match (event.kind, event.on_behalf_of.as_deref()) {
+                    (Kind::ApprovalGranted, Some(who)) => Outcome::new("*Approved*").by(who),
+                    (Kind::ApprovalDenied, Some(who)) => {
+                        Outcome::new("*Denied*").by(who).because(reason)
                     }
-                    _ => format!("*Expired* at {now}: nobody could answer. Denied."),
+                    (Kind::ApprovalTimeout, _) => {
+                        Outcome::new("*Expired*: no answer, so denied").now()
+                    }
+                    _ => Outcome::new("*Expired*: nobody could answer, so denied").now(),
                 };
-                if let Some(edit) = self.approvals.settled(at("messageId"), &word) {
+                if let Some(edit) = self.approvals.settled(at("messageId"), outcome) {
                     self.hub.post.send(Job::last(edit));
                 }
             }
             Kind::SessionStarted => {
-                let blocks = blocks::opening(&self.about, &event.payload, &self.who);
                 self.hub.post.send(Job::Opening {
-                    text: "agp: a session".into(),
-                    blocks,
+                    text: blocks::opening_text(&self.about.origin),
+                    blocks: blocks::opening(&self.about, &event.payload),
                 });
             }
             Kind::SessionEnded => say("The session has ended.", &[("How", at("end"))]),

@@ -13,6 +13,7 @@ mod approvals;
 mod authorization;
 mod block_name;
 mod blocks;
+mod card;
 mod config;
 mod envelope;
 mod forms;
@@ -25,6 +26,7 @@ mod notice;
 mod outbox;
 mod post_queue;
 mod post_thread;
+mod redacted;
 mod rejections;
 mod remembered;
 mod request;
@@ -44,9 +46,9 @@ use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
 
 use ring::rand::{SecureRandom, SystemRandom};
-use serde_json::{Map, Value};
 
 use crate::confine::{self, Places, Profile};
+use crate::contracts::approver::Approver;
 use crate::contracts::channel::{Answer, Channel, Unreachable};
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::lock::locked;
@@ -58,12 +60,15 @@ use approvals::Approvals;
 use authorization::Authority;
 use block_name::BlockName;
 pub use blocks::About;
-pub use config::{Settings, SetupError, Token, UncheckedConfig};
+use card::Drawing;
+pub use config::{Mention, Settings, SetupError, Token, UncheckedConfig};
 use hub::Hub;
 use outbox::Keeper;
 pub use outbox::{Outbox, OutboxEntry};
 use post_queue::{Job, Post};
 use post_thread::Poster;
+pub use redacted::Redact;
+use redacted::RedactedView;
 pub use rejections::{Reason, Rejection};
 use request::{Ended, GrantKey, NewRequest};
 use socket_mode::{Dial, DialError, Receiver};
@@ -80,8 +85,6 @@ const DNS: u16 = 53;
 pub struct Around {
     /// What messages say about the session.
     pub about: About,
-    /// Who runs it.
-    pub who: String,
     /// What the home is called on cards, so that no other home with the same app changes them: letters and digits.
     pub home: String,
     /// `outbox.json`.
@@ -91,7 +94,7 @@ pub struct Around {
     /// Whether a session of this name still runs.
     pub is_live: Box<dyn Fn(&str) -> bool + Send>,
     /// Redacts token-shaped text in arguments.
-    pub redact: fn(&mut Map<String, Value>),
+    pub redact: Redact,
     /// Records a rejected click.
     pub rejected: Box<dyn Fn(&Rejection) + Send + Sync>,
     /// Tells the operator what is not as it should be.
@@ -103,9 +106,9 @@ pub struct Slack {
     hub: Arc<Hub>,
     approvals: Arc<Approvals>,
     about: About,
-    who: String,
+    mention: Mention,
     home: String,
-    redact: fn(&mut Map<String, Value>),
+    redact: Redact,
     waker: UnixStream,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -133,7 +136,7 @@ impl Slack {
             return Err(error);
         }
         let outbox = Outbox::at(around.outbox);
-        let left_behind = outbox.left_behind(&around.about.session, &*around.is_live);
+        let left_behind = outbox.left_behind(&around.about.origin.session, &*around.is_live);
         let left_behind = left_behind.map_err(|error| {
             SetupError::new(format!("outbox.json: {error}"), "move outbox.json aside")
         })?;
@@ -165,7 +168,7 @@ impl Slack {
             approvals: Arc::clone(&approvals),
             outbox: Keeper::start(outbox, around.is_live).map_err(system)?,
             channel: settings.channel.clone(),
-            session: around.about.session.clone(),
+            session: around.about.origin.session.clone(),
             jobs: inbox,
         };
         let (wake, waker) = UnixStream::pair().map_err(system)?;
@@ -185,7 +188,7 @@ impl Slack {
             hub,
             approvals,
             about: around.about,
-            who: around.who,
+            mention: settings.mention,
             home: around.home,
             redact: around.redact,
             waker,
@@ -227,6 +230,18 @@ impl Slack {
             )));
         }
         Ok(required)
+    }
+
+    /// Whom a request rings for: those of whom a yes counts.
+    fn mentions(&self, asking: &Asking) -> String {
+        let lists = &asking.approvers;
+        let counts = |user: &&String| {
+            let person = Approver::Slack((*user).clone());
+            lists.is_empty() || lists.iter().any(|list| list.has(&person))
+        };
+        let approvers = self.approvals.authority().approvers.iter();
+        self.mention
+            .markup(approvers.filter(counts).map(String::as_str))
     }
 
     fn grant(&self, asking: &Asking) -> Option<GrantKey> {
@@ -277,11 +292,10 @@ impl Channel for Slack {
 
     fn show(&self, question: &Arc<Question>) -> Result<(), Unreachable> {
         let asking = question.asking();
-        if let Some(named) = asking.approvers.first() {
-            return Err(Unreachable(format!(
-                "a rule names who may approve ({}), and agp does not know who that is in Slack",
-                named.names.join(", ")
-            )));
+        let people = self.approvals.authority().approvers.iter();
+        let people: Vec<Approver> = people.cloned().map(Approver::Slack).collect();
+        if let Some(why) = asking.not_for(&people) {
+            return Err(Unreachable(why));
         }
         let required = self.required(asking)?;
         let grant = self.grant(asking);
@@ -289,26 +303,27 @@ impl Channel for Slack {
             question.settle(answer);
             return Ok(());
         }
-        let mut args = asking.call.args.clone();
-        (self.redact)(&mut args);
         let (Some(nonce), Some(block)) = (nonce(), nonce()) else {
             return Err(Unreachable("the system provides no random numbers".into()));
         };
-        let drawing = blocks::Drawing {
+        let RedactedView { view, redacted } = RedactedView::of(&asking.view, self.redact);
+        let drawing = Drawing {
             asking,
-            args: &args,
+            view: &view,
+            redacted,
             about: &self.about,
             required,
+            mentions: &self.mentions(asking),
         };
         let block = BlockName {
             home: &self.home,
-            session: &self.about.session,
+            session: &self.about.origin.session,
         }
         .with(&block);
-        let card = match drawing.card(&nonce, &block) {
-            Ok(card) => card,
-            Err(error) => return Err(Unreachable(error.to_string())),
-        };
+        let card = drawing.card(&nonce, &block);
+        let left = question.left();
+        let until = SystemTime::now() + left.min(asking.deadline);
+        let text = card.text.until(until);
         self.approvals.open(NewRequest {
             nonce: nonce.clone(),
             block,
@@ -316,15 +331,17 @@ impl Channel for Slack {
             modal: card.modal,
             blocks: card.blocks,
             body: card.body,
+            text: card.text,
             partial: card.partial,
+            offers: card.offers,
             required,
             grant,
         })?;
         let job = Job::Card {
             nonce: nonce.clone(),
-            text: card.text,
+            text,
             blocks: card.inert,
-            until: Instant::now() + question.left(),
+            until: Instant::now() + left,
         };
         if !self.hub.post.send(job) {
             let why = "too many messages are waiting for Slack";

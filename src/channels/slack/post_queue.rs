@@ -23,8 +23,6 @@ use super::web_api::Posted;
 
 /// The urgency of what can as well be left out.
 const LEAST: usize = 3;
-/// The text of a message that has lost its buttons.
-pub(super) const OVER: &str = "agp: this request is closed";
 
 pub(super) const POST: &str = "chat.postMessage";
 pub(super) const UPDATE: &str = "chat.update";
@@ -64,7 +62,6 @@ pub(super) enum Job {
     Arm {
         nonce: String,
         posted: Posted,
-        text: String,
         until: Instant,
     },
     /// A message that has changed.
@@ -98,10 +95,10 @@ enum Lane {
 impl Job {
     /// The last edit of a message.
     pub(super) fn last(edit: Edit) -> Self {
-        let blocks = blocks::over(edit.body, &edit.word);
+        let blocks = blocks::with_outcome(edit.body, &edit.outcome);
         Self::Update {
             posted: edit.posted,
-            text: OVER.into(),
+            text: edit.outcome.text(&edit.brief),
             blocks,
             last: true,
         }

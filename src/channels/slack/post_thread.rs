@@ -14,11 +14,11 @@ use serde_json::{Map, Value, json};
 use crate::contracts::limits;
 
 use super::approvals::Approvals;
-use super::blocks;
+use super::blocks::{self, Outcome};
 use super::hub::Hub;
 use super::notice::Notice;
 use super::outbox::{Keeper, OutboxEntry};
-use super::post_queue::{EPHEMERAL, Job, MODAL, Modal, OVER, POST, QueueState, UPDATE, Waiting};
+use super::post_queue::{EPHEMERAL, Job, MODAL, Modal, POST, QueueState, UPDATE, Waiting};
 use super::random_id;
 use super::web_api::{ApiError, Posted, WebApi};
 
@@ -291,16 +291,11 @@ impl Poster {
                 until,
             } => {
                 let posted = api.post(&Value::Object(self.message(state, text, Some(blocks))))?;
-                self.card_posted(state, nonce, posted, text, *until);
+                self.card_posted(state, nonce, posted, *until);
             }
-            Job::Arm {
-                nonce,
-                posted,
-                text,
-                ..
-            } => {
-                if let Some(blocks) = self.approvals.arming(nonce) {
-                    update(api, posted, text, &blocks)?;
+            Job::Arm { nonce, posted, .. } => {
+                if let Some((text, blocks)) = self.approvals.arming(nonce) {
+                    update(api, posted, &text, &blocks)?;
                     let early = self.approvals.armed(nonce);
                     self.hub.judge_late(&self.approvals, &early);
                 }
@@ -331,7 +326,7 @@ impl Poster {
             Job::Disarm(card) => {
                 // Another live session's card is its own. What an earlier time of this one posted is not.
                 if card.session == self.session || !self.outbox.is_live(&card.session) {
-                    update(api, &card.posted, OVER, &blocks::over(None, ABANDONED))?;
+                    abandoned(api, &card.posted)?;
                 }
             }
             Job::Stop(_) => {}
@@ -341,14 +336,7 @@ impl Poster {
     }
 
     /// A card gets its buttons once it is certain that a later start can take them off.
-    fn card_posted(
-        &self,
-        state: &mut QueueState,
-        nonce: &str,
-        posted: Posted,
-        text: &str,
-        until: Instant,
-    ) {
+    fn card_posted(&self, state: &mut QueueState, nonce: &str, posted: Posted, until: Instant) {
         let id = random_id();
         let kept = self.outbox.put(OutboxEntry {
             channel: posted.channel.clone(),
@@ -359,11 +347,10 @@ impl Poster {
             Ok(()) if kept.is_ok() => state.add(Job::Arm {
                 nonce: nonce.to_owned(),
                 posted: posted.clone(),
-                text: text.to_owned(),
                 until,
             }),
             Ok(()) | Err(None) => {}
-            Err(Some(edit)) => state.add(Job::last(edit)),
+            Err(Some(edit)) => state.add(Job::last(*edit)),
         }
         match kept {
             Ok(()) => drop(state.cards.insert(posted.ts, id)),
@@ -393,7 +380,7 @@ impl Poster {
                     channel: entry.channel.clone(),
                     ts: ts.clone(),
                 };
-                update(api, &posted, OVER, &blocks::over(None, ABANDONED))?;
+                abandoned(api, &posted)?;
             }
             None => {
                 let text = entry.text.as_deref().unwrap_or_default();
@@ -436,6 +423,13 @@ impl Poster {
         }
         message
     }
+}
+
+/// Takes the buttons off a card of a session that is over.
+fn abandoned(api: &WebApi, posted: &Posted) -> Result<(), ApiError> {
+    let outcome = Outcome::new(ABANDONED);
+    let blocks = blocks::with_outcome(None, &outcome);
+    update(api, posted, &format!("agp: {}", outcome.text("")), &blocks)
 }
 
 fn update(api: &WebApi, posted: &Posted, text: &str, blocks: &Value) -> Result<(), ApiError> {

@@ -60,6 +60,10 @@ reasons! {
     Replayed = "replayed-envelope", "this click was already received";
     /// The card shows a part, and the clicker has not opened the rest.
     NotSeen = "details-not-opened", "this message is truncated: open Details first";
+    /// Slack cannot show all of the call.
+    TooLong = "too-long-for-slack", "Slack cannot show all of this call: approve it at a terminal";
+    /// The clicker is in none of the rules' lists.
+    NotListed = "not-listed", "a rule lets only others approve this";
     /// So many clicks were rejected that this is the last one on the record.
     TooMany = "too-many-rejections", "too many clicks were rejected";
 }

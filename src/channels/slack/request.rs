@@ -8,14 +8,18 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::channels::escape;
+use crate::contracts::approver::{Approver, ApproverList};
 use crate::contracts::channel::{Answer, Scope};
 use crate::contracts::event::ApprovalBinding;
 use crate::contracts::ids::Sha256;
 use crate::contracts::limits;
+use crate::contracts::plural::count;
 use crate::contracts::question::Question;
 
 use super::authorization::Admitted;
+use super::card::{Offers, Text};
 use super::envelope::Click;
+use super::mrkdwn_escape::inline;
 use super::rejections::Reason;
 use super::web_api::Posted;
 
@@ -23,7 +27,10 @@ use super::web_api::Posted;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     Allow,
+    /// And what was asked about exactly, for the session.
     AllowForSession,
+    /// And the pattern around it, for the session.
+    AllowPattern,
     Deny,
     /// Opens the form for a reason.
     DenyWithReason,
@@ -33,9 +40,10 @@ pub(super) enum Action {
 }
 
 impl Action {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Allow,
         Self::AllowForSession,
+        Self::AllowPattern,
         Self::Deny,
         Self::DenyWithReason,
         Self::Details,
@@ -47,6 +55,7 @@ impl Action {
         match self {
             Self::Allow => "allow",
             Self::AllowForSession => "allow-session",
+            Self::AllowPattern => "allow-pattern",
             Self::Deny => "deny",
             Self::DenyWithReason => "deny-with-reason",
             Self::SendReason => "send-reason",
@@ -62,8 +71,8 @@ pub(super) struct Vote {
     /// Who that is, as it is shown everywhere.
     person: String,
     allow: bool,
-    /// And so for the same call again.
-    for_session: bool,
+    /// How far a yes reaches.
+    scope: Scope,
     /// Why not.
     reason: Option<String>,
 }
@@ -74,15 +83,30 @@ impl Vote {
         &self.person
     }
 
+    /// Whose it is.
+    pub(super) fn approver(&self) -> Approver {
+        Approver::Slack(self.user.clone())
+    }
+
     pub(super) fn allows(&self) -> bool {
         self.allow
     }
 
     /// Whether it allows the same call again, too.
     pub(super) fn is_for_session(&self) -> bool {
-        self.for_session
+        self.scope != Scope::Once
     }
 }
+
+/// Exactly what was asked about, and the pattern around it.
+const EXACT: Scope = Scope::Session {
+    pattern: false,
+    minutes: None,
+};
+const PATTERN: Scope = Scope::Session {
+    pattern: true,
+    minutes: None,
+};
 
 /// How a request came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,9 +152,10 @@ impl Ended {
         }
         let by: Vec<&str> = votes.iter().map(Vote::person).collect();
         let by = by.join(", ");
+        // As far as all of them meant it.
         let scope = match votes.iter().all(Vote::is_for_session) {
             true => Scope::Session {
-                pattern: false,
+                pattern: votes.iter().all(|vote| vote.scope == PATTERN),
                 minutes: None,
             },
             false => Scope::Once,
@@ -147,14 +172,18 @@ pub(super) struct NewRequest {
     pub(super) block: String,
     /// Where the answer goes.
     pub(super) question: Arc<Question>,
-    /// The whole of the call.
-    pub(super) modal: Value,
+    /// The whole of the call; `None` where Slack would not show it: nobody can allow it here.
+    pub(super) modal: Option<Value>,
     /// The message with its buttons, and without the time there is to answer.
     pub(super) blocks: Value,
     /// The message without them.
     pub(super) body: Value,
+    /// What it is in the text outside of blocks.
+    pub(super) text: Text,
     /// Whether the message shows a part only.
     pub(super) partial: bool,
+    /// Which grants for the session it has buttons for.
+    pub(super) offers: Offers,
     /// How many different people must approve.
     pub(super) required: usize,
     /// What an approval for the session holds for, where the rule has it.
@@ -227,26 +256,62 @@ impl Open {
         if self.request.question.left().is_zero() {
             return Err(Reason::Expired);
         }
-        let vote = |allow, for_session| {
+        let vote = |allow, scope| {
             Ok(Some(Vote {
                 user: click.user.clone(),
                 person: person(&click.name, &click.user),
                 allow,
-                for_session,
+                scope,
                 reason: click.form.as_deref().and_then(reason),
             }))
         };
         let voted = self.votes.iter().any(|vote| vote.user == click.user);
         let seen = !self.request.partial || self.looked.contains(&click.user);
-        match action {
-            Action::Details | Action::DenyWithReason => Ok(None),
-            Action::Deny | Action::SendReason => vote(false, false),
-            Action::AllowForSession if self.request.grant.is_none() => Err(Reason::UnknownAction),
-            Action::Allow | Action::AllowForSession if voted => Err(Reason::Voted),
-            Action::Allow | Action::AllowForSession if !seen => Err(Reason::NotSeen),
-            Action::Allow => vote(true, false),
-            Action::AllowForSession => vote(true, true),
+        let Offers { exact, pattern } = self.request.offers;
+        let scope = match action {
+            Action::DenyWithReason => return Ok(None),
+            Action::Deny | Action::SendReason => return vote(false, Scope::Once),
+            Action::Details | Action::Allow => Scope::Once,
+            Action::AllowForSession if exact => EXACT,
+            Action::AllowPattern if pattern => PATTERN,
+            Action::AllowForSession | Action::AllowPattern => return Err(Reason::UnknownAction),
+        };
+        if self.request.modal.is_none() {
+            return Err(Reason::TooLong);
         }
+        match action {
+            Action::Details => Ok(None),
+            _ if !self.may_allow(&click.user) => Err(Reason::NotListed),
+            _ if voted => Err(Reason::Voted),
+            _ if !seen => Err(Reason::NotSeen),
+            _ => vote(true, scope),
+        }
+    }
+
+    /// Whether a yes of this approver counts: where rules list who may approve, one of them lists this person.
+    fn may_allow(&self, user: &str) -> bool {
+        let lists = &self.request.question.asking().approvers;
+        let person = Approver::Slack(user.to_owned());
+        lists.is_empty() || lists.iter().any(|list| list.has(&person))
+    }
+
+    /// What is still missing, in words: people, or somebody whom a rule lists. `None`: nothing is.
+    pub(super) fn missing(&self) -> Option<String> {
+        let (have, need) = (self.votes.len(), self.request.required);
+        if have < need {
+            return Some(format!("{have} of {}", count(need, "approval")));
+        }
+        let lists = &self.request.question.asking().approvers;
+        let covered = |list: &&ApproverList| {
+            let mut voters = self.votes.iter().map(Vote::approver);
+            voters.any(|person| list.has(&person))
+        };
+        let open = lists.iter().find(|list| !covered(list))?;
+        let names = inline(&open.names.join(", "), limits::PERSON_NAME_CHARS);
+        Some(format!(
+            "{}; {names} must approve, too",
+            count(have, "approval")
+        ))
     }
 }
 

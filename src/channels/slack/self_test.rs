@@ -1,9 +1,11 @@
 //! Whether Slack is set up so that a session would hold: tokens, scopes, people, channel, socket.
 
-use crate::contracts::plural::count;
 use std::path::Path;
 
 use serde_json::Value;
+
+use crate::contracts::limits;
+use crate::contracts::plural::count;
 
 use super::config::{Settings, SetupError};
 use super::socket_mode::Dial;
@@ -26,6 +28,7 @@ pub fn examine(settings: &Settings, roots: Option<&Path>) -> Result<String, Setu
     scopes(&identity)?;
     let people = people(&api, settings, &identity)?;
     let member = membership(&api, settings)?;
+    let present = presence(&api, settings)?;
     let dial = Dial {
         api,
         tls: tls.for_socket()?,
@@ -46,7 +49,7 @@ pub fn examine(settings: &Settings, roots: Option<&Path>) -> Result<String, Setu
         ));
     }
     Ok(format!(
-        "app {}{apps} in team {}, {} of {} must approve{people}, channel {}{member}, socket opened",
+        "app {}{apps} in team {}, {} of {} must approve{people}{present}, channel {}{member}, socket opened",
         link.app,
         identity.team,
         settings.required,
@@ -169,4 +172,45 @@ fn membership(api: &WebApi, settings: &Settings) -> Result<&'static str, SetupEr
         }
         Err(error) => Err(SetupError::new(error.to_string(), error.mend())),
     }
+}
+
+/// Whether every approver is in the channel: nobody else sees a request, and no phone rings. In words what could not be
+/// seen.
+fn presence(api: &WebApi, settings: &Settings) -> Result<&'static str, SetupError> {
+    const UNSEEN: &str =
+        " (not verified that they are in the channel: no scope channels:read or groups:read)";
+    let limit = limits::SLACK_PAGE.to_string();
+    let mut absent = settings.approvers.clone();
+    let mut cursor = String::new();
+    for _ in 0..limits::SLACK_PAGES {
+        let mut fields = vec![("channel", settings.channel.as_str()), ("limit", &limit)];
+        if !cursor.is_empty() {
+            fields.push(("cursor", &cursor));
+        }
+        let reply = match api.read("conversations.members", &fields) {
+            Ok(reply) => reply,
+            Err(ApiError::Refused(code, _)) if code == "missing_scope" => return Ok(UNSEEN),
+            Err(error) => return Err(SetupError::new(error.to_string(), error.mend())),
+        };
+        let members = reply.get("members").and_then(Value::as_array);
+        for member in members.into_iter().flatten().filter_map(Value::as_str) {
+            absent.remove(member);
+        }
+        if absent.is_empty() {
+            return Ok("");
+        }
+        let next = reply.pointer("/response_metadata/next_cursor");
+        cursor = next.and_then(Value::as_str).unwrap_or_default().to_owned();
+        if cursor.is_empty() {
+            let names: Vec<String> = absent.into_iter().collect();
+            return Err(SetupError::new(
+                format!(
+                    "slack.approvers not in the channel: {}. They see no request there",
+                    names.join(", ")
+                ),
+                "/invite them in the channel, or remove them from slack.approvers",
+            ));
+        }
+    }
+    Ok(" (not verified that they are in the channel: it has too many members)")
 }

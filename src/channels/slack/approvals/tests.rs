@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde_json::Map;
 
 use super::*;
+use crate::channels::slack::card::{Offers, Text};
+use crate::contracts::approver::{Approver, ApproverList};
 use crate::contracts::call::{Actor, ToolCall};
+use crate::contracts::channel::Scope;
 use crate::contracts::ids::SessionId;
 use crate::contracts::question::Asking;
 use crate::contracts::verdict::Verdict;
@@ -46,7 +49,9 @@ fn request(nonce: &str) -> NewRequest {
         nonce: nonce.into(),
         block: format!("block-{nonce}"),
         question: question(Duration::from_secs(60)),
-        modal: Value::Null,
+        modal: Some(Value::Null),
+        text: Text::default(),
+        offers: Offers::default(),
         blocks: Value::Null,
         body: Value::Null,
         partial: false,
@@ -333,14 +338,13 @@ fn as_many_different_people_as_are_required_and_one_refusal_is_enough() {
     let approvals = approvals();
     let ended = open(&approvals, of_two("n1"));
     let progress = approvals.click(&click("n1", "U1", "allow"));
-    assert!(matches!(
-        progress,
-        Effect::Progress {
-            have: 1,
-            need: 2,
-            ..
-        }
-    ));
+    let Effect::Progress { outcome, .. } = progress else {
+        panic!("{progress:?}");
+    };
+    assert_eq!(
+        outcome.text(""),
+        "1 of 2 approvals; the last by u1 (slack U1)"
+    );
     let twice = Click {
         envelope: "twice".into(),
         ..click("n1", "U1", "allow")
@@ -379,6 +383,10 @@ fn what_is_shown_in_part_is_allowed_by_those_who_have_opened_the_rest() {
 fn an_approval_for_the_session_is_all_of_theirs_and_ends_with_it() {
     let with_grant = |nonce: &str| NewRequest {
         grant: Some(key()),
+        offers: Offers {
+            exact: true,
+            pattern: false,
+        },
         required: 2,
         ..request(nonce)
     };
@@ -412,6 +420,115 @@ fn an_approval_for_the_session_is_all_of_theirs_and_ends_with_it() {
     assert_eq!(approvals.granted(&key()), None);
     let late = approvals.open(request("n3")).unwrap_err();
     assert!(late.to_string().contains("the session ended"));
+}
+
+#[test]
+fn where_rules_list_who_may_approve_somebody_of_each_list_must() {
+    let list = |name: &str, people: &[&str]| ApproverList {
+        names: vec![name.to_owned()],
+        people: people
+            .iter()
+            .map(|user| Approver::Slack((*user).to_owned()))
+            .collect(),
+    };
+    let listed = |lists: Vec<ApproverList>| {
+        let mut asking = question(Duration::from_secs(60)).asking().clone();
+        asking.approvers = lists;
+        NewRequest {
+            question: Arc::new(Question::new(asking, 1)),
+            ..request("n1")
+        }
+    };
+    let approvals = approvals();
+    let ended = open(&approvals, listed(vec![list("@leads", &["U2"])]));
+    let other = click("n1", "U1", "allow");
+    assert_eq!(rejected(approvals.click(&other)), Reason::NotListed);
+    assert!(decided(&approvals.click(&click("n1", "U2", "allow"))));
+    assert!(matches!(answer(&ended), Answer::Granted { by, .. } if by == "u2 (slack U2)"));
+
+    // One of each, though the rules want one approval.
+    let approvals = self::approvals();
+    let both = vec![list("@leads", &["U2"]), list("@ops", &["U1", "U9"])];
+    let ended = open(&approvals, listed(both));
+    let progress = approvals.click(&click("n1", "U2", "allow"));
+    let Effect::Progress { outcome, .. } = progress else {
+        panic!("{progress:?}");
+    };
+    let text = "1 approval; @ops must approve, too; the last by u2 (slack U2)";
+    assert_eq!(outcome.text(""), text);
+    assert!(decided(&approvals.click(&click("n1", "U1", "allow"))));
+    assert!(matches!(answer(&ended), Answer::Granted { .. }));
+
+    // Whoever approves elsewhere can refuse.
+    let approvals = self::approvals();
+    let ended = open(&approvals, listed(vec![list("@leads", &["U2"])]));
+    assert!(decided(&approvals.click(&click("n1", "U1", "deny"))));
+    assert!(matches!(answer(&ended), Answer::Denied { .. }));
+}
+
+#[test]
+fn what_slack_cannot_show_whole_is_denied_there_and_never_allowed() {
+    let approvals = approvals();
+    let too_long = NewRequest {
+        modal: None,
+        offers: Offers {
+            exact: true,
+            pattern: true,
+        },
+        ..request("n1")
+    };
+    let ended = open(&approvals, too_long);
+    assert!(approvals.looked("n1", "U1", true).is_empty());
+    for action in ["allow", "allow-session", "allow-pattern", "details"] {
+        let forged = click("n1", "U1", action);
+        assert_eq!(rejected(approvals.click(&forged)), Reason::TooLong);
+    }
+    assert!(ended.answer().is_none());
+    assert!(decided(&approvals.click(&click("n1", "U1", "deny"))));
+}
+
+#[test]
+fn a_grant_reaches_as_far_as_all_meant_it_and_is_one_that_was_offered() {
+    let offering = |exact, pattern| NewRequest {
+        offers: Offers { exact, pattern },
+        required: 2,
+        ..request("n1")
+    };
+    for (offers, clicks, pattern) in [
+        ((true, true), ["allow-pattern", "allow-pattern"], Some(true)),
+        (
+            (true, true),
+            ["allow-pattern", "allow-session"],
+            Some(false),
+        ),
+        ((true, true), ["allow-session", "allow"], None),
+    ] {
+        let approvals = approvals();
+        let ended = open(&approvals, offering(offers.0, offers.1));
+        approvals.click(&click("n1", "U1", clicks[0]));
+        assert!(decided(&approvals.click(&click("n1", "U2", clicks[1]))));
+        let expected = match pattern {
+            None => Scope::Once,
+            Some(pattern) => Scope::Session {
+                pattern,
+                minutes: None,
+            },
+        };
+        assert!(
+            matches!(answer(&ended), Answer::Granted { scope, .. } if scope == expected),
+            "{clicks:?}"
+        );
+    }
+    for (exact, pattern, action) in [
+        (false, false, "allow-session"),
+        (false, false, "allow-pattern"),
+        (true, false, "allow-pattern"),
+    ] {
+        let approvals = approvals();
+        let _ended = open(&approvals, offering(exact, pattern));
+        let forged = click("n1", "U1", action);
+        assert_eq!(rejected(approvals.click(&forged)), Reason::UnknownAction);
+    }
 }
 
 #[test]

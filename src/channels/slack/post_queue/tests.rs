@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::channels::slack::blocks::Outcome;
 
 fn card(nonce: &str) -> Job {
     Job::Card {
@@ -110,7 +111,8 @@ fn last_edit(ts: &str) -> Job {
             ts: ts.into(),
         },
         body: None,
-        word: "over".into(),
+        brief: String::new(),
+        outcome: Outcome::new("over"),
     })
 }
 
