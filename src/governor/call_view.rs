@@ -53,13 +53,14 @@ impl Governor {
             args: Map::from_iter([("file_path".to_owned(), json!(real))]),
             ..call.clone()
         };
-        let (_, ruling) = self.conditions(&read, &BTreeSet::new(), |reading, at| {
+        let (reading, ruling) = self.conditions(&read, &BTreeSet::new(), |reading, at| {
             self.terms.policy.judge(reading, at)
         });
-        // Where no rule speaks about it, nothing keeps it from whoever is asked.
-        let kept = ruling.verdict.rule_id.is_some() || !ruling.dangers.is_empty();
-        if kept && ruling.verdict.decision != Decision::Allow {
-            return Before::hidden("the policy does not let it be read freely");
+        // Where no rule speaks about it, or one asks about every read, nothing keeps it from whoever is asked.
+        let denies = ruling.verdict.decision == Decision::Deny && ruling.verdict.rule_id.is_some();
+        let dangerous = reading.atoms.iter().any(|atom| !atom.dangers.is_empty());
+        if denies || dangerous {
+            return Before::hidden("the policy keeps it from being read");
         }
         self.terms.reading.preview.before(real)
     }

@@ -254,7 +254,7 @@ impl Governor {
         let verdict = &mut anew.verdict;
         verdict.reason = match file {
             Some(file) if same => {
-                let path = bounded(file);
+                let path = self.short(file);
                 format!(
                     "the file changed since it was asked: {path}. {}",
                     verdict.reason
@@ -267,6 +267,17 @@ impl Governor {
             verdict.decision = Decision::Require;
         }
         Some(anew)
+    }
+
+    /// A path in a reason: from the repository's root where it lies below it.
+    fn short(&self, path: &str) -> String {
+        let below = path.strip_prefix(&self.terms.reading.around.repository);
+        let below = below.and_then(|rest| rest.strip_prefix('/'));
+        let path = below.unwrap_or(path);
+        match path.char_indices().nth(PATH_CHARS) {
+            Some((end, _)) => format!("{}…", path.get(..end).unwrap_or_default()),
+            None => path.to_owned(),
+        }
     }
 
     /// What a call would do, in words.
@@ -335,12 +346,4 @@ fn changed_file<'a>(before: &'a [ChangedFile], after: &[ChangedFile]) -> Option<
     let (_, file) =
         files.find(|(at, file)| !after.get(*at).is_some_and(|now| file.is_still(now)))?;
     Some(&file.path)
-}
-
-/// A path in a reason.
-fn bounded(path: &str) -> String {
-    match path.char_indices().nth(PATH_CHARS) {
-        Some((end, _)) => format!("{}…", path.get(..end).unwrap_or_default()),
-        None => path.to_owned(),
-    }
 }

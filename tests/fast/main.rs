@@ -11,6 +11,7 @@
 mod support;
 
 mod architecture;
+mod call_view;
 mod claims;
 mod cli;
 mod cli_policy;
