@@ -42,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     ("script_file", intendants::fuzz::script_file),
     ("terminal_text", channels::fuzz::terminal_text),
     ("call_view", view::fuzz::call_view),
+    ("attend_line", channels::attend::fuzz::line),
     ("slack_text", channels::slack::fuzz::text),
     ("slack_frame", channels::slack::fuzz::frame),
     ("slack_click", channels::slack::fuzz::click),

@@ -5,6 +5,8 @@
 
 mod board;
 pub mod client;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod process;
 pub mod protocol;
 mod rejections;
