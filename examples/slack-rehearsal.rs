@@ -20,8 +20,8 @@ use std::time::Duration;
 use serde_json::Value;
 use slack::{APP_TOKEN, BOT_TOKEN, CHANNEL, Click, SlackDouble};
 
-const COMMANDS: &str =
-    "allow N [USER] | deny N [USER] | details N [USER] | allow-session N [USER] | quit";
+const COMMANDS: &str = "allow N [USER] | deny N [USER] | deny-with-reason N [USER] | details N [USER] | \
+    allow-session N [USER] | allow-pattern N [USER] | send TEXT (fills in the last form) | quit";
 /// Who clicks unless somebody else is named.
 const USER: &str = "U0ALICE";
 
@@ -53,6 +53,13 @@ fn main() {
 }
 
 fn click(double: &SlackDouble, line: &str) {
+    if let Some(text) = line.strip_prefix("send ") {
+        match double.views().last() {
+            Some(form) => drop(double.click(&Click::sent(form, USER, text))),
+            None => println!("there is no form"),
+        }
+        return;
+    }
     let mut words = line.split_whitespace();
     let (action, number, user) = (words.next(), words.next(), words.next().unwrap_or(USER));
     let Some(action) = action else {

@@ -146,7 +146,7 @@ pub(super) fn opening(about: &About, payload: &Map<String, Value>) -> Value {
         let fences = fences(&lines, limits::SLACK_CARD_CHARS, 1);
         blocks.extend(fences.first().map(|text| fence(text)));
         if fences.len() > 1 {
-            blocks.push(context("The task goes on; the journal has all of it."));
+            blocks.push(context("The task is longer; agp log shows the rest."));
         }
     }
     blocks.push(json!({"type": "section", "fields": [

@@ -33,6 +33,8 @@ const NOTICE_CHARS: usize = 80;
 const NOTICE_NAME_CHARS: usize = 60;
 /// The heading of a block that is a command.
 const RUNS: &str = "runs";
+/// The heading of a block that is any other argument.
+const ARGUMENT: &str = "argument";
 /// What stands where the buttons are going to be.
 const PREPARING: &str = "Preparing the buttons… If none appear, nothing can be approved here.";
 
@@ -374,7 +376,12 @@ fn first_words(view: &CallView) -> String {
     let first = view.blocks.first();
     let Some(block) = first.filter(|block| block.heading == RUNS && block.subject.is_none()) else {
         let about = first.and_then(|block| block.subject.as_deref());
-        let text = format!("{} {}", view.tool, about.unwrap_or_default());
+        let mut text = format!("{} {}", view.tool, about.unwrap_or_default());
+        // Of a file its path says enough; of an argument its value says more than its name.
+        let value = first.filter(|block| block.heading == ARGUMENT);
+        if let Some(line) = value.and_then(|block| block.lines.first()) {
+            text.push_str(&format!(": {}", line.text));
+        }
         return inline(text.trim_end(), NOTICE_CHARS);
     };
     let mut lines = block.lines.iter().map(|line| line.text.as_str());

@@ -73,12 +73,12 @@ impl Line {
 
     /// Foreign text, as much of it as this many characters show; and whether that is all of it.
     pub(super) fn within(text: &str, max_chars: usize) -> (Self, bool) {
-        let shown = cut(text, max_chars);
-        let whole = !shown.ends_with(CUT) || shown == escaped(text);
+        let piece = cut(text, max_chars);
+        let whole = !piece.ends_with(CUT) || piece == escaped(text);
         let line = Self {
             bar: Bar::Foreign,
             mark: String::new(),
-            text: shown,
+            text: piece,
         };
         (line, whole)
     }
