@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::governed_session::{Governor, Notice};
 use crate::contracts::call::{Actor, ToolCall, WORKDIR};
@@ -124,8 +124,8 @@ impl Governor {
         judged
     }
 
-    /// Says once which of the tools that the harness offers no rule speaks about. With the first call, and not where
-    /// the harness is watched: that waits for nothing.
+    /// Says once which of the tools that the harness offers are denied because no rule speaks about them, and what to
+    /// write. With the first call, and not where the harness is watched: that waits for nothing.
     fn say_unnamed(&self) {
         let Some(offered) = self.offered.get() else {
             return;
@@ -135,7 +135,11 @@ impl Governor {
         }
         let unnamed = self.unnamed(offered);
         if !unnamed.is_empty() {
-            let text = format!("no rule speaks about {}", unnamed.join(", "));
+            let rule = json!({"id": "other-tools", "effect": "require", "tool": unnamed});
+            let text = format!(
+                "no rule speaks about {}: their calls are denied. To be asked instead, add the rule {rule}",
+                unnamed.join(", ")
+            );
             self.notice(&Notice::Warning(&text));
         }
     }
@@ -182,7 +186,7 @@ impl Governor {
         }
     }
 
-    /// Of these tools those that no rule speaks about, whatever their arguments.
+    /// Of these tools those that no rule speaks about, whatever their arguments, and that are denied for it.
     fn unnamed(&self, offered: &[String]) -> Vec<String> {
         let speaks = |tool: &String| {
             let Ok(id) = MessageId::new("offered") else {
@@ -205,6 +209,7 @@ impl Governor {
             // Of the others each call is known by what it does.
             let known = |atom: &Atom| atom.kind != AtomKind::Use;
             ruling.verdict.rule_id.is_some()
+                || ruling.verdict.decision != Decision::Deny
                 || !reading.unread.is_empty()
                 || reading.atoms.iter().any(known)
         };

@@ -444,8 +444,10 @@ fn a_host_is_new_once_credentials_were_read() {
 }
 
 #[test]
-fn offered_tools_that_no_rule_speaks_about_are_told_once() {
-    let mut session = Session::standard();
+fn offered_tools_that_are_denied_as_no_rule_speaks_about_them_are_told_once_with_the_rule_to_write()
+{
+    let policy = r#"{ "base": "standard", "otherwise": "deny" }"#;
+    let mut session = Session::new(policy, |_| Box::new(|_| {}));
     let tools = [
         "Bash",
         "Read",
@@ -470,6 +472,18 @@ fn offered_tools_that_no_rule_speaks_about_are_told_once() {
     for named in ["Bash", "Read", "TaskCreate", "mcp__fs__x"] {
         assert!(!warnings[0].contains(named), "{warnings:?}");
     }
+    let rule = warnings[0].split_once("add the rule ").unwrap().1;
+    Policy::parse(format!(r#"{{"base": "standard", "rules": [{rule}]}}"#).as_bytes()).unwrap();
+    // Where they are asked about, that says it.
+    let mut session = Session::standard();
+    session.governor.witness(&Observation::Started {
+        tools: tools.map(str::to_owned).to_vec(),
+        directory: None,
+    });
+    let file = session.repository.join("a.rs");
+    let read = json!({"file_path": file.to_str().unwrap()});
+    assert_eq!(session.ask("Read", read), Ok(()));
+    assert_eq!(session.warnings.lock().unwrap().len(), 0);
 }
 
 #[test]
