@@ -65,8 +65,8 @@ fn tar() {
         tar czf a.tgz src => @files; w a.tgz; r src/**
         tar -C d -czf a.tgz src => @files; w a.tgz; r d/src/**
         tar cf o.tar * => turned; w o.tar; r */**
-        tar cf o.tar --checkpoint=1 '--checkpoint-action=exec=sh x' . => turned; !code inline; w o.tar; r ./**
-        tar cf o.tar --checkpoint-act=exec=x . => turned; !code inline; w o.tar; r ./**
+        tar cf o.tar --checkpoint=1 '--checkpoint-action=exec=sh x' . => turned; !code inline; w o.tar; r ./**; sh {sh x}
+        tar cf o.tar --checkpoint-act=exec=x . => turned; !code inline; w o.tar; r ./**; sh {x}
         tar -I ./x -xf a => turned; !code unknown; r a; w ./**
         tar xf a --to-command='sh x' => turned; r a; sh {sh x}
         tar xPf a => turned; r a; w …/**

@@ -82,9 +82,16 @@ impl Walker<'_> {
                 returned,
             } => self.end_call(positional, script, mark, returned),
             Task::Start(start) => self.start(*start),
-            Task::Taint(stream) => {
-                self.product = Stream::tainted_by(&self.product);
-                self.product.taint(&stream);
+            Task::Taint { written, leaves } => {
+                let mut product = Stream::tainted_by(&self.product);
+                if let Some((begin, end)) = leaves
+                    && self.leaves == end
+                {
+                    product.listing = self.product.listing.take();
+                    self.leaves = begin;
+                }
+                product.taint(&written);
+                self.product = product;
             }
         }
     }

@@ -85,7 +85,11 @@ impl Walker<'_> {
         // What they write is only known by where it comes from.
         let many = starts.len() > 1 || entry == "xargs" || entry == "find";
         if many {
-            self.tasks.push(Task::Taint(Box::new(written)));
+            let end = self.leaves.saturating_add(starts.len());
+            self.tasks.push(Task::Taint {
+                written: Box::new(written),
+                leaves: (entry == "xargs").then_some((self.leaves, end)),
+            });
         } else {
             // The inner program writes instead.
             self.leaves = self.leaves.saturating_sub(1);

@@ -6,6 +6,7 @@ use super::state::{Dir, Dirs};
 use super::stream::Stream;
 use super::text::Text;
 use super::{BASH, Walker, places};
+use crate::reading::disk::FileKind;
 use crate::reading::paths;
 use crate::reading::programs::Invocation;
 use crate::reading::word::{Piece, Word};
@@ -113,6 +114,7 @@ impl Walker<'_> {
             },
             "tee" => self.feed.passed_on(),
             "mktemp" => self.mktemp(arguments),
+            "which" => self.which(arguments),
             "echo" => self.echo(arguments),
             "printf" => self.printf(arguments),
             "pwd" => self.pwd(),
@@ -249,6 +251,26 @@ impl Walker<'_> {
             }
             None => nothing,
         }
+    }
+
+    /// The first file of a name in the directories of PATH, as far as they are the session's own.
+    fn which(&self, arguments: &[Word]) -> Stream {
+        let nothing = Stream::default();
+        let [Some(name)] = arguments.iter().map(Word::known).collect::<Vec<_>>()[..] else {
+            return nothing;
+        };
+        if self.path.is_some() || name.contains('/') || name.starts_with('-') || name.is_empty() {
+            return nothing;
+        }
+        for (directory, _) in &self.at.path {
+            let file = places::join(directory, name);
+            match self.disk.resolve(&file).map(|lies| lies.kind) {
+                Some(None) if self.made_at(&file).is_none() => {}
+                Some(Some(FileKind::File)) => return Stream::of(Word::text(format!("{file}\n"))),
+                _ => return nothing,
+            }
+        }
+        nothing
     }
 
     fn toplevel(&self, dirs: &Dirs) -> Stream {

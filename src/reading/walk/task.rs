@@ -108,8 +108,12 @@ pub(super) enum Task {
     },
     /// A program, in this shell or handed on.
     Start(Box<Start>),
-    /// What was known of the output of programs that hand on.
-    Taint(Box<Stream>),
+    /// What was known of the output of programs that hand on; and of `xargs`, how many commands have written when it
+    /// begins and when each of its own has: they then list the same paths.
+    Taint {
+        written: Box<Stream>,
+        leaves: Option<(usize, usize)>,
+    },
 }
 
 /// Where a pipeline is.

@@ -3,7 +3,7 @@
 use crate::reading::atoms::{Category, CodeClass, Danger, Role, Set};
 use crate::reading::programs::classify::{display, joined};
 use crate::reading::programs::parse::{Parsed, behind};
-use crate::reading::programs::{Context, Invocation, UseKind};
+use crate::reading::programs::{Context, HandOn, Invocation, UseKind};
 use crate::reading::word::{Piece, Word};
 
 /// Actions at a checkpoint that only print.
@@ -116,6 +116,14 @@ fn actions(parsed: &Parsed<'_>, made: &mut Invocation) {
                 Some(at),
                 true,
             );
+        }
+        // GNU tar gives it to the system's shell.
+        if kind == "exec" && action.beginning().len() > kind.len() {
+            made.hands_on.push(HandOn::Shell {
+                text: behind(&action, kind.len() + 1),
+                arguments: Vec::new(),
+                other_shell: true,
+            });
         }
     }
 }
