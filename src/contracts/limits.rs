@@ -333,6 +333,8 @@ pub const OUTBOX_ENTRIES: usize = 1024;
 /// Of those, messages; without room one is not kept for after a crash. The rest of the room is for the cards
 /// of all sessions at once.
 pub const OUTBOX_MESSAGES: usize = OUTBOX_ENTRIES / 4 * 3;
+/// Wait for the lock of `outbox.json`: it is held for milliseconds, but a process that is stopped holds it on.
+pub const OUTBOX_LOCK: Duration = Duration::from_secs(5);
 /// Entries of sessions that are over, that one start sees to: at one a second it is done within minutes, and
 /// what its own session has to say comes first.
 pub const OUTBOX_CLAIMS: usize = CALLS_IN_FLIGHT;

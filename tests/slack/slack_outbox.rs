@@ -15,7 +15,7 @@ use agp::channels::slack::Reason;
 use agp::contracts::channel::{Answer, Channel};
 use agp::contracts::event::{Draft, Kind};
 use asking::{
-    ALICE, Asking, BOB, LONG, STRANGER, allow, asking, denied_by, deny, directory, given,
+    ALICE, Asking, BOB, LIVE, LONG, STRANGER, allow, asking, denied_by, deny, directory, given,
     granted_by, started_in,
 };
 use serde_json::{Value, json};
@@ -168,7 +168,7 @@ fn a_click_on_a_card_of_a_session_long_over_takes_its_buttons_off() {
         let all = double.armed();
         all.iter().any(|card| card.ts == cards[at])
     };
-    // Whoever else posted it, in another channel, of another home: not agp's to change.
+    // Whoever else posted it, in another channel, of another home, of a session that runs: not to be changed.
     for (number, click) in [
         stale(&own, &cards[0]).with("/message/user", json!("U0OTHER")),
         stale(&own, &cards[0])
@@ -177,6 +177,10 @@ fn a_click_on_a_card_of_a_session_long_over_takes_its_buttons_off() {
         stale(&own, &cards[0]).with(
             "/actions/0/block_id",
             json!(format!("agp.elsewhere.s-1.{}", "f".repeat(32))),
+        ),
+        stale(&own, &cards[0]).with(
+            "/actions/0/block_id",
+            json!(format!("agp.home.{LIVE}.{}", "f".repeat(32))),
         ),
         stale(&own, &cards[1]),
         stale(&own, &cards[2]).with("/user/id", json!(STRANGER)),
@@ -187,7 +191,7 @@ fn a_click_on_a_card_of_a_session_long_over_takes_its_buttons_off() {
         double.click(click);
         let reasons = [Reason::UnknownNonce, Reason::Stranger];
         let expected: Vec<Reason> = (0..=number)
-            .map(|at| reasons[usize::from(at == 4)])
+            .map(|at| reasons[usize::from(at == 5)])
             .collect();
         asking.rejected(&expected);
     }

@@ -37,6 +37,8 @@ pub(crate) const BOB: &str = "U0BOB";
 pub(crate) const STRANGER: &str = "U0STRANGER";
 pub(crate) const LONG: Duration = Duration::from_secs(300);
 const SESSION: &str = "s-1";
+/// The one other session that runs.
+pub(crate) const LIVE: &str = "s-live";
 
 /// One channel that a governor and a test hold.
 struct Shared(Arc<Slack>);
@@ -147,7 +149,7 @@ pub(crate) fn started_in(directory: &Path, given: UncheckedConfig) -> Result<Ask
         home: "home".into(),
         outbox: directory.join("outbox.json"),
         roots: None,
-        is_live: Box::new(|_| false),
+        is_live: Box::new(|session| session == LIVE),
         redact: redact::redact_tokens,
         rejected: Box::new(move |rejection| {
             let session = SessionId::new(SESSION).unwrap();

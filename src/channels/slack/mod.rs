@@ -138,7 +138,11 @@ impl Slack {
         let outbox = Outbox::at(around.outbox);
         let left_behind = outbox.left_behind(&around.about.origin.session, &*around.is_live);
         let left_behind = left_behind.map_err(|error| {
-            SetupError::new(format!("outbox.json: {error}"), "move outbox.json aside")
+            let mend = match error.kind() {
+                std::io::ErrorKind::WouldBlock => "end the other agp, or let it go on",
+                _ => "move outbox.json aside",
+            };
+            SetupError::new(format!("outbox.json: {error}"), mend)
         })?;
 
         let (jobs, inbox) = sync_channel(limits::SLACK_JOBS);
