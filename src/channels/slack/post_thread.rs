@@ -343,21 +343,21 @@ impl Poster {
             ts: Some(posted.ts.clone()),
             ..self.entry(id.clone())
         });
-        match self.approvals.posted(nonce, posted.clone()) {
-            Ok(()) if kept.is_ok() => state.add(Job::Arm {
+        match (self.approvals.posted(nonce, posted.clone()), &kept) {
+            (Ok(()), Ok(())) => state.add(Job::Arm {
                 nonce: nonce.to_owned(),
                 posted: posted.clone(),
                 until,
             }),
-            Ok(()) | Err(None) => {}
-            Err(Some(edit)) => state.add(Job::last(*edit)),
+            (Ok(()), Err(error)) => {
+                self.not_posted(nonce, &format!("cannot keep the request: {error}"));
+            }
+            (Err(Some(edit)), _) => state.add(Job::last(*edit)),
+            (Err(None), _) => {}
         }
         match kept {
             Ok(()) => drop(state.cards.insert(posted.ts, id)),
-            Err(error) => {
-                self.hub.warn(&format!("outbox.json: {error}"));
-                self.not_posted(nonce, &format!("cannot keep the request: {error}"));
-            }
+            Err(error) => self.hub.warn(&format!("outbox.json: {error}")),
         }
         // The session is over, and nobody else looks for it any more.
         if self.hub.is_stopping() {
