@@ -51,6 +51,8 @@ kinds! {
     ApprovalTimeout = "approval.timeout",
     /// A stray, replayed, forged or unauthorised answer.
     ApprovalRejected = "approval.rejected",
+    /// A person took back an approval that held for the session.
+    GrantRevoked = "grant.revoked",
     /// The effective decision given to a harness that runs its own tools: it may run.
     GateAllow = "gate.allow",
     /// The effective decision given to a harness that runs its own tools: it must not run.
@@ -82,12 +84,12 @@ kinds! {
 pub enum ApprovalBinding {
     /// A single-use nonce in a Slack message.
     SlackNonce,
-    /// An approval so given earlier in the session, of the same call by the same rule.
-    SlackSession,
     /// The prompt on the operator's terminal.
     Console,
     /// `agp attend`, at another terminal: this process answered.
     Attend(Attendant),
+    /// Grants for the session, which people gave earlier.
+    SessionGrant,
 }
 
 impl ApprovalBinding {
@@ -95,9 +97,10 @@ impl ApprovalBinding {
     #[must_use]
     pub fn channel(self) -> &'static str {
         match self {
-            Self::SlackNonce | Self::SlackSession => "slack",
+            Self::SlackNonce => "slack",
             Self::Console => "console",
             Self::Attend(_) => "attend",
+            Self::SessionGrant => "session",
         }
     }
 
@@ -106,9 +109,9 @@ impl ApprovalBinding {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SlackNonce => "slack-nonce",
-            Self::SlackSession => "slack-session",
             Self::Console => "console",
             Self::Attend(_) => "attend",
+            Self::SessionGrant => "session-grant",
         }
     }
 
@@ -117,7 +120,7 @@ impl ApprovalBinding {
     pub fn attendant(self) -> Option<Attendant> {
         match self {
             Self::Attend(attendant) => Some(attendant),
-            Self::SlackNonce | Self::SlackSession | Self::Console => None,
+            Self::SlackNonce | Self::Console | Self::SessionGrant => None,
         }
     }
 }

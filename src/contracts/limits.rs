@@ -46,6 +46,16 @@ pub const APPROVAL_DEADLINE: Duration = Duration::from_secs(300);
 pub const APPROVAL_DEADLINE_MIN: Duration = Duration::from_secs(1);
 /// A question may wait this long to be shown before its deadline runs all the same.
 pub const APPROVAL_QUEUE: Duration = Duration::from_secs(600);
+/// Questions of one call that are told apart: a grant answers each by itself, and what is beyond is asked about.
+pub const QUESTIONS: usize = 64;
+/// Characters of what a grant covers, as people are shown it: two lines of a terminal.
+pub const GRANT_WORDS: usize = 200;
+/// What was asked so often in a session is offered as a grant.
+pub const ASKED_BEFORE_OFFER: u32 = 3;
+/// Grants of one session, revoked and expired ones too: a person gives a few.
+pub const GRANTS: usize = 256;
+/// Questions of one session whose repetitions are counted.
+pub const ASKED_KEYS: usize = 4096;
 /// Longest grant for the session that a person can give in minutes, as a day has no more.
 pub const GRANT_MINUTES: u32 = 24 * 60;
 /// Whoever was asked is reminded once when so much time is left: enough to read a call.

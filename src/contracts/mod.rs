@@ -13,6 +13,8 @@ pub mod event;
 pub mod fold;
 #[cfg(all(feature = "agp", any(test, fuzzing)))]
 pub(crate) mod fuzz;
+#[cfg(feature = "agp")]
+pub mod grant;
 pub mod ids;
 pub mod intendant;
 pub mod limits;

@@ -84,11 +84,25 @@ pub fn clocks() -> (Instant, SystemTime) {
 
 /// A moment by both clocks.
 #[derive(Debug, Clone, Copy)]
-struct Moment(Instant, SystemTime);
+pub struct Moment(Instant, SystemTime);
 
 impl Moment {
+    /// Now, by these clocks.
+    #[must_use]
+    pub fn now(clock: Clock) -> Self {
+        let (now, wall) = clock();
+        Self(now, wall)
+    }
+
+    /// By the wall clock.
+    #[must_use]
+    pub fn wall(self) -> SystemTime {
+        self.1
+    }
+
     /// The time since, by whichever clock says more.
-    fn elapsed(self, clock: Clock) -> Duration {
+    #[must_use]
+    pub fn elapsed(self, clock: Clock) -> Duration {
         let (now, wall) = clock();
         let by_wall = wall.duration_since(self.1).unwrap_or_default();
         now.saturating_duration_since(self.0).max(by_wall)
@@ -129,12 +143,11 @@ impl Question {
     /// The same by these clocks.
     #[must_use]
     pub fn at(asking: Asking, channels: usize, clock: Clock) -> Self {
-        let (now, wall) = clock();
         Self {
             asking,
             clock,
             state: Mutex::new(State {
-                came: Moment(now, wall),
+                came: Moment::now(clock),
                 channels,
                 unreachable: Vec::new(),
                 seen: None,
@@ -156,8 +169,8 @@ impl Question {
 
     /// A person could see it from now on: drawn at a terminal, or posted with its buttons. Only the first time counts.
     pub fn seen(&self) {
-        let (now, wall) = (self.clock)();
-        self.state().seen.get_or_insert(Moment(now, wall));
+        let now = Moment::now(self.clock);
+        self.state().seen.get_or_insert(now);
     }
 
     /// The time that is left for an answer. None is left once it is settled.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::contracts::call::ToolCall;
+use crate::contracts::call::{Actor, ToolCall};
 use crate::contracts::channel::Answer;
 use crate::contracts::event::{ApprovalBinding, Draft, Kind};
+use crate::contracts::grant::Grant;
 use crate::contracts::ids::Sha256;
 use crate::contracts::intendant::{Came, ToldResult};
 use crate::contracts::limits;
@@ -17,6 +18,7 @@ use crate::journal::redact;
 
 use super::call_ledger::Account;
 use super::call_view::{self, ViewRecord};
+use super::grants::Held;
 use super::judging::Judged;
 use super::questions::Questions;
 
@@ -75,7 +77,6 @@ impl<'a> CallEvents<'a> {
         self.draft(kind, grounds(verdict))
     }
 
-    /// `questions` names the channels that were asked, where nobody answered, and else the workspace of who did.
     /// A verdict that a person is asked about, with the files that are shown to them.
     pub(super) fn question(&self, judged: &Judged) -> Draft {
         let mut draft = self.verdict(&judged.verdict);
@@ -86,11 +87,15 @@ impl<'a> CallEvents<'a> {
         draft
     }
 
+    /// `questions` names the channels that were asked, where nobody answered, and else the workspace of who did.
+    /// `by_grants` answered a part of what was asked, `given` is what the answer grants for the session.
     pub(super) fn answer(
         &self,
         answer: &Answer,
         questions: &Questions,
         record: &ViewRecord,
+        by_grants: &[Grant],
+        given: &[Held],
     ) -> Draft {
         let (kind, by, binding, reason) = match answer {
             Answer::Granted { by, binding, .. } => {
@@ -126,12 +131,38 @@ impl<'a> CallEvents<'a> {
         if let Some(attendant) = binding.and_then(ApprovalBinding::attendant) {
             draft.payload.insert("peer".into(), attendant.record());
         }
+        if !by_grants.is_empty() {
+            draft.payload.insert("usesGrants".into(), ids(by_grants));
+        }
+        if !given.is_empty() {
+            let grants: Vec<Value> = given.iter().map(|held| described(&held.grant)).collect();
+            draft.payload.insert("givesGrants".into(), json!(grants));
+        }
         if let Some(team) = by.and_then(|_| questions.team(channel)) {
             draft.payload.insert("team".into(), json!(team));
         }
-        draft.actor = crate::contracts::call::Actor::SessionOwner;
+        draft.actor = Actor::SessionOwner;
         draft.binding = binding;
         draft.on_behalf_of = by.cloned();
+        draft
+    }
+
+    /// Grants answer all that is asked.
+    pub(super) fn by_grants(&self, grants: &[Grant]) -> Draft {
+        let distinct = |of: fn(&Grant) -> &str| {
+            let mut all: Vec<&str> = grants.iter().map(of).collect();
+            all.dedup();
+            all.join(", ")
+        };
+        let by = distinct(|grant| &grant.by);
+        let channel = distinct(|grant| &grant.channel);
+        let mut draft = self.draft(
+            Kind::ApprovalGranted,
+            json!({"channel": channel, "decidedBy": by, "reason": null, "usesGrants": ids(grants)}),
+        );
+        draft.actor = Actor::SessionOwner;
+        draft.binding = Some(ApprovalBinding::SessionGrant);
+        draft.on_behalf_of = Some(by);
         draft
     }
 
@@ -160,6 +191,33 @@ impl<'a> CallEvents<'a> {
                 "secretsUsed": execution.secrets,
             }),
         )
+    }
+}
+
+fn ids(grants: &[Grant]) -> Value {
+    let ids: Vec<&str> = grants.iter().map(|grant| grant.id.as_str()).collect();
+    json!(ids)
+}
+
+/// A grant as events have it.
+fn described(grant: &Grant) -> Value {
+    json!({"id": grant.id, "rule": grant.rule, "covers": grant.covers, "until": grant.until})
+}
+
+/// A grant was taken back.
+pub(super) fn revoked(session: &str, grant: &Grant, by: &str, binding: ApprovalBinding) -> Draft {
+    let mut payload = Map::from_iter([
+        ("sessionId".to_owned(), json!(session)),
+        ("channel".to_owned(), json!(binding.channel())),
+        ("revokedBy".to_owned(), json!(by)),
+        ("grant".to_owned(), described(grant)),
+    ]);
+    if let Some(attendant) = binding.attendant() {
+        payload.insert("peer".into(), attendant.record());
+    }
+    Draft {
+        on_behalf_of: Some(by.to_owned()),
+        ..Draft::new(Kind::GrantRevoked, payload)
     }
 }
 

@@ -10,19 +10,21 @@ use serde_json::{Map, Value, json};
 use crate::contracts::approver::Groups;
 use crate::contracts::call::{self, Actor, TEXTS, ToolCall, WORKDIR};
 use crate::contracts::channel::Answer;
-use crate::contracts::event::{Draft, Kind};
+use crate::contracts::event::{ApprovalBinding, Draft, Kind};
+use crate::contracts::grant::Grant;
 use crate::contracts::ids::{MessageId, SessionId};
-use crate::contracts::question::Asking;
+use crate::contracts::question::{Asking, clocks};
 use crate::contracts::sandbox::{Execution, SandboxError};
 use crate::contracts::verdict::Verdict;
 use crate::contracts::view::Origin;
 use crate::contracts::{limits, strict_json};
 use crate::journal::redact::Screen;
 use crate::journal::{Handle, Receipt};
-use crate::policy::{Memory, Policy};
+use crate::policy::{Memory, Policy, Question};
 
 use super::call_ledger::{Census, Ledger, OwnCalls};
-use super::events::WITHHELD;
+use super::events::{self, WITHHELD};
+use super::grants::{CallDigests, Grants, Standing};
 use super::judging::ReadingTerms;
 use super::questions::Questions;
 use super::sandbox::Sandbox;
@@ -106,6 +108,8 @@ pub struct Governor {
     pub(super) ledger: Ledger,
     /// What calls that were allowed did.
     pub(super) memory: Mutex<Memory>,
+    /// Approvals that hold for the session.
+    pub(super) grants: Grants,
     warnings: AtomicU32,
     /// Whether the harness's own output has been seen to begin.
     pub(super) witnessing: AtomicBool,
@@ -127,6 +131,7 @@ impl Governor {
             terms,
             ledger: Ledger::default(),
             memory: Mutex::default(),
+            grants: Grants::new(clocks),
             warnings: AtomicU32::new(0),
             witnessing: AtomicBool::new(false),
             offered: OnceLock::new(),
@@ -247,6 +252,43 @@ impl Governor {
             Some(why) if matches!(answer, Answer::Granted { .. }) => Answer::SessionOver(why),
             _ => answer,
         }
+    }
+
+    /// Which of a call's questions stand open. Once the session ends no grant holds.
+    pub(super) fn standing<'a>(
+        &self,
+        questions: &'a [Question],
+        call: CallDigests,
+    ) -> Standing<'a> {
+        match self.over().is_some() || self.terms.questions.is_over() {
+            true => Standing::open(questions, call),
+            false => self.grants.standing(questions, call),
+        }
+    }
+
+    /// Every approval that was given for the session, in the order in which they were given.
+    #[must_use]
+    pub fn grants(&self) -> Vec<Grant> {
+        self.grants.list()
+    }
+
+    /// Takes back an approval that holds for the session. It answers nothing from now on; what it let through goes on.
+    /// `None` where no live one has this id.
+    ///
+    /// # Errors
+    /// [`Broken`] when it cannot be recorded.
+    pub fn revoke(
+        &self,
+        id: &str,
+        by: &str,
+        binding: ApprovalBinding,
+    ) -> Result<Option<Grant>, Broken> {
+        let Some(grant) = self.grants.revoke(id) else {
+            return Ok(None);
+        };
+        let session = self.terms.session.as_str();
+        self.record(vec![events::revoked(session, &grant, by, binding)])?;
+        Ok(Some(grant))
     }
 
     pub(super) fn notice(&self, notice: &Notice<'_>) {

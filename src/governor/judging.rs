@@ -11,7 +11,7 @@ use crate::contracts::ids::{MessageId, Sha256};
 use crate::contracts::lock::locked;
 use crate::contracts::secret;
 use crate::contracts::verdict::{Decision, Verdict};
-use crate::policy::{Conditions, Ruling};
+use crate::policy::{Conditions, Question, Ruling};
 use crate::reading::atoms::{Atom, AtomKind, Reading};
 use crate::reading::disk::{Disk, NoDisk};
 use crate::reading::surroundings::Surroundings;
@@ -61,8 +61,8 @@ pub(super) struct Judged {
     pub(super) terms: ApprovalTerms,
     /// Who may approve, by each rule that says so.
     pub(super) approvers: Vec<Vec<String>>,
-    /// Whether an approval may hold for the session.
-    pub(super) session_grant: bool,
+    /// What a person is asked. Nothing where the rules ask nothing.
+    pub(super) questions: Vec<Question>,
     /// What it would do. `None` where no rule was asked.
     pub(super) reading: Option<Reading>,
     /// The files that it changes, as they are; where a person is asked.
@@ -77,7 +77,7 @@ impl Judged {
             verdict,
             terms: ApprovalTerms::default(),
             approvers: Vec::new(),
-            session_grant: false,
+            questions: Vec::new(),
             reading: None,
             files: Vec::new(),
         }
@@ -172,7 +172,7 @@ impl Governor {
             verdict,
             terms,
             approvers,
-            session_grant,
+            questions,
             ..
         } = ruling;
         Judged {
@@ -181,7 +181,7 @@ impl Governor {
             verdict,
             terms,
             approvers,
-            session_grant,
+            questions,
             reading: Some(reading),
         }
     }

@@ -17,6 +17,7 @@ use crate::journal::{Permit, Receipt};
 use super::call_view::AskedView;
 use super::events::CallEvents;
 use super::governed_session::{Broken, Governor, Notice};
+use super::grants::{CallDigests, Held, Standing};
 use super::judging::Judged;
 use super::sandbox::Sandbox;
 
@@ -72,14 +73,18 @@ pub fn mediate(
         ),
     };
 
-    let (mut drafts, verdict) = match judged.verdict.decision {
+    let approval = match judged.verdict.decision {
         Decision::Require => approved(governor, &events, judged, args_sha256, runs_here)?,
-        Decision::Allow | Decision::Deny => (vec![events.verdict(&judged.verdict)], judged.verdict),
+        Decision::Allow | Decision::Deny => {
+            Approval::of(vec![events.verdict(&judged.verdict)], judged.verdict)
+        }
     };
+    let (mut drafts, verdict) = (approval.drafts, approval.verdict);
     if let Effect::Release(peer) = effect {
         drafts.push(events.gate(&verdict, *peer));
     }
     let receipts = governor.record(drafts)?;
+    governor.grants.hold(approval.grants);
 
     governor.notice(&Notice::Decided {
         call,
@@ -101,35 +106,80 @@ pub fn mediate(
     }
 }
 
-/// Asks a person, and again where the call would do something else once there is an answer. Gives what is to be recorded
-/// of the last answer, and the effective verdict.
+/// What became of a call that a person must approve.
+struct Approval {
+    /// What is to be recorded of the last answer.
+    drafts: Vec<Draft>,
+    /// The effective verdict.
+    verdict: Verdict,
+    /// What the answer grants for the session, once it is durable.
+    grants: Vec<Held>,
+}
+
+impl Approval {
+    fn of(drafts: Vec<Draft>, verdict: Verdict) -> Self {
+        Self {
+            drafts,
+            verdict,
+            grants: Vec::new(),
+        }
+    }
+}
+
+/// Asks a person what no grant answers, and again where the call would do something else once there is an answer.
 fn approved(
     governor: &Governor,
     events: &CallEvents<'_>,
     mut judged: Judged,
     args_sha256: Sha256,
     runs_here: bool,
-) -> Result<(Vec<Draft>, Verdict), Broken> {
+) -> Result<Approval, Broken> {
     let call = events.call();
     for _ in 0..limits::QUESTIONS_PER_CALL {
         governor.record(vec![events.question(&judged)])?;
+        let digests = CallDigests {
+            args: args_sha256,
+            reading: judged.reading_sha256(),
+        };
+        let standing = governor.standing(&judged.questions, digests);
+        if standing.is_answered() {
+            governor.remember(&judged);
+            let verdict = Verdict {
+                decision: Decision::Allow,
+                reason: format!("approved for the session by {}", standing.who()),
+                ..judged.verdict
+            };
+            return Ok(Approval::of(vec![events.by_grants(&standing.by)], verdict));
+        }
         let AskedView { view, record } = governor.view(call, &judged, args_sha256);
-        let answer = ask(governor, call, &judged, view, args_sha256);
-        let drafts = vec![events.answer(&answer, &governor.terms.questions, &record)];
-        let granted = matches!(answer, Answer::Granted { .. });
-        match granted.then(|| governor.changed(&judged, call, runs_here)) {
-            Some(Some(anew)) => {
-                governor.record(drafts)?;
-                judged = anew;
-                if judged.verdict.decision == Decision::Deny {
-                    return Ok((vec![events.verdict(&judged.verdict)], judged.verdict));
-                }
-            }
-            Some(None) => {
-                governor.remember(&judged);
-                return Ok((drafts, settle(judged.verdict, &answer)));
-            }
-            None => return Ok((drafts, settle(judged.verdict, &answer))),
+        let offer = governor.grants.offer(&standing);
+        let answer = ask(governor, call, &judged, &standing, offer.clone(), view);
+        let questions = &governor.terms.questions;
+        let draft =
+            |grants: &[Held]| events.answer(&answer, questions, &record, &standing.by, grants);
+        let Answer::Granted { by, binding, scope } = &answer else {
+            return Ok(Approval::of(
+                vec![draft(&[])],
+                settle(judged.verdict, &answer),
+            ));
+        };
+        let Some(anew) = governor.changed(&judged, call, runs_here) else {
+            governor.remember(&judged);
+            let given = (by.as_str(), *binding);
+            let grants = governor
+                .grants
+                .given(&standing, offer.as_ref(), given, *scope);
+            return Ok(Approval {
+                drafts: vec![draft(&grants)],
+                verdict: settle(judged.verdict, &answer),
+                grants,
+            });
+        };
+        governor.record(vec![draft(&[])])?;
+        judged = anew;
+        if judged.verdict.decision == Decision::Deny {
+            let drafts = vec![events.verdict(&judged.verdict)];
+            return Ok(Approval::of(drafts, judged.verdict));
         }
     }
     let verdict = Verdict {
@@ -137,36 +187,32 @@ fn approved(
         reason: "what it would do changed each time that somebody was asked".to_owned(),
         ..judged.verdict
     };
-    Ok((vec![events.verdict(&verdict)], verdict))
+    Ok(Approval::of(vec![events.verdict(&verdict)], verdict))
 }
 
 fn ask(
     governor: &Governor,
     call: &Arc<ToolCall>,
     judged: &Judged,
+    standing: &Standing<'_>,
+    offer: Option<GrantOffer>,
     view: CallView,
-    args_sha256: Sha256,
 ) -> Answer {
     let verdict = &judged.verdict;
     governor.notice(&Notice::Asked { call, verdict });
     let questions = &governor.terms.questions;
+    let (terms, approvers) = standing.needs(judged);
+    let groups = &governor.terms.groups;
     governor.ask(Asking {
         number: questions.number(),
         call: Arc::clone(call),
         verdict: verdict.clone(),
-        terms: judged.terms,
-        approvers: judged
-            .approvers
-            .iter()
-            .map(|names| governor.terms.groups.list(names))
-            .collect(),
-        offer: judged.session_grant.then(|| GrantOffer {
-            exact: "exactly this call".to_owned(),
-            pattern: None,
-        }),
+        terms,
+        approvers: approvers.iter().map(|names| groups.list(names)).collect(),
+        offer,
         view,
-        args_sha256,
-        reading_sha256: judged.reading_sha256(),
+        args_sha256: standing.call.args,
+        reading_sha256: standing.call.reading,
         deadline: questions.deadline(),
         queue: questions.queue(),
     })

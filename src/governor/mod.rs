@@ -6,6 +6,7 @@ mod call_view;
 mod events;
 mod gate;
 mod governed_session;
+mod grants;
 mod judging;
 pub mod mediate;
 mod questions;

@@ -90,6 +90,11 @@ impl Questions {
         answer
     }
 
+    /// Whether the session is over: nobody is asked any more.
+    pub(super) fn is_over(&self) -> bool {
+        locked(&self.open).over
+    }
+
     /// Tells every channel what became durable, where people there are told of it.
     pub(super) fn mirror(&self, drafts: &[Draft]) {
         for channel in &self.channels {

@@ -123,6 +123,10 @@ impl<'a> Judge<'a> {
         self.spots.get(position)?.as_deref()
     }
 
+    pub(super) fn view(&self, position: usize) -> Option<&View<'a>> {
+        self.views.get(position)?.as_ref()
+    }
+
     fn uses_of(&self, program: usize) -> impl Iterator<Item = (usize, &'a Atom)> {
         let atoms = self.reading.atoms.iter().enumerate();
         atoms.filter(move |(_, atom)| atom.program == Some(program))

@@ -93,6 +93,11 @@ impl Rule {
         self.when.is_some()
     }
 
+    /// Whether it asks for arguments: what they are is then a part of what it is about.
+    pub(super) fn looks_at_args(&self) -> bool {
+        self.when.as_ref().is_some_and(|when| !when.args.is_empty())
+    }
+
     /// Whether it chooses atoms.
     pub(super) fn chooses(&self) -> bool {
         self.when.as_ref().is_some_and(When::chooses)

@@ -6,7 +6,8 @@ use super::engine::{Cause, Finding, findings, stricter};
 use super::layer::{Layer, Owner};
 use super::matching::Judge;
 use super::patterns::place::{Ground, Spot};
-use super::rules::{Rule, SessionGrant};
+use super::questions::{self, Asks, Grantable, Question};
+use super::rules::Rule;
 use super::typed::typed;
 use crate::contracts::channel::ApprovalTerms;
 use crate::contracts::limits;
@@ -25,8 +26,8 @@ pub struct Ruling {
     pub verdict: Verdict,
     /// What an approval needs.
     pub terms: ApprovalTerms,
-    /// Whether every rule that asks lets an approval hold for the session.
-    pub session_grant: bool,
+    /// What a person is asked, where the decision is to require one.
+    pub questions: Vec<Question>,
     /// Who may approve, by each rule that says so: an approval needs somebody of each.
     pub approvers: Vec<Vec<String>>,
     /// What is not read, for people.
@@ -116,12 +117,50 @@ pub(super) fn rule(layers: &[Layer], reading: &Reading, at: &Conditions<'_>) -> 
             tier: first.and_then(|rule| rule.tier.clone()),
         },
         terms: terms(&all, decision),
-        session_grant: decision == Decision::Require && session_grant(&all),
+        questions: match decision {
+            Decision::Require => asked(&all, reading, at, &disk),
+            Decision::Allow | Decision::Deny => Vec::new(),
+        },
         approvers: approvers(&all, decision),
         unread: reading.unread.clone(),
         instead: instead.filter(|_| decision != Decision::Allow),
         dangers: dangers(&speaking, decision),
     }
+}
+
+impl Ruling {
+    /// Whether every rule that asks lets an approval hold for the session.
+    #[must_use]
+    pub fn session_grant(&self) -> bool {
+        let mut questions = self.questions.iter();
+        !self.questions.is_empty() && questions.all(|question| question.grant == Grantable::Yes)
+    }
+}
+
+/// What a person is asked.
+fn asked(
+    all: &[Of<'_>],
+    reading: &Reading,
+    at: &Conditions<'_>,
+    disk: &Asked<'_>,
+) -> Vec<Question> {
+    let required = all
+        .iter()
+        .filter(|of| of.finding.decision == Decision::Require);
+    let asks = required.map(|of| Asks {
+        layer: of.layer,
+        finding: &of.finding,
+    });
+    let mut questions = questions::of(asks, reading, at, disk);
+    // The last one stands for all that are not told apart.
+    if questions.len() == limits::QUESTIONS
+        && let Some(last) = questions.last_mut()
+    {
+        last.grant = Grantable::Never;
+        last.required = terms(all, Decision::Require).required;
+        last.approvers = approvers(all, Decision::Require);
+    }
+    questions
 }
 
 /// The rules that a require asks by.
@@ -152,22 +191,6 @@ fn terms(all: &[Of<'_>], decision: Decision) -> ApprovalTerms {
     ApprovalTerms {
         required: asking(all).filter_map(|rule| rule.approval.required).max(),
     }
-}
-
-/// A grant only where every rule offers it.
-fn session_grant(all: &[Of<'_>]) -> bool {
-    // What is not read is answered in the identical call alone.
-    let by_rules = |of: &&Of<'_>| matches!(of.finding.cause, Cause::Rule(_));
-    let offers = |rule: &Rule| {
-        matches!(
-            rule.session_grant,
-            Some(SessionGrant::Exact | SessionGrant::Pattern)
-        )
-    };
-    let mut required = all
-        .iter()
-        .filter(|of| of.finding.decision == Decision::Require);
-    required.all(|of| by_rules(&of)) && asking(all).all(offers)
 }
 
 fn approvers(all: &[Of<'_>], decision: Decision) -> Vec<Vec<String>> {

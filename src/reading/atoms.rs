@@ -83,6 +83,8 @@ pub struct Program {
     pub directories: Vec<String>,
     /// Further words that are not known follow: `xargs`, `find -exec ... +`.
     pub open_ended: bool,
+    /// The command may give it what its words do not say: input by a pipe, a file or a text, or a variable.
+    pub fed: bool,
     /// Where the program was found.
     pub found: Found,
 }

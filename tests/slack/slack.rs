@@ -293,7 +293,7 @@ fn an_approval_for_the_session_is_of_the_same_call_under_a_rule_that_has_it() {
     assert_eq!(first.join().unwrap(), granted_by(ALICE));
     let again = asking.request_under("m2", test(), terms);
     let by = person(ALICE);
-    let binding = ApprovalBinding::SlackSession;
+    let binding = ApprovalBinding::SessionGrant;
     assert_eq!(
         again.join().unwrap(),
         Answer::Granted {
@@ -303,6 +303,12 @@ fn an_approval_for_the_session_is_of_the_same_call_under_a_rule_that_has_it() {
         }
     );
     assert_eq!(double.cards().len(), 1);
+    let granted = asking.events("approval.granted");
+    let given = json!([{
+        "id": "g1", "rule": "ask-bash", "covers": "exactly this call of Bash", "until": null,
+    }]);
+    assert_eq!(granted[0]["payload"]["givesGrants"], given);
+    assert_eq!(granted[1]["payload"]["usesGrants"], json!(["g1"]));
 
     // Other arguments are asked about, and so is the same call under a rule that has no such thing,
     // where the button does not exist and a forged one does nothing.
@@ -320,9 +326,45 @@ fn an_approval_for_the_session_is_of_the_same_call_under_a_rule_that_has_it() {
     let twice = asking.request_under("m5", json!({"command": "cargo test; x"}), terms);
     double.click(&deny(&double, 3, ALICE));
     assert_eq!(twice.join().unwrap(), denied_by(ALICE));
-    asking.slack().hang_up();
+    asking.hang_up();
     let late = asking.request_under("m6", test(), terms);
     assert!(matches!(late.join().unwrap(), Answer::Unreachable(_)));
+}
+
+#[test]
+fn a_rule_names_who_approves_and_each_of_its_groups_has_one_of_them() {
+    let double = SlackDouble::start();
+    let asking = asking(&double);
+    let named = |approvers| Rule {
+        approvers,
+        ..Rule::default()
+    };
+    // Alice may approve in general, and is in no list of this rule: hers alone is not enough.
+    let leads = asking.request_under("m1", json!({"command": "deploy"}), named(&["@leads"]));
+    double.click(&allow(&double, 0, ALICE));
+    double.wait("whom it waits for", |double| {
+        let text = double.card(0).text();
+        text.contains("@leads must approve, too").then_some(())
+    });
+    double.click(&allow(&double, 0, BOB));
+    let both = format!("{}, {}", person(ALICE), person(BOB));
+    assert!(matches!(leads.join().unwrap(), Answer::Granted { by, .. } if by == both));
+    // Who is in a list of the rule need be in no other.
+    let owners = asking.request_under("m2", json!({"command": "deploy"}), named(&["@owners"]));
+    double.click(&allow(&double, 1, STRANGER));
+    assert_eq!(owners.join().unwrap(), granted_by(STRANGER));
+    let elsewhere = asking.request_under("m3", json!({"command": "deploy"}), named(&["@leads"]));
+    double.click(&allow(&double, 2, STRANGER));
+    asking.rejected(&[Reason::Stranger]);
+    double.click(&deny(&double, 2, BOB));
+    assert_eq!(elsewhere.join().unwrap(), denied_by(BOB));
+    // Nobody of this list can be asked in Slack.
+    let account = asking.request_under("m4", json!({"command": "deploy"}), named(&["user:alice"]));
+    let Answer::Unreachable(why) = account.join().unwrap() else {
+        panic!("an account is nobody in Slack");
+    };
+    assert!(why.contains("user:alice"), "{why}");
+    assert_eq!(double.cards().len(), 3);
 }
 
 #[test]

@@ -23,7 +23,7 @@ use agp::contracts::ids::{MessageId, SessionId, Sha256};
 use agp::contracts::question::{self, Question};
 use agp::contracts::verdict::{Decision, Verdict};
 use agp::contracts::view::{CallView, Lead, LineKind, Origin, ViewBlock, ViewLine};
-use asking::{ALICE, Asking, BOB, LONG, allow, deny, given, person, started};
+use asking::{ALICE, Asking, BOB, LONG, STRANGER, allow, deny, given, person, started};
 use serde_json::{Map, Value, json};
 use slack::{Click, Posted, SlackDouble};
 
@@ -434,6 +434,6 @@ fn only_those_are_mentioned_whose_yes_counts() {
         text.contains("<@U0BOB>") && !text.contains("<@U0ALICE>"),
         "{text}"
     );
-    double.click(&allow(&double, 0, ALICE));
-    asking.rejected(&[Reason::NotListed]);
+    double.click(&allow(&double, 0, STRANGER));
+    asking.rejected(&[Reason::Stranger]);
 }

@@ -7,6 +7,7 @@
     reason = "test support: each test crate uses a part of it, and whatever fails here fails the test"
 )]
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,7 +16,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use agp::channels::slack::{About, Around, Reason, Settings, SetupError, Slack, UncheckedConfig};
-use agp::contracts::approver::Groups;
+use agp::contracts::approver::{Approver, Groups};
 use agp::contracts::call::{Actor, ToolCall};
 use agp::contracts::channel::{Answer, Channel, Scope, Unreachable};
 use agp::contracts::event::{ApprovalBinding, Draft, Kind};
@@ -74,10 +75,12 @@ impl Channel for Shared {
 }
 
 /// What a rule asks for besides a yes.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Rule {
     pub(crate) required: Option<u32>,
     pub(crate) for_session: bool,
+    /// Who may approve: `leads` is Bob, `owners` are Bob and somebody whom `slack.approvers` does not list.
+    pub(crate) approvers: &'static [&'static str],
     pub(crate) deadline: Option<Duration>,
     pub(crate) queue: Option<Duration>,
 }
@@ -89,6 +92,7 @@ pub(crate) struct Asking {
     screen: Arc<Screen>,
     warnings: Arc<Mutex<Vec<String>>>,
     directory: PathBuf,
+    governors: Mutex<HashMap<Rule, Arc<Governor>>>,
 }
 
 /// The settings of a test's Slack.
@@ -170,6 +174,7 @@ pub(crate) fn started_in(directory: &Path, given: UncheckedConfig) -> Result<Ask
         journal: Some(journal),
         screen,
         warnings,
+        governors: Mutex::default(),
         directory: directory.to_owned(),
     })
 }
@@ -235,28 +240,14 @@ impl Asking {
         let Value::Object(args) = args else {
             panic!("arguments are an object");
         };
+        if !rule.approvers.is_empty() {
+            asks["approvers"] = json!(rule.approvers);
+        }
         let session = SessionId::new(SESSION).unwrap();
-        let governor = Governor::new(GovernorConfig {
-            reading: ReadingTerms::blind(),
-            session: session.clone(),
-            policy: Policy::parse(json!({ "rules": [asks] }).to_string().as_bytes()).unwrap(),
-            journal: self.journal.as_ref().unwrap().handle(),
-            screen: Arc::clone(&self.screen),
-            questions: Questions::new(
-                vec![Box::new(Shared(Arc::clone(self.slack())))],
-                rule.deadline.unwrap_or(LONG),
-                rule.queue.unwrap_or_default(),
-            ),
-            groups: Groups::default(),
-            origin: origin(),
-            own_file: Box::new(|_| false),
-            gate_unchanged: Box::new(|| Ok(())),
-            watched: false,
-            apart: true,
-            sandbox: None,
-            notices: Box::new(|_| {}),
-            broken: Box::new(|broken| panic!("{broken}")),
-        });
+        let made = || self.governor(&asks, rule);
+        let mut governors = self.governors.lock().unwrap();
+        let governor = Arc::clone(governors.entry(rule).or_insert_with(|| Arc::new(made())));
+        drop(governors);
         let call = ToolCall {
             id: MessageId::new(id).unwrap(),
             session,
@@ -273,6 +264,46 @@ impl Asking {
             drop(governor);
             answer(&journal, &call, executed)
         })
+    }
+
+    /// The governor of one session: what is granted under a rule is known to its later calls.
+    fn governor(&self, asks: &Value, rule: Rule) -> Governor {
+        let slack = |users: &[&str]| {
+            let people = users.iter().map(|user| Approver::Slack((*user).to_owned()));
+            people.collect::<Vec<_>>()
+        };
+        let groups = [
+            ("leads", slack(&[BOB])),
+            ("owners", slack(&[BOB, STRANGER])),
+        ];
+        let groups = groups.map(|(name, people)| (name.to_owned(), people));
+        Governor::new(GovernorConfig {
+            reading: ReadingTerms::blind(),
+            session: SessionId::new(SESSION).unwrap(),
+            policy: Policy::parse(json!({ "rules": [asks] }).to_string().as_bytes()).unwrap(),
+            journal: self.journal.as_ref().unwrap().handle(),
+            screen: Arc::clone(&self.screen),
+            questions: Questions::new(
+                vec![Box::new(Shared(Arc::clone(self.slack())))],
+                rule.deadline.unwrap_or(LONG),
+                rule.queue.unwrap_or_default(),
+            ),
+            groups: Groups(groups.into()),
+            origin: origin(),
+            own_file: Box::new(|_| false),
+            gate_unchanged: Box::new(|| Ok(())),
+            watched: false,
+            apart: true,
+            sandbox: None,
+            notices: Box::new(|_| {}),
+            broken: Box::new(|broken| panic!("{broken}")),
+        })
+    }
+
+    /// Ends the sessions of all rules.
+    pub(crate) fn hang_up(&self) {
+        let governors = self.governors.lock().unwrap();
+        governors.values().for_each(|governor| governor.hang_up());
     }
 
     /// The events of one kind.
@@ -304,6 +335,7 @@ impl Asking {
     }
 
     fn close(&mut self) {
+        self.governors.lock().unwrap().clear();
         let slack = self.slack.take();
         let whole = slack.is_none_or(|slack| Arc::into_inner(slack).is_some());
         self.journal.take().into_iter().for_each(Journal::close);
@@ -371,7 +403,8 @@ fn answer(journal: &Path, call: &ToolCall, executed: bool) -> Answer {
     let (payload, by) = (&event["payload"], &event["on_behalf_of"]);
     assert_eq!(payload["channel"], "slack");
     assert_eq!(&payload["decidedBy"], by);
-    let team = if by.is_string() {
+    let by_grant = event["approval_binding_type"] == "session-grant";
+    let team = if by.is_string() && !by_grant {
         json!(TEAM)
     } else {
         Value::Null
@@ -381,7 +414,7 @@ fn answer(journal: &Path, call: &ToolCall, executed: bool) -> Answer {
     let who = || by.as_str().unwrap().to_owned();
     let binding = || match event["approval_binding_type"].as_str() {
         Some("slack-nonce") => ApprovalBinding::SlackNonce,
-        Some("slack-session") => ApprovalBinding::SlackSession,
+        Some("session-grant") => ApprovalBinding::SessionGrant,
         other => panic!("bound by {other:?}"),
     };
     let ran: &[&str] = if executed {

@@ -9,10 +9,8 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use crate::contracts::channel::{Answer, Unreachable};
-use crate::contracts::event::ApprovalBinding;
+use crate::contracts::channel::Unreachable;
 use crate::contracts::ids::{MessageId, Sha256};
-use crate::contracts::limits;
 use crate::contracts::lock::locked;
 use crate::contracts::question::Question;
 
@@ -22,7 +20,7 @@ use super::envelope::Click;
 use super::forms;
 use super::rejections::{Reason, Rejection};
 use super::remembered::Remembered;
-use super::request::{Action, Buttons, Ended, GrantKey, NewRequest, Open, Vote};
+use super::request::{Action, Buttons, Ended, NewRequest, Open};
 use super::web_api::Posted;
 
 /// A request that is over. Its message is kept until the journal has its end.
@@ -75,14 +73,11 @@ pub(super) struct Edit {
 }
 
 /// What a click is judged by. All of it is behind one lock: a request that closes is in `open` or in
-/// `closed` and never in neither, a grant is there as soon as its request is closed, and nothing opens once
-/// no answer can come.
+/// `closed` and never in neither, and nothing opens once no answer can come.
 #[derive(Default)]
 struct Table {
     open: HashMap<String, Open>,
     closed: Remembered<Closed>,
-    /// Approvals for the session, with who gave them.
-    grants: HashMap<GrantKey, Vec<Vote>>,
     /// Deliveries that were seen.
     envelopes: Remembered<()>,
     down: Option<Ended>,
@@ -160,21 +155,6 @@ impl Approvals {
         };
         table.open.insert(nonce, open);
         Ok(())
-    }
-
-    /// The answer that was given for the session, unless the session is over.
-    pub(super) fn granted(&self, key: &GrantKey) -> Option<Answer> {
-        let table = self.table();
-        let votes = table.grants.get(key).filter(|_| table.down.is_none())?;
-        let answer = Ended::Voted(votes.clone()).into_answer();
-        match answer {
-            Answer::Granted { by, scope, .. } => Some(Answer::Granted {
-                by,
-                binding: ApprovalBinding::SlackSession,
-                scope,
-            }),
-            _ => None,
-        }
     }
 
     /// Its message stands in Slack, without buttons. Where the request is over by now, gives the edit that
@@ -355,8 +335,10 @@ impl Approvals {
     }
 
     fn judge(&self, table: &mut Table, click: &Click) -> Result<Effect, Reason> {
-        let admitted = self.authority.admit(click)?;
         let nonce = click.value.as_str();
+        let open = table.open.get(nonce);
+        let listed = open.is_some_and(|open| open.lists(&click.user));
+        let admitted = self.authority.admit(click, listed)?;
         let Some(open) = table.open.get_mut(nonce) else {
             return Err(table
                 .closed
@@ -410,13 +392,6 @@ impl Approvals {
         let mut early = Vec::new();
         if let Some(open) = table.close(nonce, Reason::Decided) {
             early = open.early;
-            // All of those whom the rule asks for must have meant it so.
-            if let Some(key) = open.request.grant.clone()
-                && open.votes.iter().all(Vote::is_for_session)
-                && table.grants.len() < limits::SLACK_REMEMBERED
-            {
-                table.grants.insert(key, open.votes.clone());
-            }
             let answer = Ended::Voted(open.votes).into_answer();
             open.request.question.settle(answer);
         }

@@ -283,7 +283,6 @@ pub(crate) fn click(data: &[u8]) {
         body: Value::Null,
         partial: true,
         required: 1,
-        grant: None,
     };
     approvals.open(request).expect("it is up");
     let posted = Posted {

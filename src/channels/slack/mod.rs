@@ -70,7 +70,7 @@ use post_thread::Poster;
 pub use redacted::Redact;
 use redacted::RedactedView;
 pub use rejections::{Reason, Rejection};
-use request::{Ended, GrantKey, NewRequest};
+use request::{Ended, NewRequest};
 use socket_mode::{Dial, DialError, Receiver};
 use tls::Tls;
 use web_api::WebApi;
@@ -226,7 +226,11 @@ impl Slack {
             .required
             .and_then(|people| usize::try_from(people).ok());
         let required = of_rule.unwrap_or(authority.required);
-        let there = authority.approvers.len();
+        let people = self.people(asking);
+        if let Some(why) = asking.not_for(&people) {
+            return Err(Unreachable(why));
+        }
+        let there = people.len();
         if required > there {
             return Err(Unreachable(format!(
                 "the rule needs {}, but slack.approvers lists {there}",
@@ -236,27 +240,31 @@ impl Slack {
         Ok(required)
     }
 
-    /// Whom a request rings for: those of whom a yes counts.
-    fn mentions(&self, asking: &Asking) -> String {
-        let lists = &asking.approvers;
-        let counts = |user: &&String| {
-            let person = Approver::Slack((*user).clone());
-            lists.is_empty() || lists.iter().any(|list| list.has(&person))
-        };
+    /// Who may approve: `slack.approvers`, and whom the rules list besides.
+    fn people(&self, asking: &Asking) -> Vec<Approver> {
         let approvers = self.approvals.authority().approvers.iter();
-        self.mention
-            .markup(approvers.filter(counts).map(String::as_str))
+        let lists = asking.approvers.iter().flat_map(|list| &list.people);
+        let listed = lists.filter(|person| matches!(person, Approver::Slack(_)));
+        let approvers = approvers.cloned().map(Approver::Slack);
+        let mut people: Vec<Approver> = approvers.chain(listed.cloned()).collect();
+        people.sort_unstable();
+        people.dedup();
+        people
     }
 
-    fn grant(&self, asking: &Asking) -> Option<GrantKey> {
-        let rule = asking.verdict.rule_id.clone();
-        let rule = rule.filter(|_| asking.offer.is_some())?;
-        Some(GrantKey {
-            rule,
-            tool: asking.call.tool.clone(),
-            args_sha256: asking.args_sha256,
-            reading_sha256: asking.reading_sha256,
-        })
+    /// Whom a request rings for: whom the rules list, where they list somebody.
+    fn mentions(&self, asking: &Asking) -> String {
+        let lists = &asking.approvers;
+        let people = self.people(asking);
+        let rung = people.iter().filter_map(|person| match person {
+            Approver::Slack(user)
+                if lists.is_empty() || lists.iter().any(|list| list.has(person)) =>
+            {
+                Some(user.as_str())
+            }
+            _ => None,
+        });
+        self.mention.markup(rung)
     }
 }
 
@@ -296,17 +304,7 @@ impl Channel for Slack {
 
     fn show(&self, question: &Arc<Question>) -> Result<(), Unreachable> {
         let asking = question.asking();
-        let people = self.approvals.authority().approvers.iter();
-        let people: Vec<Approver> = people.cloned().map(Approver::Slack).collect();
-        if let Some(why) = asking.not_for(&people) {
-            return Err(Unreachable(why));
-        }
         let required = self.required(asking)?;
-        let grant = self.grant(asking);
-        if let Some(answer) = grant.as_ref().and_then(|key| self.approvals.granted(key)) {
-            question.settle(answer);
-            return Ok(());
-        }
         let (Some(nonce), Some(block)) = (nonce(), nonce()) else {
             return Err(Unreachable("the system provides no random numbers".into()));
         };
@@ -339,7 +337,6 @@ impl Channel for Slack {
             partial: card.partial,
             offers: card.offers,
             required,
-            grant,
         })?;
         let job = Job::Card {
             nonce: nonce.clone(),

@@ -63,7 +63,6 @@ reasons! {
     /// Slack cannot show all of the call.
     TooLong = "too-long-for-slack", "Slack cannot show all of this call: approve it at a terminal";
     /// The clicker is in none of the rules' lists.
-    NotListed = "not-listed", "a rule lets only others approve this";
     /// So many clicks were rejected that this is the last one on the record.
     TooMany = "too-many-rejections", "too many clicks were rejected";
 }

@@ -11,7 +11,6 @@ use crate::channels::escape;
 use crate::contracts::approver::{Approver, ApproverList};
 use crate::contracts::channel::{Answer, Scope};
 use crate::contracts::event::ApprovalBinding;
-use crate::contracts::ids::Sha256;
 use crate::contracts::limits;
 use crate::contracts::plural::count;
 use crate::contracts::question::Question;
@@ -186,17 +185,6 @@ pub(super) struct NewRequest {
     pub(super) offers: Offers,
     /// How many different people must approve.
     pub(super) required: usize,
-    /// What an approval for the session holds for, where the rule has it.
-    pub(super) grant: Option<GrantKey>,
-}
-
-/// What an approval for the session holds for: this rule, this tool, these arguments.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct GrantKey {
-    pub(super) rule: String,
-    pub(super) tool: String,
-    pub(super) args_sha256: Sha256,
-    pub(super) reading_sha256: Sha256,
 }
 
 /// Whether a request's message has its buttons.
@@ -281,18 +269,17 @@ impl Open {
         }
         match action {
             Action::Details => Ok(None),
-            _ if !self.may_allow(&click.user) => Err(Reason::NotListed),
             _ if voted => Err(Reason::Voted),
             _ if !seen => Err(Reason::NotSeen),
             _ => vote(true, scope),
         }
     }
 
-    /// Whether a yes of this approver counts: where rules list who may approve, one of them lists this person.
-    fn may_allow(&self, user: &str) -> bool {
-        let lists = &self.request.question.asking().approvers;
+    /// Whether a rule's list has this person.
+    pub(super) fn lists(&self, user: &str) -> bool {
         let person = Approver::Slack(user.to_owned());
-        lists.is_empty() || lists.iter().any(|list| list.has(&person))
+        let mut lists = self.request.question.asking().approvers.iter();
+        lists.any(|list| list.has(&person))
     }
 
     /// What is still missing, in words: people, or somebody whom a rule lists. `None`: nothing is.

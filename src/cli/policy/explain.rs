@@ -272,7 +272,7 @@ fn as_json(reading: &Reading, explanation: &Explanation, bounds: &Bounds<'_>) ->
         "atoms": atoms,
         "unread": explanation.unread,
         "approvalsRequired": ruling.terms.required,
-        "sessionGrant": ruling.session_grant,
+        "sessionGrant": ruling.session_grant(),
         "approvers": ruling.approvers,
     })
 }

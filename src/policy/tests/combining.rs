@@ -63,7 +63,7 @@ fn what_is_unread_is_as_the_policy_says() {
         Some(2),
         "the most of any that could match"
     );
-    assert!(!ruling.session_grant);
+    assert!(!ruling.session_grant());
     // Only allows without when speak about the tool, and no danger is on.
     let plain = json!([{"id": "all", "effect": "allow", "tool": "*"}]);
     assert_eq!(unread().decision(&policy(&plain)), Allow);
@@ -82,14 +82,14 @@ fn several_requires_need_the_most_and_say_every_reason() {
     ]));
     let ruling = Made::default().program("git push").asked().of(&policy);
     assert_eq!(ruling.terms.required, Some(3));
-    assert!(!ruling.session_grant, "one rule offers none");
+    assert!(!ruling.session_grant(), "one rule offers none");
     assert_eq!(ruling.approvers, [["@leads".to_owned()]]);
     assert_eq!(
         ruling.verdict.reason,
         "shell; git: running git push (rule 'b'). Instead: ask the user"
     );
     let ls = Made::default().program("ls").asked().of(&policy);
-    assert!(ls.session_grant);
+    assert!(ls.session_grant());
 }
 
 #[test]

@@ -234,6 +234,7 @@ fn program(words: &str, entry: Option<&str>, sets: &[Set]) -> Program {
         sets: sets.to_vec(),
         directories: vec!["/r".into()],
         open_ended: false,
+        fed: false,
         found: Found::Path,
     };
     for (at, word) in words.split(' ').enumerate() {

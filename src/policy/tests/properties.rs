@@ -165,7 +165,11 @@ fn another_deny_or_require_never_loosens_and_never_lowers_what_is_needed() {
         assert!(first || strictness(new) >= strictness(old), "{}", text());
         if (old, new) == (Decision::Require, Decision::Require) {
             assert!(after.terms.required >= before.terms.required, "{}", text());
-            assert!(before.session_grant || !after.session_grant, "{}", text());
+            assert!(
+                before.session_grant() || !after.session_grant(),
+                "{}",
+                text()
+            );
         }
     }
 }

@@ -117,6 +117,7 @@ impl Walker<'_> {
             sets: read.sets.clone(),
             directories: dirs.names(),
             open_ended,
+            fed: self.is_fed(),
             found: place.clone(),
         }));
         let at = match is_transparent(&read, words, &self.feed) {
@@ -142,6 +143,12 @@ impl Walker<'_> {
         self.hand_on(read, words, &dirs, at, depth, written);
     }
 
+    /// Whether what a program does may depend on more than its words and the place.
+    fn is_fed(&self) -> bool {
+        let nothing = self.feed.file.as_ref().and_then(Word::known) == Some("/dev/null");
+        self.feed.given && !nothing || self.state.has_assigned()
+    }
+
     /// A program may read its input, unless it only starts another.
     fn uses_input(&self, read: &Invocation) {
         let lists = matches!(read.entry.as_deref(), Some("xargs" | "parallel"));
@@ -164,6 +171,7 @@ impl Walker<'_> {
             sets: Vec::new(),
             directories: self.dirs.names(),
             open_ended: false,
+            fed: self.is_fed(),
             found: Found::Shell,
         };
         self.mention(AtomKind::Program(Box::new(program)), dangers);
@@ -182,6 +190,7 @@ impl Walker<'_> {
             sets: Vec::new(),
             directories: self.dirs.names(),
             open_ended: true,
+            fed: true,
             found: Found::WritablePath,
         };
         let dangers = match &self.taint.decoded {

@@ -232,6 +232,11 @@ impl State {
         self.changes.push(Change::Variable(name.to_owned(), now));
     }
 
+    /// Whether the text assigned any variable so far, here or in a subshell.
+    pub(super) fn has_assigned(&self) -> bool {
+        !self.assigned.is_empty()
+    }
+
     /// Whether a variable was assigned more than once in the whole text.
     pub(super) fn changes_often(&self, name: &str) -> bool {
         self.assigned.get(name).is_some_and(|times| *times > 1)

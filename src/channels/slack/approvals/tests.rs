@@ -8,7 +8,8 @@ use super::*;
 use crate::channels::slack::card::{Offers, Text};
 use crate::contracts::approver::{Approver, ApproverList};
 use crate::contracts::call::{Actor, ToolCall};
-use crate::contracts::channel::Scope;
+use crate::contracts::channel::{Answer, Scope};
+use crate::contracts::event::ApprovalBinding;
 use crate::contracts::ids::SessionId;
 use crate::contracts::question::Asking;
 use crate::contracts::verdict::Verdict;
@@ -56,16 +57,6 @@ fn request(nonce: &str) -> NewRequest {
         body: Value::Null,
         partial: false,
         required: 1,
-        grant: None,
-    }
-}
-
-fn key() -> GrantKey {
-    GrantKey {
-        rule: "ask".into(),
-        tool: "Bash".into(),
-        args_sha256: Sha256([0; 32]),
-        reading_sha256: Sha256([0; 32]),
     }
 }
 
@@ -380,44 +371,9 @@ fn what_is_shown_in_part_is_allowed_by_those_who_have_opened_the_rest() {
 }
 
 #[test]
-fn an_approval_for_the_session_is_all_of_theirs_and_ends_with_it() {
-    let with_grant = |nonce: &str| NewRequest {
-        grant: Some(key()),
-        offers: Offers {
-            exact: true,
-            pattern: false,
-        },
-        required: 2,
-        ..request(nonce)
-    };
+fn nothing_opens_once_the_session_is_over() {
     let approvals = approvals();
-    let _ended = open(&approvals, with_grant("n1"));
-    approvals.click(&click("n1", "U1", "allow-session"));
-    assert!(decided(&approvals.click(&click("n1", "U2", "allow"))));
-    assert_eq!(approvals.granted(&key()), None, "one meant it once");
-
-    let _ended = open(&approvals, with_grant("n2"));
-    approvals.click(&click("n2", "U1", "allow-session"));
-    approvals.click(&click("n2", "U2", "allow-session"));
-    assert!(matches!(
-        approvals.granted(&key()),
-        Some(Answer::Granted { .. })
-    ));
-    for other in [
-        GrantKey {
-            args_sha256: Sha256([1; 32]),
-            ..key()
-        },
-        // The same arguments, and a link that leads elsewhere.
-        GrantKey {
-            reading_sha256: Sha256([1; 32]),
-            ..key()
-        },
-    ] {
-        assert_eq!(approvals.granted(&other), None);
-    }
     approvals.hang_up(&Ended::SessionOver);
-    assert_eq!(approvals.granted(&key()), None);
     let late = approvals.open(request("n3")).unwrap_err();
     assert!(late.to_string().contains("the session ended"));
 }
@@ -440,11 +396,27 @@ fn where_rules_list_who_may_approve_somebody_of_each_list_must() {
         }
     };
     let approvals = approvals();
-    let ended = open(&approvals, listed(vec![list("@leads", &["U2"])]));
-    let other = click("n1", "U1", "allow");
-    assert_eq!(rejected(approvals.click(&other)), Reason::NotListed);
+    let ended = open(&approvals, listed(vec![list("@leads", &["U2", "U7"])]));
+    // In no list, and no approver.
+    let stranger = click("n1", "U6", "allow");
+    assert_eq!(rejected(approvals.click(&stranger)), Reason::Stranger);
+    // An approver in no list: one of those who must be different, and not enough.
+    let other = approvals.click(&click("n1", "U1", "allow"));
+    assert!(matches!(other, Effect::Progress { .. }), "{other:?}");
+    assert!(ended.answer().is_none());
+    // Whom the list has need be no approver otherwise, and is none elsewhere.
+    let _elsewhere = open(&approvals, request("n2"));
+    let elsewhere = click("n2", "U7", "allow");
+    assert_eq!(rejected(approvals.click(&elsewhere)), Reason::Stranger);
+    assert!(decided(&approvals.click(&click("n1", "U7", "allow"))));
+    let both = "u1 (slack U1), u7 (slack U7)";
+    assert!(matches!(answer(&ended), Answer::Granted { by, .. } if by == both));
+
+    // One who is in both lists is enough, where one person is.
+    let approvals = self::approvals();
+    let both = vec![list("@leads", &["U2"]), list("@ops", &["U2", "U9"])];
+    let _ended = open(&approvals, listed(both));
     assert!(decided(&approvals.click(&click("n1", "U2", "allow"))));
-    assert!(matches!(answer(&ended), Answer::Granted { by, .. } if by == "u2 (slack U2)"));
 
     // One of each, though the rules want one approval.
     let approvals = self::approvals();
