@@ -391,6 +391,7 @@ const _: () = assert!(SLACK_FENCE_CHARS < 3000 && SLACK_CARD_CHARS < SLACK_FENCE
 const _: () = assert!(SLACK_MODAL_FENCES < 100 && SLACK_MODAL_BYTES < 250_000);
 const _: () = assert!(SLACK_FLOOD + 2 * CALLS_IN_FLIGHT < SLACK_JOBS);
 const _: () = assert!(SLACK_REMEMBERED >= CALLS_IN_FLIGHT);
+const _: () = assert!(OUTBOX_CLAIMS <= SLACK_FLOOD);
 const _: () = assert!((2 * OUTBOX_TEXT_BYTES * OUTBOX_MESSAGES) as u64 * 5 / 4 <= OUTBOX_BYTES);
 const _: () =
     assert!(STREAM_STRING_BYTES > FRAME_BYTES && STREAM_STRING_KEPT_BYTES < STREAM_STRING_BYTES);

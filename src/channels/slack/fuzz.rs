@@ -291,6 +291,11 @@ pub(crate) fn click(data: &[u8]) {
     };
     assert!(approvals.posted("n1", posted).is_ok() && approvals.arming("n1").is_some());
     assert!(approvals.armed("n1").is_empty());
+    // No card but its own is an agp's to change.
+    if let Some(card) = approvals.authority().own_card(&click) {
+        assert!(click.app == "A1" && click.author == "U0" && click.block.starts_with("agp.h1."));
+        assert!(card.posted.channel == "C1" && card.posted.ts == click.message);
+    }
     let from_approver =
         click.app == "A1" && click.team == "T1" && ["U1", "W2"].contains(&click.user.as_str());
     let here = click.channel == "C1" && click.message == "1.2";

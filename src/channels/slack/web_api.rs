@@ -371,3 +371,63 @@ fn text(reply: &Value, at: &str) -> Result<String, ApiError> {
         .map(str::to_owned)
         .ok_or_else(|| ApiError::Failed(format!("its reply has no {at}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::super::config::UncheckedConfig;
+    use super::*;
+
+    fn api(port: u16) -> WebApi {
+        let settings = Settings::checked(UncheckedConfig {
+            bot_token: Some("xoxb-1".into()),
+            app_token: Some("xapp-1".into()),
+            channel: Some("C0123456789".into()),
+            approvers: vec!["U0123456789".into()],
+            required: None,
+            api: Some(format!("http://127.0.0.1:{port}/api")),
+            ..UncheckedConfig::default()
+        });
+        WebApi::new(&settings.unwrap(), &Tls::new(None).unwrap())
+    }
+
+    /// What was never sent may be sent again as often as one likes; of what was sent nobody knows.
+    #[test]
+    fn what_was_not_sent_is_not_lost_and_what_was_not_answered_is() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let silent = thread::scope(|scope| {
+            let api = api(port);
+            scope.spawn(move || drop(listener.accept()));
+            api.post(&Value::Null).unwrap_err()
+        });
+        assert!(silent.is_lost(), "{silent:?}");
+        let refused = api(port).post(&Value::Null).unwrap_err();
+        assert!(matches!(refused, ApiError::Unreachable(_)), "{refused:?}");
+        assert!(!refused.is_lost());
+        for (error, lost, of_message) in [
+            (ApiError::TimedOut, true, false),
+            (ApiError::Failed("internal_error".into()), true, false),
+            (ApiError::RateLimited(Duration::ZERO), false, false),
+            (
+                ApiError::Refused("message_not_found".into(), None),
+                false,
+                true,
+            ),
+            // Another token may do better.
+            (
+                ApiError::Refused("token_revoked".into(), None),
+                false,
+                false,
+            ),
+        ] {
+            assert_eq!(
+                (error.is_lost(), error.is_of_message()),
+                (lost, of_message),
+                "{error}"
+            );
+        }
+    }
+}
