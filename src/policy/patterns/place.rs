@@ -257,25 +257,33 @@ impl List<Path> {
         let place = spot.place;
         let could_included =
             || self.included.is_empty() || self.included.iter().any(|own| could(own, spot, on));
-        if !matches!(place.path, PathText::Known(_)) {
+        let root = spot.root();
+        let roots = match &place.path {
+            PathText::Known(_) => vec![root],
+            // What a pattern's names are now was looked up.
+            PathText::Glob(..) => spot.matches.iter().map(String::as_str).collect(),
+            PathText::Below(_) | PathText::Anywhere => Vec::new(),
+        };
+        if roots.is_empty() {
             return could_included();
         }
-        let root = spot.root();
-        let itself = |own: &Path| own.matches(root, on.around);
-        if self.has(itself, itself) {
-            return true;
-        }
-        match on.disk.below(root, place.leaves_out_ignored) {
-            Some(files) => files.iter().any(|file| {
-                if !place.takes(file) {
-                    return false;
-                }
-                let file = normal(&join(root, file));
-                let chosen = |own: &Path| own.matches(&file, on.around);
-                self.has(chosen, chosen)
-            }),
-            None => could_included(),
-        }
+        roots.into_iter().any(|root| {
+            let itself = |own: &Path| own.matches(root, on.around);
+            if self.has(itself, itself) {
+                return true;
+            }
+            match on.disk.below(root, place.leaves_out_ignored) {
+                Some(files) => files.iter().any(|file| {
+                    if !place.takes(file) {
+                        return false;
+                    }
+                    let file = normal(&join(root, file));
+                    let chosen = |own: &Path| own.matches(&file, on.around);
+                    self.has(chosen, chosen)
+                }),
+                None => could_included(),
+            }
+        })
     }
 }
 
@@ -283,7 +291,7 @@ impl List<Path> {
 pub(in crate::policy) fn could(own: &Path, spot: &Spot<'_>, on: Ground<'_>) -> bool {
     let (place, around) = (spot.place, on.around);
     let matched = |path: &String| match place.tree {
-        true => own.could_below(path, around),
+        true => tree_has(own, path, place, on),
         false => own.matches(path, around),
     };
     if spot.matches.iter().any(matched) {

@@ -66,6 +66,10 @@ impl Walker<'_> {
             _ => arguments,
         };
         let mut stream = match arguments.split_first() {
+            Some((format, rest)) if self.lists_words(format, rest) => Stream {
+                listing: Some(Rc::new(rest.to_vec())),
+                ..Stream::default()
+            },
             Some((format, rest)) => match format.known() {
                 Some(format) => formatted(format, rest),
                 None => Stream::default(),
@@ -74,6 +78,22 @@ impl Walker<'_> {
         };
         stream.taint(&self.taint);
         stream
+    }
+
+    /// `printf '%s\n' *.c`: names that are known, or that a pattern matches now without blanks in them.
+    fn lists_words(&self, format: &Word, words: &[Word]) -> bool {
+        let is_glob = |word: &Word| {
+            word.pieces
+                .iter()
+                .any(|piece| matches!(piece, Piece::Glob(_)))
+        };
+        let plain = |word: &Word| match word.known() {
+            Some(text) => !text.is_empty() && !text.contains(char::is_whitespace),
+            None => is_glob(word) && self.names_are_plain(word),
+        };
+        matches!(format.known(), Some("%s\\n" | "%s\\0"))
+            && words.iter().any(is_glob)
+            && words.iter().all(plain)
     }
 
     pub(super) fn pwd(&self) -> Stream {
