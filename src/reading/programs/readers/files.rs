@@ -371,7 +371,19 @@ pub(super) fn ssh_keygen(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invoca
 }
 
 /// `yq`: `load` reads another file.
-pub(super) fn loads(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+pub(super) fn loads(parsed: &Parsed<'_>, context: &dyn Context, made: &mut Invocation) {
+    // `yq FILE` prints the file.
+    if let (Some((at, text)), None, "yq") = (
+        parsed.operand(0),
+        parsed.operand(1),
+        parsed.entry.name.as_str(),
+    ) && text
+        .known()
+        .is_none_or(|path| context.file(made.directory.as_ref(), path) != Some(false))
+    {
+        let file = text.clone();
+        made.read(&file, Some(at), false, false, false);
+    }
     if parsed.has("-i") && made.sets == [Set::Reads] {
         made.sets = vec![Set::Files];
     }

@@ -11,7 +11,7 @@ fn what_mktemp_makes_has_a_name_of_its_own() {
         ),
         (
             "a=$(mktemp); b=$(mktemp); cat $a $b",
-            "mktemp | cat /tmp/s/tmp.XXXXXXXXXX0 /tmp/s/tmp.XXXXXXXXXX1 | r:/tmp/s/tmp.XXXXXXXXXX0 \
+            "mktemp | mktemp | cat /tmp/s/tmp.XXXXXXXXXX0 /tmp/s/tmp.XXXXXXXXXX1 | r:/tmp/s/tmp.XXXXXXXXXX0 \
              | r:/tmp/s/tmp.XXXXXXXXXX1",
         ),
         (
