@@ -9,9 +9,11 @@ use std::time::SystemTime;
 
 use crate::channels::attend::socket::{SessionSocket, connect, name_of};
 use crate::channels::attend::{Around, Attend, Attending, Rejection};
+use crate::channels::escape;
+use crate::channels::terminal::Terminal;
 use crate::contracts::question::Question;
 use crate::contracts::timestamp;
-use crate::governor::Broken;
+use crate::governor::{Broken, Governor};
 use crate::journal::durable;
 use crate::report::failure::{Failure, help_with};
 
@@ -111,6 +113,29 @@ pub(super) fn start(
     .map_err(|error| Failure::refused(error, "run `agp doctor --check confinement`"))?;
     context.terminal.mirror(started.lines());
     Ok((started, attending))
+}
+
+/// Lets those who attend list the session's grants and take one back, which the terminal says.
+pub(super) fn governs(attending: &Attending, governor: &Arc<Governor>, terminal: &Arc<Terminal>) {
+    // The governor holds the channel, and this is its.
+    let (lists, revokes) = (Arc::downgrade(governor), Arc::downgrade(governor));
+    let terminal = Arc::clone(terminal);
+    attending.governs(
+        Box::new(move || {
+            lists
+                .upgrade()
+                .map_or_else(Vec::new, |governor| governor.grants())
+        }),
+        Box::new(move |id, by, binding| {
+            // One that cannot be recorded ends the session, by itself.
+            let revoked = revokes.upgrade()?.revoke(id, by, binding).ok()?;
+            if let Some(grant) = &revoked {
+                let id = escape::line(&grant.id);
+                terminal.tell(&format!("grant {id} revoked by {by}"));
+            }
+            revoked
+        }),
+    );
 }
 
 /// Journals rejected answers. What cannot be recorded ends the session, as with any event.

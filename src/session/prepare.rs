@@ -131,6 +131,9 @@ impl SessionContext<'_> {
             attending,
         } = self.channels(socket)?;
         let governor = self.governor(&sandboxes, view.terms(&paths, preview), channels)?;
+        if let Some(attending) = &attending {
+            attend::governs(attending, &governor, &self.terminal);
+        }
         let intendant = intendant(self, &sandboxes, script, &governor)?;
         Ok(Prepared {
             lease,

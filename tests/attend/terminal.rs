@@ -272,3 +272,54 @@ fn at_every_width_a_question_is_whole_and_no_row_is_broken_by_the_terminal() {
         assert_eq!(asks.count(), 1, "{rows:#?}");
     }
 }
+
+#[test]
+fn a_yes_for_the_session_is_listed_and_taken_back_at_the_terminal() {
+    let world = World::new();
+    let rule = |id: &str, tool: &str| {
+        json!({"id": id, "effect": "require", "tool": tool, "reason": "ask first",
+            "sessionGrant": true})
+    };
+    let rules = json!({"rules": [rule("publish", "Bash"), rule("write", "Write")]});
+    std::fs::write(world.agp_home().join("policy.json"), rules.to_string()).unwrap();
+    let make = json!({"tool": "Bash", "args": {"command": "make one"}});
+    let write = json!({"tool": "Write", "args": {"file_path": world.path("x"), "content": "x"}});
+    world.put("calls.jsonl", &format!("{make}\n{make}\n{write}\n{make}\n"));
+    let session = world
+        .agp(&["run", "--script", "calls.jsonl", "--attend"])
+        .start();
+    let _ = sessions(&world, 1);
+    let Some(mut live) = attend(&world, &[]) else {
+        return;
+    };
+    live.see(PROMPT);
+    live.type_in("g\n");
+    live.see(": no grants");
+    live.type_in("s\n");
+    live.see("For this session, without asking again:");
+    live.type_in("s\n");
+    // The second call is let through by it; the third one asks.
+    live.see("question 2 ");
+    live.type_in("g\n");
+    live.see(": 1 grant");
+    live.see("g1 live, by ");
+    live.type_in("revoke g9\n");
+    live.see("no grant of this id holds");
+    live.type_in("revoke g1\n");
+    live.see("g1 revoked, by ");
+    live.type_in("y\n");
+    // And the fourth one as well.
+    live.see("question 3 ");
+    live.type_in("n\n");
+    live.finish().succeeded();
+    let ran = session.finish().succeeded();
+    assert!(ran.err.contains("grant g1 revoked by "), "{}", ran.err);
+    let revoked = world.event("grant.revoked");
+    assert_eq!(revoked["payload"]["grant"]["id"], "g1");
+    assert_eq!(revoked["payload"]["channel"], "attend");
+    let terminal = revoked["payload"]["peer"]["terminal"].as_str().unwrap();
+    assert!(terminal.starts_with("/dev/pts/"), "{terminal}");
+    assert_eq!(world.events("approval.granted").len(), 3);
+    assert_eq!(world.events("approval.denied").len(), 1);
+    world.verifies();
+}

@@ -5,6 +5,7 @@
 
 mod board;
 pub mod client;
+mod connection;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod process;
@@ -17,7 +18,7 @@ mod viewer;
 use std::io::{self, PipeWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -25,6 +26,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::confine::{self, Place, Places, Profile};
 use crate::contracts::approver::Approver;
 use crate::contracts::channel::{Answer, Channel, Unreachable};
+use crate::contracts::event::ApprovalBinding;
+use crate::contracts::grant::Grant;
 use crate::contracts::limits;
 use crate::contracts::lock::locked;
 use crate::contracts::plural::count;
@@ -34,6 +37,7 @@ use crate::contracts::view::Origin;
 use super::console;
 use board::Board;
 use process::Admission;
+use protocol::SessionMessage;
 pub use rejections::{Reason, Rejection};
 use server::Server;
 use socket::SessionSocket;
@@ -61,6 +65,11 @@ pub struct Around {
     pub waiting: Box<dyn Fn(&Question) + Send + Sync>,
 }
 
+/// Lists the approvals that were given for the session.
+pub type ListGrants = Box<dyn Fn() -> Vec<Grant> + Send + Sync>;
+/// Takes one back, by its id, for a person by name. `None` where no live one has this id.
+pub type RevokeGrant = Box<dyn Fn(&str, &str, ApprovalBinding) -> Option<Grant> + Send + Sync>;
+
 /// What the channel and its thread share.
 struct Shared {
     board: Mutex<Board>,
@@ -72,6 +81,8 @@ struct Shared {
     elsewhere: Arc<[String]>,
     rejected: Box<dyn Fn(&Rejection) + Send + Sync>,
     waiting: Box<dyn Fn(&Question) + Send + Sync>,
+    /// Who knows of grants, once there is a governor.
+    grants: OnceLock<(ListGrants, RevokeGrant)>,
     rejections: AtomicU32,
     waker: PipeWriter,
     /// Whether a byte is on its way through `waker`.
@@ -95,6 +106,14 @@ impl Shared {
 
     fn heard(&self) {
         self.woken.store(false, Ordering::SeqCst);
+    }
+
+    /// The session's grants, as they are told.
+    fn granted(&self) -> SessionMessage {
+        let grants = self.grants.get().map(|(list, _)| list());
+        SessionMessage::Grants {
+            grants: grants.unwrap_or_default(),
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -139,6 +158,7 @@ impl Attend {
             elsewhere: around.elsewhere.into(),
             rejected: around.rejected,
             waiting: around.waiting,
+            grants: OnceLock::new(),
             rejections: AtomicU32::new(0),
             waker,
             woken: AtomicBool::new(false),
@@ -169,6 +189,13 @@ impl Attend {
     pub fn lines(&self) -> Box<dyn Fn(&str) + Send + Sync> {
         let shared = Arc::clone(&self.0);
         Box::new(move |line| shared.put_up(|board| board.line(line)))
+    }
+}
+
+impl Attending {
+    /// From now on those who attend can ask which approvals hold for the session, and take one back.
+    pub fn governs(&self, list: ListGrants, revoke: RevokeGrant) {
+        let _ = self.shared.grants.set((list, revoke));
     }
 }
 

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::channels::screen::{Said, ScreenQuestion};
+use crate::contracts::grant::Grant;
 use crate::contracts::ids::Sha256;
 use crate::contracts::plural::count;
 use crate::contracts::view::Origin;
@@ -53,6 +54,11 @@ pub enum SessionMessage {
         number: u64,
         /// What came of it, and by whom, escaped.
         words: String,
+    },
+    /// The approvals that were given for the session, as they are now.
+    Grants {
+        /// In the order in which they were given.
+        grants: Vec<Grant>,
     },
     /// What was said is no answer.
     Rejected {
@@ -100,6 +106,13 @@ pub enum AttendantMessage {
     },
     /// A person decided.
     Answer(GivenAnswer),
+    /// A person asks which approvals hold for the session.
+    Grants {},
+    /// A person takes one back. The answer is what holds then.
+    Revoke {
+        /// Its id.
+        grant: String,
+    },
 }
 
 /// An answer as it comes.
@@ -259,6 +272,8 @@ mod tests {
             r#"{"type":"attach"}"#,
             r#"{"type":"attach","protocol":1,"answers":1}"#,
             r#"{"type":"detach"}"#,
+            r#"{"type":"grants","of":"s-1"}"#,
+            r#"{"type":"revoke"}"#,
             r#"["attach"]"#,
             "",
         ] {

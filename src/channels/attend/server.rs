@@ -1,30 +1,26 @@
 //! The thread `attend`: takes connections, sends what is up, and judges what is said. It waits for nobody: who does not
 //! read, or says what is no message, is dropped.
 
-use std::collections::VecDeque;
-use std::io::{self, ErrorKind, PipeReader, Read, Write};
+use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::channels::screen::Said;
-use crate::contracts::attendant::Attendant;
 use crate::contracts::channel::Answer;
 use crate::contracts::event::ApprovalBinding;
 use crate::contracts::limits;
 use crate::contracts::lock::locked;
 use crate::contracts::plural::count;
-use crate::contracts::question::Question;
 
 use super::Shared;
-use super::board::{News, OpenQuestion};
+use super::board::OpenQuestion;
+use super::connection::{Client, pauses};
 use super::process::Admission;
-use super::protocol::{
-    AttendantMessage, GivenAnswer, Lines, PROTOCOL, SessionMessage, read, written,
-};
+use super::protocol::{AttendantMessage, GivenAnswer, PROTOCOL, SessionMessage, read};
 use super::rejections::{Reason, Rejection};
 
 /// Bytes that are read of one connection before the others have their turn.
@@ -38,34 +34,6 @@ pub(super) struct Server {
     pub(super) shared: Arc<Shared>,
     pub(super) admission: Admission,
     pub(super) clients: Vec<Client>,
-}
-
-/// One who attends, or is about to.
-pub(super) struct Client {
-    stream: UnixStream,
-    attendant: Option<Attendant>,
-    /// Why it may not attend.
-    refused: Option<Reason>,
-    /// Readable once its process has ended.
-    process: Option<OwnedFd>,
-    /// Whether it may answer, once it said that it attends.
-    attached: Option<bool>,
-    came: Instant,
-    input: Lines,
-    output: VecDeque<Outgoing>,
-    /// Bytes of the first of these that were sent.
-    sent: usize,
-    /// Bytes of all of them.
-    waiting: usize,
-    strikes: u32,
-    gone: bool,
-}
-
-/// A message on its way.
-struct Outgoing {
-    bytes: Arc<[u8]>,
-    /// The question that somebody can see once this is sent.
-    question: Option<Arc<Question>>,
 }
 
 /// What a look at the descriptors came to.
@@ -189,20 +157,7 @@ impl Server {
             return;
         }
         let identified = self.admission.identify(&stream);
-        let mut client = Client {
-            stream,
-            attendant: identified.attendant,
-            refused: identified.refused,
-            process: identified.process,
-            attached: None,
-            came: Instant::now(),
-            input: Lines::of_attendant(),
-            output: VecDeque::new(),
-            sent: 0,
-            waiting: 0,
-            strikes: 0,
-            gone: false,
-        };
+        let mut client = Client::new(stream, identified);
         if self.clients.len() >= limits::ATTEND_CLIENTS {
             let most = count(limits::ATTEND_CLIENTS, "terminal");
             client.say(&SessionMessage::Ended {
@@ -270,6 +225,10 @@ impl Server {
             }
             (Ok(AttendantMessage::Answer(answer)), Some(answers)) => {
                 self.answered(at, answer, answers);
+            }
+            (Ok(AttendantMessage::Grants {}), Some(_)) => client.say(&self.shared.granted()),
+            (Ok(AttendantMessage::Revoke { grant }), Some(answers)) => {
+                self.revoke(at, &grant, answers);
             }
             _ => {
                 self.reject(at, Reason::Malformed, None);
@@ -345,6 +304,28 @@ impl Server {
         }
     }
 
+    fn revoke(&mut self, at: usize, grant: &str, answers: bool) {
+        let Some(client) = self.clients.get_mut(at) else {
+            return;
+        };
+        let Some(attendant) = client.attendant.filter(|_| answers) else {
+            return self.reject(at, Reason::ReadOnly, None);
+        };
+        let by = attendant.person(&self.shared.user);
+        let binding = ApprovalBinding::Attend(attendant);
+        let grants = self.shared.grants.get();
+        let revoked = grants.and_then(|(_, revoke)| revoke(grant, &by, binding));
+        let message = match revoked {
+            Some(_) => self.shared.granted(),
+            // A word that was mistyped is nobody's attempt at anything.
+            None => SessionMessage::Rejected {
+                number: None,
+                words: "no grant of this id holds".to_owned(),
+            },
+        };
+        client.say(&message);
+    }
+
     fn reject(&mut self, at: usize, reason: Reason, number: Option<u64>) {
         let open = number.and_then(|number| locked(&self.shared.board).about(number).cloned());
         self.reject_about(at, reason, number, open.as_ref());
@@ -387,111 +368,5 @@ impl Server {
             client.send();
             client.gone = true;
         }
-    }
-}
-
-impl Client {
-    fn take(&mut self, news: &[News], answers: bool) {
-        for one in news {
-            let outgoing = match one {
-                News::Message(bytes) => Outgoing {
-                    bytes: Arc::clone(bytes),
-                    question: None,
-                },
-                News::Question(open) => Outgoing {
-                    bytes: open.message(answers).into(),
-                    question: answers.then(|| Arc::clone(&open.question)),
-                },
-            };
-            self.put(outgoing);
-        }
-        self.send();
-    }
-
-    fn say(&mut self, message: &SessionMessage) {
-        self.put(Outgoing {
-            bytes: written(message).into(),
-            question: None,
-        });
-    }
-
-    fn put(&mut self, outgoing: Outgoing) {
-        self.waiting += outgoing.bytes.len();
-        self.output.push_back(outgoing);
-        self.gone |= self.waiting > limits::ATTEND_QUEUE_BYTES;
-    }
-
-    /// Sends what the other side takes now.
-    fn send(&mut self) {
-        while let Some(first) = self.output.front().filter(|_| !self.gone) {
-            let rest = first.bytes.get(self.sent..).unwrap_or_default();
-            match self.stream.write(rest) {
-                Ok(0) => self.gone = true,
-                Ok(wrote) => {
-                    self.waiting -= wrote;
-                    self.sent += wrote;
-                    if wrote == rest.len() {
-                        // From now on a person can see it.
-                        first.question.iter().for_each(|question| question.seen());
-                        self.output.pop_front();
-                        self.sent = 0;
-                    }
-                }
-                Err(error) if pauses(&error) => return,
-                Err(_) => self.gone = true,
-            }
-        }
-    }
-}
-
-/// Whether it works again later.
-fn pauses(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn client(stream: UnixStream) -> Client {
-        stream.set_nonblocking(true).unwrap();
-        Client {
-            stream,
-            attendant: None,
-            refused: None,
-            process: None,
-            attached: Some(true),
-            came: Instant::now(),
-            input: Lines::of_attendant(),
-            output: VecDeque::new(),
-            sent: 0,
-            waiting: 0,
-            strikes: 0,
-            gone: false,
-        }
-    }
-
-    #[test]
-    fn who_does_not_read_is_dropped_and_who_reads_gets_all_in_order() {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let mut deaf = client(ours);
-        let piece = limits::ATTEND_MESSAGE_BYTES / 4;
-        let message = |byte: u8| News::Message(vec![byte; piece].into());
-        let fits = limits::ATTEND_QUEUE_BYTES / piece;
-        for n in 0..fits {
-            deaf.take(&[message(u8::try_from(n).unwrap())], true);
-            assert!(!deaf.gone, "{n}");
-        }
-        // What was taken in between made room for one more.
-        let mut block = vec![1; 64 << 10];
-        for _ in 0..piece / block.len() {
-            theirs.read_exact(&mut block).unwrap();
-            assert!(block.iter().all(|byte| *byte == 0));
-            deaf.send();
-        }
-        deaf.take(&[message(9)], true);
-        assert!(!deaf.gone);
-        deaf.take(&[message(10)], true);
-        assert!(deaf.gone);
     }
 }

@@ -1,12 +1,14 @@
 //! `agp attend` without its terminal and its connections: what it shows and says comes of what it hears and of what is
 //! typed. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::channels::escape;
-use crate::channels::screen::{Look, Reaction, Said, Screen, Settled};
+use crate::channels::screen::{Bars, Look, OUTPUT_BAR, Reaction, Said, Screen, Settled, live_line};
+use crate::contracts::grant::{Grant, GrantState};
 use crate::contracts::ids::Sha256;
+use crate::contracts::plural::count;
 use crate::contracts::view::Origin;
 
 use super::protocol::{AttendantMessage, GivenAnswer, PutQuestion, SessionMessage};
@@ -47,6 +49,9 @@ struct Put {
 #[derive(Debug)]
 pub(super) struct Viewer {
     screen: Screen,
+    look: Look,
+    /// Those that are attended.
+    sessions: BTreeSet<String>,
     /// By their numbers on the screen.
     open: BTreeMap<u64, Put>,
     /// The highest number that the screen has shown.
@@ -60,6 +65,8 @@ impl Viewer {
     pub(super) fn new(look: Look) -> Self {
         Self {
             screen: Screen::new(look),
+            look,
+            sessions: BTreeSet::new(),
             open: BTreeMap::new(),
             highest: 0,
             speaking: None,
@@ -81,6 +88,7 @@ impl Viewer {
         match message {
             SessionMessage::Hello { origin, since, .. } => {
                 self.speaking = Some(session.to_owned());
+                self.sessions.insert(session.to_owned());
                 about(&origin, &since).map(Effect::Line).into()
             }
             SessionMessage::Line { text } => {
@@ -93,12 +101,13 @@ impl Viewer {
             SessionMessage::Settled { number, words } => {
                 self.settled(session, number, &Settled::Elsewhere(printable(words)))
             }
+            SessionMessage::Grants { grants } => self.aside(&listed(session, &grants)),
             SessionMessage::Rejected { number, words } => {
                 let words = printable(words);
                 let put = number.filter(|number| self.shown_as(session, *number).is_some());
                 match put {
                     Some(number) => self.settled(session, number, &Settled::Elsewhere(words)),
-                    None => vec![Effect::Line(format!("{session}: {words}"))],
+                    None => self.aside(&[format!("{session}: {words}")]),
                 }
             }
             SessionMessage::Ended { words } => {
@@ -112,6 +121,7 @@ impl Viewer {
 
     /// Nothing more is heard of a session: its questions are taken off the screen.
     pub(super) fn gone(&mut self, session: &str) -> Vec<Effect> {
+        self.sessions.remove(session);
         let of_session = self.open.values().filter(|put| put.session == session);
         let numbers: Vec<u64> = of_session.map(|put| put.number).collect();
         let over = Settled::Elsewhere("the session is over".into());
@@ -123,12 +133,35 @@ impl Viewer {
 
     /// A line was typed.
     pub(super) fn typed(&mut self, line: &str) -> Vec<Effect> {
-        let reaction = self.screen.typed(line);
-        self.follow(reaction)
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let mut sessions = self.sessions.iter();
+        match (words.as_slice(), sessions.next(), sessions.next()) {
+            (["g" | "grants"], ..) => {
+                let all = self.sessions.iter().cloned();
+                all.map(|session| Effect::Say(session, AttendantMessage::Grants {}))
+                    .collect()
+            }
+            (["revoke", id], Some(session), None) => vec![revoke(session, id)],
+            (["revoke", session, id], ..) if self.sessions.contains(*session) => {
+                vec![revoke(session, id)]
+            }
+            (["revoke", ..], _, None) => self.aside(&["Type revoke and a grant's id.".into()]),
+            (["revoke", ..], ..) => {
+                self.aside(&["Type revoke, the session and the grant's id.".into()])
+            }
+            ([_, ..], ..) if !self.asks() => {
+                self.aside(&["Nothing waits. Type g to list the grants.".into()])
+            }
+            _ => {
+                let reaction = self.screen.typed(line);
+                self.follow(reaction)
+            }
+        }
     }
 
     /// Time passed, and the terminal may have another size.
     pub(super) fn passed(&mut self, now: Instant, look: Look) -> Vec<Effect> {
+        self.look = look;
         let reaction = self.screen.resized(look);
         let mut effects = self.follow(reaction);
         let lefts: Vec<(u64, Duration)> = self
@@ -169,6 +202,20 @@ impl Viewer {
             effects.push(Effect::Line(format!("{session} asks at {places}, too")));
         }
         let reaction = self.screen.add(question, left);
+        effects.extend(self.follow(reaction));
+        effects
+    }
+
+    /// Lines that whoever typed something waits for: before the prompt, where a question stands.
+    fn aside(&mut self, lines: &[String]) -> Vec<Effect> {
+        if !self.asks() {
+            return lines.iter().cloned().map(Effect::Line).collect();
+        }
+        let (look, bars) = (self.look, Bars::of(self.look.unicode));
+        let text = lines.iter().map(|line| live_line(Some(look), bars, line));
+        let mut effects = vec![Effect::Question(text.collect())];
+        // What can be typed, and the prompt.
+        let reaction = self.screen.typed("");
         effects.extend(self.follow(reaction));
         effects
     }
@@ -249,6 +296,31 @@ fn about(origin: &Origin, since: &str) -> [String; 2] {
     ]
 }
 
+fn revoke(session: &str, id: &str) -> Effect {
+    let grant = id.to_owned();
+    Effect::Say(session.to_owned(), AttendantMessage::Revoke { grant })
+}
+
+/// A session's grants, two lines each: agp's words, and behind the bar what it covers.
+fn listed(session: &str, grants: &[Grant]) -> Vec<String> {
+    if grants.is_empty() {
+        return vec![format!("{session}: no grants")];
+    }
+    let mut lines = vec![format!("{session}: {}", count(grants.len(), "grant"))];
+    for grant in grants {
+        let short = |text: &str| escape::line_max(text, ABOUT_CHARS);
+        let until = grant.until.as_deref().unwrap_or("the session ends");
+        let (id, state) = (short(&grant.id), grant.state.as_str());
+        let holds = match grant.state {
+            GrantState::Live => format!(", until {}; revoke {id}", short(until)),
+            _ => String::new(),
+        };
+        lines.push(format!("{id} {state}, by {}{holds}", short(&grant.by)));
+        lines.push(format!("{OUTPUT_BAR}{}", short(&grant.covers)));
+    }
+    lines
+}
+
 /// What a session escaped stays as it is; anything else that a terminal obeys does not pass.
 fn printable(text: String) -> String {
     match text.chars().any(char::is_control) {
@@ -258,141 +330,4 @@ fn printable(text: String) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::channels::screen::ScreenQuestion;
-    use crate::contracts::channel::Scope;
-    use crate::contracts::view::{CallView, LineKind, ViewBlock, ViewLine};
-
-    fn question(number: u64, command: &str) -> SessionMessage {
-        let view = CallView {
-            tool: "Bash".into(),
-            blocks: vec![ViewBlock {
-                heading: "runs".into(),
-                subject: None,
-                lines: vec![ViewLine {
-                    kind: LineKind::Command,
-                    number: None,
-                    text: command.into(),
-                }],
-            }],
-            ..CallView::default()
-        };
-        SessionMessage::Question(Box::new(PutQuestion {
-            question: ScreenQuestion {
-                number,
-                view,
-                offer: None,
-            },
-            nonce: Some(format!("nonce {command}")),
-            seconds_left: 300,
-            elsewhere: Vec::new(),
-        }))
-    }
-
-    fn texts(effects: &[Effect]) -> String {
-        let texts = effects.iter().filter_map(|effect| match effect {
-            Effect::Question(text) | Effect::Line(text) => Some(text.as_str()),
-            _ => None,
-        });
-        texts.collect::<Vec<_>>().join("\n")
-    }
-
-    fn said(effects: &[Effect]) -> Option<(String, GivenAnswer)> {
-        effects.iter().find_map(|effect| match effect {
-            Effect::Say(session, AttendantMessage::Answer(answer)) => {
-                Some((session.clone(), answer.clone()))
-            }
-            _ => None,
-        })
-    }
-
-    #[test]
-    fn questions_of_two_sessions_have_numbers_of_their_own_and_go_back_to_whose_they_are() {
-        let now = Instant::now();
-        let mut viewer = Viewer::new(Look::PLAIN);
-        let first = viewer.heard("s-1", question(1, "make one"), now);
-        assert!(texts(&first).contains("make one"), "{first:?}");
-        let _ = viewer.heard("s-2", question(1, "make two"), now);
-        let (session, answer) = said(&viewer.typed("2 n not now")).unwrap();
-        assert_eq!((session.as_str(), answer.number), ("s-2", 1));
-        assert_eq!(answer.nonce, "nonce make two");
-        let reason = Some("not now".to_owned());
-        assert_eq!(answer.verdict, Said::Deny { reason });
-        let _ = viewer.heard("s-2", SessionMessage::Taken { number: 1 }, now);
-        let (session, answer) = said(&viewer.typed("y")).unwrap();
-        assert_eq!((session.as_str(), answer.number), ("s-1", 1));
-        assert_eq!(answer.verdict, Said::Approve(Scope::Once));
-        let effects = viewer.heard("s-1", SessionMessage::Taken { number: 1 }, now);
-        assert!(effects.contains(&Effect::Resume) && !viewer.asks());
-        // What is told of it afterwards concerns nobody here.
-        let words = "approved by alice".to_owned();
-        let settled = SessionMessage::Settled { number: 1, words };
-        assert_eq!(viewer.heard("s-1", settled, now), []);
-    }
-
-    #[test]
-    fn who_was_asked_too_is_told_and_the_question_leaves() {
-        let now = Instant::now();
-        for message in [
-            SessionMessage::Settled {
-                number: 1,
-                words: "denied by alice".into(),
-            },
-            SessionMessage::Rejected {
-                number: Some(1),
-                words: "this question is already decided".into(),
-            },
-            SessionMessage::Ended {
-                words: "the session ended".into(),
-            },
-        ] {
-            let mut viewer = Viewer::new(Look::PLAIN);
-            let _ = viewer.heard("s-1", question(1, "make one"), now);
-            let effects = viewer.heard("s-1", message, now);
-            assert!(texts(&effects).contains("Question 1: "), "{effects:?}");
-            assert!(effects.contains(&Effect::Resume) && !viewer.asks());
-            assert_eq!(said(&viewer.typed("y")), None);
-        }
-    }
-
-    #[test]
-    fn an_answer_is_about_the_view_that_came() {
-        let now = Instant::now();
-        let mut viewer = Viewer::new(Look::PLAIN);
-        let message = question(1, "make one");
-        let SessionMessage::Question(put) = &message else {
-            panic!("{message:?}");
-        };
-        let digest = put.question.view.sha256();
-        let _ = viewer.heard("s-1", message, now);
-        let (_, answer) = said(&viewer.typed("y")).unwrap();
-        assert_eq!(answer.view_sha256, digest);
-    }
-
-    #[test]
-    fn lines_say_whose_they_are_where_that_changes_and_nothing_in_them_acts() {
-        let now = Instant::now();
-        let mut viewer = Viewer::new(Look::PLAIN);
-        let mut effects = Vec::new();
-        for (session, text) in [
-            ("s-1", "allow Bash ls"),
-            ("s-1", r"deny Bash rm \u{1b}"),
-            ("s-2", "allow\u{1b}[2J"),
-            ("s-1", "x"),
-        ] {
-            let line = SessionMessage::Line { text: text.into() };
-            effects.extend(viewer.heard(session, line, now));
-        }
-        let lines = [
-            "s-1:",
-            "allow Bash ls",
-            r"deny Bash rm \u{1b}",
-            "s-2:",
-            r"allow\u{1b}[2J",
-            "s-1:",
-            "x",
-        ];
-        assert_eq!(effects, lines.map(|line| Effect::Line(line.into())));
-    }
-}
+mod tests;
