@@ -114,7 +114,7 @@ impl Targets {
         }
         let (unix, tcp) = match thread {
             // A Unix connection is its job; to which socket no rule of Landlock's can say.
-            "docker" => ("gives 0", DEADLY),
+            "docker" | "slack-relay" => ("gives 0", DEADLY),
             _ if speaks => (DENIED, DENIED),
             _ => (DEADLY, DEADLY),
         };
@@ -215,7 +215,13 @@ fn the_threads_of_codex_reach_nothing_that_is_not_theirs() {
 
 #[test]
 fn the_threads_of_slack_reach_slack_and_nothing_else() {
-    for thread in ["slack-socket", "slack-dial", "slack-post", "slack-outbox"] {
+    for thread in [
+        "slack-socket",
+        "slack-dial",
+        "slack-relay",
+        "slack-post",
+        "slack-outbox",
+    ] {
         let world = World::new();
         world.policy(&[("require", "Bash")]);
         let config = json!({"slack": {"channel": CHANNEL, "approvers": ["U0ALICE"]}});

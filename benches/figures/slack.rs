@@ -119,6 +119,8 @@ fn slack(double: &SlackDouble, session: &str, directory: &Path) -> Fallible<Slac
             egress: "none".into(),
         },
         who: "bench".into(),
+        home: "bench".into(),
+        sessions: directory.join("sessions"),
         outbox: directory.join("outbox.json"),
         roots: None,
         is_live: Box::new(|_| true),

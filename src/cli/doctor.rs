@@ -363,10 +363,10 @@ fn docker(home: &Home, named: bool) -> Result<Found, Failure> {
 fn slack(home: &Home, named: bool) -> Result<Found, Failure> {
     let config = Config::load(home)?;
     match config::first(None, "AGP_CHANNEL", config.channel.clone()).as_deref() {
-        Some("slack") => crate::session::slack::examine(&config).and_then(ok),
+        Some("slack") => crate::session::slack::examine(home, &config).and_then(ok),
         // What is set up can be tried before it is used, and until then stands in nobody's way.
         None | Some("console") if crate::session::slack::is_set_up(&config) => {
-            match crate::session::slack::examine(&config) {
+            match crate::session::slack::examine(home, &config) {
                 Ok(detail) => ok(detail),
                 Err(failure) if named => Err(failure),
                 Err(failure) => would_fail(failure),

@@ -45,6 +45,8 @@ pub enum Profile {
     SlackSocket,
     /// Opens a connection to Slack.
     SlackDial,
+    /// Hands clicks to the sessions that they are of.
+    SlackRelay,
     /// Speaks in Slack.
     SlackPost,
     /// Keeps what is to be said there.
@@ -276,6 +278,7 @@ mod tests {
         let network = [
             &slack[..],
             &[
+                Profile::SlackRelay,
                 Profile::Egress,
                 Profile::Docker,
                 Profile::Spawn,

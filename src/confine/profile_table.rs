@@ -68,7 +68,7 @@ const BARE: ProfileSpec = ProfileSpec {
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Prepare,
         Self::Main,
         Self::Journal,
@@ -87,6 +87,7 @@ impl Profile {
         Self::Preview,
         Self::SlackSocket,
         Self::SlackDial,
+        Self::SlackRelay,
         Self::SlackPost,
         Self::SlackOutbox,
         Self::ProbeModel,
@@ -211,6 +212,7 @@ impl Profile {
                 calls: &SLACK,
                 ..BARE
             },
+            Self::SlackRelay => RELAY,
             Self::SlackPost => ProfileSpec {
                 thread: "slack-post",
                 does: "speaks in Slack, at its pace",
@@ -311,6 +313,21 @@ const OUTBOX: ProfileSpec = ProfileSpec {
         why: "outbox.json is replaced whole, under a lock beside it",
     }],
     calls: JOURNAL.calls,
+    ..BARE
+};
+
+const RELAY: ProfileSpec = ProfileSpec {
+    thread: "slack-relay",
+    does: "hands clicks to the home's sessions that they are of; takes over the connection to Slack",
+    calls: &[
+        syscall_groups::EVERY,
+        syscall_groups::NO_FILES,
+        syscall_groups::WAITING,
+        syscall_groups::WAITING_OLD,
+        syscall_groups::CONNECTION,
+        syscall_groups::ACCEPTING,
+        syscall_groups::NEIGHBOURS,
+    ],
     ..BARE
 };
 

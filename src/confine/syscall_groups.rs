@@ -254,6 +254,13 @@ pub(super) const DAEMON: &[BpfRule] = rules! {
     SYS_connect: "the daemon's socket",
 };
 
+/// Speaking to other sessions of the home, of which one has the connection to Slack.
+pub(super) const NEIGHBOURS: &[BpfRule] = rules! {
+    SYS_socket if UNIX: "a stream to another session's socket; no network",
+    SYS_connect: "another session's socket",
+    SYS_flock: "one session of the home has the connection",
+};
+
 /// Removing a session's directory, and ending the session.
 pub(super) const CLEARING: &[BpfRule] = rules! {
     SYS_unlinkat: "the session's files",

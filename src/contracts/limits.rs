@@ -321,6 +321,17 @@ pub const SLACK_PAGES: usize = 10;
 pub const SLACK_PAGE: usize = 200;
 /// Bytes of any identifier that Slack gives.
 pub const SLACK_ID_BYTES: usize = 255;
+/// A session takes a click of another session's connection within this time, or the person clicks again.
+pub const RELAY_PATIENCE: Duration = Duration::from_secs(1);
+/// Clicks under way to other sessions at a time: each is a descriptor.
+pub const RELAY_CLICKS: usize = 64;
+/// Of those, clicks of one session: one that hangs leaves room for the others.
+pub const RELAY_CLICKS_EACH: usize = 8;
+/// Bytes of a click on its way to another session: its identifiers, and a name and a reason of which each character
+/// may be six bytes.
+pub const RELAY_LINE_BYTES: usize = 32 << 10;
+/// Between two attempts to take over the connection of a session that has ended.
+pub const RELAY_TRY: Duration = Duration::from_secs(1);
 /// Time for the Close frame of Slack's connection, at the end of a session.
 pub const SLACK_FAREWELL: Duration = Duration::from_secs(5);
 /// Characters of the agent's that a card shows at first; a modal shows the rest.
@@ -393,6 +404,8 @@ const _: () = assert!(SLACK_FLOOD + 2 * CALLS_IN_FLIGHT < SLACK_JOBS);
 const _: () = assert!(SLACK_REMEMBERED >= CALLS_IN_FLIGHT);
 const _: () = assert!(OUTBOX_CLAIMS <= SLACK_FLOOD);
 const _: () = assert!((2 * OUTBOX_TEXT_BYTES * OUTBOX_MESSAGES) as u64 * 5 / 4 <= OUTBOX_BYTES);
+const _: () = assert!(RELAY_LINE_BYTES > 16 * SLACK_ID_BYTES + 12 * DENY_REASON_CHARS);
+const _: () = assert!(RELAY_CLICKS > 4 * RELAY_CLICKS_EACH);
 const _: () =
     assert!(STREAM_STRING_BYTES > FRAME_BYTES && STREAM_STRING_KEPT_BYTES < STREAM_STRING_BYTES);
 const _: () =

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
+use crate::channels::slack;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::ids::SessionId;
 use crate::contracts::{bounded_file, limits, strict_json};
@@ -44,6 +45,11 @@ impl LeaseRecord {
         let matches = terms.directory.is_absolute() && terms.directory.ends_with(name);
         matches.then_some(terms)
     }
+}
+
+/// Where a session listens for clicks in Slack that another session of the home has heard.
+fn clicks(lease: &Path) -> PathBuf {
+    lease.with_extension(slack::SOCKET)
 }
 
 /// The name of a session's private directory.
@@ -148,6 +154,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         clear(&self.directory);
+        let _ = fs::remove_file(clicks(&self.path));
         if !self.open {
             // A lease that stays behind is reaped by the next start.
             let _ = fs::remove_file(&self.path);
@@ -279,8 +286,9 @@ fn reap_one(path: &Path, journal: &Handle) -> Result<(), StartError> {
     if let Some(terms) = terms {
         clear(&terms.directory);
     }
-    // Its socket, where one is left.
+    // Its sockets, where any are left.
     let _ = fs::remove_file(path.with_extension("attend"));
+    let _ = fs::remove_file(clicks(path));
     fs::remove_file(path).map_err(|error| StartError::Lease(path.to_owned(), error))
 }
 

@@ -17,7 +17,7 @@
 //! | console (where there is a terminal, and no Slack) | `channels::console::Console::start` | it is hung up; the terminal is closed |
 //! | preview | `session::preview` | the governor is dropped |
 //! | attend | `channels::attend::Attend::start` | its socket is dropped |
-//! | slack-socket, slack-post | `channels::slack::Slack::start` | the channel is dropped |
+//! | slack-socket, slack-relay, slack-post | `channels::slack::Slack::start` | the channel is dropped |
 //! | slack-dial (while a connection is opened) | `channels::slack` | it is open, or is not |
 //! | slack-outbox | `channels::slack` | the channel is dropped |
 //! | docker (with `--sandbox docker`) | `sandbox::docker` | its container is gone |

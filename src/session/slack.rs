@@ -59,8 +59,13 @@ pub(crate) fn is_set_up(config: &Config) -> bool {
 }
 
 /// Tries it all, for `agp doctor`.
-pub(crate) fn examine(config: &Config) -> Result<String, Failure> {
-    Ok(self_test::examine(&settings(config)?, roots().as_deref())?)
+pub(crate) fn examine(home: &Home, config: &Config) -> Result<String, Failure> {
+    let (settings, roots) = (settings(config)?, roots());
+    Ok(self_test::examine(
+        &settings,
+        roots.as_deref(),
+        &home.sessions(),
+    )?)
 }
 
 /// Says by whom else than Slack the approvals of a session could be given.
@@ -108,6 +113,7 @@ pub(crate) fn channel(
             egress: options.way_out.shown(options.layout),
         },
         home: name_of(context.home),
+        sessions: home.sessions(),
         outbox: home.root().join("outbox.json"),
         roots: roots(),
         is_live: Box::new(move |session| {

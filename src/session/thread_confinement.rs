@@ -167,6 +167,7 @@ fn threads_of(options: &SessionOptions, terminal: &Terminal) -> impl Iterator<It
             Profile::Look => looks,
             Profile::SlackSocket
             | Profile::SlackDial
+            | Profile::SlackRelay
             | Profile::SlackPost
             | Profile::SlackOutbox => slack,
             Profile::Console => console,

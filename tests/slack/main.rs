@@ -18,4 +18,5 @@ mod slack_harness;
 mod slack_hostile;
 mod slack_kill;
 mod slack_outbox;
+mod slack_relay;
 mod slack_session;

@@ -18,7 +18,7 @@ use std::thread;
 use serde_json::{Value, json};
 use session::Start;
 use slack::{APP_TOKEN, BOT_TOKEN, CHANNEL, Fault, SlackDouble};
-use slack_world::{ALICE, BOB, Governed};
+use slack_world::{ALICE, BOB, Governed, deny};
 
 fn governed() -> Governed {
     Governed::by(SlackDouble::start(), &[])
@@ -47,6 +47,21 @@ fn a_setup_that_holds_is_said_to_and_nothing_is_posted() {
     governed.double.wait("the Close frame", |double| {
         double.closed_by_agp(0).then_some(())
     });
+}
+
+#[test]
+fn where_a_session_has_the_connection_nobody_takes_clicks_from_it() {
+    let governed = Governed::by(SlackDouble::start(), &[("require", "Bash")]);
+    let live = governed.play(&["echo one"], &[]).start();
+    let no = deny(&governed.double, 0, ALICE);
+    let ran = doctor(&governed).run().succeeded();
+    ran.said(&[
+        "app A0AGP in",
+        "a running session of this home has the connection",
+    ]);
+    assert_eq!(governed.double.sockets(), 1);
+    governed.double.click(&no);
+    live.finish().succeeded();
 }
 
 /// One thing that is wrong in Slack, and what the doctor says of it: the problem, and its mend.

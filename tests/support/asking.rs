@@ -93,6 +93,15 @@ pub(crate) struct Asking {
     warnings: Arc<Mutex<Vec<String>>>,
     directory: PathBuf,
     governors: Mutex<HashMap<Rule, Arc<Governor>>>,
+    session: String,
+}
+
+/// Which session it is, of which home.
+pub(crate) struct Name<'a> {
+    pub(crate) home: &'a str,
+    pub(crate) session: &'a str,
+    /// The directory of the home's leases.
+    pub(crate) sessions: PathBuf,
 }
 
 /// The settings of a test's Slack.
@@ -133,6 +142,20 @@ pub(crate) fn directory() -> PathBuf {
 
 /// Starts the channel in a directory that the test removes, or the last one there does.
 pub(crate) fn started_in(directory: &Path, given: UncheckedConfig) -> Result<Asking, SetupError> {
+    let name = Name {
+        home: "home",
+        session: SESSION,
+        sessions: directory.join("sessions"),
+    };
+    started_as(name, directory, given)
+}
+
+/// The same as this session.
+pub(crate) fn started_as(
+    name: Name<'_>,
+    directory: &Path,
+    given: UncheckedConfig,
+) -> Result<Asking, SetupError> {
     let key_file = directory.join("key");
     if !key_file.is_file() {
         fs::write(&key_file, &*SigningKey::generate().unwrap().1).unwrap();
@@ -144,19 +167,23 @@ pub(crate) fn started_in(directory: &Path, given: UncheckedConfig) -> Result<Ask
     let (journal, _) = Journal::open(&paths, key, &[], Arc::clone(&screen)).unwrap();
     let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
     let (recorded, warned) = (journal.handle(), Arc::clone(&warnings));
+    let session = SessionId::new(name.session).unwrap();
     let around = Around {
         about: About {
-            origin: origin(),
+            origin: Origin {
+                session: name.session.into(),
+                ..origin()
+            },
             sandbox: "recording".into(),
             egress: "none".into(),
         },
-        home: "home".into(),
+        home: name.home.into(),
+        sessions: name.sessions,
         outbox: directory.join("outbox.json"),
         roots: None,
         is_live: Box::new(|session| session == LIVE),
         redact: redact::redact_tokens,
         rejected: Box::new(move |rejection| {
-            let session = SessionId::new(SESSION).unwrap();
             let _ = recorded.append_one(rejection.draft(&session)).unwrap();
         }),
         warn: Box::new(move |text| warned.lock().unwrap().push(text.to_owned())),
@@ -176,6 +203,7 @@ pub(crate) fn started_in(directory: &Path, given: UncheckedConfig) -> Result<Ask
         warnings,
         governors: Mutex::default(),
         directory: directory.to_owned(),
+        session: name.session.to_owned(),
     })
 }
 
@@ -243,7 +271,7 @@ impl Asking {
         if !rule.approvers.is_empty() {
             asks["approvers"] = json!(rule.approvers);
         }
-        let session = SessionId::new(SESSION).unwrap();
+        let session = SessionId::new(self.session.as_str()).unwrap();
         let made = || self.governor(&asks, rule);
         let mut governors = self.governors.lock().unwrap();
         let governor = Arc::clone(governors.entry(rule).or_insert_with(|| Arc::new(made())));
@@ -279,7 +307,7 @@ impl Asking {
         let groups = groups.map(|(name, people)| (name.to_owned(), people));
         Governor::new(GovernorConfig {
             reading: ReadingTerms::blind(),
-            session: SessionId::new(SESSION).unwrap(),
+            session: SessionId::new(self.session.as_str()).unwrap(),
             policy: Policy::parse(json!({ "rules": [asks] }).to_string().as_bytes()).unwrap(),
             journal: self.journal.as_ref().unwrap().handle(),
             screen: Arc::clone(&self.screen),
@@ -354,7 +382,7 @@ impl Asking {
         // Who was turned away has decided nothing.
         for event in self.events("approval.rejected") {
             assert_eq!(event["on_behalf_of"], Value::Null, "{event}");
-            assert_eq!(event["payload"]["sessionId"], SESSION, "{event}");
+            assert_eq!(event["payload"]["sessionId"], self.session, "{event}");
             assert!(event["payload"]["user"].is_string(), "{event}");
         }
     }

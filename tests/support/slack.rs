@@ -20,6 +20,7 @@ mod socket;
 mod web;
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -212,6 +213,8 @@ struct State {
     triggers: HashMap<String, Trigger>,
     violations: Vec<String>,
     connections: Option<u64>,
+    /// The most connections that were open at a time.
+    most: usize,
     /// What is said of a person, besides that he is there.
     people: HashMap<String, Value>,
     /// What is said of the channel, besides that all is well.
@@ -465,6 +468,64 @@ impl SlackDouble {
 
     pub(crate) fn closed_by_agp(&self, at: usize) -> bool {
         self.state().sockets[at].closed_by_agp
+    }
+
+    /// The most connections that were open at a time.
+    pub(crate) fn most_sockets(&self) -> usize {
+        self.state().most
+    }
+
+    /// Delivers a click as Slack does, on any one of the connections that are open.
+    pub(crate) fn deal(&self, click: &Click) -> String {
+        let chance = RandomState::new().hash_one(0);
+        let at = self.wait("a connection", |double| {
+            let state = double.state();
+            let open: Vec<usize> = (0..state.sockets.len())
+                .filter(|at| state.sockets[*at].open)
+                .collect();
+            let chosen = chance.checked_rem(open.len() as u64)?;
+            Some(open[usize::try_from(chosen).unwrap()])
+        });
+        self.click_on(at, click)
+    }
+
+    /// Clicks as a person does: once more where Slack says that the click failed.
+    pub(crate) fn insist(&self, click: &Click) {
+        loop {
+            let id = self.deal(click);
+            if self.is_acked(&id) {
+                return;
+            }
+            self.fails(&id);
+        }
+    }
+
+    /// Whether a click is acknowledged, once that is known.
+    pub(crate) fn is_acked(&self, id: &str) -> bool {
+        self.wait("the fate of a click", |double| {
+            let state = double.state();
+            let mut all = state.sockets.iter();
+            let delivery = all.find_map(|socket| socket.deliveries.get(id))?;
+            match delivery.acked {
+                Some(_) => Some(true),
+                None => (delivery.sent.elapsed() > ACK).then_some(false),
+            }
+        })
+    }
+
+    /// Waits until Slack would tell whoever clicked that it failed, and asserts that this is so.
+    #[track_caller]
+    pub(crate) fn fails(&self, id: &str) {
+        self.wait("the end of Slack's patience", |double| {
+            (double.sent(id)?.elapsed() > ACK).then_some(())
+        });
+        let mut state = self.state();
+        let mut deliveries = state
+            .sockets
+            .iter_mut()
+            .filter_map(|socket| socket.deliveries.remove(id));
+        let acked = deliveries.any(|delivery| delivery.acked.is_some());
+        assert!(!acked, "{id} was acknowledged");
     }
 
     /// Delivers a click on the newest connection; gives the envelope's id.

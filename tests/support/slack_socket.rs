@@ -15,6 +15,9 @@ use tungstenite::{Bytes, Message, WebSocket};
 use super::http::{Stream, header};
 use super::{APP, Flood, Order, Slow, Socket, State};
 
+/// An app may have so many.
+const MOST: usize = 10;
+
 /// One connection, from the upgrade to its end.
 pub(super) fn socket(mut stream: Box<dyn Stream>, head: &str, rest: &[u8], state: &Mutex<State>) {
     assert!(rest.is_empty(), "it speaks before it is answered");
@@ -62,6 +65,10 @@ pub(super) fn socket(mut stream: Box<dyn Stream>, head: &str, rest: &[u8], state
             deliveries: HashMap::new(),
         });
         let open = state.sockets.iter().filter(|socket| socket.open).count();
+        state.most = state.most.max(open);
+        if open > MOST {
+            state.violations.push(format!("{open} connections"));
+        }
         let open = u64::try_from(open).unwrap();
         (state.sockets.len() - 1, state.connections.unwrap_or(open))
     };

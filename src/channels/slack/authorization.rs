@@ -41,6 +41,11 @@ pub(super) struct OwnCard {
 }
 
 impl Authority {
+    /// Whether a click is on a card of this home's, by what its block says.
+    pub(super) fn has_card(&self, click: &Click) -> bool {
+        BlockName::parse(&click.block).is_some_and(|name| name.home == self.home)
+    }
+
     /// The card that a click is on, where agp's own bot posted it, for this home, in this channel. Another
     /// home with the same app has cards of its own, which are not this one's to change.
     pub(super) fn own_card(&self, click: &Click) -> Option<OwnCard> {

@@ -1,5 +1,6 @@
 //! What Slack says on a Socket Mode connection, read strictly and without trust.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::contracts::{limits, strict_json};
@@ -42,7 +43,8 @@ pub(super) enum Leave {
 
 /// A click on a button, or a form that was sent, as Slack tells of it. A part that is missing is empty, and matches
 /// nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Click {
     pub(super) envelope: String,
     pub(super) app: String,
@@ -63,6 +65,28 @@ pub(super) struct Click {
     /// What was written in a form that agp had opened: foreign. Without it this is a click on a message's button. A form
     /// has no channel and no message, and its block and value are those of the card that it was opened from.
     pub(super) form: Option<String>,
+}
+
+impl Click {
+    /// Whether all of it is as short as what is read of a frame.
+    pub(super) fn is_bounded(&self) -> bool {
+        let ids = [
+            &self.app,
+            &self.user,
+            &self.team,
+            &self.channel,
+            &self.message,
+            &self.author,
+            &self.block,
+            &self.action,
+            &self.value,
+            &self.trigger,
+        ];
+        let short = |id: &&String| id.is_empty() || is_short(id);
+        let texts = [Some(&self.name), self.form.as_ref()];
+        let few = |text: &&String| text.chars().count() <= limits::DENY_REASON_CHARS;
+        is_short(&self.envelope) && ids.iter().all(short) && texts.iter().flatten().all(few)
+    }
 }
 
 /// Reads a frame; `None` when it is none.

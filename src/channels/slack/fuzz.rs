@@ -30,6 +30,7 @@ use super::card::{Drawing, Offers, Text};
 use super::envelope::{self, Frame};
 use super::mrkdwn_escape::{self, Line};
 use super::outbox;
+use super::relay_line::ClickLine;
 use super::request::{self, NewRequest};
 use super::web_api::{ApiError, Posted, RETRY_AFTER_MAX, is_code, read_with_scopes};
 
@@ -221,23 +222,18 @@ pub(crate) fn frame(data: &[u8]) {
         Some(Frame::Envelope { id, click }) => {
             assert!(envelope::is_short(&id));
             if let Some(click) = click {
-                let parts = [
-                    &click.app,
-                    &click.user,
-                    &click.team,
-                    &click.channel,
-                    &click.message,
-                    &click.author,
-                ];
-                assert!(parts.iter().all(|part| short(part)));
-                let parts = [&click.block, &click.action, &click.value, &click.trigger];
-                assert!(parts.iter().all(|part| short(part)) && click.envelope == id);
-                let texts = [Some(&click.name), click.form.as_ref()];
-                let bounded = |text: &&String| text.chars().count() <= limits::DENY_REASON_CHARS;
-                assert!(texts.iter().flatten().all(bounded));
+                assert!(click.is_bounded() && click.envelope == id);
                 let person = request::person(&click.name, "U1");
                 assert!(!person.contains(acts_or_hides) && !person.contains(['<', '&', '`']));
                 assert!(person.matches(' ').count() == 2 || person == "slack U1");
+                // What is handed to another session is read there as it was heard.
+                let line = ClickLine {
+                    session: "s-1".into(),
+                    click: *click,
+                };
+                let written = line.written();
+                let read = written.strip_suffix(b"\n").and_then(ClickLine::read);
+                assert_eq!(read, Some(line));
             }
         }
         Some(Frame::Hello { app, .. }) => assert!(short(&app)),

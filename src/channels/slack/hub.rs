@@ -1,4 +1,4 @@
-//! What both of Slack's threads share: the way to say something, and what a click comes to.
+//! What Slack's threads share: the way to say something, and what a click comes to.
 
 use crate::contracts::plural::count;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::contracts::limits;
 
 use super::approvals::{Approvals, Effect};
+use super::block_name::BlockName;
 use super::blocks;
 use super::config;
 use super::envelope::Click;
@@ -16,13 +17,37 @@ use super::post_queue::{Job, Modal, Post};
 use super::rejections::{Reason, Rejection};
 use super::websocket::OpenSocket;
 
-/// What both threads share.
+/// What to do where clicks are lost to others.
+pub(super) const ONE_APP: &str = "Use one app per machine (docs/slack-setup.md)";
+
+/// Who judges a click.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Owner<'a> {
+    /// This session: the click is its own, or names no other.
+    This,
+    /// The session that it names.
+    Session(&'a str),
+}
+
+/// Why nobody took a click.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    /// Its session does not answer.
+    Hung,
+    /// It is not of this home.
+    Elsewhere,
+}
+
+/// What the threads share.
 pub(super) struct Hub {
+    /// The session that this process has.
+    pub(super) session: String,
     pub(super) post: Post,
     pub(super) warn: Box<dyn Fn(&str) + Send + Sync>,
     pub(super) rejected: Box<dyn Fn(&Rejection) + Send + Sync>,
     pub(super) rejections: AtomicU32,
     pub(super) malformed: AtomicU64,
+    pub(super) not_taken: AtomicU64,
     pub(super) stopping: AtomicBool,
 }
 
@@ -50,6 +75,13 @@ impl Hub {
                 count(malformed, "invalid frame")
             ));
         }
+        let not_taken = self.not_taken.load(Ordering::Relaxed);
+        if not_taken > 1 {
+            self.warn(&format!(
+                "slack: {} not taken in total",
+                count(not_taken, "click")
+            ));
+        }
         let rejections = self.rejections.load(Ordering::Relaxed);
         if rejections > limits::SLACK_REJECTIONS {
             self.warn(&format!(
@@ -64,6 +96,34 @@ impl Hub {
         self.warn(&format!("slack: lost the connection ({why}); reconnecting"));
     }
 
+    /// Where a click is to be judged.
+    pub(super) fn owner<'a>(&self, click: &'a Click) -> Owner<'a> {
+        match BlockName::parse(&click.block) {
+            Some(name) if name.session != self.session => Owner::Session(name.session),
+            _ => Owner::This,
+        }
+    }
+
+    /// A click was left unacknowledged: whoever clicked sees that it failed.
+    pub(super) fn not_taken(&self, click: &Click, why: NotTaken) {
+        // Anybody in the channel can click without end.
+        if self.not_taken.fetch_add(1, Ordering::Relaxed) > 0 {
+            return;
+        }
+        let session = BlockName::parse(&click.block).map_or("?", |name| name.session);
+        self.warn(&match why {
+            NotTaken::Hung => format!(
+                "slack: session {session} did not take a click within {} s: the person must click \
+                    again. Is it stopped? Further ones are only counted",
+                limits::RELAY_PATIENCE.as_secs()
+            ),
+            NotTaken::Elsewhere => format!(
+                "slack: got a click for session {session} of another home or machine: it fails, \
+                    and some of this home's fail there. {ONE_APP}. Further ones are only counted"
+            ),
+        });
+    }
+
     /// Another connection takes a share of the clicks, and nobody can say which.
     pub(super) fn count_connections(&self, link: &OpenSocket, ours: usize) {
         let others = link
@@ -71,8 +131,8 @@ impl Hub {
             .saturating_sub(u64::try_from(ours).unwrap_or(u64::MAX));
         if others > 0 {
             self.warn(&format!(
-                "slack: {} to this app: SOME CLICKS GO THERE. Stop the other process, or \
-                    use a separate app. A crashed one disappears within minutes.",
+                "slack: {} to this app, of another home or machine: SOME CLICKS GO THERE, and \
+                    fail. {ONE_APP}. A crashed one disappears within minutes",
                 count(others, "other connection")
             ));
         }

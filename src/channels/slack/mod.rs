@@ -1,14 +1,16 @@
 //! The Slack channel: a person with a phone decides, and only the right person, once, for exactly
 //! this call.
 //!
-//! [`Slack::start`] proves the tokens and opens the first connection before a session begins. From
-//! then on two threads own all that is Slack's: `slack-socket` hears clicks (`socket_mode`) and has them
-//! judged (`approvals`, `request`), `slack-post` says everything (`post_thread`, `post_queue`). A call worker waits on a
-//! channel of its own.
+//! [`Slack::start`] proves the tokens before a session begins, and opens the connection where no other session of
+//! the home has it (`app_lock`). From then on three threads own all that is Slack's: `slack-socket` hears clicks
+//! (`socket_mode`) and has them judged (`approvals`, `request`), `slack-relay` hands them to the sessions that they
+//! are of (`relay`), `slack-post` says everything (`post_thread`, `post_queue`). A call worker waits on a channel of
+//! its own.
 //!
 //! A card is posted without buttons, its entry in the outbox is made durable, and only then it gets them:
 //! whoever is killed in between leaves a card that can do nothing.
 
+mod app_lock;
 mod approvals;
 mod authorization;
 mod block_name;
@@ -28,6 +30,8 @@ mod post_queue;
 mod post_thread;
 mod redacted;
 mod rejections;
+mod relay;
+mod relay_line;
 mod remembered;
 mod request;
 pub mod self_test;
@@ -40,7 +44,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
@@ -56,6 +60,7 @@ use crate::contracts::plural::count;
 use crate::contracts::question::{Asking, Question};
 use crate::contracts::{limits, timestamp};
 
+use app_lock::{AppLock, Proved, Standing};
 use approvals::Approvals;
 use authorization::Authority;
 use block_name::BlockName;
@@ -70,10 +75,12 @@ use post_thread::Poster;
 pub use redacted::Redact;
 use redacted::RedactedView;
 pub use rejections::{Reason, Rejection};
+pub use relay::SOCKET;
+use relay::{Relay, Sockets, Way};
 use request::{Ended, NewRequest};
 use socket_mode::{Dial, DialError, Receiver};
 use tls::Tls;
-use web_api::WebApi;
+use web_api::{Identity, WebApi};
 use websocket::OpenSocket;
 
 /// The port of `https` and `wss`.
@@ -89,6 +96,8 @@ pub struct Around {
     pub home: String,
     /// `outbox.json`.
     pub outbox: PathBuf,
+    /// The directory of the home's leases: private, for the lock and the sessions' sockets.
+    pub sessions: PathBuf,
     /// Root certificates instead of the bundled ones.
     pub roots: Option<PathBuf>,
     /// Whether a session of this name still runs.
@@ -114,7 +123,8 @@ pub struct Slack {
 }
 
 impl Slack {
-    /// Proves tokens and connection, and starts the threads.
+    /// Proves tokens and connection, and starts the threads. Where another session of the home has the connection,
+    /// it proves what needs none.
     ///
     /// # Errors
     /// [`SetupError`] when a token is wrong, Slack cannot be reached, or no connection comes about.
@@ -130,11 +140,8 @@ impl Slack {
             api: api.clone(),
             tls: tls.for_socket()?,
         };
-        let mut first = open_first(&dial)?;
-        if let Err(error) = self_test::one_app(&api, &identity, &first.app) {
-            first.leave();
-            return Err(error);
-        }
+        let mut lock = self_test::lock(&around.sessions, settings)?;
+        let (first, proved) = proved(&mut lock, &dial, &identity)?;
         let outbox = Outbox::at(around.outbox);
         let left_behind = outbox.left_behind(&around.about.origin.session, &*around.is_live);
         let left_behind = left_behind.map_err(|error| {
@@ -147,25 +154,29 @@ impl Slack {
 
         let (jobs, inbox) = sync_channel(limits::SLACK_JOBS);
         let hub = Arc::new(Hub {
+            session: around.about.origin.session.clone(),
             post: Post::new(jobs),
             warn: around.warn,
             rejected: around.rejected,
             rejections: AtomicU32::new(0),
             malformed: AtomicU64::new(0),
+            not_taken: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         });
-        hub.count_connections(&first, 1);
+        if let Some(first) = &first {
+            hub.count_connections(first, 1);
+        }
         let approvals = Arc::new(Approvals::new(Authority {
             team: identity.team,
             own_user: identity.user,
-            app: first.app.clone(),
+            app: proved.app,
             channel: settings.channel.clone(),
             home: around.home.clone(),
             approvers: settings.approvers.clone(),
             required: settings.required,
         }));
         let system = |error: std::io::Error| SetupError::new(error.to_string(), "try again");
-        let reach = reach(settings, &first);
+        let reach = reach(settings, proved.port);
         let poster = Poster {
             api,
             hub: Arc::clone(&hub),
@@ -175,15 +186,34 @@ impl Slack {
             session: around.about.origin.session.clone(),
             jobs: inbox,
         };
-        let (wake, waker) = UnixStream::pair().map_err(system)?;
-        wake.set_nonblocking(true).map_err(system)?;
-        waker.set_nonblocking(true).map_err(system)?;
+        let (wake, waker) = wakers().map_err(system)?;
+        let (relay_wake, relay_waker) = wakers().map_err(system)?;
+        let (orders, ordered) = sync_channel(limits::RELAY_CLICKS);
+        let (news, answers) = channel();
+        let sockets = Sockets::of(&around.sessions).map_err(system)?;
+        let relay = Relay {
+            lock,
+            holds: first.is_some(),
+            listener: sockets
+                .listen(&around.about.origin.session)
+                .map_err(system)?,
+            sockets,
+            session: around.about.origin.session.clone(),
+            hub: Arc::clone(&hub),
+            approvals: Arc::clone(&approvals),
+            orders: ordered,
+            wake: relay_wake,
+            news,
+            waker: waker.try_clone().map_err(system)?,
+        };
         let receiver = Receiver {
             dial,
             hub: Arc::clone(&hub),
             approvals: Arc::clone(&approvals),
             wake,
             waker: waker.try_clone().map_err(system)?,
+            relay: Way::new(orders, relay_waker),
+            news: answers,
         };
         for entry in left_behind {
             hub.post.send(Job::LeftBehind(entry));
@@ -201,6 +231,7 @@ impl Slack {
         // Whatever fails from here on, dropping it ends what has begun.
         slack.spawn(Profile::SlackPost, reach.clone(), move || poster.run())?;
         slack.spawn(Profile::SlackSocket, reach, move || receiver.run(first))?;
+        slack.spawn(Profile::SlackRelay, Places::none(), move || relay.run())?;
         Ok(slack)
     }
 
@@ -268,11 +299,52 @@ impl Slack {
     }
 }
 
+/// What is proved of the app, with the first connection where this session has it.
+fn proved(
+    lock: &mut AppLock,
+    dial: &Dial,
+    identity: &Identity,
+) -> Result<(Option<OpenSocket>, Proved), SetupError> {
+    let standing = lock.stand().map_err(|error| self_test::unlocked(&error))?;
+    let mut first = match standing {
+        Standing::StandsBy(proved) => {
+            // What a handshake's random key is taken from is opened here: the thread that dials opens nothing.
+            let _ = tungstenite::handshake::client::generate_key();
+            self_test::one_app(&dial.api, identity, &proved.app)?;
+            return Ok((None, proved));
+        }
+        Standing::Unproved => {
+            let problem = "another session of this home does not get a connection to Slack";
+            return Err(SetupError::new(problem, "run `agp doctor --check slack`"));
+        }
+        Standing::Holds => open_first(dial)?,
+    };
+    if let Err(error) = self_test::one_app(&dial.api, identity, &first.app) {
+        first.leave();
+        return Err(error);
+    }
+    let proved = Proved {
+        app: first.app.clone(),
+        port: first.port(),
+    };
+    lock.prove(&proved)
+        .map_err(|error| self_test::unlocked(&error))?;
+    Ok((Some(first), proved))
+}
+
+/// Wakes a thread, and is read by it; neither end blocks.
+fn wakers() -> std::io::Result<(UnixStream, UnixStream)> {
+    let (wake, waker) = UnixStream::pair()?;
+    wake.set_nonblocking(true)?;
+    waker.set_nonblocking(true)?;
+    Ok((wake, waker))
+}
+
 /// What its threads may reach: the names of hosts, the ports that Slack was found on, and TCP's port
 /// for names.
-fn reach(settings: &Settings, first: &OpenSocket) -> Places {
+fn reach(settings: &Settings, found: Option<u16>) -> Places {
     let mut reach = Places::none().names().port(HTTPS).port(DNS);
-    for port in settings.api.port().into_iter().chain(first.port()) {
+    for port in settings.api.port().into_iter().chain(found) {
         reach = reach.port(port);
     }
     reach

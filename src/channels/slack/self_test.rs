@@ -1,5 +1,6 @@
 //! Whether Slack is set up so that a session would hold: tokens, scopes, people, channel, socket.
 
+use std::io;
 use std::path::Path;
 
 use serde_json::Value;
@@ -7,6 +8,7 @@ use serde_json::Value;
 use crate::contracts::limits;
 use crate::contracts::plural::count;
 
+use super::app_lock::{AppLock, Standing};
 use super::config::{Settings, SetupError};
 use super::socket_mode::Dial;
 use super::tls::Tls;
@@ -19,7 +21,11 @@ const NEEDED: &[&str] = &["chat:write"];
 ///
 /// # Errors
 /// [`SetupError`] for the first thing that does not hold.
-pub fn examine(settings: &Settings, roots: Option<&Path>) -> Result<String, SetupError> {
+pub fn examine(
+    settings: &Settings,
+    roots: Option<&Path>,
+    sessions: &Path,
+) -> Result<String, SetupError> {
     let tls = Tls::new(roots)?;
     let api = WebApi::new(settings, &tls);
     let failed = |error: ApiError| SetupError::new(error.to_string(), error.mend());
@@ -34,6 +40,22 @@ pub fn examine(settings: &Settings, roots: Option<&Path>) -> Result<String, Setu
         tls: tls.for_socket()?,
     };
     let api = dial.api.clone();
+    let mut lock = lock(sessions, settings)?;
+    let said = |app: &str, unseen: &str, socket: &str| {
+        format!(
+            "app {app}{unseen} in team {}, {} of {} must approve{people}{present}, channel {}{member}, {socket}",
+            identity.team,
+            settings.required,
+            count(settings.approvers.len(), "approver"),
+            settings.channel,
+        )
+    };
+    // One more connection would get clicks of the sessions that run.
+    if let Standing::StandsBy(proved) = lock.stand().map_err(|error| unlocked(&error))? {
+        let apps = one_app(&api, &identity, &proved.app)?;
+        let socket = "a running session of this home has the connection";
+        return Ok(said(&proved.app, apps, socket));
+    }
     let mut link = super::open_first(&dial)?;
     link.leave();
     let apps = one_app(&api, &identity, &link.app)?;
@@ -45,17 +67,21 @@ pub fn examine(settings: &Settings, roots: Option<&Path>) -> Result<String, Setu
                 count(others, "other connection"),
                 link.app
             ),
-            "stop the other agp, or use a separate app; a crashed one disappears within minutes",
+            "stop the other agp, or use one app per machine; a crashed one disappears within minutes",
         ));
     }
-    Ok(format!(
-        "app {}{apps} in team {}, {} of {} must approve{people}{present}, channel {}{member}, socket opened",
-        link.app,
-        identity.team,
-        settings.required,
-        count(settings.approvers.len(), "approver"),
-        settings.channel,
-    ))
+    Ok(said(&link.app, apps, "socket opened"))
+}
+
+/// The lock of the app's connection.
+pub(super) fn lock(sessions: &Path, settings: &Settings) -> Result<AppLock, SetupError> {
+    AppLock::open(sessions, settings).map_err(|error| unlocked(&error))
+}
+
+/// Why it cannot be had.
+pub(super) fn unlocked(error: &io::Error) -> SetupError {
+    let problem = format!("the lock of Slack's connection: {error}");
+    SetupError::new(problem, "run `agp doctor`")
 }
 
 /// Whether the app is installed in one workspace: with an organisation's token the people of any of its

@@ -1,9 +1,12 @@
-//! The thread `slack-socket`: the Socket Mode connections, from hello to Close. Every envelope is
-//! acknowledged before anything else is done about it.
+//! The thread `slack-socket`: the Socket Mode connections, from hello to Close. A click is acknowledged as soon as
+//! its session has judged it, and not where that session does not: Slack tells whoever clicked that it failed.
+//!
+//! A session that stands by has no connection, until the relay says that it is its turn.
 //!
 //! Connections are opened by a thread of their own, `slack-dial`, so that opening a new one never
 //! delays what comes on the old one.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -18,9 +21,10 @@ use rustls::ClientConfig;
 use crate::confine::{self, Places, Profile};
 use crate::contracts::limits;
 
-use super::approvals::Approvals;
+use super::approvals::{Approvals, Effect};
 use super::envelope::{Click, Frame, Leave};
-use super::hub::Hub;
+use super::hub::{Hub, NotTaken, Owner};
+use super::relay::{Handed, News, Order, Way};
 use super::request::Ended;
 use super::web_api::{ApiError, WebApi};
 use super::websocket::{Heard, OpenSocket};
@@ -63,10 +67,26 @@ pub(super) struct Receiver {
     pub(super) wake: UnixStream,
     /// Where a dialling thread writes for that.
     pub(super) waker: UnixStream,
+    /// The way to the other sessions of the home.
+    pub(super) relay: Way,
+    /// What comes from there.
+    pub(super) news: Inbox<News>,
+}
+
+/// A click that another session is to judge.
+struct Pending {
+    /// The connection that waits for the acknowledgement.
+    link: u64,
+    click: Box<Click>,
+    due: Instant,
 }
 
 struct SocketState {
     links: Vec<OpenSocket>,
+    /// How many connections there were.
+    opened: u64,
+    /// By their envelopes.
+    pending: HashMap<String, Pending>,
     dialled: Inbox<Result<OpenSocket, DialError>>,
     dialler: Sender<Result<OpenSocket, DialError>>,
     dialling: bool,
@@ -82,19 +102,31 @@ struct SocketState {
 
 impl SocketState {
     fn live(&self) -> usize {
-        self.links
-            .iter()
-            .filter(|link| link.leaving.is_none())
-            .count()
+        self.links.iter().filter(|link| !link.is_over()).count()
+    }
+
+    fn add(&mut self, mut link: OpenSocket) {
+        self.opened += 1;
+        link.number = self.opened;
+        self.links.push(link);
+    }
+
+    fn acknowledge(&mut self, link: u64, envelope: &str) {
+        let mut links = self.links.iter_mut();
+        if let Some(link) = links.find(|open| open.number == link) {
+            link.acknowledge(envelope);
+        }
     }
 }
 
 impl Receiver {
     /// Runs until the session is over and Slack has been told so.
-    pub(super) fn run(mut self, first: OpenSocket) {
+    pub(super) fn run(mut self, first: Option<OpenSocket>) {
         let (dialler, dialled) = channel();
         let mut state = SocketState {
-            links: vec![first],
+            links: Vec::new(),
+            opened: 0,
+            pending: HashMap::new(),
             dialled,
             dialler,
             dialling: false,
@@ -104,11 +136,17 @@ impl Receiver {
             behind: false,
             stopping: None,
         };
+        if let Some(first) = first {
+            state.add(first);
+        }
         loop {
             self.wait(&state);
             if self.hub.is_stopping() && state.stopping.is_none() {
                 state.stopping = Some(Instant::now() + limits::SLACK_FAREWELL);
-                state.links.iter_mut().for_each(OpenSocket::leave);
+                state.links.iter_mut().for_each(OpenSocket::retire);
+            }
+            while let Ok(news) = self.news.try_recv() {
+                self.hear_of(&mut state, news);
             }
             while let Ok(opened) = state.dialled.try_recv() {
                 state.dialling = false;
@@ -132,7 +170,9 @@ impl Receiver {
             .links
             .iter()
             .map(|link| link.pinged + limits::SLACK_PING);
-        let due = pings.chain(state.retry).chain(state.stopping).min();
+        let pending = state.pending.values().map(|pending| pending.due);
+        let due = pings.chain(pending).chain(state.retry);
+        let due = due.chain(state.stopping).min();
         let timeout = due.map(|due| due.saturating_duration_since(now) + Duration::from_millis(1));
         let timeout = if state.behind {
             Some(Duration::ZERO)
@@ -173,16 +213,51 @@ impl Receiver {
         }
     }
 
-    /// Reads what has come, and acknowledges all of it before a click is judged: a rejected one waits for
-    /// the journal.
+    /// Reads what has come, and acknowledges what is judged here before it acts on any of it: a rejected click
+    /// waits for the journal.
     fn drain(&self, state: &mut SocketState, link: &mut OpenSocket) -> Option<String> {
-        let mut clicks = Vec::new();
-        let ended = self.hear(state, link, &mut clicks);
-        for click in clicks {
-            let effect = self.approvals.click(&click);
+        let mut judged = Vec::new();
+        let ended = self.hear(state, link, &mut judged);
+        for (click, effect) in judged {
             self.hub.act(&self.approvals, &click, &effect);
         }
         ended
+    }
+
+    /// Has another session judge a click. What there is no room for is not acknowledged.
+    fn hand_over(&self, state: &mut SocketState, link: u64, session: &str, click: Box<Click>) {
+        let due = Instant::now() + limits::RELAY_PATIENCE + limits::RELAY_PATIENCE / 2;
+        let room = state.pending.len() < limits::RELAY_CLICKS;
+        let order = Order::Hand {
+            session: session.to_owned(),
+            click: click.clone(),
+        };
+        if !room || !self.relay.send(order) {
+            return self.hub.not_taken(&click, NotTaken::Hung);
+        }
+        let envelope = click.envelope.clone();
+        state.pending.insert(envelope, Pending { link, click, due });
+    }
+
+    fn hear_of(&self, state: &mut SocketState, news: News) {
+        let (envelope, handed) = match news {
+            News::Holds => return self.redial(state),
+            News::Handed(envelope, handed) => (envelope, handed),
+        };
+        let Some(Pending { link, click, .. }) = state.pending.remove(&envelope) else {
+            return;
+        };
+        match handed {
+            Handed::Taken => state.acknowledge(link, &envelope),
+            Handed::Nobody if self.approvals.authority().has_card(&click) => {
+                let effect = self.approvals.click(&click);
+                state.acknowledge(link, &envelope);
+                self.hub.act(&self.approvals, &click, &effect);
+            }
+            // Another home's session may wait for it: a click that failed can be made again.
+            Handed::Nobody => self.hub.not_taken(&click, NotTaken::Elsewhere),
+            Handed::Failed => self.hub.not_taken(&click, NotTaken::Hung),
+        }
     }
 
     /// Reads up to a bound: whoever sends without end keeps neither the other connection nor the end of the
@@ -191,17 +266,28 @@ impl Receiver {
         &self,
         state: &mut SocketState,
         link: &mut OpenSocket,
-        clicks: &mut Vec<Click>,
+        judged: &mut Vec<(Click, Effect)>,
     ) -> Option<String> {
         for _ in 0..limits::SLACK_FRAMES_AT_ONCE {
             match link.read() {
                 Heard::Quiet => return None,
                 Heard::Ended(why) => return Some(why),
                 Heard::Malformed => self.hub.malformed(),
-                Heard::Frame(Frame::Envelope { id, click }) => {
-                    link.acknowledge(&id);
-                    clicks.extend(click.map(|click| *click));
-                }
+                Heard::Frame(Frame::Envelope { id, click: None }) => link.acknowledge(&id),
+                Heard::Frame(Frame::Envelope {
+                    id,
+                    click: Some(click),
+                }) => match self.hub.owner(&click) {
+                    Owner::This => {
+                        let effect = self.approvals.click(&click);
+                        link.acknowledge(&id);
+                        judged.push((*click, effect));
+                    }
+                    Owner::Session(session) => {
+                        let session = session.to_owned();
+                        self.hand_over(state, link.number, &session, click);
+                    }
+                },
                 Heard::Frame(Frame::Disconnect(leave)) => self.told_to_leave(state, link, leave),
                 Heard::Control | Heard::Frame(Frame::Hello { .. } | Frame::Unknown) => {}
             }
@@ -242,9 +328,9 @@ impl Receiver {
                 if state.stopping.is_some() || state.down {
                     link.leave();
                 } else {
-                    state.links.iter_mut().for_each(OpenSocket::leave);
+                    state.links.iter_mut().for_each(OpenSocket::retire);
                 }
-                state.links.push(link);
+                state.add(link);
             }
             Err(DialError::Final(error)) => {
                 self.give_up(state, &format!("{error}; {}", error.mend()));
@@ -260,7 +346,7 @@ impl Receiver {
     }
 
     fn lost(&self, state: &mut SocketState, link: &OpenSocket, why: &str) {
-        if link.leaving.is_some() && (state.live() > 0 || state.down || state.stopping.is_some()) {
+        if link.is_over() && (state.live() > 0 || state.down || state.stopping.is_some()) {
             return;
         }
         self.hub.lost(why);
@@ -279,6 +365,24 @@ impl Receiver {
         let lasts = |link: &OpenSocket| link.opened.elapsed() >= limits::SLACK_SILENCE;
         if state.links.iter().any(lasts) {
             state.failures = 0;
+        }
+        let mut late = Vec::new();
+        for (envelope, pending) in &state.pending {
+            if now >= pending.due {
+                late.push(envelope.clone());
+            }
+        }
+        for envelope in late {
+            self.hear_of(state, News::Handed(envelope, Handed::Failed));
+        }
+        for link in &mut state.links {
+            let number = link.number;
+            let waits = |since| now < since + limits::RELAY_PATIENCE;
+            let mut pending = state.pending.values();
+            let last = pending.any(|pending| pending.link == number);
+            if link.retiring.is_some_and(|since| !last || !waits(since)) {
+                link.leave();
+            }
         }
         let mut dead = Vec::new();
         for (at, link) in state.links.iter_mut().enumerate() {
@@ -340,6 +444,8 @@ impl Receiver {
     fn give_up(&self, state: &mut SocketState, why: &str) {
         state.down = true;
         state.retry = None;
+        // Another session finds out for itself.
+        self.relay.send(Order::Release);
         self.hub
             .warn(&format!("slack: {why}: approvals are no longer possible"));
         let gone = Ended::Unreachable(format!("Slack is not available: {why}"));

@@ -133,6 +133,10 @@ pub(super) struct OpenSocket {
     pub(super) heard: Instant,
     /// When agp pinged last.
     pub(super) pinged: Instant,
+    /// Which of this session's it is.
+    pub(super) number: u64,
+    /// Since when it only waits for what becomes of its last clicks.
+    pub(super) retiring: Option<Instant>,
     /// Since when agp has wanted it closed.
     pub(super) leaving: Option<Instant>,
     /// Something of ours waits to be written.
@@ -179,6 +183,8 @@ impl OpenSocket {
             opened: now,
             heard: now,
             pinged: now,
+            number: 0,
+            retiring: None,
             leaving: None,
             owes: false,
             clogged: false,
@@ -267,6 +273,16 @@ impl OpenSocket {
     pub(super) fn ping(&mut self) {
         self.pinged = Instant::now();
         self.send(Message::Ping(tungstenite::Bytes::from_static(b"agp")));
+    }
+
+    /// Another connection takes its place, or none does: it is left once its last clicks are acknowledged.
+    pub(super) fn retire(&mut self) {
+        self.retiring.get_or_insert_with(Instant::now);
+    }
+
+    /// Whether it is not to last.
+    pub(super) fn is_over(&self) -> bool {
+        self.retiring.is_some() || self.leaving.is_some()
     }
 
     /// Says goodbye; the connection is over when the other side has answered.
