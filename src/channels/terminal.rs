@@ -18,6 +18,8 @@ use super::screen::{Bars, Look, live_line};
 
 /// Lines held back while a question stands; beyond it the oldest are dropped and counted.
 const HELD_LINES: usize = 1000;
+/// Why nobody can be asked where there is no terminal, and what helps.
+pub const NO_TERMINAL: &str = "no terminal; run agp in one, with --attend, or with --channel slack";
 /// Bytes of an answer: a word, and a reason. What is longer is none.
 const ANSWER_BYTES: usize = limits::REASON_BYTES + 64;
 
@@ -95,7 +97,7 @@ impl Terminal {
             tty,
             look,
             looks: streams.map(|terminal| terminal.then_some(look)),
-            ..Self::unattended("no terminal; run agp in one, or use --channel slack")
+            ..Self::unattended(NO_TERMINAL)
         }
     }
 

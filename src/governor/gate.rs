@@ -202,8 +202,14 @@ impl Gate for Governor {
                 report.args_sha256 = decided;
                 let draft = events::result(self.session().as_str(), &report, digest);
                 self.record(vec![draft])
-                    .map(drop)
-                    .map_err(|broken| GateError::Unrecorded(broken.0))
+                    .map_err(|broken| GateError::Unrecorded(broken.0))?;
+                self.notice(&Notice::Returned {
+                    id: report.id.as_str(),
+                    tool: &report.tool,
+                    ok: report.ok,
+                    output: &report.output,
+                });
+                Ok(())
             }
             Standing::Confirmed => Ok(()),
             // One of the two is not the harness's, and the journal has the first.

@@ -57,9 +57,27 @@ pub enum Notice<'a> {
         verdict: &'a Verdict,
         /// Nothing of what the agent wrote may be shown: a secret stands in it.
         withheld: bool,
+        /// What came of asking a person, where one was asked.
+        answer: Option<&'a Answer>,
     },
     /// A call was executed by agp.
-    Executed(&'a Execution),
+    Executed {
+        /// The call.
+        call: &'a ToolCall,
+        /// What it came to.
+        execution: &'a Execution,
+    },
+    /// A call that the harness ran came back, as the harness reports or shows it: its own word.
+    Returned {
+        /// The call's id.
+        id: &'a str,
+        /// The tool's name.
+        tool: &'a str,
+        /// Whether the tool succeeded.
+        ok: bool,
+        /// What it answered, possibly cut.
+        output: &'a str,
+    },
     /// Something is not as it should be; governance holds.
     Warning(&'a str),
 }

@@ -90,6 +90,7 @@ pub fn mediate(
         call,
         verdict: &verdict,
         withheld,
+        answer: approval.answer.as_ref(),
     });
     let permit = receipts.into_iter().next_back().and_then(Receipt::permit);
     match (permit, effect) {
@@ -100,7 +101,10 @@ pub fn mediate(
         (Some(permit), Effect::Execute(sandbox)) => {
             let execution = governor.executed(sandbox.exec(permit));
             governor.record(vec![events.executed(sandbox.kind(), &execution)])?;
-            governor.notice(&Notice::Executed(&execution));
+            governor.notice(&Notice::Executed {
+                call,
+                execution: &execution,
+            });
             Ok(CallOutcome::Executed(execution))
         }
     }
@@ -114,6 +118,8 @@ struct Approval {
     verdict: Verdict,
     /// What the answer grants for the session, once it is durable.
     grants: Vec<Held>,
+    /// The answer, where it made the verdict.
+    answer: Option<Answer>,
 }
 
 impl Approval {
@@ -122,6 +128,7 @@ impl Approval {
             drafts,
             verdict,
             grants: Vec::new(),
+            answer: None,
         }
     }
 }
@@ -158,10 +165,11 @@ fn approved(
         let draft =
             |grants: &[Held]| events.answer(&answer, questions, &record, &standing.by, grants);
         let Answer::Granted { by, binding, scope } = &answer else {
-            return Ok(Approval::of(
-                vec![draft(&[])],
-                settle(judged.verdict, &answer),
-            ));
+            let verdict = settle(judged.verdict, &answer);
+            return Ok(Approval {
+                answer: Some(answer.clone()),
+                ..Approval::of(vec![draft(&[])], verdict)
+            });
         };
         let Some(anew) = governor.changed(&judged, call, runs_here) else {
             governor.remember(&judged);
@@ -173,6 +181,7 @@ fn approved(
                 drafts: vec![draft(&grants)],
                 verdict: settle(judged.verdict, &answer),
                 grants,
+                answer: Some(answer.clone()),
             });
         };
         governor.record(vec![draft(&[])])?;

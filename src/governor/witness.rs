@@ -151,6 +151,12 @@ impl Governor {
         let draft = events::shown_result(session, named, account, came, result);
         // A journal that fails has told the session so itself.
         let _ = self.record(vec![draft]);
+        self.notice(&Notice::Returned {
+            id: &id,
+            tool: &account.tool,
+            ok: result.ok,
+            output: events::kept(&result.output),
+        });
     }
 
     fn ungated(&self, id: &str, how: &str) {

@@ -20,6 +20,8 @@ pub mod exit {
     pub const BROKEN: u8 = 3;
     /// The harness itself failed.
     pub const HARNESS: u8 = 4;
+    /// Interrupted with Ctrl-C.
+    pub const INTERRUPTED: u8 = 130;
 }
 
 /// Why a command did not do what it was asked: what is wrong, and the step that mends it.

@@ -9,7 +9,13 @@ use crate::contracts::ids::SessionId;
 use crate::intendants::{claude_code, codex};
 use crate::report::failure::complain;
 
-pub(crate) fn announce(options: &SessionOptions, session: &SessionId, confined: bool) {
+/// `nobody`: there is no terminal to ask at.
+pub(crate) fn announce(
+    options: &SessionOptions,
+    session: &SessionId,
+    confined: bool,
+    nobody: bool,
+) {
     complain(format_args!(
         "session {session} in {}",
         options.repository.display()
@@ -57,6 +63,12 @@ pub(crate) fn announce(options: &SessionOptions, session: &SessionId, confined: 
     }
     if let Some(settings) = &options.slack {
         slack::announce(settings);
+    }
+    if nobody && !options.auto_approve && !options.attend && options.slack.is_none() {
+        complain(
+            "WARNING: no approver available: every question is denied. Run it in a terminal, with --attend, or \
+            with --channel slack.",
+        );
     }
     if options.auto_approve {
         complain("WARNING: AGP_AUTO_APPROVE=1: all approvals are automatic");

@@ -17,6 +17,7 @@ use crate::journal::redact::Screen;
 use crate::sandbox::process::Output;
 use crate::sandbox::secrets::Secrets;
 
+use super::calls_view::CallsView;
 use super::finish::SessionEvent;
 use super::home::Home;
 use super::kinds::Stream;
@@ -41,6 +42,8 @@ pub(crate) struct SessionContext<'a> {
     pub(crate) secrets: Secrets,
     pub(crate) screen: Arc<Screen>,
     pub(crate) terminal: Arc<Terminal>,
+    /// What the operator is told of calls.
+    pub(crate) calls: Arc<CallsView>,
     /// What this kernel enforces of the confinement of agp's own threads.
     pub(crate) standing: Standing,
     pub(crate) spawner: Spawner,

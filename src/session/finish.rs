@@ -1,8 +1,10 @@
 //! How a session ends: what the main thread waits for, and what it then records and says.
 
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use signal_hook::consts::SIGINT;
 
 use crate::channels::escape;
 use crate::contracts::event::Kind;
@@ -11,11 +13,18 @@ use crate::contracts::plural::count;
 use crate::governor::{Broken, Governor};
 use crate::intendants::process::Stop;
 
+use super::calls_view::CallsView;
+use super::context::SessionContext;
 use super::lease::Lease;
-use crate::report::failure::{Failure, Outcome, complain, harness_help, say};
+use crate::report::failure::{Failure, Outcome, complain, exit, harness_help, say};
 
+/// Calls under way that the end names.
+const NAMED: usize = 3;
 /// Characters of the reason for a broken end.
 const REASON_CHARS: usize = 500;
+
+/// How often it is looked at what runs on.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// From here on an exit code tells of a signal that the harness took notice of.
 const KILLED: i32 = 128;
@@ -31,6 +40,8 @@ pub(crate) enum SessionEvent {
 pub(crate) struct End {
     broken: Option<Broken>,
     signal: Option<i32>,
+    /// What the signal interrupted.
+    interrupted: Vec<String>,
     harness: Result<HarnessExit, HarnessError>,
 }
 
@@ -65,16 +76,32 @@ impl End {
 }
 
 /// Waits for the harness to end, and ends it when it must not go on.
-pub(crate) fn wait(happened: &Receiver<SessionEvent>, stop: &Stop, governor: &Governor) -> End {
+pub(crate) fn wait(
+    happened: &Receiver<SessionEvent>,
+    stop: &Stop,
+    governor: &Governor,
+    calls: &CallsView,
+) -> End {
     let mut end = End {
         broken: None,
         signal: None,
+        interrupted: Vec::new(),
         harness: Ok(HarnessExit::Stopped),
     };
-    while let Ok(event) = happened.recv() {
+    loop {
+        let event = match happened.recv_timeout(LOOK) {
+            Ok(event) => event,
+            Err(RecvTimeoutError::Timeout) => {
+                calls.tick();
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
         match event {
             SessionEvent::Signal(signal) => {
-                end.signal = Some(signal);
+                if end.signal.replace(signal).is_none() {
+                    end.interrupted = calls.under_way();
+                }
                 stop.now();
                 // A script waits for the answer itself.
                 governor.hang_up();
@@ -94,7 +121,12 @@ pub(crate) fn wait(happened: &Receiver<SessionEvent>, stop: &Stop, governor: &Go
 }
 
 /// Records the end, which settles the session's lease, and says it.
-pub(crate) fn finish(governor: &Governor, end: &End, raw: bool, lease: &mut Lease) -> Outcome {
+pub(crate) fn finish(
+    governor: &Governor,
+    end: &End,
+    context: &SessionContext<'_>,
+    lease: &mut Lease,
+) -> Outcome {
     let mut payload = governor.census_payload();
     let (word, failure) = match end {
         End {
@@ -119,10 +151,7 @@ pub(crate) fn finish(governor: &Governor, end: &End, raw: bool, lease: &mut Leas
             ..
         } => (
             format!("stopped by signal {signal}"),
-            Some(Failure::harness(
-                format!("stopped by signal {signal}"),
-                "run `agp run` again to start a new session",
-            )),
+            Some(stopped(*signal, &end.interrupted)),
         ),
         End {
             harness: Err(error),
@@ -134,7 +163,10 @@ pub(crate) fn finish(governor: &Governor, end: &End, raw: bool, lease: &mut Leas
         End {
             harness: Ok(HarnessExit::Success),
             ..
-        } => ("done".to_owned(), None),
+        } => (
+            "done".to_owned(),
+            context.calls.nobody_asked().map(nobody_asked),
+        ),
         End {
             harness: Ok(other), ..
         } => {
@@ -175,10 +207,54 @@ pub(crate) fn finish(governor: &Governor, end: &End, raw: bool, lease: &mut Leas
         census.denied
     );
     // In raw mode standard output is the harness's own.
-    if raw {
+    if context.raw() {
         complain(summary);
     } else {
         say(summary);
     }
     failure.map_or(Ok(0), Err)
+}
+
+/// A session that a signal ended. What was under way is named: who pressed Ctrl-C meant one of these.
+fn stopped(signal: i32, interrupted: &[String]) -> Failure {
+    let mut problem = format!("stopped by signal {signal}");
+    if signal == SIGINT {
+        problem.push_str(" (Ctrl-C)");
+    }
+    match interrupted {
+        [] => problem.push_str("; no call was under way"),
+        calls => {
+            problem.push_str("; interrupted: ");
+            problem.push_str(
+                &calls
+                    .iter()
+                    .take(NAMED)
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            );
+            if calls.len() > NAMED {
+                problem.push_str(&format!(" and {}", count(calls.len() - NAMED, "more call")));
+            }
+        }
+    }
+    let failure = Failure::harness(problem, "run `agp run` again to start a new session");
+    match signal {
+        SIGINT => Failure {
+            code: exit::INTERRUPTED,
+            ..failure
+        },
+        _ => failure,
+    }
+}
+
+/// A session in which each question was denied for want of an approver.
+fn nobody_asked(questions: u64) -> Failure {
+    Failure::refused(
+        format!(
+            "no approver available: denied {}",
+            count(questions, "question")
+        ),
+        "run it in a terminal, with --attend, or with --channel slack",
+    )
 }

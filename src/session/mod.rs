@@ -4,6 +4,7 @@ pub(crate) mod announce;
 pub(crate) mod approval_channel;
 pub(crate) mod attend;
 pub(crate) mod build;
+mod calls_view;
 pub(crate) mod claude_config_dir;
 pub mod config;
 pub(crate) mod context;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use argh::FromArgs;
 
 use crate::channels::slack::Settings as Slack;
+use crate::channels::terminal::Terminal;
 
 use super::docker::container::Container;
 use super::egress::WayOut;
@@ -164,6 +165,11 @@ pub(crate) struct SessionOptions {
 }
 
 impl SessionOptions {
+    /// Whether questions are asked elsewhere than at the terminal that shows the session.
+    pub(crate) fn asks_elsewhere(&self, terminal: &Terminal) -> bool {
+        self.slack.is_some() || terminal.unattended_because().is_some()
+    }
+
     /// How long a call may wait for a person: the governor answers before whoever asks it gives up.
     pub(crate) fn patience(&self) -> Duration {
         self.approval_queue + self.approval_deadline

@@ -11,6 +11,7 @@ use signal_hook::iterator::Signals;
 
 use crate::channels::attend::Attending;
 use crate::channels::attend::socket::SessionSocket;
+use crate::channels::terminal::NO_TERMINAL;
 use crate::confine::{self, Places, Profile};
 use crate::contracts::approver::Groups;
 use crate::contracts::channel::Channel;
@@ -26,14 +27,14 @@ use crate::sandbox::docker::container::{Docker, HARNESS_BOX};
 use crate::sandbox::harness_host::Enclosure;
 
 use super::announce::announce;
-use super::approval_channel::{channel_of, notices};
+use super::approval_channel::channel_of;
 use super::attend;
 use super::build::{gate_unchanged, intendant};
 use super::claude_config_dir::ClaudeHome;
 use super::context::SessionContext;
 use super::docker::{container, harness};
 use super::finish::SessionEvent;
-use super::home::operator;
+use super::home::account_of;
 use super::home_guard::own_file;
 use super::home_overlap::refuse_overlap;
 use super::journal::quoted_secret;
@@ -242,6 +243,7 @@ impl SessionContext<'_> {
             let problem = format!("cannot find the hook program: {error}");
             Failure::refused(problem, "run `agp doctor --check harness`")
         })?;
+        let calls = Arc::clone(&self.calls);
         Ok(Arc::new(Governor::new(GovernorConfig {
             session: self.session.clone(),
             journal: self.journal.clone(),
@@ -255,7 +257,7 @@ impl SessionContext<'_> {
             // In a container, too, no command runs that was not taken from the gate.
             apart: sandboxes.enclosure.is_some() || !options.layout.on_host(),
             sandbox: mediated.then(|| Arc::clone(&sandboxes.calls.sandbox)),
-            notices: notices(options, &self.terminal),
+            notices: Box::new(move |notice| calls.notice(notice)),
             broken: self.broken(),
             policy: self.layers.policy.clone(),
             reading,
@@ -278,7 +280,7 @@ impl SessionContext<'_> {
                 .nodename()
                 .to_string_lossy()
                 .into_owned(),
-            user: operator(),
+            user: account_of(rustix::process::getuid().as_raw()),
         }
     }
 
@@ -312,7 +314,13 @@ impl SessionContext<'_> {
             ..
         } = prepared;
         let options = self.options;
-        announce(options, &self.session, sandboxes.enclosure.is_some());
+        let nobody = self.terminal.unattended_because() == Some(NO_TERMINAL);
+        announce(
+            options,
+            &self.session,
+            sandboxes.enclosure.is_some(),
+            nobody,
+        );
         if let Some(file) = options.policy.file()
             && file
                 .canonicalize()

@@ -40,11 +40,13 @@ use crate::intendants::process::Stop;
 use crate::intendants::scripted::ScriptedCall;
 
 use super::build::{new_answer_key, new_session, read_script};
+use super::calls_view::CallsView;
 use super::context::SessionContext;
 use super::docker::container;
 use super::finish::{SessionEvent, finish, wait};
 use super::home::Home;
 use super::journal::{open_journal, screen, secrets};
+use super::kinds::Stream;
 use super::lease;
 use super::options::SessionOptions;
 use super::panic_hook::Panics;
@@ -91,6 +93,12 @@ pub(crate) fn session_under(
             secrets,
             screen,
             terminal: Arc::clone(terminal),
+            calls: Arc::new(CallsView::new(
+                Arc::clone(terminal),
+                options.stream == Stream::Raw,
+                options.asks_elsewhere(terminal),
+                options.repository.clone(),
+            )),
             standing,
             spawner,
             panics: panics.clone(),
@@ -147,7 +155,7 @@ fn governed(
         &thread_confinement::main_places(context.home, &context.directory),
     )
     .map_err(StartError::Unconfined)?;
-    let mut end = wait(happened, &context.stop, &governor);
+    let mut end = wait(happened, &context.stop, &governor, &context.calls);
     // No call is decided behind the session's record: whoever is still being asked is told no.
     let _ = harness.join();
     governor.hang_up();
@@ -159,7 +167,7 @@ fn governed(
     if options.layout.harness().is_some() {
         end.account(&governor);
     }
-    let ended = finish(&governor, &end, context.raw(), &mut lease);
+    let ended = finish(&governor, &end, context, &mut lease);
     // A container and a socket go before the lease by which the next start would find them, and so do the last
     // words: what is still to be said is this session's as long as it lives.
     drop(sandboxes);
@@ -208,7 +216,7 @@ fn drive(
                 (Observation::Raw(line), true) => terminal.pass(line),
                 (_, true) => {}
                 (_, false) => {
-                    if let Some(line) = transcript::observed(&observation) {
+                    for line in transcript::observed(&observation) {
                         terminal.show(&line);
                     }
                 }

@@ -5,10 +5,14 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::channels::escape;
+use crate::channels::screen::AGENT_BAR;
 use crate::contracts::call::{ToolCall, WORKDIR};
+use crate::contracts::channel::Answer;
 use crate::contracts::intendant::Observation;
+use crate::contracts::plural::count;
 use crate::contracts::secret::SHELL;
 use crate::contracts::verdict::{Decision, Verdict};
+use crate::view::escape::units;
 
 /// Arguments that say most about a call, best first.
 const TELLING: [&str; 9] = [
@@ -24,26 +28,54 @@ const TELLING: [&str; 9] = [
 ];
 /// Characters of an argument on a line.
 const SHOWN_CHARS: usize = 100;
-/// Characters of what the model says on a line.
+/// Characters of a person's name.
+const PERSON_CHARS: usize = 200;
+/// Lines of what the model says at once.
+const SAID_LINES: usize = 10;
+/// Characters of each.
 const SAID_CHARS: usize = 500;
 
-/// `allow Read src/main.rs (read-ok)`.
+/// `Read src/main.rs`.
 #[must_use]
-pub(crate) fn decided(call: &ToolCall, verdict: &Verdict, repository: &Path) -> String {
+pub(crate) fn call(call: &ToolCall, repository: &Path) -> String {
+    let tool = escape::line_max(&call.tool, 60);
+    let about = telling(&call.tool, &call.args, repository);
+    match about.is_empty() {
+        true => tool,
+        false => format!("{tool} {about}"),
+    }
+}
+
+/// `allow Read src/main.rs (read-ok)` by a rule, `approved Write a.txt (by root at /dev/pts/3)` by a person.
+#[must_use]
+pub(crate) fn decided(
+    decided: &ToolCall,
+    verdict: &Verdict,
+    answer: Option<&Answer>,
+    repository: &Path,
+) -> String {
+    let call = call(decided, repository);
+    let person = |by: &str| escape::line_max(by, PERSON_CHARS);
+    match (verdict.decision, answer) {
+        (Decision::Allow, Some(Answer::Granted { by, .. })) => {
+            return format!("approved {call} (by {})", person(by));
+        }
+        (Decision::Deny, Some(Answer::Denied { by, reason, .. })) => {
+            let reason = reason
+                .as_ref()
+                .map(|why| format!(": {}", escape::line_max(why, 300)));
+            let reason = reason.unwrap_or_default();
+            return format!("denied {call} (by {}){reason}", person(by));
+        }
+        _ => {}
+    }
     let word = match verdict.decision {
         Decision::Allow => "allow",
         Decision::Deny => "deny ",
         Decision::Require => "ask  ",
     };
-    let tool = escape::line_max(&call.tool, 60);
-    let about = telling(&call.tool, &call.args, repository);
     let rule = escape::line(verdict.rule_id.as_deref().unwrap_or("no rule"));
-    let mut line = format!("{word} {tool}");
-    if !about.is_empty() {
-        line.push(' ');
-        line.push_str(&about);
-    }
-    line.push_str(&format!(" ({rule})"));
+    let mut line = format!("{word} {call} ({rule})");
     if verdict.decision != Decision::Allow {
         line.push_str(&format!(": {}", escape::line_max(&verdict.reason, 300)));
     }
@@ -80,20 +112,38 @@ pub(crate) fn telling(tool: &str, args: &Map<String, Value>, repository: &Path) 
     escape::line_max(&(there + text), SHOWN_CHARS)
 }
 
-/// A line for something the harness was seen to do, if it is worth one.
+/// Lines for something the harness was seen to do, if it is worth any.
 #[must_use]
-pub(crate) fn observed(observation: &Observation) -> Option<String> {
+pub(crate) fn observed(observation: &Observation) -> Vec<String> {
     match observation {
-        Observation::Said(text) if !text.trim().is_empty() => Some(format!(
-            "      {}",
-            escape::line_max(text.trim(), SAID_CHARS)
-        )),
-        Observation::Finished { ok: false, text } => Some(format!(
+        Observation::Said(text) => said(text.trim()),
+        Observation::Finished { ok: false, text } => vec![format!(
             "the harness gave up: {}",
             escape::line_max(text, SAID_CHARS)
-        )),
-        _ => None,
+        )],
+        _ => Vec::new(),
     }
+}
+
+/// What the model says, behind its bar.
+fn said(text: &str) -> Vec<String> {
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    let mut view: Vec<String> = lines
+        .by_ref()
+        .take(SAID_LINES)
+        .map(|line| {
+            let mut text: String = units(line.trim_end()).take(SAID_CHARS).collect();
+            if units(line.trim_end()).nth(SAID_CHARS).is_some() {
+                text.push('…');
+            }
+            format!("{AGENT_BAR}{text}")
+        })
+        .collect();
+    let more = lines.count();
+    if more > 0 {
+        view.push(format!("      ({})", count(more, "more line")));
+    }
+    view
 }
 
 #[cfg(test)]
@@ -121,7 +171,7 @@ mod tests {
         };
         let read = call("Read", json!({"file_path": "/repo/src/main.rs"}));
         assert_eq!(
-            decided(&read, &allow, Path::new("/repo")),
+            decided(&read, &allow, None, Path::new("/repo")),
             "allow Read src/main.rs (read-ok)"
         );
         let bash = call(
@@ -131,17 +181,79 @@ mod tests {
         let line = decided(
             &bash,
             &Verdict::refused("no rule allows it"),
+            None,
             Path::new("/repo"),
         );
         // What the agent puts beside a command does not stand in its place.
         let beside = json!({"command": "rm x", "file_path": "notes", "workdir": "/tmp"});
         assert_eq!(
-            decided(&call("Bash", beside), &allow, Path::new("/repo")),
+            decided(&call("Bash", beside), &allow, None, Path::new("/repo")),
             "allow Bash in /tmp: rm x (read-ok)"
         );
         assert_eq!(
             line,
             "deny  Bash rm -rf /\\u{1b}[2J\\n (no rule): no rule allows it"
         );
+    }
+
+    #[test]
+    fn a_person_s_word_is_not_a_rule_s() {
+        let call = ToolCall {
+            id: MessageId::new("m").unwrap(),
+            session: SessionId::new("s").unwrap(),
+            tool: "Bash".into(),
+            args: json!({"command": "ls"}).as_object().unwrap().clone(),
+            actor: Actor::ClaudeProcess,
+        };
+        let by = || "root at /dev/pts/3".to_owned();
+        let verdict = |decision| Verdict {
+            decision,
+            ..Verdict::refused("because")
+        };
+        let binding = crate::contracts::event::ApprovalBinding::Console;
+        let granted = Answer::Granted {
+            by: by(),
+            binding,
+            scope: crate::contracts::channel::Scope::Once,
+        };
+        let denied = |reason: Option<&str>| Answer::Denied {
+            by: by(),
+            binding,
+            reason: reason.map(str::to_owned),
+        };
+        for (decision, answer, expected) in [
+            (
+                Decision::Allow,
+                granted,
+                "approved Bash ls (by root at /dev/pts/3)",
+            ),
+            (
+                Decision::Deny,
+                denied(None),
+                "denied Bash ls (by root at /dev/pts/3)",
+            ),
+            (
+                Decision::Deny,
+                denied(Some("no\u{1b}")),
+                "denied Bash ls (by root at /dev/pts/3): no\\u{1b}",
+            ),
+            (
+                Decision::Deny,
+                Answer::TimedOut,
+                "deny  Bash ls (no rule): because",
+            ),
+        ] {
+            let line = decided(&call, &verdict(decision), Some(&answer), Path::new("/r"));
+            assert_eq!(line, expected);
+        }
+    }
+
+    #[test]
+    fn what_the_model_says_is_behind_its_bar() {
+        let lines = observed(&Observation::Said("Done.\n\nallow Bash x\n".into()));
+        assert_eq!(lines, ["agent │ Done.", "agent │ allow Bash x"]);
+        let lines = observed(&Observation::Said("x\n".repeat(30)));
+        assert_eq!(lines.last().unwrap(), "      (20 more lines)");
+        assert!(observed(&Observation::Said(" \n".into())).is_empty());
     }
 }

@@ -186,10 +186,8 @@ impl Screen {
         }
         let said = match answer {
             Typed::No(Some(reason)) if reason.len() > limits::REASON_BYTES => {
-                return self.hint(&format!(
-                    "A reason has at most {} bytes.",
-                    limits::REASON_BYTES
-                ));
+                let most = count(limits::REASON_BYTES, "byte");
+                return self.hint(&format!("A reason has at most {most}."));
             }
             Typed::No(reason) => Said::Deny { reason },
             Typed::Details => {
