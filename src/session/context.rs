@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use crate::channels::terminal::Terminal;
+use crate::channels::terminal::{NO_TERMINAL, Terminal};
 use crate::confine::Spawner;
 use crate::confine::threads::Standing;
 use crate::contracts::ids::SessionId;
@@ -21,6 +21,7 @@ use super::calls_view::CallsView;
 use super::finish::SessionEvent;
 use super::home::Home;
 use super::kinds::Stream;
+use super::layout::Layout;
 use super::options::SessionOptions;
 use super::output_view;
 use super::panic_hook::Panics;
@@ -71,6 +72,17 @@ impl SessionContext<'_> {
     /// Whether the harness's output is shown as it is.
     pub(crate) fn raw(&self) -> bool {
         self.options.stream == Stream::Raw
+    }
+
+    /// How many questions there were, where no approver was available for any of them. A session that runs nothing is a
+    /// rehearsal, and `agp quickstart` means to ask nobody.
+    pub(crate) fn nobody_asked(&self) -> Option<u64> {
+        let wanted = match self.terminal.unattended_because() {
+            None => true,
+            Some(why) => why == NO_TERMINAL,
+        };
+        let runs = self.options.layout != Layout::ScriptRecorded;
+        self.calls.nobody_asked().filter(|_| wanted && runs)
     }
 
     /// Shows what calls write.

@@ -163,10 +163,7 @@ pub(crate) fn finish(
         End {
             harness: Ok(HarnessExit::Success),
             ..
-        } => (
-            "done".to_owned(),
-            context.calls.nobody_asked().map(nobody_asked),
-        ),
+        } => ("done".to_owned(), context.nobody_asked().map(nobody_asked)),
         End {
             harness: Ok(other), ..
         } => {

@@ -252,7 +252,7 @@ fn a_rule_says_which_secrets_a_tool_may_use() {
         .env("AGP_SECRET_OTHER", "another of the values")
         .env("AGP_SECRET_ROOT", "the last of the values")
         .run()
-        .succeeded();
+        .exited(1);
     ran.said(&[
         "no rule allows tool 'Bash' to use these secrets in this call",
         "no approver available",

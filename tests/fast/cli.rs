@@ -248,14 +248,25 @@ fn a_script_asks_at_the_terminal() {
     let run = world.agp(&["run", "--script", "calls.jsonl"]);
     let mut live = run.start_at_terminal(&python);
     live.see("Allow this call once?");
-    live.see("| command: make it so");
+    live.see("| make it so");
     live.type_in("y\n");
     live.see_times("Allow this call once?", 2);
     live.type_in("no\n");
     live.see_times("Allow this call once?", 3);
     // The operator is asked, and ends the session instead.
     live.type_in("\u{3}");
-    live.finish().exited(4);
+    let ran = live.finish().exited(130);
+    let waited =
+        "stopped by signal 2 (Ctrl-C); interrupted: Bash make it so (waited for an answer)";
+    let text = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains(waited), "{text}");
+    let journal = world.events("approval.granted");
+    let by = journal[0]["payload"]["decidedBy"].as_str().unwrap();
+    assert!(by.contains(" at /dev/pts/"), "{by}");
+    assert!(
+        text.contains(&format!("approved Bash make it so (by {by})")),
+        "{text}"
+    );
     let whole = [
         "tool_call.require",
         "approval.granted",

@@ -36,6 +36,7 @@ mod policy_corpus;
 mod policy_docs;
 mod python_verifier;
 mod responses_double;
+mod screens;
 mod slack_double;
 mod started_programs;
 mod tidy;

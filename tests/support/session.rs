@@ -404,6 +404,15 @@ impl Start {
 
     /// Starts it at a terminal of its own.
     pub(crate) fn start_at_terminal(self, python: &Path) -> Live {
+        self.start_in(python, &[])
+    }
+
+    /// The same at one of so many columns and rows, such as `80x24`.
+    pub(crate) fn start_at_terminal_of(self, python: &Path, size: &str) -> Live {
+        self.start_in(python, &["--size", size])
+    }
+
+    fn start_in(self, python: &Path, size: &[&str]) -> Live {
         let set = self
             .environment
             .into_iter()
@@ -412,6 +421,7 @@ impl Start {
         let mut command = Command::new(python);
         command
             .arg(relay)
+            .args(size)
             .args(["env", "-i"])
             .args(set)
             .arg(self.program)

@@ -32,7 +32,7 @@ fn a_required_write_waits_for_the_operators_yes() {
     assert_eq!(granted["approval_binding_type"], "console");
     assert_eq!(granted["actor"], "session_owner");
     let human = granted["on_behalf_of"].as_str().unwrap();
-    assert!(human.starts_with("tester (uid "), "{human}");
+    assert!(human.contains(" at /dev/pts/"), "{human}");
     let required = world.event("tool_call.require");
     assert_eq!(required["approval_binding_type"], Value::Null);
     assert_eq!(
@@ -199,7 +199,12 @@ fn without_a_terminal_a_required_call_is_denied_with_the_reason() {
         return;
     };
     let model = one(governed.write("toolu_w", "asked.txt"));
-    governed.run_against(&model).run().succeeded();
+    // No question had anybody to answer it: the session says so at its start and at its end.
+    let ran = governed.run_against(&model).run().exited(1);
+    ran.complained(&[
+        "WARNING: no approver available: every question is denied",
+        "no approver available: denied 1 question",
+    ]);
 
     let world = &governed.world;
     assert_eq!(world.get("asked.txt"), None);

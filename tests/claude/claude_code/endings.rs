@@ -93,7 +93,13 @@ fn an_interrupt_at_the_terminal_ends_the_session() {
     };
     let (_, all) = governed.processes();
     live.type_in("\u{3}");
-    live.finish().exited(4);
+    let ran = live.finish().exited(130);
+    assert!(
+        ran.out
+            .contains("signal 2 (Ctrl-C); interrupted: Write asked.txt"),
+        "{}",
+        ran.out
+    );
     all_gone(&all);
     assert_eq!(ended(&governed), "stopped by signal 2");
 }
