@@ -237,7 +237,10 @@ impl Desk {
         let lefts: Vec<(u64, Duration)> = self
             .open
             .iter()
-            .map(|(number, question)| (*number, question.left()))
+            .map(|(number, question)| {
+                let left = question.left().min(question.asking().deadline);
+                (*number, left)
+            })
             .collect();
         for (number, left) in lefts {
             // Whoever settled it is about to say so.
@@ -312,7 +315,6 @@ impl Desk {
         for question in std::mem::take(&mut self.open).values() {
             question.gives_up(&why);
         }
-        self.terminal.put_question("\n");
         self.terminal.resume();
     }
 }

@@ -26,6 +26,8 @@ const ANSWER_BYTES: usize = limits::REASON_BYTES + 64;
 #[derive(Default)]
 struct TerminalState {
     asking: bool,
+    /// Whether a prompt stands, and nothing was typed behind it that ended its line.
+    begun: bool,
     /// The session is over: no question stands any more.
     over: bool,
     held: Vec<(Output, String)>,
@@ -138,9 +140,6 @@ impl Terminal {
     /// No question stands any more: the session is over. What was held back is shown.
     pub(super) fn hang_up(&self) {
         let mut state = locked(&self.state);
-        if state.asking {
-            self.write_question("\n");
-        }
         state.over = true;
         self.release(&mut state);
     }
@@ -203,6 +202,7 @@ impl Terminal {
             return;
         }
         state.asking = true;
+        state.begun = !text.ends_with('\n');
         self.write_question(text);
     }
 
@@ -244,14 +244,18 @@ impl Terminal {
             return Typed::Closed;
         };
         let mut block = [0_u8; 4096];
-        match tty.read(&mut block) {
+        let typed = match tty.read(&mut block) {
             // The end of a line of nothing, typed as such; or the end of the terminal.
             Ok(0) if tty.is_terminal() => Typed::Line(Some(String::new())),
             Ok(0) => Typed::Closed,
             Ok(got) => keyboard.take(block.get(..got).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Typed::Begun,
             Err(_) => Typed::Closed,
+        };
+        if matches!(typed, Typed::Line(_)) {
+            locked(&self.state).begun = false;
         }
+        typed
     }
 
     fn write_question(&self, text: &str) {
@@ -268,6 +272,9 @@ impl Terminal {
     }
 
     fn release(&self, state: &mut TerminalState) {
+        if std::mem::take(&mut state.begun) {
+            self.write_question("\n");
+        }
         state.asking = false;
         for (output, line) in std::mem::take(&mut state.held) {
             self.write_out(output, &line);

@@ -133,7 +133,7 @@ fn call(look: Look, view: &CallView) -> Vec<Row> {
         for line in drawn(block) {
             let text = in_charset(look, line.text);
             match line.kind {
-                LineKind::Note => rows.extend(words(look, &format!("  ({text})"), Style::Plain)),
+                LineKind::Note => rows.extend(note(look, &format!("({text})"))),
                 LineKind::Command => rows.extend(barred(look, "", &line.mark, &text, Style::Bold)),
                 LineKind::Text | LineKind::Context | LineKind::Added | LineKind::Removed => {
                     rows.extend(barred(look, "", &line.mark, &text, Style::Plain));
@@ -142,6 +142,20 @@ fn call(look: Look, view: &CallView) -> Vec<Row> {
         }
     }
     rows
+}
+
+/// agp's own words within a call, set off from where its own lines begin.
+fn note(look: Look, text: &str) -> Vec<Row> {
+    let look = Look {
+        columns: look.columns.saturating_sub(2),
+        ..look
+    };
+    let rows = words(look, text, Style::Plain).into_iter();
+    rows.map(|row| Row {
+        text: format!("  {}", row.text),
+        ..row
+    })
+    .collect()
 }
 
 fn is_plain(name: &str) -> bool {
@@ -162,8 +176,10 @@ fn about_the_call(look: Look, view: &CallView) -> Vec<Vec<Row>> {
             rows.extend(row("leads to", &lead.real));
         }
         if lead.other_names {
-            let text = "  (its file has other names, and changes under them, too)";
-            rows.extend(words(look, text, Style::Yellow));
+            rows.extend(note(
+                look,
+                "(its file has other names, and changes under them, too)",
+            ));
         }
         rows
     });
