@@ -74,14 +74,16 @@ impl SessionContext<'_> {
         self.options.stream == Stream::Raw
     }
 
-    /// How many questions there were, where no approver was available for any of them. A session that runs nothing is a
-    /// rehearsal, and `agp quickstart` means to ask nobody.
+    /// How many questions there were, where no approver was available for any of them. A session that records calls instead
+    /// of running them is a rehearsal, and `agp quickstart` means to ask nobody.
     pub(crate) fn nobody_asked(&self) -> Option<u64> {
         let wanted = match self.terminal.unattended_because() {
             None => true,
             Some(why) => why == NO_TERMINAL,
         };
-        let runs = self.options.layout != Layout::ScriptRecorded;
+        // agp's own script is a demonstration.
+        let demonstrates = self.options.layout.harness().is_none() && self.options.script.is_none();
+        let runs = self.options.layout != Layout::ScriptRecorded && !demonstrates;
         self.calls.nobody_asked().filter(|_| wanted && runs)
     }
 

@@ -248,12 +248,3 @@ fn controlling_terminal() -> u32 {
         .and_then(|number| number.parse().ok())
         .unwrap_or_default()
 }
-
-/// Who runs agp, as the journal and Slack have it.
-pub(crate) fn operator() -> String {
-    let uid = rustix::process::getuid().as_raw();
-    match std::env::var("USER") {
-        Ok(name) if !name.is_empty() => format!("{name} (uid {uid})"),
-        _ => format!("uid {uid}"),
-    }
-}
