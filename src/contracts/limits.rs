@@ -112,6 +112,12 @@ pub const DIFF_LINES: usize = 40_000;
 pub const DIFF_COMMON_LINES: usize = 4000;
 /// Lines that are held against each other to find where a patch begins: some ms.
 pub const PATCH_STEPS: usize = 1 << 20;
+/// Bytes that edits of a file may come to for a diff: an edit that replaces every occurrence could fill the memory.
+pub const EDITED_BYTES: usize = 8 << 20;
+/// Bytes that are searched for the old texts of edits, all together: some 10 ms.
+pub const EDITS_SEARCHED_BYTES: usize = 64 << 20;
+/// Files of a patch that are shown one by one; of a longer one the text is.
+pub const PATCH_FILES: usize = 1000;
 /// Bytes of a file that is shown as it was before a call.
 pub const PREVIEW_BYTES: u64 = 1 << 20;
 /// Files of one call that are read for that.

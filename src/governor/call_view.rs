@@ -11,9 +11,13 @@ use crate::contracts::ids::Sha256;
 use crate::contracts::limits;
 use crate::contracts::verdict::Decision;
 use crate::contracts::view::CallView;
+use crate::journal::canonical;
 use crate::reading::atoms::Reading;
 use crate::view::before::{Before, ChangedFile};
 use crate::view::{self, ViewRequest, places};
+
+/// Where a view stands in an event.
+const VIEW: &str = "view";
 
 /// A view, and what of it is on record with the answer.
 pub(super) struct AskedView {
@@ -81,36 +85,37 @@ impl Governor {
                 reading_sha256: judged.reading_sha256(),
             })
         };
-        let view = of(&judged.files);
-        let (view, quotes) = match self.quotes_secret(&view) {
-            false => (view, false),
-            true => {
-                let hidden = judged.files.iter().map(|file| ChangedFile {
-                    path: file.path.clone(),
-                    before: Before::hidden(
-                        "with the change it would contain the value of a secret",
-                    ),
-                });
-                let view = of(&hidden.collect::<Vec<_>>());
-                let quotes = self.quotes_secret(&view);
-                (view, quotes)
-            }
-        };
-        let canonical = view.canonical();
+        let mut view = of(&judged.files);
+        let mut payload = payload_of(&view);
+        if self.quotes_secret(&payload) {
+            let why = "with the change it would contain the value of a secret";
+            let files = judged.files.iter().map(|file| ChangedFile {
+                path: file.path.clone(),
+                before: Before::hidden(why),
+            });
+            view = of(&files.collect::<Vec<_>>());
+            payload = payload_of(&view);
+        }
+        let quotes = self.quotes_secret(&payload);
+        let whole = payload.remove(VIEW).unwrap_or_default();
+        let canonical = canonical(&whole);
         let record = ViewRecord {
             sha256: Sha256::of(&canonical),
             view: match canonical.len() <= limits::VIEW_JOURNALED_BYTES && !quotes {
-                true => json!(view),
+                true => whole,
                 false => Value::Null,
             },
         };
         AskedView { view, record }
     }
 
-    fn quotes_secret(&self, view: &CallView) -> bool {
-        let payload = Map::from_iter([("view".to_owned(), json!(view))]);
-        self.terms.screen.secret_in(&payload).is_some()
+    fn quotes_secret(&self, payload: &Map<String, Value>) -> bool {
+        self.terms.screen.secret_in(payload).is_some()
     }
+}
+
+fn payload_of(view: &CallView) -> Map<String, Value> {
+    Map::from_iter([(VIEW.to_owned(), json!(view))])
 }
 
 /// What an event says of files: their digests, or why their text is not shown.

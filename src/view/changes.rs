@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::contracts::limits;
 use crate::contracts::plural::count;
 use crate::contracts::view::{LineKind, ViewBlock, ViewLine};
 use crate::tools::edit::{self, Change};
@@ -136,7 +137,7 @@ impl Changes<'_> {
             .first()
             .is_some_and(|first| first.old_string.is_empty());
         let (heading, why) = match self.before(path).cloned() {
-            Some(Before::Text { text, .. }) => match edit::all_changed(text.clone(), changes) {
+            Some(Before::Text { text, .. }) => match edited(&text, changes) {
                 Ok(new) => {
                     let mut lines = Vec::new();
                     if changes.iter().any(|change| change.replace_all) {
@@ -145,19 +146,16 @@ impl Changes<'_> {
                     lines.extend(diff(&text, &new, self.room));
                     return self.block("changes", path, lines);
                 }
-                Err(problem) => ("changes", would_fail(&problem, changes.len())),
+                Err(why) => ("changes", why),
             },
-            Some(Before::Nothing) if begins => match edit::all_changed(String::new(), changes) {
+            Some(Before::Nothing) if begins => match edited("", changes) {
                 Ok(new) => {
                     let lines = whole(LineKind::Added, &new, self.room);
                     return self.block("creates", path, lines);
                 }
-                Err(problem) => ("creates", would_fail(&problem, changes.len())),
+                Err(why) => ("creates", why),
             },
-            Some(Before::Nothing) => (
-                "changes",
-                note("There is no such file: the edit would fail."),
-            ),
+            Some(Before::Nothing) => ("changes", note("There is no such file: the edit fails.")),
             other => ("changes", not_shown(other.as_ref())),
         };
         let mut lines = vec![why];
@@ -201,25 +199,48 @@ pub(super) fn not_shown(before: Option<&Before>) -> ViewLine {
     }
 }
 
-/// Why an edit of the file as it is would fail.
-fn would_fail(problem: &ToolError, edits: usize) -> ViewLine {
-    let edit = match edits {
-        1 => "the edit",
-        _ => "an edit",
-    };
-    note(&match problem {
-        ToolError::SameText => format!("Old and new text are the same: {edit} would fail."),
-        ToolError::Exists => {
-            format!("The old text is empty, but the file is not: {edit} would fail.")
+/// A text with its edits, or why agp cannot say what becomes of it.
+fn edited(text: &str, changes: &[Change]) -> Result<String, ViewLine> {
+    if !is_bounded(text, changes) {
+        return Err(note(
+            "The edits could come to too much to work out the file: each is shown by its texts.",
+        ));
+    }
+    edit::all_changed(text.to_owned(), changes).map_err(|problem| fails(&problem))
+}
+
+/// Whether the edits of a text can be worked out within bounds.
+fn is_bounded(text: &str, changes: &[Change]) -> bool {
+    let mut bytes = text.len();
+    for change in changes {
+        let times = match change.replace_all {
+            true => bytes / change.old_string.len().max(1) + 1,
+            false => 1,
+        };
+        // With line ends of two characters.
+        let more = times.saturating_mul(2 * change.new_string.len());
+        bytes = bytes.saturating_add(more);
+        if bytes > limits::EDITED_BYTES {
+            return false;
         }
+    }
+    bytes.saturating_mul(changes.len()) <= limits::EDITS_SEARCHED_BYTES
+}
+
+/// Why an edit fails. A harness may match more loosely than agp.
+fn fails(problem: &ToolError) -> ViewLine {
+    note(&match problem {
+        ToolError::SameText => "Old and new text are the same: the edit fails.".to_owned(),
+        ToolError::Exists => "The old text is empty, but the file is not: the edit fails.".to_owned(),
         ToolError::NotInFile(_) => {
-            format!("The old text is not in the file as it is: {edit} would fail.")
+            "The old text is not exactly in the file: the edit fails, or the harness matches it loosely."
+                .to_owned()
         }
         ToolError::Ambiguous(times, _) => {
             let times = count(*times, "time");
-            format!("The old text is in the file {times}: {edit} would fail.")
+            format!("The old text is in the file {times}: the edit fails.")
         }
-        _ => format!("The file cannot be edited: {edit} would fail."),
+        _ => "The file cannot be edited: the edit fails.".to_owned(),
     })
 }
 

@@ -12,11 +12,14 @@ use super::room::{Room, note, of};
 /// Bytes that are compared in about the time of a step.
 const BYTES_A_STEP: usize = 32;
 
-/// What each file's part of a patch does; none where it is no patch.
+/// What each file's part of a patch does; none where it is no patch, or of more than [`limits::PATCH_FILES`].
 pub(super) fn blocks(changes: &mut Changes<'_>, text: &str) -> Vec<ViewBlock> {
     let Some((before, mut parts)) = patch::parts(text) else {
         return Vec::new();
     };
+    if parts.len() > limits::PATCH_FILES {
+        return Vec::new();
+    }
     // What is done to a file that moves stands below where it moves to.
     for at in (1..parts.len()).rev() {
         if let Some([above, moved]) = parts.get_mut(at - 1..=at)
@@ -60,7 +63,7 @@ fn block(changes: &mut Changes<'_>, part: &Part<'_>) -> ViewBlock {
         Header::Delete => {
             let mut lines = match &before {
                 Some(Before::Text { text, .. }) => whole(LineKind::Removed, text, changes.room),
-                Some(Before::Nothing) => vec![note("There is no such file: the patch would fail.")],
+                Some(Before::Nothing) => vec![note("There is no such file: the patch fails.")],
                 other => vec![not_shown(other.as_ref())],
             };
             lines.extend(raw(&part.lines, changes.room));
@@ -72,7 +75,7 @@ fn block(changes: &mut Changes<'_>, part: &Part<'_>) -> ViewBlock {
                 ("changes", numbered(&part.lines, text, changes.room))
             }
             Some(Before::Nothing) => {
-                let mut lines = vec![note("There is no such file: the patch would fail.")];
+                let mut lines = vec![note("There is no such file: the patch fails.")];
                 lines.extend(raw(&part.lines, changes.room));
                 ("changes", lines)
             }

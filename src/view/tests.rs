@@ -171,7 +171,7 @@ fn an_edit_is_a_diff_of_the_file_as_it_is() {
         file,
         &[
             "changes src/a",
-            "Old and new text are the same: the edit would fail.",
+            "Old and new text are the same: the edit fails.",
             "The edit replaces this text:",
             "| - wo",
             "with:",
@@ -186,7 +186,7 @@ fn an_edit_is_a_diff_of_the_file_as_it_is() {
         file,
         &[
             "changes src/a",
-            "The old text is not in the file as it is: the edit would fail.",
+            "The old text is not exactly in the file: the edit fails, or the harness matches it loosely.",
             "The edit replaces this text:",
             "| - four",
             "with nothing.",
@@ -198,7 +198,7 @@ fn an_edit_is_a_diff_of_the_file_as_it_is() {
         file,
         &[
             "changes src/a",
-            "The old text is in the file 2 times: the edit would fail.",
+            "The old text is in the file 2 times: the edit fails.",
             "The edit replaces this text:",
             "| - o",
             "with:",
@@ -536,4 +536,32 @@ fn millions_of_lines_take_no_more_room_than_their_bytes() {
     assert!(view.line_count() < crate::contracts::limits::VIEW_LINES + 10);
     let last = view.blocks[0].lines.last().unwrap();
     assert!(last.text.len() > 2_800_000);
+}
+
+#[test]
+fn an_edit_that_would_fill_the_memory_is_shown_by_its_texts() {
+    let files = [text("/repo/a", &"a".repeat(1 << 20))];
+    let new = "b".repeat(1 << 20);
+    let args = json!({"file_path": "a", "old_string": "a", "new_string": new, "replace_all": true});
+    let all = lines(&view("Edit", args, &files));
+    let note = "The edits could come to too much to work out the file: each is shown by its texts.";
+    assert_eq!(all[..2], ["changes a", note]);
+    assert_eq!(all[5], format!("| + {new}"));
+    let edits = vec![json!({"old_string": "x", "new_string": "y"}); 1000];
+    let all = lines(&view(
+        "MultiEdit",
+        json!({"file_path": "a", "edits": edits}),
+        &files,
+    ));
+    assert_eq!(all[1], note);
+    assert_eq!(all.len(), 2 + 4 * 1000);
+}
+
+#[test]
+fn a_patch_of_very_many_files_is_a_text() {
+    let files = "*** Delete File: a\n".repeat(crate::contracts::limits::PATCH_FILES + 1);
+    let patch = format!("*** Begin Patch\n{files}*** End Patch");
+    let view = view("apply_patch", json!({"input": patch}), &[]);
+    assert_eq!(view.blocks.len(), 1);
+    assert_eq!(view.blocks[0].heading, "argument");
 }
