@@ -72,11 +72,21 @@ impl Governor {
     /// What people are shown. What would show a secret that neither the call nor the file holds alone is shown without
     /// the file.
     pub(super) fn view(&self, call: &ToolCall, judged: &Judged, args_sha256: Sha256) -> AskedView {
+        let mut atoms: Vec<String> = Vec::new();
+        for atom in judged
+            .questions
+            .iter()
+            .filter_map(|question| question.atom.clone())
+        {
+            if !atoms.contains(&atom) {
+                atoms.push(atom);
+            }
+        }
         let of = |files: &[ChangedFile]| {
             view::of(&ViewRequest {
                 call,
                 verdict: &judged.verdict,
-                questions: &[],
+                atoms: &atoms,
                 reading: judged.reading.as_ref(),
                 around: &self.terms.reading.around,
                 files,

@@ -20,6 +20,8 @@ use crate::reading::atoms::{Atom, AtomKind, Reading};
 pub struct Question {
     /// The rule that asks; `None` where none does.
     pub rule: Option<String>,
+    /// What made it a question, in words: `writes .github/workflows/ci.yml`. `None` of the whole call.
+    pub atom: Option<String>,
     /// What a yes for the session would hold for, in words: `running git push origin feature/login`.
     pub covers: String,
     /// The same by everything that the reading knows of it: a link that leads elsewhere, another script or another
@@ -140,12 +142,49 @@ fn one(ask: &Asks<'_>, texts: &Texts<'_>) -> Question {
         // A deny, always.
         Cause::Secrets => Of::new(layer, None, None, texts).question(Grantable::Never, None, &[]),
     }
-    .about(at.tool)
+    .about(at.tool, made_by(ask, texts))
+}
+
+/// What of a call made it a question.
+fn made_by(ask: &Asks<'_>, texts: &Texts<'_>) -> Option<String> {
+    let atom = ask.finding.atom;
+    let atom = atom.and_then(|position| atom_at(texts.reading, position));
+    let words = || {
+        let atom = atom.filter(|atom| atom.kind != AtomKind::Use)?;
+        Some(it_does(&texts.of_atom(atom)))
+    };
+    match &ask.finding.cause {
+        Cause::Rule(number) => {
+            let rule = ask.layer.rules.get(*number);
+            rule.filter(|rule| rule.chooses()).and_then(|_| words())
+        }
+        Cause::Otherwise => words(),
+        Cause::Danger(danger) => {
+            let name = category_name(danger.category);
+            Some(format!("{} (danger: {name})", danger.why))
+        }
+        Cause::Unread(_) | Cause::Secrets => None,
+    }
+}
+
+/// `writing x` as what a call does: `writes x`.
+fn it_does(doing: &str) -> String {
+    let verbs = [
+        ("reaching ", "reaches "),
+        ("reading ", "reads "),
+        ("removing ", "removes "),
+        ("running ", "runs "),
+        ("writing ", "writes "),
+    ];
+    let mut verbs = verbs.into_iter();
+    let said = verbs.find_map(|(doing_it, does)| Some((does, doing.strip_prefix(doing_it)?)));
+    said.map_or_else(|| doing.to_owned(), |(does, what)| format!("{does}{what}"))
 }
 
 impl Question {
     /// Of the identical call alone there is no more to say.
-    fn about(mut self, tool: &str) -> Self {
+    fn about(mut self, tool: &str, atom: Option<String>) -> Self {
+        self.atom = atom;
         if self.covers.is_empty() {
             self.covers = format!("exactly this call of {}", clean(tool));
         }
@@ -224,6 +263,7 @@ impl<'a> Of<'a> {
         let required = rules.iter().filter_map(|rule| rule.approval.required);
         Question {
             rule: self.rule.clone(),
+            atom: None,
             covers: self.covers.clone(),
             key: Sha256::of(format!("{} {}", self.origin, self.exact.shape).as_bytes()),
             identical: self.exact.identical,

@@ -134,7 +134,7 @@ fn seen(tool: &str, args: Value, old: Option<&str>) -> CallView {
     let view = super::of(&ViewRequest {
         call: &call,
         verdict: &Verdict::refused("because"),
-        questions: &[],
+        atoms: &[],
         reading: None,
         around: &around,
         files: files.as_slice(),

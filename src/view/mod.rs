@@ -41,7 +41,7 @@ pub struct ViewRequest<'a> {
     /// The verdict that asks.
     pub verdict: &'a Verdict,
     /// What made it a question, in words.
-    pub questions: &'a [String],
+    pub atoms: &'a [String],
     /// What the call would do. `None` where nobody read it.
     pub reading: Option<&'a Reading>,
     /// Where the call is made.
@@ -96,7 +96,7 @@ pub fn of(request: &ViewRequest<'_>) -> CallView {
         description: description.map(str::to_owned),
         rule: verdict.rule_id.clone(),
         reason: verdict.reason.clone(),
-        atoms: request.questions.to_vec(),
+        atoms: request.atoms.to_vec(),
         origin: request.origin.clone(),
         details: details(request),
     }

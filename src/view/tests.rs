@@ -54,7 +54,7 @@ fn view_at(tool: &str, args: Value, files: &[ChangedFile], disk: &dyn Disk) -> C
     of(&ViewRequest {
         call: &call,
         verdict: &Verdict::refused("because"),
-        questions: &["writing src/a".to_owned()],
+        atoms: &["writing src/a".to_owned()],
         reading: Some(&reading),
         around: &around(),
         files,

@@ -86,6 +86,29 @@ fn an_edit_is_shown_against_the_file_as_it_is_and_both_are_on_record() {
 }
 
 #[test]
+fn what_made_it_a_question_is_said() {
+    let world = World::new();
+    let policy = json!({"danger": {"history": "require"}, "rules": [
+        {"id": "all", "effect": "allow", "tool": "*"},
+        {"id": "ci", "effect": "require", "when": {"write": [".github/**"]}}]});
+    world.put("p.json", &policy.to_string());
+    let call = |command: &str| json!({"tool": "Bash", "args": {"command": command}}).to_string();
+    let calls = ["echo a > a; echo b > .github/ci.yml", "git push --force"].map(call);
+    world.put("calls.jsonl", &calls.join("\n"));
+    world
+        .agp(&["run", "--script", "calls.jsonl", "--policy", "p.json"])
+        .env("AGP_AUTO_APPROVE", "1")
+        .run()
+        .succeeded();
+    let answers = world.events("approval.granted");
+    let atoms: Vec<Vec<String>> = answers.iter().map(|answer| view(answer).atoms).collect();
+    let file = world.repo().join(".github/ci.yml");
+    assert_eq!(atoms[0], [format!("writes {}", file.display())]);
+    assert_eq!(atoms[1].len(), 1, "{atoms:?}");
+    assert!(atoms[1][0].ends_with(" (danger: history)"), "{atoms:?}");
+}
+
+#[test]
 fn a_file_that_is_not_shown_says_why_and_waits_for_nothing() {
     let world = World::new();
     let repo = world.repo();
