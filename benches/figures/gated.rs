@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agp::contracts::approver::Groups;
 use agp::contracts::call::ToolCall;
 use agp::contracts::event::{Draft, Kind};
 use agp::contracts::view::Origin;
@@ -27,6 +28,7 @@ pub(crate) fn terms(journal: &Journal, policy: &[u8]) -> Fallible<GovernorConfig
         screen: stock::screen(),
         // Nobody is asked: the policy decides.
         questions: Questions::new(Vec::new(), Duration::from_secs(1), Duration::ZERO),
+        groups: Groups::default(),
         origin: Origin::default(),
         own_file: Box::new(|_| false),
         gate_unchanged: Box::new(|| Ok(())),

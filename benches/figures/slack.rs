@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 use agp::channels::slack::{About, Around, Settings, Slack, UncheckedConfig};
 use agp::contracts::limits::CALLS_IN_FLIGHT;
 use agp::contracts::message::Message;
+use agp::contracts::view::Origin;
 use agp::gateway::client::{self, Said};
 use agp::gateway::server::Server;
 use agp::governor::{Governor, GovernorConfig, Questions, ReadingTerms};
 use agp::journal::{Journal, Paths, redact};
+use serde_json::{Map, json};
 
 use crate::double::{APP_TOKEN, BOT_TOKEN, CHANNEL, Click, SlackDouble};
 use crate::gated;
@@ -110,15 +112,18 @@ fn slack(double: &SlackDouble, session: &str, directory: &Path) -> Fallible<Slac
         channel: Some(CHANNEL.into()),
         approvers: vec![APPROVER.into()],
         required: None,
+        mention: None,
         api: Some(double.url()),
     };
     let around = Around {
         about: About {
-            session: session.into(),
+            origin: Origin {
+                session: session.into(),
+                ..Origin::default()
+            },
             sandbox: "recording".into(),
             egress: "none".into(),
         },
-        who: "bench".into(),
         home: "bench".into(),
         sessions: directory.join("sessions"),
         outbox: directory.join("outbox.json"),
@@ -155,7 +160,10 @@ fn spent() -> Fallible<u64> {
 fn clicks(double: &SlackDouble, server: &Server) -> Fallible<Durations> {
     let mut waiting = Vec::new();
     for number in 0..CALLS_IN_FLIGHT {
-        let call = events::call(u64::try_from(number)?)?;
+        let mut call = events::call(u64::try_from(number)?)?;
+        // What runs tells one card from another.
+        let command = format!("echo call-{number}");
+        call.args = Map::from_iter([("command".to_owned(), json!(command))]);
         let request = Message::ToolCallRequest {
             id: call.id.clone(),
             session_id: call.session,
@@ -168,7 +176,7 @@ fn clicks(double: &SlackDouble, server: &Server) -> Fallible<Durations> {
             let verdict = client::ask(&governor, &request, DEADLINE);
             (verdict, Instant::now())
         });
-        waiting.push((call.id, asked));
+        waiting.push((command, asked));
     }
     let all = Duration::from_secs(2 * u64::try_from(CALLS_IN_FLIGHT)?);
     let until = Instant::now() + all;
@@ -182,8 +190,8 @@ fn clicks(double: &SlackDouble, server: &Server) -> Fallible<Durations> {
     thread::sleep(Duration::from_secs(1));
     let cards = double.cards();
     let mut times = Durations::default();
-    for (id, asked) in waiting {
-        let named = format!(", {id}\"");
+    for (command, asked) in waiting {
+        let named = format!("{command}\\n");
         let card = cards.iter().find(|card| card.text().contains(&named));
         let button = card.and_then(|card| card.button("allow"));
         let envelope = double.click(&Click::of(

@@ -430,6 +430,9 @@ fn only_those_are_mentioned_whose_yes_counts() {
     };
     let _question = ask_listed(&asking, command("ls"), None, vec![leads]);
     let text = double.card(0).message["text"].to_string();
+    let blocks = double.card(0).text();
+    let listed = "╭ somebody of these must approve\\n│ @leads";
+    assert!(blocks.contains(listed), "{blocks}");
     assert!(
         text.contains("<@U0BOB>") && !text.contains("<@U0ALICE>"),
         "{text}"

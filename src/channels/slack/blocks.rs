@@ -12,8 +12,9 @@ use super::mrkdwn_escape::{Line, fences, inline, plain};
 
 /// Characters of a field.
 const FIELD_CHARS: usize = 1500;
-/// Characters of a person's name or a path in one line.
-const NAME_CHARS: usize = 200;
+/// Characters of a person's name or a path in one line. Escapes make eight of one at most, and a text that is edited
+/// later has 4000.
+const NAME_CHARS: usize = 100;
 
 /// What every message of a session says about it.
 #[derive(Debug, Clone)]

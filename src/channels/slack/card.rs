@@ -30,7 +30,7 @@ const LISTED: usize = 6;
 /// Characters of what runs in a notification: a phone shows two or three lines.
 const NOTICE_CHARS: usize = 80;
 /// Characters of a name or a path in a notification.
-const NOTICE_NAME_CHARS: usize = 60;
+const NOTICE_NAME_CHARS: usize = 40;
 /// The heading of a block that is a command.
 const RUNS: &str = "runs";
 /// The heading of a block that is any other argument.
@@ -177,6 +177,14 @@ impl Drawing<'_> {
             None => part.put(&view.reason),
         }
         part.list(view.atoms.iter().cloned());
+        let lists = &self.asking.approvers;
+        if !lists.is_empty() {
+            part.lines.push(Line::label(match lists.len() {
+                1 => "somebody of these must approve",
+                _ => "somebody of each must approve",
+            }));
+            part.list(lists.iter().map(|list| list.names.join(", ")));
+        }
         if let Some(directory) = &view.directory {
             part.lines.push(Line::label("in the directory"));
             part.put(directory);
@@ -246,12 +254,14 @@ impl Drawing<'_> {
 
     /// Whom it rings for, and how many are needed where that is more than one.
     fn whom(&self) -> String {
-        let several = match self.required {
-            0 | 1 => String::new(),
-            people => format!("{people} different people must approve."),
-        };
-        let whom = format!("{several} {}", self.mentions);
-        whom.trim().to_owned()
+        let mut parts = Vec::new();
+        if self.required > 1 {
+            parts.push(format!("{} different people must approve.", self.required));
+        }
+        if !self.mentions.is_empty() {
+            parts.push(self.mentions.to_owned());
+        }
+        parts.join(" ")
     }
 
     /// Who wants what, in a line.
@@ -414,5 +424,17 @@ fn offered(offer: Option<&GrantOffer>) -> (Option<Value>, Offers) {
             (Some(fence(text)), offers)
         }
         _ => none,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::channels::slack::fuzz;
+
+    #[test]
+    fn the_longest_escapes_stay_within_slacks_limits() {
+        for part in ["╭", "`", "&", "\u{e000}", "\u{1f600}", "\n"] {
+            fuzz::text(part.repeat(5000).as_bytes());
+        }
     }
 }

@@ -15,6 +15,7 @@ use ureq::Body;
 use ureq::http::Response;
 
 use crate::channels::fuzz::acts_or_hides;
+use crate::contracts::approver::ApproverList;
 use crate::contracts::call::{Actor, ToolCall};
 use crate::contracts::channel::{Answer, GrantOffer};
 use crate::contracts::ids::{MessageId, SessionId};
@@ -58,6 +59,13 @@ pub(crate) fn text(data: &[u8]) {
             exact: text.clone().into_owned(),
             pattern: Some(text.clone().into_owned()),
         }),
+        approvers: vec![
+            ApproverList {
+                names: vec![text.clone().into_owned()],
+                people: Vec::new(),
+            };
+            3
+        ],
         ..Asking::about(call, Verdict::refused(text.clone()))
     };
     let view = view(&text);
@@ -72,7 +80,7 @@ pub(crate) fn text(data: &[u8]) {
         redacted: true,
         about: &about,
         required: 2,
-        mentions: "<@U0ALICE>",
+        mentions: &"<@U0ALICE>".repeat(limits::SLACK_MENTION_CHARS / 10),
     };
     let card = drawing.card("nonce", "block");
     let until = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
