@@ -1,5 +1,7 @@
 //! `agp log`: the journal's events for people, one line each. It shows; it does not verify.
 
+mod grants;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -30,7 +32,10 @@ pub(super) struct Log {
     /// keep running and show new events
     #[argh(switch)]
     follow: bool,
-    /// print the raw journal lines
+    /// show the approvals that were given for a session, and whether they still hold
+    #[argh(switch)]
+    grants: bool,
+    /// print the raw journal lines; of grants one object a line
     #[argh(switch)]
     json: bool,
 }
@@ -44,6 +49,10 @@ const EVENT: Next = Next {
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) fn log(home: &Home, command: &Log) -> Outcome {
+    if command.grants && (command.follow || command.kind.is_some()) {
+        let problem = "--grants lists what a journal has by now, whatever the kind of event";
+        return Err(Failure::usage(problem, "omit --follow and --kind"));
+    }
     let path = home.journal().log;
     let failed = |error: io::Error| {
         let mend = match error.kind() {
@@ -76,7 +85,11 @@ pub(super) fn log(home: &Home, command: &Log) -> Outcome {
             let problem = format!("{}: a line is longer than 1 MiB", path.display());
             return Err(Failure::refused(problem, "run `agp verify`"));
         } else if got == 0 && !command.follow {
-            return seen.of(command);
+            let outcome = seen.of(command)?;
+            if command.grants {
+                seen.grants.print(command.json);
+            }
+            return Ok(outcome);
         } else if got == 0 {
             std::thread::sleep(FOLLOW_INTERVAL);
         }
@@ -88,6 +101,7 @@ pub(super) fn log(home: &Home, command: &Log) -> Outcome {
 struct Seen {
     session: bool,
     kind: bool,
+    grants: grants::Listed,
 }
 
 impl Seen {
@@ -148,6 +162,9 @@ fn show(command: &Log, line: &[u8], seen: &mut Seen) -> bool {
     let options = of_session && of_kind;
     if !options {
         true
+    } else if command.grants {
+        seen.grants.take(&entry);
+        true
     } else if command.json {
         try_say(String::from_utf8_lossy(line))
     } else {
@@ -179,6 +196,7 @@ const TOLD: &[(&str, &[&str])] = &[
     ("ruleId", &["ruleId"]),
     ("reason", &["reason"]),
     ("decidedBy", &["decidedBy"]),
+    ("revokedBy", &["revokedBy"]),
     ("user", &["user"]),
     ("how", &["how"]),
     ("exitCode", &["exitCode"]),

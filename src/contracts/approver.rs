@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::limits;
+
 /// Somebody whom a rule lets approve.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Approver {
@@ -26,6 +28,22 @@ impl Approver {
         let id = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
         let slack = name.len() > 1 && name.starts_with(['U', 'W']) && name.chars().all(id);
         slack.then(|| Self::Slack(name.to_owned()))
+    }
+}
+
+/// Whether a group can have this name: letters, digits, `-` and `_`.
+#[must_use]
+pub fn is_group(name: &str) -> bool {
+    let letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (1..=limits::RULE_NAME_BYTES).contains(&name.len()) && name.chars().all(letter)
+}
+
+/// Whether a rule can name an approver so: a Slack user id, `user:NAME`, or a group with its `@`.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    match name.strip_prefix('@') {
+        Some(group) => is_group(group),
+        None => Approver::parse(name).is_some(),
     }
 }
 

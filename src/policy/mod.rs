@@ -176,6 +176,18 @@ impl Policy {
         layers.reduce(engine::stricter)
     }
 
+    /// The groups that rules name as approvers, without `@`, each with the rule.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &str)> {
+        let rules = self.layers.iter().flat_map(|layer| &layer.rules);
+        rules.flat_map(|rule| {
+            let groups = rule
+                .approvers
+                .iter()
+                .filter_map(|name| name.strip_prefix('@'));
+            groups.map(move |group| (rule.id.as_str(), group))
+        })
+    }
+
     /// Tools that rules name, that no harness has and that are no server's: each with the rule.
     #[must_use]
     pub fn unknown_tools(&self) -> Vec<(&str, &str)> {

@@ -269,11 +269,11 @@ fn command(judge: &Judge<'_>, position: usize) -> Option<(String, String)> {
         false => quoted(own.known()?),
     });
     let pattern = words.collect::<Option<Vec<String>>>()?.join(" ");
-    let own = List {
+    let list = List {
         included: vec![Command::parse(&pattern).ok()?],
         excluded: Vec::new(),
     };
-    own.certain(judge.view(position)?)?;
+    list.certain(judge.view(position)?)?;
     let shape = family.shape(Some(Opened { word: at, name }), judge.on.disk)?;
     Some((format!("running {pattern}"), format!("{pattern} {shape}")))
 }
@@ -303,7 +303,7 @@ fn path(
         return None;
     }
     let pattern = format!("{root}{directory}{OPEN}");
-    let own = List {
+    let list = List {
         included: vec![Path::parse(&pattern).ok()?],
         excluded: Vec::new(),
     };
@@ -312,7 +312,7 @@ fn path(
         (AtomKind::Write(_), true) => format!("removing {pattern}"),
         _ => format!("reading {pattern}"),
     };
-    let certain = own.certain(spot, judge.on);
+    let certain = list.certain(spot, judge.on);
     certain.then(|| (what, format!("{} {pattern} {shape}", verb(atom))))
 }
 

@@ -13,6 +13,7 @@ use super::danger;
 use super::fields::{Date, OneOf, Strings, Text};
 use super::patterns::List;
 use super::tool_names::ToolName;
+use crate::contracts::approver;
 use crate::contracts::call::Actor;
 use crate::contracts::channel::ApprovalTerms;
 use crate::contracts::limits;
@@ -228,6 +229,12 @@ impl<'de> Visitor<'de> for RuleSeed<'_> {
                         max: limits::SLACK_APPROVERS,
                         of: || Text::name("an approver"),
                     })?;
+                    let mut names = rule.approvers.iter();
+                    if let Some(name) = names.find(|name| !approver::is_name(name)) {
+                        return Err(de::Error::custom(format_args!(
+                            "{name:?} is no approver: write U0ALICE, user:alice or @group"
+                        )));
+                    }
                 }
                 RuleField::Secrets => rule.secrets = Some(access.next_value_seed(SecretNames)?),
                 RuleField::Danger => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::contracts::approver::{Approver, Groups, is_group};
 use crate::contracts::{bounded_file, limits, strict_json};
 
 use super::home::Home;
@@ -40,6 +42,9 @@ pub struct Config {
     /// What holds for sessions in one directory or below it, by its path.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub projects: BTreeMap<PathBuf, ProjectConfig>,
+    /// Groups that rules name as approvers: Slack user ids and `user:NAME`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, Vec<String>>,
     /// Approvals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalConfig>,
@@ -63,8 +68,8 @@ pub struct SlackConfig {
     pub mention: Option<String>,
 }
 
-impl std::fmt::Debug for SlackConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for SlackConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Tokens are never shown.
         f.debug_struct("SlackConfig")
             .field("channel", &self.channel)
@@ -138,6 +143,7 @@ impl Config {
                 let config: Self =
                     strict_json::parse(&bytes).map_err(|error| wrong(error.to_string()))?;
                 config.keeps_its_tokens(&path)?;
+                config.groups().map_err(|error| wrong(error.to_string()))?;
                 Ok(config)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
@@ -164,6 +170,62 @@ impl Config {
             return Err(Failure::refused(problem, format!("chmod 600 {file}")));
         }
         Ok(())
+    }
+}
+
+impl Config {
+    /// The groups with the people in them.
+    ///
+    /// # Errors
+    /// What is wrong with one.
+    pub fn groups(&self) -> Result<Groups, GroupError> {
+        let mut groups = Groups::default();
+        for (name, members) in &self.groups {
+            if !is_group(name) {
+                return Err(GroupError::Name(name.clone()));
+            }
+            if !(1..=limits::SLACK_APPROVERS).contains(&members.len()) {
+                return Err(GroupError::Count(name.clone()));
+            }
+            let person = |member: &String| {
+                let wrong = || GroupError::Member(name.clone(), member.clone());
+                Approver::parse(member).ok_or_else(wrong)
+            };
+            let people = members.iter().map(person).collect::<Result<_, _>>()?;
+            groups.0.insert(name.clone(), people);
+        }
+        Ok(groups)
+    }
+}
+
+/// What is wrong with a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupError {
+    /// No group can have this name.
+    Name(String),
+    /// Nobody is in it, or too many are.
+    Count(String),
+    /// In it: this is nobody.
+    Member(String, String),
+}
+
+impl fmt::Display for GroupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(
+                f,
+                "groups: {name:?} is no name of a group (letters, digits, - and _)"
+            ),
+            Self::Count(name) => write!(
+                f,
+                "groups.{name}: a group has 1 to {} people",
+                limits::SLACK_APPROVERS
+            ),
+            Self::Member(name, member) => write!(
+                f,
+                "groups.{name}: {member:?} is nobody: write U0ALICE or user:alice"
+            ),
+        }
     }
 }
 
@@ -246,6 +308,34 @@ mod tests {
             r#"{"channel":"a","channel":"b"}"#,
         ] {
             assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_group_has_people_and_nobody_else() {
+        let groups = |text: &str| {
+            let config = format!(r#"{{"groups": {text}}}"#);
+            strict_json::parse::<Config>(config.as_bytes())
+                .unwrap()
+                .groups()
+        };
+        let leads = groups(r#"{"leads": ["U0ALICE", "user:alice"]}"#).unwrap();
+        assert_eq!(
+            leads.0["leads"],
+            [
+                Approver::Slack("U0ALICE".into()),
+                Approver::Account("alice".into())
+            ]
+        );
+        for (wrong, problem) in [
+            (r#"{"leads": []}"#, "1 to 100 people"),
+            (r#"{"leads": ["alice"]}"#, "\"alice\" is nobody"),
+            (r#"{"leads": ["@others"]}"#, "\"@others\" is nobody"),
+            (r#"{"@leads": ["U1"]}"#, "is no name of a group"),
+            (r#"{"": ["U1"]}"#, "is no name of a group"),
+        ] {
+            let error = groups(wrong).unwrap_err().to_string();
+            assert!(error.contains(problem), "{wrong}: {error}");
         }
     }
 

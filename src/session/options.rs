@@ -13,6 +13,7 @@ use super::egress::WayOut;
 use super::kinds::Stream;
 use super::layout::Layout;
 use super::policy_file::PolicySource;
+use crate::contracts::approver::Groups;
 
 /// Run one governed session.
 #[derive(FromArgs)]
@@ -146,6 +147,8 @@ pub(crate) struct SessionOptions {
     pub approval_queue: Duration,
     /// Whether a question rings the terminal's bell.
     pub approval_bell: bool,
+    /// The groups that rules name as approvers.
+    pub groups: Groups,
     pub auto_approve: bool,
     /// Whether a question waits for `agp attend` where nobody can be asked at once.
     pub attend: bool,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::home::Home;
 use super::policy_file::{self, MANAGED, NAME, REPOSITORY};
+use crate::contracts::approver::Groups;
 use crate::contracts::ids::Sha256;
 use crate::contracts::verdict::Decision;
 use crate::contracts::{bounded_file, limits};
@@ -64,6 +65,21 @@ impl Layers {
             source: shown.display().to_string(),
             before: before.map(|before| before.trim_end().to_owned()),
         })
+    }
+
+    /// Whether `config.json` has every group that a rule names.
+    ///
+    /// # Errors
+    /// [`Failure`] that names one that it lacks.
+    pub(crate) fn know(&self, groups: &Groups) -> Result<(), Failure> {
+        let unknown = |(_, group): &(&str, &str)| !groups.0.contains_key(*group);
+        match self.policy.groups().find(unknown) {
+            None => Ok(()),
+            Some((rule, group)) => Err(Failure::refused(
+                format!("rule '{rule}' lets @{group} approve, and config.json has no such group"),
+                format!("add \"groups\": {{ \"{group}\": [\"U0ALICE\", \"user:alice\"] }} to it"),
+            )),
+        }
     }
 
     fn now(&self) -> String {

@@ -13,7 +13,6 @@ use crate::channels::attend::Attending;
 use crate::channels::attend::socket::SessionSocket;
 use crate::channels::terminal::NO_TERMINAL;
 use crate::confine::{self, Places, Profile};
-use crate::contracts::approver::Groups;
 use crate::contracts::channel::Channel;
 use crate::contracts::event::{Draft, Kind};
 use crate::contracts::intendant::Intendant;
@@ -249,7 +248,7 @@ impl SessionContext<'_> {
             journal: self.journal.clone(),
             screen: Arc::clone(&self.screen),
             questions: Questions::new(channels, options.approval_deadline, options.approval_queue),
-            groups: Groups::default(),
+            groups: options.groups.clone(),
             origin: self.origin(),
             own_file: own_file(self.home, options),
             gate_unchanged: unchanged,

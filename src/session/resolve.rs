@@ -122,6 +122,9 @@ impl SessionOptions {
             approval_deadline: config::approval_deadline(run.approval_timeout, &config)?,
             approval_queue: config::approval_queue(&config),
             approval_bell: config::approval_bell(&config),
+            groups: config.groups().map_err(|error| {
+                Failure::refused(format!("config.json: {error}"), "fix the file")
+            })?,
             auto_approve: env::var_os("AGP_AUTO_APPROVE").is_some_and(|value| value == "1"),
             attend: run.attend || config::attend(&config),
             slack,

@@ -70,6 +70,7 @@ pub(crate) fn session_under(
 ) -> Outcome {
     let source = options.policy.shown(home);
     let layers = Layers::over(policy, &source, home, &options.repository)?;
+    layers.know(&options.groups)?;
     let script = read_script(options)?;
     // Before the first thread is started.
     let (standing, spawner) = thread_confinement::arm()?;

@@ -23,6 +23,7 @@ mod disk;
 mod egress;
 mod gateway;
 mod governor;
+mod grants;
 mod journal_power;
 mod journal_verify;
 mod journal_writer;

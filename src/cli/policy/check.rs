@@ -10,10 +10,12 @@ use super::places::places;
 use super::warnings::{Finding, warnings};
 use super::{sarif, which};
 use crate::channels::escape;
+use crate::contracts::approver::Groups;
 use crate::contracts::fold::Next;
 use crate::contracts::plural::count;
 use crate::policy::{Policy, shipped};
 use crate::report::failure::{Failure, Outcome, exit, say, say_folded, try_say};
+use crate::session::config::Config;
 use crate::session::home::Home;
 use crate::session::policy_file::{is_of_repository, of_repository};
 
@@ -99,7 +101,8 @@ impl Checked {
             Some(text) => text.into(),
             None => which::read(path)?,
         };
-        let (rules, findings) = findings(&bytes, is_of_repository(path, home));
+        let groups = home.and_then(groups);
+        let (rules, findings) = findings(&bytes, is_of_repository(path, home), groups.as_ref());
         Ok(Self {
             path: path.to_owned(),
             rules,
@@ -159,7 +162,8 @@ impl Checked {
 }
 
 /// How many rules a policy has, its base's too, and what is found about it.
-fn findings(bytes: &[u8], of_repository: bool) -> (usize, Vec<Finding>) {
+/// With the groups of `config.json`, where that can be read.
+fn findings(bytes: &[u8], of_repository: bool, groups: Option<&Groups>) -> (usize, Vec<Finding>) {
     let text = String::from_utf8_lossy(bytes);
     let load = |bytes: &[u8]| match of_repository {
         false => Policy::parse(bytes),
@@ -171,10 +175,18 @@ fn findings(bytes: &[u8], of_repository: bool) -> (usize, Vec<Finding>) {
     match load(bytes) {
         Ok(policy) => {
             let document: Value = serde_json::from_str(&text).unwrap_or_default();
-            (policy.len(), warnings(&policy, &document, &places(&text)))
+            (
+                policy.len(),
+                warnings(&policy, &document, &places(&text), groups),
+            )
         }
         Err(_) => (0, faults(&text, load)),
     }
+}
+
+/// The groups of a home's `config.json`; `None` where it is not in order, which `agp doctor` says.
+fn groups(home: &Home) -> Option<Groups> {
+    Config::load(home).ok()?.groups().ok()
 }
 
 fn level(finding: &Finding) -> &'static str {
@@ -186,7 +198,9 @@ fn level(finding: &Finding) -> &'static str {
 
 /// What `agp doctor` says of the home's policy.
 pub(in crate::cli) fn summary(home: &Home) -> String {
-    let warned = which::read(&home.policy()).map_or(0, |bytes| findings(&bytes, false).1.len());
+    let warned = which::read(&home.policy()).map_or(0, |bytes| {
+        findings(&bytes, false, groups(home).as_ref()).1.len()
+    });
     format!(
         "`agp policy check` finds no errors, {}",
         count(warned, "warning")

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use serde_json::{Map, Value};
 
 use super::places::Place;
+use crate::contracts::approver::Groups;
 use crate::contracts::limits;
 use crate::contracts::timestamp;
 use crate::policy::{Glob, Policy};
@@ -22,7 +23,7 @@ pub(crate) struct Finding {
 }
 
 /// Kinds of findings, with what each is.
-pub(super) const KINDS: [(&str, &str); 7] = [
+pub(super) const KINDS: [(&str, &str); 8] = [
     ("error", "The policy does not load"),
     (
         "unreachable",
@@ -34,6 +35,7 @@ pub(super) const KINDS: [(&str, &str); 7] = [
     ),
     ("too-wide", "The rule allows more than anybody can foresee"),
     ("unknown-tool", "No harness has a tool of this name"),
+    ("unknown-group", "config.json has no group of this name"),
     ("expired", "The last day of this allow is over"),
     ("unread-allowed", "What cannot be read is allowed"),
 ];
@@ -208,6 +210,7 @@ pub(super) fn warnings(
     policy: &Policy,
     document: &Value,
     places: &HashMap<String, Place>,
+    groups: Option<&Groups>,
 ) -> Vec<Finding> {
     let text = policy.text();
     let whole = text.pointer("/policy/policy/rules");
@@ -274,6 +277,17 @@ pub(super) fn warnings(
                 "no harness has a tool {tool:?}: the rule speaks about none that agp knows"
             ),
         });
+    }
+    for (id, group) in policy.groups() {
+        if groups.is_some_and(|groups| !groups.0.contains_key(group)) {
+            findings.push(Finding {
+                error: false,
+                kind: "unknown-group",
+                place: by_id.get(id).copied(),
+                rule: Some(id.to_owned()),
+                message: format!("config.json has no group {group:?}: no session starts"),
+            });
+        }
     }
     if document.get("unread").and_then(Value::as_str) == Some("allow") {
         findings.push(Finding {

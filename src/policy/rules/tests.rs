@@ -66,6 +66,12 @@ fn a_fault_is_reported_at_its_line_and_column() {
         ),
         (r#""sessionGrant":null^"#, "invalid type: null"),
         (r#""sessionGrant":1^"#, "invalid type: integer `1`"),
+        (
+            r#""approvers":["alice"]^"#,
+            "\"alice\" is no approver: write U0ALICE, user:alice or @group",
+        ),
+        (r#""approvers":["@a b"]^"#, "\"@a b\" is no approver"),
+        (r#""approvers":["user:"]^"#, "\"user:\" is no approver"),
         (r#""secrets":"A"^"#, "invalid type: string"),
         (r#""secrets":["a"]^"#, "\"a\" is not a secret name"),
         (r#""secrets":[7^]"#, "invalid type: integer `7`"),
