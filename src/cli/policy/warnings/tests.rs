@@ -4,7 +4,12 @@ use super::*;
 fn of(text: &str) -> Vec<(&'static str, Option<String>)> {
     let policy = Policy::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
     let document = serde_json::from_str(text).unwrap_or_default();
-    let kinds = warnings(&policy, &document, &super::super::places::places(text));
+    let kinds = warnings(
+        &policy,
+        &document,
+        &super::super::places::places(text),
+        None,
+    );
     kinds
         .into_iter()
         .map(|finding| (finding.kind, finding.rule))
