@@ -84,8 +84,10 @@ fn the_journal_says_who_decided_what_and_slack_is_told_afterwards() {
     );
     let messages = double.messages();
     let opening = messages[0].text();
+    let account = std::process::Command::new("id").arg("-un").output();
+    let account = String::from_utf8(account.unwrap().stdout).unwrap();
     assert!(
-        opening.contains("agp session") && opening.contains("tester"),
+        opening.contains("agp session") && opening.contains(account.trim()),
         "{opening}"
     );
     assert_eq!(messages[1].message["thread_ts"], messages[0].ts.as_str());

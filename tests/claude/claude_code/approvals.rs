@@ -43,17 +43,19 @@ fn a_required_write_waits_for_the_operators_yes() {
 }
 
 #[test]
-fn a_no_denies() {
-    let Some((governed, model, mut live)) = asked(&[]) else {
+fn a_no_denies_and_the_model_is_told_who_and_why() {
+    // The longest time that a person can have: the harness's own patience is longer.
+    let Some((governed, model, mut live)) = asked(&["--approval-timeout", "86400"]) else {
         return;
     };
-    live.type_in("n\n");
+    live.type_in("n use b.txt instead\n");
     live.finish().succeeded();
 
     let world = &governed.world;
     assert_eq!(world.get("asked.txt"), None);
     let denied = answer(&model, "toolu_w");
-    assert!(denied.is_error && denied.text.contains("denied by tester"));
+    let parts = [" at /dev/pts/", ": use b.txt instead"].map(|part| denied.text.contains(part));
+    assert!(denied.is_error && parts == [true; 2], "{}", denied.text);
     let kinds = world.kinds_of("toolu_w");
     assert_eq!(kinds, ["tool_call.require", "approval.denied", "gate.deny"]);
     let denied = world.event("approval.denied");
