@@ -51,10 +51,7 @@ pub(crate) fn tried(home: &Home) -> Result<Option<String>, Failure> {
     let socket = SessionSocket::bind(&directory, &name).map_err(|error| named(&error))?;
     connect(socket.path()).map_err(|error| named(&error))?;
     match sandbox::permitted(home) {
-        Ok(sandbox) => Ok(Some(format!(
-            "no sandbox reaches {}; {sandbox}",
-            directory.display()
-        ))),
+        Ok(_) => Ok(Some(format!("no sandbox reaches {}", directory.display()))),
         Err(failure) if failure.problem.contains(&name) => Err(failure),
         Err(_) => Ok(None),
     }

@@ -230,6 +230,7 @@ fn at_every_width_a_question_is_whole_and_no_row_is_broken_by_the_terminal() {
     for columns in [40, 60, 80, 200] {
         let world = World::new();
         let session = waiting(&world, &[script]);
+        let _ = sessions(&world, 1);
         let relay = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/terminal.py");
         let size = format!("{columns}x40");
         let agp = env!("CARGO_BIN_EXE_agp");
