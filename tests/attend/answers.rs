@@ -74,7 +74,7 @@ fn a_session_without_a_terminal_waits_and_is_answered_from_elsewhere() {
         line["text"]
             .as_str()
             .unwrap()
-            .starts_with("allow Bash make one")
+            .starts_with("approved Bash make one")
     );
     let second = attendee.see("question");
     attendee.answer(&second, &deny(Some("not today")));

@@ -42,7 +42,7 @@ fn a_session_without_a_terminal_is_seen_and_answered_at_another_one() {
     live.see("make one");
     live.see(PROMPT);
     live.type_in("y\n");
-    live.see("allow Bash make one");
+    live.see("approved Bash make one");
     live.see("make two");
     live.see_times(PROMPT, 2);
     live.type_in("n too early\n");
