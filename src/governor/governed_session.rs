@@ -59,6 +59,8 @@ pub enum Notice<'a> {
         withheld: bool,
         /// What came of asking a person, where one was asked.
         answer: Option<&'a Answer>,
+        /// Who approved it for the session before, where nobody was asked for that.
+        granted_by: Option<&'a str>,
     },
     /// A call was executed by agp.
     Executed {

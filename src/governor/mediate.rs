@@ -91,6 +91,7 @@ pub fn mediate(
         verdict: &verdict,
         withheld,
         answer: approval.answer.as_ref(),
+        granted_by: approval.granted_by.as_deref(),
     });
     let permit = receipts.into_iter().next_back().and_then(Receipt::permit);
     match (permit, effect) {
@@ -120,6 +121,8 @@ struct Approval {
     grants: Vec<Held>,
     /// The answer, where it made the verdict.
     answer: Option<Answer>,
+    /// Who approved it for the session before, where that made the verdict.
+    granted_by: Option<String>,
 }
 
 impl Approval {
@@ -129,6 +132,7 @@ impl Approval {
             verdict,
             grants: Vec::new(),
             answer: None,
+            granted_by: None,
         }
     }
 }
@@ -151,12 +155,16 @@ fn approved(
         let standing = governor.standing(&judged.questions, digests);
         if standing.is_answered() {
             governor.remember(&judged);
+            let who = standing.who();
             let verdict = Verdict {
                 decision: Decision::Allow,
-                reason: format!("approved for the session by {}", standing.who()),
+                reason: format!("approved for the session by {who}"),
                 ..judged.verdict
             };
-            return Ok(Approval::of(vec![events.by_grants(&standing.by)], verdict));
+            return Ok(Approval {
+                granted_by: Some(who),
+                ..Approval::of(vec![events.by_grants(&standing.by)], verdict)
+            });
         }
         let AskedView { view, record } = governor.view(call, &judged, args_sha256);
         let offer = governor.grants.offer(&standing);
@@ -182,6 +190,7 @@ fn approved(
                 verdict: settle(judged.verdict, &answer),
                 grants,
                 answer: Some(answer.clone()),
+                granted_by: None,
             });
         };
         governor.record(vec![draft(&[])])?;

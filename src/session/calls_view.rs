@@ -93,6 +93,7 @@ impl CallsView {
                 verdict,
                 withheld,
                 answer,
+                granted_by,
             } => {
                 let what = transcript::call(call, &self.repository);
                 let runs = verdict.decision == crate::contracts::verdict::Decision::Allow;
@@ -104,9 +105,10 @@ impl CallsView {
                         state.begin(call.id.as_str(), what, true);
                     }
                 }
-                let line = match withheld {
-                    true => transcript::withheld(verdict),
-                    false => transcript::decided(call, verdict, *answer, &self.repository),
+                let line = match (withheld, granted_by) {
+                    (true, _) => transcript::withheld(verdict),
+                    (false, Some(by)) => transcript::granted(call, by, &self.repository),
+                    (false, None) => transcript::decided(call, verdict, *answer, &self.repository),
                 };
                 self.show(&line);
             }

@@ -82,6 +82,16 @@ pub(crate) fn decided(
     line
 }
 
+/// `approved Bash git push (for the session by root at /dev/pts/3)`: by somebody who was asked before.
+#[must_use]
+pub(crate) fn granted(granted: &ToolCall, by: &str, repository: &Path) -> String {
+    let (call, by) = (
+        call(granted, repository),
+        escape::line_max(by, PERSON_CHARS),
+    );
+    format!("approved {call} (for the session by {by})")
+}
+
 /// The same for a call of which nothing may be shown.
 #[must_use]
 pub(crate) fn withheld(verdict: &Verdict) -> String {
