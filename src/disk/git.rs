@@ -59,6 +59,7 @@ pub(super) fn of(looking: &Looking<'_>, directory: &Path, home: &Path) -> Option
         .and_then(|head| head.trim_end().strip_prefix("ref: refs/heads/"));
     git.branch = branch.map(str::to_owned);
     git.upstream = upstream(&git, &all);
+    git.diversions = diversions(&all);
     // Which of several counts is not worked out: all do.
     let set = all
         .iter()
@@ -154,6 +155,41 @@ fn upstream(git: &Git, all: &[Entry]) -> Option<String> {
                 .map(|name| (*name).clone()),
         }
     })
+}
+
+/// Entries by which a push sends other branches than its words say, or to others. By `push.default=upstream` git maps
+/// a branch that is named to the one that it follows, too.
+fn diversions(all: &[Entry]) -> Vec<String> {
+    let default = |entry: &Entry, values: &[&str]| {
+        let is = entry.section == "push" && entry.key == "default";
+        let value = entry.value.as_deref().unwrap_or_default();
+        is && values.iter().any(|one| value.eq_ignore_ascii_case(one))
+    };
+    let by_upstream = all
+        .iter()
+        .any(|entry| default(entry, &["upstream", "tracking"]));
+    let diverts = |entry: &&Entry| {
+        let off = |others: &[&str]| {
+            let value = entry.value.as_deref().map(str::to_ascii_lowercase);
+            value.is_some_and(|value| {
+                let off = ["", "false", "no", "off", "0"].contains(&value.as_str());
+                off || others.contains(&value.as_str())
+            })
+        };
+        match (entry.section.as_str(), entry.key.as_str()) {
+            ("remote", "push") => true,
+            ("remote", "mirror") => !off(&[]),
+            ("push", "default") => default(entry, &["upstream", "tracking", "matching"]),
+            ("push", "recursesubmodules") => !off(&["check"]),
+            ("branch", "merge") => by_upstream,
+            _ => false,
+        }
+    };
+    let value = |entry: &Entry| entry.value.clone().unwrap_or_default();
+    let entries = all.iter().filter(diverts);
+    entries
+        .map(|entry| format!("{}={}", named(entry), value(entry)))
+        .collect()
 }
 
 /// The last value of a key without a subsection.

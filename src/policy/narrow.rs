@@ -224,7 +224,7 @@ impl<'a> Family<'a> {
         let by_place = |text: &str| text.contains("HEAD") || text.contains('@');
         let named = operands > 1 && !self.operands().any(|(_, text)| by_place(text));
         // Writing to a String cannot fail.
-        let _ = write!(shape, "; {:?}", git.remotes);
+        let _ = write!(shape, "; {:?} {:?}", git.remotes, git.diversions);
         if !named {
             let _ = write!(shape, " {:?} {:?}", git.branch, git.upstream);
         }

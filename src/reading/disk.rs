@@ -95,6 +95,9 @@ pub struct Git {
     pub branch: Option<String>,
     /// The remote that the branch pushes to.
     pub upstream: Option<String>,
+    /// Entries by which a push sends other branches than its words say, or sends them elsewhere:
+    /// `push.default=upstream`, `remote.origin.push=..`.
+    pub diversions: Vec<String>,
 }
 
 /// No disk at all: nothing is known.

@@ -439,6 +439,7 @@ fn git_s_configuration_says_what_git_says() {
     // The user's own pager is the user's.
     assert_eq!(found.programs, ["core.fsmonitor", "filter.x.clean"]);
     assert_eq!(found.hooks, ["pre-push"]);
+    assert!(found.diversions.is_empty());
 
     // From a worktree, whose directories stand elsewhere.
     git(
@@ -480,6 +481,60 @@ fn git_s_configuration_says_what_git_says() {
         files.contains(&repo.join(".git/config")) && files.contains(&home.join(".gitconfig")),
         "{files:?}"
     );
+}
+
+#[test]
+fn a_configuration_that_sends_a_push_elsewhere_is_known() {
+    let upstream: &[&str] = &[
+        "push.default=upstream",
+        "branch.topic.merge=refs/heads/main",
+    ];
+    for (entries, diverts) in [
+        (
+            &[
+                ("push.default", "simple"),
+                ("branch.topic.merge", "refs/heads/main"),
+            ][..],
+            &[][..],
+        ),
+        (
+            &[
+                ("push.default", "current"),
+                ("remote.origin.mirror", "false"),
+            ],
+            &[],
+        ),
+        (
+            &[
+                ("push.default", "upstream"),
+                ("branch.topic.merge", "refs/heads/main"),
+            ],
+            upstream,
+        ),
+        (&[("push.default", "matching")], &["push.default=matching"]),
+        (
+            &[("remote.origin.push", "topic:main")],
+            &["remote.origin.push=topic:main"],
+        ),
+        (
+            &[("remote.origin.mirror", "true")],
+            &["remote.origin.mirror=true"],
+        ),
+        (
+            &[("push.recurseSubmodules", "on-demand")],
+            &["push.recursesubmodules=on-demand"],
+        ),
+    ] {
+        let laid = Laid::out("diverted");
+        let (repo, home) = (laid.0.join("repo"), laid.0.join("home"));
+        fs::remove_dir_all(repo.join(".git")).unwrap();
+        git(&repo, &home, &["init", "-q", "-b", "topic"]);
+        for (key, value) in entries {
+            git(&repo, &home, &["config", key, value]);
+        }
+        let found = laid.disk().looking().git(&laid.at("repo")).unwrap();
+        assert_eq!(found.diversions, diverts);
+    }
 }
 
 #[test]

@@ -22,11 +22,13 @@ use crate::reading::tools;
 struct Machine {
     origin: &'static str,
     branch: &'static str,
+    diversion: Option<&'static str>,
 }
 
 const HERE: Machine = Machine {
     origin: "git@github.com:me/r.git",
     branch: "feature/login",
+    diversion: None,
 };
 
 impl Disk for Machine {
@@ -65,6 +67,7 @@ impl Disk for Machine {
             ],
             branch: Some(self.branch.to_owned()),
             upstream: Some("origin".to_owned()),
+            diversions: self.diversion.map(str::to_owned).into_iter().collect(),
             ..Git::default()
         })
     }
@@ -446,6 +449,30 @@ fn the_exact_part_answers_for_itself_in_whatever_call_it_stands() {
     let on = |branch| call(&policy(&[]), &Machine { branch, ..HERE }, "Bash", &push);
     assert!(answers(&grants, &on("feature/login")));
     assert!(!answers(&grants, &on("main")));
+}
+
+#[test]
+fn where_the_configuration_sends_a_push_elsewhere_no_grant_answers() {
+    for (command, scope) in [
+        ("git push origin feature/login", PATTERN),
+        ("git push origin feature/login", EXACT),
+        ("git push", EXACT),
+    ] {
+        let grants = granted(command, scope);
+        let diverted = Machine {
+            diversion: Some("push.default=upstream"),
+            ..HERE
+        };
+        // Where the danger is off, too.
+        for danger in ["require", "off"] {
+            let text =
+                json!({"otherwise": "require", "danger": {"history": danger}, "rules": rules()});
+            let policy = Policy::parse(text.to_string().as_bytes()).unwrap();
+            let push = json!({ "command": command });
+            assert!(answers(&grants, &call(&policy, &HERE, "Bash", &push)));
+            assert!(!answers(&grants, &call(&policy, &diverted, "Bash", &push)));
+        }
+    }
 }
 
 #[test]

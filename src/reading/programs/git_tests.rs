@@ -171,4 +171,15 @@ fn gits_configuration_names_programs() {
         git status => @gitlocal; @reads; code repo
     ",
     );
+    let diverted = Git {
+        diversions: vec!["remote.origin.push=refs/heads/x:refs/heads/main".into()],
+        ..Git::default()
+    };
+    holds(
+        &Repository(Some(diverted)),
+        "
+        git push origin x => remote origin; (history)
+        git fetch origin => remote origin
+    ",
+    );
 }

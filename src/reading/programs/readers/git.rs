@@ -179,7 +179,18 @@ fn put_remote(word: &Word, at: usize, writes: bool, made: &mut Invocation) {
 }
 
 /// `git push`.
-pub(super) fn push(parsed: &Parsed<'_>, _: &dyn Context, made: &mut Invocation) {
+pub(super) fn push(parsed: &Parsed<'_>, context: &dyn Context, made: &mut Invocation) {
+    let diversions = context.git(made.directory.as_ref());
+    let diversions = diversions.map_or_else(Vec::new, |git| git.diversions);
+    if !diversions.is_empty() {
+        made.danger(
+            Category::History,
+            format!(
+                "git's configuration decides which branches it changes: {}",
+                diversions.join(", ")
+            ),
+        );
+    }
     let mut rewrites = None;
     let operands: Vec<(usize, Word)> = parsed
         .operand_words()
