@@ -238,11 +238,15 @@ impl Terminal {
         woken(ready, polled.map(|fd| !fd.revents().is_empty()))
     }
 
-    /// Reads what was typed, which [`Self::wait`] has said is there.
+    /// Reads what was typed. It never waits for more, not even where it was thrown away since [`Self::wait`].
     pub(super) fn typed(&self, keyboard: &mut Keyboard) -> Typed {
         let Some(mut tty) = self.tty.as_ref() else {
             return Typed::Closed;
         };
+        let mut polled = [PollFd::new(tty, PollFlags::IN)];
+        if poll(&mut polled, Some(&Timespec::default())) == Ok(0) {
+            return Typed::Begun;
+        }
         let mut block = [0_u8; 4096];
         let typed = match tty.read(&mut block) {
             // The end of a line of nothing, typed as such; or the end of the terminal.
@@ -356,6 +360,15 @@ fn woken(ready: Result<usize, Errno>, [typed, over]: [bool; 2]) -> Result<(bool,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_thrown_away_meanwhile_is_not_waited_for() {
+        let (terminal, _typist) = Terminal::typing("", true);
+        // Where it waits all the same, it is told so, and does not hang.
+        rustix::io::ioctl_fionbio(terminal.file().unwrap(), true).unwrap();
+        let mut keyboard = Keyboard::default();
+        assert_eq!(terminal.typed(&mut keyboard), Typed::Begun);
+    }
 
     #[test]
     fn a_wait_that_fails_is_not_begun_again_unless_a_signal_interrupted_it() {
