@@ -1,6 +1,7 @@
 //! The characters that are never shown as they are.
 
-/// Whether a terminal acts on the character, or a reader sees nothing or not what is there.
+/// Whether a terminal acts on the character, or a reader sees nothing or not what is there: marks that strike out or
+/// enclose the character before them, too.
 #[must_use]
 pub fn obeyed_or_unseen(c: char) -> bool {
     if c.is_ascii() {
@@ -13,6 +14,9 @@ pub fn obeyed_or_unseen(c: char) -> bool {
         | '\u{61c}' | '\u{200e}' | '\u{200f}'           // bidirectional marks
         | '\u{202a}'..='\u{202e}'                       // embeddings, overrides
         | '\u{2066}'..='\u{2069}'                       // isolates
+        | '\u{334}'..='\u{338}' | '\u{488}'..='\u{489}' // strokes, enclosures
+        | '\u{20d2}'..='\u{20d3}' | '\u{20d8}'..='\u{20da}' | '\u{20dd}'..='\u{20e0}' // more of them
+        | '\u{20e2}'..='\u{20e6}' | '\u{20ea}'..='\u{20eb}' // more of them
         | '\u{ad}' | '\u{34f}'                          // soft hyphen, grapheme joiner
         | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' // Hangul fillers
         | '\u{17b4}' | '\u{17b5}'                       // Khmer inherent vowels

@@ -1,7 +1,7 @@
 //! How foreign text is shown to whoever decides about it: each character as it is, but for those that a terminal obeys
 //! or a reader cannot tell.
 //!
-//! Such a character is written `\u{202e}`, a tab `⇥`. A backslash stays itself, except directly before `u{`, where it is
+//! Such a character is written `\u{202e}`, a tab `⇥`, a space at the end, which nobody sees, `\u{20}`. A backslash stays itself, except directly before `u{`, where it is
 //! `\u{5c}`; the character `⇥` itself is `\u{21e5}`. So `\u{` and `⇥` always stand for something else, and
 //! [`unescaped`] gives the text back.
 
@@ -32,9 +32,11 @@ pub fn units(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
             '\\' => text.get(end..).is_some_and(|rest| rest.starts_with("u{")),
             c => c == TAB,
         };
+        // Behind a backslash it decides whether the next line is another command.
+        let ends = c == ' ' && end == text.len();
         if c == '\t' {
             Cow::Borrowed("⇥")
-        } else if ambiguous || obeyed_or_unseen(c) {
+        } else if ambiguous || ends || obeyed_or_unseen(c) {
             let mut unit = String::with_capacity("\\u{10ffff}".len());
             // Writing to a string cannot fail.
             let _ = write!(unit, "\\u{{{:x}}}", u32::from(c));
@@ -87,6 +89,9 @@ mod tests {
             (r"\\u{202e}", r"\\u{5c}u{202e}"),
             ("\\\u{202e}", r"\\u{202e}"),
             (r"\u0041 \x{41}", r"\u0041 \x{41}"),
+            ("echo a \\ ", r"echo a \\u{20}"),
+            (" ", r"\u{20}"),
+            (" a  ", r" a \u{20}"),
         ] {
             assert_eq!(escaped(text), expected);
             assert_eq!(unescaped(expected).as_deref(), Some(text));
@@ -105,6 +110,8 @@ mod tests {
             "a\u{202e}",
             "\t",
             r"\u{5c}",
+            r"a\u{20}b",
+            "a ",
         ] {
             assert_eq!(unescaped(shown), None, "{shown}");
         }

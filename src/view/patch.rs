@@ -69,7 +69,14 @@ fn block(changes: &mut Changes<'_>, part: &Part<'_>) -> ViewBlock {
             lines.extend(raw(&part.lines, changes.room));
             ("deletes", lines)
         }
-        Header::Move => ("moves it to", Vec::new()),
+        Header::Move => (
+            "moves it to",
+            match &before {
+                Some(Before::Text { .. }) => vec![note("A file is there already: it is replaced.")],
+                Some(Before::Hidden { .. }) => vec![not_shown(before.as_ref())],
+                Some(Before::Nothing) | None => Vec::new(),
+            },
+        ),
         Header::Update => match &before {
             Some(Before::Text { text, .. }) => {
                 ("changes", numbered(&part.lines, text, changes.room))
@@ -141,7 +148,11 @@ fn numbered(lines: &[&str], text: &str, room: &mut Room) -> Vec<ViewLine> {
             .first()
             .and_then(|line| line.strip_prefix("@@ "))
             .and_then(|anchor| find(&file, &[anchor.trim_end_matches('\r')], from, &mut steps));
-        let start = anchor.map_or(from, |at| at + 1);
+        // The tool looks for what ends a file there alone.
+        let start = match group.iter().any(|line| line.trim() == patch::END_OF_FILE) {
+            true => file.len().saturating_sub(old.len()),
+            false => anchor.map_or(from, |at| at + 1),
+        };
         let place = match old.is_empty() {
             true => None,
             false => find(&file, &old, start, &mut steps),

@@ -279,7 +279,11 @@ pub(super) fn short(look: Look, before: &str, view: &CallView) -> Row {
     let first = block.and_then(|block| block.lines.iter().find(|line| line.kind != LineKind::Note));
     let what = subject.or(first.map(|line| line.text.as_str()));
     let more = view.line_count() > 1 || view.blocks.len() > 1;
-    let mut text = format!("{} {}", view.tool, what.unwrap_or_default());
+    let mut text = view.tool.clone();
+    if let Some(what) = what {
+        text.push(' ');
+        text.push_str(what);
+    }
     if more {
         text.push(' ');
         text.push_str(look.cut());

@@ -44,8 +44,10 @@ const HEADERS: [(&str, Header); 4] = [
 ];
 const BEGIN: &str = "*** Begin Patch";
 const END: &str = "*** End Patch";
+/// Says of the lines before it that the file ends with them.
+pub const END_OF_FILE: &str = "*** End of File";
 /// Lines of a patch that name no file.
-const OTHERS: [&str; 2] = ["*** End of File", "*** Environment ID:"];
+const OTHERS: [&str; 2] = [END_OF_FILE, "*** Environment ID:"];
 /// What a line of a change begins with.
 const CHANGE: [char; 4] = ['+', '-', ' ', '@'];
 

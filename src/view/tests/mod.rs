@@ -376,6 +376,22 @@ fn a_patch_has_the_numbers_of_the_file_as_it_is() {
             "| 1 - old",
         ],
     );
+    // A change at the file's end is not where the same lines stand first.
+    let patch = "*** Begin Patch\n*** Update File: src/a\n@@\n-b\n+c\n*** End of File\n*** Move to: d\n*** End Patch";
+    shows(
+        "apply_patch",
+        json!({"command": patch}),
+        &[text("/repo/src/a", "b\na\nb\n"), text("/repo/d", "old\n")],
+        &[
+            "changes src/a",
+            "| \u{20}   @@",
+            "| 3 - b",
+            "| 3 + c",
+            "| \u{20}   *** End of File",
+            "moves it to d",
+            "A file is there already: it is replaced.",
+        ],
+    );
     // What is no patch is a text.
     shows(
         "apply_patch",
