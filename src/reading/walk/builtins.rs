@@ -99,6 +99,7 @@ impl Walker<'_> {
             "shopt" => self.shopt(arguments),
             "shift" => self.shift(arguments),
             "read" | "mapfile" | "readarray" | "getopts" => self.read_into(name, arguments),
+            "wait" => self.wait(arguments),
             "let" => {
                 arguments.iter().for_each(|word| self.arithmetic_word(word));
             }
@@ -336,6 +337,29 @@ impl Walker<'_> {
         self.read_listing(name, arguments, &names);
     }
 
+    /// `wait -p NAME` puts a number into a variable.
+    fn wait(&mut self, arguments: &[Word]) {
+        let mut words = arguments.iter();
+        while let Some(word) = words.next() {
+            let Some(text) = word.known() else {
+                // A number, which is a process's, is no option.
+                let number = word.pieces.iter().all(|piece| *piece == Piece::Below);
+                if !number && maybe(word, "-p") {
+                    self.unread("wait may set any variable".to_owned());
+                }
+                continue;
+            };
+            let Some((_, name)) = text.strip_prefix('-').and_then(|text| text.split_once('p'))
+            else {
+                continue;
+            };
+            match name {
+                "" => self.names(words.next().map_or(&[], std::slice::from_ref)),
+                name => self.names(&[Word::text(name)]),
+            }
+        }
+    }
+
     /// `read f`, `mapfile -t files` from a listing: paths of it.
     fn read_listing(&mut self, builtin: &str, arguments: &[Word], names: &[Word]) {
         let plain = |word: &Word| {
@@ -368,7 +392,7 @@ impl Walker<'_> {
     }
 
     /// Variables of these names get what nobody knows.
-    fn names(&mut self, words: &[Word]) {
+    pub(super) fn names(&mut self, words: &[Word]) {
         for word in words {
             match word.known() {
                 Some(name) if is_name(name) => {

@@ -28,6 +28,14 @@ impl Walker<'_> {
     fn redirection(&mut self, of: &Redirection, prepared: &mut Prepared) {
         let target = self.expand_single(&of.target);
         self.no_secret_in(&target);
+        // `{name}>` puts the descriptor's number into a variable.
+        let name = of
+            .descriptor
+            .as_deref()
+            .and_then(|text| text.strip_prefix('{'));
+        if let Some(name) = name.and_then(|text| text.strip_suffix('}')) {
+            self.names(&[Word::text(name)]);
+        }
         let input = is_input(of);
         let output = matches!(of.descriptor.as_deref(), None | Some("1"));
         match of.kind {
