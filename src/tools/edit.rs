@@ -1,5 +1,6 @@
 //! `Edit` and `MultiEdit`: exact strings replaced.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -133,7 +134,49 @@ pub(super) fn changed(content: &str, change: &Change) -> Result<String, ToolErro
     }
     match (content.matches(old.as_str()).count(), replace_all) {
         (0, _) => Err(ToolError::NotInFile(old.clone())),
-        (1, _) | (_, true) => Ok(content.replace(old.as_str(), new)),
+        (1, _) | (_, true) => Ok(content.replace(taken(content, change).as_ref(), new)),
         (count, false) => Err(ToolError::Ambiguous(count, old.clone())),
+    }
+}
+
+/// What is taken out for the new text. As Claude Code's own tool does it: where nothing comes in its place, the end of
+/// the line goes, too.
+fn taken<'a>(content: &str, change: &'a Change) -> Cow<'a, str> {
+    let old = &change.old_string;
+    let ended = format!("{old}\n");
+    match change.new_string.is_empty() && !old.ends_with('\n') && content.contains(&ended) {
+        true => Cow::Owned(ended),
+        false => Cow::Borrowed(old),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_deleted_goes_with_the_end_of_its_line() {
+        let change = |old: &str, new: &str, replace_all| Change {
+            old_string: old.to_owned(),
+            new_string: new.to_owned(),
+            replace_all,
+        };
+        for (content, change, expected) in [
+            (
+                "a\n# KEEP\ncheck\n",
+                change("KEEP", "", false),
+                "a\n# check\n",
+            ),
+            ("a\nb\n", change("b", "", false), "a\n"),
+            ("a\nb", change("b", "", false), "a\n"),
+            ("a\nb\n", change("a\n", "", false), "b\n"),
+            ("ab\n", change("a", "", false), "b\n"),
+            ("x\nxy\n", change("x", "", true), "xy\n"),
+            ("a\nb\n", change("b", "c", false), "a\nc\n"),
+        ] {
+            assert_eq!(changed(content, &change).unwrap(), expected, "{content:?}");
+        }
+        let two = all_changed("a\r\nb\r\n".into(), &[change("a", "", false)]);
+        assert_eq!(two.unwrap(), "b\r\n");
     }
 }

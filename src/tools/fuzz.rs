@@ -62,7 +62,9 @@ pub(crate) fn edit(data: &[u8]) {
             Ok(changed) if old.is_empty() => assert!(content.is_empty() && changed == new),
             Ok(changed) => {
                 assert!(matches == 1 || all);
-                let parts: Vec<&str> = content.split(old).collect();
+                let ended = format!("{old}\n");
+                let line = new.is_empty() && content.contains(&ended);
+                let parts: Vec<&str> = content.split(if line { &ended } else { old }).collect();
                 assert_eq!(changed, parts.join(new));
             }
         }

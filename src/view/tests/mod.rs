@@ -295,7 +295,12 @@ fn what_is_not_shown_is_said_with_why_and_the_new_text_stands_whole() {
         "MultiEdit",
         edit,
         &[nothing],
-        &["creates a", "| 1 + ", "argument extra", "Empty."],
+        &[
+            "creates a",
+            "The file is empty.",
+            "argument extra",
+            "Empty.",
+        ],
     );
     let write = json!({"file_path": "a", "content": ""});
     shows(
