@@ -333,6 +333,8 @@ fn a_pattern_answers_for_one_name_and_nothing_slips_through_with_it() {
         "unset HOME; git push origin feature/x",
         "read HOME; git push origin feature/x",
         "true {HOME}<x; git push origin feature/x",
+        "for HOME in x; do git push origin feature/x; done",
+        "((HOME=1)); git push origin feature/x",
         "sleep 1 & wait -n -p HOME; git push origin feature/x",
         "for f in a b; do export f; git push origin feature/x; done",
         "./git push origin feature/x",

@@ -127,7 +127,7 @@ impl Walker<'_> {
         names.sort_unstable();
         names.dedup();
         for name in names {
-            self.set_variable(name, Value::Number);
+            self.set_with_effects(name, Value::Number);
         }
     }
 

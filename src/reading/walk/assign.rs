@@ -11,7 +11,7 @@ use super::stream::Stream;
 use super::task::Task;
 use super::{BASH, Walker, places};
 use crate::contracts::limits;
-use crate::reading::atoms::{AtomKind, Category, Code, CodeClass, Danger, PathText, Place};
+use crate::reading::atoms::{AtomKind, Category, Code, CodeClass, Danger, PathText, Place, Source};
 use crate::reading::hosts;
 use crate::reading::paths;
 use crate::reading::word::{Piece, Word};
@@ -139,6 +139,15 @@ impl Walker<'_> {
             map,
         };
         self.state.set(name, exported);
+    }
+
+    /// Something else than an assignment sets a variable: what that does besides is done.
+    pub(super) fn set_with_effects(&mut self, name: &str, value: Value) {
+        // Which value decides nothing: no such variable is set so by anybody who means well.
+        for (kind, dangers) in self.effects(name, &Value::Any) {
+            self.push(kind, None, Source::Environment, dangers);
+        }
+        self.set_variable(name, value);
     }
 
     /// What setting a variable does besides.

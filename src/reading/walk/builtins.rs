@@ -396,17 +396,7 @@ impl Walker<'_> {
         for word in words {
             match word.known() {
                 Some(name) if is_name(name) => {
-                    let name = name.to_owned();
-                    let effects = self.effects(&name, &Value::Any);
-                    for (kind, dangers) in effects {
-                        self.push(
-                            kind,
-                            None,
-                            crate::reading::atoms::Source::Environment,
-                            dangers,
-                        );
-                    }
-                    self.set_variable(&name, Value::Any);
+                    self.set_with_effects(name, Value::Any);
                 }
                 _ => self.unread(format!("`{}` is no name of a variable", shown(word))),
             }

@@ -62,7 +62,7 @@ impl Walker<'_> {
         };
         let mark = self.state.mark();
         if let Some(Node::For { variable, .. }) = node_of(script, node) {
-            self.set_variable(variable, value);
+            self.set_with_effects(variable, value);
         }
         self.tasks.push(Task::Bind {
             node,

@@ -207,7 +207,7 @@ impl Walker<'_> {
         }
         for name in defaults {
             if self.lookup(name).known().is_none_or(str::is_empty) {
-                self.set_variable(name, Value::Any);
+                self.set_with_effects(name, Value::Any);
             }
         }
         self.tasks.push(then);
