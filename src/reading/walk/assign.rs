@@ -37,6 +37,7 @@ impl Walker<'_> {
             ast::Value::Array(words) => {
                 let words: Vec<Word> = words.iter().flat_map(|word| self.expand(word)).collect();
                 words.iter().for_each(|word| self.no_secret_in(word));
+                self.subscripts(&of.name, &words);
                 match words.iter().any(Word::splits) {
                     true => Value::Any,
                     false => Value::List(words),
@@ -70,6 +71,22 @@ impl Walker<'_> {
         if !prepared.words.is_empty() {
             // It is in the command's environment.
             self.export(&of.name);
+        }
+    }
+
+    /// `a=([x]=1)`: unless the array is a map, a subscript is arithmetic.
+    fn subscripts(&mut self, name: &str, words: &[Word]) {
+        if self.state.variable(name).is_some_and(|of| of.map) {
+            return;
+        }
+        for word in words {
+            let (Some(Piece::Text(text)) | Some(Piece::Glob(text))) = word.pieces.first() else {
+                continue;
+            };
+            let subscript = text.strip_prefix('[').and_then(|text| text.split_once(']'));
+            if let Some((subscript, _)) = subscript {
+                self.arithmetic_word(&Word::text(subscript));
+            }
         }
     }
 

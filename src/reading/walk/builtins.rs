@@ -416,7 +416,13 @@ impl Walker<'_> {
             Some("" | "-") => {}
             // `trap SIGNAL` resets one.
             Some(_) if signals.is_empty() => {}
-            Some(text) => self.traps.push(text.to_owned()),
+            Some(text) => {
+                let ends = |signal: &Word| matches!(signal.known(), Some("EXIT" | "0"));
+                if text.contains('=') && !signals.iter().all(ends) {
+                    self.unread("a trap can set a variable before any command".to_owned());
+                }
+                self.traps.push(text.to_owned());
+            }
             None => self.unread("trap runs what is not known".to_owned()),
         }
     }
