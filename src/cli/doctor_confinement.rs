@@ -14,12 +14,14 @@ use std::thread;
 use nix::libc;
 use nix::sched::CloneFlags;
 use ring::rand::{SecureRandom, SystemRandom};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::mount::UnmountFlags;
 
 use crate::confine::profile::ProfileSpec;
 use crate::confine::threads::{self, Standing};
 use crate::confine::{self, Places, Profile};
 use crate::contracts::plural::count;
+use crate::contracts::{bounded_file, limits};
 use crate::report::failure::{Failure, exit};
 
 /// The hidden command that a trial's process is.
@@ -256,7 +258,7 @@ fn enter(profile: Profile, root: &Path, port: u16) -> io::Result<()> {
 fn done(profile: Profile, deed: &str, root: &Path, allowed: u16, other: u16) -> io::Result<()> {
     match deed {
         "work" => work(&profile.terms(), &root.join("own"), allowed),
-        "read" => File::open(root.join("other")).map(drop),
+        "read" => read(&profile.terms(), &root.join("other")),
         "write" => OpenOptions::new()
             .append(true)
             .open(root.join("other"))
@@ -275,6 +277,24 @@ fn done(profile: Profile, deed: &str, root: &Path, allowed: u16, other: u16) -> 
         )?),
         _ => Err(io::ErrorKind::InvalidInput.into()),
     }
+}
+
+/// Reads a file as a thread of this kind does.
+fn read(terms: &ProfileSpec, path: &Path) -> io::Result<()> {
+    let file = match terms.may(libc::SYS_openat2) {
+        true => {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            File::from(openat2(
+                CWD,
+                path,
+                flags,
+                Mode::empty(),
+                ResolveFlags::empty(),
+            )?)
+        }
+        false => File::open(path)?,
+    };
+    bounded_file::read_from(file, limits::SMALL_FILE_BYTES).map(drop)
 }
 
 /// What a thread of this kind is for.
@@ -300,9 +320,10 @@ fn work(terms: &ProfileSpec, directory: &Path, port: u16) -> io::Result<()> {
     }
     let may = |word: &str| terms.files.iter().any(|ground| ground.may.contains(word));
     if may("read") {
-        fs::read(directory.join("file"))?;
+        read(terms, &directory.join("file"))?;
     }
-    if terms.may(libc::SYS_getdents64) && (may("list") || may("read")) {
+    let lists = terms.may(libc::SYS_getdents64) && !terms.may(libc::SYS_openat2);
+    if lists && (may("list") || may("read")) {
         fs::read_dir(directory)?.flatten().for_each(drop);
     }
     if terms.sockets() == "inet" {

@@ -366,6 +366,7 @@ fn a_mutex_is_locked_in_one_way() {
         "stdout()",
         "stderr()",
         "file",
+        "outbox",
         "directory",
         "self",
         "store",

@@ -71,8 +71,8 @@ impl Cleaner {
         if let Some(subject) = &mut block.subject {
             self.text(subject);
         }
-        let own = |line: &&ViewLine| line.kind != LineKind::Note;
-        let texts = block.lines.iter().filter(own);
+        let foreign = |line: &&ViewLine| line.kind != LineKind::Note;
+        let texts = block.lines.iter().filter(foreign);
         let texts: Vec<&str> = texts.map(|line| line.text.as_str()).collect();
         if let Some(clean) = self.cleaned(&texts.join("\n")) {
             block.lines = aligned(&block.lines, &clean);
@@ -83,8 +83,8 @@ impl Cleaner {
 /// The lines of a redacted text, each as what it was before. A token that went over several lines is one now.
 fn aligned(before: &[ViewLine], clean: &str) -> Vec<ViewLine> {
     let mut clean = clean.split('\n').peekable();
-    let own = before.iter().filter(|line| line.kind != LineKind::Note);
-    let mut swallowed = own.count().saturating_sub(clean.clone().count());
+    let text_lines = before.iter().filter(|line| line.kind != LineKind::Note);
+    let mut swallowed = text_lines.count().saturating_sub(clean.clone().count());
     let mut lines = Vec::new();
     let mut within_token = false;
     for line in before {

@@ -158,7 +158,7 @@ struct Outgoing {
 struct RelayState {
     incoming: Vec<Incoming>,
     outgoing: Vec<Outgoing>,
-    /// When to try for the lock; never again once it is had, or given away.
+    /// When to try for the lock next; never again once this session holds it, or gave it away.
     next_try: Option<Instant>,
 }
 

@@ -78,7 +78,7 @@ pub(super) fn lock(sessions: &Path, settings: &Settings) -> Result<AppLock, Setu
     AppLock::open(sessions, settings).map_err(|error| unlocked(&error))
 }
 
-/// Why it cannot be had.
+/// Why it cannot be taken.
 pub(super) fn unlocked(error: &io::Error) -> SetupError {
     let problem = format!("the lock of Slack's connection: {error}");
     SetupError::new(problem, "run `agp doctor`")

@@ -163,7 +163,8 @@ fn a_claim_lasts_as_long_as_its_claimer_and_is_of_all_that_a_session_left() {
 #[test]
 fn nobody_waits_without_end_for_a_lock_that_is_held() {
     let held = Held::named("lock");
-    let lock = held.outbox.lock();
+    let outbox = &held.outbox;
+    let lock = outbox.lock();
     let error = held.outbox.put(card("a", "s-1")).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     drop(lock);
