@@ -40,29 +40,29 @@ pub(super) fn rows(
     let view = &question.view;
     let header = header(look, question.number, left, place);
     let call = call(look, view);
-    let mut hidden = 0;
-    let mut about = Vec::new();
-    for part in about_the_call(look, view) {
-        hidden += fitted(
-            look,
-            part,
-            if whole { usize::MAX } else { PART_ROWS },
-            &mut about,
-        );
-    }
-    about.extend(context(look, view, whole));
+    let parts = about_the_call(look, view);
+    let mut rest = context(look, view, whole);
     if whole {
-        about.extend(details(look, view));
+        rest.extend(details(look, view));
     }
     // A prompt may take this many, and one row stays free.
     let prompt = prompt_rows(look) + 1;
-    let screen = look
-        .rows
-        .max(ROWS_MIN)
-        .saturating_sub(header.len() + about.len() + prompt);
     // One more for how many are not listed.
     let others = (place.waiting - 1).min(OTHERS_MIN + 1);
-    let room = screen.saturating_sub(others).max(CALL_ROWS_MIN);
+    let fixed = header.len() + rest.len() + prompt + others;
+    let screen = look.rows.max(ROWS_MIN).saturating_sub(fixed);
+    let least: usize = parts.iter().map(|part| part.len().min(PART_ROWS)).sum();
+    // What the call leaves free is for the parts that need more.
+    let mut spare = screen.saturating_sub(call.len() + least);
+    let (mut hidden, mut about) = (0, Vec::new());
+    for part in parts {
+        let more = part.len().saturating_sub(PART_ROWS).min(spare);
+        spare -= more;
+        let most = if whole { usize::MAX } else { PART_ROWS + more };
+        hidden += fitted(look, part, most, &mut about);
+    }
+    let room = screen.saturating_sub(about.len()).max(CALL_ROWS_MIN);
+    about.extend(rest);
     let mut rows = header.clone();
     hidden += ends(look, call, if whole { usize::MAX } else { room }, &mut rows);
     rows.extend(about);
