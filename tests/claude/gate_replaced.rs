@@ -119,7 +119,8 @@ fn model(world: &World) -> ModelDouble {
 
 /// Both were decided by the policy, and nothing of them was done.
 fn held(world: &World, ran: Ran) {
-    ran.succeeded();
+    // The only question is one that nobody can be asked.
+    ran.exited(1);
     for (id, kinds) in [
         ("t1", &["gate.allow", "tool_call.result"][..]),
         ("t2", &["gate.deny"]),

@@ -71,6 +71,8 @@ fn every_thread_of_a_session_is_under_a_filter_and_the_journal_says_which() {
         "harness",
         "look",
         "paths",
+        "preview",
+        "attend",
         "spawn",
     ];
     let all = wait_for("its threads", || {

@@ -97,11 +97,11 @@ impl Listed {
                 GrantState::Live if self.over.contains(&of.session) => GrantState::Ended,
                 state => state,
             };
-            let shown = match as_json {
+            let printed = match as_json {
                 true => try_say(of.as_json()),
                 false => say_folded(&of.for_people(), Next::FOREIGN),
             };
-            if !shown {
+            if !printed {
                 return;
             }
         }

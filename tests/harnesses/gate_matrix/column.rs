@@ -107,6 +107,9 @@ impl<C: Column> Spoiled<C> {
     pub(crate) fn with_second(second: &str) -> Option<Self> {
         let column = C::by(&[("allow", "Bash")])?;
         let world = column.world();
+        // A question does not wait to be shown: a hook's patience is then its deadline and 30 s.
+        let config = json!({"approval": {"queueSeconds": 0}});
+        fs::write(world.agp_home().join("config.json"), config.to_string()).unwrap();
         let (agp, bridge) = world.copies();
         let model = C::model(vec![
             vec![C::bash(CALLS[0], WAIT)],
