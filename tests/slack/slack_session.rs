@@ -34,7 +34,7 @@ fn the_journal_says_who_decided_what_and_slack_is_told_afterwards() {
     // Whoever watches the terminal sees what waits in Slack.
     let ran = ran.said(&[
         "ask   Bash echo one (require-Bash): Bash is require here",
-        "allow Bash echo one (require-Bash)",
+        "approved Bash echo one (by alice (slack U0ALICE))",
         "1 allowed, 1 denied",
     ]);
 
