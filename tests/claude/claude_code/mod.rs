@@ -369,11 +369,7 @@ fn the_raw_stream_is_the_harnesss_own_and_nothing_else() {
         .collect();
     let has = |kind: &str| lines.iter().any(|line| line["type"] == kind);
     assert!(has("system") && has("assistant") && has("result"));
-    ran.complained(&[
-        "approved Write w",
-        "deny  Bash true",
-        "1 allowed, 1 denied",
-    ]);
+    ran.complained(&["approved Write w", "deny  Bash true", "1 allowed, 1 denied"]);
 }
 
 #[test]

@@ -23,7 +23,11 @@ pub(crate) fn asked<C: Column>(more: &[&str]) -> Option<(C, C::Model, Live)> {
     let python = python()?;
     // A question does not wait to be shown: a hook's patience is then its deadline and 30 s.
     let config = json!({"approval": {"queueSeconds": 0}});
-    fs::write(column.world().agp_home().join("config.json"), config.to_string()).unwrap();
+    fs::write(
+        column.world().agp_home().join("config.json"),
+        config.to_string(),
+    )
+    .unwrap();
     let model = C::model(vec![vec![column.write("call_w", "asked", "yes\n")]]);
     let start = column.run(&model).arguments(more);
     let mut live = start.start_at_terminal(&python);

@@ -129,6 +129,21 @@ pub fn open(path: &str, flags: i32) -> i64 {
     )
 }
 
+/// Opens a file with these flags by `openat2`, as a file beneath a directory is opened.
+#[must_use]
+pub fn open_beneath(path: &str, flags: i32) -> i64 {
+    let path = CString::new(path).unwrap_or_default();
+    let at = i64::from(libc::AT_FDCWD).cast_unsigned();
+    // `struct open_how`: flags, mode, resolve.
+    let mode = if flags & libc::O_CREAT == 0 { 0 } else { 0o600 };
+    let how = [u64::from(flags.cast_unsigned()), mode, 0];
+    let bytes = size_of_val(&how) as u64;
+    call(
+        libc::SYS_openat2,
+        [at, path.as_ptr() as u64, how.as_ptr() as u64, bytes, 0, 0],
+    )
+}
+
 /// Connects to a Unix socket.
 #[must_use]
 pub fn connect_unix(path: &str) -> i64 {
