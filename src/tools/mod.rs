@@ -392,7 +392,7 @@ mod tests {
                     0o600.into(),
                     0,
                 )
-                .unwrap()
+                .unwrap();
             },
             &|| std::os::unix::fs::symlink("/dev/zero", &rules).unwrap(),
             &|| std::os::unix::fs::symlink("a", &rules).unwrap(),

@@ -57,7 +57,7 @@ fn answered(mut live: Live, typed: &[&str]) -> String {
 
 /// What is the same at each run: from the first question to the end of the last, without names of this machine.
 fn stable(text: &str) -> String {
-    let text = text.replace('\r', "").replace('\u{7}', "");
+    let text = text.replace(['\r', '\u{7}'], "");
     let from = text
         .find("Approval needed")
         .unwrap_or_else(|| panic!("{text}"));

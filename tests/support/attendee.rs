@@ -9,7 +9,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use agp::channels::attend::socket::connect;
 use agp::contracts::ids::Sha256;
@@ -65,7 +65,7 @@ pub(crate) fn sockets(world: &World) -> Vec<PathBuf> {
 
 impl Attendee {
     /// Connects, and says nothing.
-    pub(crate) fn connect(socket: &PathBuf) -> Self {
+    pub(crate) fn connect(socket: &Path) -> Self {
         let stream = wait_for("a connection", || connect(socket).ok());
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         Self {

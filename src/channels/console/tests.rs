@@ -160,7 +160,7 @@ fn an_answer_from_elsewhere_leaves_the_terminal_to_the_next_question() {
     assert!(first.settle(Answer::TimedOut));
     console.over(&first, &Answer::TimedOut);
     // The thread takes that first: what is typed from now on is for the second.
-    while locked(&console.inbox.state).new.len() > 0 {
+    while !locked(&console.inbox.state).new.is_empty() {
         std::thread::yield_now();
     }
     typist.as_ref().unwrap().write_all(b"y\n").unwrap();

@@ -131,7 +131,7 @@ impl Walker<'_> {
         }
     }
 
-    fn unread_arithmetic(&mut self, what: &str) {
+    pub(super) fn unread_arithmetic(&mut self, what: &str) {
         self.unread(format!("arithmetic runs commands that stand in {what}"));
     }
 }

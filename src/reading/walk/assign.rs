@@ -137,6 +137,18 @@ impl Walker<'_> {
 
     /// Gives a variable a value, whatever else that does.
     pub(super) fn set_variable(&mut self, name: &str, value: Value) {
+        let value = match value {
+            // Bash evaluates what is assigned to it, and that can assign, too.
+            Value::Known { word, .. } if self.integers.contains(name) => {
+                self.arithmetic_word(&word);
+                Value::Number
+            }
+            Value::Any | Value::List(_) if self.integers.contains(name) => {
+                self.unread_arithmetic("a value that is not known");
+                Value::Number
+            }
+            value => value,
+        };
         self.state.assign(name, value);
         if self.all_exported {
             self.export(name);

@@ -83,6 +83,9 @@ impl Walker<'_> {
         if local && let Some(locals) = self.locals.last_mut() {
             locals.entry(name.to_owned()).or_insert_with(|| old.clone());
         }
+        if integer {
+            self.integers.insert(name.to_owned());
+        }
         if let Some(word) = value {
             self.no_secret_in(&word);
             let mut value = match append || word.pieces.contains(&Piece::Fields) {
@@ -144,7 +147,9 @@ impl Walker<'_> {
                         if super::environment::effect(&name).is_some() && name != "IFS" {
                             self.path = None;
                         }
-                        self.set_variable(&name, Value::Any);
+                        if !self.integers.contains(&name) {
+                            self.set_variable(&name, Value::Any);
+                        }
                         self.state.assign(&name, Value::Unset);
                     }
                 }

@@ -127,6 +127,8 @@ struct Walker<'a> {
     path: SearchPath,
     /// Functions go to inner shells.
     functions_exported: bool,
+    /// Variables that were declared to be integers, wherever: what is assigned to them is evaluated.
+    integers: BTreeSet<String>,
     /// `set -a`.
     all_exported: bool,
     /// A virtual environment's script has been read: it defines `deactivate`.
@@ -194,6 +196,7 @@ impl<'a> Walker<'a> {
             ifs: false,
             path: None,
             functions_exported: false,
+            integers: BTreeSet::new(),
             all_exported: false,
             activated: false,
             returned: false,
