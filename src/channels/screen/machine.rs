@@ -12,6 +12,8 @@ use super::row::{Row, Style, labelled, shown, words};
 use super::typed::{Typed, read};
 use super::{Look, Reaction, Said, ScreenQuestion, Settled};
 
+mod asides;
+
 /// The screen of one terminal.
 #[derive(Debug)]
 pub struct Screen {
@@ -21,6 +23,10 @@ pub struct Screen {
     current: Option<u64>,
     /// Whether what `s` covers is on the screen, and the next line may confirm it.
     confirming: bool,
+    /// What can be typed beside the answers, after a space.
+    hint: &'static str,
+    /// Whether it was said, since a question last left the screen, that there is little time for one that has no room on it.
+    hurried: bool,
     /// Rows that were written since the current question was drawn, its own included.
     rows: usize,
 }
@@ -29,11 +35,19 @@ impl Screen {
     /// An empty one.
     #[must_use]
     pub fn new(look: Look) -> Self {
+        Self::with_hint(look, "")
+    }
+
+    /// An empty one at which this can be typed, too.
+    #[must_use]
+    pub(crate) fn with_hint(look: Look, hint: &'static str) -> Self {
         Self {
+            hint,
             look,
             open: Vec::new(),
             current: None,
             confirming: false,
+            hurried: false,
             rows: 0,
         }
     }
@@ -56,29 +70,36 @@ impl Screen {
             question,
             left,
             seen: false,
+            rung: false,
             drawn: false,
             hidden: 0,
             opened: false,
             reminded: left <= limits::APPROVAL_REMINDER,
-            answered: false,
+            answered: None,
         });
         if self.current.is_none() {
             return self.draw(number);
         }
         let text = format!("Question {number} waits, too ({number} shows it):");
         let mut rows = words(self.look, &text, Style::Yellow);
-        let last = self.open.last();
-        rows.extend(last.map(|open| short(self.look, "", &open.question.view)));
+        rows.extend(self.shortly(number));
         // The current question is not to be pushed off the screen: what has no room is listed with the next one.
-        if !self.has_room(rows.len()) {
-            return Reaction::default();
+        let shows = self.has_room(rows.len());
+        if !shows {
+            rows = self.waits(self.open.len() - 1);
         }
-        if let Some(open) = self.find(number) {
-            open.seen = true;
-        }
-        let mut reaction = self.aside(&rows);
+        let mut reaction = match self.has_room(rows.len()) {
+            true => self.aside(&rows),
+            false => Reaction::default(),
+        };
         reaction.text.insert_str(0, self.ring());
-        reaction.seen.push(number);
+        if let Some(open) = self.find(number) {
+            open.rung = true;
+            open.seen = shows;
+        }
+        if shows {
+            reaction.seen.push(number);
+        }
         reaction
     }
 
@@ -92,6 +113,7 @@ impl Screen {
             return Reaction::default();
         };
         let gone = self.open.remove(at);
+        self.hurried = false;
         let rows = match how {
             Settled::Elsewhere(what) if gone.seen => {
                 let style = if what.contains("denied") {
@@ -101,6 +123,18 @@ impl Screen {
                 };
                 words(self.look, &format!("Question {number}: {what}"), style)
             }
+            // With nothing else on the screen the line about the call says it.
+            Settled::Here if !self.open.is_empty() => match gone.answered {
+                Some("denied") => {
+                    words(self.look, &format!("Question {number}: denied"), Style::Red)
+                }
+                Some(what) => words(
+                    self.look,
+                    &format!("Question {number}: {what}"),
+                    Style::Plain,
+                ),
+                None => Vec::new(),
+            },
             Settled::Elsewhere(_) | Settled::Here => Vec::new(),
         };
         if self.current != Some(number) {
@@ -134,15 +168,36 @@ impl Screen {
             return Reaction::default();
         };
         open.left = left;
-        if open.reminded || !open.seen || left > limits::APPROVAL_REMINDER {
+        if open.reminded || left > limits::APPROVAL_REMINDER {
             return Reaction::default();
         }
-        open.reminded = true;
+        let seen = open.seen;
         let text = format!(
             "Question {number}: {} left. No answer means Deny.",
             time(left)
         );
-        self.aside(&words(self.look, &text, Style::Yellow))
+        let mut rows = words(self.look, &text, Style::Yellow);
+        if !seen {
+            // It was never on the screen. Many of these do not draw the current one anew each.
+            rows.extend(self.shortly(number));
+            if !self.has_room(rows.len()) && std::mem::replace(&mut self.hurried, true) {
+                return Reaction::default();
+            }
+        }
+        if let Some(open) = self.find(number) {
+            (open.reminded, open.seen) = (true, true);
+        }
+        let mut reaction = self.aside(&rows);
+        if !seen {
+            reaction.seen.push(number);
+        }
+        reaction
+    }
+
+    /// So many rows were written below the prompt, which is written anew.
+    pub(crate) fn prompt_again(&mut self, rows: usize) -> Reaction {
+        self.rows += rows;
+        self.aside_after_line(&[])
     }
 
     /// The terminal has another size.
@@ -181,7 +236,7 @@ impl Screen {
         let Some(open) = self.find(number) else {
             return self.hint(&format!("No question {number} waits."));
         };
-        if open.answered {
+        if open.answered.is_some() {
             return Reaction::default();
         }
         let said = match answer {
@@ -224,77 +279,21 @@ impl Screen {
             }
             Typed::Session(_) if is_current => return self.offer(number),
             Typed::Session(_) => return self.draw(number),
+            Typed::NotAlone => return self.hint("Type y alone."),
+            Typed::NoMinutes => {
+                let most = limits::GRANT_MINUTES;
+                return self.hint(&format!("For a time, type 1 to {most} minutes, as s 30."));
+            }
             _ => return self.hint(""),
         };
-        open.answered = true;
+        open.answered = Some(match said {
+            Said::Approve(_) => "approved",
+            Said::Deny { .. } => "denied",
+        });
         Reaction {
             answer: Some((number, said)),
             ..Reaction::default()
         }
-    }
-
-    /// Says what an approval for the session covers.
-    fn offer(&mut self, number: u64) -> Reaction {
-        let look = self.look;
-        let offer = self
-            .find(number)
-            .and_then(|open| open.question.offer.clone());
-        let Some(offer) = offer else {
-            return self.hint("The rule that asks allows no approval for the session.");
-        };
-        self.confirming = true;
-        let mut rows = words(
-            look,
-            "For this session, without asking again:",
-            Style::Yellow,
-        );
-        rows.extend(labelled(look, "s", &shown(look, &offer.exact)));
-        let mut keys = "s";
-        if let Some(pattern) = &offer.pattern {
-            rows.extend(labelled(look, "p", &shown(look, pattern)));
-            keys = "s or p";
-        }
-        let how = format!(
-            "Type {keys} to confirm, s 30 for 30 minutes only. Anything else: not for the session."
-        );
-        rows.extend(words(look, &how, Style::Plain));
-        self.aside_after_line(&rows)
-    }
-
-    /// Every question that waits, a row each.
-    fn list(&mut self) -> Reaction {
-        let look = self.look;
-        let rows: Vec<Row> = self
-            .open
-            .iter()
-            .map(|open| listed(look, &open.question, open.left))
-            .collect();
-        let mut reaction = self.aside_after_line(&rows);
-        for open in &mut self.open {
-            if !std::mem::replace(&mut open.seen, true) {
-                reaction.seen.push(open.question.number);
-            }
-        }
-        reaction
-    }
-
-    /// What can be typed here.
-    fn hint(&mut self, why: &str) -> Reaction {
-        let current = self.current;
-        let open = self
-            .open
-            .iter()
-            .find(|open| Some(open.question.number) == current);
-        let Some(open) = open else {
-            return Reaction::default();
-        };
-        let others = self.waiting().find(|number| Some(*number) != current);
-        let mut text = open.hint(others);
-        if !why.is_empty() {
-            text.insert_str(0, &format!("{why} "));
-        }
-        let rows = words(self.look, &text, Style::Plain);
-        self.aside_after_line(&rows)
     }
 
     fn find(&mut self, number: u64) -> Option<&mut Open> {
@@ -350,7 +349,7 @@ impl Screen {
     }
 
     fn draw_as(&mut self, number: u64, whole: bool) -> Reaction {
-        let look = self.look;
+        let (look, shared) = (self.look, self.is_shared());
         let waiting = self.open.len();
         let Some(at) = self
             .open
@@ -370,7 +369,7 @@ impl Screen {
             .map(|(_, open)| {
                 (
                     open.question.number,
-                    listed(look, &open.question, open.left),
+                    listed(look, &open.question, open.left, shared),
                 )
             })
             .collect();
@@ -398,34 +397,32 @@ impl Screen {
         open.drawn = look.columns >= Look::COLUMNS_MIN;
         let drawn = open.drawn;
         let room = look.rows.saturating_sub(rows.len() + prompt_rows(look) + 1);
-        let fit = match drawn {
+        // All of a question leaves them to its header.
+        let fit = match drawn && !whole {
             true => others.len().min(room.max(OTHERS_MIN)),
             false => 0,
         };
         rows.extend(others.iter().take(fit).map(|(_, row)| row.clone()));
-        if fit < others.len() {
-            let more = count(others.len() - fit, "more question");
-            rows.extend(words(look, &format!("{more} (l lists them)"), Style::Plain));
+        if fit < others.len() && !whole {
+            rows.extend(self.waits(others.len() - fit));
         }
         let mut reaction = Reaction {
             flush: true,
             ..Reaction::default()
         };
         let numbers = others.into_iter().take(fit).map(|(number, _)| number);
+        let mut rings = false;
         for seen in numbers.chain([number]) {
             if let Some(open) = self.find(seen)
                 && !std::mem::replace(&mut open.seen, true)
             {
+                rings |= !std::mem::replace(&mut open.rung, true);
                 reaction.seen.push(seen);
             }
         }
         let prompt = self.prompt();
         self.rows = rows.len() + prompt.len();
-        let bell = if reaction.seen.is_empty() {
-            ""
-        } else {
-            self.ring()
-        };
+        let bell = if rings { self.ring() } else { "" };
         reaction.text = bell.to_owned() + &self.written(&rows) + &self.open_ended(&prompt);
         reaction
     }

@@ -13,6 +13,8 @@ pub(super) struct Open {
     pub(super) left: Duration,
     /// Whether it was ever drawn or listed.
     pub(super) seen: bool,
+    /// Whether the bell has rung for it.
+    pub(super) rung: bool,
     /// Whether all that it shows at first stands, or stood, on the screen.
     pub(super) drawn: bool,
     /// Rows that this leaves out.
@@ -21,8 +23,8 @@ pub(super) struct Open {
     pub(super) opened: bool,
     /// Whether it was said that its time is nearly over.
     pub(super) reminded: bool,
-    /// An answer is on its way.
-    pub(super) answered: bool,
+    /// An answer is on its way: what is said of it.
+    pub(super) answered: Option<&'static str>,
 }
 
 impl Open {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::contracts::plural::count;
-use crate::contracts::view::{CallView, LineKind};
+use crate::contracts::view::{CallView, LineKind, Origin};
 use crate::view::drawn;
 
 use super::row::{
@@ -19,6 +19,9 @@ const CALL_ROWS_MIN: usize = 4;
 const PART_ROWS: usize = 2;
 /// Characters of a tool's name that stands in a line of agp's own: of letters and digits alone.
 const PLAIN_NAME: usize = 40;
+/// Characters of a repository's name, and of a session's id, that tell one session from another in a list.
+const REPOSITORY_NAME: usize = 20;
+const SESSION_ID: usize = 8;
 
 /// Where a question stands among those that wait.
 #[derive(Debug, Clone, Copy)]
@@ -66,8 +69,10 @@ pub(super) fn rows(
     let mut rows = header.clone();
     hidden += ends(look, call, if whole { usize::MAX } else { room }, &mut rows);
     rows.extend(about);
-    if whole && rows.len() > look.rows {
+    // What scrolls away is named again above the prompt.
+    if whole && rows.len() + prompt > look.rows {
         rows.extend(header);
+        rows.push(short(look, "", view, false));
     }
     (rows, hidden)
 }
@@ -272,14 +277,17 @@ fn left_out(look: Look, hidden: usize) -> Row {
     }
 }
 
-/// A question in one row of a list. `before` names it.
-pub(super) fn short(look: Look, before: &str, view: &CallView) -> Row {
+/// A question in one row of a list. `before` names it; `shared`: others are of other sessions.
+pub(super) fn short(look: Look, before: &str, view: &CallView, shared: bool) -> Row {
     let block = view.blocks.first();
     let subject = block.and_then(|block| block.subject.as_deref());
     let first = block.and_then(|block| block.lines.iter().find(|line| line.kind != LineKind::Note));
     let what = subject.or(first.map(|line| line.text.as_str()));
     let more = view.line_count() > 1 || view.blocks.len() > 1;
-    let mut text = view.tool.clone();
+    let mut text = match shared {
+        true => format!("{}: {}", whose(&view.origin), view.tool),
+        false => view.tool.clone(),
+    };
     if let Some(what) = what {
         text.push(' ');
         text.push_str(what);
@@ -291,6 +299,18 @@ pub(super) fn short(look: Look, before: &str, view: &CallView) -> Row {
     labelled_short(look, before, &shown(look, &text)).0
 }
 
+/// The repository's last name and the begin of the session's id.
+fn whose(origin: &Origin) -> String {
+    let first = |text: &str, most: usize| text.chars().take(most).collect::<String>();
+    let path = origin.repository.trim_end_matches('/');
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let (name, session) = (
+        first(name, REPOSITORY_NAME),
+        first(&origin.session, SESSION_ID),
+    );
+    format!("{name} {session}")
+}
+
 /// Rows that a prompt takes at most.
 pub(super) fn prompt_rows(look: Look) -> usize {
     const LONGEST: usize =
@@ -299,10 +319,10 @@ pub(super) fn prompt_rows(look: Look) -> usize {
 }
 
 /// The same with its number and the time that is left.
-pub(super) fn listed(look: Look, question: &ScreenQuestion, left: Duration) -> Row {
+pub(super) fn listed(look: Look, question: &ScreenQuestion, left: Duration, shared: bool) -> Row {
     let mut name = format!("{:<4}", question.number);
     if look.is_wide() {
         name.push_str(&format!("{:>6} ", time(left)));
     }
-    short(look, &name, &question.view)
+    short(look, &name, &question.view, shared)
 }

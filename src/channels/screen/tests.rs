@@ -159,7 +159,12 @@ fn questions_are_answered_in_any_order() {
         Some((1, Said::Approve(Scope::Once)))
     );
     let prompt = screen.settled(1, &Settled::Here);
-    assert!(prompt.text.starts_with("Allow this call once?") && !prompt.flush);
+    assert!(
+        prompt
+            .text
+            .starts_with("Question 1: approved\nAllow this call once?")
+            && !prompt.flush
+    );
     assert_eq!(
         screen.typed("y").answer,
         Some((3, Said::Approve(Scope::Once)))
@@ -169,7 +174,7 @@ fn questions_are_answered_in_any_order() {
         next.flush
             && next
                 .text
-                .starts_with("Approval needed · question 2 · 4:58 left, no answer means Deny\nBash runs\n│ second\n")
+                .starts_with("Question 3: approved\nApproval needed · question 2 · 4:58 left, no answer means Deny\nBash runs\n│ second\n")
     );
     assert_eq!(
         screen.typed("y").answer,
@@ -177,8 +182,13 @@ fn questions_are_answered_in_any_order() {
     );
     // One answer is one.
     assert_eq!(screen.typed("y").answer, None);
-    let _ = screen.settled(2, &Settled::Here);
+    // The last one's answer is said by the line about its call.
+    assert_eq!(screen.settled(2, &Settled::Here).text, "");
     assert!(screen.is_empty());
+    let mut screen = waiting(&["first", "second"]);
+    let _ = screen.typed("2 n");
+    let said = screen.settled(2, &Settled::Here).text;
+    assert!(said.starts_with("Question 2: denied\nAllow"), "{said}");
 }
 
 #[test]
@@ -269,8 +279,13 @@ fn what_is_hidden_forbids_a_yes_until_it_was_opened() {
         assert!(all.text.contains(&format!("│ echo {n}\n")), "{n}");
     }
     assert!(all.flush && all.text.contains("[y]es") && !all.text.contains("hidden"));
-    // Where all of it does not fit, the header is repeated: its time stands above the prompt.
+    // Where all of it does not fit, the header and the call are repeated above the prompt.
     assert_eq!(all.text.matches("Approval needed").count(), 2);
+    let end: Vec<&str> = all.text.lines().rev().take(3).collect();
+    assert!(
+        end[2].starts_with("Approval needed") && end[1] == "│ Bash echo 0 …",
+        "{end:?}"
+    );
     assert_eq!(
         screen.typed("y").answer,
         Some((1, Said::Approve(Scope::Once)))
@@ -298,6 +313,128 @@ fn a_question_s_time_is_reminded_of_once() {
 }
 
 #[test]
+fn one_that_was_not_shown_is_said_when_it_has_little_time() {
+    let minute = Duration::from_secs(60);
+    let mut screen = Screen::new(Look::PLAIN);
+    let mut unseen = Vec::new();
+    for number in 1..=30 {
+        let reaction = screen.add(question(number, command("ls")), LEFT);
+        if reaction.seen.is_empty() {
+            unseen.push(number);
+        }
+    }
+    let first = screen.left(unseen[0], minute);
+    assert!(first.seen.contains(&unseen[0]));
+    let expected = format!(
+        "Question {}: 1:00 left. No answer means Deny.\n│ Bash ls\n",
+        unseen[0]
+    );
+    assert!(first.text.contains(&expected), "{}", first.text);
+    // Each of the others does not draw the question anew.
+    let rest: Vec<u64> = unseen
+        .into_iter()
+        .filter(|number| !first.seen.contains(number))
+        .collect();
+    assert!(rest.len() > 5, "{rest:?}");
+    let drawn = rest
+        .iter()
+        .filter(|number| !screen.left(**number, minute).text.is_empty());
+    assert_eq!(drawn.count(), 0);
+}
+
+#[test]
+fn what_has_no_room_is_counted_and_rings() {
+    let bell = Look {
+        bell: true,
+        ..Look::PLAIN
+    };
+    let mut screen = Screen::new(bell);
+    let _ = screen.add(question(1, command("ls")), LEFT);
+    let mut texts = Vec::new();
+    for number in 2..=12 {
+        let reaction = screen.add(question(number, command("ls")), LEFT);
+        assert!(reaction.text.starts_with('\u{7}'), "{number}");
+        texts.push((reaction.seen, reaction.text));
+    }
+    let counted = texts
+        .iter()
+        .filter(|(seen, text)| seen.is_empty() && text.contains("more questions wait (l lists"));
+    assert!(counted.count() > 0, "{texts:?}");
+    // What rang then rings no more.
+    assert!(!screen.typed("l").text.contains('\u{7}'));
+    let next = screen.settled(1, &Settled::Elsewhere("gone".into()));
+    assert!(!next.text.contains('\u{7}'));
+}
+
+#[test]
+fn details_end_with_what_they_are_about_and_leave_the_others_out() {
+    let mut screen = Screen::new(Look::PLAIN);
+    let view = CallView {
+        details: (0..16)
+            .map(|n| (format!("id {n}"), "x".to_owned()))
+            .collect(),
+        ..command("git push origin main")
+    };
+    for number in 1..=4 {
+        let _ = screen.add(question(number, view.clone()), LEFT);
+    }
+    let all = screen.typed("d").text;
+    let end: Vec<&str> = all.lines().rev().take(3).collect();
+    assert!(end[0].starts_with("Allow this call once?"), "{all}");
+    assert_eq!(end[1], "│ Bash git push origin main");
+    assert!(
+        end[2].starts_with("Approval needed · question 1 · 1 of 4 waiting"),
+        "{all}"
+    );
+    assert!(
+        !all.contains("\n2     4:58") && !all.contains("l lists"),
+        "{all}"
+    );
+}
+
+#[test]
+fn where_sessions_differ_a_list_says_whose_a_question_is() {
+    let of = |session: &str, repository: &str| {
+        let mut view = command("ls");
+        view.origin.session = session.into();
+        view.origin.repository = repository.into();
+        view
+    };
+    let mut screen = Screen::new(Look::PLAIN);
+    let _ = screen.add(question(1, of("s-7b277fb47b25", "/srv/shop")), LEFT);
+    let said = screen
+        .add(question(2, of("s-7b277fb47b25", "/srv/shop")), LEFT)
+        .text;
+    assert!(said.contains("\n│ Bash ls\n"), "{said}");
+    let said = screen
+        .add(question(3, of("s-90aa00bb11cc", "/srv/blog/")), LEFT)
+        .text;
+    assert!(said.contains("\n│ blog s-90aa00: Bash ls\n"), "{said}");
+    let list = screen.typed("l").text;
+    assert!(
+        list.starts_with("1     4:58 │ shop s-7b277f: Bash ls\n"),
+        "{list}"
+    );
+}
+
+#[test]
+fn what_is_nearly_an_answer_says_what_is_wrong_with_it() {
+    for (line, expected) in [
+        ("y ", "Type y alone. y: yes, once."),
+        ("1 y ", "Type y alone."),
+        ("s 0", "For a time, type 1 to 1440 minutes, as s 30."),
+        ("s soon", "For a time, type 1 to 1440 minutes, as s 30."),
+    ] {
+        let said = offering(None).typed(line);
+        assert!(
+            said.answer.is_none() && said.text.starts_with(expected),
+            "{line}: {}",
+            said.text
+        );
+    }
+}
+
+#[test]
 fn many_questions_push_none_off_the_screen() {
     let mut screen = Screen::new(Look::PLAIN);
     let mut rows = 0;
@@ -309,7 +446,7 @@ fn many_questions_push_none_off_the_screen() {
     }
     assert!(rows <= 24 && seen.len() < 10, "{rows} {seen:?}");
     let next = screen.settled(1, &Settled::Elsewhere("gone".into()));
-    assert!(next.text.contains("more questions (l lists them)"));
+    assert!(next.text.contains("more questions wait (l lists them)"));
     let (_, drawn) = next.text.split_once("Approval needed").unwrap();
     assert!(drawn.lines().count() <= 24, "{drawn}");
     let list = screen.typed("l");
