@@ -175,6 +175,11 @@ impl Terminal {
         self.put(Output::Own, line);
     }
 
+    /// As [`Self::tell`], and only here: who attends is not told what concerns nobody who does.
+    pub fn tell_here(&self, line: &str) {
+        self.hold_or_write(Output::Own, line);
+    }
+
     /// From now on each line of the session's and of agp's own is given to this, too, as it is shown and no later. It must
     /// not wait. Only the first one counts.
     pub fn mirror(&self, to: Mirror) {
@@ -185,6 +190,10 @@ impl Terminal {
         if let (Output::Session | Output::Own, Some(mirror)) = (output, self.mirror.get()) {
             mirror(line);
         }
+        self.hold_or_write(output, line);
+    }
+
+    fn hold_or_write(&self, output: Output, line: &str) {
         let mut state = locked(&self.state);
         if !state.asking {
             self.write_out(output, line);

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::channels::attend::socket::{SessionSocket, connect, name_of};
 use crate::channels::attend::{Around, Attend, Attending, Rejection};
@@ -87,7 +87,10 @@ pub(super) fn start(
     };
     let terminal = Arc::clone(&context.terminal);
     let or_slack = if slack { ", or Slack" } else { "" };
-    let line = format!("waiting: agp attend {}{or_slack}", context.session);
+    let line = format!(
+        "waiting for an answer: agp attend {}{or_slack}",
+        context.session
+    );
     let (started, attending) = Attend::start(
         socket,
         Around {
@@ -101,8 +104,8 @@ pub(super) fn start(
             waiting: Box::new(move |question: &Question| {
                 // At the console the question itself is seen.
                 if !here {
-                    let (number, left) = (question.asking().number, question.left().as_secs());
-                    terminal.tell(&format!("{line} (question {number}, {left} s left)"));
+                    let left = within(question.left());
+                    terminal.tell_here(&format!("{line} (no answer within {left}: denied)"));
                 }
             }),
         },
@@ -110,6 +113,14 @@ pub(super) fn start(
     .map_err(|error| Failure::refused(error, "run `agp doctor --check confinement`"))?;
     context.terminal.mirror(started.lines());
     Ok((started, attending))
+}
+
+/// Whole minutes, or seconds where that is less than one.
+fn within(left: Duration) -> String {
+    match left.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds.div_ceil(60)),
+    }
 }
 
 /// Lets those who attend list the session's grants and take one back, which the terminal says.

@@ -41,7 +41,7 @@ fn deny(reason: Option<&str>) -> Value {
 fn a_session_without_a_terminal_waits_and_is_answered_from_elsewhere() {
     let world = World::new();
     let mut live = waiting(&world, &["make one", "make two"]);
-    live.see("waiting: agp attend s-");
+    live.see("waiting for an answer: agp attend s-");
     let socket = socket(&world);
     assert!(fs::metadata(&socket).unwrap().file_type().is_socket());
     let directory = fs::metadata(socket.parent().unwrap()).unwrap();
@@ -84,7 +84,7 @@ fn a_session_without_a_terminal_waits_and_is_answered_from_elsewhere() {
     let ran = live.finish().succeeded();
     // Nobody has to be told who attends already.
     assert_eq!(
-        ran.err.matches("waiting: agp attend").count(),
+        ran.err.matches("waiting for an answer: agp attend").count(),
         1,
         "{}",
         ran.err
@@ -112,10 +112,49 @@ fn a_session_without_a_terminal_waits_and_is_answered_from_elsewhere() {
 }
 
 #[test]
+fn time_runs_from_when_whoever_attends_says_that_a_question_was_seen() {
+    let world = World::new();
+    let mut live = waiting(&world, &["make one"]);
+    live.see("waiting for an answer: agp attend s-");
+    let mut first = Attendee::attend(&world);
+    let question = first.see("question");
+    let once_seen = question["secondsOnceSeen"].as_u64().unwrap();
+    // It was sent, and nobody says that it stands on a screen.
+    let mut second = Attendee::attend(&world);
+    let sent = second.see("question");
+    assert!(sent["secondsLeft"].as_u64().unwrap() > once_seen);
+    first.say(&json!({"type": "seen", "number": 1}));
+    first.say(&json!({"type": "grants"}));
+    let _ = first.see("grants");
+    let mut third = Attendee::attend(&world);
+    let question = third.see("question");
+    assert!(question["secondsLeft"].as_u64().unwrap() <= once_seen);
+    // What was never sent here was not seen here.
+    second.say(&json!({"type": "seen", "number": 2}));
+    assert_eq!(second.see("rejected")["number"], Value::Null);
+    let _ = second.rest();
+    assert_eq!(rejected(&world), ["malformed"]);
+    // When the last one leaves, the operator is told again.
+    drop(first);
+    drop(third);
+    live.see_times("waiting for an answer: agp attend s-", 2);
+    let mut last = Attendee::attend(&world);
+    let question = last.see("question");
+    last.answer(&question, &once());
+    let rest = last.rest();
+    // That is no news to who attends.
+    assert!(
+        rest.iter()
+            .all(|message| !message.to_string().contains("waiting for"))
+    );
+    live.finish().succeeded();
+}
+
+#[test]
 fn without_being_told_to_wait_it_denies_at_once_unless_somebody_attends() {
     let world = World::new();
     let ran = asks(&world, &["make one"], &[]).run();
-    assert!(!ran.err.contains("waiting:"), "{}", ran.err);
+    assert!(!ran.err.contains("waiting for"), "{}", ran.err);
     let denied = world.event("approval.denied");
     let reason = denied["payload"]["reason"].as_str().unwrap();
     assert!(reason.contains("--attend"), "{reason}");
@@ -127,7 +166,7 @@ fn without_being_told_to_wait_it_denies_at_once_unless_somebody_attends() {
     )
     .unwrap();
     let mut live = asks(&world, &["make one"], &[]).start();
-    live.see("waiting: agp attend");
+    live.see("waiting for an answer: agp attend");
     let mut attendee = Attendee::attend(&world);
     let question = attendee.see("question");
     attendee.answer(&question, &once());

@@ -18,8 +18,8 @@ fn an_answer_at_a_terminal_is_told_in_slack_and_the_other_way_round() {
     let mut live = governed
         .play(&["make one", "make two"], &["--attend"])
         .start();
-    live.see("waiting: agp attend s-");
-    live.see(", or Slack (question 1, ");
+    live.see("waiting for an answer: agp attend s-");
+    live.see(", or Slack (no answer within ");
     let mut attendee = Attendee::attend(world);
     let first = attendee.see("question");
     assert_eq!(first["elsewhere"], json!(["Slack"]));

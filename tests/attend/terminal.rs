@@ -72,7 +72,7 @@ fn what_was_shown_before_stands_above_the_question() {
     let mut session = world
         .agp(&["run", "--script", "calls.jsonl", "--attend"])
         .start();
-    session.see("waiting: agp attend");
+    session.see("waiting for an answer: agp attend");
     let Some(mut live) = attend(&world, &[]) else {
         return;
     };

@@ -34,8 +34,8 @@ impl OpenQuestion {
                 offer: asking.offer.clone(),
             },
             nonce: answers.then(|| self.nonce.clone()),
-            // Whoever is sent it sees it: from then on there is no more than that.
-            seconds_left: self.question.left().min(asking.deadline).as_secs(),
+            seconds_left: self.question.left().as_secs(),
+            seconds_once_seen: asking.deadline.as_secs(),
             elsewhere: self.elsewhere.to_vec(),
         })))
     }
@@ -170,6 +170,12 @@ impl Board {
             Said::Approve(Scope::Once) | Said::Deny { .. } => {}
         }
         Ok(Arc::clone(open))
+    }
+
+    /// The one that has waited longest.
+    pub(super) fn first(&self) -> Option<Arc<Question>> {
+        let open = self.open.values().next()?;
+        Some(Arc::clone(&open.question))
     }
 
     /// The open question of this number.

@@ -89,7 +89,7 @@ pub fn attend(
         bell,
         ..terminal.look()
     };
-    let mut viewer = Viewer::new(look());
+    let mut viewer = Viewer::new(look(), Instant::now());
     let mut keyboard = Keyboard::default();
     let mut links = Links::begin(sessions, true)?;
     loop {

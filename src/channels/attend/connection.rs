@@ -1,6 +1,6 @@
 //! One connection of those who attend: what came, what is on its way, and that nobody waits for it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -29,6 +29,10 @@ pub(super) struct Client {
     pub(super) came: Instant,
     pub(super) input: Lines,
     output: VecDeque<Outgoing>,
+    /// Questions that were sent whole, and are open as far as is known.
+    put: BTreeMap<u64, Arc<Question>>,
+    /// The highest number of these, those that are over included.
+    highest: u64,
     /// Bytes of the first of these that were sent.
     sent: usize,
     /// Bytes of all of them.
@@ -40,7 +44,7 @@ pub(super) struct Client {
 /// A message on its way.
 struct Outgoing {
     bytes: Arc<[u8]>,
-    /// The question that somebody can see once this is sent.
+    /// The question that a person may see once this is sent.
     question: Option<Arc<Question>>,
 }
 
@@ -56,6 +60,8 @@ impl Client {
             came: Instant::now(),
             input: Lines::of_attendant(),
             output: VecDeque::new(),
+            put: BTreeMap::new(),
+            highest: 0,
             sent: 0,
             waiting: 0,
             strikes: 0,
@@ -87,6 +93,24 @@ impl Client {
         });
     }
 
+    /// A question was sent whole.
+    fn has(&mut self, question: Arc<Question>) {
+        let number = question.asking().number;
+        self.put.retain(|_, question| question.answer().is_none());
+        self.put.insert(number, question);
+        self.highest = self.highest.max(number);
+    }
+
+    /// A person can see this question here. False where it was never sent here.
+    pub(super) fn sees(&self, number: u64) -> bool {
+        match self.put.get(&number) {
+            Some(question) => question.seen(),
+            // It may be over since.
+            None => return (1..=self.highest).contains(&number),
+        }
+        true
+    }
+
     fn put(&mut self, outgoing: Outgoing) {
         self.waiting += outgoing.bytes.len();
         self.output.push_back(outgoing);
@@ -103,10 +127,11 @@ impl Client {
                     self.waiting -= wrote;
                     self.sent += wrote;
                     if wrote == rest.len() {
-                        // From now on a person can see it.
-                        first.question.iter().for_each(|question| question.seen());
-                        self.output.pop_front();
+                        let whole = self.output.pop_front();
                         self.sent = 0;
+                        if let Some(question) = whole.and_then(|whole| whole.question) {
+                            self.has(question);
+                        }
                     }
                 }
                 Err(error) if pauses(&error) => return,

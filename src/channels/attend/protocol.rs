@@ -82,8 +82,10 @@ pub struct PutQuestion {
     pub question: ScreenQuestion,
     /// Whoever answers names it. None for those who only watch.
     pub nonce: Option<String>,
-    /// Seconds until no answer means Deny.
+    /// Seconds until no answer means Deny, as of now.
     pub seconds_left: u64,
+    /// At most so many once a person has seen it.
+    pub seconds_once_seen: u64,
     /// Where else it is asked.
     pub elsewhere: Vec<String>,
 }
@@ -103,6 +105,11 @@ pub enum AttendantMessage {
         protocol: u32,
         /// Whether a person is there who can answer; else it only watches.
         answers: bool,
+    },
+    /// A question stands on the screen, or is listed there: from now on a person can see it.
+    Seen {
+        /// The question's number.
+        number: u64,
     },
     /// A person decided.
     Answer(GivenAnswer),
@@ -235,6 +242,7 @@ mod tests {
             },
             nonce: Some("00".into()),
             seconds_left: 299,
+            seconds_once_seen: 300,
             elsewhere: vec!["Slack".into()],
         }));
         let line = written(&question);

@@ -172,15 +172,25 @@ impl Server {
     /// Lets those go who are gone, or never said what they want.
     fn dismiss(&mut self) {
         let shared = &self.shared;
+        let mut alone = false;
         self.clients.retain(|client| {
             let late = client.attached.is_none() && client.came.elapsed() >= limits::ATTEND_HELLO;
             let stays = !client.gone && !late;
             if !stays && client.attached == Some(true) {
                 let mut board = locked(&shared.board);
                 board.attended = board.attended.saturating_sub(1);
+                alone = board.attended == 0;
             }
             stays
         });
+        if !alone || shared.is_over() {
+            return;
+        }
+        // Nobody attends any more: the operator is told again that something waits.
+        let first = locked(&shared.board).first();
+        if let Some(question) = first.filter(|question| question.answer().is_none()) {
+            (shared.waiting)(&question);
+        }
     }
 
     fn hear(&mut self, at: usize) {
@@ -223,6 +233,8 @@ impl Server {
             (Ok(AttendantMessage::Attach { protocol, answers }), None) => {
                 self.attach(at, protocol, answers);
             }
+            // Who only watches has no screen.
+            (Ok(AttendantMessage::Seen { number }), Some(true)) if client.sees(number) => {}
             (Ok(AttendantMessage::Answer(answer)), Some(answers)) => {
                 self.answered(at, answer, answers);
             }

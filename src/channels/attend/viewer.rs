@@ -16,6 +16,9 @@ use super::protocol::{AttendantMessage, GivenAnswer, PutQuestion, SessionMessage
 /// Characters of a task or path in the line about a session.
 const ABOUT_CHARS: usize = 300;
 
+/// What can be typed here beside the answers.
+const HINT: &str = " g: grants. revoke ID: take one back.";
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Effect {
@@ -43,6 +46,15 @@ struct Put {
     /// Digest of the view as it came.
     view_sha256: Sha256,
     until: Instant,
+    /// The time that is left once it is seen; `None` where it was.
+    once_seen: Option<Duration>,
+}
+
+impl Put {
+    fn left(&self, now: Instant) -> Duration {
+        let left = self.until.saturating_duration_since(now);
+        self.once_seen.map_or(left, |most| left.min(most))
+    }
 }
 
 /// What one person at a terminal sees of the sessions that are attended.
@@ -58,13 +70,16 @@ pub(super) struct Viewer {
     highest: u64,
     /// The session that the last line was of.
     speaking: Option<String>,
+    /// When something was last heard, or time was last said to have passed.
+    now: Instant,
 }
 
 impl Viewer {
     /// Nothing is attended yet.
-    pub(super) fn new(look: Look) -> Self {
+    pub(super) fn new(look: Look, now: Instant) -> Self {
         Self {
-            screen: Screen::new(look),
+            now,
+            screen: Screen::with_hint(look, HINT),
             look,
             sessions: BTreeSet::new(),
             open: BTreeMap::new(),
@@ -85,6 +100,7 @@ impl Viewer {
         message: SessionMessage,
         now: Instant,
     ) -> Vec<Effect> {
+        self.now = now;
         match message {
             SessionMessage::Hello { origin, since, .. } => {
                 self.speaking = Some(session.to_owned());
@@ -96,7 +112,7 @@ impl Viewer {
                 effects.push(Effect::Line(printable(text)));
                 effects
             }
-            SessionMessage::Question(put) => self.question(session, *put, now),
+            SessionMessage::Question(put) => self.question(session, *put),
             SessionMessage::Taken { number } => self.settled(session, number, &Settled::Here),
             SessionMessage::Settled { number, words } => {
                 self.settled(session, number, &Settled::Elsewhere(printable(words)))
@@ -162,12 +178,13 @@ impl Viewer {
     /// Time passed, and the terminal may have another size.
     pub(super) fn passed(&mut self, now: Instant, look: Look) -> Vec<Effect> {
         self.look = look;
+        self.now = now;
         let reaction = self.screen.resized(look);
         let mut effects = self.follow(reaction);
         let lefts: Vec<(u64, Duration)> = self
             .open
             .iter()
-            .map(|(number, put)| (*number, put.until.saturating_duration_since(now)))
+            .map(|(number, put)| (*number, put.left(now)))
             .collect();
         for (number, left) in lefts {
             let reaction = self.screen.left(number, left);
@@ -176,20 +193,21 @@ impl Viewer {
         effects
     }
 
-    fn question(&mut self, session: &str, put: PutQuestion, now: Instant) -> Vec<Effect> {
+    fn question(&mut self, session: &str, put: PutQuestion) -> Vec<Effect> {
         // Who only watches has no screen.
         let Some(nonce) = put.nonce else {
             return Vec::new();
         };
         let mut question = put.question;
-        let left = Duration::from_secs(put.seconds_left);
         let here = Put {
             session: session.to_owned(),
             number: question.number,
             nonce,
             view_sha256: question.view.sha256(),
-            until: now + left,
+            until: self.now + Duration::from_secs(put.seconds_left),
+            once_seen: Some(Duration::from_secs(put.seconds_once_seen)),
         };
+        let left = here.left(self.now);
         // Two sessions count alike: the second has the next number that is free.
         if question.number <= self.highest && self.highest > 0 {
             question.number = self.highest + 1;
@@ -213,9 +231,9 @@ impl Viewer {
         }
         let (look, bars) = (self.look, Bars::of(self.look.unicode));
         let text = lines.iter().map(|line| live_line(Some(look), bars, line));
-        let mut effects = vec![Effect::Question(text.collect())];
-        // What can be typed, and the prompt.
-        let reaction = self.screen.typed("");
+        let text: String = text.collect();
+        let reaction = self.screen.prompt_again(text.matches('\n').count());
+        let mut effects = vec![Effect::Question(text)];
         effects.extend(self.follow(reaction));
         effects
     }
@@ -248,10 +266,22 @@ impl Viewer {
         if !reaction.text.is_empty() {
             effects.push(Effect::Question(reaction.text));
         }
+        for number in reaction.seen {
+            effects.extend(self.seen(number));
+        }
         if let Some((number, verdict)) = reaction.answer {
             effects.extend(self.answer(number, verdict));
         }
         effects
+    }
+
+    /// A question stands on the screen from now on.
+    fn seen(&mut self, number: u64) -> Option<Effect> {
+        let put = self.open.get_mut(&number)?;
+        put.until = self.now + put.left(self.now);
+        put.once_seen = None;
+        let seen = AttendantMessage::Seen { number: put.number };
+        Some(Effect::Say(put.session.clone(), seen))
     }
 
     fn answer(&self, number: u64, verdict: Said) -> Option<Effect> {

@@ -26,7 +26,8 @@ fn question(number: u64, command: &str) -> SessionMessage {
             offer: None,
         },
         nonce: Some(format!("nonce {command}")),
-        seconds_left: 300,
+        seconds_left: 900,
+        seconds_once_seen: 300,
         elsewhere: Vec::new(),
     }))
 }
@@ -51,7 +52,7 @@ fn said(effects: &[Effect]) -> Option<(String, GivenAnswer)> {
 #[test]
 fn questions_of_two_sessions_have_numbers_of_their_own_and_go_back_to_whose_they_are() {
     let now = Instant::now();
-    let mut viewer = Viewer::new(Look::PLAIN);
+    let mut viewer = Viewer::new(Look::PLAIN, now);
     let first = viewer.heard("s-1", question(1, "make one"), now);
     assert!(texts(&first).contains("make one"), "{first:?}");
     let _ = viewer.heard("s-2", question(1, "make two"), now);
@@ -88,7 +89,7 @@ fn who_was_asked_too_is_told_and_the_question_leaves() {
             words: "the session ended".into(),
         },
     ] {
-        let mut viewer = Viewer::new(Look::PLAIN);
+        let mut viewer = Viewer::new(Look::PLAIN, now);
         let _ = viewer.heard("s-1", question(1, "make one"), now);
         let effects = viewer.heard("s-1", message, now);
         assert!(texts(&effects).contains("Question 1: "), "{effects:?}");
@@ -100,7 +101,7 @@ fn who_was_asked_too_is_told_and_the_question_leaves() {
 #[test]
 fn an_answer_is_about_the_view_that_came() {
     let now = Instant::now();
-    let mut viewer = Viewer::new(Look::PLAIN);
+    let mut viewer = Viewer::new(Look::PLAIN, now);
     let message = question(1, "make one");
     let SessionMessage::Question(put) = &message else {
         panic!("{message:?}");
@@ -114,7 +115,7 @@ fn an_answer_is_about_the_view_that_came() {
 #[test]
 fn lines_say_whose_they_are_where_that_changes_and_nothing_in_them_acts() {
     let now = Instant::now();
-    let mut viewer = Viewer::new(Look::PLAIN);
+    let mut viewer = Viewer::new(Look::PLAIN, now);
     let mut effects = Vec::new();
     for (session, text) in [
         ("s-1", "allow Bash ls"),
@@ -140,7 +141,7 @@ fn lines_say_whose_they_are_where_that_changes_and_nothing_in_them_acts() {
 #[test]
 fn grants_are_listed_and_taken_back_with_and_without_a_question() {
     let now = Instant::now();
-    let mut viewer = Viewer::new(Look::PLAIN);
+    let mut viewer = Viewer::new(Look::PLAIN, now);
     let hello = |session: &str| SessionMessage::Hello {
         protocol: 1,
         origin: Origin {
@@ -182,7 +183,13 @@ fn grants_are_listed_and_taken_back_with_and_without_a_question() {
     let _ = viewer.heard("s-1", question(1, "make one"), now);
     let text = texts(&viewer.heard("s-1", grants, now));
     let [listed, prompt] = [lines[4], "Allow this call once?"].map(|part| text.find(part).unwrap());
-    assert!(listed < prompt, "{text}");
+    assert!(listed < prompt && !text.contains("y: yes"), "{text}");
+    let hint = texts(&viewer.typed("what"));
+    let hint = hint.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        hint.contains("g: grants. revoke ID: take one back."),
+        "{hint}"
+    );
     // Of several sessions one has to be named.
     let _ = viewer.heard("s-2", hello("s-2"), now);
     assert_eq!(viewer.typed("g"), [ask("s-1"), ask("s-2")]);
@@ -190,4 +197,43 @@ fn grants_are_listed_and_taken_back_with_and_without_a_question() {
     assert_eq!(viewer.typed("revoke s-2 g1"), [revoke("s-2", "g1")]);
     let _ = viewer.gone("s-2");
     assert_eq!(viewer.typed("revoke g1"), [revoke("s-1", "g1")]);
+}
+
+#[test]
+fn a_session_is_told_which_questions_stood_on_the_screen_and_time_runs_from_then() {
+    let now = Instant::now();
+    let mut viewer = Viewer::new(Look::PLAIN, now);
+    let seen = |effects: &[Effect]| -> Vec<(String, u64)> {
+        let seen = effects.iter().filter_map(|effect| match effect {
+            Effect::Say(session, AttendantMessage::Seen { number }) => {
+                Some((session.clone(), *number))
+            }
+            _ => None,
+        });
+        seen.collect()
+    };
+    let mut numbers = seen(&viewer.heard("s-1", question(1, "make"), now));
+    assert_eq!(numbers, [("s-1".to_owned(), 1)]);
+    for number in 1..=20 {
+        numbers.extend(seen(&viewer.heard("s-2", question(number, "make"), now)));
+    }
+    assert!(numbers.len() < 12, "{numbers:?}");
+    // By the numbers that the session gave them, once each.
+    let later = now + Duration::from_secs(200);
+    let _ = viewer.passed(later, Look::PLAIN);
+    let effects = viewer.typed("l");
+    numbers.extend(seen(&effects));
+    let expected: Vec<(String, u64)> = [("s-1".to_owned(), 1)]
+        .into_iter()
+        .chain((1..=20).map(|number| ("s-2".to_owned(), number)))
+        .collect();
+    assert_eq!(numbers, expected);
+    let text = texts(&effects);
+    assert!(
+        text.contains("\n21    5:00 │") && text.starts_with("1     1:40 │"),
+        "{text}"
+    );
+    let _ = viewer.passed(later + Duration::from_secs(100), Look::PLAIN);
+    let text = texts(&viewer.typed("l"));
+    assert!(text.contains("\n21    3:20 │"), "{text}");
 }
