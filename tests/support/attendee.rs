@@ -79,7 +79,7 @@ impl Attendee {
         Self::attend_at(&socket(world))
     }
 
-    pub(crate) fn attend_at(socket: &PathBuf) -> Self {
+    pub(crate) fn attend_at(socket: &Path) -> Self {
         let mut attendee = Self::connect(socket);
         attendee.say(&json!({"type": "attach", "protocol": 1, "answers": true}));
         let hello = attendee.next();
