@@ -137,7 +137,9 @@ fn killed_together(governed: &Governed, round: &str, steps: &[Step]) {
         for (at, step) in steps.iter().enumerate() {
             let name = format!("{round}-{at}");
             let (command, all) = (format!("echo {name}"), Arc::clone(&all));
-            let hold = move || drop(all.wait());
+            let hold = move || {
+                all.wait();
+            };
             governed.double.at(
                 "chat.postMessage",
                 &[&command, "Preparing"],

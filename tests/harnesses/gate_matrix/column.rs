@@ -1,9 +1,10 @@
 //! A column of the matrix: a real harness in a mode. A case that several of them have is written once,
 //! for all of them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::session::{Live, Process, Ran, Start, World, all_gone, below, wait_for};
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::column::{Column, QUESTION, Spoiled};
 use super::session::{Live, Process, all_gone, below, python, wait_for};
 
