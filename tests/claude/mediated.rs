@@ -470,7 +470,8 @@ fn eight_calls_that_read_are_asked_about_at_once() {
         (world.events("tool_call.require").len() == 8).then_some(())
     });
     for asked in 1..=8 {
-        live.see(&format!("Approval needed - question {asked} "));
+        // In the order in which they came: not always that of their numbers.
+        live.see_times("Approval needed - question ", asked);
         live.type_in(if asked % 2 == 0 { "n\n" } else { "y\n" });
         wait_for("its answer", || {
             let answers = ["approval.granted", "approval.denied"];
